@@ -1,0 +1,192 @@
+//! Lengths of time as people write them: a duration (`45m`, `1h30m`) and a period (`90d`).
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::{fmt, str::FromStr};
+
+/// The pattern of a [`Duration`], for schemas and messages.
+pub const DURATION_PATTERN: &str = "^([1-9][0-9]{0,4}(s|m|h)){1,3}$";
+/// The pattern of a [`Period`].
+pub const PERIOD_PATTERN: &str = "^[1-9][0-9]{0,3}d$";
+
+/// A positive length of time, to the second: `45m`, `1h30m`, `90s`. Kept as it was written, compared by length.
+#[derive(Clone, Debug)]
+pub struct Duration {
+    written: Box<str>,
+    secs: u32,
+}
+
+/// A positive number of days: `90d`. CEL's `duration()` knows no days, so it is a type of its own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Period {
+    days: u16,
+}
+
+/// Why a text is no duration or period. It names the text and shows one that is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NotALength {
+    text: String,
+    example: &'static str,
+}
+
+impl fmt::Display for NotALength {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not understood; write it like {}", self.text, self.example)
+    }
+}
+impl std::error::Error for NotALength {}
+
+impl Duration {
+    /// Whole seconds.
+    pub fn secs(&self) -> i64 {
+        i64::from(self.secs)
+    }
+    /// So many seconds, written in the shortest way.
+    pub fn from_secs(secs: u32) -> Self {
+        let parts = [(secs / 3600, 'h'), (secs % 3600 / 60, 'm'), (secs % 60, 's')];
+        let written: String = parts.iter().filter(|(n, _)| *n > 0).map(|(n, u)| format!("{n}{u}")).collect();
+        Duration { written: written.into(), secs }
+    }
+}
+
+impl FromStr for Duration {
+    type Err = NotALength;
+    fn from_str(s: &str) -> Result<Self, NotALength> {
+        let err = || NotALength { text: s.into(), example: "45m, 1h30m or 90s" };
+        let (mut secs, mut number, mut parts) = (0u32, String::new(), 0);
+        for c in s.chars() {
+            match c {
+                '0'..='9' => number.push(c),
+                's' | 'm' | 'h' => {
+                    let unit = match c {
+                        's' => 1,
+                        'm' => 60,
+                        _ => 3600,
+                    };
+                    if number.is_empty() || number.starts_with('0') || number.len() > 5 {
+                        return Err(err());
+                    }
+                    secs += number.parse::<u32>().map_err(|_| err())? * unit;
+                    number.clear();
+                    parts += 1;
+                }
+                _ => return Err(err()),
+            }
+        }
+        if !number.is_empty() || parts == 0 || parts > 3 {
+            return Err(err());
+        }
+        Ok(Duration { written: s.into(), secs })
+    }
+}
+
+impl fmt::Display for Duration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.written)
+    }
+}
+
+impl PartialEq for Duration {
+    fn eq(&self, other: &Self) -> bool {
+        self.secs == other.secs
+    }
+}
+impl Eq for Duration {}
+impl PartialOrd for Duration {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Duration {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.secs.cmp(&other.secs)
+    }
+}
+impl std::hash::Hash for Duration {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.secs.hash(state);
+    }
+}
+
+impl Period {
+    /// Whole seconds.
+    pub fn secs(self) -> i64 {
+        i64::from(self.days) * 86_400
+    }
+}
+
+impl FromStr for Period {
+    type Err = NotALength;
+    fn from_str(s: &str) -> Result<Self, NotALength> {
+        let err = || NotALength { text: s.into(), example: "90d" };
+        let days = s.strip_suffix('d').filter(|n| !n.starts_with('0') && n.len() <= 4 && n.bytes().all(|b| b.is_ascii_digit()));
+        Ok(Period { days: days.and_then(|n| n.parse().ok()).ok_or_else(err)? })
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}d", self.days)
+    }
+}
+
+macro_rules! as_string {
+    ($t:ident, $pattern:expr) => {
+        impl Serialize for $t {
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.collect_str(self)
+            }
+        }
+        impl<'de> Deserialize<'de> for $t {
+            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $t {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($t).into()
+            }
+            fn inline_schema() -> bool {
+                true
+            }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({"type": "string", "pattern": $pattern, "maxLength": 18})
+            }
+        }
+    };
+}
+as_string!(Duration, DURATION_PATTERN);
+as_string!(Period, PERIOD_PATTERN);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        for (text, secs) in [("45m", 2700), ("1h30m", 5400), ("90s", 90), ("1h1m1s", 3661), ("99999s", 99_999)] {
+            let d: Duration = text.parse().unwrap();
+            assert_eq!((d.secs(), d.to_string().as_str()), (secs, text));
+        }
+        assert_eq!("90m".parse::<Duration>(), "1h30m".parse());
+        assert_eq!(Duration::from_secs(5400).to_string(), "1h30m");
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused_with_an_example() {
+        for text in ["", "0s", "-5m", "5", "1d", "1h 5m", "1h1m1s1s", "100000s", "05m"] {
+            assert!(text.parse::<Duration>().is_err(), "{text:?}");
+        }
+        assert_eq!(
+            "4 hours".parse::<Duration>().unwrap_err().to_string(),
+            "\"4 hours\" is not understood; write it like 45m, 1h30m or 90s"
+        );
+    }
+
+    #[test]
+    fn periods_are_days() {
+        assert_eq!("90d".parse::<Period>().unwrap().secs(), 90 * 86_400);
+        for text in ["0d", "90", "+9d", "12345d", "d", "1h"] {
+            assert!(text.parse::<Period>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The rules of Curfew: who may hold what until when, and how it is taken away.
+//!
+//! Facts in, decisions out. Nothing here does I/O, reads a clock or awaits; the crate has no dependency that could.
+//! The operator's driver and the model checker in `tests/` both run exactly this code.
+//!
+//! | Room | What it holds |
+//! |---|---|
+//! | [`time`], [`duration`], [`digest`], [`principal`], [`scope`], [`reason`] | values |
+//! | [`house`], [`terms`], [`persistence`], [`resolved`] | template × assignment × policy × system → what would be granted |
+//! | [`approval`] | whose word counts |
+//! | [`request`], [`grant`] | the two machines |
+//! | [`pass`] | the four steps around them, as a value that asks |
+pub mod approval;
+pub mod digest;
+pub mod duration;
+pub mod grant;
+pub mod house;
+pub mod pass;
+pub mod persistence;
+pub mod principal;
+pub mod reason;
+pub mod request;
+pub mod resolved;
+pub mod scope;
+pub mod terms;
+pub mod time;

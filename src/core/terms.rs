@@ -1,0 +1,444 @@
+//! template × assignment × policy × system → [`Terms`], or a [`Refusal`] that names the rule, the value and the limit.
+//!
+//! Nothing is clamped in silence, and nothing widens by being absent. The same rules make a template `Ready` and a
+//! request resolvable, so that they cannot disagree.
+use crate::{
+    approval::Stage,
+    duration::Duration,
+    house::{ApprovalFloor, Asked, Assignment, House, Phase, Policy, RoleContent, System, Template, Window},
+    principal::Subject,
+    reason::Reason,
+    request::Terms,
+    resolved::{RESOLVED_VERSION, Ref, Resolved, ResolvedRole, ResolvedScope, RoleKind},
+    scope::{Empty, KubernetesScope, allows},
+    time::Time,
+};
+
+/// Why not: the reason, and a message for people.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Refusal {
+    /// One word.
+    pub reason: Reason,
+    /// The rule, the value, the limit, and what to do about it.
+    pub message: String,
+}
+
+fn no<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal { reason, message: message.into() })
+}
+
+/// Resolves a request. The order of the rules:
+///
+/// 1. made while the gate was open; 2. asks for something that this build does not have; 3. a login without the alias that
+///    is configured; 4. role; 5. system; 6. content and namespaces; 7. each assignment that makes the requester eligible,
+///    in name order, with each policy, in name order: the first pair that allows all of it.
+pub fn resolve(a: &Asked, h: &House<'_>) -> Result<Terms, Refusal> {
+    if a.phase == Phase::New && h.gate_since.is_none_or(|t| a.created < t) {
+        return no(
+            Reason::GateOpen,
+            "made while Curfew's admission policies were not proven to be in force, so nobody can tell who asked; create a new request",
+        );
+    }
+    if let Some(what) = a.unsupported.first() {
+        return no(Reason::Unsupported, format!("{what} is not supported by this build; create a request without it"));
+    }
+    if !h.alias_keys.is_empty() && !h.alias_keys.iter().any(|k| a.requester.carries(std::slice::from_ref(k))) {
+        return no(
+            Reason::UnprovenLogin,
+            format!("your login carries none of {} that identity.aliases.keys in CurfewConfig asks for", h.alias_keys.join(", ")),
+        );
+    }
+    let Some(t) = h.template else {
+        return no(
+            Reason::NoSuchRole,
+            format!("there is no RoleTemplate {} in namespace {}; kubectl get rtpl -n {} lists them", a.role, a.namespace, a.namespace),
+        );
+    };
+    usable(t)?;
+    let system = pick_system(a, t, h)?;
+    let target = reachable(system, a.phase)?;
+    let content = content(t, h)?;
+    let pair = eligible(a, t, system, h)?;
+    let scope = match &pair.assignment.scope {
+        None => Some(t.scope.clone()),
+        Some(s) => t.scope.meet(s),
+    };
+    let Some(scope) = scope else {
+        return no(
+            Reason::NotEligible,
+            format!("assignment {} reaches nothing of role {}", pair.assignment.reference.name, t.reference.name),
+        );
+    };
+    Ok(Terms::new(Resolved {
+        version: RESOLVED_VERSION.into(),
+        request: a.uid.clone(),
+        requester: a.requester.username.clone(),
+        beneficiary: Subject::User(a.requester.username.clone()),
+        principal: a.requester.username.clone(),
+        system: system.to_ref(target),
+        role: t.reference.clone(),
+        assignment: pair.assignment.reference.clone(),
+        policy: pair.policy.reference.clone(),
+        permissions: content.iter().filter(|r| r.namespace.as_deref().is_none_or(|n| scope.reaches(n))).map(|r| resolved_role(r)).collect(),
+        scope: scope_with_uids(&scope, h)?,
+        duration: pair.duration,
+        start: None,
+        approval: t.approval.clone(),
+    }))
+}
+
+/// Whether a template could be used by anybody: the policy that allows it, or why none does.
+pub fn ready<'a>(t: &Template, h: &House<'a>) -> Result<&'a Policy, Refusal> {
+    usable(t)?;
+    let systems: Vec<_> = h.systems.iter().filter(|s| t.systems.include(s)).collect();
+    let Some(first) = systems.first() else {
+        return no(
+            Reason::NotReady,
+            format!("role {} names no AuthorizationSystem that exists; kubectl get authsys lists them", t.reference.name),
+        );
+    };
+    let content = content(t, h)?;
+    scope_with_uids(&t.scope, h)?;
+    possible(&t.approval)?;
+    if let Some(message) = &t.not_bindable {
+        return no(Reason::NotBindable, message.clone());
+    }
+    first_allowing(t, h, |p| offers(p, t, first, &content, h))
+}
+
+/// Whether an assignment could be used: that its role and a policy allow it.
+pub fn assignment_ready(e: &Assignment, t: Option<&Template>, h: &House<'_>) -> Result<(), Refusal> {
+    if e.suspended {
+        return no(Reason::Suspended, format!("assignment {} is suspended", e.reference.name));
+    }
+    if let Some(what) = e.unsupported.first() {
+        return no(Reason::Unsupported, format!("{what} is not supported by this build"));
+    }
+    let Some(t) = t else { return no(Reason::NoSuchRole, format!("there is no RoleTemplate {} in this namespace", e.role)) };
+    within_role(e, t)?;
+    first_allowing(t, h, |p| makes_eligible(p, e)).map(|_| ())
+}
+
+/// Suspended and unsupported templates are of no use to anybody.
+fn usable(t: &Template) -> Result<(), Refusal> {
+    if t.suspended {
+        return no(Reason::Suspended, format!("role {} is suspended", t.reference.name));
+    }
+    match t.unsupported.first() {
+        Some(what) => no(Reason::Unsupported, format!("role {} asks for {what}, which this build does not have", t.reference.name)),
+        None => Ok(()),
+    }
+}
+
+fn pick_system<'a>(a: &Asked, t: &Template, h: &House<'a>) -> Result<&'a System, Refusal> {
+    let all: Vec<&System> = h.systems.iter().filter(|s| t.systems.include(s)).collect();
+    let names = || all.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
+    match (&a.system, all.as_slice()) {
+        (None, [one]) => Ok(one),
+        (None, []) => no(Reason::NotReady, format!("role {} names no AuthorizationSystem that exists", t.reference.name)),
+        (None, _) => no(Reason::AmbiguousSystem, format!("role {} spans {}; name one in spec.system", t.reference.name, names())),
+        (Some(n), _) => match all.iter().find(|s| s.name == *n) {
+            Some(s) => Ok(s),
+            None => no(Reason::AmbiguousSystem, format!("role {} does not reach a system {n}; it reaches {}", t.reference.name, names())),
+        },
+    }
+}
+
+/// The target's identity, if the system may be granted on.
+fn reachable(s: &System, phase: Phase) -> Result<&str, Refusal> {
+    if s.suspended {
+        return no(Reason::Suspended, format!("system {} is suspended", s.name));
+    }
+    if let Some(what) = s.unsupported.first() {
+        return no(Reason::Unsupported, format!("system {} asks for {what}, which this build does not have", s.name));
+    }
+    if let Some(older) = &s.duplicate_of {
+        return no(Reason::NotReady, format!("system {} stands for the same target as the older {older}; use that", s.name));
+    }
+    if !s.grants && !matches!(phase, Phase::Running(_)) {
+        return no(
+            Reason::ReadOnly,
+            format!("system {} is ReadOnly: it only discovers and scores; its platform team can set mode: ReadWrite", s.name),
+        );
+    }
+    s.target.as_deref().map_or_else(
+        || no(Reason::NotReady, format!("system {} is not connected yet; kubectl describe authsys {} says why", s.name, s.name)),
+        Ok,
+    )
+}
+
+/// The roles that the template names, all of which must exist: binding one that does not exist yet would grant whatever it becomes.
+fn content<'a>(t: &Template, h: &House<'a>) -> Result<Vec<&'a RoleContent>, Refusal> {
+    let clusters = t.permissions.cluster_roles.iter().map(|n| (RoleKind::ClusterRole, None, n));
+    let locals = t.permissions.roles.iter().map(|r| (RoleKind::Role, Some(&r.namespace), &r.name));
+    clusters
+        .chain(locals)
+        .map(|(kind, ns, name)| {
+            if ns.is_some_and(|n| !t.scope.reaches(n)) {
+                return no(
+                    Reason::NotReady,
+                    format!("Role {name} of namespace {} lies outside of the template's scope", ns.map_or("", |n| n)),
+                );
+            }
+            let found = h.roles.iter().find(|r| r.kind == kind && r.namespace.as_ref() == ns && r.name == *name);
+            found.map_or_else(|| no(Reason::NotReady, format!("{kind:?} {name} does not exist in the target")), Ok)
+        })
+        .collect()
+}
+
+fn resolved_role(r: &RoleContent) -> ResolvedRole {
+    ResolvedRole { kind: r.kind, name: r.name.clone(), namespace: r.namespace.clone(), uid: r.uid.clone(), rules: r.rules }
+}
+
+fn scope_with_uids(s: &KubernetesScope, h: &House<'_>) -> Result<ResolvedScope, Refusal> {
+    match s {
+        KubernetesScope::ClusterWide(_) => Ok(ResolvedScope::ClusterWide(Empty {})),
+        KubernetesScope::Namespaces(names) => names
+            .iter()
+            .map(|n| {
+                h.namespaces
+                    .iter()
+                    .find(|r| r.name == *n)
+                    .cloned()
+                    .map_or_else(|| no(Reason::NotReady, format!("namespace {n} does not exist in the target")), Ok)
+            })
+            .collect::<Result<Vec<Ref>, _>>()
+            .map(ResolvedScope::Namespaces),
+    }
+}
+
+/// A quorum that distinct users can never fill is refused; a group may have any number of members.
+fn possible(stages: &[Stage]) -> Result<(), Refusal> {
+    for s in stages {
+        let mut users: Vec<_> = s.approvers.iter().filter(|a| matches!(a, Subject::User(_))).collect();
+        users.sort_unstable();
+        users.dedup();
+        let groups = s.approvers.iter().any(|a| matches!(a, Subject::Group(_)));
+        if !groups && users.len() < usize::from(s.quorum) {
+            return no(Reason::NobodyCanApprove, format!("stage {} needs {} people and lists {}", s.name, s.quorum, users.len()));
+        }
+    }
+    Ok(())
+}
+
+/// An assignment and a policy that together allow a request.
+struct Pair<'a> {
+    assignment: &'a Assignment,
+    policy: &'a Policy,
+    duration: Duration,
+}
+
+fn eligible<'a>(a: &Asked, t: &Template, system: &System, h: &House<'a>) -> Result<Pair<'a>, Refusal> {
+    if a.requester.is_machine() {
+        return no(
+            Reason::NotEligible,
+            format!("{} is no person; access for service accounts needs delegation, which this build does not have", a.requester.username),
+        );
+    }
+    let duration = duration(a, t, h)?;
+    let content = content(t, h)?;
+    let policy_for_role = first_allowing(t, h, |p| offers(p, t, system, &content, h)).map_err(|e| Refusal {
+        reason: if e.reason == Reason::Suspended { e.reason } else { Reason::NotReady },
+        message: format!("role {} is not ready: {}", t.reference.name, e.message),
+    })?;
+    if (t.justification || policy_for_role.justification) && a.justification.as_deref().is_none_or(|j| j.trim().is_empty()) {
+        return no(
+            Reason::JustificationRequired,
+            format!("role {} asks for a justification; say why in spec.justification", t.reference.name),
+        );
+    }
+    let mut mine: Vec<&Assignment> =
+        h.assignments.iter().filter(|e| e.role == t.reference.name && e.subject.includes(&a.requester)).collect();
+    mine.sort_by(|x, y| x.reference.name.cmp(&y.reference.name));
+    let mut why = Refusal {
+        reason: Reason::NotEligible,
+        message: format!(
+            "no EligibleAssignment for role {} names {} or one of their groups; kubectl get eas -n {} lists them",
+            t.reference.name, a.requester.username, a.namespace
+        ),
+    };
+    for assignment in mine {
+        let end = match a.phase {
+            Phase::Running(end) => end,
+            Phase::New | Phase::Waiting => h.now.plus_secs(duration.secs()),
+        };
+        let found = holds_now(assignment, t, h.now, end).and_then(|()| {
+            first_allowing(t, h, |p| {
+                offers(p, t, system, &content, h)
+                    .and_then(|()| makes_eligible(p, assignment))
+                    .and_then(|()| at_most(&duration, &p.max_duration, || format!("policy {}", p.reference.name)))
+            })
+        });
+        match found {
+            Ok(policy) => return Ok(Pair { assignment, policy, duration }),
+            Err(e) if e.reason == Reason::OutsidePolicy => why = Refusal { reason: Reason::NotEligible, ..e },
+            Err(e) => why = e,
+        }
+    }
+    Err(why)
+}
+
+/// The duration asked for, within what the template and the ceiling allow.
+fn duration(a: &Asked, t: &Template, h: &House<'_>) -> Result<Duration, Refusal> {
+    let d = a.duration.as_ref().or(t.default_duration.as_ref()).unwrap_or(&t.max_duration);
+    at_most(d, &t.max_duration, || format!("role {}", t.reference.name))?;
+    match h.ceiling {
+        Some(c) => at_most(d, c, || "CurfewConfig's ceiling".into())?,
+        // A lost configuration stops new grants; it takes nothing away.
+        None if matches!(a.phase, Phase::Running(_)) => {}
+        None => {
+            return no(
+                Reason::GateOpen,
+                "there is no CurfewConfig named curfew, so nothing is granted; kubectl apply -f deploy/ brings one",
+            );
+        }
+    }
+    Ok(d.clone())
+}
+
+fn at_most(asked: &Duration, limit: &Duration, whose: impl Fn() -> String) -> Result<(), Refusal> {
+    if asked > limit {
+        return no(Reason::OverMaximum, format!("asked for {asked}, but {} allows at most {limit}", whose()));
+    }
+    Ok(())
+}
+
+/// Whether an assignment holds at this moment and to the end of the access: the whole duration must fit.
+fn holds_now(e: &Assignment, t: &Template, now: Time, end: Time) -> Result<(), Refusal> {
+    let name = &e.reference.name;
+    if e.suspended {
+        return no(Reason::Suspended, format!("assignment {name} is suspended"));
+    }
+    if let Some(what) = e.unsupported.first() {
+        return no(Reason::Unsupported, format!("assignment {name} asks for {what}, which this build does not have"));
+    }
+    within_role(e, t)?;
+    match e.window {
+        Window::Between(start, _) if now < start => no(Reason::OutsideWindow, format!("assignment {name} begins {start}")),
+        Window::Between(_, over) if now >= over => no(Reason::OutsideWindow, format!("assignment {name} ended {over}")),
+        Window::Between(_, over) if end > over => {
+            let left = u32::try_from(over.millis_since(now) / 1000)
+                .map_or_else(|_| "nothing".into(), |s| Duration::from_secs(s.max(1)).to_string());
+            no(Reason::OutsideWindow, format!("assignment {name} ends {over}: {left} are left, and the whole duration must fit"))
+        }
+        Window::Between(..) | Window::Permanent => Ok(()),
+    }
+}
+
+/// An assignment may narrow its role, never widen it.
+fn within_role(e: &Assignment, t: &Template) -> Result<(), Refusal> {
+    let (name, role) = (&e.reference.name, &t.reference.name);
+    if let Some(beyond) = e.scope.as_ref().and_then(|s| s.beyond(&t.scope)) {
+        return no(Reason::OutsidePolicy, format!("assignment {name} reaches {beyond}, which role {role} does not"));
+    }
+    if e.subject.is_reserved() {
+        return no(Reason::OutsidePolicy, format!("assignment {name} names {}, an identity that Kubernetes reserves", e.subject));
+    }
+    match (e.window, t.max_eligibility) {
+        (Window::Permanent, _) if !t.permanent_eligibility => {
+            no(Reason::OutsidePolicy, format!("assignment {name} is permanent, and role {role} does not allow that"))
+        }
+        (Window::Between(from, to), Some(max)) if to.millis_since(from) > max.secs() * 1000 => {
+            no(Reason::OutsidePolicy, format!("assignment {name} is longer than the {max} that role {role} allows"))
+        }
+        (Window::Between(..) | Window::Permanent, _) => Ok(()),
+    }
+}
+
+/// The first policy, in name order, that covers the template's namespace and passes; otherwise why the last one did not.
+fn first_allowing<'a>(t: &Template, h: &House<'a>, passes: impl Fn(&Policy) -> Result<(), Refusal>) -> Result<&'a Policy, Refusal> {
+    let mut covering: Vec<&Policy> = h.policies.iter().filter(|p| p.namespaces.contains(&t.namespace)).collect();
+    covering.sort_by(|a, b| a.reference.name.cmp(&b.reference.name));
+    let mut why = Refusal {
+        reason: Reason::OutsidePolicy,
+        message: format!("no AccessPolicy covers namespace {}, and nothing may be handed out without one", t.namespace),
+    };
+    for p in covering {
+        match works(p).and_then(|()| passes(p)) {
+            Ok(()) => return Ok(p),
+            Err(e) => why = e,
+        }
+    }
+    Err(why)
+}
+
+fn works(p: &Policy) -> Result<(), Refusal> {
+    let name = &p.reference.name;
+    if p.suspended {
+        return no(Reason::Suspended, format!("policy {name} is suspended"));
+    }
+    match p.unsupported.first() {
+        Some(what) => no(Reason::Unsupported, format!("policy {name} asks for {what}, which this build does not have")),
+        None => Ok(()),
+    }
+}
+
+/// Whether a policy lets its namespaces offer this role on this system.
+fn offers(p: &Policy, t: &Template, s: &System, content: &[&RoleContent], h: &House<'_>) -> Result<(), Refusal> {
+    let name = &p.reference.name;
+    let outside = |what: String| no(Reason::OutsidePolicy, format!("policy {name} does not allow {what}"));
+    if !p.systems.include(s) {
+        return outside(format!("system {}", s.name));
+    }
+    if let Some(r) = t.permissions.cluster_roles.iter().find(|r| !p.permissions.cluster_roles.iter().any(|pattern| allows(pattern, r))) {
+        return outside(format!("ClusterRole {r}"));
+    }
+    if let Some(r) =
+        t.permissions.roles.iter().find(|r| !p.permissions.roles.iter().any(|q| q.namespace == r.namespace && allows(&q.name, &r.name)))
+    {
+        return outside(format!("Role {} of namespace {}", r.name, r.namespace));
+    }
+    if let Some(beyond) = t.scope.beyond(&p.scope) {
+        return outside(format!("the reach to {beyond}"));
+    }
+    if !p.persistence
+        && let Some(what) = lasting(t, content, h)
+    {
+        return outside(format!("what may outlive the grant: {what}; allow.persistence: true would"));
+    }
+    floor(p, t)
+}
+
+/// What the holder could make that outlives the grant.
+fn lasting(t: &Template, content: &[&RoleContent], h: &House<'_>) -> Option<String> {
+    let homes = ["kube-system", h.operator_namespace];
+    let home = homes
+        .iter()
+        .find(|n| t.scope.reaches(n))
+        .map(|n| format!("a reach that includes namespace {n}, from where its holder could become the operator"));
+    home.or_else(|| content.iter().find_map(|r| r.persistence.as_ref().map(|p| format!("{:?} {} can {p}", r.kind, r.name))))
+}
+
+/// The floor is met when some stage has a quorum no smaller, and approvers that all stand, literally, in `from`.
+fn floor(p: &Policy, t: &Template) -> Result<(), Refusal> {
+    let Some(ApprovalFloor { quorum, from }) = &p.approval else { return Ok(()) };
+    let met = t.approval.iter().any(|s| s.quorum >= *quorum && s.approvers.iter().all(|a| from.contains(a)));
+    if met {
+        return Ok(());
+    }
+    let from = from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    no(
+        Reason::BelowFloor,
+        format!(
+            "policy {} asks for a stage of at least {quorum} out of {from} alone, and role {} has none",
+            p.reference.name, t.reference.name
+        ),
+    )
+}
+
+/// Whether a policy lets this subject be made eligible, in this window.
+fn makes_eligible(p: &Policy, e: &Assignment) -> Result<(), Refusal> {
+    let (policy, name) = (&p.reference.name, &e.reference.name);
+    if !p.eligible.contains(&e.subject) {
+        return no(Reason::OutsidePolicy, format!("policy {policy} does not let {} be made eligible", e.subject));
+    }
+    match e.window {
+        Window::Permanent if !p.permanent_eligibility => {
+            no(Reason::OutsidePolicy, format!("assignment {name} is permanent, and policy {policy} does not allow that"))
+        }
+        Window::Between(from, to) if to.millis_since(from) > p.max_eligibility.secs() * 1000 => {
+            no(Reason::OutsidePolicy, format!("assignment {name} is longer than the {} that policy {policy} allows", p.max_eligibility))
+        }
+        Window::Between(..) | Window::Permanent => Ok(()),
+    }
+}

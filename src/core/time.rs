@@ -1,0 +1,102 @@
+//! Instants and how they are written. The core is told what time it is; it never asks.
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+
+/// An absolute instant in milliseconds since the Unix epoch, UTC.
+///
+/// Deadlines are stored in whole seconds (Kubernetes' own resolution) and always rounded down: nobody gains the rest of a second.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Time(i64);
+
+impl Time {
+    /// From milliseconds since the epoch.
+    pub const fn from_millis(ms: i64) -> Self {
+        Time(ms)
+    }
+    /// From whole seconds since the epoch.
+    pub const fn from_secs(s: i64) -> Self {
+        Time(s * 1000)
+    }
+    /// Milliseconds since the epoch.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+    /// The same instant without its fraction of a second.
+    #[must_use]
+    pub const fn floor_secs(self) -> Self {
+        Time(self.0 - self.0.rem_euclid(1000))
+    }
+    /// This instant, so many seconds later.
+    #[must_use]
+    pub const fn plus_secs(self, s: i64) -> Self {
+        Time(self.0 + s * 1000)
+    }
+    /// Milliseconds from `earlier` to this instant; negative if it is the other way round.
+    pub const fn millis_since(self, earlier: Time) -> i64 {
+        self.0 - earlier.0
+    }
+    /// Parses RFC 3339. `None` if it is none.
+    pub fn parse(s: &str) -> Option<Self> {
+        s.parse::<Timestamp>().ok().map(|t| Time(t.as_millisecond()))
+    }
+    /// `20261123T081500Z`: the form in which a deadline stands in a binding's name (no colons, sorts by time).
+    pub fn compact(self) -> String {
+        self.floor_secs().to_string().replace(['-', ':'], "")
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Timestamp::from_millisecond(self.0) {
+            Ok(t) => write!(f, "{t}"),
+            Err(_) => write!(f, "{} ms after the epoch", self.0),
+        }
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let s = String::deserialize(d)?;
+        Time::parse(&s).ok_or_else(|| serde::de::Error::custom(format!("{s:?} is no RFC 3339 time in UTC, such as 2026-11-23T08:15:00Z")))
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Time {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Time".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "format": "date-time"})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_written_and_read_as_rfc_3339() {
+        let t = Time::parse("2026-11-23T08:15:00Z").unwrap();
+        assert_eq!(t.to_string(), "2026-11-23T08:15:00Z");
+        assert_eq!(t.compact(), "20261123T081500Z");
+        assert_eq!(Time::parse("tomorrow"), None);
+    }
+
+    #[test]
+    fn a_deadline_never_gains_the_rest_of_a_second() {
+        assert_eq!(Time::from_millis(1_999).floor_secs(), Time::from_secs(1));
+        assert_eq!(Time::from_millis(-1).floor_secs(), Time::from_secs(-1));
+        assert_eq!(Time::from_millis(1_999).compact(), "19700101T000001Z");
+    }
+}
