@@ -1,1 +1,2 @@
-fn main(){}
+//! curfew
+fn main() { println!("{:?}", curfew::generate::write(std::path::Path::new("."))); }

@@ -5,16 +5,20 @@
 //!
 //! | Room | What it holds |
 //! |---|---|
-//! | [`time`], [`duration`], [`digest`], [`principal`], [`scope`], [`reason`] | values |
+//! | [`time`], [`duration`], [`digest`], [`principal`], [`scope`], [`reason`], [`ids`] | values |
 //! | [`house`], [`terms`], [`persistence`], [`resolved`] | template × assignment × policy × system → what would be granted |
 //! | [`approval`] | whose word counts |
 //! | [`request`], [`grant`] | the two machines |
+//! | [`deadlines`], [`lanes`] | when, and in which order |
 //! | [`pass`] | the four steps around them, as a value that asks |
 pub mod approval;
+pub mod deadlines;
 pub mod digest;
 pub mod duration;
 pub mod grant;
 pub mod house;
+pub mod ids;
+pub mod lanes;
 pub mod pass;
 pub mod persistence;
 pub mod principal;

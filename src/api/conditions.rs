@@ -1,0 +1,87 @@
+//! Conditions: the contract with tools. A transition is stamped once; what did not change is not written again.
+use curfew_core::time::Time;
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::{Condition, Time as KubeTime},
+    jiff::Timestamp,
+};
+
+/// True, False or Unknown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Is {
+    /// It holds.
+    True,
+    /// It does not.
+    False,
+    /// Nobody knows yet.
+    Unknown,
+}
+
+impl Is {
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Is::True => "True",
+            Is::False => "False",
+            Is::Unknown => "Unknown",
+        }
+    }
+}
+
+impl From<bool> for Is {
+    fn from(b: bool) -> Self {
+        if b { Is::True } else { Is::False }
+    }
+}
+
+/// Sets one condition in place, in a stable order, and stamps the time only when its status changes.
+pub fn set(list: &mut Vec<Condition>, type_: &str, is: Is, reason: &str, message: impl Into<String>, generation: Option<i64>, now: Time) {
+    let mut message: String = message.into();
+    if message.len() > 1024 {
+        let cut = (0..=1021).rev().find(|&i| message.is_char_boundary(i)).unwrap_or(0);
+        message.truncate(cut);
+        message.push_str("...");
+    }
+    let stamp = KubeTime(Timestamp::from_millisecond(now.floor_secs().as_millis()).unwrap_or(Timestamp::UNIX_EPOCH));
+    let fresh = Condition {
+        type_: type_.into(),
+        status: is.as_str().into(),
+        reason: reason.into(),
+        message,
+        observed_generation: generation,
+        last_transition_time: stamp,
+    };
+    match list.iter_mut().find(|c| c.type_ == type_) {
+        Some(old) if old.status == fresh.status => {
+            *old = Condition { last_transition_time: old.last_transition_time.clone(), ..fresh };
+        }
+        Some(old) => *old = fresh,
+        None => list.push(fresh),
+    }
+}
+
+/// One condition by type.
+pub fn find<'a>(list: &'a [Condition], type_: &str) -> Option<&'a Condition> {
+    list.iter().find(|c| c.type_ == type_)
+}
+
+/// Whether a condition is `True`.
+pub fn is_true(list: &[Condition], type_: &str) -> bool {
+    find(list, type_).is_some_and(|c| c.status == "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transition_is_stamped_once() {
+        let mut list = Vec::new();
+        set(&mut list, "Ready", Is::False, "NotReady", "one", Some(1), Time::from_secs(10));
+        set(&mut list, "Ready", Is::False, "Suspended", "two", Some(2), Time::from_secs(20));
+        assert_eq!(list[0].last_transition_time.0, Timestamp::from_second(10).unwrap());
+        assert_eq!((list[0].message.as_str(), list[0].observed_generation), ("two", Some(2)));
+        set(&mut list, "Ready", Is::True, "AsExpected", "", Some(2), Time::from_secs(30));
+        assert_eq!(list[0].last_transition_time.0, Timestamp::from_second(30).unwrap());
+        assert!(is_true(&list, "Ready") && list.len() == 1);
+    }
+}

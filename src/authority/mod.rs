@@ -1,0 +1,130 @@
+//! Whether we may grant: lease held ∧ gate closed ∧ clock sane ∧ stores synced.
+//!
+//! Only this module can build a [`Permit`], and every effect that grants demands one. Revoking demands none: on any doubt
+//! granting stops and revocation goes on (I8).
+mod clock;
+mod lease;
+
+pub use clock::{Clock, ObserveDate};
+pub use lease::Lease;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::sync::watch;
+
+/// Proof that granting was allowed a moment ago. It cannot be stored or copied, so it is asked for anew for each effect.
+#[derive(Debug)]
+pub struct Permit(());
+
+/// Everything that a permit rests on.
+#[derive(Debug)]
+pub struct Authority {
+    /// The time that rules go by.
+    pub clock: Arc<Clock>,
+    /// Until when the lease is ours; `None` while it is not.
+    lease_until: watch::Sender<Option<Instant>>,
+    gate_closed: AtomicBool,
+    synced: AtomicBool,
+    changed: watch::Sender<u64>,
+}
+
+impl Authority {
+    /// An authority that permits nothing yet.
+    pub fn new(clock: Arc<Clock>) -> Arc<Self> {
+        Arc::new(Authority {
+            clock,
+            lease_until: watch::Sender::new(None),
+            gate_closed: AtomicBool::new(false),
+            synced: AtomicBool::new(false),
+            changed: watch::Sender::new(0),
+        })
+    }
+
+    /// A permit, if there is one at this moment.
+    pub fn permit(&self) -> Option<Permit> {
+        self.why_not().is_none().then_some(Permit(()))
+    }
+
+    /// What keeps us from granting, in words; `None` if nothing does.
+    pub fn why_not(&self) -> Option<&'static str> {
+        match () {
+            () if !self.leads() => Some("another replica holds the lease"),
+            () if !self.gate_closed.load(Ordering::Acquire) => Some("the admission policies are not proven to be in force"),
+            () if !self.synced.load(Ordering::Acquire) => Some("the stores are not synced yet"),
+            () if !self.clock.sane() => Some("the local clock and the API server's differ too much"),
+            () => None,
+        }
+    }
+
+    /// Whether the lease is ours at this instant.
+    pub fn leads(&self) -> bool {
+        self.lease_until.borrow().is_some_and(|until| Instant::now() < until)
+    }
+
+    /// The lease is ours until then, or not ours.
+    pub fn set_lease(&self, until: Option<Instant>) {
+        let was = self.lease_until.send_replace(until).is_some();
+        if was != until.is_some() {
+            self.bump();
+        }
+    }
+
+    /// The gate was proven closed, or not.
+    pub fn set_gate(&self, closed: bool) {
+        if self.gate_closed.swap(closed, Ordering::AcqRel) != closed {
+            self.bump();
+        }
+    }
+
+    /// Every store has had its first full list.
+    pub fn set_synced(&self) {
+        if !self.synced.swap(true, Ordering::AcqRel) {
+            self.bump();
+        }
+    }
+
+    /// Whether every store has had its first full list.
+    pub fn synced(&self) -> bool {
+        self.synced.load(Ordering::Acquire)
+    }
+
+    /// Ticks whenever something that a permit rests on has changed.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    fn bump(&self) {
+        self.changed.send_modify(|n| *n += 1);
+    }
+}
+
+/// How far local clock and API server may be apart before granting stops.
+pub const MAX_SKEW: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_permit_needs_everything_at_once() {
+        let a = Authority::new(Arc::new(Clock::default()));
+        let later = Instant::now() + Duration::from_secs(60);
+        assert_eq!(a.why_not(), Some("another replica holds the lease"));
+        a.set_lease(Some(later));
+        assert_eq!(a.why_not(), Some("the admission policies are not proven to be in force"));
+        a.set_gate(true);
+        assert_eq!(a.why_not(), Some("the stores are not synced yet"));
+        a.set_synced();
+        assert!(a.permit().is_some());
+        a.set_lease(Some(Instant::now()));
+        assert!(a.permit().is_none(), "a lease that has run out permits nothing, whether or not anybody noticed");
+        a.set_lease(Some(later));
+        a.set_gate(false);
+        assert!(a.permit().is_none());
+    }
+}

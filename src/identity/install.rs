@@ -1,0 +1,66 @@
+//! What is installed beside the policies: namespace, configuration, the cluster as a system, the operator itself.
+use super::{NAMESPACE, OPERATOR, policies, rbac};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// The files of `deploy/`, in the order in which they apply.
+pub fn files() -> Vec<(PathBuf, Vec<Value>)> {
+    let file = |name: &str, objects: Vec<Value>| (PathBuf::from("deploy").join(name), objects);
+    vec![
+        file("10-namespace.yaml", vec![namespace()]),
+        file("20-rbac.yaml", rbac::operator()),
+        file("30-policies.yaml", policies()),
+        file("40-config.yaml", vec![config(), this_cluster()]),
+        file("50-people.yaml", rbac::people()),
+        file("60-operator.yaml", vec![deployment()]),
+    ]
+}
+
+fn namespace() -> Value {
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
+}
+
+fn config() -> Value {
+    json!({
+        "apiVersion": "curfew.dev/v1alpha1", "kind": "CurfewConfig", "metadata": {"name": "curfew"},
+        "spec": {
+            "ceilings": {"duration": "24h"},
+            "retention": "30d",
+            "identity": {"aliases": {"none": {}}, "deciderProof": {"keys": ["authentication.kubernetes.io/credential-id"]}},
+        },
+    })
+}
+
+fn this_cluster() -> Value {
+    json!({
+        "apiVersion": "curfew.dev/v1alpha1", "kind": "AuthorizationSystem", "metadata": {"name": "this-cluster"},
+        "spec": {"displayName": "This cluster", "mode": "ReadOnly", "provider": {"kubernetes": {"inCluster": {}}}},
+    })
+}
+
+fn deployment() -> Value {
+    let labels = json!({"app.kubernetes.io/name": "curfew", "app.kubernetes.io/component": "operator"});
+    let probe = |path: &str| json!({"httpGet": {"path": path, "port": "http"}, "periodSeconds": 5});
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": OPERATOR, "namespace": NAMESPACE, "labels": labels},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "serviceAccountName": OPERATOR,
+                    "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+                    "containers": [{
+                        "name": "operator", "image": "curfew:dev", "args": ["run", "--listen", "0.0.0.0:8080"],
+                        "env": [{"name": "CURFEW_REPLICA", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+                        "ports": [{"name": "http", "containerPort": 8080}],
+                        "livenessProbe": probe("/healthz"), "readinessProbe": probe("/readyz"),
+                        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
+                        "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "runAsUser": 65532, "capabilities": {"drop": ["ALL"]}},
+                    }],
+                },
+            },
+        },
+    })
+}

@@ -1,0 +1,4 @@
+//! Tests against a real API server, as real users.
+mod support;
+
+mod identity;

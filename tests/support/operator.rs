@@ -1,0 +1,63 @@
+//! The built operator as a process, under its own service account's rights.
+use super::{ControlPlane, control_plane::tail, process::Process, user::User};
+use anyhow::Result;
+use nix::sys::signal::Signal;
+use std::path::PathBuf;
+
+/// How to start it.
+#[derive(Clone, Debug)]
+pub struct OperatorSpec {
+    pub binary: PathBuf,
+    /// Names the replica and its log.
+    pub name: String,
+    pub user: User,
+    pub envs: Vec<(String, String)>,
+}
+
+/// A running operator.
+pub struct Operator {
+    process: Process,
+}
+
+impl Operator {
+    pub fn spawn(cp: &ControlPlane, spec: &OperatorSpec) -> Result<Self> {
+        let mut envs = spec.envs.clone();
+        envs.push(("KUBECONFIG".into(), spec.user.kubeconfig.display().to_string()));
+        envs.push(("RUST_LOG".into(), "info,curfew=debug".into()));
+        let args = ["run", "--replica", &spec.name, "--listen", "127.0.0.1:0"].map(str::to_owned);
+        let log = cp.dir().join(format!("logs/{}.log", spec.name));
+        Ok(Operator { process: Process::start(&spec.name, &spec.binary, &args, &envs, &log)? })
+    }
+    pub fn kill(&self) {
+        self.process.kill();
+    }
+    pub fn pause(&self) {
+        self.process.signal(Signal::SIGSTOP);
+    }
+    pub fn resume(&self) {
+        self.process.signal(Signal::SIGCONT);
+    }
+    pub fn terminate(&self) {
+        self.process.signal(Signal::SIGTERM);
+    }
+    pub fn is_running(&self) -> bool {
+        self.process.is_running()
+    }
+    pub fn is_stopped(&self) -> bool {
+        self.process.is_stopped()
+    }
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+    pub fn log(&self) -> String {
+        self.process.read_log()
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        if std::thread::panicking() || std::env::var_os("CURFEW_KEEP").is_some() {
+            eprintln!("--- {} ({})\n{}", self.process.name, self.process.log.display(), tail(&self.log(), 40));
+        }
+    }
+}

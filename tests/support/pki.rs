@@ -1,0 +1,68 @@
+//! A certificate authority for one test: a server certificate, users, and the key that signs service account tokens.
+use anyhow::Result;
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+};
+use std::{net::Ipv4Addr, path::Path};
+
+pub struct Pki {
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A certificate and its key, PEM.
+pub struct Pair {
+    pub cert: String,
+    pub key: String,
+}
+
+impl Pki {
+    /// A new authority whose files the control plane reads from `dir`.
+    pub fn create(dir: &Path) -> Result<Self> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "curfew-test-ca");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        let cert = params.self_signed(&key)?;
+        let key_pem = key.serialize_pem();
+        std::fs::write(dir.join("ca.crt"), cert.pem())?;
+        let pki = Pki { issuer: Issuer::new(params, key) };
+        std::fs::write(dir.join("ca.key"), key_pem)?;
+        let server = pki.server()?;
+        std::fs::write(dir.join("apiserver.crt"), server.cert)?;
+        std::fs::write(dir.join("apiserver.key"), server.key)?;
+        let tokens = KeyPair::generate()?;
+        std::fs::write(dir.join("sa.key"), tokens.serialize_pem())?;
+        std::fs::write(dir.join("sa.pub"), tokens.public_key_pem())?;
+        Ok(pki)
+    }
+
+    fn server(&self) -> Result<Pair> {
+        let mut params = CertificateParams::new(vec!["localhost".into(), "kubernetes.default.svc".into()])?;
+        params.subject_alt_names.push(SanType::IpAddress(Ipv4Addr::LOCALHOST.into()));
+        params.distinguished_name.push(DnType::CommonName, "kube-apiserver");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.sign(params)
+    }
+
+    /// A client certificate: the common name is the user, each organisation a group.
+    pub fn user(&self, name: &str, groups: &[&str]) -> Result<Pair> {
+        let mut params = CertificateParams::default();
+        let mut dn = DistinguishedName::new();
+        dn.push(DnType::CommonName, name);
+        // rcgen keeps one value for each type, and no test needs a certificate with two groups.
+        anyhow::ensure!(groups.len() <= 1, "at most one group for each certificate user");
+        for g in groups {
+            dn.push(DnType::OrganizationName, *g);
+        }
+        params.distinguished_name = dn;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(params)
+    }
+
+    fn sign(&self, params: CertificateParams) -> Result<Pair> {
+        let key = KeyPair::generate()?;
+        let cert = params.signed_by(&key, &self.issuer)?;
+        Ok(Pair { cert: cert.pem(), key: key.serialize_pem() })
+    }
+}
