@@ -1,16 +1,24 @@
 //! Curfew: just-in-time privileged access for Kubernetes. Every privilege goes home on time.
 //!
 //! ```text
-//!            cli   observe                       what people and machines see
-//!   controllers/   request  revoker  …           gather facts, drive a pass, write status
-//!       runtime/   drive  engine  stores         the one driver, the one engine, the watches
-//!        ledger/   providers/   identity/        every write: of our kinds, of targets, of admission
-//!     authority/   lease  clock  permit          whether we may grant
-//!           api/   one file per kind             what users write
-//!    curfew_core   request  grant  pass  terms   the rules: pure
+//!   cli/            run, and the plugin's verbs       what people start
+//!   controllers/    request revoker house router …    gather facts, drive a pass, show where it stands
+//!   runtime/        drive engine stores client        the one driver, the one engine, the watches
+//!   ledger/  providers/  identity/  observe/          every write: of our kinds, of targets; admission; what is seen
+//!   authority/      lease clock permit                whether we may grant
+//!   api/            one file for each kind            what users write
+//!   curfew_core     request grant pass terms …        the rules: pure
 //! ```
 //! Dependencies point down. `curfew_core` depends on nothing here.
+#![forbid(unsafe_code)]
+
 pub mod api;
 pub mod authority;
+pub mod cli;
+pub mod controllers;
 pub mod generate;
 pub mod identity;
+pub mod ledger;
+pub mod observe;
+pub mod providers;
+pub mod runtime;

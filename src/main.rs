@@ -1,2 +1,61 @@
-//! curfew
-fn main() { println!("{:?}", curfew::generate::write(std::path::Path::new("."))); }
+//! `curfew`: the operator and its tools.
+#![forbid(unsafe_code)]
+
+use clap::{Parser, Subcommand};
+use curfew::{cli, generate};
+use std::{path::PathBuf, process::ExitCode};
+use tracing_subscriber::EnvFilter;
+
+/// Just-in-time privileged access for Kubernetes: every privilege goes home on time.
+#[derive(Parser, Debug)]
+#[command(version)]
+struct Curfew {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    Run(cli::run::Run),
+    /// Writes CRDs, admission policies and RBAC into crds/ and deploy/ below a directory.
+    Generate {
+        /// The root of the source tree.
+        #[arg(default_value = ".")]
+        root: PathBuf,
+        /// Write nothing; fail and name each file that is not as the code would write it.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a crypto provider is installed already");
+    }
+    let outcome = match Curfew::parse().verb {
+        Verb::Run(args) => cli::run::run(args).await,
+        Verb::Generate { root, check } => write_or_check(&root, check),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("curfew: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn write_or_check(root: &std::path::Path, check: bool) -> anyhow::Result<()> {
+    if check {
+        let off = generate::drift(root);
+        anyhow::ensure!(off.is_empty(), "not as the code would write it: {off:?}; run make generate");
+        return Ok(());
+    }
+    for path in generate::write(root)? {
+        println!("wrote {}", path.display());
+    }
+    Ok(())
+}

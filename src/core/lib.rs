@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`time`], [`duration`], [`digest`], [`principal`], [`scope`], [`reason`], [`ids`] | values |
 //! | [`house`], [`terms`], [`persistence`], [`resolved`] | template × assignment × policy × system → what would be granted |
-//! | [`approval`] | whose word counts |
+//! | [`approval`], [`messages`] | whose word counts, and what people are told |
 //! | [`request`], [`grant`] | the two machines |
 //! | [`deadlines`], [`lanes`] | when, and in which order |
 //! | [`pass`] | the four steps around them, as a value that asks |
@@ -19,6 +19,7 @@ pub mod grant;
 pub mod house;
 pub mod ids;
 pub mod lanes;
+pub mod messages;
 pub mod pass;
 pub mod persistence;
 pub mod principal;

@@ -1,0 +1,2 @@
+//! The operator's command line: one file for each verb.
+pub mod run;

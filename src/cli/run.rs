@@ -1,0 +1,120 @@
+//! `curfew run`: the operator.
+use crate::{
+    authority::{Authority, Clock, Lease},
+    controllers::{
+        Context, gatekeeper,
+        house::Housekeeper,
+        request::Requests,
+        revoker::{self, Revoker},
+        router::Router,
+    },
+    identity::NAMESPACE,
+    observe::{self, Metrics},
+    providers::{Registry, kubernetes::Kubernetes},
+    runtime::{client, engine::Engine, stores::Stores},
+};
+use anyhow::Context as _;
+use curfew_core::ids;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client, ResourceExt};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{sync::watch, task::JoinSet};
+
+/// How many pieces of work run at a time in one lane.
+const WIDTH: usize = 16;
+
+/// Runs the operator until it is told to stop.
+///
+/// KUBECONFIG, or the service account of the pod, says which cluster. Several replicas may run: one holds the lease and
+/// grants, every one revokes.
+#[derive(clap::Args, Debug)]
+pub struct Run {
+    /// The name of this replica, as it stands in the lease and in Events.
+    #[arg(long, env = "CURFEW_REPLICA", default_value = "curfew-operator-0")]
+    pub replica: String,
+    /// Where /healthz, /readyz and /metrics are served.
+    #[arg(long, env = "CURFEW_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+}
+
+/// Runs the operator.
+///
+/// # Errors
+/// If the cluster cannot be reached at the start, or a task that must not end has ended.
+pub async fn run(args: Run) -> anyhow::Result<()> {
+    let clock = Arc::new(Clock::default());
+    let client = client::connect(clock.clone()).await.context("no usable kubeconfig or service account")?;
+    let install = install_id(&client).await?;
+    tracing::info!(install, replica = args.replica, version = env!("CARGO_PKG_VERSION"), "curfew starts");
+    let authority = Authority::new(clock);
+    let mut tasks = JoinSet::new();
+    let (stores, changes) = Stores::start(&client, &mut tasks);
+    let registry = Registry::new(Kubernetes::new(client.clone(), stores.bindings.clone(), stores.cluster_bindings.clone()));
+    let metrics = Arc::new(Metrics::default());
+    let ctx = Arc::new(Context::new(client.clone(), stores, authority.clone(), registry, install, &args.replica, metrics));
+    let lease = Lease::new(client, NAMESPACE, format!("{}_{}", args.replica, std::process::id()), authority);
+    let (stop, stopped) = watch::channel(false);
+    let engines = start(&ctx, changes, stopped, &mut tasks);
+    let (listen, served) = (args.listen, ctx.clone());
+    tasks.spawn(async move {
+        if let Err(e) = observe::serve(listen, served).await {
+            tracing::error!(error = %e, address = %listen, "cannot serve; choose another address with --listen");
+        }
+    });
+    tasks.spawn(lease.clone().keep());
+    tasks.spawn(gatekeeper::keep(ctx.clone()));
+    let synced = ctx.clone();
+    let ready = async move {
+        synced.stores.ready().await;
+        synced.authority.set_synced();
+        tracing::info!("stores are synced");
+        std::future::pending::<()>().await;
+    };
+    tasks.spawn(ready);
+    let why = tokio::select! {
+        () = told_to_stop() => None,
+        _ = tasks.join_next() => Some("a task that must not end has ended"),
+    };
+    // First no new grants, then what runs is finished, then the lease goes to the other replica.
+    lease.release().await;
+    stop.send_replace(true);
+    let finished = tokio::time::timeout(Duration::from_secs(10), engines).await;
+    tracing::info!(finished = finished.is_ok(), "curfew stops");
+    why.map_or(Ok(()), |w| Err(anyhow::anyhow!(w)))
+}
+
+/// Starts the engines, the router between watches and engines, and the heartbeat.
+fn start(
+    ctx: &Arc<Context>,
+    changes: tokio::sync::mpsc::UnboundedReceiver<crate::runtime::stores::Change>,
+    stopped: watch::Receiver<bool>,
+    tasks: &mut JoinSet<()>,
+) -> impl Future<Output = ()> + use<> {
+    let clock = ctx.authority.clock.clone();
+    let revoker = Arc::new(Revoker::new(ctx.clone()));
+    let (grants, grants_in) = Engine::new("grants", revoker.clone(), clock.clone(), WIDTH);
+    let (requests, requests_in) = Engine::new("requests", Arc::new(Requests::new(ctx.clone())), clock.clone(), WIDTH);
+    let (house, house_in) = Engine::new("house", Arc::new(Housekeeper::new(ctx.clone())), clock, 1);
+    tasks.spawn(revoker::heartbeat(ctx.clone(), revoker.clone(), grants_in.clone()));
+    tasks.spawn(Router { ctx: ctx.clone(), revoker, requests: requests_in, grants: grants_in, house: house_in }.run(changes));
+    let (g, r, h) = (tokio::spawn(grants.run(stopped.clone())), tokio::spawn(requests.run(stopped.clone())), tokio::spawn(house.run(stopped)));
+    async move {
+        let _all_finished = tokio::join!(g, r, h);
+    }
+}
+
+/// The install id follows from the uid of the operator's namespace.
+async fn install_id(client: &Client) -> anyhow::Result<String> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let home = namespaces.get(NAMESPACE).await.with_context(|| format!("cannot read namespace {NAMESPACE}; kubectl apply -f deploy/ makes it"))?;
+    Ok(ids::install(&home.uid().unwrap_or_default()))
+}
+
+async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut term) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

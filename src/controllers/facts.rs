@@ -1,0 +1,313 @@
+//! From the kinds, as people write them, to the facts that rules read. What this build does not obey is named here.
+use crate::api::{
+    AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, EligibleAssignment, Grant, RoleTemplate,
+    assignment::{AssignmentScope, Delegation, Window as ApiWindow},
+    conditions,
+    decision::About,
+    grant::GrantState,
+    policy::{ApprovalFloor as ApiFloor, MfaRule, SystemsRef, TicketFloor},
+    request::RequestState,
+    system::{KubernetesConnection, Mode, Provider},
+    template::{Approval, Justification, Limits, TicketRule},
+};
+use curfew_core::{
+    approval::{Stage, Word},
+    grant as core_grant,
+    house::{ApprovalFloor, Asked, Assignment, Phase, Policy, RoleContent, System, Systems, Template, Window},
+    persistence::{self, Rule},
+    principal::Person,
+    reason::Reason,
+    request::{Frozen, Ledger, Request, State, Status, Terms},
+    resolved::{Ref, RoleKind},
+    scope::{KubernetesPermissions, KubernetesScope, Permissions, Scope},
+    time::Time,
+};
+use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
+use kube::ResourceExt;
+use std::sync::Arc;
+
+fn reference<K: ResourceExt>(o: &K) -> Ref {
+    Ref { name: o.name_any(), uid: o.uid().unwrap_or_default() }
+}
+
+/// When the API server created an object.
+pub fn created<K: ResourceExt>(o: &K) -> Time {
+    o.creation_timestamp().map_or(Time::from_millis(0), |t| Time::from_millis(t.0.as_millisecond()))
+}
+
+/// Collects what a build does not obey, by the names under which people wrote it.
+fn demands(list: &[(bool, &str)]) -> Vec<String> {
+    list.iter().filter(|(asked, _)| *asked).map(|(_, what)| (*what).to_owned()).collect()
+}
+
+fn systems(s: &SystemsRef) -> Systems {
+    match s {
+        SystemsRef::Names(n) => Systems::Names(n.clone()),
+        SystemsRef::Selector(l) => Systems::Labels(l.match_labels.clone()),
+    }
+}
+
+/// A provider that is left out is out of reach: an empty list reaches nothing.
+fn kubernetes_scope(s: &Scope) -> KubernetesScope {
+    s.kubernetes.clone().unwrap_or(KubernetesScope::Namespaces(Vec::new()))
+}
+
+fn kubernetes_permissions(p: &Permissions) -> KubernetesPermissions {
+    p.kubernetes.clone().unwrap_or_default()
+}
+
+/// An AuthorizationSystem; `older` is another one for the same target.
+pub fn system(s: &AuthorizationSystem, all: &[AuthorizationSystem]) -> System {
+    let Provider::Kubernetes(connection) = &s.spec.provider;
+    let remote = matches!(connection, KubernetesConnection::KubeconfigSecretRef(_));
+    let status = s.status.as_ref();
+    System {
+        name: s.name_any(),
+        uid: s.uid().unwrap_or_default(),
+        labels: s.labels().clone(),
+        target: status.and_then(|s| s.target.as_ref()).map(|t| t.id.clone()),
+        grants: s.spec.mode == Mode::ReadWrite && s.metadata.deletion_timestamp.is_none(),
+        suspended: s.spec.suspend,
+        duplicate_of: all.iter().filter(|o| same_target(o, s) && (created(*o), o.name_any()) < (created(s), s.name_any())).map(ResourceExt::name_any).min(),
+        unsupported: demands(&[(remote, "provider.kubernetes.kubeconfigSecretRef"), (s.spec.principals.is_some(), "principals")]),
+    }
+}
+
+fn same_target(a: &AuthorizationSystem, b: &AuthorizationSystem) -> bool {
+    a.uid() != b.uid() && a.spec.provider == b.spec.provider
+}
+
+/// An AccessPolicy.
+pub fn policy(p: &AccessPolicy) -> Policy {
+    let s = &p.spec;
+    Policy {
+        reference: reference(p),
+        namespaces: s.namespaces.names.clone(),
+        systems: systems(&s.systems),
+        permissions: kubernetes_permissions(&s.permissions),
+        scope: kubernetes_scope(&s.scope),
+        eligible: s.eligible.clone(),
+        max_duration: s.max.duration.clone(),
+        max_eligibility: s.max.eligibility,
+        approval: match &s.min.approval {
+            ApiFloor::None(_) => None,
+            ApiFloor::AtLeast(f) => Some(ApprovalFloor { quorum: f.quorum, from: f.from.clone() }),
+        },
+        justification: s.min.justification,
+        permanent_eligibility: s.allow.permanent_eligibility,
+        persistence: s.allow.persistence,
+        suspended: s.suspend,
+        unsupported: demands(&[
+            (!matches!(s.min.mfa, MfaRule::None(_)), "min.mfa"),
+            (!matches!(s.min.ticket, TicketFloor::None(_)), "min.ticket"),
+            (!s.requestor_admins.is_empty(), "requestorAdmins"),
+        ]),
+    }
+}
+
+/// A RoleTemplate.
+pub fn template(t: &RoleTemplate) -> Template {
+    let (s, a) = (&t.spec, &t.spec.activation);
+    let stages: Vec<Stage> = match &a.approval {
+        Approval::None(_) => Vec::new(),
+        Approval::Stages(s) | Approval::Parallel(s) => s.clone(),
+    };
+    Template {
+        reference: reference(t),
+        namespace: t.namespace().unwrap_or_default(),
+        systems: systems(&s.systems),
+        permissions: kubernetes_permissions(&s.permissions),
+        scope: kubernetes_scope(&s.scope),
+        default_duration: a.duration.default.clone(),
+        max_duration: a.duration.max.clone(),
+        justification: a.justification == Justification::Required,
+        permanent_eligibility: s.assignment.eligible.permanent,
+        max_eligibility: s.assignment.eligible.max,
+        suspended: s.suspend,
+        not_bindable: not_bindable(t),
+        unsupported: demands(&[
+            (!matches!(a.mfa, MfaRule::None(_)), "activation.mfa"),
+            (!matches!(a.ticket, TicketRule::None(_)), "activation.ticket"),
+            (!matches!(a.limits, Limits::None(_)), "activation.limits"),
+            (matches!(a.approval, Approval::Parallel(_)), "activation.approval.parallel"),
+            (stages.iter().any(|s| s.escalation.is_some()), "activation.approval.stages.escalation"),
+            (a.break_glass.is_some(), "activation.breakGlass"),
+        ]),
+        approval: stages,
+    }
+}
+
+/// Whether we may bind is asked by the template's own controller and stands in its status, for this generation.
+fn not_bindable(t: &RoleTemplate) -> Option<String> {
+    let ready = conditions::find(&t.status.as_ref()?.conditions, "Ready")?;
+    let now = ready.observed_generation == t.metadata.generation && ready.reason == Reason::NotBindable.as_str();
+    now.then(|| ready.message.clone())
+}
+
+/// An EligibleAssignment.
+pub fn assignment(e: &EligibleAssignment) -> Assignment {
+    let s = &e.spec;
+    Assignment {
+        reference: reference(e),
+        role: s.role_ref.name.clone(),
+        subject: s.subject.clone(),
+        scope: match &s.scope {
+            AssignmentScope::All(_) => None,
+            AssignmentScope::Kubernetes(k) => Some(k.clone()),
+        },
+        window: match &s.window {
+            ApiWindow::Permanent(_) => Window::Permanent,
+            ApiWindow::Between(b) => Window::Between(b.start, b.end),
+        },
+        suspended: s.suspend,
+        unsupported: demands(&[(s.delegation == Delegation::Allowed, "delegation: Allowed")]),
+    }
+}
+
+fn rules(list: Option<&[PolicyRule]>) -> Vec<Rule> {
+    let strings = |o: &Option<Vec<String>>| o.clone().unwrap_or_default();
+    list.unwrap_or_default()
+        .iter()
+        .map(|r| Rule {
+            api_groups: strings(&r.api_groups),
+            resources: strings(&r.resources),
+            resource_names: strings(&r.resource_names),
+            verbs: r.verbs.clone(),
+            non_resource_urls: strings(&r.non_resource_urls),
+        })
+        .collect()
+}
+
+/// A ClusterRole's content.
+pub fn cluster_role(r: &ClusterRole) -> RoleContent {
+    content(RoleKind::ClusterRole, None, reference(r), &rules(r.rules.as_deref()))
+}
+
+/// A Role's content.
+pub fn role(r: &Role) -> RoleContent {
+    content(RoleKind::Role, r.namespace(), reference(r), &rules(r.rules.as_deref()))
+}
+
+fn content(kind: RoleKind, namespace: Option<String>, r: Ref, rules: &[Rule]) -> RoleContent {
+    let persistence = persistence::persistence(rules).map(str::to_owned);
+    RoleContent { kind, namespace, name: r.name, uid: r.uid, rules: persistence::digest(rules), persistence }
+}
+
+/// What was asked for.
+pub fn asked(r: &ActivationRequest) -> Asked {
+    let s = &r.spec;
+    let status = r.status.as_ref();
+    let phase = match status.and_then(|s| s.state) {
+        None | Some(RequestState::Pending) => Phase::New,
+        Some(RequestState::Activating | RequestState::Active | RequestState::Revoking) => {
+            status.and_then(|s| s.expires_at).map_or(Phase::Waiting, Phase::Running)
+        }
+        Some(_) => Phase::Waiting,
+    };
+    Asked {
+        namespace: r.namespace().unwrap_or_default(),
+        uid: r.uid().unwrap_or_default(),
+        created: created(r),
+        requester: s.requester.clone().unwrap_or_default(),
+        role: s.role_ref.name.clone(),
+        duration: s.duration.clone(),
+        justification: s.justification.clone(),
+        system: s.system.clone(),
+        unsupported: demands(&[
+            (s.start_time.is_some(), "startTime"),
+            (s.scope.is_some(), "scope"),
+            (s.permissions.is_some(), "permissions"),
+            (s.beneficiary.is_some(), "beneficiary"),
+            (s.extends.is_some(), "extends"),
+            (s.break_glass == Some(true), "breakGlass"),
+            (s.not_after.is_some(), "notAfter"),
+        ]),
+        phase,
+    }
+}
+
+/// A request as the rules read it.
+pub fn request(r: &ActivationRequest) -> Request {
+    Request {
+        version: r.resource_version().unwrap_or_default().into(),
+        uid: r.uid().unwrap_or_default().into(),
+        created: created(r),
+        requester: Arc::new(r.spec.requester.clone().unwrap_or_default()),
+        beneficiary: None,
+        status: status(r),
+    }
+}
+
+fn status(r: &ActivationRequest) -> Status {
+    let Some(s) = &r.status else { return Status::NEW };
+    let reason = || s.reason.as_deref().and_then(|r| r.parse().ok()).unwrap_or(Reason::Drifted);
+    let state = match s.state {
+        // Scheduled is never written by this build.
+        None | Some(RequestState::Pending | RequestState::Scheduled) => State::Pending,
+        Some(RequestState::AwaitingApproval) => State::AwaitingApproval,
+        Some(RequestState::Activating) => State::Activating,
+        Some(RequestState::Active) => State::Active,
+        Some(RequestState::Revoking) => State::Revoking(reason()),
+        Some(over) => over.outcome().map_or(State::Pending, |o| State::Over(o, reason())),
+    };
+    let deadline = s.approval.as_ref().and_then(|a| a.deadline);
+    let frozen = s.resolved.clone().zip(deadline).map(|(resolved, approval_deadline)| Frozen { terms: Terms::new(resolved), approval_deadline });
+    Status { state, frozen, expires_at: s.expires_at, activated_at: s.activated_at }
+}
+
+/// A decision; `manager` is what RBAC says of the decider.
+pub fn word(d: &AccessDecision, manager: bool, proof: &[String]) -> Word {
+    let decider: Person = d.spec.decider.clone().unwrap_or_default();
+    let about_uid = match &d.spec.about {
+        About::ActivationRequest(r) => r.uid.as_deref().map(Into::into),
+        About::Grant(_) => None,
+    };
+    Word {
+        uid: d.uid().unwrap_or_default().into(),
+        proven: decider.carries(proof) && !decider.is_machine(),
+        by: Arc::new(decider),
+        verb: d.spec.decision,
+        digest: d.spec.digest,
+        about_uid,
+        at: created(d),
+        manager,
+    }
+}
+
+/// A Grant as the rules read it.
+pub fn grant(g: &Grant) -> core_grant::Grant {
+    core_grant::Grant {
+        version: g.resource_version().unwrap_or_default().into(),
+        expires_at: g.spec.expires_at,
+        stage: stage(g),
+        drifted: drifted(g),
+        deleting: g.metadata.deletion_timestamp.is_some(),
+    }
+}
+
+/// Where a Grant stands; no status yet means that the intent is stored and nothing more.
+pub fn stage(g: &Grant) -> core_grant::Stage {
+    match g.status.as_ref().and_then(|s| s.state) {
+        None | Some(GrantState::Granting) => core_grant::Stage::Granting,
+        Some(GrantState::Active) => core_grant::Stage::Active,
+        Some(GrantState::Revoking) => core_grant::Stage::Revoking,
+        Some(GrantState::Ended) => core_grant::Stage::Ended,
+        Some(GrantState::Abandoned) => core_grant::Stage::Abandoned,
+    }
+}
+
+fn drifted(g: &Grant) -> bool {
+    g.status.as_ref().is_some_and(|s| conditions::is_true(&s.conditions, "Drifted"))
+}
+
+/// What a Grant means for its request.
+pub fn ledger(g: Option<&Grant>) -> Ledger {
+    let Some(g) = g else { return Ledger::None };
+    let active_since = g.status.as_ref().and_then(|s| s.granted_at);
+    let drifted = drifted(g);
+    match stage(g) {
+        core_grant::Stage::Ended | core_grant::Stage::Abandoned => Ledger::Over { active_since, drifted },
+        core_grant::Stage::Revoking => Ledger::Live { active_since, revoking: true, drifted },
+        core_grant::Stage::Granting | core_grant::Stage::Active => Ledger::Live { active_since, revoking: false, drifted },
+    }
+}

@@ -1,0 +1,230 @@
+//! Gathers everything that a decision about a request rests on: from the stores, or live where it must be.
+use super::{Context, facts};
+use crate::{
+    api::{
+        AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, CONFIG_NAME, CurfewConfig, EligibleAssignment, Grant, GROUP, RoleTemplate,
+    },
+    runtime::stores::{Key, about},
+};
+use curfew_core::{
+    approval::{Verb, Word},
+    house::{Asked, House, RoleContent, Template},
+    ids,
+    pass::View,
+    resolved::Ref,
+    scope::KubernetesScope,
+    terms,
+};
+use futures::future::{join_all, try_join_all};
+use k8s_openapi::api::{
+    authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
+    core::v1::Namespace,
+    rbac::v1::{ClusterRole, Role},
+};
+use kube::{
+    Api, ResourceExt,
+    api::{ListParams, PostParams},
+    runtime::reflector::ObjectRef,
+};
+use std::sync::Arc;
+
+/// Where to look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// At what the watches have brought: free, and possibly old.
+    Stores,
+    /// At the API server.
+    Live,
+}
+
+/// Everything around one request.
+pub struct Surroundings {
+    /// The request itself, if it is there.
+    pub request: Option<ActivationRequest>,
+    /// Its Grant.
+    pub grant: Option<Grant>,
+    /// The decisions about it.
+    pub decisions: Vec<AccessDecision>,
+    config: Option<CurfewConfig>,
+    template: Option<RoleTemplate>,
+    assignments: Vec<EligibleAssignment>,
+    policies: Vec<AccessPolicy>,
+    systems: Vec<AuthorizationSystem>,
+    roles: Vec<RoleContent>,
+    namespaces: Vec<Ref>,
+}
+
+/// Gathers what is around a request.
+///
+/// # Errors
+/// If the API server cannot be asked.
+pub async fn around(ctx: &Context, key: &Key, from: Source) -> kube::Result<Surroundings> {
+    let (ns, name) = key;
+    let request = match from {
+        Source::Stores => ctx.stores.requests.get(&ObjectRef::new(name).within(ns)).map(|r| (*r).clone()),
+        Source::Live => Api::<ActivationRequest>::namespaced(ctx.client.clone(), ns).get_opt(name).await?,
+    };
+    let role = request.as_ref().map(|r| r.spec.role_ref.name.clone()).unwrap_or_default();
+    let grant = request.as_ref().and_then(ResourceExt::uid).map(|uid| ids::grant(&ctx.install, &uid)).unwrap_or_default();
+    let mut s = match from {
+        Source::Stores => stored(ctx, key, &role, &grant),
+        Source::Live => live(ctx, key, &role, &grant).await?,
+    };
+    s.request = request;
+    if let Some(t) = s.template.as_ref().map(facts::template) {
+        (s.roles, s.namespaces) = target(ctx, &t, from).await?;
+    }
+    Ok(s)
+}
+
+fn stored(ctx: &Context, (ns, name): &Key, role: &str, grant: &str) -> Surroundings {
+    let st = &ctx.stores;
+    let here = |o: Option<String>| o.as_deref() == Some(ns.as_str());
+    Surroundings {
+        request: None,
+        grant: st.grants.get(&ObjectRef::new(grant)).map(|g| (*g).clone()),
+        decisions: own(st.decisions.state_filter(|d| here(d.namespace()) && about(d) == Some(name))),
+        config: st.config(),
+        template: st.templates.get(&ObjectRef::new(role).within(ns)).map(|t| (*t).clone()),
+        assignments: own(st.assignments.state_filter(|a| here(a.namespace()))),
+        policies: own(st.policies.state()),
+        systems: own(st.systems.state()),
+        roles: Vec::new(),
+        namespaces: Vec::new(),
+    }
+}
+
+async fn live(ctx: &Context, (ns, name): &Key, role: &str, grant: &str) -> kube::Result<Surroundings> {
+    let c = || ctx.client.clone();
+    let everything = ListParams::default();
+    let mine = ListParams::default().fields(&format!("spec.about.activationRequest.name={name}"));
+    let (decisions, configs, templates, assignments, policies, systems, grants) =
+        (Api::namespaced(c(), ns), Api::all(c()), Api::namespaced(c(), ns), Api::namespaced(c(), ns), Api::all(c()), Api::all(c()), Api::all(c()));
+    let (decisions, config, template, assignments, policies, systems, grant) = futures::try_join!(
+        decisions.list(&mine),
+        configs.get_opt(CONFIG_NAME),
+        templates.get_opt(role),
+        assignments.list(&everything),
+        policies.list(&everything),
+        systems.list(&everything),
+        grants.get_opt(grant),
+    )?;
+    Ok(Surroundings {
+        request: None,
+        grant,
+        decisions: decisions.items,
+        config,
+        template,
+        assignments: assignments.items,
+        policies: policies.items,
+        systems: systems.items,
+        roles: Vec::new(),
+        namespaces: Vec::new(),
+    })
+}
+
+fn own<K: Clone>(list: Vec<Arc<K>>) -> Vec<K> {
+    list.iter().map(|o| (**o).clone()).collect()
+}
+
+/// The roles that a template names and the namespaces that it reaches, as far as they exist.
+pub async fn target(ctx: &Context, t: &Template, from: Source) -> kube::Result<(Vec<RoleContent>, Vec<Ref>)> {
+    let names: &[String] = match &t.scope {
+        KubernetesScope::Namespaces(n) => n,
+        KubernetesScope::ClusterWide(_) => &[],
+    };
+    let p = &t.permissions;
+    if from == Source::Stores {
+        let st = &ctx.stores;
+        let clusters = p.cluster_roles.iter().filter_map(|n| st.cluster_roles.get(&ObjectRef::new(n)).map(|r| facts::cluster_role(&r)));
+        let locals = p.roles.iter().filter_map(|r| st.roles.get(&ObjectRef::new(&r.name).within(&r.namespace)).map(|r| facts::role(&r)));
+        let spaces = names.iter().filter_map(|n| st.namespaces.get(&ObjectRef::new(n)).map(|n| (*n).clone()));
+        return Ok((clusters.chain(locals).collect(), spaces.map(|n| space(&n)).collect()));
+    }
+    let c = || ctx.client.clone();
+    let (clusters, spaces) = (Api::<ClusterRole>::all(c()), Api::<Namespace>::all(c()));
+    let clusters = try_join_all(p.cluster_roles.iter().map(|n| clusters.get_opt(n)));
+    let locals = try_join_all(p.roles.iter().map(|r| async move { Api::<Role>::namespaced(c(), &r.namespace).get_opt(&r.name).await }));
+    let spaces = try_join_all(names.iter().map(|n| spaces.get_opt(n)));
+    let (clusters, locals, spaces) = futures::try_join!(clusters, locals, spaces)?;
+    let roles = clusters.iter().flatten().map(facts::cluster_role).chain(locals.iter().flatten().map(facts::role)).collect();
+    Ok((roles, spaces.iter().flatten().map(space).collect()))
+}
+
+fn space(n: &Namespace) -> Ref {
+    Ref { name: n.name_any(), uid: n.uid().unwrap_or_default() }
+}
+
+impl Surroundings {
+    /// What a pass is given. Asks the API server only who is a manager, and only where that decides.
+    pub async fn view(&self, ctx: &Context) -> View {
+        let aliases = self.config.as_ref().map(|c| c.spec.identity.aliases.list()).unwrap_or_default();
+        let request = self.request.as_ref().map(facts::request);
+        let words = self.words(ctx).await;
+        let terms = match &self.request {
+            Some(r) => self.resolve(ctx, &facts::asked(r), &aliases),
+            None => Err(terms::Refusal { reason: curfew_core::reason::Reason::NotFound, message: String::new() }),
+        };
+        View { request, words: Arc::new(words), terms: Arc::new(terms), ledger: facts::ledger(self.grant.as_ref()), alias_keys: Arc::new(aliases) }
+    }
+
+    fn resolve(&self, ctx: &Context, asked: &Asked, aliases: &[String]) -> Result<curfew_core::request::Terms, terms::Refusal> {
+        let template = self.template.as_ref().map(facts::template);
+        let assignments: Vec<_> = self.assignments.iter().map(facts::assignment).collect();
+        let policies: Vec<_> = self.policies.iter().map(facts::policy).collect();
+        let systems: Vec<_> = self.systems.iter().map(|s| facts::system(s, &self.systems)).collect();
+        let house = House {
+            now: ctx.now(),
+            gate_since: ctx.gate_since(),
+            ceiling: self.config.as_ref().map(|c| &c.spec.ceilings.duration),
+            alias_keys: aliases,
+            template: template.as_ref(),
+            assignments: &assignments,
+            policies: &policies,
+            systems: &systems,
+            roles: &self.roles,
+            namespaces: &self.namespaces,
+            operator_namespace: ctx.home(),
+        };
+        terms::resolve(asked, &house)
+    }
+
+    /// The decisions as words. Without a configuration nobody's login is proven.
+    async fn words(&self, ctx: &Context) -> Vec<Word> {
+        let Some(config) = &self.config else { return Vec::new() };
+        let proof = config.spec.identity.decider_proof.list();
+        join_all(self.decisions.iter().map(|d| async { facts::word(d, self.may_manage(ctx, d).await, &proof) })).await
+    }
+
+    /// Whether RBAC gives the decider `manage` on the request. Only a Deny or Revoke needs to know.
+    async fn may_manage(&self, ctx: &Context, d: &AccessDecision) -> bool {
+        let (Some(r), Some(by)) = (&self.request, &d.spec.decider) else { return false };
+        if !matches!(d.spec.decision, Verb::Deny | Verb::Revoke) || r.spec.requester.as_ref().is_some_and(|p| p.username == by.username) {
+            return false;
+        }
+        let attributes = ResourceAttributes {
+            group: Some(GROUP.into()),
+            resource: Some("activationrequests".into()),
+            verb: Some("manage".into()),
+            namespace: r.namespace(),
+            name: Some(r.name_any()),
+            ..ResourceAttributes::default()
+        };
+        let spec = SubjectAccessReviewSpec {
+            resource_attributes: Some(attributes),
+            user: Some(by.username.clone()),
+            groups: Some((*by.groups).clone()),
+            uid: Some(by.uid.clone()).filter(|u| !u.is_empty()),
+            extra: Some(by.extra.clone()),
+            ..SubjectAccessReviewSpec::default()
+        };
+        let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
+        match Api::<SubjectAccessReview>::all(ctx.client.clone()).create(&PostParams::default(), &review).await {
+            Ok(answer) => answer.status.is_some_and(|s| s.allowed),
+            Err(e) => {
+                tracing::warn!(error = %e, decision = d.name_any(), "cannot ask whether the decider is a manager; counted as not");
+                false
+            }
+        }
+    }
+}

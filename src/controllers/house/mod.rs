@@ -1,0 +1,154 @@
+//! Systems, policies, roles and assignments: judged by the same rules that resolve a request, and shown in their status.
+mod policy;
+mod system;
+mod template;
+
+use super::{Context, facts};
+use crate::{
+    api::{AccessPolicy, AuthorizationSystem, EligibleAssignment, RoleTemplate},
+    ledger::{self, Written},
+    runtime::engine::{Next, Work},
+};
+use async_trait::async_trait;
+use curfew_core::{
+    house::{Assignment, House, Policy, RoleContent, System, Template},
+    lanes::Urgency,
+    reason::Reason,
+    request::Wake,
+    resolved::Ref,
+    terms::Refusal,
+    time::Time,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{Api, Resource, ResourceExt};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{fmt::Debug, sync::Arc, time::Duration};
+
+/// How often everything is judged again, whatever the watches say: windows begin and end by themselves.
+const AGAIN_SECS: i64 = 60;
+
+/// The work on the house, which is looked at as a whole.
+pub struct Housekeeper {
+    ctx: Arc<Context>,
+}
+
+/// The house as the stores show it.
+pub(super) struct Snapshot {
+    systems: Vec<AuthorizationSystem>,
+    policies: Vec<AccessPolicy>,
+    templates: Vec<RoleTemplate>,
+    assignments: Vec<EligibleAssignment>,
+    core_systems: Vec<System>,
+    core_policies: Vec<Policy>,
+}
+
+impl Housekeeper {
+    /// With everything a controller is given.
+    pub fn new(ctx: Arc<Context>) -> Self {
+        Housekeeper { ctx }
+    }
+
+    async fn judge(&self) -> kube::Result<()> {
+        let s = Snapshot::of(&self.ctx);
+        for o in &s.systems {
+            system::show(&self.ctx, &s, o).await?;
+        }
+        for o in &s.templates {
+            template::show(&self.ctx, &s, o).await?;
+        }
+        for o in &s.assignments {
+            template::show_assignment(&self.ctx, &s, o).await?;
+        }
+        for o in &s.policies {
+            policy::show(&self.ctx, &s, o).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Snapshot {
+    fn of(ctx: &Context) -> Self {
+        let st = &ctx.stores;
+        let systems: Vec<_> = st.systems.state().iter().map(|o| (**o).clone()).collect();
+        let policies: Vec<_> = st.policies.state().iter().map(|o| (**o).clone()).collect();
+        Snapshot {
+            core_systems: systems.iter().map(|s| facts::system(s, &systems)).collect(),
+            core_policies: policies.iter().map(facts::policy).collect(),
+            systems,
+            policies,
+            templates: st.templates.state().iter().map(|o| (**o).clone()).collect(),
+            assignments: st.assignments.state().iter().map(|o| (**o).clone()).collect(),
+        }
+    }
+
+    /// The house around one template, without any person in it.
+    fn house<'a>(&'a self, ctx: &Context, roles: &'a [RoleContent], namespaces: &'a [Ref], assignments: &'a [Assignment]) -> House<'a> {
+        House {
+            now: ctx.now(),
+            gate_since: ctx.gate_since(),
+            ceiling: None,
+            alias_keys: &[],
+            template: None,
+            assignments,
+            policies: &self.core_policies,
+            systems: &self.core_systems,
+            roles,
+            namespaces,
+            operator_namespace: crate::identity::NAMESPACE,
+        }
+    }
+
+    fn assignments_of(&self, t: &Template) -> impl Iterator<Item = Assignment> {
+        let here = self.assignments.iter().filter(|a| a.namespace().as_deref() == Some(&t.namespace));
+        here.map(facts::assignment).filter(|a| a.role == t.reference.name).collect::<Vec<_>>().into_iter()
+    }
+}
+
+#[async_trait]
+impl Work<()> for Housekeeper {
+    async fn run(&self, (): &()) -> Next {
+        let again = Some(self.ctx.now().plus_secs(AGAIN_SECS));
+        if !self.ctx.authority.leads() {
+            return Next { wake: Wake::OnChange, deadline: again };
+        }
+        let wake = match self.judge().await {
+            Ok(()) => Wake::OnChange,
+            Err(e) => {
+                tracing::warn!(error = %e, "cannot judge systems, policies, roles and assignments");
+                Wake::Backoff
+            }
+        };
+        Next { wake, deadline: again }
+    }
+    fn lane(&self, (): &()) -> (String, Urgency, Time) {
+        ("house".into(), Urgency::Other, Time::from_millis(0))
+    }
+    fn patience(&self) -> Duration {
+        Duration::from_secs(10)
+    }
+}
+
+/// Sets `Ready` by a verdict.
+fn ready(list: &mut Vec<Condition>, verdict: &Result<String, Refusal>, generation: Option<i64>, now: Time) {
+    use crate::api::conditions::{Is, set};
+    match verdict {
+        Ok(message) => set(list, "Ready", Is::True, Reason::AsExpected.as_str(), message.as_str(), generation, now),
+        Err(e) => set(list, "Ready", Is::False, e.reason.as_str(), e.message.as_str(), generation, now),
+    }
+}
+
+/// Writes a status if it is news.
+async fn write<K, S>(api: &Api<K>, object: &K, old: Option<&S>, next: &S) -> kube::Result<()>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    S: Serialize + PartialEq,
+{
+    if old == Some(next) {
+        return Ok(());
+    }
+    match ledger::commit(api, &object.name_any(), &object.resource_version().unwrap_or_default(), old, next).await {
+        Written::Failed(e) => Err(e),
+        // Whoever was faster comes by the watch.
+        Written::Stored(_) | Written::Conflict => Ok(()),
+    }
+}

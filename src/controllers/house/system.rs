@@ -1,0 +1,61 @@
+//! AuthorizationSystems: what they really are, and whether they may grant.
+use super::{Context, Snapshot, ready, write};
+use crate::{
+    api::{
+        AuthorizationSystem,
+        conditions::{Is, set},
+        system::{AuthorizationSystemStatus, GrantCounts, Mode, Provider, SystemDisplay, Target},
+    },
+    controllers::facts,
+};
+use curfew_core::{grant::Stage, reason::Reason, terms::Refusal};
+use kube::{Api, ResourceExt};
+
+/// Asks the target who it is, counts its grants, and shows both.
+pub async fn show(ctx: &Context, s: &Snapshot, o: &AuthorizationSystem) -> kube::Result<()> {
+    let core = facts::system(o, &s.systems);
+    let (now, generation) = (ctx.now(), o.metadata.generation);
+    let old = o.status.clone().unwrap_or_default();
+    let Provider::Kubernetes(_) = &o.spec.provider;
+    let mut next = AuthorizationSystemStatus {
+        observed_generation: generation,
+        grants: Some(count(ctx, o)),
+        display: Some(SystemDisplay { provider: "kubernetes".into() }),
+        ..old.clone()
+    };
+    let connected = match ctx.registry.reach(&o.spec.provider) {
+        Ok(target) => target.identity().await,
+        Err(e) => Err(e),
+    };
+    match &connected {
+        Ok(id) => {
+            set(&mut next.conditions, "Connected", Is::True, "Answered", "the target says who it is", generation, now);
+            next.target = Some(Target { id: id.clone() });
+        }
+        Err(e) => set(&mut next.conditions, "Connected", Is::False, "Unreachable", e.to_string(), generation, now),
+    }
+    let no = |reason, message: String| Err(Refusal { reason, message });
+    let verdict = match (&connected, &core.duplicate_of) {
+        _ if core.suspended => no(Reason::Suspended, "suspended; nothing new is granted and what is active ends".into()),
+        _ if !core.unsupported.is_empty() => no(Reason::Unsupported, format!("{} is not supported by this build", core.unsupported.join(", "))),
+        (_, Some(older)) => no(Reason::DuplicateTarget, format!("the older AuthorizationSystem {older} stands for the same target; use that and delete this")),
+        (Err(e), None) => no(Reason::NotReady, e.to_string()),
+        (Ok(_), None) => Ok("connected".to_owned()),
+    };
+    ready(&mut next.conditions, &verdict, generation, now);
+    let grants = verdict.is_ok() && o.spec.mode == Mode::ReadWrite;
+    let (reason, message) = match o.spec.mode {
+        Mode::ReadWrite => (Reason::AsExpected, ""),
+        Mode::ReadOnly => (Reason::ReadOnly, "discovers and scores, never grants; mode: ReadWrite would"),
+    };
+    set(&mut next.conditions, "GrantsAllowed", Is::from(grants), reason.as_str(), message, generation, now);
+    write(&Api::all(ctx.client.clone()), o, o.status.as_ref(), &next).await
+}
+
+fn count(ctx: &Context, o: &AuthorizationSystem) -> GrantCounts {
+    let uid = o.uid().unwrap_or_default();
+    let live: Vec<_> = ctx.stores.grants.state_filter(|g| g.spec.system.reference.uid == uid && !matches!(facts::stage(g), Stage::Ended | Stage::Abandoned));
+    let overdue = live.iter().filter(|g| g.spec.expires_at < ctx.now()).count();
+    let number = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+    GrantCounts { active: number(live.len()), overdue: number(overdue) }
+}

@@ -1,0 +1,12 @@
+//! Gather facts, drive a pass, write status: one file for each kind that is only judged, one folder for each machine.
+pub mod context;
+pub mod facts;
+pub mod gather;
+pub mod gatekeeper;
+pub mod house;
+pub mod request;
+pub mod revoker;
+pub mod router;
+pub mod status;
+
+pub use context::Context;

@@ -1,0 +1,86 @@
+//! AccessDecisions: what became of each word, shown on the decision itself.
+use crate::{
+    api::{
+        AccessDecision,
+        conditions::{self, Is},
+        decision::{AccessDecisionStatus, DecisionDisplay},
+        request::RequestState,
+    },
+    controllers::{Context, gather::Surroundings},
+    ledger::{self, Written},
+    runtime::stores::{Key, about},
+};
+use curfew_core::{
+    approval::{Counted, Verb},
+    messages,
+    pass::View,
+    reason::Reason,
+    request::{State, count as tally},
+    time::Time,
+};
+use kube::ResourceExt;
+
+/// Writes what became of every decision about a request. What was said once stays said: an ended request changes no word.
+pub async fn count(ctx: &Context, around: &Surroundings, view: &View) -> kube::Result<()> {
+    let Some(request) = &view.request else { return Ok(()) };
+    let sum = tally(request, &view.words, &view.alias_keys);
+    let pending = request.status.state == State::Pending;
+    let ended = around.request.as_ref().and_then(|r| r.status.as_ref()?.ended_at.filter(|_| r.status.as_ref().and_then(|s| s.state).and_then(RequestState::outcome).is_some()));
+    for (i, d) in around.decisions.iter().enumerate() {
+        let Some(counted) = sum.counted.get(i) else { break };
+        let late = ended.is_some_and(|t| view.words[i].at > t);
+        let verdict = match counted {
+            // Before a request is accepted nobody can tell who its approvers are.
+            _ if pending => continue,
+            _ if late && *counted == Counted::Yes => (Is::False, Reason::AlreadyEnded),
+            Counted::Yes => (Is::True, Reason::AsExpected),
+            Counted::No(r) => (Is::False, *r),
+            Counted::Waiting => (Is::Unknown, Reason::Waiting),
+        };
+        if ended.is_some() && is_judged(d) {
+            continue;
+        }
+        write(ctx, d, verdict.0, verdict.1).await?;
+    }
+    Ok(())
+}
+
+/// A decision about a request that does not exist counts for nothing, for good: a later request of that name is another one.
+pub async fn about_nothing(ctx: &Context, key: &Key) -> kube::Result<()> {
+    let known = ctx.stores.decisions.find(|d| d.namespace().as_deref() == Some(&key.0) && d.name_any() == key.1);
+    let Some(d) = known.filter(|d| ctx.authority.leads() && !is_judged(d)) else { return Ok(()) };
+    let verdict = match about(&d) {
+        // Grants are released by Abandon alone, which this build does not have.
+        None => Reason::Unsupported,
+        Some(name) => match ledger::requests(&ctx.client, &key.0).get_opt(name).await? {
+            Some(_) => return Ok(()),
+            None => Reason::NotFound,
+        },
+    };
+    write(ctx, &d, Is::False, verdict).await
+}
+
+fn is_judged(d: &AccessDecision) -> bool {
+    d.status.as_ref().and_then(|s| conditions::find(&s.conditions, "Counted")).is_some_and(|c| c.status != "Unknown")
+}
+
+async fn write(ctx: &Context, d: &AccessDecision, is: Is, reason: Reason) -> kube::Result<()> {
+    let now: Time = ctx.now();
+    let old = d.status.clone().unwrap_or_default();
+    let mut next = AccessDecisionStatus { observed_generation: d.metadata.generation, conditions: old.conditions.clone(), ..old };
+    let (word, message) = match (is, d.spec.decision) {
+        (Is::True, Verb::Approve) => ("Counted", "counts as an approval"),
+        (Is::True, Verb::Deny | Verb::Revoke | Verb::Abandon) => ("Counted", "counts; the request ends"),
+        (Is::False | Is::Unknown, _) => (reason.as_str(), messages::hint(reason)),
+    };
+    conditions::set(&mut next.conditions, "Counted", is, word, message, d.metadata.generation, now);
+    next.display = Some(DecisionDisplay { about: about(d).map_or_else(|| "a grant".into(), |n| format!("areq/{n}")) });
+    if d.status.as_ref() == Some(&next) {
+        return Ok(());
+    }
+    let api = ledger::decisions(&ctx.client, &d.namespace().unwrap_or_default());
+    match ledger::commit(&api, &d.name_any(), &d.resource_version().unwrap_or_default(), d.status.as_ref(), &next).await {
+        Written::Failed(e) => Err(e),
+        Written::Stored(_) | Written::Conflict => Ok(()),
+    }
+}

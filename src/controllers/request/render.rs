@@ -1,0 +1,172 @@
+//! From the rules' few words to the status that people and tools read. Pure.
+use crate::api::{
+    ActivationRequest,
+    assignment::NameRef,
+    conditions::{self, Is},
+    request::{ActivationRequestStatus, ApprovalStatus, CountedDecision, RequestDisplay, RequestState, StageStatus},
+};
+use crate::controllers::facts;
+use curfew_core::{
+    approval::Tally,
+    duration::Period,
+    ids, messages,
+    pass::View,
+    reason::{Outcome, Reason},
+    request::{State, Status, count},
+    time::Time,
+};
+use kube::ResourceExt;
+
+/// How long an ended request is kept, where it does not say.
+const KEPT: &str = "7d";
+
+/// What may outlive the end of an access in Kubernetes.
+const SESSION_TAIL: &str = "requests already under way: open exec, port-forward and watch streams end when they close";
+
+/// The status for this state, resting on what `object` has already: times are stamped once.
+pub fn status(object: &ActivationRequest, core: &Status, view: &View, install: &str, now: Time) -> ActivationRequestStatus {
+    let old = object.status.clone().unwrap_or_default();
+    let request = curfew_core::request::Request { status: core.clone(), ..facts::request(object) };
+    let tally = count(&request, &view.words, &view.alias_keys);
+    let (state, reason) = shown(core.state);
+    let over = matches!(core.state, State::Over(..));
+    let mut s = ActivationRequestStatus {
+        observed_generation: object.metadata.generation,
+        state: Some(state),
+        reason: reason.map(|r| r.as_str().to_owned()),
+        message: None,
+        digest: core.frozen.as_ref().map(|f| f.terms.digest),
+        resolved: core.frozen.as_ref().map(|f| (*f.terms.resolved).clone()),
+        activated_at: core.activated_at.map(Time::floor_secs),
+        expires_at: core.expires_at,
+        ended_at: if over { old.ended_at.or(Some(now.floor_secs())) } else { None },
+        // The name follows from the request, so it can be told before the Grant is there.
+        grant_ref: core.expires_at.map(|_| NameRef { name: ids::grant(install, &request.uid) }),
+        enforced_by: core.expires_at.map(|_| "Curfew".into()),
+        session_tail: core.expires_at.map(|_| SESSION_TAIL.into()),
+        conditions: old.conditions.clone(),
+        ..ActivationRequestStatus::default()
+    };
+    s.approval = core.frozen.as_ref().map(|f| ApprovalStatus { deadline: Some(f.approval_deadline), stages: if over { old.approval.map(|a| a.stages).unwrap_or_default() } else { stages(core, view, &tally) } });
+    s.waiting_for = (core.state == State::AwaitingApproval).then(|| waiting_for(core, &tally)).flatten();
+    s.message = Some(clip(message(object, core, view, &tally, reason, &old.message)));
+    s.display = Some(RequestDisplay {
+        expires: core.expires_at.filter(|_| !over).map(|t| t.to_string()),
+        beneficiary: core.frozen.as_ref().map(|f| f.terms.resolved.beneficiary.to_string()),
+    });
+    set_conditions(&mut s, core, object.metadata.generation, now, &tally);
+    s
+}
+
+fn shown(state: State) -> (RequestState, Option<Reason>) {
+    match state {
+        State::Pending => (RequestState::Pending, None),
+        State::AwaitingApproval => (RequestState::AwaitingApproval, None),
+        State::Activating => (RequestState::Activating, None),
+        State::Active => (RequestState::Active, None),
+        State::Revoking(r) => (RequestState::Revoking, Some(r)),
+        State::Over(o, r) => (o.into(), Some(r)),
+    }
+}
+
+fn stages(core: &Status, view: &View, tally: &Tally) -> Vec<StageStatus> {
+    let Some(frozen) = &core.frozen else { return Vec::new() };
+    let word = |i: &usize| {
+        let w = &view.words[*i];
+        CountedDecision { decider: w.by.username.clone(), decision: w.verb, at: w.at }
+    };
+    let all = frozen.terms.resolved.approval.iter().zip(&tally.stages);
+    all.map(|(stage, sum)| StageStatus {
+        name: stage.name.clone(),
+        quorum: stage.quorum,
+        approved: u8::try_from(sum.approved.len()).unwrap_or(u8::MAX),
+        decisions: sum.approved.iter().map(word).collect(),
+    })
+    .collect()
+}
+
+fn waiting_for(core: &Status, tally: &Tally) -> Option<String> {
+    let (stage, sum) = open(core, tally)?;
+    Some(format!("{} {}/{}", stage.name, sum.approved.len(), stage.quorum))
+}
+
+fn open<'a>(core: &'a Status, tally: &'a Tally) -> Option<(&'a curfew_core::approval::Stage, &'a curfew_core::approval::StageTally)> {
+    let i = tally.open_stage()?;
+    Some((core.frozen.as_ref()?.terms.resolved.approval.get(i)?, tally.stages.get(i)?))
+}
+
+/// What to do next, in words.
+fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally, reason: Option<Reason>, old: &Option<String>) -> String {
+    match (core.state, reason) {
+        (State::Over(..), Some(_)) if matches!(object.status.as_ref().and_then(|s| s.state).and_then(RequestState::outcome), Some(_)) => old.clone().unwrap_or_default(),
+        (State::Over(..) | State::Revoking(_), Some(r)) => match &*view.terms {
+            Err(refusal) if refusal.reason == r => refusal.message.clone(),
+            Err(_) | Ok(_) => messages::hint(r).into(),
+        },
+        (State::AwaitingApproval, _) => ask_for_approval(object, core, tally).unwrap_or_else(|| "approved; waiting for the operator to grant".into()),
+        (State::Activating, _) => "approved; the access is on its way".into(),
+        (State::Active, _) => core.expires_at.map_or_else(String::new, |t| format!("you have the access until {t}; to give it back sooner: kubectl delete areq {} -n {}", object.name_any(), object.namespace().unwrap_or_default())),
+        (State::Pending | State::Revoking(_) | State::Over(..), _) => "waiting for the operator".into(),
+    }
+}
+
+/// The ready command, with what was seen.
+fn ask_for_approval(object: &ActivationRequest, core: &Status, tally: &Tally) -> Option<String> {
+    let (stage, sum) = open(core, tally)?;
+    let missing = usize::from(stage.quorum).saturating_sub(sum.approved.len());
+    let who: Vec<String> = stage.approvers.iter().map(ToString::to_string).collect();
+    let digest = core.frozen.as_ref()?.terms.digest;
+    Some(format!("waiting for {missing} of {}: kubectl curfew approve {} -n {} --digest {digest}", who.join(", "), object.name_any(), object.namespace().unwrap_or_default()))
+}
+
+fn clip(mut message: String) -> String {
+    if message.len() > 1024 {
+        let cut = (0..=1021).rev().find(|&i| message.is_char_boundary(i)).unwrap_or(0);
+        message.truncate(cut);
+        message.push_str("...");
+    }
+    message
+}
+
+fn set_conditions(s: &mut ActivationRequestStatus, core: &Status, generation: Option<i64>, now: Time, tally: &Tally) {
+    let message = s.message.clone().unwrap_or_default();
+    let reason = s.reason.clone().unwrap_or_else(|| Reason::AsExpected.as_str().into());
+    let mut set = |type_: &str, is: Is, reason: &str, message: &str| conditions::set(&mut s.conditions, type_, is, reason, message, generation, now);
+    match (core.state, core.frozen.is_some()) {
+        (State::Pending, _) => set("Accepted", Is::Unknown, "Pending", &message),
+        (_, true) => set("Accepted", Is::True, "Accepted", "resolved and frozen"),
+        (_, false) => set("Accepted", Is::False, &reason, &message),
+    }
+    if core.frozen.is_some() {
+        match core.state {
+            State::AwaitingApproval if !tally.approved() => set("Approved", Is::False, "AwaitingApproval", &message),
+            State::AwaitingApproval | State::Activating | State::Active => set("Approved", Is::True, "Approved", "every stage has passed"),
+            State::Over(..) if core.expires_at.is_none() => set("Approved", Is::False, &reason, &message),
+            State::Pending | State::Revoking(_) | State::Over(..) => {}
+        }
+    }
+    match core.state {
+        State::Active => set("Active", Is::True, "Active", &message),
+        State::Revoking(_) => set("Active", Is::Unknown, &reason, "being taken away; unknown counts as present"),
+        State::Pending | State::AwaitingApproval | State::Activating | State::Over(..) => set("Active", Is::False, &reason, &message),
+    }
+    set("Complete", Is::from(matches!(core.state, State::Over(..))), &reason, &message);
+    let stalled = matches!((core.state, core.expires_at), (State::Revoking(_), Some(t)) if now.millis_since(t) > 60_000);
+    if stalled || conditions::find(&s.conditions, "Stalled").is_some() {
+        let why = if stalled { "the access is past its end and not proven gone; the Grant's status says what the target answers" } else { "" };
+        conditions::set(&mut s.conditions, "Stalled", Is::from(stalled), if stalled { "RevocationStuck" } else { "AsExpected" }, why, generation, now);
+    }
+}
+
+/// When an ended request is deleted.
+pub fn kept_until(r: &ActivationRequest) -> Option<Time> {
+    let status = r.status.as_ref()?;
+    status.state.and_then(RequestState::outcome)?;
+    let kept: Period = r.spec.ttl_after_finished.or_else(|| KEPT.parse().ok())?;
+    Some(status.ended_at?.plus_secs(kept.secs()))
+}
+
+/// Whether an outcome is one that somebody decided, rather than the end of a good thing.
+pub fn is_refusal(o: Outcome) -> bool {
+    matches!(o, Outcome::Denied | Outcome::Invalid | Outcome::TimedOut | Outcome::Failed)
+}

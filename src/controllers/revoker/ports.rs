@@ -1,0 +1,208 @@
+//! How a Grant's pass is answered. Revoking asks for nothing but the Grant and its target (I3).
+use super::render;
+use crate::{
+    api::{
+        Grant,
+        grant::Artifact,
+        request::RequestState,
+    },
+    controllers::{Context, facts, request::seconds},
+    ledger::{self, Written},
+    providers::{Held, Provider, Taken, Trouble},
+    runtime::drive::Ports,
+};
+use async_trait::async_trait;
+use curfew_core::{
+    grant::{self as core, Behind, Seen, Stage},
+    pass::{Answer, Ask, Reservation},
+    time::Time,
+};
+use kube::{Api, ResourceExt};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Answers with the API server and the target, for one Grant.
+pub struct GrantPorts {
+    ctx: Arc<Context>,
+    id: String,
+    known: Mutex<Known>,
+}
+
+struct Known {
+    grant: Grant,
+    /// What we have just armed, before it stands in status.
+    armed: Option<Vec<Artifact>>,
+    trouble: Option<String>,
+}
+
+impl GrantPorts {
+    /// For a Grant as the stores show it.
+    pub fn new(ctx: Arc<Context>, grant: Grant) -> Self {
+        GrantPorts { ctx, id: grant.name_any(), known: Mutex::new(Known { grant, armed: None, trouble: None }) }
+    }
+
+    /// What went wrong last, and on which Grant.
+    pub fn trouble(&self) -> Option<(Grant, String)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.trouble.clone().map(|t| (known.grant.clone(), t))
+    }
+
+    /// Whether it ended in this pass.
+    pub fn ended(&self) -> bool {
+        matches!(facts::stage(&self.grant()), Stage::Ended | Stage::Abandoned)
+    }
+
+    fn grant(&self) -> Grant {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).grant.clone()
+    }
+    fn change(&self, f: impl FnOnce(&mut Known)) {
+        f(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn failed(&self, what: &str, why: &impl std::fmt::Display) -> Answer {
+        tracing::warn!(grant = self.id, error = %why, "cannot {what}");
+        let trouble: String = format!("cannot {what}: {why}").chars().take(1000).collect();
+        self.change(|k| k.trouble = Some(trouble));
+        Answer::Failed
+    }
+
+    fn target(&self) -> Result<Arc<dyn Provider>, Trouble> {
+        self.ctx.registry.reach(&self.grant().spec.system.connection)
+    }
+
+    /// Live: is the request there, the same one, and does it want its grant?
+    async fn behind(&self) -> kube::Result<Behind> {
+        let of = self.grant().spec.request;
+        let found = ledger::requests(&self.ctx.client, &of.namespace).get_opt(&of.name).await?;
+        let same = found.filter(|r| r.uid().as_deref() == Some(of.uid.as_str()));
+        let state = same.and_then(|r| r.status).and_then(|s| s.state);
+        Ok(match state {
+            Some(RequestState::Activating | RequestState::Active) => Behind::Wanted,
+            Some(_) | None => Behind::Gone,
+        })
+    }
+
+    async fn recheck(&self) -> kube::Result<Answer> {
+        let grants: Api<Grant> = Api::all(self.ctx.client.clone());
+        let (live, behind) = futures::try_join!(grants.get_opt(&self.id), self.behind())?;
+        let core = live.as_ref().map(facts::grant);
+        if let Some(live) = live {
+            self.change(|k| k.grant = live);
+        }
+        Ok(Answer::Live(core, behind))
+    }
+
+    async fn commit(&self, next: &core::Grant) -> Answer {
+        let grant = self.grant();
+        let armed = self.known.lock().unwrap_or_else(PoisonError::into_inner).armed.clone();
+        let status = render::status(&grant, next, armed, self.now());
+        let grants: Api<Grant> = Api::all(self.ctx.client.clone());
+        match ledger::commit(&grants, &self.id, &next.version, grant.status.as_ref(), &status).await {
+            Written::Stored(stored) => {
+                self.announce(&stored, next);
+                let version = stored.resource_version().unwrap_or_default();
+                self.change(|k| k.grant = stored);
+                Answer::Stored(version.into())
+            }
+            Written::Conflict => Answer::Conflict,
+            Written::Failed(e) => self.failed("store the Grant", &e),
+        }
+    }
+
+    fn announce(&self, g: &Grant, next: &core::Grant) {
+        let of = &g.spec.request;
+        tracing::info!(grant = self.id, request.uid = of.uid, namespace = of.namespace, name = of.name, stage = ?next.stage, drifted = next.drifted, "grant");
+        if next.stage == Stage::Ended {
+            self.ctx.metrics.revocation_lag.observe(seconds(self.now().millis_since(next.expires_at).max(0)));
+        }
+    }
+
+    async fn bring_forward(&self, to: Time) -> Answer {
+        match ledger::bring_forward(&self.ctx.client, &self.id, to).await {
+            Written::Stored(g) => {
+                let core = facts::grant(&g);
+                self.change(|k| k.grant = g);
+                Answer::Forwarded(core)
+            }
+            Written::Conflict => Answer::Conflict,
+            Written::Failed(e) => self.failed("bring the end forward", &e),
+        }
+    }
+
+    async fn observe(&self) -> Answer {
+        let plan = self.grant().spec.plan;
+        let seen = match self.target() {
+            Ok(target) => target.observe(&plan).await,
+            Err(e) => Err(e),
+        };
+        Answer::Seen(seen.unwrap_or_else(|e| {
+            drop(self.failed("look at the target", &e));
+            Seen::Unknown
+        }))
+    }
+
+    async fn reserve(&self) -> Result<Answer, Trouble> {
+        let Some(permit) = self.ctx.authority.permit() else { return Ok(Answer::Failed) };
+        let grant = self.grant();
+        Ok(match self.target()?.reserve(&self.id, &grant.spec.plan, &permit).await? {
+            Held::Reserved(r) => Answer::Reserved(r),
+            Held::Occupied(what) => {
+                drop(self.failed("reserve", &what));
+                self.ctx.events.tell(&grant, true, "Occupied", "Reserve", &what).await;
+                Answer::Occupied
+            }
+        })
+    }
+
+    async fn arm(&self, reservation: &Reservation) -> Result<Answer, Trouble> {
+        let Some(permit) = self.ctx.authority.permit() else { return Ok(Answer::Failed) };
+        let plan = self.grant().spec.plan;
+        let artifacts = self.target()?.arm(&self.id, &plan, reservation, &permit).await?;
+        self.change(|k| k.armed = Some(artifacts));
+        Ok(Answer::Done)
+    }
+
+    async fn revoke(&self) -> Result<Answer, Trouble> {
+        let grant = self.grant();
+        let known = grant.status.as_ref().map(|s| s.artifacts.clone()).unwrap_or_default();
+        Ok(match self.target()?.revoke(&self.id, &grant.spec.plan, &known).await? {
+            Taken::Gone => Answer::Gone,
+            Taken::Remains(what) => self.failed("prove that nothing is left", &what),
+        })
+    }
+
+    async fn release(&self) -> Answer {
+        match ledger::release(&self.ctx.client, &self.grant()).await {
+            Written::Stored(()) => Answer::Done,
+            Written::Conflict => Answer::Conflict,
+            Written::Failed(e) => self.failed("let the deleted Grant go", &e),
+        }
+    }
+
+    fn or_failed(&self, what: &str, answer: Result<Answer, Trouble>) -> Answer {
+        answer.unwrap_or_else(|e| self.failed(what, &e))
+    }
+}
+
+#[async_trait]
+impl Ports for GrantPorts {
+    async fn answer(&self, ask: &Ask) -> Answer {
+        match ask {
+            Ask::ReadBehind => self.behind().await.map_or_else(|e| self.failed("ask for the request", &e), Answer::Behind),
+            Ask::Observe => self.observe().await,
+            Ask::Reserve => self.or_failed("reserve", self.reserve().await),
+            Ask::Recheck => self.recheck().await.unwrap_or_else(|e| self.failed("recheck", &e)),
+            Ask::Arm(r) => self.or_failed("arm", self.arm(r).await),
+            Ask::CommitGrant(next) => self.commit(next).await,
+            Ask::Revoke => self.or_failed("revoke", self.revoke().await),
+            Ask::BringForward(to) => self.bring_forward(*to).await,
+            Ask::Release => self.release().await,
+            Ask::Refresh | Ask::CommitRequest(_) | Ask::CreateGrant { .. } | Ask::Done(_) => Answer::Failed,
+        }
+    }
+    fn now(&self) -> Time {
+        self.ctx.now()
+    }
+    fn permit(&self) -> bool {
+        self.ctx.authority.permit().is_some()
+    }
+}

@@ -1,0 +1,107 @@
+//! What has changed → who must look again. The trigger matrix of the operator, in one place.
+use super::{Context, facts, request::decisions, revoker::Revoker};
+use crate::{
+    api::request::RequestState,
+    runtime::{
+        engine::Inbox,
+        stores::{Change, Key},
+    },
+};
+use curfew_core::grant::Stage;
+use kube::ResourceExt;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// The engines' inboxes.
+pub struct Router {
+    /// What every controller is given.
+    pub ctx: Arc<Context>,
+    /// Where doubts are put.
+    pub revoker: Arc<Revoker>,
+    /// Requests.
+    pub requests: Inbox<Key>,
+    /// Grants.
+    pub grants: Inbox<String>,
+    /// Systems, policies, roles, assignments.
+    pub house: Inbox<()>,
+}
+
+impl Router {
+    /// Routes for ever.
+    pub async fn run(self, mut changes: mpsc::UnboundedReceiver<Change>) {
+        let mut authority = self.ctx.authority.changes();
+        loop {
+            tokio::select! {
+                change = changes.recv() => match change {
+                    Some(change) => self.route(change).await,
+                    None => return,
+                },
+                // Lease, gate or sync: what waited for a permit may go on now.
+                changed = authority.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.everything(false);
+                }
+            }
+        }
+    }
+
+    async fn route(&self, change: Change) {
+        match change {
+            Change::Request(key) => {
+                self.requests.push(key);
+                self.house.push(());
+            }
+            Change::RequestGone(key) => {
+                for g in self.ctx.stores.grants.state_filter(|g| g.spec.request.namespace == key.0 && g.spec.request.name == key.1) {
+                    self.revoker.doubt(&g.name_any());
+                    self.grants.push(g.name_any());
+                }
+            }
+            Change::Decision((ns, name), about) => {
+                let known = about.as_ref().is_some_and(|r| self.ctx.stores.requests.find(|x| x.namespace().as_deref() == Some(&ns) && x.name_any() == *r).is_some());
+                match about {
+                    Some(request) if known => self.requests.push((ns, request)),
+                    Some(_) | None => {
+                        if let Err(e) = decisions::about_nothing(&self.ctx, &(ns, name)).await {
+                            tracing::info!(error = %e, "cannot judge a decision");
+                        }
+                    }
+                }
+            }
+            Change::Grant(id, request) => {
+                self.grants.push(id);
+                self.requests.push(request);
+                self.house.push(());
+            }
+            Change::Marked(id) => self.grants.push(id),
+            Change::House => {
+                self.house.push(());
+                self.live_requests();
+            }
+            Change::Resync => self.everything(true),
+        }
+    }
+
+    /// Everything that is not over is looked at again; with `doubt`, Grants ask for their requests.
+    fn everything(&self, doubt: bool) {
+        for g in self.ctx.stores.grants.state() {
+            if doubt && !matches!(facts::stage(&g), Stage::Ended | Stage::Abandoned) {
+                self.revoker.doubt(&g.name_any());
+            }
+            self.grants.push(g.name_any());
+        }
+        for r in self.ctx.stores.requests.state() {
+            self.requests.push((r.namespace().unwrap_or_default(), r.name_any()));
+        }
+        self.house.push(());
+    }
+
+    fn live_requests(&self) {
+        let live = self.ctx.stores.requests.state_filter(|r| r.status.as_ref().and_then(|s| s.state).and_then(RequestState::outcome).is_none());
+        for r in live {
+            self.requests.push((r.namespace().unwrap_or_default(), r.name_any()));
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Events, for `kubectl describe`. They are for people and vanish within the hour; evidence is elsewhere.
+use kube::{
+    Client, Resource,
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+
+/// Publishes Events in the operator's name.
+#[derive(Clone)]
+pub struct Events {
+    recorder: Recorder,
+}
+
+impl Events {
+    /// In the name of one replica.
+    pub fn new(client: Client, replica: &str) -> Self {
+        let reporter = Reporter { controller: "curfew.dev/operator".into(), instance: Some(replica.into()) };
+        Events { recorder: Recorder::new(client, reporter) }
+    }
+
+    /// Tells about an object. A lost Event is no loss of anything else.
+    pub async fn tell<K: Resource<DynamicType = ()>>(&self, about: &K, warning: bool, reason: &str, action: &str, note: &str) {
+        let type_ = if warning { EventType::Warning } else { EventType::Normal };
+        let note: String = note.chars().take(1000).collect();
+        let event = Event { type_, reason: reason.into(), note: Some(note), action: action.into(), secondary: None };
+        if let Err(e) = self.recorder.publish(&event, &about.object_ref(&())).await {
+            tracing::info!(error = %e, reason, "could not publish an event");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The port: what every kind of target must be able to do. All of it idempotent, by names that follow from the grant id.
+use crate::{api::grant::Artifact, authority::Permit};
+use async_trait::async_trait;
+use curfew_core::{grant::Seen, pass::Reservation, resolved::Plan};
+use std::{fmt, time::Duration};
+
+/// What can go wrong at a target. Four kinds, because there are four answers to it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Trouble {
+    /// It may work later: wait, and try again.
+    Transient {
+        /// What the target said.
+        message: String,
+        /// How long it asked us to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The target refuses us: somebody must give us a right.
+    Denied(String),
+    /// What we ask can never work.
+    Invalid(String),
+    /// What we meant is not there.
+    Gone,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Transient { message, .. } => write!(f, "{message}; trying again"),
+            Trouble::Denied(m) => write!(f, "the target refuses: {m}"),
+            Trouble::Invalid(m) => f.write_str(m),
+            Trouble::Gone => f.write_str("it is not there"),
+        }
+    }
+}
+impl std::error::Error for Trouble {}
+
+/// What came of a reservation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Held {
+    /// The place is ours, and gives nobody anything yet.
+    Reserved(Reservation),
+    /// A stranger's object stands in the place; it is reported, not touched.
+    Occupied(String),
+}
+
+/// What came of a revocation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Taken {
+    /// The target has shown that nothing is left.
+    Gone,
+    /// Something is left, or there is no telling.
+    Remains(String),
+}
+
+/// One kind of target.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// The target's own word for itself.
+    async fn identity(&self) -> Result<String, Trouble>;
+
+    /// What the target shows of a grant: from the watch where that is what it should be, live where it is not.
+    async fn observe(&self, plan: &Plan) -> Result<Seen, Trouble>;
+
+    /// Holds a place without giving any access.
+    async fn reserve(&self, grant: &str, plan: &Plan, permit: &Permit) -> Result<Held, Trouble>;
+
+    /// Turns the very same reservation into the access; fails if anything touched it since.
+    async fn arm(&self, grant: &str, plan: &Plan, reservation: &Reservation, permit: &Permit) -> Result<Vec<Artifact>, Trouble>;
+
+    /// Takes everything away that this grant wrote, reservations included. Needs no permit. Nothing there is success.
+    async fn revoke(&self, grant: &str, plan: &Plan, known: &[Artifact]) -> Result<Taken, Trouble>;
+
+    /// Whether this build could grant a role at all: a reason, with the right that somebody must give, if it could not.
+    async fn bindable(&self, plan: &Plan) -> Result<Option<String>, Trouble>;
+}

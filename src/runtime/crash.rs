@@ -1,0 +1,52 @@
+//! Where a test can park the process: before and after every ask of every pass. It changes no rule; release builds lack it.
+use curfew_core::pass::Ask;
+
+/// Which side of an ask.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum When {
+    /// It was decided and not sent.
+    Before,
+    /// It was answered and nothing was made of the answer.
+    After,
+}
+
+/// The name of an ask, as in `CURFEW_PARK_AT=before:Arm`.
+pub fn name(ask: &Ask) -> &'static str {
+    match ask {
+        Ask::Refresh => "Refresh",
+        Ask::CommitRequest(_) => "CommitRequest",
+        Ask::CreateGrant { .. } => "CreateGrant",
+        Ask::BringForward(_) => "BringForward",
+        Ask::ReadBehind => "ReadBehind",
+        Ask::Observe => "Observe",
+        Ask::Reserve => "Reserve",
+        Ask::Recheck => "Recheck",
+        Ask::Arm(_) => "Arm",
+        Ask::CommitGrant(_) => "CommitGrant",
+        Ask::Revoke => "Revoke",
+        Ask::Release => "Release",
+        Ask::Done(_) => "Done",
+    }
+}
+
+/// Stops the process here, once, if a test asked for it: as a debugger or a hypervisor would, without any warning.
+#[cfg(feature = "crash-points")]
+pub fn point(when: When, ask: &Ask) {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    static PARKED: AtomicBool = AtomicBool::new(false);
+    let side = match when {
+        When::Before => "before",
+        When::After => "after",
+    };
+    let here = format!("{side}:{}", name(ask));
+    if std::env::var("CURFEW_PARK_AT").is_ok_and(|p| p == here) && !PARKED.swap(true, Ordering::AcqRel) {
+        tracing::warn!(at = here, "parked by a test");
+        if let Err(e) = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP) {
+            tracing::error!(error = %e, "could not park");
+        }
+    }
+}
+
+/// Nothing, in a build without crash points.
+#[cfg(not(feature = "crash-points"))]
+pub fn point(_: When, _: &Ask) {}

@@ -1,0 +1,194 @@
+//! One engine for all work: wishes come in, lanes say what may run, the deadline index says what is due.
+//!
+//! It sleeps until the earliest deadline, at most a second at a time, and reads the clock anew: a far deadline costs
+//! nothing, and a step of the wall clock or a suspended machine is noticed within a second.
+use crate::authority::Clock;
+use async_trait::async_trait;
+use curfew_core::{
+    deadlines::Deadlines,
+    lanes::{Lanes, Urgency},
+    request::Wake,
+    time::Time,
+};
+use std::{collections::HashMap, fmt::Debug, hash::Hash, sync::Arc, time::Duration};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+
+/// How a piece of work wants to be seen again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Next {
+    /// When, if nothing changes before.
+    pub wake: Wake,
+    /// At the latest then, whatever `wake` says: a deadline that no failure may lose.
+    pub deadline: Option<Time>,
+}
+
+/// What the engine runs.
+#[async_trait]
+pub trait Work<Id>: Send + Sync + 'static {
+    /// Does what is to be done about `id` now.
+    async fn run(&self, id: &Id) -> Next;
+    /// The lane it runs in, and how urgent it is.
+    fn lane(&self, id: &Id) -> (String, Urgency, Time);
+    /// The longest pause after failures.
+    fn patience(&self) -> Duration;
+}
+
+/// Where wishes are put in.
+#[derive(Debug)]
+pub struct Inbox<Id>(mpsc::UnboundedSender<Id>);
+
+impl<Id> Clone for Inbox<Id> {
+    fn clone(&self) -> Self {
+        Inbox(self.0.clone())
+    }
+}
+
+impl<Id> Inbox<Id> {
+    /// Asks for work. After the engine has stopped it is not wanted any more.
+    pub fn push(&self, id: Id) {
+        drop(self.0.send(id));
+    }
+}
+
+/// The engine over one kind of work.
+pub struct Engine<Id, W> {
+    name: &'static str,
+    work: Arc<W>,
+    clock: Arc<Clock>,
+    inbox: mpsc::UnboundedReceiver<Id>,
+    lanes: Lanes<String, Id>,
+    deadlines: Deadlines<Id>,
+    failures: HashMap<Id, u32>,
+}
+
+impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Work<Id>> Engine<Id, W> {
+    /// An engine whose lanes are `width` wide.
+    pub fn new(name: &'static str, work: Arc<W>, clock: Arc<Clock>, width: usize) -> (Self, Inbox<Id>) {
+        let (send, inbox) = mpsc::unbounded_channel();
+        let engine = Engine { name, work, clock, inbox, lanes: Lanes::new(width), deadlines: Deadlines::default(), failures: HashMap::new() };
+        (engine, Inbox(send))
+    }
+
+    /// Runs until `stop` says so; what runs then is finished first.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut running: JoinSet<(String, Id, Next)> = JoinSet::new();
+        loop {
+            for id in self.deadlines.take_due(self.clock.now()) {
+                self.ask(id);
+            }
+            while let Some((key, id)) = self.lanes.start() {
+                let work = self.work.clone();
+                running.spawn(async move {
+                    let next = work.run(&id).await;
+                    (key, id, next)
+                });
+            }
+            let pause = self.pause();
+            tokio::select! {
+                Some(id) = self.inbox.recv() => self.ask(id),
+                Some(done) = running.join_next() => match done {
+                    Ok((key, id, next)) => self.finished(&key, id, next),
+                    // A panic is a bug; the deadline index of that one id is lost, so the process must start anew.
+                    Err(e) => { tracing::error!(engine = self.name, error = %e, "work has panicked; stopping, so that everything is read anew"); std::process::exit(70) }
+                },
+                () = tokio::time::sleep(pause) => {}
+                _ = stop.changed() => break,
+            }
+        }
+        while running.join_next().await.is_some() {}
+    }
+
+    /// Until the next deadline, at most a second.
+    fn pause(&self) -> Duration {
+        let left = self.deadlines.next().map_or(1000, |t| t.millis_since(self.clock.now()).clamp(0, 1000));
+        Duration::from_millis(left.unsigned_abs())
+    }
+
+    fn ask(&mut self, id: Id) {
+        let (key, urgency, due) = self.work.lane(&id);
+        self.lanes.push(key, id, urgency, due);
+    }
+
+    fn finished(&mut self, key: &str, id: Id, next: Next) {
+        self.lanes.finish(&key.to_owned(), &id);
+        let now = self.clock.now();
+        let tries = match next.wake {
+            Wake::Backoff => {
+                let n = self.failures.entry(id.clone()).or_default();
+                *n += 1;
+                *n
+            }
+            Wake::Now | Wake::At(_) | Wake::OnChange => {
+                self.failures.remove(&id);
+                0
+            }
+        };
+        let wake = match next.wake {
+            Wake::Now => Some(Time::from_millis(now.as_millis() + 20)),
+            Wake::At(t) => Some(t),
+            Wake::OnChange => None,
+            Wake::Backoff => Some(Time::from_millis(now.as_millis() + backoff(tries, self.work.patience()))),
+        };
+        match wake.into_iter().chain(next.deadline.filter(|d| *d > now)).min() {
+            Some(t) => self.deadlines.set(id, t),
+            None => self.deadlines.remove(&id),
+        }
+    }
+}
+
+/// 200 ms, doubled for each failure in a row, up to `most`.
+fn backoff(tries: u32, most: Duration) -> i64 {
+    let most = i64::try_from(most.as_millis()).unwrap_or(i64::MAX);
+    (200_i64 << tries.saturating_sub(1).min(20)).min(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    struct Once(Mutex<Vec<&'static str>>, Clock);
+
+    #[async_trait]
+    impl Work<&'static str> for Once {
+        async fn run(&self, id: &&'static str) -> Next {
+            let mut ran = self.0.lock().unwrap();
+            ran.push(*id);
+            let again = ran.iter().filter(|x| *x == id).count() < 3;
+            Next { wake: if again { Wake::Backoff } else { Wake::OnChange }, deadline: None }
+        }
+        fn lane(&self, _: &&'static str) -> (String, Urgency, Time) {
+            ("one".into(), Urgency::Other, self.1.now())
+        }
+        fn patience(&self) -> Duration {
+            Duration::from_millis(10)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_failed_is_tried_again_until_it_is_done() {
+        let work = Arc::new(Once(Mutex::default(), Clock::default()));
+        let (engine, inbox) = Engine::new("test", work.clone(), Arc::new(Clock::default()), 2);
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(engine.run(stopped));
+        inbox.push("a");
+        let enough = async {
+            while work.0.lock().unwrap().len() < 3 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), enough).await.unwrap();
+        stop.send_replace(true);
+        task.await.unwrap();
+        assert_eq!(*work.0.lock().unwrap(), ["a", "a", "a"]);
+    }
+
+    #[test]
+    fn pauses_grow_up_to_a_limit() {
+        let most = Duration::from_secs(10);
+        assert_eq!([1, 2, 3, 9].map(|n| backoff(n, most)), [200, 400, 800, 10_000]);
+    }
+}

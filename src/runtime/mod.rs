@@ -1,0 +1,6 @@
+//! The shell's machinery: one driver for passes, one engine for work, one set of watches.
+pub mod client;
+pub mod crash;
+pub mod drive;
+pub mod engine;
+pub mod stores;

@@ -1,0 +1,190 @@
+//! Every watch of the operator, once, and one stream of what has changed.
+use crate::{
+    api::{AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, CurfewConfig, EligibleAssignment, Grant, RoleTemplate, decision::About},
+    providers::kubernetes::resource,
+};
+use curfew_core::ids::GRANT_LABEL;
+use futures::StreamExt;
+use k8s_openapi::api::{
+    core::v1::Namespace,
+    rbac::v1::{ClusterRole, Role},
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::DynamicObject,
+    runtime::{
+        WatchStreamExt,
+        reflector::{self, Store},
+        watcher,
+    },
+};
+use serde::de::DeserializeOwned;
+use std::{fmt::Debug, hash::Hash};
+use tokio::{sync::mpsc, task::JoinSet};
+
+/// An object of a namespace.
+pub type Key = (String, String);
+
+/// What has changed, as far as somebody must look.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// A request.
+    Request(Key),
+    /// A request is gone: its Grant must know at once.
+    RequestGone(Key),
+    /// A decision, and the request that it is about.
+    Decision(Key, Option<String>),
+    /// A Grant, and the request behind it.
+    Grant(String, Key),
+    /// Something that carries a Grant's label.
+    Marked(String),
+    /// A policy, a role, a namespace …: whatever rests on it must be looked at again.
+    House,
+    /// A whole list was read anew.
+    Resync,
+}
+
+/// What the operator knows without asking.
+#[derive(Clone)]
+pub struct Stores {
+    /// CurfewConfig.
+    pub configs: Store<CurfewConfig>,
+    /// AuthorizationSystems.
+    pub systems: Store<AuthorizationSystem>,
+    /// AccessPolicies.
+    pub policies: Store<AccessPolicy>,
+    /// RoleTemplates.
+    pub templates: Store<RoleTemplate>,
+    /// EligibleAssignments.
+    pub assignments: Store<EligibleAssignment>,
+    /// ActivationRequests.
+    pub requests: Store<ActivationRequest>,
+    /// AccessDecisions.
+    pub decisions: Store<AccessDecision>,
+    /// Grants.
+    pub grants: Store<Grant>,
+    /// ClusterRoles.
+    pub cluster_roles: Store<ClusterRole>,
+    /// Roles.
+    pub roles: Store<Role>,
+    /// Namespaces.
+    pub namespaces: Store<Namespace>,
+    /// RoleBindings with our label.
+    pub bindings: Store<DynamicObject>,
+    /// ClusterRoleBindings with our label.
+    pub cluster_bindings: Store<DynamicObject>,
+}
+
+type Changes = mpsc::UnboundedSender<Change>;
+
+impl Stores {
+    /// Starts every watch in `tasks`. Changes arrive in the receiver.
+    pub fn start(client: &Client, tasks: &mut JoinSet<()>) -> (Self, mpsc::UnboundedReceiver<Change>) {
+        let (send, receive) = mpsc::unbounded_channel();
+        let mut w = Watches { client, tasks, send };
+        let marked = watcher::Config::default().labels(GRANT_LABEL);
+        let stores = Stores {
+            configs: w.all(|_, _| Change::House),
+            systems: w.all(|_, _| Change::House),
+            policies: w.all(|_, _| Change::House),
+            templates: w.all(|_, _| Change::House),
+            assignments: w.all(|_, _| Change::House),
+            requests: w.all(|r: &ActivationRequest, gone| if gone { Change::RequestGone(key(r)) } else { Change::Request(key(r)) }),
+            decisions: w.all(|d: &AccessDecision, _| Change::Decision(key(d), about(d).map(str::to_owned))),
+            grants: w.all(|g: &Grant, _| Change::Grant(g.name_any(), (g.spec.request.namespace.clone(), g.spec.request.name.clone()))),
+            cluster_roles: w.all(|_, _| Change::House),
+            roles: w.all(|_, _| Change::House),
+            namespaces: w.all(|_, _| Change::House),
+            bindings: w.watch(Api::all_with(client.clone(), &resource(true)), resource(true), marked.clone(), mark),
+            cluster_bindings: w.watch(Api::all_with(client.clone(), &resource(false)), resource(false), marked, mark),
+        };
+        (stores, receive)
+    }
+
+    /// Waits until every store has had its first full list.
+    pub async fn ready(&self) {
+        // A store whose watch has ended is never ready; then the process is ending, too.
+        let _ready = futures::join!(
+            self.configs.wait_until_ready(),
+            self.systems.wait_until_ready(),
+            self.policies.wait_until_ready(),
+            self.templates.wait_until_ready(),
+            self.assignments.wait_until_ready(),
+            self.requests.wait_until_ready(),
+            self.decisions.wait_until_ready(),
+            self.grants.wait_until_ready(),
+            self.cluster_roles.wait_until_ready(),
+            self.roles.wait_until_ready(),
+            self.namespaces.wait_until_ready(),
+            self.bindings.wait_until_ready(),
+            self.cluster_bindings.wait_until_ready(),
+        );
+    }
+
+    /// The one CurfewConfig.
+    pub fn config(&self) -> Option<CurfewConfig> {
+        self.configs.state().iter().find(|c| c.name_any() == crate::api::CONFIG_NAME).map(|c| (**c).clone())
+    }
+}
+
+fn key<K: ResourceExt>(o: &K) -> Key {
+    (o.namespace().unwrap_or_default(), o.name_any())
+}
+
+/// The request that a decision is about.
+pub fn about(d: &AccessDecision) -> Option<&str> {
+    match &d.spec.about {
+        About::ActivationRequest(r) => Some(&r.name),
+        About::Grant(_) => None,
+    }
+}
+
+fn mark(o: &DynamicObject, _: bool) -> Change {
+    o.labels().get(GRANT_LABEL).map_or(Change::House, |g| Change::Marked(g.clone()))
+}
+
+struct Watches<'a> {
+    client: &'a Client,
+    tasks: &'a mut JoinSet<()>,
+    send: Changes,
+}
+
+impl Watches<'_> {
+    fn all<K>(&mut self, change: impl Fn(&K, bool) -> Change + Send + 'static) -> Store<K>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    {
+        self.watch(Api::all(self.client.clone()), (), watcher::Config::default(), change)
+    }
+
+    fn watch<K>(&mut self, api: Api<K>, kind: K::DynamicType, config: watcher::Config, change: impl Fn(&K, bool) -> Change + Send + 'static) -> Store<K>
+    where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K::DynamicType: Eq + Hash + Clone + Debug + Send + Sync + 'static,
+    {
+        let name = K::plural(&kind).into_owned();
+        let writer = reflector::store::Writer::<K>::new(kind);
+        let (store, send) = (writer.as_reader(), self.send.clone());
+        // managedFields are half of an object, and no rule reads them.
+        let events = watcher(api, config).default_backoff().modify(|o| o.managed_fields_mut().clear());
+        let mut events = Box::pin(reflector::reflector(writer, events));
+        self.tasks.spawn(async move {
+            while let Some(event) = events.next().await {
+                let change = match event {
+                    Ok(watcher::Event::Apply(o)) => change(&o, false),
+                    Ok(watcher::Event::Delete(o)) => change(&o, true),
+                    Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => continue,
+                    Ok(watcher::Event::InitDone) => Change::Resync,
+                    Err(e) => {
+                        tracing::warn!(kind = name, error = %e, "a watch was interrupted; it starts again");
+                        continue;
+                    }
+                };
+                if send.send(change).is_err() {
+                    return;
+                }
+            }
+        });
+        store
+    }
+}
