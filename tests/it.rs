@@ -2,3 +2,4 @@
 mod support;
 
 mod identity;
+mod story;

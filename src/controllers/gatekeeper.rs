@@ -61,6 +61,9 @@ async fn record(ctx: &Context, v: &Verdict) -> bool {
         ctx.set_gate(since.filter(|_| unbroken.is_some()));
         return unbroken.is_some() && v.closed();
     }
+    // Who sees the gate closed may ask at once: the epoch has begun when it is shown.
+    let ahead = since.map_or(0, |t| t.millis_since(ctx.now())).clamp(0, 1000);
+    tokio::time::sleep(Duration::from_millis(ahead.unsigned_abs())).await;
     let gate = GateStatus { epoch: since, digest: Some(v.digest) };
     let ok = write(ctx, &configs, &config, v, gate).await;
     ctx.set_gate(since.filter(|_| ok));

@@ -78,6 +78,12 @@ impl World {
         Operator::spawn(&self.cp, &OperatorSpec { binary: operator_binary()?, name: name.into(), user, envs })
     }
 
+    /// Waits until the operator has proven the gate and judged the example: what the README waits for, too.
+    pub async fn granting(&self) -> Result<()> {
+        self.field_is(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"GateClosed\")].status}", "True").await?;
+        self.field_is(&["rtpl", "-n", "payments", "payments-admin"], "{.status.conditions[?(@.type==\"Ready\")].status}", "True").await
+    }
+
     /// A field of an object, by JSONPath, as the admin sees it. Empty if it is not there.
     pub async fn field(&self, what: &[&str], jsonpath: &str) -> Result<String> {
         let output = format!("jsonpath={jsonpath}");

@@ -1,0 +1,46 @@
+//! The main job, end to end: the built operator as a process, people with kubectl, the access used.
+use crate::support::{SOON, User, World, eventually};
+use anyhow::Result;
+use std::time::Duration;
+
+/// A request by kubectl.
+pub fn request(name: &str, duration: &str) -> String {
+    format!(
+        "{{apiVersion: curfew.dev/v1alpha1, kind: ActivationRequest, metadata: {{name: {name}, namespace: payments}}, \
+         spec: {{roleRef: {{name: payments-admin}}, duration: {duration}, justification: roll back release 2311}}}}"
+    )
+}
+
+/// A decision by kubectl, on what the status shows.
+pub async fn decide(w: &World, who: &User, request: &str, decision: &str) -> Result<()> {
+    let digest = w.field(&["areq", "-n", "payments", request], "{.status.digest}").await?;
+    let yaml = format!(
+        "{{apiVersion: curfew.dev/v1alpha1, kind: AccessDecision, metadata: {{generateName: d-, namespace: payments}}, \
+         spec: {{about: {{activationRequest: {{name: {request}}}}}, digest: '{digest}', decision: {decision}}}}}"
+    );
+    who.create(&yaml).await?.success().map(drop)
+}
+
+#[tokio::test]
+async fn ask_approve_hold_lose() -> Result<()> {
+    let w = World::first("story").await?;
+    let operator = w.operator("op-a").await?;
+    let (alice, carol) = (w.alice()?, w.carol()?);
+    assert!(!alice.can_read_secret("payments", "db").await?);
+    w.granting().await?;
+
+    alice.apply(&request("first", "12s")).await?.success()?;
+    w.state_is("first", "AwaitingApproval").await?;
+    assert!(!alice.can_read_secret("payments", "db").await?, "asking is not getting");
+    decide(&w, &carol, "first", "Approve").await?;
+    w.access_is(&alice, true, SOON).await?;
+    w.state_is("first", "Active").await?;
+    operator.kill();
+    assert!(alice.can_read_secret("payments", "db").await?, "the access does not hang on the operator's life");
+    let _back = w.operator("op-a2").await?;
+    w.access_is(&alice, false, Duration::from_secs(40)).await?;
+    w.state_is("first", "Expired").await?;
+    let left = w.admin()?.kubectl(&["get", "rolebindings", "-n", "payments", "-l", "curfew.dev/grant", "-o", "name"]).await?.success()?;
+    assert_eq!(left, "");
+    eventually("the Grant to have ended", SOON, || async { Ok((w.field(&["grt"], "{.items[0].status.state}").await? == "Ended").then_some(())) }).await
+}
