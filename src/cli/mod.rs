@@ -1,2 +1,3 @@
-//! The operator's command line: one file for each verb.
+//! What people start: the operator, and the verbs of `kubectl curfew`.
+pub mod plugin;
 pub mod run;

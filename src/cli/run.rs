@@ -110,6 +110,14 @@ async fn install_id(client: &Client) -> anyhow::Result<String> {
     Ok(ids::install(&home.uid().unwrap_or_default()))
 }
 
+#[cfg(not(unix))]
+async fn told_to_stop() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+#[cfg(unix)]
 async fn told_to_stop() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut term) = signal(SignalKind::terminate()) else { return std::future::pending().await };

@@ -17,7 +17,10 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 use tempfile::TempDir;
 
@@ -105,13 +108,19 @@ impl ControlPlane {
         Ok(User { name: format!("system:serviceaccount:{namespace}:{name}"), kubeconfig: file, kubectl: self.assets.join("kubectl") })
     }
 
-    /// Waits for /readyz.
+    /// Waits for /readyz and reads from the store: just after etcd has gone, /readyz still says ok. A controller manager
+    /// that has ended is started again, as a kubelet would: it does end when the API server goes away while it starts.
     pub async fn ready(&self) -> Result<()> {
         let client = self.admin().await?;
+        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "default");
         eventually("the API server to be ready", SOON, || async {
+            if self.locked().get(&Component::ControllerManager).is_some_and(|p| !p.is_running()) {
+                self.spawn(Component::ControllerManager)?;
+            }
             if let Some(dead) = self.locked().values().find(|p| !p.is_running()) {
                 bail!("{} has ended: {}", dead.name, tail(&dead.read_log(), 5));
             }
+            accounts.get_opt("default").await?;
             Ok(client.request_text(http::Request::get("/readyz").body(Vec::new())?).await.ok().filter(|t| t == "ok"))
         })
         .await
@@ -206,6 +215,9 @@ impl ControlPlane {
             format!("--cluster-signing-key-file={}", at("ca.key")),
             "--use-service-account-credentials=true".into(),
             "--controllers=*".into(),
+            // By default it holds itself back, and takes five seconds to start.
+            "--kube-api-qps=1000".into(),
+            "--kube-api-burst=1000".into(),
             "--profiling=false".into(),
         ])
     }
@@ -244,8 +256,19 @@ fn assets() -> Result<PathBuf> {
     Ok(PathBuf::from(String::from_utf8(out.stdout)?.trim()))
 }
 
+/// A port that is free at this moment, below those the kernel gives to outgoing connections: while a server is down,
+/// a client that keeps connecting could otherwise be given the server's own port, and the server never get it back.
 fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Processes that run at the same time start far from each other.
+    let start = std::process::id().wrapping_mul(7919);
+    for _ in 0..20_000 {
+        let port = 12_000 + u16::try_from(start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000)?;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no free port on loopback")
 }
 
 pub(super) fn tail(text: &str, lines: usize) -> String {

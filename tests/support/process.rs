@@ -35,7 +35,9 @@ impl Process {
     pub fn start(name: &str, program: &Path, args: &[String], envs: &[(String, String)], log: &Path) -> Result<Self> {
         let out = File::options().create(true).append(true).open(log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(program).args(args).envs(envs.iter().cloned());
+        // If we are gone before setpriv has asked, the shell sees another parent and starts nothing.
+        command.args(["--pdeathsig", "KILL", "sh", "-c", r#"[ "$PPID" = "$0" ] && exec "$@""#, &std::process::id().to_string()]);
+        command.arg(program).args(args).envs(envs.iter().cloned());
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         let (send, receive) = mpsc::channel();
         spawner().send(Box::new(move || drop(send.send(command.spawn())))).map_err(|_| anyhow::anyhow!("the spawner is gone"))?;
@@ -47,7 +49,11 @@ impl Process {
         self.locked().id()
     }
     pub fn signal(&self, signal: Signal) {
-        let _gone_already = kill(Pid::from_raw(self.pid().cast_signed()), signal);
+        let mut child = self.locked();
+        // Once it has been waited for, its number may be another's.
+        if let Ok(None) = child.try_wait() {
+            let _gone_already = kill(Pid::from_raw(child.id().cast_signed()), signal);
+        }
     }
     /// SIGKILL, and wait until it is gone.
     pub fn kill(&self) {
