@@ -46,7 +46,8 @@ pub fn write(root: &Path) -> io::Result<Vec<PathBuf>> {
 /// The files below `root` that are not as the code would write them.
 pub fn drift(root: &Path) -> Vec<PathBuf> {
     let expected = files();
-    let mut off: Vec<PathBuf> = expected.iter().filter(|(p, c)| std::fs::read_to_string(root.join(p)).ok().as_ref() != Some(c)).map(|(p, _)| p.clone()).collect();
+    let mut off: Vec<PathBuf> =
+        expected.iter().filter(|(p, c)| std::fs::read_to_string(root.join(p)).ok().as_ref() != Some(c)).map(|(p, _)| p.clone()).collect();
     for dir in ["crds", "deploy"] {
         for entry in std::fs::read_dir(root.join(dir)).into_iter().flatten().flatten() {
             let path = Path::new(dir).join(entry.file_name());

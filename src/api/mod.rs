@@ -2,6 +2,9 @@
 //!
 //! What protects is required and has no serde default; unions are externally tagged with exactly one member; every list
 //! is bounded; every field has a description, because `kubectl explain` must teach.
+// clippy counts the columns of #[kube(printcolumn(...))] as one attribute written again.
+#![allow(clippy::duplicated_attributes)]
+
 pub mod assignment;
 pub mod conditions;
 pub mod config;
@@ -47,7 +50,8 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
     // A rule about metadata must stand at the root, where the derive has no place for it.
     let root = all[0].spec.versions[0].schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut());
     if let Some(root) = root {
-        let rule = serde_json::json!([{"rule": "self.metadata.name == 'curfew'", "message": "there is one CurfewConfig, and its name is curfew"}]);
+        let rule =
+            serde_json::json!([{"rule": "self.metadata.name == 'curfew'", "message": "there is one CurfewConfig, and its name is curfew"}]);
         root.x_kubernetes_validations = serde_json::from_value(rule).ok();
     }
     all
@@ -85,7 +89,10 @@ mod tests {
 
     #[test]
     fn names_are_the_contract() {
-        let names: Vec<_> = crds().into_iter().map(|c| (c.spec.names.plural, c.spec.names.short_names.unwrap_or_default().join(","), c.spec.scope)).collect();
+        let names: Vec<_> = crds()
+            .into_iter()
+            .map(|c| (c.spec.names.plural, c.spec.names.short_names.unwrap_or_default().join(","), c.spec.scope))
+            .collect();
         let expected = [
             ("curfewconfigs", "", "Cluster"),
             ("authorizationsystems", "authsys", "Cluster"),

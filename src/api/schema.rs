@@ -26,4 +26,5 @@ pub fn conditions(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// The rule that no subject in a list is one of Kubernetes' own identities.
-pub const NO_SYSTEM_SUBJECTS: &str = "self.all(s, !(has(s.user) && s.user.startsWith('system:')) && !(has(s.group) && s.group.startsWith('system:')))";
+pub const NO_SYSTEM_SUBJECTS: &str =
+    "self.all(s, !(has(s.user) && s.user.startsWith('system:')) && !(has(s.group) && s.group.startsWith('system:')))";

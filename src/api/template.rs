@@ -116,7 +116,10 @@ pub enum Approval {
     /// Nobody, said in words.
     None(Empty),
     /// All of these stages must pass, in this order.
-    Stages(#[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = [{"rule": STAGE_SUBJECTS, "message": "names that begin with system: are Kubernetes' own and cannot approve"}]))] Vec<Stage>),
+    Stages(
+        #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = [{"rule": STAGE_SUBJECTS, "message": "names that begin with system: are Kubernetes' own and cannot approve"}]))]
+         Vec<Stage>,
+    ),
     /// All of these stages must pass, in any order. Not built yet: `Unsupported`.
     Parallel(#[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic"))] Vec<Stage>),
 }

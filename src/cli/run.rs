@@ -97,7 +97,8 @@ fn start(
     let (house, house_in) = Engine::new("house", Arc::new(Housekeeper::new(ctx.clone())), clock, 1);
     tasks.spawn(revoker::heartbeat(ctx.clone(), revoker.clone(), grants_in.clone()));
     tasks.spawn(Router { ctx: ctx.clone(), revoker, requests: requests_in, grants: grants_in, house: house_in }.run(changes));
-    let (g, r, h) = (tokio::spawn(grants.run(stopped.clone())), tokio::spawn(requests.run(stopped.clone())), tokio::spawn(house.run(stopped)));
+    let (g, r, h) =
+        (tokio::spawn(grants.run(stopped.clone())), tokio::spawn(requests.run(stopped.clone())), tokio::spawn(house.run(stopped)));
     async move {
         let _all_finished = tokio::join!(g, r, h);
     }
@@ -106,7 +107,8 @@ fn start(
 /// The install id follows from the uid of the operator's namespace.
 async fn install_id(client: &Client) -> anyhow::Result<String> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let home = namespaces.get(NAMESPACE).await.with_context(|| format!("cannot read namespace {NAMESPACE}; kubectl apply -f deploy/ makes it"))?;
+    let home =
+        namespaces.get(NAMESPACE).await.with_context(|| format!("cannot read namespace {NAMESPACE}; kubectl apply -f deploy/ makes it"))?;
     Ok(ids::install(&home.uid().unwrap_or_default()))
 }
 

@@ -31,7 +31,15 @@ pub struct Context {
 
 impl Context {
     /// A context in which the gate is open.
-    pub fn new(client: Client, stores: Stores, authority: Arc<Authority>, registry: Registry, install: String, replica: &str, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        client: Client,
+        stores: Stores,
+        authority: Arc<Authority>,
+        registry: Registry,
+        install: String,
+        replica: &str,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let events = Events::new(client.clone(), replica);
         Context { client, stores, authority, registry, install, events, metrics, gate_since: Mutex::new(None) }
     }

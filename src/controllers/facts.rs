@@ -68,7 +68,11 @@ pub fn system(s: &AuthorizationSystem, all: &[AuthorizationSystem]) -> System {
         target: status.and_then(|s| s.target.as_ref()).map(|t| t.id.clone()),
         grants: s.spec.mode == Mode::ReadWrite && s.metadata.deletion_timestamp.is_none(),
         suspended: s.spec.suspend,
-        duplicate_of: all.iter().filter(|o| same_target(o, s) && (created(*o), o.name_any()) < (created(s), s.name_any())).map(ResourceExt::name_any).min(),
+        duplicate_of: all
+            .iter()
+            .filter(|o| same_target(o, s) && (created(*o), o.name_any()) < (created(s), s.name_any()))
+            .map(ResourceExt::name_any)
+            .min(),
         unsupported: demands(&[(remote, "provider.kubernetes.kubeconfigSecretRef"), (s.spec.principals.is_some(), "principals")]),
     }
 }
@@ -251,7 +255,8 @@ fn status(r: &ActivationRequest) -> Status {
         Some(over) => over.outcome().map_or(State::Pending, |o| State::Over(o, reason())),
     };
     let deadline = s.approval.as_ref().and_then(|a| a.deadline);
-    let frozen = s.resolved.clone().zip(deadline).map(|(resolved, approval_deadline)| Frozen { terms: Terms::new(resolved), approval_deadline });
+    let frozen =
+        s.resolved.clone().zip(deadline).map(|(resolved, approval_deadline)| Frozen { terms: Terms::new(resolved), approval_deadline });
     Status { state, frozen, expires_at: s.expires_at, activated_at: s.activated_at }
 }
 

@@ -88,11 +88,27 @@ async fn write(ctx: &Context, configs: &Api<CurfewConfig>, config: &CurfewConfig
         set(&mut next.conditions, "GateClosed", Is::False, "NotAsBuilt", problems, generation, now);
     }
     let (skew, sane) = (ctx.authority.clock.skew_millis().unwrap_or(0), ctx.authority.clock.sane());
-    let clock = if sane { "the local clock and the API server's agree".to_owned() } else { format!("the local clock is {skew} ms away from the API server's; nothing is granted") };
+    let clock = if sane {
+        "the local clock and the API server's agree".to_owned()
+    } else {
+        format!("the local clock is {skew} ms away from the API server's; nothing is granted")
+    };
     set(&mut next.conditions, "ClockSynced", Is::from(sane), if sane { "Agree" } else { "Skewed" }, clock, generation, now);
     let sinks = config.spec.audit.as_ref().is_some_and(|a| !a.sinks.is_empty());
-    let evidence = if sinks { "this build delivers evidence to the operator's log alone; audit.sinks are not served" } else { "every transition is in the operator's log" };
-    set(&mut next.conditions, "EvidenceDelivered", Is::from(!sinks), if sinks { "Unsupported" } else { "Logged" }, evidence, generation, now);
+    let evidence = if sinks {
+        "this build delivers evidence to the operator's log alone; audit.sinks are not served"
+    } else {
+        "every transition is in the operator's log"
+    };
+    set(
+        &mut next.conditions,
+        "EvidenceDelivered",
+        Is::from(!sinks),
+        if sinks { "Unsupported" } else { "Logged" },
+        evidence,
+        generation,
+        now,
+    );
     if config.status.as_ref() == Some(&next) {
         return true;
     }

@@ -2,7 +2,8 @@
 use super::{Context, facts};
 use crate::{
     api::{
-        AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, CONFIG_NAME, CurfewConfig, EligibleAssignment, Grant, GROUP, RoleTemplate,
+        AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, CONFIG_NAME, CurfewConfig, EligibleAssignment, GROUP, Grant,
+        RoleTemplate,
     },
     runtime::stores::{Key, about},
 };
@@ -98,8 +99,15 @@ async fn live(ctx: &Context, (ns, name): &Key, role: &str, grant: &str) -> kube:
     let c = || ctx.client.clone();
     let everything = ListParams::default();
     let mine = ListParams::default().fields(&format!("spec.about.activationRequest.name={name}"));
-    let (decisions, configs, templates, assignments, policies, systems, grants) =
-        (Api::namespaced(c(), ns), Api::all(c()), Api::namespaced(c(), ns), Api::namespaced(c(), ns), Api::all(c()), Api::all(c()), Api::all(c()));
+    let (decisions, configs, templates, assignments, policies, systems, grants) = (
+        Api::namespaced(c(), ns),
+        Api::all(c()),
+        Api::namespaced(c(), ns),
+        Api::namespaced(c(), ns),
+        Api::all(c()),
+        Api::all(c()),
+        Api::all(c()),
+    );
     let (decisions, config, template, assignments, policies, systems, grant) = futures::try_join!(
         decisions.list(&mine),
         configs.get_opt(CONFIG_NAME),
@@ -165,7 +173,13 @@ impl Surroundings {
             Some(r) => self.resolve(ctx, &facts::asked(r), &aliases),
             None => Err(terms::Refusal { reason: curfew_core::reason::Reason::NotFound, message: String::new() }),
         };
-        View { request, words: Arc::new(words), terms: Arc::new(terms), ledger: facts::ledger(self.grant.as_ref()), alias_keys: Arc::new(aliases) }
+        View {
+            request,
+            words: Arc::new(words),
+            terms: Arc::new(terms),
+            ledger: facts::ledger(self.grant.as_ref()),
+            alias_keys: Arc::new(aliases),
+        }
     }
 
     fn resolve(&self, ctx: &Context, asked: &Asked, aliases: &[String]) -> Result<curfew_core::request::Terms, terms::Refusal> {

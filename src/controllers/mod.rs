@@ -1,8 +1,8 @@
 //! Gather facts, drive a pass, write status: one file for each kind that is only judged, one folder for each machine.
 pub mod context;
 pub mod facts;
-pub mod gather;
 pub mod gatekeeper;
+pub mod gather;
 pub mod house;
 pub mod request;
 pub mod revoker;

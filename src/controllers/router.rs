@@ -60,7 +60,9 @@ impl Router {
                 }
             }
             Change::Decision((ns, name), about) => {
-                let known = about.as_ref().is_some_and(|r| self.ctx.stores.requests.find(|x| x.namespace().as_deref() == Some(&ns) && x.name_any() == *r).is_some());
+                let known = about.as_ref().is_some_and(|r| {
+                    self.ctx.stores.requests.find(|x| x.namespace().as_deref() == Some(&ns) && x.name_any() == *r).is_some()
+                });
                 match about {
                     Some(request) if known => self.requests.push((ns, request)),
                     Some(_) | None => {
@@ -99,7 +101,8 @@ impl Router {
     }
 
     fn live_requests(&self) {
-        let live = self.ctx.stores.requests.state_filter(|r| r.status.as_ref().and_then(|s| s.state).and_then(RequestState::outcome).is_none());
+        let live =
+            self.ctx.stores.requests.state_filter(|r| r.status.as_ref().and_then(|s| s.state).and_then(RequestState::outcome).is_none());
         for r in live {
             self.requests.push((r.namespace().unwrap_or_default(), r.name_any()));
         }

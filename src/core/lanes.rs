@@ -35,10 +35,8 @@ impl<Key: Clone + Ord, Id: Clone + Ord + Hash> Lanes<Key, Id> {
 
     /// Asks for work. Of two wishes for the same id the more urgent one holds.
     pub fn push(&mut self, key: Key, id: Id, urgency: Urgency, due: Time) {
-        let lane = self
-            .lanes
-            .entry(key)
-            .or_insert_with(|| Lane { waiting: BTreeSet::new(), places: HashMap::new(), running: HashMap::new() });
+        let lane =
+            self.lanes.entry(key).or_insert_with(|| Lane { waiting: BTreeSet::new(), places: HashMap::new(), running: HashMap::new() });
         let place = (urgency, due);
         if let Some(again) = lane.running.get_mut(&id) {
             *again = Some(again.map_or(place, |old| old.min(place)));

@@ -34,8 +34,12 @@ pub const fn hint(reason: Reason) -> &'static str {
         DuplicateTarget => "an older AuthorizationSystem stands for the same target; use that and delete this",
         SelfDecision => "requester and beneficiary do not decide in their own matter, under any of their logins",
         NotEntitled => "neither an approver of a stage nor a manager of the request",
-        DigestMismatch => "it names another digest than what would be granted; look again with kubectl get areq -o wide, and decide on that",
-        UnprovenLogin => "the login carries none of what identity.deciderProof in CurfewConfig asks for; an impersonated login does not count",
+        DigestMismatch => {
+            "it names another digest than what would be granted; look again with kubectl get areq -o wide, and decide on that"
+        }
+        UnprovenLogin => {
+            "the login carries none of what identity.deciderProof in CurfewConfig asks for; an impersonated login does not count"
+        }
         NotFound => "it is about nothing that existed when it was made",
         AlreadyCounted => "this person's word counts already, or nobody's is needed any more",
         Waiting => "an earlier stage is still open; it counts when that has passed",

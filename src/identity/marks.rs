@@ -15,7 +15,8 @@ pub fn policies() -> Vec<Value> {
         )
     };
     let sweep = format!("request.userInfo.username == 'system:serviceaccount:{NAMESPACE}:{SWEEP}'");
-    let controllers = is_controller(&["namespace-controller", "generic-garbage-collector", "job-controller", "ttl-after-finished-controller"]);
+    let controllers =
+        is_controller(&["namespace-controller", "generic-garbage-collector", "job-controller", "ttl-after-finished-controller"]);
     let rules = json!({"matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {}, "resourceRules": [
         {"apiGroups": ["rbac.authorization.k8s.io"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["rolebindings", "clusterrolebindings"], "scope": "*"},
         {"apiGroups": ["batch"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE", "DELETE"], "resources": ["jobs", "jobs/status"], "scope": "*"},

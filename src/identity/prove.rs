@@ -75,10 +75,18 @@ fn canary() -> Value {
 
 /// The stamp must be equal to the login. Lists by `==`: `sets.equivalent` breaks the cost limit at 800 groups.
 fn stamp(field: &str) -> Vec<Value> {
-    let with = |what: &str, absent: &str| format!("request.operation != 'CREATE' || object.spec.?{field}.?{what}.orValue({absent}) == request.userInfo.?{what}.orValue({absent})");
-    let must = |what: &str| format!("{field}.{what} must be your own, as this server authenticated you; leave {field} out and it is filled in");
+    let with = |what: &str, absent: &str| {
+        format!(
+            "request.operation != 'CREATE' || object.spec.?{field}.?{what}.orValue({absent}) == request.userInfo.?{what}.orValue({absent})"
+        )
+    };
+    let must =
+        |what: &str| format!("{field}.{what} must be your own, as this server authenticated you; leave {field} out and it is filled in");
     vec![
-        rule(format!("request.operation != 'CREATE' || object.spec.?{field}.?username.orValue('') == request.userInfo.username"), &must("username")),
+        rule(
+            format!("request.operation != 'CREATE' || object.spec.?{field}.?username.orValue('') == request.userInfo.username"),
+            &must("username"),
+        ),
         rule(with("uid", "''"), &must("uid")),
         rule(with("groups", "[]"), &must("groups")),
         rule(with("extra", "{}"), &must("extra")),
@@ -94,8 +102,14 @@ fn metadata() -> Vec<Value> {
         )
     };
     vec![
-        rule("variables.mine || object.metadata.?finalizers.orValue([]) == variables.oldFinalizers", "finalizers are set by the operator alone"),
-        rule("variables.mine || object.metadata.?ownerReferences.orValue([]) == variables.oldOwners", "ownerReferences are not allowed here: whoever owns the owner could have this deleted"),
+        rule(
+            "variables.mine || object.metadata.?finalizers.orValue([]) == variables.oldFinalizers",
+            "finalizers are set by the operator alone",
+        ),
+        rule(
+            "variables.mine || object.metadata.?ownerReferences.orValue([]) == variables.oldOwners",
+            "ownerReferences are not allowed here: whoever owns the owner could have this deleted",
+        ),
         rule(keys("labels", "oldLabels"), "labels under curfew.dev/ are set by the operator alone"),
         rule(keys("annotations", "oldAnnotations"), "annotations under curfew.dev/ are set by the operator alone"),
     ]
@@ -114,7 +128,13 @@ fn ledger() -> Vec<Value> {
         "grants/status",
         "grants",
     ];
-    let rules = vec![canary(), rule(is_operator(), "status and Grants are written by the operator alone; ask with an ActivationRequest, decide with an AccessDecision")];
+    let rules = vec![
+        canary(),
+        rule(
+            is_operator(),
+            "status and Grants are written by the operator alone; ask with an ActivationRequest, decide with an AccessDecision",
+        ),
+    ];
     validating(
         "curfew-ledger",
         json!({"matchConstraints": match_constraints(GROUP, VERSION, &["CREATE", "UPDATE", "DELETE"], STATUS), "validations": rules}),

@@ -33,7 +33,12 @@ pub fn operator() -> Vec<Value> {
         on("apiextensions.k8s.io", &["customresourcedefinitions"], &["get"]),
         on(
             "admissionregistration.k8s.io",
-            &["validatingadmissionpolicies", "validatingadmissionpolicybindings", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings"],
+            &[
+                "validatingadmissionpolicies",
+                "validatingadmissionpolicybindings",
+                "mutatingadmissionpolicies",
+                "mutatingadmissionpolicybindings",
+            ],
             &["get"],
         ),
         on("authorization.k8s.io", &["subjectaccessreviews", "selfsubjectaccessreviews"], &["create"]),

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 /// The mutating policies and their bindings.
 pub fn policies() -> Vec<Value> {
-    [mutating("curfew-stamp-requests", "activationrequests", "requester"), mutating("curfew-stamp-decisions", "accessdecisions", "decider")].concat()
+    [mutating("curfew-stamp-requests", "activationrequests", "requester"), mutating("curfew-stamp-decisions", "accessdecisions", "decider")]
+        .concat()
 }
 
 fn mutating(name: &str, resource: &str, field: &str) -> Vec<Value> {

@@ -53,7 +53,8 @@ where
 /// The merge patch from `old` to `next`: a member that is gone must be said to be null.
 fn merge(old: &Value, next: &Value) -> Value {
     let (Value::Object(o), Value::Object(n)) = (old, next) else { return next.clone() };
-    let mut patch: serde_json::Map<String, Value> = n.iter().map(|(k, v)| (k.clone(), o.get(k).map_or_else(|| v.clone(), |was| merge(was, v)))).collect();
+    let mut patch: serde_json::Map<String, Value> =
+        n.iter().map(|(k, v)| (k.clone(), o.get(k).map_or_else(|| v.clone(), |was| merge(was, v)))).collect();
     for gone in o.keys().filter(|k| !n.contains_key(*k)) {
         patch.insert(gone.clone(), Value::Null);
     }

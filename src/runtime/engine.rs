@@ -68,7 +68,8 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Work<Id>> Engine
     /// An engine whose lanes are `width` wide.
     pub fn new(name: &'static str, work: Arc<W>, clock: Arc<Clock>, width: usize) -> (Self, Inbox<Id>) {
         let (send, inbox) = mpsc::unbounded_channel();
-        let engine = Engine { name, work, clock, inbox, lanes: Lanes::new(width), deadlines: Deadlines::default(), failures: HashMap::new() };
+        let engine =
+            Engine { name, work, clock, inbox, lanes: Lanes::new(width), deadlines: Deadlines::default(), failures: HashMap::new() };
         (engine, Inbox(send))
     }
 

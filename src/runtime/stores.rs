@@ -1,6 +1,9 @@
 //! Every watch of the operator, once, and one stream of what has changed.
 use crate::{
-    api::{AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, CurfewConfig, EligibleAssignment, Grant, RoleTemplate, decision::About},
+    api::{
+        AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, CurfewConfig, EligibleAssignment, Grant, RoleTemplate,
+        decision::About,
+    },
     providers::kubernetes::resource,
 };
 use curfew_core::ids::GRANT_LABEL;
@@ -157,7 +160,13 @@ impl Watches<'_> {
         self.watch(Api::all(self.client.clone()), (), watcher::Config::default(), change)
     }
 
-    fn watch<K>(&mut self, api: Api<K>, kind: K::DynamicType, config: watcher::Config, change: impl Fn(&K, bool) -> Change + Send + 'static) -> Store<K>
+    fn watch<K>(
+        &mut self,
+        api: Api<K>,
+        kind: K::DynamicType,
+        config: watcher::Config,
+        change: impl Fn(&K, bool) -> Change + Send + 'static,
+    ) -> Store<K>
     where
         K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
         K::DynamicType: Eq + Hash + Clone + Debug + Send + Sync + 'static,

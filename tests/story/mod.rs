@@ -42,5 +42,8 @@ async fn ask_approve_hold_lose() -> Result<()> {
     w.state_is("first", "Expired").await?;
     let left = w.admin()?.kubectl(&["get", "rolebindings", "-n", "payments", "-l", "curfew.dev/grant", "-o", "name"]).await?.success()?;
     assert_eq!(left, "");
-    eventually("the Grant to have ended", SOON, || async { Ok((w.field(&["grt"], "{.items[0].status.state}").await? == "Ended").then_some(())) }).await
+    eventually("the Grant to have ended", SOON, || async {
+        Ok((w.field(&["grt"], "{.items[0].status.state}").await? == "Ended").then_some(()))
+    })
+    .await
 }

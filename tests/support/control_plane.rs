@@ -1,10 +1,5 @@
 //! etcd, kube-apiserver and kube-controller-manager on loopback, one set for each test file.
-use super::{
-    SOON, eventually,
-    pki::Pki,
-    process::Process,
-    user::User,
-};
+use super::{SOON, eventually, pki::Pki, process::Process, user::User};
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::{
     authentication::v1::{TokenRequest, TokenRequestSpec},
@@ -64,7 +59,8 @@ impl ControlPlane {
         cp.ready().await?;
         cp.spawn(Component::ControllerManager)?;
         let accounts: Api<ServiceAccount> = Api::namespaced(cp.admin().await?, "default");
-        eventually("the controllers to make the default service account", SOON, || async { Ok(accounts.get_opt("default").await?) }).await?;
+        eventually("the controllers to make the default service account", SOON, || async { Ok(accounts.get_opt("default").await?) })
+            .await?;
         Ok(cp)
     }
 
@@ -100,7 +96,8 @@ impl ControlPlane {
     /// A service account with a token of six hours.
     pub async fn service_account(&self, namespace: &str, name: &str) -> Result<User> {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.admin().await?, namespace);
-        let ask = TokenRequest { spec: Some(TokenRequestSpec { expiration_seconds: Some(21_600), ..Default::default() }), ..Default::default() };
+        let ask =
+            TokenRequest { spec: Some(TokenRequestSpec { expiration_seconds: Some(21_600), ..Default::default() }), ..Default::default() };
         let token = accounts.create_token_request(name, &PostParams::default(), &ask).await?;
         let token = token.status.context("no token")?.token;
         let file = self.path.join("users").join(format!("sa_{namespace}_{name}.json"));
@@ -251,7 +248,8 @@ impl Drop for ControlPlane {
 /// The directory with the four programs: `KUBEBUILDER_ASSETS`, or built by `hack/control-plane/build`.
 fn assets() -> Result<PathBuf> {
     let build = Path::new(env!("CARGO_MANIFEST_DIR")).join("hack/control-plane/build");
-    let out = Command::new(&build).stderr(std::process::Stdio::inherit()).output().with_context(|| format!("cannot run {}", build.display()))?;
+    let out =
+        Command::new(&build).stderr(std::process::Stdio::inherit()).output().with_context(|| format!("cannot run {}", build.display()))?;
     anyhow::ensure!(out.status.success(), "{} failed", build.display());
     Ok(PathBuf::from(String::from_utf8(out.stdout)?.trim()))
 }

@@ -36,7 +36,11 @@ impl World {
 
     /// With the example of the README.
     pub async fn first(name: &str) -> Result<Self> {
-        let world = Self::install(name).await?;
+        Self::first_on(ControlPlane::start(name).await?).await
+    }
+
+    pub async fn first_on(cp: ControlPlane) -> Result<Self> {
+        let world = Self::install_on(cp).await?;
         let admin = world.admin()?;
         for file in ["platform", "team"] {
             admin.kubectl(&["apply", "-f", &path(&format!("examples/first/{file}.yaml"))]).await?.success()?;

@@ -19,7 +19,9 @@ use std::pin::pin;
 ///
 /// Prints the name of the request. Approvers see it with `kubectl get areq`; delete it to take it back or to give the access back.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  kubectl curfew request payments-admin -n payments --duration 45m --justification 'roll back release 2311' --wait")]
+#[command(
+    after_help = "Example:\n  kubectl curfew request payments-admin -n payments --duration 45m --justification 'roll back release 2311' --wait"
+)]
 pub struct Ask {
     /// The RoleTemplate; `kubectl get rtpl` lists them.
     role: String,
@@ -80,7 +82,9 @@ pub async fn run(me: &Me, ask: &Ask) -> anyhow::Result<()> {
 async fn follow(requests: Api<ActivationRequest>, name: &str) -> anyhow::Result<()> {
     let mut changes = pin!(watch_object(requests, name));
     let mut told = None;
-    while let Some(change) = changes.try_next().await.or_else(|e| if matches!(e, watcher::Error::NoResourceVersion) { Ok(None) } else { Err(e) })? {
+    while let Some(change) =
+        changes.try_next().await.or_else(|e| if matches!(e, watcher::Error::NoResourceVersion) { Ok(None) } else { Err(e) })?
+    {
         let Some(request) = change else { bail!("request {name} is gone") };
         let status = request.status.unwrap_or_default();
         let Some(state) = status.state else { continue };

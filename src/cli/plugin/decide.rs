@@ -38,14 +38,23 @@ pub struct Against {
 pub async fn approve(me: &Me, a: &Approve) -> anyhow::Result<()> {
     let request = find(me, &a.name).await?;
     let status = request.status.clone().unwrap_or_default();
-    let current = status.digest.with_context(|| format!("request {} is not resolved yet; look again with kubectl get areq {}", a.name, a.name))?;
+    let current =
+        status.digest.with_context(|| format!("request {} is not resolved yet; look again with kubectl get areq {}", a.name, a.name))?;
     let digest = match a.digest {
         Some(d) => {
-            ensure!(d == current, "digest {d} is not what would be granted now ({current}); look again with kubectl get areq {} -o wide", a.name);
+            ensure!(
+                d == current,
+                "digest {d} is not what would be granted now ({current}); look again with kubectl get areq {} -o wide",
+                a.name
+            );
             d
         }
         None => {
-            ensure!(std::io::stdin().is_terminal(), "without a terminal, say what you saw: --digest {current} (kubectl get areq {} -o yaml shows it all)", a.name);
+            ensure!(
+                std::io::stdin().is_terminal(),
+                "without a terminal, say what you saw: --digest {current} (kubectl get areq {} -o yaml shows it all)",
+                a.name
+            );
             seen::print(&request)?;
             if !confirmed()? {
                 bail!("nothing was decided");

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 ///
 /// Read what it prints: the first half is for the platform team, the second for the team that owns the role.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  kubectl curfew init -n payments --role payments-admin --eligible group:payments-devs --approver group:payments-leads > payments.yaml")]
+#[command(
+    after_help = "Example:\n  kubectl curfew init -n payments --role payments-admin --eligible group:payments-devs --approver group:payments-leads > payments.yaml"
+)]
 pub struct Init {
     /// The ClusterRole to hand out.
     #[arg(long)]

@@ -15,7 +15,8 @@ pub struct List {
 }
 
 pub async fn run(me: &Me, l: &List) -> anyhow::Result<()> {
-    let requests: Api<ActivationRequest> = if l.all_namespaces { Api::all(me.client.clone()) } else { Api::namespaced(me.client.clone(), &me.namespace) };
+    let requests: Api<ActivationRequest> =
+        if l.all_namespaces { Api::all(me.client.clone()) } else { Api::namespaced(me.client.clone(), &me.namespace) };
     let found = requests.list(&ListParams::default()).await.map_err(plain)?;
     let mut rows = vec![["NAMESPACE", "NAME", "REQUESTER", "ROLE", "STATE", "WAITING-FOR", "EXPIRES", "DIGEST"].map(str::to_owned)];
     for r in found.items {

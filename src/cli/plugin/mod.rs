@@ -72,7 +72,8 @@ impl Me {
     /// Who the API server says we are: the stamp that servers before 1.36 cannot fill in. The admission policy proves it all the same.
     async fn who(&self) -> anyhow::Result<Person> {
         let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
-        let answer = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.map_err(plain).context("cannot ask who you are")?;
+        let answer =
+            reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.map_err(plain).context("cannot ask who you are")?;
         let user = answer.status.and_then(|s| s.user_info).context("the server did not say who you are")?;
         Ok(Person {
             username: user.username.unwrap_or_default(),

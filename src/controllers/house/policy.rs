@@ -2,8 +2,7 @@
 use super::{Context, Snapshot, ready, write};
 use crate::{
     api::{
-        AccessPolicy,
-        conditions,
+        AccessPolicy, conditions,
         policy::{AccessPolicyStatus, PolicyDisplay},
     },
     controllers::facts,
@@ -16,12 +15,17 @@ pub async fn show(ctx: &Context, s: &Snapshot, o: &AccessPolicy) -> kube::Result
     let core = facts::policy(o);
     let verdict = match core.unsupported.first() {
         _ if core.suspended => Err(Refusal { reason: Reason::Suspended, message: "suspended; nothing rests on it".into() }),
-        Some(what) => Err(Refusal { reason: Reason::Unsupported, message: format!("{what} is not supported by this build, so nothing may rest on this policy") }),
+        Some(what) => Err(Refusal {
+            reason: Reason::Unsupported,
+            message: format!("{what} is not supported by this build, so nothing may rest on this policy"),
+        }),
         None => Ok("in force".to_owned()),
     };
     let covered: Vec<_> = s.templates.iter().filter(|t| t.namespace().is_some_and(|n| core.namespaces.contains(&n))).collect();
     let with = |reason: &str| {
-        let hit = covered.iter().filter(|t| t.status.as_ref().and_then(|s| conditions::find(&s.conditions, "Ready")).is_some_and(|c| c.reason == reason));
+        let hit = covered
+            .iter()
+            .filter(|t| t.status.as_ref().and_then(|s| conditions::find(&s.conditions, "Ready")).is_some_and(|c| c.reason == reason));
         i32::try_from(hit.count()).unwrap_or(i32::MAX)
     };
     let old = o.status.clone().unwrap_or_default();

@@ -37,8 +37,13 @@ pub async fn show(ctx: &Context, s: &Snapshot, o: &AuthorizationSystem) -> kube:
     let no = |reason, message: String| Err(Refusal { reason, message });
     let verdict = match (&connected, &core.duplicate_of) {
         _ if core.suspended => no(Reason::Suspended, "suspended; nothing new is granted and what is active ends".into()),
-        _ if !core.unsupported.is_empty() => no(Reason::Unsupported, format!("{} is not supported by this build", core.unsupported.join(", "))),
-        (_, Some(older)) => no(Reason::DuplicateTarget, format!("the older AuthorizationSystem {older} stands for the same target; use that and delete this")),
+        _ if !core.unsupported.is_empty() => {
+            no(Reason::Unsupported, format!("{} is not supported by this build", core.unsupported.join(", ")))
+        }
+        (_, Some(older)) => no(
+            Reason::DuplicateTarget,
+            format!("the older AuthorizationSystem {older} stands for the same target; use that and delete this"),
+        ),
         (Err(e), None) => no(Reason::NotReady, e.to_string()),
         (Ok(_), None) => Ok("connected".to_owned()),
     };
@@ -54,7 +59,10 @@ pub async fn show(ctx: &Context, s: &Snapshot, o: &AuthorizationSystem) -> kube:
 
 fn count(ctx: &Context, o: &AuthorizationSystem) -> GrantCounts {
     let uid = o.uid().unwrap_or_default();
-    let live: Vec<_> = ctx.stores.grants.state_filter(|g| g.spec.system.reference.uid == uid && !matches!(facts::stage(g), Stage::Ended | Stage::Abandoned));
+    let live: Vec<_> = ctx
+        .stores
+        .grants
+        .state_filter(|g| g.spec.system.reference.uid == uid && !matches!(facts::stage(g), Stage::Ended | Stage::Abandoned));
     let overdue = live.iter().filter(|g| g.spec.expires_at < ctx.now()).count();
     let number = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
     GrantCounts { active: number(live.len()), overdue: number(overdue) }

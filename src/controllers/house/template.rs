@@ -29,7 +29,9 @@ pub async fn show(ctx: &Context, s: &Snapshot, o: &RoleTemplate) -> kube::Result
     let assignments: Vec<Assignment> = s.assignments_of(&core).collect();
     let verdict = judge(ctx, s, &core, &roles, &namespaces);
     let active = ctx.stores.requests.state_filter(|r| {
-        r.namespace() == o.namespace() && r.spec.role_ref.name == core.reference.name && r.status.as_ref().and_then(|s| s.state) == Some(RequestState::Active)
+        r.namespace() == o.namespace()
+            && r.spec.role_ref.name == core.reference.name
+            && r.status.as_ref().and_then(|s| s.state) == Some(RequestState::Active)
     });
     let number = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
     let usable = |a: &&Assignment| {
@@ -70,7 +72,8 @@ fn probe(t: &Template) -> Plan {
         KubernetesScope::Namespaces(n) => n.iter().cloned().map(Some).collect(),
     };
     let planned = |role_kind, namespace, role: &str| PlannedBinding { name: String::new(), namespace, role_kind, role: role.to_owned() };
-    let clusters = t.permissions.cluster_roles.iter().flat_map(|r| wheres.iter().map(move |w| planned(RoleKind::ClusterRole, w.clone(), r)));
+    let clusters =
+        t.permissions.cluster_roles.iter().flat_map(|r| wheres.iter().map(move |w| planned(RoleKind::ClusterRole, w.clone(), r)));
     let locals = t.permissions.roles.iter().map(|r| planned(RoleKind::Role, Some(r.namespace.clone()), &r.name));
     Plan::Kubernetes(KubernetesPlan { subject: Subject::User(String::new()), bindings: clusters.chain(locals).collect() })
 }

@@ -25,7 +25,9 @@ pub async fn count(ctx: &Context, around: &Surroundings, view: &View) -> kube::R
     let Some(request) = &view.request else { return Ok(()) };
     let sum = tally(request, &view.words, &view.alias_keys);
     let pending = request.status.state == State::Pending;
-    let ended = around.request.as_ref().and_then(|r| r.status.as_ref()?.ended_at.filter(|_| r.status.as_ref().and_then(|s| s.state).and_then(RequestState::outcome).is_some()));
+    let ended = around.request.as_ref().and_then(|r| {
+        r.status.as_ref()?.ended_at.filter(|_| r.status.as_ref().and_then(|s| s.state).and_then(RequestState::outcome).is_some())
+    });
     for (i, d) in around.decisions.iter().enumerate() {
         let Some(counted) = sum.counted.get(i) else { break };
         let late = ended.is_some_and(|t| view.words[i].at > t);

@@ -152,7 +152,15 @@ impl Ports for RequestPorts {
                 let uid = self.known().0.uid().unwrap_or_default();
                 self.bring_forward(&uid, *to).await
             }
-            Ask::ReadBehind | Ask::Observe | Ask::Reserve | Ask::Recheck | Ask::Arm(_) | Ask::CommitGrant(_) | Ask::Revoke | Ask::Release | Ask::Done(_) => Answer::Failed,
+            Ask::ReadBehind
+            | Ask::Observe
+            | Ask::Reserve
+            | Ask::Recheck
+            | Ask::Arm(_)
+            | Ask::CommitGrant(_)
+            | Ask::Revoke
+            | Ask::Release
+            | Ask::Done(_) => Answer::Failed,
         }
     }
     fn now(&self) -> Time {

@@ -47,7 +47,10 @@ pub fn status(object: &ActivationRequest, core: &Status, view: &View, install: &
         conditions: old.conditions.clone(),
         ..ActivationRequestStatus::default()
     };
-    s.approval = core.frozen.as_ref().map(|f| ApprovalStatus { deadline: Some(f.approval_deadline), stages: if over { old.approval.map(|a| a.stages).unwrap_or_default() } else { stages(core, view, &tally) } });
+    s.approval = core.frozen.as_ref().map(|f| ApprovalStatus {
+        deadline: Some(f.approval_deadline),
+        stages: if over { old.approval.map(|a| a.stages).unwrap_or_default() } else { stages(core, view, &tally) },
+    });
     s.waiting_for = (core.state == State::AwaitingApproval).then(|| waiting_for(core, &tally)).flatten();
     s.message = Some(clip(message(object, core, view, &tally, reason, &old.message)));
     s.display = Some(RequestDisplay {
@@ -97,15 +100,24 @@ fn open<'a>(core: &'a Status, tally: &'a Tally) -> Option<(&'a curfew_core::appr
 
 /// What to do next, in words.
 fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally, reason: Option<Reason>, old: &Option<String>) -> String {
+    let ended_before = object.status.as_ref().and_then(|s| s.state).and_then(RequestState::outcome).is_some();
     match (core.state, reason) {
-        (State::Over(..), Some(_)) if matches!(object.status.as_ref().and_then(|s| s.state).and_then(RequestState::outcome), Some(_)) => old.clone().unwrap_or_default(),
+        (State::Over(..), Some(_)) if ended_before => old.clone().unwrap_or_default(),
         (State::Over(..) | State::Revoking(_), Some(r)) => match &*view.terms {
             Err(refusal) if refusal.reason == r => refusal.message.clone(),
             Err(_) | Ok(_) => messages::hint(r).into(),
         },
-        (State::AwaitingApproval, _) => ask_for_approval(object, core, tally).unwrap_or_else(|| "approved; waiting for the operator to grant".into()),
+        (State::AwaitingApproval, _) => {
+            ask_for_approval(object, core, tally).unwrap_or_else(|| "approved; waiting for the operator to grant".into())
+        }
         (State::Activating, _) => "approved; the access is on its way".into(),
-        (State::Active, _) => core.expires_at.map_or_else(String::new, |t| format!("you have the access until {t}; to give it back sooner: kubectl delete areq {} -n {}", object.name_any(), object.namespace().unwrap_or_default())),
+        (State::Active, _) => core.expires_at.map_or_else(String::new, |t| {
+            format!(
+                "you have the access until {t}; to give it back sooner: kubectl delete areq {} -n {}",
+                object.name_any(),
+                object.namespace().unwrap_or_default()
+            )
+        }),
         (State::Pending | State::Revoking(_) | State::Over(..), _) => "waiting for the operator".into(),
     }
 }
@@ -116,7 +128,12 @@ fn ask_for_approval(object: &ActivationRequest, core: &Status, tally: &Tally) ->
     let missing = usize::from(stage.quorum).saturating_sub(sum.approved.len());
     let who: Vec<String> = stage.approvers.iter().map(ToString::to_string).collect();
     let digest = core.frozen.as_ref()?.terms.digest;
-    Some(format!("waiting for {missing} of {}: kubectl curfew approve {} -n {} --digest {digest}", who.join(", "), object.name_any(), object.namespace().unwrap_or_default()))
+    Some(format!(
+        "waiting for {missing} of {}: kubectl curfew approve {} -n {} --digest {digest}",
+        who.join(", "),
+        object.name_any(),
+        object.namespace().unwrap_or_default()
+    ))
 }
 
 fn clip(mut message: String) -> String {
@@ -131,7 +148,8 @@ fn clip(mut message: String) -> String {
 fn set_conditions(s: &mut ActivationRequestStatus, core: &Status, generation: Option<i64>, now: Time, tally: &Tally) {
     let message = s.message.clone().unwrap_or_default();
     let reason = s.reason.clone().unwrap_or_else(|| Reason::AsExpected.as_str().into());
-    let mut set = |type_: &str, is: Is, reason: &str, message: &str| conditions::set(&mut s.conditions, type_, is, reason, message, generation, now);
+    let mut set =
+        |type_: &str, is: Is, reason: &str, message: &str| conditions::set(&mut s.conditions, type_, is, reason, message, generation, now);
     match (core.state, core.frozen.is_some()) {
         (State::Pending, _) => set("Accepted", Is::Unknown, "Pending", &message),
         (_, true) => set("Accepted", Is::True, "Accepted", "resolved and frozen"),
@@ -153,8 +171,17 @@ fn set_conditions(s: &mut ActivationRequestStatus, core: &Status, generation: Op
     set("Complete", Is::from(matches!(core.state, State::Over(..))), &reason, &message);
     let stalled = matches!((core.state, core.expires_at), (State::Revoking(_), Some(t)) if now.millis_since(t) > 60_000);
     if stalled || conditions::find(&s.conditions, "Stalled").is_some() {
-        let why = if stalled { "the access is past its end and not proven gone; the Grant's status says what the target answers" } else { "" };
-        conditions::set(&mut s.conditions, "Stalled", Is::from(stalled), if stalled { "RevocationStuck" } else { "AsExpected" }, why, generation, now);
+        let why =
+            if stalled { "the access is past its end and not proven gone; the Grant's status says what the target answers" } else { "" };
+        conditions::set(
+            &mut s.conditions,
+            "Stalled",
+            Is::from(stalled),
+            if stalled { "RevocationStuck" } else { "AsExpected" },
+            why,
+            generation,
+            now,
+        );
     }
 }
 

@@ -1,11 +1,7 @@
 //! How a Grant's pass is answered. Revoking asks for nothing but the Grant and its target (I3).
 use super::render;
 use crate::{
-    api::{
-        Grant,
-        grant::Artifact,
-        request::RequestState,
-    },
+    api::{Grant, grant::Artifact, request::RequestState},
     controllers::{Context, facts, request::seconds},
     ledger::{self, Written},
     providers::{Held, Provider, Taken, Trouble},

@@ -34,7 +34,8 @@ pub fn status(g: &Grant, next: &core::Grant, armed: Option<Vec<Artifact>>, now: 
         in_flight: None,
     };
     let generation = g.metadata.generation;
-    let mut set = |type_: &str, is: Is, reason: &str, message: &str| conditions::set(&mut s.conditions, type_, is, reason, message, generation, now);
+    let mut set =
+        |type_: &str, is: Is, reason: &str, message: &str| conditions::set(&mut s.conditions, type_, is, reason, message, generation, now);
     match next.stage {
         Stage::Granting => set("Active", Is::False, "Granting", "on its way to the target"),
         Stage::Active => set("Active", Is::True, "Armed", "the target has shown the access"),

@@ -124,7 +124,8 @@ impl Provider for Kubernetes {
         }
         let arms = plan.bindings.iter().zip(reservation.0.iter()).map(|(b, (uid, version))| async move {
             // uid and version together: neither a changed nor a re-created object is armed, and a deleted one stays deleted.
-            let patch = serde_json::json!({"metadata": {"uid": uid, "resourceVersion": version}, "subjects": [binding::subject(&plan.subject)]});
+            let patch =
+                serde_json::json!({"metadata": {"uid": uid, "resourceVersion": version}, "subjects": [binding::subject(&plan.subject)]});
             let o = self.api(b).patch(&b.name, &PatchParams::default(), &Patch::Merge(patch)).await.map_err(trouble)?;
             let found = Bound::of(&o);
             if !found.is_armed(plan) || !found.binds(b) {

@@ -15,10 +15,10 @@ use serde_json::json;
 
 /// Deletes a binding of this grant. `uid` is what we armed, if we know it.
 pub async fn one(api: &Api<DynamicObject>, grant: &str, b: &PlannedBinding, uid: Option<String>) -> Result<Taken, Trouble> {
-    if let Some(uid) = uid {
-        if let Some(answer) = delete(api, &b.name, &uid).await? {
-            return Ok(answer);
-        }
+    if let Some(uid) = uid
+        && let Some(answer) = delete(api, &b.name, &uid).await?
+    {
+        return Ok(answer);
     }
     // We do not know the uid, or it is another one: only what is there now can tell.
     let Some(found) = api.get_opt(&b.name).await.map_err(trouble)? else { return Ok(Taken::Gone) };
@@ -60,7 +60,9 @@ async fn release(api: &Api<DynamicObject>, name: &str, uid: &str) -> Result<Take
         }
     }
     match api.get_opt(name).await.map_err(trouble)? {
-        Some(o) if Bound::of(&o).uid == uid => Ok(Taken::Remains(format!("{name} is terminating and held by finalizers {:?}", o.metadata.finalizers.unwrap_or_default()))),
+        Some(o) if Bound::of(&o).uid == uid => {
+            Ok(Taken::Remains(format!("{name} is terminating and held by finalizers {:?}", o.metadata.finalizers.unwrap_or_default())))
+        }
         Some(_) | None => Ok(Taken::Gone),
     }
 }

@@ -1,0 +1,47 @@
+# One command for each thing. Everything that is needed is installed or built by the command that needs it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+FEATURES := --features crash-points
+
+.PHONY: help demo test unit generate lint deny bench demo-mutant clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: control-plane ## the main job on a real API server, in a minute (HOLD=1 keeps the cluster up)
+	cargo build --quiet --bins --example demo $(FEATURES)
+	target/debug/examples/demo $(if $(HOLD),--hold)
+
+test: control-plane ## every test: the rules and their model, the operator on a real API server, drift, the demo that must fail
+	cargo build --workspace --bins $(FEATURES)
+	cargo test --workspace $(FEATURES)
+	hack/mutants/demo-must-fail
+
+unit: ## the fast ones: no API server
+	cargo test --workspace --lib --bins
+
+generate: ## CRDs, admission policies and RBAC from code
+	cargo run --quiet --bin curfew -- generate
+
+lint: ## format, clippy with warnings denied, licences and sources
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets $(FEATURES) -- -D warnings
+	$(MAKE) --no-print-directory deny
+
+deny: ## licences, sources and bans of dependencies
+	@command -v cargo-deny >/dev/null || cargo install --quiet --locked --version '^0.20' cargo-deny
+	cargo deny --all-features check bans licenses sources
+
+bench: control-plane ## counts and ratios, each reproducible
+	cargo build --quiet --bins --bench lifecycle $(FEATURES)
+	cargo bench --bench lifecycle $(FEATURES)
+
+demo-mutant: control-plane ## the demo against an operator that never revokes; it must fail
+	hack/mutants/demo-must-fail
+
+control-plane: ## etcd, kube-apiserver, kube-controller-manager and kubectl, built once
+	@command -v cargo >/dev/null || { echo "needs Rust: https://rustup.rs"; exit 1; }
+	@hack/control-plane/build >/dev/null
+
+clean: ## what was built here; the control plane stays in its cache
+	cargo clean
