@@ -34,7 +34,7 @@ deny: ## licences, sources and bans of dependencies
 
 bench: control-plane ## counts and ratios, each reproducible
 	cargo build --quiet --bins --bench lifecycle $(FEATURES)
-	cargo bench --bench lifecycle $(FEATURES)
+	cargo bench --quiet --profile dev --bench lifecycle $(FEATURES)
 
 demo-mutant: control-plane ## the demo against an operator that never revokes; it must fail
 	hack/mutants/demo-must-fail

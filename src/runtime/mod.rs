@@ -3,4 +3,5 @@ pub mod client;
 pub mod crash;
 pub mod drive;
 pub mod engine;
+pub mod recent;
 pub mod stores;

@@ -5,7 +5,7 @@ mod template;
 
 use super::{Context, facts};
 use crate::{
-    api::{AccessPolicy, AuthorizationSystem, EligibleAssignment, RoleTemplate},
+    api::{AccessPolicy, AuthorizationSystem, EligibleAssignment, RoleTemplate, conditions},
     ledger::{self, Written},
     runtime::engine::{Next, Work},
 };
@@ -22,7 +22,12 @@ use curfew_core::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Resource, ResourceExt};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt::Debug,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 /// How often everything is judged again, whatever the watches say: windows begin and end by themselves.
 const AGAIN_SECS: i64 = 60;
@@ -30,6 +35,9 @@ const AGAIN_SECS: i64 = 60;
 /// The work on the house, which is looked at as a whole.
 pub struct Housekeeper {
     ctx: Arc<Context>,
+    /// When everything was judged last.
+    last: Mutex<Option<Time>>,
+    answers: Answers,
 }
 
 /// The house as the stores show it.
@@ -42,19 +50,45 @@ pub(super) struct Snapshot {
     core_policies: Vec<Policy>,
 }
 
+/// What targets have answered lately: who they are, and whether we may bind. Asked again after a while, or when the question changes.
+#[derive(Default)]
+struct Answers(Mutex<HashMap<String, (Time, Option<String>)>>);
+
+impl Answers {
+    /// The answer to a question, if it is not older than `secs`.
+    fn recall(&self, question: &str, now: Time, secs: i64) -> Option<Option<String>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(question).filter(|(at, _)| now < at.plus_secs(secs)).map(|(_, answer)| answer.clone())
+    }
+    fn remember(&self, question: String, now: Time, answer: Option<String>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, (at, _)| now < at.plus_secs(600));
+        known.insert(question, (now, answer));
+    }
+}
+
 impl Housekeeper {
     /// With everything a controller is given.
     pub fn new(ctx: Arc<Context>) -> Self {
-        Housekeeper { ctx }
+        Housekeeper { ctx, last: Mutex::default(), answers: Answers::default() }
+    }
+
+    /// A right that was missing is given by an object that no watch of ours brings; whoever gives it waits for us to notice.
+    fn somebody_waits(&self) -> bool {
+        let not_bindable = |t: &RoleTemplate| {
+            let ready = t.status.as_ref().and_then(|s| conditions::find(&s.conditions, "Ready"));
+            ready.is_some_and(|c| c.reason == Reason::NotBindable.as_str())
+        };
+        self.ctx.stores.templates.find(not_bindable).is_some()
     }
 
     async fn judge(&self) -> kube::Result<()> {
         let s = Snapshot::of(&self.ctx);
         for o in &s.systems {
-            system::show(&self.ctx, &s, o).await?;
+            system::show(&self.ctx, &self.answers, &s, o).await?;
         }
         for o in &s.templates {
-            template::show(&self.ctx, &s, o).await?;
+            template::show(&self.ctx, &self.answers, &s, o).await?;
         }
         for o in &s.assignments {
             template::show_assignment(&self.ctx, &s, o).await?;
@@ -107,10 +141,16 @@ impl Snapshot {
 #[async_trait]
 impl Work<()> for Housekeeper {
     async fn run(&self, (): &()) -> Next {
-        let again = Some(self.ctx.now().plus_secs(AGAIN_SECS));
+        let again = Some(self.ctx.now().plus_secs(if self.somebody_waits() { 5 } else { AGAIN_SECS }));
         if !self.ctx.authority.leads() {
             return Next { wake: Wake::OnChange, deadline: again };
         }
+        let now = self.ctx.now();
+        let soonest = self.last.lock().unwrap_or_else(PoisonError::into_inner).map(|t| t.plus_secs(1));
+        if let Some(t) = soonest.filter(|t| now < *t) {
+            return Next { wake: Wake::At(t), deadline: again };
+        }
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         let wake = match self.judge().await {
             Ok(()) => Wake::OnChange,
             Err(e) => {

@@ -1,5 +1,5 @@
 //! AuthorizationSystems: what they really are, and whether they may grant.
-use super::{Context, Snapshot, ready, write};
+use super::{Answers, Context, Snapshot, ready, write};
 use crate::{
     api::{
         AuthorizationSystem,
@@ -7,12 +7,13 @@ use crate::{
         system::{AuthorizationSystemStatus, GrantCounts, Mode, Provider, SystemDisplay, Target},
     },
     controllers::facts,
+    providers::Trouble,
 };
 use curfew_core::{grant::Stage, reason::Reason, terms::Refusal};
 use kube::{Api, ResourceExt};
 
 /// Asks the target who it is, counts its grants, and shows both.
-pub async fn show(ctx: &Context, s: &Snapshot, o: &AuthorizationSystem) -> kube::Result<()> {
+pub async fn show(ctx: &Context, answers: &Answers, s: &Snapshot, o: &AuthorizationSystem) -> kube::Result<()> {
     let core = facts::system(o, &s.systems);
     let (now, generation) = (ctx.now(), o.metadata.generation);
     let old = o.status.clone().unwrap_or_default();
@@ -23,10 +24,7 @@ pub async fn show(ctx: &Context, s: &Snapshot, o: &AuthorizationSystem) -> kube:
         display: Some(SystemDisplay { provider: "kubernetes".into() }),
         ..old.clone()
     };
-    let connected = match ctx.registry.reach(&o.spec.provider) {
-        Ok(target) => target.identity().await,
-        Err(e) => Err(e),
-    };
+    let connected = identity(ctx, answers, o).await;
     match &connected {
         Ok(id) => {
             set(&mut next.conditions, "Connected", Is::True, "Answered", "the target says who it is", generation, now);
@@ -55,6 +53,17 @@ pub async fn show(ctx: &Context, s: &Snapshot, o: &AuthorizationSystem) -> kube:
     };
     set(&mut next.conditions, "GrantsAllowed", Is::from(grants), reason.as_str(), message, generation, now);
     write(&Api::all(ctx.client.clone()), o, o.status.as_ref(), &next).await
+}
+
+/// Who the target says it is; asked once a minute.
+async fn identity(ctx: &Context, answers: &Answers, o: &AuthorizationSystem) -> Result<String, Trouble> {
+    let question = format!("identity of {}", o.uid().unwrap_or_default());
+    if let Some(Some(id)) = answers.recall(&question, ctx.now(), 50) {
+        return Ok(id);
+    }
+    let id = ctx.registry.reach(&o.spec.provider)?.identity().await?;
+    answers.remember(question, ctx.now(), Some(id.clone()));
+    Ok(id)
 }
 
 fn count(ctx: &Context, o: &AuthorizationSystem) -> GrantCounts {

@@ -1,5 +1,5 @@
 //! RoleTemplates and EligibleAssignments: whether anybody can use them, and if not, what to change.
-use super::{Context, Snapshot, ready, write};
+use super::{Answers, Context, Snapshot, ready, write};
 use crate::{
     api::{
         EligibleAssignment, RoleTemplate,
@@ -22,9 +22,9 @@ use curfew_core::{
 use kube::{Api, ResourceExt};
 
 /// Shows whether a role can be used.
-pub async fn show(ctx: &Context, s: &Snapshot, o: &RoleTemplate) -> kube::Result<()> {
+pub async fn show(ctx: &Context, answers: &Answers, s: &Snapshot, o: &RoleTemplate) -> kube::Result<()> {
     let mut core = facts::template(o);
-    core.not_bindable = not_bindable(ctx, s, &core).await?;
+    core.not_bindable = not_bindable(ctx, answers, s, &core, o).await;
     let (roles, namespaces) = gather::target(ctx, &core, Source::Stores).await?;
     let assignments: Vec<Assignment> = s.assignments_of(&core).collect();
     let verdict = judge(ctx, s, &core, &roles, &namespaces);
@@ -57,11 +57,20 @@ fn judge(ctx: &Context, s: &Snapshot, t: &Template, roles: &[RoleContent], names
     Ok((policy.clone(), format!("allowed by policy {}", policy.reference.name)))
 }
 
-/// Asks whether the operator may bind every role of the template.
-async fn not_bindable(ctx: &Context, s: &Snapshot, t: &Template) -> kube::Result<Option<String>> {
-    let Some(system) = s.systems.iter().find(|x| t.systems.include(&facts::system(x, &s.systems))) else { return Ok(None) };
-    let Ok(target) = ctx.registry.reach(&system.spec.provider) else { return Ok(None) };
-    Ok(target.bindable(&probe(t)).await.unwrap_or_else(|e| Some(format!("cannot ask whether the operator may bind the roles: {e}"))))
+/// Asks whether the operator may bind every role of the template: a yes holds for a minute, a no for a few seconds, since
+/// whoever adds the rule waits for it.
+async fn not_bindable(ctx: &Context, answers: &Answers, s: &Snapshot, t: &Template, o: &RoleTemplate) -> Option<String> {
+    let question = format!("bind {} {:?}", t.reference.uid, o.metadata.generation);
+    let (yes, no) = (answers.recall(&question, ctx.now(), 50), answers.recall(&question, ctx.now(), 3));
+    if let Some(answer) = yes.filter(Option::is_none).or(no) {
+        return answer;
+    }
+    let system = s.systems.iter().find(|x| t.systems.include(&facts::system(x, &s.systems)))?;
+    let target = ctx.registry.reach(&system.spec.provider).ok()?;
+    let answer =
+        target.bindable(&probe(t)).await.unwrap_or_else(|e| Some(format!("cannot ask whether the operator may bind the roles: {e}")));
+    answers.remember(question, ctx.now(), answer.clone());
+    answer
 }
 
 /// A plan of the widest reach, only to ask about.

@@ -12,6 +12,7 @@ use crate::{
     runtime::{
         drive::drive,
         engine::{Next, Work},
+        recent::Recent,
         stores::Key,
     },
 };
@@ -25,22 +26,30 @@ use std::{sync::Arc, time::Duration};
 /// The work on requests.
 pub struct Requests {
     ctx: Arc<Context>,
+    recent: Recent<Key>,
 }
 
 impl Requests {
     /// With everything a controller is given.
     pub fn new(ctx: Arc<Context>) -> Self {
-        Requests { ctx }
+        Requests { ctx, recent: Recent::default() }
     }
 
     async fn pass(&self, key: &Key) -> kube::Result<Wake> {
         let around = gather::around(&self.ctx, key, Source::Stores).await?;
         let view = around.view(&self.ctx).await;
         let Some(object) = around.request.clone() else { return Ok(Wake::OnChange) };
-        let uid = object.uid().unwrap_or_default();
+        let (uid, before) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
+        if self.recent.is_stale(key, &before) {
+            return Ok(Wake::At(Time::from_millis(self.ctx.now().as_millis() + 100)));
+        }
         let ports = RequestPorts::new(self.ctx.clone(), key.clone(), object, view.clone());
         tracing::debug!(request.uid = uid, namespace = key.0, name = key.1, "pass");
-        Ok(drive(&ports, Pass::request(view)).await)
+        let wake = drive(&ports, Pass::request(view)).await;
+        if ports.version() != before {
+            self.recent.wrote(key, &before);
+        }
+        Ok(wake)
     }
 
     /// What people see beside the state: who is waited for, what was counted, until when it is kept.
@@ -51,6 +60,9 @@ impl Requests {
         }
         let around = gather::around(ctx, key, Source::Stores).await?;
         let Some(object) = &around.request else { return Ok(None) };
+        if self.recent.is_stale(key, &object.resource_version().unwrap_or_default()) {
+            return Ok(None);
+        }
         let view = around.view(ctx).await;
         let Some(request) = &view.request else { return Ok(None) };
         let next = render::status(object, &request.status, &view, &ctx.install, ctx.now());

@@ -37,6 +37,11 @@ impl RequestPorts {
         RequestPorts { ctx, key, known: Mutex::new((object, view)) }
     }
 
+    /// The version that we know of.
+    pub fn version(&self) -> String {
+        self.known().0.resource_version().unwrap_or_default()
+    }
+
     fn known(&self) -> (ActivationRequest, View) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

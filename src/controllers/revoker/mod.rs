@@ -12,6 +12,7 @@ use crate::{
     runtime::{
         drive::drive,
         engine::{Next, Work},
+        recent::Recent,
     },
 };
 use async_trait::async_trait;
@@ -26,6 +27,8 @@ use std::{
 
 /// How much later than the leader a follower takes up what is due.
 const FOLLOWERS_WAIT: i64 = 2_000;
+/// How soon to look again when the watch lags behind our own write.
+const AGAIN_MS: i64 = 100;
 /// How often everything live is looked at again, whatever the watches say.
 const HEARTBEAT_SECS: i64 = 60;
 
@@ -34,12 +37,13 @@ pub struct Revoker {
     ctx: Arc<Context>,
     /// Grants whose request must be asked for: after a delete, on start, in the heartbeat.
     doubts: Mutex<BTreeSet<String>>,
+    recent: Recent<String>,
 }
 
 impl Revoker {
     /// With everything a controller is given.
     pub fn new(ctx: Arc<Context>) -> Self {
-        Revoker { ctx, doubts: Mutex::default() }
+        Revoker { ctx, doubts: Mutex::default(), recent: Recent::default() }
     }
 
     /// The next pass of this Grant asks live for its request.
@@ -95,6 +99,9 @@ impl Work<String> for Revoker {
     async fn run(&self, id: &String) -> Next {
         let Some(g) = self.known(id) else { return Next { wake: Wake::OnChange, deadline: None } };
         let core = facts::grant(&g);
+        if self.recent.is_stale(id, &core.version) {
+            return Next { wake: Wake::At(Time::from_millis(self.ctx.now().as_millis() + AGAIN_MS)), deadline: None };
+        }
         if matches!(core.stage, Stage::Ended | Stage::Abandoned) && !core.deleting {
             return self.keep(&g).await;
         }
@@ -105,9 +112,12 @@ impl Work<String> for Revoker {
         }
         let doubt = self.doubts.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
         tracing::debug!(grant = id, request.uid = g.spec.request.uid, stage = ?core.stage, doubt, "pass");
-        let expires_at = core.expires_at;
+        let (expires_at, before) = (core.expires_at, core.version.clone());
         let ports = GrantPorts::new(self.ctx.clone(), g);
         let wake = drive(&ports, Pass::grant(core, doubt)).await;
+        if ports.version() != *before {
+            self.recent.wrote(id, &before);
+        }
         if wake == Wake::Backoff {
             if doubt {
                 self.doubt(id);

@@ -47,6 +47,11 @@ impl GrantPorts {
         matches!(facts::stage(&self.grant()), Stage::Ended | Stage::Abandoned)
     }
 
+    /// The version that we know of.
+    pub fn version(&self) -> String {
+        self.grant().resource_version().unwrap_or_default()
+    }
+
     fn grant(&self) -> Grant {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).grant.clone()
     }
