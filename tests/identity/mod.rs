@@ -1,13 +1,143 @@
-use crate::support::World;
+//! Nobody forges who asked, who decided, or what came of it: each attack as a real user with every right that RBAC can give,
+//! so that admission refuses and not RBAC.
+use crate::support::{SOON, User, World, eventually};
+use anyhow::Result;
+use curfew::identity::gate;
+use tokio::sync::OnceCell;
+
+mod guards;
+mod open_gate;
+
+/// One cluster for this file, without an operator: what is tried here is admission alone.
+async fn world() -> Result<&'static World> {
+    static WORLD: OnceCell<World> = OnceCell::const_new();
+    WORLD.get_or_try_init(prepare).await
+}
+
+async fn prepare() -> Result<World> {
+    let w = World::first("identity").await?;
+    let admin = w.admin()?;
+    // Mallory may do anything that RBAC can allow; alice and carol may ask and decide everywhere.
+    for (name, role, user) in [
+        ("mallory", "cluster-admin", "mallory@example.com"),
+        ("alice", "curfew-requester", "alice@example.com"),
+        ("carol", "curfew-approver", "carol@example.com"),
+    ] {
+        admin
+            .kubectl(&["create", "clusterrolebinding", name, &format!("--clusterrole={role}"), &format!("--user={user}")])
+            .await?
+            .success()?;
+    }
+    Ok(w)
+}
+
+fn request(name: &str, more: &str) -> String {
+    format!(
+        "{{apiVersion: curfew.dev/v1alpha1, kind: ActivationRequest, metadata: {{name: {name}, namespace: payments}}, \
+         spec: {{roleRef: {{name: payments-admin}}, justification: test{more}}}}}"
+    )
+}
+
+fn decision(name: &str, about: &str, more: &str) -> String {
+    format!(
+        "{{apiVersion: curfew.dev/v1alpha1, kind: AccessDecision, metadata: {{name: {name}, namespace: payments}}, \
+         spec: {{about: {{activationRequest: {{name: {about}}}}}, digest: 0123456789abcdef, decision: Approve{more}}}}}"
+    )
+}
+
+/// The attempt was refused, by our policy, and the answer says this.
+fn says(refusal: &str, words: &str) {
+    assert!(
+        refusal.contains("ValidatingAdmissionPolicy 'curfew-") && refusal.contains(words),
+        "expected {words:?} from our policy: {refusal}"
+    );
+}
+
+async fn patch(who: &User, what: &[&str], patch: &str) -> Result<crate::support::Output> {
+    let args = [&["patch", "-n", "payments", "--type=merge", "-p", patch], what].concat();
+    who.kubectl(&args).await
+}
 
 #[tokio::test]
-async fn smoke() -> anyhow::Result<()> {
-    let t = std::time::Instant::now();
-    let w = World::first("smoke").await?;
-    println!("installed in {:?}", t.elapsed());
+async fn plain_apply_is_stamped_with_who_it_was() -> Result<()> {
+    let w = world().await?;
     let alice = w.alice()?;
-    println!("{:?}", alice.can_read_secret("payments", "db").await?);
-    println!("{:?}", alice.create("{apiVersion: curfew.dev/v1alpha1, kind: ActivationRequest, metadata: {name: one, namespace: payments}, spec: {roleRef: {name: payments-admin}, duration: 10s, justification: x}}").await?);
-    println!("{:?}", alice.kubectl(&["get", "areq", "-n", "payments", "one", "-o", "yaml"]).await?);
+    alice.apply(&request("stamped", "")).await?.success()?;
+    let stamp = w.field(&["areq", "-n", "payments", "stamped"], "{.spec.requester.username} {.spec.requester.groups[0]}").await?;
+    assert_eq!(stamp, "alice@example.com payments-devs");
+    let again = alice.apply(&request("stamped", "")).await?.success()?;
+    assert!(again.contains("unchanged"), "{again}");
+    w.carol()?.apply(&decision("stamped", "stamped", "")).await?.success()?;
+    let by = w.field(&["adec", "-n", "payments", "stamped"], "{.spec.decider.username}").await?;
+    assert_eq!(by, "carol@example.com");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_forged_requester_is_refused() -> Result<()> {
+    let mallory = world().await?.mallory()?;
+    says(
+        &mallory.apply(&request("forged", ", requester: {username: alice@example.com, groups: [payments-devs]}")).await?.refused()?,
+        "requester.username must be your own",
+    );
+    // The right name with somebody else's groups.
+    says(
+        &mallory.apply(&request("forged", ", requester: {username: mallory@example.com, groups: [payments-devs]}")).await?.refused()?,
+        "requester.groups must be your own",
+    );
+    // The right name and groups, and no proof of the login.
+    let bare = ", requester: {username: mallory@example.com, groups: ['system:authenticated']}";
+    says(&mallory.apply(&request("forged", bare)).await?.refused()?, "requester.extra must be your own");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_forged_decider_is_refused() -> Result<()> {
+    let mallory = world().await?.mallory()?;
+    says(
+        &mallory.apply(&decision("forged", "x", ", decider: {username: carol@example.com, groups: []}")).await?.refused()?,
+        "decider.username must be your own",
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn service_accounts_do_not_decide() -> Result<()> {
+    let w = world().await?;
+    let admin = w.admin()?;
+    admin
+        .kubectl(&["create", "clusterrolebinding", "robot", "--clusterrole=cluster-admin", "--serviceaccount=payments:default"])
+        .await?
+        .success()?;
+    let accounts = || async { Ok(w.cp.service_account("payments", "default").await.ok()) };
+    let robot = eventually("the default service account of payments", SOON, accounts).await?;
+    says(&robot.apply(&decision("robot", "x", "")).await?.refused()?, "decisions are made by people");
+    Ok(())
+}
+
+#[tokio::test]
+async fn three_thousand_groups_pass() -> Result<()> {
+    let w = world().await?;
+    let groups: Vec<String> = (0..3000).map(|i| format!("--as-group=team-{i:04}-of-the-company")).collect();
+    let admin = w.admin()?;
+    admin.kubectl(&["create", "clusterrolebinding", "many", "--clusterrole=cluster-admin", "--user=many@example.com"]).await?.success()?;
+    let mut args = vec!["--as=many@example.com"];
+    args.extend(groups.iter().map(String::as_str));
+    args.extend(["apply", "-f", "-"]);
+    admin.kubectl_stdin(&args, &request("many", "")).await?.success()?;
+    let last = w.field(&["areq", "-n", "payments", "many"], "{.spec.requester.groups[2999]}").await?;
+    assert_eq!(last, "team-2999-of-the-company");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_reserved_name_is_refused_to_everybody() -> Result<()> {
+    let w = world().await?;
+    let operator = w.cp.service_account("curfew-system", "curfew-operator").await?;
+    for who in [w.mallory()?, operator] {
+        says(&who.apply(&request("curfew-gate-canary", "")).await?.refused()?, "this name is reserved");
+    }
+    let verdict = gate::probe(&w.cp.admin().await?).await?;
+    assert_eq!(verdict.problems, [""; 0]);
     Ok(())
 }

@@ -47,8 +47,10 @@ impl ControlPlane {
     /// With `audit`, every request is logged to [`Self::audit_log`], metadata only.
     pub async fn start_with(name: &str, audit: bool) -> Result<Self> {
         let assets = assets()?;
+        remove_orphans();
         let dir = tempfile::Builder::new().prefix(&format!("curfew-{name}-")).tempdir()?;
         let path = dir.path().to_path_buf();
+        std::fs::write(path.join("owner"), std::process::id().to_string())?;
         std::fs::create_dir_all(path.join("logs"))?;
         std::fs::create_dir_all(path.join("users"))?;
         let pki = Pki::create(&path)?;
@@ -238,10 +240,23 @@ impl Drop for ControlPlane {
                 eprintln!("--- {} ({})\n{}", p.name, p.log.display(), tail(&p.read_log(), 15));
             }
             if let Some(dir) = self.dir.take() {
-                eprintln!("kept: {}", dir.keep().display());
+                let kept = dir.keep();
+                drop(std::fs::remove_file(kept.join("owner")));
+                eprintln!("kept: {}", kept.display());
             }
         }
         self.locked().clear();
+    }
+}
+
+/// A control plane in a static is never dropped: its processes die with the test, and the next start removes its directory.
+fn remove_orphans() {
+    for entry in std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let ours = entry.file_name().to_str().is_some_and(|n| n.starts_with("curfew-"));
+        let owner = std::fs::read_to_string(entry.path().join("owner")).ok().filter(|_| ours);
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            drop(std::fs::remove_dir_all(entry.path()));
+        }
     }
 }
 

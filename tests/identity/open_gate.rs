@@ -1,0 +1,66 @@
+//! The gate sees what is not as built. A cluster of its own, because it is broken on purpose.
+use crate::support::{SOON, World, eventually, path};
+use anyhow::{Result, ensure};
+use curfew::identity::gate;
+
+async fn reopened_by(w: &World, what: &str, words: &str) -> Result<()> {
+    let client = w.cp.admin().await?;
+    let verdict = gate::probe(&client).await?;
+    ensure!(!verdict.closed(), "{what}: the gate is still closed");
+    let problems = verdict.problems.join("; ");
+    ensure!(problems.contains(words), "{what}: {problems}");
+    Ok(())
+}
+
+async fn mended(w: &World, what: &str) -> Result<()> {
+    let client = w.cp.admin().await?;
+    eventually(&format!("the gate to be closed again after {what}"), SOON, || async {
+        Ok(gate::probe(&client).await?.closed().then_some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn whatever_is_touched_opens_it() -> Result<()> {
+    let w = World::install("gate").await?;
+    let admin = w.admin()?;
+    let policies = path("deploy/30-policies.yaml");
+    let apply = ["apply", "--server-side", "--force-conflicts", "-f", &policies];
+    let before = gate::probe(&w.cp.admin().await?).await?;
+    assert!(before.closed());
+
+    admin.kubectl(&["delete", "validatingadmissionpolicybinding", "curfew-requests"]).await?.success()?;
+    reopened_by(&w, "a deleted binding", "ValidatingAdmissionPolicyBinding curfew-requests is missing").await?;
+    admin.kubectl(&apply).await?.success()?;
+    mended(&w, "a deleted binding").await?;
+    assert_ne!(gate::probe(&w.cp.admin().await?).await?.digest, before.digest, "a gap leaves its trace in the digest");
+
+    let selector = r#"{"spec": {"matchResources": {"namespaceSelector": {"matchLabels": {"guarded": "yes"}}}}}"#;
+    admin.kubectl(&["patch", "validatingadmissionpolicybinding", "curfew-decisions", "--type=merge", "-p", selector]).await?.success()?;
+    reopened_by(&w, "a foreign selector", "ValidatingAdmissionPolicyBinding curfew-decisions is not as built").await?;
+    admin.kubectl(&apply).await?.success()?;
+    reopened_by(&w, "a manifest that was applied again", "curfew-decisions is not as built").await?;
+    admin.kubectl(&["delete", "validatingadmissionpolicybinding", "curfew-decisions"]).await?.success()?;
+    admin.kubectl(&apply).await?.success()?;
+    mended(&w, "a foreign selector").await?;
+
+    admin
+        .kubectl(&[
+            "patch",
+            "validatingadmissionpolicy",
+            "curfew-ledger",
+            "--type=json",
+            "-p",
+            r#"[{"op": "remove", "path": "/spec/validations/1"}]"#,
+        ])
+        .await?
+        .success()?;
+    reopened_by(&w, "a rule that was taken out", "ValidatingAdmissionPolicy curfew-ledger is not as built").await?;
+    admin.kubectl(&apply).await?.success()?;
+    mended(&w, "a rule that was taken out").await?;
+
+    let rules = r#"[{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/x-kubernetes-validations"}]"#;
+    admin.kubectl(&["patch", "crd", "activationrequests.curfew.dev", "--type=json", "-p", rules]).await?.success()?;
+    reopened_by(&w, "a CRD without its rules", "CustomResourceDefinition activationrequests.curfew.dev is not as built").await?;
+    Ok(())
+}
