@@ -1,0 +1,73 @@
+//! Every file in examples/ applies, and each object is judged as the comment before it expects: Ready, or Unsupported by name.
+use crate::support::{SOON, World, eventually, path, root};
+use anyhow::{Context, Result, bail, ensure};
+
+/// The documents of every example, with the file they are from.
+fn documents() -> Result<Vec<(String, String)>> {
+    let mut all = Vec::new();
+    for dir in ["first", "api"] {
+        for entry in std::fs::read_dir(root().join("examples").join(dir))? {
+            let file = entry?.path();
+            for document in std::fs::read_to_string(&file)?.split("\n---\n") {
+                all.push((file.display().to_string(), document.to_owned()));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// `key: value` of a document's first line that has it.
+fn word<'a>(document: &'a str, after: &str) -> Option<&'a str> {
+    let rest = &document[document.find(after)? + after.len()..];
+    rest.split([',', '}', '\n', ' ']).find(|w| !w.is_empty())
+}
+
+#[tokio::test]
+async fn every_example_is_judged_as_it_says() -> Result<()> {
+    let w = World::first("examples").await?;
+    let _operator = w.operator("operator").await?;
+    w.granting().await?;
+    let admin = w.admin()?;
+    // The viewer template needs `bind` on the role view.
+    let rights = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: bind-view}\nrules: [{apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles], resourceNames: [view], verbs: [bind]}]";
+    admin.apply(rights).await?.success()?;
+    admin
+        .kubectl(&[
+            "create",
+            "clusterrolebinding",
+            "bind-view",
+            "--clusterrole=bind-view",
+            "--serviceaccount=curfew-system:curfew-operator",
+        ])
+        .await?
+        .success()?;
+    let mut seen = 0;
+    for (file, document) in documents()? {
+        let made = admin.kubectl_stdin(&["create", "--dry-run=server", "--validate=strict", "-f", "-", "-o", "name"], &document).await?;
+        ensure!(made.ok || made.stderr.contains("already exists"), "{file}: {}", made.stderr);
+        seen += 1;
+    }
+    assert!(seen >= 15, "only {seen} documents in examples/");
+    for file in ["curfewconfig", "authorizationsystem", "accesspolicy", "roletemplate", "eligibleassignment"] {
+        admin.kubectl(&["apply", "--validate=strict", "-f", &path(&format!("examples/api/{file}.yaml"))]).await?.success()?;
+    }
+    for (file, document) in documents()? {
+        let Some(expect) = document.lines().find_map(|l| l.strip_prefix("# expect: ")) else { continue };
+        let kind = word(&document, "kind: ").context("no kind")?.to_lowercase();
+        let name = word(&document, "name: ").context("no name")?;
+        judged(&w, &file, &[&kind, name, "-n", "payments"], expect).await?;
+    }
+    Ok(())
+}
+
+async fn judged(w: &World, file: &str, what: &[&str], expect: &str) -> Result<()> {
+    let ready = "{range .status.conditions[?(@.type==\"Ready\")]}{.status} {.reason} {.message}{end}";
+    eventually(&format!("{file}: {what:?} to be {expect}"), SOON, || async {
+        let now = w.field(what, ready).await?;
+        let (reason, words) = expect.split_once(' ').unwrap_or((expect, ""));
+        let fits =
+            if reason == "Ready" { now.starts_with("True") } else { now.starts_with(&format!("False {reason}")) && now.contains(words) };
+        if fits { Ok(Some(())) } else { bail!("{now}") }
+    })
+    .await
+}
