@@ -4,3 +4,4 @@ mod support;
 mod identity;
 mod kinds;
 mod story;
+mod target;

@@ -11,7 +11,7 @@ use crate::api::{
     template::{Approval, Justification, Limits, TicketRule},
 };
 use curfew_core::{
-    approval::{Stage, Word},
+    approval::{Stage, Verb, Word},
     grant as core_grant,
     house::{ApprovalFloor, Asked, Assignment, Phase, Policy, RoleContent, System, Systems, Template, Window},
     persistence::{self, Rule},
@@ -260,8 +260,8 @@ fn status(r: &ActivationRequest) -> Status {
     Status { state, frozen, expires_at: s.expires_at, activated_at: s.activated_at }
 }
 
-/// A decision; `manager` is what RBAC says of the decider.
-pub fn word(d: &AccessDecision, manager: bool, proof: &[String]) -> Word {
+/// A decision; `manager` is what RBAC says of the decider, `proof` the keys that a login must carry to count, if anybody said.
+pub fn word(d: &AccessDecision, manager: bool, proof: Option<&[String]>) -> Word {
     let decider: Person = d.spec.decider.clone().unwrap_or_default();
     let about_uid = match &d.spec.about {
         About::ActivationRequest(r) => r.uid.as_deref().map(Into::into),
@@ -269,7 +269,7 @@ pub fn word(d: &AccessDecision, manager: bool, proof: &[String]) -> Word {
     };
     Word {
         uid: d.uid().unwrap_or_default().into(),
-        proven: decider.carries(proof) && !decider.is_machine(),
+        proven: !decider.is_machine() && proof.map_or(d.spec.decision != Verb::Approve, |keys| decider.carries(keys)),
         by: Arc::new(decider),
         verb: d.spec.decision,
         digest: d.spec.digest,

@@ -203,11 +203,10 @@ impl Surroundings {
         terms::resolve(asked, &house)
     }
 
-    /// The decisions as words. Without a configuration nobody's login is proven.
+    /// The decisions as words. Without a configuration nobody's login is proven, which stops approvals and nothing else (I8).
     async fn words(&self, ctx: &Context) -> Vec<Word> {
-        let Some(config) = &self.config else { return Vec::new() };
-        let proof = config.spec.identity.decider_proof.list();
-        join_all(self.decisions.iter().map(|d| async { facts::word(d, self.may_manage(ctx, d).await, &proof) })).await
+        let proof = self.config.as_ref().map(|c| c.spec.identity.decider_proof.list());
+        join_all(self.decisions.iter().map(|d| async { facts::word(d, self.may_manage(ctx, d).await, proof.as_deref()) })).await
     }
 
     /// Whether RBAC gives the decider `manage` on the request. Only a Deny or Revoke needs to know.

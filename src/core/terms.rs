@@ -69,6 +69,17 @@ pub fn resolve(a: &Asked, h: &House<'_>) -> Result<Terms, Refusal> {
             format!("assignment {} reaches nothing of role {}", pair.assignment.reference.name, t.reference.name),
         );
     };
+    let permissions: Vec<_> =
+        content.iter().filter(|r| r.namespace.as_deref().is_none_or(|n| scope.reaches(n))).map(|r| resolved_role(r)).collect();
+    if permissions.is_empty() {
+        return no(
+            Reason::NotEligible,
+            format!(
+                "assignment {} reaches none of the namespaces in which role {} holds anything",
+                pair.assignment.reference.name, t.reference.name
+            ),
+        );
+    }
     Ok(Terms::new(Resolved {
         version: RESOLVED_VERSION.into(),
         request: a.uid.clone(),
@@ -79,7 +90,7 @@ pub fn resolve(a: &Asked, h: &House<'_>) -> Result<Terms, Refusal> {
         role: t.reference.clone(),
         assignment: pair.assignment.reference.clone(),
         policy: pair.policy.reference.clone(),
-        permissions: content.iter().filter(|r| r.namespace.as_deref().is_none_or(|n| scope.reaches(n))).map(|r| resolved_role(r)).collect(),
+        permissions,
         scope: scope_with_uids(&scope, h)?,
         duration: pair.duration,
         start: None,

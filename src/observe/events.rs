@@ -1,4 +1,5 @@
 //! Events, for `kubectl describe`. They are for people and vanish within the hour; evidence is elsewhere.
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client, Resource,
     runtime::events::{Event, EventType, Recorder, Reporter},
@@ -19,10 +20,15 @@ impl Events {
 
     /// Tells about an object. A lost Event is no loss of anything else.
     pub async fn tell<K: Resource<DynamicType = ()>>(&self, about: &K, warning: bool, reason: &str, action: &str, note: &str) {
+        self.tell_of(&about.object_ref(&()), warning, reason, action, note).await;
+    }
+
+    /// Tells about an object that is only known by reference.
+    pub async fn tell_of(&self, about: &ObjectReference, warning: bool, reason: &str, action: &str, note: &str) {
         let type_ = if warning { EventType::Warning } else { EventType::Normal };
         let note: String = note.chars().take(1000).collect();
         let event = Event { type_, reason: reason.into(), note: Some(note), action: action.into(), secondary: None };
-        if let Err(e) = self.recorder.publish(&event, &about.object_ref(&())).await {
+        if let Err(e) = self.recorder.publish(&event, about).await {
             tracing::info!(error = %e, reason, "could not publish an event");
         }
     }

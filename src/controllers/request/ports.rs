@@ -20,7 +20,8 @@ use curfew_core::{
     resolved::{KubernetesPlan, Plan},
     time::Time,
 };
-use kube::ResourceExt;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{Resource, ResourceExt, runtime::reflector::ObjectRef};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Answers with the API server, for one request.
@@ -88,9 +89,20 @@ impl RequestPorts {
         tracing::info!(request.uid = %next.uid, namespace = self.key.0, name = self.key.1, state, reason, message, "request");
         let bad = matches!(next.status.state, State::Over(outcome, _) if render::is_refusal(outcome));
         self.ctx.events.tell(stored, bad, &state, "Decide", &message).await;
+        if let (Some(role), State::Active | State::Over(..)) = (self.role(), next.status.state) {
+            let note = format!("request {} of {}: {message}", self.key.1, next.requester.username);
+            self.ctx.events.tell_of(&role, bad, &state, "Decide", &note).await;
+        }
         if let (State::Active, Some(at)) = (next.status.state, next.status.activated_at) {
             self.ctx.metrics.activation_duration.observe(seconds(at.millis_since(next.created)));
         }
+    }
+
+    /// The role that was asked for, if it exists: whoever owns it sees what comes of it.
+    fn role(&self) -> Option<ObjectReference> {
+        let name = self.known().0.spec.role_ref.name;
+        let found = self.ctx.stores.templates.get(&ObjectRef::new(&name).within(&self.key.0))?;
+        Some(found.object_ref(&()))
     }
 
     async fn create_grant(&self, request: &Request, expires_at: Time) -> Answer {
