@@ -3,5 +3,5 @@ mod support;
 
 mod identity;
 mod kinds;
+mod provider;
 mod story;
-mod target;

@@ -3,6 +3,8 @@ use crate::support::{SOON, User, World, eventually};
 use anyhow::Result;
 use std::time::Duration;
 
+mod paused;
+
 /// A request by kubectl.
 pub fn request(name: &str, duration: &str) -> String {
     format!(

@@ -1,0 +1,170 @@
+//! The Kubernetes provider against a real API server: what it writes is used, what it takes away is refused, and a write
+//! that comes too late comes to nothing.
+use crate::support::{SOON, World, eventually};
+use anyhow::{Context, Result, ensure};
+use curfew::{
+    authority::{Authority, Clock, Permit},
+    providers::{
+        Held, Provider, Taken,
+        kubernetes::{Kubernetes, resource},
+    },
+};
+use curfew_core::{
+    grant::Seen,
+    pass::Reservation,
+    principal::Subject,
+    resolved::{KubernetesPlan, Plan, PlannedBinding, RoleKind},
+};
+use kube::{api::DynamicObject, runtime::reflector::store::Writer};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::OnceCell;
+
+const ALICE: &str = "alice@example.com";
+
+/// One cluster for this file. No operator runs: the provider is called by hand, under the operator's own rights.
+async fn world() -> Result<&'static World> {
+    static WORLD: OnceCell<World> = OnceCell::const_new();
+    WORLD.get_or_try_init(|| World::first("target")).await
+}
+
+/// A provider whose watches show nothing, so that it looks live.
+async fn provider(w: &World) -> Result<Kubernetes> {
+    let client = w.cp.service_account("curfew-system", "curfew-operator").await?.client().await?;
+    let empty = |namespaced| Writer::<DynamicObject>::new(resource(namespaced)).as_reader();
+    Ok(Kubernetes::new(client, empty(true), empty(false)))
+}
+
+fn permit() -> Result<Permit> {
+    let authority = Authority::new(Arc::new(Clock::default()));
+    authority.set_lease(Some(Instant::now() + Duration::from_secs(60)));
+    authority.set_gate(true);
+    authority.set_synced();
+    authority.permit().context("no permit")
+}
+
+/// One binding of the example's role for a user of this test alone.
+fn plan(grant: &str, user: &str) -> Plan {
+    let binding = PlannedBinding {
+        name: format!("curfew:test:{grant}:20300101T000000Z:0"),
+        namespace: Some("payments".into()),
+        role_kind: RoleKind::ClusterRole,
+        role: "payments-admin".into(),
+    };
+    Plan::Kubernetes(KubernetesPlan { subject: Subject::User(user.into()), bindings: vec![binding] })
+}
+
+fn name(plan: &Plan) -> &str {
+    let Plan::Kubernetes(p) = plan;
+    &p.bindings[0].name
+}
+
+async fn reserved(p: &Kubernetes, grant: &str, plan: &Plan) -> Result<Reservation> {
+    match p.reserve(grant, plan, &permit()?).await? {
+        Held::Reserved(r) => Ok(r),
+        Held::Occupied(what) => anyhow::bail!("occupied: {what}"),
+    }
+}
+
+async fn can_read(w: &World, user: &str, allowed: bool) -> Result<()> {
+    let who = w.cp.user(user, &[])?;
+    w.access_is(&who, allowed, SOON).await
+}
+
+#[tokio::test]
+async fn a_place_gives_nothing_until_it_is_armed_and_nothing_after_it_is_taken_away() -> Result<()> {
+    let (w, grant, user) = (world().await?, "00000000000000a1", "a1@example.com");
+    let (p, plan) = (provider(w).await?, plan(grant, user));
+    let held = reserved(&p, grant, &plan).await?;
+    can_read(w, user, false).await?;
+    assert_eq!(p.observe(&plan).await?, Seen::Drifted, "a place is not the access");
+    let artifacts = p.arm(grant, &plan, &held, &permit()?).await?;
+    can_read(w, user, true).await?;
+    assert_eq!(p.observe(&plan).await?, Seen::Present);
+    assert_eq!(p.revoke(grant, &plan, &artifacts).await?, Taken::Gone);
+    can_read(w, user, false).await?;
+    assert_eq!(p.observe(&plan).await?, Seen::Absent);
+    assert_eq!(p.revoke(grant, &plan, &artifacts).await?, Taken::Gone, "taking away what is gone is success");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_late_arm_comes_to_nothing() -> Result<()> {
+    let (w, grant, user) = (world().await?, "00000000000000a2", "a2@example.com");
+    let (p, plan) = (provider(w).await?, plan(grant, user));
+    // A leader reserves and is paused; somebody else revokes; the leader wakes up and arms.
+    let held = reserved(&p, grant, &plan).await?;
+    assert_eq!(p.revoke(grant, &plan, &[]).await?, Taken::Gone);
+    assert!(p.arm(grant, &plan, &held, &permit()?).await.is_err(), "the place is gone");
+    assert_eq!(p.observe(&plan).await?, Seen::Absent, "and the arm did not bring it back");
+    // Also if a new place of that name stands there by now.
+    let _other = reserved(&p, grant, &plan).await?;
+    assert!(p.arm(grant, &plan, &held, &permit()?).await.is_err(), "it is another place");
+    can_read(w, user, false).await?;
+    assert_eq!(p.revoke(grant, &plan, &[]).await?, Taken::Gone);
+    Ok(())
+}
+
+#[tokio::test]
+async fn reserving_twice_is_reserving_once() -> Result<()> {
+    let (w, grant) = (world().await?, "00000000000000a3");
+    let (p, plan) = (provider(w).await?, plan(grant, ALICE));
+    assert_eq!(reserved(&p, grant, &plan).await?, reserved(&p, grant, &plan).await?);
+    assert_eq!(p.revoke(grant, &plan, &[]).await?, Taken::Gone);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_strangers_object_is_reported_and_not_touched() -> Result<()> {
+    let (w, grant) = (world().await?, "00000000000000a4");
+    let (p, plan) = (provider(w).await?, plan(grant, ALICE));
+    let admin = w.admin()?;
+    // Only the operator gets past the guard over our names, so it plays the stranger.
+    let operator = w.cp.service_account("curfew-system", "curfew-operator").await?;
+    let stranger = format!(
+        "{{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {{name: '{}', namespace: payments}}, \
+         roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: payments-admin}}, subjects: [{{kind: User, apiGroup: rbac.authorization.k8s.io, name: eve@example.com}}]}}",
+        name(&plan)
+    );
+    operator.create(&stranger).await?.success()?;
+    let held = p.reserve(grant, &plan, &permit()?).await?;
+    ensure!(matches!(&held, Held::Occupied(what) if what.contains(name(&plan))), "{held:?}");
+    let there = w.field(&["rolebinding", "-n", "payments", name(&plan)], "{.subjects[0].name}").await?;
+    assert_eq!(there, "eve@example.com");
+    admin.kubectl(&["delete", "rolebinding", "-n", "payments", name(&plan)]).await?.success()?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn terminating_is_not_gone_and_a_foreign_finalizer_keeps_nothing() -> Result<()> {
+    let (w, grant, user) = (world().await?, "00000000000000a5", "a5@example.com");
+    let (p, plan) = (provider(w).await?, plan(grant, user));
+    let held = reserved(&p, grant, &plan).await?;
+    let artifacts = p.arm(grant, &plan, &held, &permit()?).await?;
+    can_read(w, user, true).await?;
+    // Somebody has put a finalizer on it, before the guard was there: only the operator could now.
+    let operator = w.cp.service_account("curfew-system", "curfew-operator").await?;
+    let held_by = r#"{"metadata": {"finalizers": ["example.com/mine"]}}"#;
+    operator.kubectl(&["patch", "rolebinding", "-n", "payments", name(&plan), "--type=merge", "-p", held_by]).await?.success()?;
+    w.admin()?.kubectl(&["delete", "rolebinding", "-n", "payments", name(&plan), "--wait=false"]).await?.success()?;
+    can_read(w, user, true).await.context("a terminating binding still authorises: that is why it is not gone")?;
+    assert_eq!(p.observe(&plan).await?, Seen::Drifted);
+    assert_eq!(p.revoke(grant, &plan, &artifacts).await?, Taken::Gone);
+    can_read(w, user, false).await
+}
+
+#[tokio::test]
+async fn what_may_not_be_bound_says_which_right_is_missing() -> Result<()> {
+    let p = provider(world().await?).await?;
+    let Plan::Kubernetes(mut wide) = plan("00000000000000a6", ALICE);
+    wide.bindings[0].role = "cluster-admin".into();
+    let plan = Plan::Kubernetes(wide);
+    let message = p.bindable(&plan).await?.context("the operator may bind cluster-admin")?;
+    ensure!(message.contains("resourceNames: [cluster-admin]") && message.contains("verbs: [bind]"), "{message}");
+    let refused =
+        eventually("reserving to be refused", SOON, || async { Ok(p.reserve("00000000000000a6", &plan, &permit()?).await.err()) }).await?;
+    ensure!(refused.to_string().contains("the target refuses"), "{refused}");
+    Ok(())
+}
