@@ -8,6 +8,9 @@ use super::{
 };
 use curfew_core::grant::{Seen, Stage};
 
+/// How many places are ever reserved in one world.
+const PLACES: u8 = 4;
+
 impl Model {
     /// What the stores would show if they were up to date.
     pub fn live(w: &World) -> Sight {
@@ -47,6 +50,10 @@ impl Model {
             }),
             Act::Reserve => {
                 if w.bindings[l] == Binding::NONE {
+                    // Replicas that begin anew on old stores could go on reserving for ever; a handful of places is enough.
+                    if w.next_uid == PLACES {
+                        return Reply::Failed;
+                    }
                     w.next_uid += 1;
                     w.bindings[l] = Binding { uid: w.next_uid, held: Held::Reserved };
                 }
@@ -82,7 +89,7 @@ impl Model {
             _ => (same, false),
         };
         if *b == Binding::NONE && creates {
-            w.next_uid += 1;
+            w.next_uid = w.next_uid.saturating_add(1);
             *b = Binding { uid: w.next_uid, held: Held::Armed };
             Reply::Done
         } else if fits {

@@ -12,7 +12,7 @@
 //! | [`answers`] | what the API server and the target do when a pass asks |
 //! | [`moves`] | everything that can happen next |
 //! | [`invariants`] | I1 to I4 and I8, in terms of the world and not of the rules |
-//! | [`search`] | breadth first, and walks into the depth |
+//! | [`search`] | breadth first |
 //! | [`scenarios`] | where to begin, and with what budget of misfortune |
 //! | [`mutants`] | protections taken away, one at a time |
 //!

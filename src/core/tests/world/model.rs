@@ -236,7 +236,6 @@ impl Model {
                     break;
                 }
                 Said::Skipped(answer) => (pass, ask) = pass.next(answer, now, permit),
-                Said::Anew(other) => (pass, ask) = other.next(Answer::Start, now, permit),
             }
         }
         if matches!(ask, Ask::Done(_)) {
