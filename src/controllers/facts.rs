@@ -263,7 +263,11 @@ fn status(r: &ActivationRequest) -> Status {
 /// A decision; `manager` is what RBAC says of the decider, `proof` the keys that a login must carry to count, if anybody said.
 pub fn word(d: &AccessDecision, manager: bool, proof: Option<&[String]>) -> Word {
     let decider: Person = d.spec.decider.clone().unwrap_or_default();
+    let counted = d.status.as_ref().and_then(|s| conditions::find(&s.conditions, "Counted"));
     let about_uid = match &d.spec.about {
+        // What was about nothing once is about nothing for good: a request that took the name later is another one, however
+        // close in time (the API server's clock has whole seconds).
+        _ if counted.is_some_and(|c| c.reason == Reason::NotFound.as_str()) => Some("".into()),
         About::ActivationRequest(r) => r.uid.as_deref().map(Into::into),
         About::Grant(_) => None,
     };

@@ -111,10 +111,12 @@ pub fn ready<'a>(t: &Template, h: &House<'a>) -> Result<&'a Policy, Refusal> {
     let content = content(t, h)?;
     scope_with_uids(&t.scope, h)?;
     possible(&t.approval)?;
-    if let Some(message) = &t.not_bindable {
-        return no(Reason::NotBindable, message.clone());
+    let policy = first_allowing(t, h, |p| offers(p, t, first, &content, h))?;
+    // Only where a policy allows the role is it any use to let the operator bind it.
+    match &t.not_bindable {
+        Some(message) => no(Reason::NotBindable, message.clone()),
+        None => Ok(policy),
     }
-    first_allowing(t, h, |p| offers(p, t, first, &content, h))
 }
 
 /// Whether an assignment could be used: that its role and a policy allow it.
@@ -252,6 +254,9 @@ fn eligible<'a>(a: &Asked, t: &Template, system: &System, h: &House<'a>) -> Resu
         reason: if e.reason == Reason::Suspended { e.reason } else { Reason::NotReady },
         message: format!("role {} is not ready: {}", t.reference.name, e.message),
     })?;
+    if let (Some(message), Phase::New | Phase::Waiting) = (&t.not_bindable, a.phase) {
+        return no(Reason::NotReady, format!("role {} is not ready: {message}", t.reference.name));
+    }
     if (t.justification || policy_for_role.justification) && a.justification.as_deref().is_none_or(|j| j.trim().is_empty()) {
         return no(
             Reason::JustificationRequired,

@@ -3,7 +3,9 @@ use crate::support::{SOON, User, World, eventually};
 use anyhow::Result;
 use std::time::Duration;
 
+mod endings;
 mod paused;
+mod refusals;
 
 /// A request by kubectl.
 pub fn request(name: &str, duration: &str) -> String {
