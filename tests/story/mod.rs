@@ -3,8 +3,10 @@ use crate::support::{SOON, User, World, eventually};
 use anyhow::Result;
 use std::time::Duration;
 
+mod crashes;
 mod endings;
 mod paused;
+mod plugin;
 mod refusals;
 
 /// A request by kubectl.

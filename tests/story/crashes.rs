@@ -1,0 +1,93 @@
+//! The process is killed at every ask of a grant's life, before it is sent and after it is answered. Whatever stood where,
+//! the next one brings it to its end, on time, and leaves nothing behind.
+use super::{decide, request};
+use crate::support::{Component, SOON, World, eventually};
+use anyhow::{Context, Result};
+use std::time::Duration;
+
+const POINTS: &[&str] = &[
+    "before:CommitRequest",
+    "after:CommitRequest",
+    "before:Refresh",
+    "before:CreateGrant",
+    "after:CreateGrant",
+    "before:Reserve",
+    "after:Reserve",
+    "after:Recheck",
+    "before:Arm",
+    "after:Arm",
+    "before:CommitGrant",
+    "after:CommitGrant",
+    "before:Revoke",
+    "after:Revoke",
+];
+
+#[tokio::test]
+async fn killed_at_every_ask() -> Result<()> {
+    let w = World::first("crashes").await?;
+    let (alice, carol) = (w.alice()?, w.carol()?);
+    for (i, point) in POINTS.iter().enumerate() {
+        let name = format!("crash-{i}");
+        // The one before has been killed and holds the lease still: nobody waits for that in a test of something else.
+        w.admin()?.kubectl(&["delete", "lease", "-n", "curfew-system", "--all"]).await?.success()?;
+        let victim = w.operator_with(&format!("victim-{i}"), &[("CURFEW_PARK_AT", point)]).await?;
+        w.granting().await?;
+        alice.apply(&request(&name, "4s")).await?.success()?;
+        // It may be parked before it has accepted the request; then nobody can approve yet.
+        let parked = || async { Ok(victim.is_stopped().then_some(())) };
+        let asked = || async {
+            Ok((w.field(&["areq", "-n", "payments", &name], "{.status.state}").await? == "AwaitingApproval" || victim.is_stopped())
+                .then_some(()))
+        };
+        eventually("the request to be looked at", SOON, asked).await?;
+        let mut approved = false;
+        if !victim.is_stopped() {
+            decide(&w, &carol, &name, "Approve").await?;
+            approved = true;
+        }
+        eventually(&format!("the operator to be parked {point}"), SOON, parked).await?;
+        victim.kill();
+        w.admin()?.kubectl(&["delete", "lease", "-n", "curfew-system", "--all"]).await?.success()?;
+        let heir = w.operator(&format!("heir-{i}")).await?;
+        if !approved {
+            w.state_is(&name, "AwaitingApproval").await?;
+            decide(&w, &carol, &name, "Approve").await?;
+        }
+        over(&w, &name).await.with_context(|| format!("killed {point}"))?;
+        w.access_is(&alice, false, Duration::from_secs(1)).await.with_context(|| format!("killed {point}"))?;
+        heir.kill();
+    }
+    Ok(())
+}
+
+/// Waits until a request has run its course: `Expired`, or `Failed` if the crash took all of its time.
+async fn over(w: &World, name: &str) -> Result<()> {
+    eventually(&format!("{name} to be over"), Duration::from_secs(60), || async {
+        let state = w.field(&["areq", "-n", "payments", name], "{.status.state}").await?;
+        Ok(matches!(state.as_str(), "Expired" | "Failed").then_some(()))
+    })
+    .await?;
+    let left = w.field(&["rolebinding", "-n", "payments", "-l", "curfew.dev/grant"], "{.items[*].metadata.name}").await?;
+    anyhow::ensure!(left.is_empty(), "bindings are left: {left}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_api_server_that_is_away_at_the_deadline() -> Result<()> {
+    let w = World::first("away").await?;
+    let _operator = w.operator("operator").await?;
+    w.granting().await?;
+    let (alice, carol) = (w.alice()?, w.carol()?);
+    alice.apply(&request("away", "5s")).await?.success()?;
+    w.state_is("away", "AwaitingApproval").await?;
+    decide(&w, &carol, "away", "Approve").await?;
+    w.access_is(&alice, true, SOON).await?;
+    let ends = w.field(&["areq", "-n", "payments", "away"], "{.status.expiresAt}").await?;
+    let ends = curfew_core::time::Time::parse(&ends).context("no deadline")?;
+    w.cp.kill(Component::ApiServer);
+    let clock = curfew::authority::Clock::default();
+    eventually("the deadline to pass", SOON, || async { Ok((clock.now() > ends).then_some(())) }).await?;
+    w.cp.restart(Component::ApiServer).await?;
+    w.access_is(&alice, false, Duration::from_secs(40)).await?;
+    w.state_is("away", "Expired").await
+}

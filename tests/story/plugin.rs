@@ -1,0 +1,105 @@
+//! `kubectl curfew`, as people type it.
+use crate::support::{Operator, Output, SOON, User, World, eventually, operator_binary};
+use anyhow::{Result, ensure};
+use tokio::sync::OnceCell;
+
+/// One cluster and one operator for this file.
+async fn world() -> Result<&'static World> {
+    static WORLD: OnceCell<(World, Operator)> = OnceCell::const_new();
+    let (w, _) = WORLD
+        .get_or_try_init(|| async {
+            let w = World::first("plugin").await?;
+            let operator = w.operator("operator").await?;
+            w.granting().await?;
+            anyhow::Ok((w, operator))
+        })
+        .await?;
+    Ok(w)
+}
+
+async fn curfew(who: &User, args: &[&str]) -> Result<Output> {
+    let plugin = operator_binary()?.with_file_name("kubectl-curfew");
+    who.run(&plugin, args, None).await
+}
+
+#[tokio::test]
+async fn ask_look_approve_revoke() -> Result<()> {
+    let w = world().await?;
+    let (alice, carol) = (w.alice()?, w.carol()?);
+    let made = curfew(&alice, &["request", "payments-admin", "-n", "payments", "-d", "30m", "-j", "roll back", "--name", "typed"])
+        .await?
+        .success()?;
+    assert_eq!(made, "activationrequest.curfew.dev/typed created\n");
+    w.state_is("typed", "AwaitingApproval").await?;
+    let list = curfew(&carol, &["list", "-n", "payments"]).await?.success()?;
+    ensure!(list.contains("typed") && list.contains("owners 0/1") && list.contains("alice@example.com"), "{list}");
+
+    let blind = curfew(&carol, &["approve", "typed", "-n", "payments"]).await?.refused()?;
+    let digest = w.field(&["areq", "-n", "payments", "typed"], "{.status.digest}").await?;
+    ensure!(blind.contains("without a terminal") && blind.contains(&format!("--digest {digest}")), "{blind}");
+    let other = curfew(&carol, &["approve", "typed", "-n", "payments", "--digest", "0123456789abcdef"]).await?.refused()?;
+    ensure!(other.contains("is not what would be granted now"), "{other}");
+    curfew(&carol, &["approve", "typed", "-n", "payments", "--digest", &digest, "-c", "go ahead"]).await?.success()?;
+    w.access_is(&alice, true, SOON).await?;
+
+    w.state_is("typed", "Active").await?;
+    curfew(&alice, &["revoke", "typed", "-n", "payments", "-c", "done"]).await?.success()?;
+    w.access_is(&alice, false, SOON).await?;
+    w.state_is("typed", "Revoked").await?;
+    let list = curfew(&carol, &["list", "-n", "payments", "--ended"]).await?.success()?;
+    ensure!(list.contains("typed") && list.contains("Revoked"), "{list}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn waiting_tells_how_it_ends() -> Result<()> {
+    let w = world().await?;
+    let alice = w.alice()?;
+    let told = curfew(&alice, &["request", "payments-admin", "-n", "payments", "-d", "6h", "-j", "x", "--wait"]).await?.refused()?;
+    ensure!(told.contains("Denied (OverMaximum)") && told.contains("at most 4h"), "{told}");
+    let answer = async {
+        w.state_is("doomed", "AwaitingApproval").await?;
+        curfew(&w.carol()?, &["deny", "doomed", "-n", "payments", "-c", "not today"]).await?.success()
+    };
+    let (told, denied) =
+        tokio::join!(curfew(&alice, &["request", "payments-admin", "-n", "payments", "-j", "x", "--name", "doomed", "--wait"]), answer);
+    denied?;
+    let told = told?.refused()?;
+    ensure!(told.contains("AwaitingApproval: waiting for 1 of") && told.contains("Denied (DeniedByApprover)"), "{told}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn init_prints_what_applies_and_applies_nothing() -> Result<()> {
+    let w = world().await?;
+    let admin = w.admin()?;
+    let args = ["init", "-n", "shop", "--role", "view", "--eligible", "group:shop-devs", "--approver", "user:carol@example.com"];
+    let printed = curfew(&admin, &args).await?.success()?;
+    let nothing = admin.kubectl(&["get", "apol", "shop", "--ignore-not-found", "-o", "name"]).await?.success()?;
+    assert_eq!(nothing, "");
+    admin.kubectl(&["create", "namespace", "shop"]).await?.success()?;
+    admin.apply(&printed).await?.success()?;
+    eventually("the first role of shop to be ready", SOON, || async {
+        let ready = w.field(&["rtpl", "-n", "shop", "view"], "{.status.conditions[?(@.type==\"Ready\")].status}").await?;
+        Ok((ready == "True").then_some(()))
+    })
+    .await?;
+    let reserved =
+        curfew(&admin, &["init", "--role", "view", "--eligible", "group:system:masters", "--approver", "user:c"]).await?.refused()?;
+    ensure!(reserved.contains("Kubernetes' own"), "{reserved}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn help_teaches() -> Result<()> {
+    let admin = world().await?.admin()?;
+    let help = curfew(&admin, &["--help"]).await?.success()?;
+    for verb in ["request", "approve", "deny", "revoke", "list", "init"] {
+        ensure!(help.contains(verb), "{help}");
+    }
+    let help = curfew(&admin, &["request", "--help"]).await?.success()?;
+    ensure!(help.contains("Example:") && help.contains("kubectl get rtpl"), "{help}");
+    let missing = curfew(&admin, &["approve", "nothing", "-n", "payments"]).await?.refused()?;
+    ensure!(missing.contains("\"nothing\" not found"), "{missing}");
+    Ok(())
+}
