@@ -8,6 +8,7 @@ mod endings;
 mod paused;
 mod plugin;
 mod refusals;
+mod seen;
 
 /// A request by kubectl.
 pub fn request(name: &str, duration: &str) -> String {
