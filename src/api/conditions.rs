@@ -33,14 +33,19 @@ impl From<bool> for Is {
     }
 }
 
-/// Sets one condition in place, in a stable order, and stamps the time only when its status changes.
-pub fn set(list: &mut Vec<Condition>, type_: &str, is: Is, reason: &str, message: impl Into<String>, generation: Option<i64>, now: Time) {
-    let mut message: String = message.into();
+/// A message as long as a status may hold.
+pub fn clip(mut message: String) -> String {
     if message.len() > 1024 {
         let cut = (0..=1021).rev().find(|&i| message.is_char_boundary(i)).unwrap_or(0);
         message.truncate(cut);
         message.push_str("...");
     }
+    message
+}
+
+/// Sets one condition in place, in a stable order, and stamps the time only when its status changes.
+pub fn set(list: &mut Vec<Condition>, type_: &str, is: Is, reason: &str, message: impl Into<String>, generation: Option<i64>, now: Time) {
+    let message = clip(message.into());
     let stamp = KubeTime(Timestamp::from_millisecond(now.floor_secs().as_millis()).unwrap_or(Timestamp::UNIX_EPOCH));
     let fresh = Condition {
         type_: type_.into(),

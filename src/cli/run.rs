@@ -5,6 +5,7 @@ use crate::{
         Context, gatekeeper,
         house::Housekeeper,
         request::Requests,
+        retention,
         revoker::{self, Revoker},
         router::Router,
     },
@@ -63,6 +64,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     });
     tasks.spawn(lease.clone().keep());
     tasks.spawn(gatekeeper::keep(ctx.clone()));
+    tasks.spawn(retention::keep(ctx.clone()));
     let synced = ctx.clone();
     let ready = async move {
         synced.stores.ready().await;

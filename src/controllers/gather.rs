@@ -3,7 +3,7 @@ use super::{Context, facts};
 use crate::{
     api::{
         AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, CONFIG_NAME, CurfewConfig, EligibleAssignment, GROUP, Grant,
-        RoleTemplate,
+        RoleTemplate, conditions,
     },
     runtime::stores::{Key, about},
 };
@@ -213,6 +213,11 @@ impl Surroundings {
     async fn may_manage(&self, ctx: &Context, d: &AccessDecision) -> bool {
         let (Some(r), Some(by)) = (&self.request, &d.spec.decider) else { return false };
         if !matches!(d.spec.decision, Verb::Deny | Verb::Revoke) || r.spec.requester.as_ref().is_some_and(|p| p.username == by.username) {
+            return false;
+        }
+        // Who was no manager when it was judged is not asked about again: nobody makes us ask by deciding a thousand times.
+        let judged = d.status.as_ref().and_then(|s| conditions::find(&s.conditions, "Counted"));
+        if judged.is_some_and(|c| c.status == "False") {
             return false;
         }
         let attributes = ResourceAttributes {

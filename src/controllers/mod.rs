@@ -5,6 +5,7 @@ pub mod gatekeeper;
 pub mod gather;
 pub mod house;
 pub mod request;
+pub mod retention;
 pub mod revoker;
 pub mod router;
 pub mod status;

@@ -33,7 +33,7 @@ impl Router {
         loop {
             tokio::select! {
                 change = changes.recv() => match change {
-                    Some(change) => self.route(change).await,
+                    Some(change) => self.route(change),
                     None => return,
                 },
                 // Lease, gate or sync: what waited for a permit may go on now.
@@ -47,7 +47,7 @@ impl Router {
         }
     }
 
-    async fn route(&self, change: Change) {
+    fn route(&self, change: Change) {
         match change {
             Change::Request(key) => {
                 self.requests.push(key);
@@ -66,9 +66,13 @@ impl Router {
                 match about {
                     Some(request) if known => self.requests.push((ns, request)),
                     Some(_) | None => {
-                        if let Err(e) = decisions::about_nothing(&self.ctx, &(ns, name)).await {
-                            tracing::info!(error = %e, "cannot judge a decision");
-                        }
+                        // Whoever routes must not wait for one slow answer.
+                        let ctx = self.ctx.clone();
+                        tokio::spawn(async move {
+                            if let Err(e) = decisions::about_nothing(&ctx, &(ns, name)).await {
+                                tracing::info!(error = %e, "cannot judge a decision");
+                            }
+                        });
                     }
                 }
             }

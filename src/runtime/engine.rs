@@ -16,6 +16,10 @@ use tokio::{
     task::JoinSet,
 };
 
+/// How long one piece of work may take. A hung call must not hold a place in its lane; what is cut off is tried again, and
+/// nothing is believed of what it may have done.
+const LIMIT: Duration = Duration::from_secs(120);
+
 /// How a piece of work wants to be seen again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Next {
@@ -83,7 +87,7 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Work<Id>> Engine
             while let Some((key, id)) = self.lanes.start() {
                 let work = self.work.clone();
                 running.spawn(async move {
-                    let next = work.run(&id).await;
+                    let next = tokio::time::timeout(LIMIT, work.run(&id)).await.unwrap_or(Next { wake: Wake::Backoff, deadline: None });
                     (key, id, next)
                 });
             }

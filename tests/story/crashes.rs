@@ -74,9 +74,7 @@ async fn over(w: &World, name: &str) -> Result<()> {
 
 #[tokio::test]
 async fn an_api_server_that_is_away_at_the_deadline() -> Result<()> {
-    let w = World::first("away").await?;
-    let _operator = w.operator("operator").await?;
-    w.granting().await?;
+    let (w, _operator) = World::running("away").await?;
     let (alice, carol) = (w.alice()?, w.carol()?);
     alice.apply(&request("away", "5s")).await?.success()?;
     w.state_is("away", "AwaitingApproval").await?;

@@ -9,9 +9,7 @@ async fn world() -> Result<&'static World> {
     static WORLD: OnceCell<(World, Operator)> = OnceCell::const_new();
     let (w, _) = WORLD
         .get_or_try_init(|| async {
-            let w = World::first("endings").await?;
-            let operator = w.operator("operator").await?;
-            w.granting().await?;
+            let (w, operator) = World::running("endings").await?;
             // More people who may ask, each for their own access, and one who approves without being asked.
             let admin = w.admin()?;
             for user in ["ann", "ben", "cleo", "dan", "eve"] {

@@ -6,14 +6,7 @@ use tokio::sync::OnceCell;
 /// One cluster and one operator for this file.
 async fn world() -> Result<&'static World> {
     static WORLD: OnceCell<(World, Operator)> = OnceCell::const_new();
-    let (w, _) = WORLD
-        .get_or_try_init(|| async {
-            let w = World::first("plugin").await?;
-            let operator = w.operator("operator").await?;
-            w.granting().await?;
-            anyhow::Ok((w, operator))
-        })
-        .await?;
+    let (w, _) = WORLD.get_or_try_init(|| World::running("plugin")).await?;
     Ok(w)
 }
 

@@ -7,14 +7,7 @@ use tokio::sync::OnceCell;
 /// One cluster and one operator for this file.
 async fn world() -> Result<&'static World> {
     static WORLD: OnceCell<(World, Operator)> = OnceCell::const_new();
-    let (w, _) = WORLD
-        .get_or_try_init(|| async {
-            let w = World::first("refusals").await?;
-            let operator = w.operator("operator").await?;
-            w.granting().await?;
-            anyhow::Ok((w, operator))
-        })
-        .await?;
+    let (w, _) = WORLD.get_or_try_init(|| World::running("refusals")).await?;
     Ok(w)
 }
 
@@ -136,9 +129,7 @@ async fn what_changes_while_it_waits_is_not_what_was_approved() -> Result<()> {
 
 #[tokio::test]
 async fn suspension_ends_what_is_active_and_stops_what_waits() -> Result<()> {
-    let w = World::first("suspended").await?;
-    let _operator = w.operator("operator").await?;
-    w.granting().await?;
+    let (w, _operator) = World::running("suspended").await?;
     let (alice, carol, admin) = (w.alice()?, w.carol()?, w.admin()?);
     alice.apply(&request("held", "1h")).await?.success()?;
     w.state_is("held", "AwaitingApproval").await?;

@@ -23,9 +23,7 @@ fn value(metrics: &str, name: &str) -> Option<f64> {
 
 #[tokio::test]
 async fn columns_conditions_events_health_and_metrics() -> Result<()> {
-    let w = World::first("seen").await?;
-    let operator = w.operator("operator").await?;
-    w.granting().await?;
+    let (w, operator) = World::running("seen").await?;
     let address = eventually("the operator to say where it listens", SOON, || async {
         let log = operator.log();
         let at = log.find("\"address\":\"").map(|i| log[i + 11..].split('"').next().unwrap_or_default().to_owned());

@@ -49,6 +49,14 @@ impl World {
         Ok(world)
     }
 
+    /// The example, and an operator that is ready to grant: for the tests of one file, which share it.
+    pub async fn running(name: &str) -> Result<(Self, Operator)> {
+        let world = Self::first(name).await?;
+        let operator = world.operator("operator").await?;
+        world.granting().await?;
+        Ok((world, operator))
+    }
+
     /// A policy is in force a few seconds after it is stored. A canary says when.
     async fn in_force(&self) -> Result<()> {
         let client = self.cp.admin().await?;

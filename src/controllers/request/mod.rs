@@ -65,7 +65,8 @@ impl Requests {
         }
         let view = around.view(ctx).await;
         let Some(request) = &view.request else { return Ok(None) };
-        let next = render::status(object, &request.status, &view, &ctx.install, ctx.now());
+        let trouble = around.grant.as_ref().and_then(|g| g.status.as_ref()?.last_error.as_deref());
+        let next = render::status(object, &request.status, &view, render::Around { install: &ctx.install, trouble }, ctx.now());
         if object.status.as_ref() != Some(&next) && object.status.is_some() {
             let api = ledger::requests(&ctx.client, &key.0);
             let version = object.resource_version().unwrap_or_default();

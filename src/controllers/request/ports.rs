@@ -67,7 +67,7 @@ impl RequestPorts {
 
     async fn commit(&self, next: &Request) -> Answer {
         let (object, view) = self.known();
-        let status = render::status(&object, &next.status, &view, &self.ctx.install, self.now());
+        let status = render::status(&object, &next.status, &view, render::Around { install: &self.ctx.install, trouble: None }, self.now());
         let api = ledger::requests(&self.ctx.client, &self.key.0);
         match ledger::commit(&api, &self.key.1, &next.version, object.status.as_ref(), &status).await {
             Written::Stored(stored) => {

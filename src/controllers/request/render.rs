@@ -23,8 +23,17 @@ const KEPT: &str = "7d";
 /// What may outlive the end of an access in Kubernetes.
 const SESSION_TAIL: &str = "requests already under way: open exec, port-forward and watch streams end when they close";
 
+/// What the status tells beside the rules' own words.
+#[derive(Clone, Copy, Debug)]
+pub struct Around<'a> {
+    /// The install id.
+    pub install: &'a str,
+    /// What the target answered last, if something went wrong there.
+    pub trouble: Option<&'a str>,
+}
+
 /// The status for this state, resting on what `object` has already: times are stamped once.
-pub fn status(object: &ActivationRequest, core: &Status, view: &View, install: &str, now: Time) -> ActivationRequestStatus {
+pub fn status(object: &ActivationRequest, core: &Status, view: &View, around: Around<'_>, now: Time) -> ActivationRequestStatus {
     let old = object.status.clone().unwrap_or_default();
     let request = curfew_core::request::Request { status: core.clone(), ..facts::request(object) };
     let tally = count(&request, &view.words, &view.alias_keys);
@@ -41,7 +50,7 @@ pub fn status(object: &ActivationRequest, core: &Status, view: &View, install: &
         expires_at: core.expires_at,
         ended_at: if over { old.ended_at.or(Some(now.floor_secs())) } else { None },
         // The name follows from the request, so it can be told before the Grant is there.
-        grant_ref: core.expires_at.map(|_| NameRef { name: ids::grant(install, &request.uid) }),
+        grant_ref: core.expires_at.map(|_| NameRef { name: ids::grant(around.install, &request.uid) }),
         enforced_by: core.expires_at.map(|_| "Curfew".into()),
         session_tail: core.expires_at.map(|_| SESSION_TAIL.into()),
         conditions: old.conditions.clone(),
@@ -52,7 +61,7 @@ pub fn status(object: &ActivationRequest, core: &Status, view: &View, install: &
         stages: if over { old.approval.map(|a| a.stages).unwrap_or_default() } else { stages(core, view, &tally) },
     });
     s.waiting_for = (core.state == State::AwaitingApproval).then(|| waiting_for(core, &tally)).flatten();
-    s.message = Some(clip(message(object, core, view, &tally, reason, &old.message)));
+    s.message = Some(conditions::clip(message(object, core, view, &tally, around.trouble)));
     s.display = Some(RequestDisplay {
         expires: core.expires_at.filter(|_| !over).map(|t| t.to_string()),
         beneficiary: core.frozen.as_ref().map(|f| f.terms.resolved.beneficiary.to_string()),
@@ -99,10 +108,14 @@ fn open<'a>(core: &'a Status, tally: &'a Tally) -> Option<(&'a curfew_core::appr
 }
 
 /// What to do next, in words.
-fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally, reason: Option<Reason>, old: &Option<String>) -> String {
+fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally, trouble: Option<&str>) -> String {
+    let (_, reason) = shown(core.state);
     let ended_before = object.status.as_ref().and_then(|s| s.state).and_then(RequestState::outcome).is_some();
     match (core.state, reason) {
-        (State::Over(..), Some(_)) if ended_before => old.clone().unwrap_or_default(),
+        (State::Over(..), Some(_)) if ended_before => object.status.as_ref().and_then(|s| s.message.clone()).unwrap_or_default(),
+        (State::Revoking(r), _) if trouble.is_some() => {
+            format!("{}; being taken away, and not proven gone yet: {}", messages::hint(r), trouble.unwrap_or_default())
+        }
         (State::Over(..) | State::Revoking(_), Some(r)) => match &*view.terms {
             Err(refusal) if refusal.reason == r => refusal.message.clone(),
             Err(_) | Ok(_) => messages::hint(r).into(),
@@ -110,7 +123,10 @@ fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally
         (State::AwaitingApproval, _) => {
             ask_for_approval(object, core, tally).unwrap_or_else(|| "approved; waiting for the operator to grant".into())
         }
-        (State::Activating, _) => "approved; the access is on its way".into(),
+        (State::Activating, _) => match trouble {
+            Some(t) => format!("approved, and not granted yet: {t}; it is tried again until the deadline"),
+            None => "approved; the access is on its way".into(),
+        },
         (State::Active, _) => core.expires_at.map_or_else(String::new, |t| {
             format!(
                 "you have the access until {t}; to give it back sooner: kubectl delete areq {} -n {}",
@@ -134,15 +150,6 @@ fn ask_for_approval(object: &ActivationRequest, core: &Status, tally: &Tally) ->
         object.name_any(),
         object.namespace().unwrap_or_default()
     ))
-}
-
-fn clip(mut message: String) -> String {
-    if message.len() > 1024 {
-        let cut = (0..=1021).rev().find(|&i| message.is_char_boundary(i)).unwrap_or(0);
-        message.truncate(cut);
-        message.push_str("...");
-    }
-    message
 }
 
 fn set_conditions(s: &mut ActivationRequestStatus, core: &Status, generation: Option<i64>, now: Time, tally: &Tally) {

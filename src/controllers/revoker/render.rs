@@ -28,7 +28,8 @@ pub fn status(g: &Grant, next: &core::Grant, armed: Option<Vec<Artifact>>, now: 
         granted_at: old.granted_at.or((next.stage == Stage::Active).then_some(at)),
         verified_at: if matches!(next.stage, Stage::Active | Stage::Ended) { Some(at) } else { old.verified_at },
         revoked_at: old.revoked_at.or((next.stage == Stage::Ended).then_some(at)),
-        last_error: if next.stage == Stage::Revoking { old.last_error } else { None },
+        // Once it has come through, what went wrong before is history.
+        last_error: if matches!(next.stage, Stage::Granting | Stage::Revoking) { old.last_error } else { None },
         attempts: old.attempts,
         conditions: old.conditions,
         in_flight: None,

@@ -1,0 +1,35 @@
+//! What has ended is kept for a while and then forgotten. Requests and Grants see to themselves; decisions have nobody who
+//! would: they stay as long as what they are about, and `retention` beyond it.
+use super::{Context, facts};
+use crate::{ledger, runtime::stores::about};
+use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use std::{sync::Arc, time::Duration};
+
+/// How often somebody looks.
+const EVERY: Duration = Duration::from_secs(600);
+
+/// Forgets decisions for ever.
+pub async fn keep(ctx: Arc<Context>) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        if ctx.authority.leads() && ctx.authority.synced() {
+            forget_decisions(&ctx).await;
+        }
+    }
+}
+
+async fn forget_decisions(ctx: &Context) {
+    let Some(config) = ctx.stores.config() else { return };
+    let old = |d: &crate::api::AccessDecision| {
+        let namespace = d.namespace().unwrap_or_default();
+        let gone = about(d).is_none_or(|r| ctx.stores.requests.get(&ObjectRef::new(r).within(&namespace)).is_none());
+        // Its age is counted from when it was made: what it was about is gone, and nothing says when.
+        gone && ctx.now() >= facts::created(d).plus_secs(config.spec.retention.secs())
+    };
+    for d in ctx.stores.decisions.state_filter(old) {
+        let api = ledger::decisions(&ctx.client, &d.namespace().unwrap_or_default());
+        if let Err(e) = ledger::forget(&api, &*d).await {
+            tracing::info!(decision = d.name_any(), error = %e, "cannot delete a decision past its retention");
+        }
+    }
+}
