@@ -150,3 +150,34 @@ async fn suspension_ends_what_is_active_and_stops_what_waits() -> Result<()> {
     alice.apply(&request("new", "1h")).await?.success()?;
     refused(&w, "new", "Denied", "Suspended", "suspended").await
 }
+
+#[tokio::test]
+async fn a_target_that_refuses_is_told_and_tried_until_the_deadline() -> Result<()> {
+    let (w, _operator) = World::running("refusing").await?;
+    let (alice, carol, admin) = (w.alice()?, w.carol()?, w.admin()?);
+    for (name, duration) in [("patient", "1h"), ("short", "6s")] {
+        alice.apply(&request(name, duration)).await?.success()?;
+        w.state_is(name, "AwaitingApproval").await?;
+    }
+    let right = admin.kubectl(&["get", "clusterrolebinding", "curfew-bind-payments", "-o", "yaml"]).await?.success()?;
+    admin.kubectl(&["delete", "clusterrolebinding", "curfew-bind-payments"]).await?.success()?;
+    decide(&w, &carol, "patient", "Approve").await?;
+    decide(&w, &carol, "short", "Approve").await?;
+    eventually("the request to say what the target refuses", SOON, || async {
+        let told = w.field(&["areq", "-n", "payments", "patient"], "{.status.state} {.status.message}").await?;
+        if told.starts_with("Activating") && told.contains("the target refuses") && told.contains("tried again") {
+            Ok(Some(()))
+        } else {
+            bail!("{told}")
+        }
+    })
+    .await?;
+    assert!(!alice.can_read_secret("payments", "db").await?);
+    // Never armed by its deadline: proven absent, and failed.
+    refused(&w, "short", "Failed", "DeadlinePassed", "its time is over").await?;
+    let restored: String =
+        right.lines().filter(|l| !l.contains("resourceVersion") && !l.contains("uid:")).map(|l| format!("{l}\n")).collect();
+    admin.apply(&restored).await?.success()?;
+    w.access_is(&alice, true, SOON).await?;
+    w.state_is("patient", "Active").await
+}
