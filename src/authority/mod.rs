@@ -30,6 +30,8 @@ pub struct Authority {
     lease_until: watch::Sender<Option<Instant>>,
     gate_closed: AtomicBool,
     synced: AtomicBool,
+    /// Whether the clock was sane when somebody looked last.
+    sane: AtomicBool,
     changed: watch::Sender<u64>,
 }
 
@@ -41,6 +43,7 @@ impl Authority {
             lease_until: watch::Sender::new(None),
             gate_closed: AtomicBool::new(false),
             synced: AtomicBool::new(false),
+            sane: AtomicBool::new(true),
             changed: watch::Sender::new(0),
         })
     }
@@ -77,6 +80,14 @@ impl Authority {
     /// The gate was proven closed, or not.
     pub fn set_gate(&self, closed: bool) {
         if self.gate_closed.swap(closed, Ordering::AcqRel) != closed {
+            self.bump();
+        }
+    }
+
+    /// Looks at the clocks, so that who waits for them to agree is woken.
+    pub fn look_at_clock(&self) {
+        let sane = self.clock.sane();
+        if self.sane.swap(sane, Ordering::AcqRel) != sane {
             self.bump();
         }
     }

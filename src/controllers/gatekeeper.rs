@@ -23,6 +23,7 @@ const OPEN: Duration = Duration::from_secs(1);
 /// Proves the gate for ever.
 pub async fn keep(ctx: Arc<Context>) {
     loop {
+        ctx.authority.look_at_clock();
         let verdict = gate::probe(&ctx.client).await;
         let closed = match &verdict {
             Ok(v) => record(&ctx, v).await,

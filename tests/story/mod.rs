@@ -5,6 +5,7 @@ use std::time::Duration;
 
 mod crashes;
 mod endings;
+mod foundations;
 mod paused;
 mod plugin;
 mod refusals;

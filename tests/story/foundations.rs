@@ -1,0 +1,53 @@
+//! What an access rests on is taken away: it ends, within seconds, each time.
+use super::{decide, request};
+use crate::support::{SOON, User, World, path};
+use anyhow::{Context, Result, ensure};
+
+async fn active(w: &World, alice: &User, name: &str) -> Result<()> {
+    alice.apply(&request(name, "1h")).await?.success()?;
+    w.state_is(name, "AwaitingApproval").await?;
+    decide(w, &w.carol()?, name, "Approve").await?;
+    w.state_is(name, "Active").await?;
+    w.access_is(alice, true, SOON).await
+}
+
+#[tokio::test]
+async fn whatever_it_rests_on_is_taken_away() -> Result<()> {
+    let (w, _operator) = World::running("foundations").await?;
+    let (alice, admin) = (w.alice()?, w.admin()?);
+    let grow = r#"[{"op": "add", "path": "/rules/-", "value": {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]}}]"#;
+    let narrow = r#"{"spec": {"max": {"duration": "10m"}}}"#;
+    let table: &[(&str, &[&str], &str)] = &[
+        ("grown", &["patch", "clusterrole", "payments-admin", "--type=json", "-p", grow], "TemplateChanged"),
+        ("unassigned", &["delete", "eas", "-n", "payments", "payments-devs"], "NotEligible"),
+        ("untemplated", &["delete", "rtpl", "-n", "payments", "payments-admin"], "NoSuchRole"),
+        ("narrowed", &["patch", "apol", "payments", "--type=merge", "-p", narrow], "OverMaximum"),
+        ("unallowed", &["delete", "apol", "payments"], "NotReady"),
+        ("roleless", &["delete", "clusterrole", "payments-admin"], "NotReady"),
+        ("systemless", &["delete", "authsys", "this-cluster"], "NotReady"),
+    ];
+    for (name, command, reason) in table {
+        active(&w, &alice, name).await.with_context(|| (*name).to_owned())?;
+        admin.kubectl(command).await?.success()?;
+        w.access_is(&alice, false, SOON).await.with_context(|| (*name).to_owned())?;
+        w.state_is(name, "Revoked").await?;
+        let told = w.field(&["areq", "-n", "payments", name], "{.status.reason}").await?;
+        ensure!(told == *reason, "{name}: {told}, not {reason}");
+        for file in ["platform", "team"] {
+            admin.kubectl(&["apply", "-f", &path(&format!("examples/first/{file}.yaml"))]).await?.success()?;
+        }
+        w.granting().await?;
+        w.field_is(&["authsys", "this-cluster"], "{.status.conditions[?(@.type==\"GrantsAllowed\")].status}", "True").await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_namespace_goes_with_everything_in_it() -> Result<()> {
+    let (w, _operator) = World::running("leaving").await?;
+    let (alice, admin) = (w.alice()?, w.admin()?);
+    active(&w, &alice, "last").await?;
+    let grant = w.field(&["areq", "-n", "payments", "last"], "{.status.grantRef.name}").await?;
+    admin.kubectl(&["delete", "namespace", "payments", "--timeout=60s"]).await?.success()?;
+    w.field_is(&["grt", &grant], "{.status.state}", "Ended").await
+}
