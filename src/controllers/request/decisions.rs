@@ -11,7 +11,7 @@ use crate::{
     runtime::stores::{Key, about},
 };
 use curfew_core::{
-    approval::{Counted, Verb},
+    approval::{Counted, Verb, Word},
     messages,
     pass::View,
     reason::Reason,
@@ -30,7 +30,7 @@ pub async fn count(ctx: &Context, around: &Surroundings, view: &View) -> kube::R
     });
     for (i, d) in around.decisions.iter().enumerate() {
         let Some(counted) = sum.counted.get(i) else { break };
-        let late = ended.is_some_and(|t| view.words[i].at > t);
+        let late = ended.is_some_and(|t| is_late(around, &view.words[i], t));
         let verdict = match counted {
             // Before a request is accepted nobody can tell who its approvers are.
             _ if pending => continue,
@@ -45,6 +45,16 @@ pub async fn count(ctx: &Context, around: &Surroundings, view: &View) -> kube::R
         write(ctx, d, verdict.0, verdict.1).await?;
     }
     Ok(())
+}
+
+/// Whether a word came after the end. Kubernetes stamps whole seconds, so of the second of the end itself only an approval
+/// that stands in the request's status was in time.
+fn is_late(around: &Surroundings, word: &Word, ended: Time) -> bool {
+    let recorded = || {
+        let approval = around.request.as_ref().and_then(|r| r.status.as_ref()?.approval.as_ref());
+        approval.is_some_and(|a| a.stages.iter().flat_map(|s| &s.decisions).any(|d| d.decider == word.by.username && d.at == word.at))
+    };
+    word.at > ended || (word.at == ended && word.verb == Verb::Approve && !recorded())
 }
 
 /// A decision about a request that does not exist counts for nothing, for good: a later request of that name is another one.
