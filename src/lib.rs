@@ -4,7 +4,8 @@
 //!   cli/            run, and the plugin's verbs       what people start
 //!   controllers/    request revoker house router …    gather facts, drive a pass, show where it stands
 //!   runtime/        drive engine stores client        the one driver, the one engine, the watches
-//!   ledger/  providers/  identity/  observe/          every write: of our kinds, of targets; admission; what is seen
+//!   ledger/  providers/  identity/  evidence/         every write: of our kinds, of targets; admission; what stays
+//!   observe/                                          what is seen: metrics, health, Events
 //!   authority/      lease clock permit                whether we may grant
 //!   api/            one file for each kind            what users write
 //!   curfew_core     request grant pass terms …        the rules: pure
@@ -16,6 +17,7 @@ pub mod api;
 pub mod authority;
 pub mod cli;
 pub mod controllers;
+pub mod evidence;
 pub mod generate;
 pub mod identity;
 pub mod ledger;

@@ -17,6 +17,8 @@ struct Curfew {
 #[derive(Subcommand, Debug)]
 enum Verb {
     Run(cli::run::Run),
+    Sweep(cli::sweep::Sweep),
+    Audit(cli::audit::Audit),
     /// Writes CRDs, admission policies and RBAC into crds/ and deploy/ below a directory.
     Generate {
         /// The root of the source tree.
@@ -37,6 +39,8 @@ async fn main() -> ExitCode {
     }
     let outcome = match Curfew::parse().verb {
         Verb::Run(args) => cli::run::run(args).await,
+        Verb::Audit(args) => cli::audit::audit(args).await,
+        Verb::Sweep(args) => cli::sweep::sweep(args).await,
         Verb::Generate { root, check } => write_or_check(&root, check),
     };
     match outcome {

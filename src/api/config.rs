@@ -3,6 +3,7 @@ use super::schema;
 use curfew_core::{
     digest::Digest,
     duration::{Duration, Period},
+    gate::{Gate, Span},
     scope::Empty,
     time::Time,
 };
@@ -35,7 +36,12 @@ pub struct CurfewConfigSpec {
     pub retention: Period,
     /// How people are told apart.
     pub identity: Identity,
-    /// Where evidence goes. Default: the operator's log alone.
+    /// Thumbprints of service account keys that a person has confirmed. A cluster whose keys have none in common with
+    /// `status.clusterKeys` counts as a clone, such as a restored backup, and grants nothing until one of its keys stands here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 16, max = 16)), extend("x-kubernetes-list-type" = "set"))]
+    pub accepted_cluster_keys: Vec<String>,
+    /// Where evidence goes. Default: the operator's standard output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<Audit>,
 }
@@ -99,7 +105,7 @@ pub struct MfaKeys {
 /// Where evidence goes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Audit {
-    /// Sinks, each of which gets every record. Not delivered by this build, which logs only; the status says so.
+    /// Sinks, each of which gets every record. While one of them does not take records, nothing new is granted; revocation goes on.
     #[schemars(length(max = 4), extend("x-kubernetes-list-type" = "atomic"))]
     pub sinks: Vec<Sink>,
 }
@@ -109,6 +115,8 @@ pub struct Audit {
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 #[serde(rename_all = "camelCase")]
 pub enum Sink {
+    /// The operator's standard output, which carries nothing else.
+    Stdout(Empty),
     /// A file of JSON lines.
     File(FileSink),
     /// An HTTP endpoint.
@@ -145,16 +153,68 @@ pub struct CurfewConfigStatus {
     /// The admission policies as they were last proven.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<GateStatus>,
+    /// Thumbprints of the keys that sign this cluster's service account tokens: how a clone is told from the original.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
+    pub cluster_keys: Vec<String>,
+    /// The heads of the chains of evidence, by writer: what a truncated file cannot hide.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["writer"]))]
+    pub audit_heads: Vec<AuditHead>,
+}
+
+/// How far one writer's chain of evidence has come.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditHead {
+    /// The writer: one process of one replica.
+    #[schemars(length(min = 1, max = 128))]
+    pub writer: String,
+    /// The number of its last record.
+    pub sequence: i64,
+    /// The hash of that record.
+    #[schemars(length(max = 64))]
+    pub hash: String,
+    /// When it was anchored.
+    pub at: Time,
 }
 
 /// The admission policies as they were last proven.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GateStatus {
-    /// Since when they are in force without a gap. What was created before and not accepted is `Invalid` for ever.
+    /// Since when they are in force without a gap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Time>,
     /// Digest over uid, generation and content of the live policies, bindings and CRDs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
+    /// When that was proven last; stored once a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proven: Option<Time>,
+    /// The times before in which they were in force. What was created outside of all of them and not accepted is `Invalid` for ever.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub past: Vec<GateSpan>,
+}
+
+/// A time in which the admission policies were in force without a gap.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GateSpan {
+    /// From here on.
+    pub since: Time,
+    /// Proven last.
+    pub until: Time,
+}
+
+impl GateStatus {
+    /// As the rules read it.
+    pub fn to_core(&self) -> Gate {
+        let past = self.past.iter().map(|s| Span { since: s.since, until: s.until }).collect();
+        Gate { since: self.epoch, proven: self.proven, digest: self.digest, past }
+    }
+    /// As it is stored.
+    pub fn from_core(g: &Gate) -> Self {
+        let past = g.past.iter().map(|s| GateSpan { since: s.since, until: s.until }).collect();
+        GateStatus { epoch: g.since, digest: g.digest, proven: g.proven, past }
+    }
 }

@@ -40,7 +40,7 @@ pub struct AccessDecisionSpec {
     /// What you saw, from `kubectl get areq -o wide`. Required to Approve; a Deny or Revoke counts whatever it says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// `Approve` (an approver of a stage), `Deny` (an approver or manager), `Revoke` (these, the requester or the beneficiary), `Abandon` (a Grant whose target is gone for good; not built yet).
+    /// `Approve` (an approver of a stage), `Deny` (an approver or manager), `Revoke` (these, the requester or the beneficiary), `Abandon` (a Grant whose target is gone for good).
     pub decision: Verb,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,7 +58,7 @@ pub struct AccessDecisionSpec {
 pub enum About {
     /// A request of this namespace.
     ActivationRequest(RequestRef),
-    /// A Grant. Not built yet: it is not counted.
+    /// A Grant, to release it: `Abandon` alone counts.
     Grant(NameRef),
 }
 

@@ -121,7 +121,7 @@ pub struct GrantStatus {
     pub before: Option<Before>,
     /// What was written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(max = 2048), extend("x-kubernetes-list-type" = "atomic"))]
     pub artifacts: Vec<Artifact>,
     /// A write that may still be under way, where the target has no fence of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -158,7 +158,7 @@ pub struct Before {
 /// One thing that was written into a target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Artifact {
-    /// RoleBinding or ClusterRoleBinding.
+    /// RoleBinding, ClusterRoleBinding, or the Job that ends a RoleBinding if nobody else does.
     #[schemars(length(max = 63))]
     pub kind: String,
     /// Its name, with the namespace before it where it has one.

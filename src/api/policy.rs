@@ -219,3 +219,12 @@ pub struct PolicyDisplay {
     #[schemars(length(max = 1024))]
     pub namespaces: String,
 }
+
+impl From<Beneficiary> for Subject {
+    fn from(b: Beneficiary) -> Self {
+        match b {
+            Beneficiary::User(n) => Subject::User(n),
+            Beneficiary::ServiceAccount(a) => Subject::ServiceAccount(a),
+        }
+    }
+}

@@ -84,6 +84,11 @@ impl Authority {
         }
     }
 
+    /// Whether the gate was proven closed.
+    pub fn gate_closed(&self) -> bool {
+        self.gate_closed.load(Ordering::Acquire)
+    }
+
     /// Looks at the clocks, so that who waits for them to agree is woken.
     pub fn look_at_clock(&self) {
         let sane = self.clock.sane();
@@ -102,6 +107,16 @@ impl Authority {
     /// Whether every store has had its first full list.
     pub fn synced(&self) -> bool {
         self.synced.load(Ordering::Acquire)
+    }
+
+    /// Waits until every store has had its first full list. (Of a store itself only one task may wait: kube wakes one.)
+    pub async fn until_synced(&self) {
+        let mut changes = self.changes();
+        while !self.synced() {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Ticks whenever something that a permit rests on has changed.

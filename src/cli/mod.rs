@@ -1,3 +1,5 @@
 //! What people start: the operator, and the verbs of `kubectl curfew`.
+pub mod audit;
 pub mod plugin;
 pub mod run;
+pub mod sweep;

@@ -8,16 +8,18 @@ use crate::{
         retention,
         revoker::{self, Revoker},
         router::Router,
+        sweeper,
     },
+    evidence::{Evidence, Setup},
     identity::NAMESPACE,
     observe::{self, Metrics},
-    providers::{Registry, kubernetes::Kubernetes},
+    providers::{
+        Registry,
+        kubernetes::{Guard, Kubernetes, Watched},
+    },
     runtime::{client, engine::Engine, stores::Stores},
 };
 use anyhow::Context as _;
-use curfew_core::ids;
-use k8s_openapi::api::core::v1::Namespace;
-use kube::{Api, Client, ResourceExt};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet};
 
@@ -45,15 +47,30 @@ pub struct Run {
 pub async fn run(args: Run) -> anyhow::Result<()> {
     let clock = Arc::new(Clock::default());
     let client = client::connect(clock.clone()).await.context("no usable kubeconfig or service account")?;
-    let install = install_id(&client).await?;
+    let install = super::sweep::install_id(&client).await?;
     tracing::info!(install, replica = args.replica, version = env!("CARGO_PKG_VERSION"), "curfew starts");
-    let authority = Authority::new(clock);
+    let authority = Authority::new(clock.clone());
     let mut tasks = JoinSet::new();
     let (stores, changes) = Stores::start(&client, &mut tasks);
-    let registry = Registry::new(Kubernetes::new(client.clone(), stores.bindings.clone(), stores.cluster_bindings.clone()));
+    let watched =
+        Watched { bindings: stores.bindings.clone(), cluster_bindings: stores.cluster_bindings.clone(), jobs: stores.jobs.clone() };
+    let here = Kubernetes::new(client.clone(), clock.clone(), Some(watched), Guard::Gate(authority.clone()));
+    #[cfg(feature = "crash-points")]
+    let here = crate::providers::faults::Faulty::around(here);
+    let registry = Registry::new(Arc::new(here), client.clone(), clock.clone());
     let metrics = Arc::new(Metrics::default());
-    let ctx = Arc::new(Context::new(client.clone(), stores, authority.clone(), registry, install, &args.replica, metrics));
-    let lease = Lease::new(client, NAMESPACE, format!("{}_{}", args.replica, std::process::id()), authority);
+    let holder = format!("{}_{}", args.replica, std::process::id());
+    let (evidence, writing) = Evidence::new(Setup {
+        client: client.clone(),
+        configs: stores.configs.clone(),
+        install: install.clone(),
+        writer: format!("{holder}_{}", clock.now().compact()),
+        authority: authority.clone(),
+        metrics: metrics.clone(),
+    });
+    tasks.spawn(writing);
+    let ctx = Arc::new(Context::new(client.clone(), stores, authority.clone(), registry, install, &args.replica, metrics, evidence));
+    let lease = Lease::new(client, NAMESPACE, holder, authority);
     let (stop, stopped) = watch::channel(false);
     let engines = start(&ctx, changes, stopped, &mut tasks);
     let (listen, served) = (args.listen, ctx.clone());
@@ -65,6 +82,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     tasks.spawn(lease.clone().keep());
     tasks.spawn(gatekeeper::keep(ctx.clone()));
     tasks.spawn(retention::keep(ctx.clone()));
+    tasks.spawn(sweeper::keep(ctx.clone()));
     let synced = ctx.clone();
     let ready = async move {
         synced.stores.ready().await;
@@ -81,6 +99,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     lease.release().await;
     stop.send_replace(true);
     let finished = tokio::time::timeout(Duration::from_secs(10), engines).await;
+    ctx.evidence.finish(Duration::from_secs(10)).await;
     tracing::info!(finished = finished.is_ok(), "curfew stops");
     why.map_or(Ok(()), |w| Err(anyhow::anyhow!(w)))
 }
@@ -104,14 +123,6 @@ fn start(
     async move {
         let _all_finished = tokio::join!(g, r, h);
     }
-}
-
-/// The install id follows from the uid of the operator's namespace.
-async fn install_id(client: &Client) -> anyhow::Result<String> {
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    let home =
-        namespaces.get(NAMESPACE).await.with_context(|| format!("cannot read namespace {NAMESPACE}; kubectl apply -f deploy/ makes it"))?;
-    Ok(ids::install(&home.uid().unwrap_or_default()))
 }
 
 #[cfg(not(unix))]

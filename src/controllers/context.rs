@@ -1,12 +1,13 @@
 //! What every controller is given.
 use crate::{
     authority::Authority,
+    evidence::Evidence,
     identity::NAMESPACE,
     observe::{Events, Metrics},
     providers::Registry,
     runtime::stores::Stores,
 };
-use curfew_core::time::Time;
+use curfew_core::{gate::Gate, time::Time};
 use kube::Client;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,13 +25,16 @@ pub struct Context {
     pub install: String,
     /// Events for people.
     pub events: Events,
+    /// What stays when the objects are gone.
+    pub evidence: Evidence,
     /// Counters for machines.
     pub metrics: Arc<Metrics>,
-    gate_since: Mutex<Option<Time>>,
+    gate: Mutex<Arc<Gate>>,
 }
 
 impl Context {
     /// A context in which the gate is open.
+    #[allow(clippy::too_many_arguments)]
     pub fn new(
         client: Client,
         stores: Stores,
@@ -39,9 +43,10 @@ impl Context {
         install: String,
         replica: &str,
         metrics: Arc<Metrics>,
+        evidence: Evidence,
     ) -> Self {
         let events = Events::new(client.clone(), replica);
-        Context { client, stores, authority, registry, install, events, metrics, gate_since: Mutex::new(None) }
+        Context { client, stores, authority, registry, install, events, metrics, evidence, gate: Mutex::default() }
     }
 
     /// The time that rules go by.
@@ -49,15 +54,21 @@ impl Context {
         self.authority.clock.now()
     }
 
-    /// Since when the gate is closed without a gap; `None` while it is open.
-    pub fn gate_since(&self) -> Option<Time> {
-        *self.gate_since.lock().unwrap_or_else(PoisonError::into_inner)
+    /// When the gate was proven closed, and whether it is.
+    pub fn gate(&self) -> Arc<Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Takes note of the gate.
-    pub fn set_gate(&self, since: Option<Time>) {
-        *self.gate_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
-        self.authority.set_gate(since.is_some());
+    pub fn set_gate(&self, gate: Gate) {
+        let closed = gate.since.is_some();
+        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(gate);
+        self.authority.set_gate(closed);
+    }
+
+    /// Takes note that the gate cannot be proven; what it was before stays known.
+    pub fn open_gate(&self) {
+        self.set_gate(Gate { since: None, ..(*self.gate()).clone() });
     }
 
     /// Where the operator lives.

@@ -7,22 +7,21 @@ use crate::api::{
     grant::GrantState,
     policy::{ApprovalFloor as ApiFloor, MfaRule, SystemsRef, TicketFloor},
     request::RequestState,
-    system::{KubernetesConnection, Mode, Provider},
+    system::Mode,
     template::{Approval, Justification, Limits, TicketRule},
 };
 use curfew_core::{
     approval::{Stage, Verb, Word},
+    gate::Gate,
     grant as core_grant,
-    house::{ApprovalFloor, Asked, Assignment, Phase, Policy, RoleContent, System, Systems, Template, Window},
-    persistence::{self, Rule},
+    house::{ApprovalFloor, Asked, Assignment, Phase, Policy, System, Systems, Template, Window},
     principal::Person,
     reason::Reason,
     request::{Frozen, Ledger, Request, State, Status, Terms},
-    resolved::{Ref, RoleKind},
+    resolved::Ref,
     scope::{KubernetesPermissions, KubernetesScope, Permissions, Scope},
     time::Time,
 };
-use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
 use kube::ResourceExt;
 use std::sync::Arc;
 
@@ -58,27 +57,27 @@ fn kubernetes_permissions(p: &Permissions) -> KubernetesPermissions {
 
 /// An AuthorizationSystem; `older` is another one for the same target.
 pub fn system(s: &AuthorizationSystem, all: &[AuthorizationSystem]) -> System {
-    let Provider::Kubernetes(connection) = &s.spec.provider;
-    let remote = matches!(connection, KubernetesConnection::KubeconfigSecretRef(_));
     let status = s.status.as_ref();
     System {
         name: s.name_any(),
         uid: s.uid().unwrap_or_default(),
         labels: s.labels().clone(),
         target: status.and_then(|s| s.target.as_ref()).map(|t| t.id.clone()),
-        grants: s.spec.mode == Mode::ReadWrite && s.metadata.deletion_timestamp.is_none(),
+        grants: s.spec.mode == Mode::ReadWrite,
+        leaving: s.metadata.deletion_timestamp.is_some(),
         suspended: s.spec.suspend,
         duplicate_of: all
             .iter()
             .filter(|o| same_target(o, s) && (created(*o), o.name_any()) < (created(s), s.name_any()))
             .map(ResourceExt::name_any)
             .min(),
-        unsupported: demands(&[(remote, "provider.kubernetes.kubeconfigSecretRef"), (s.spec.principals.is_some(), "principals")]),
+        unsupported: demands(&[(s.spec.principals.is_some(), "principals")]),
     }
 }
 
 fn same_target(a: &AuthorizationSystem, b: &AuthorizationSystem) -> bool {
-    a.uid() != b.uid() && a.spec.provider == b.spec.provider
+    let target = |s: &AuthorizationSystem| s.status.as_ref().and_then(|s| s.target.as_ref()).map(|t| t.id.clone());
+    a.uid() != b.uid() && (a.spec.provider == b.spec.provider || (target(a).is_some() && target(a) == target(b)))
 }
 
 /// An AccessPolicy.
@@ -99,6 +98,7 @@ pub fn policy(p: &AccessPolicy) -> Policy {
         },
         justification: s.min.justification,
         permanent_eligibility: s.allow.permanent_eligibility,
+        delegated: s.allow.delegated,
         persistence: s.allow.persistence,
         suspended: s.suspend,
         unsupported: demands(&[
@@ -164,43 +164,16 @@ pub fn assignment(e: &EligibleAssignment) -> Assignment {
             ApiWindow::Between(b) => Window::Between(b.start, b.end),
         },
         suspended: s.suspend,
-        unsupported: demands(&[(s.delegation == Delegation::Allowed, "delegation: Allowed")]),
+        delegated: s.delegation == Delegation::Allowed,
+        unsupported: Vec::new(),
     }
-}
-
-fn rules(list: Option<&[PolicyRule]>) -> Vec<Rule> {
-    let strings = |o: &Option<Vec<String>>| o.clone().unwrap_or_default();
-    list.unwrap_or_default()
-        .iter()
-        .map(|r| Rule {
-            api_groups: strings(&r.api_groups),
-            resources: strings(&r.resources),
-            resource_names: strings(&r.resource_names),
-            verbs: r.verbs.clone(),
-            non_resource_urls: strings(&r.non_resource_urls),
-        })
-        .collect()
-}
-
-/// A ClusterRole's content.
-pub fn cluster_role(r: &ClusterRole) -> RoleContent {
-    content(RoleKind::ClusterRole, None, reference(r), &rules(r.rules.as_deref()))
-}
-
-/// A Role's content.
-pub fn role(r: &Role) -> RoleContent {
-    content(RoleKind::Role, r.namespace(), reference(r), &rules(r.rules.as_deref()))
-}
-
-fn content(kind: RoleKind, namespace: Option<String>, r: Ref, rules: &[Rule]) -> RoleContent {
-    let persistence = persistence::persistence(rules).map(str::to_owned);
-    RoleContent { kind, namespace, name: r.name, uid: r.uid, rules: persistence::digest(rules), persistence }
 }
 
 /// What was asked for.
 pub fn asked(r: &ActivationRequest) -> Asked {
     let s = &r.spec;
     let status = r.status.as_ref();
+    let requester = s.requester.clone().unwrap_or_default();
     let phase = match status.and_then(|s| s.state) {
         None | Some(RequestState::Pending) => Phase::New,
         Some(RequestState::Activating | RequestState::Active | RequestState::Revoking) => {
@@ -208,11 +181,14 @@ pub fn asked(r: &ActivationRequest) -> Asked {
         }
         Some(_) => Phase::Waiting,
     };
+    let for_somebody = s.beneficiary.is_some() && !requester.is_machine();
     Asked {
         namespace: r.namespace().unwrap_or_default(),
         uid: r.uid().unwrap_or_default(),
         created: created(r),
-        requester: s.requester.clone().unwrap_or_default(),
+        requester,
+        beneficiary: s.beneficiary.clone().map(Into::into),
+        not_after: s.not_after,
         role: s.role_ref.name.clone(),
         duration: s.duration.clone(),
         justification: s.justification.clone(),
@@ -221,10 +197,10 @@ pub fn asked(r: &ActivationRequest) -> Asked {
             (s.start_time.is_some(), "startTime"),
             (s.scope.is_some(), "scope"),
             (s.permissions.is_some(), "permissions"),
-            (s.beneficiary.is_some(), "beneficiary"),
+            // Requestor admins are to come; a service account names whom it asks for.
+            (for_somebody, "beneficiary"),
             (s.extends.is_some(), "extends"),
             (s.break_glass == Some(true), "breakGlass"),
-            (s.not_after.is_some(), "notAfter"),
         ]),
         phase,
     }
@@ -237,7 +213,7 @@ pub fn request(r: &ActivationRequest) -> Request {
         uid: r.uid().unwrap_or_default().into(),
         created: created(r),
         requester: Arc::new(r.spec.requester.clone().unwrap_or_default()),
-        beneficiary: None,
+        beneficiary: r.spec.beneficiary.clone().map(Into::into),
         status: status(r),
     }
 }
@@ -261,7 +237,7 @@ fn status(r: &ActivationRequest) -> Status {
 }
 
 /// A decision; `manager` is what RBAC says of the decider, `proof` the keys that a login must carry to count, if anybody said.
-pub fn word(d: &AccessDecision, manager: bool, proof: Option<&[String]>) -> Word {
+pub fn word(d: &AccessDecision, manager: bool, proof: Option<&[String]>, gate: &Gate) -> Word {
     let decider: Person = d.spec.decider.clone().unwrap_or_default();
     let counted = d.status.as_ref().and_then(|s| conditions::find(&s.conditions, "Counted"));
     let about_uid = match &d.spec.about {
@@ -280,17 +256,19 @@ pub fn word(d: &AccessDecision, manager: bool, proof: Option<&[String]>) -> Word
         about_uid,
         at: created(d),
         manager,
+        gated: gate.saw(created(d)),
     }
 }
 
 /// A Grant as the rules read it.
-pub fn grant(g: &Grant) -> core_grant::Grant {
+pub fn grant(g: &Grant, gate: &Gate) -> core_grant::Grant {
     core_grant::Grant {
         version: g.resource_version().unwrap_or_default().into(),
         expires_at: g.spec.expires_at,
         stage: stage(g),
         drifted: drifted(g),
         deleting: g.metadata.deletion_timestamp.is_some(),
+        ungated: !gate.saw(created(g)),
     }
 }
 
@@ -315,7 +293,9 @@ pub fn ledger(g: Option<&Grant>) -> Ledger {
     let active_since = g.status.as_ref().and_then(|s| s.granted_at);
     let drifted = drifted(g);
     match stage(g) {
-        core_grant::Stage::Ended | core_grant::Stage::Abandoned => Ledger::Over { active_since, drifted },
+        core_grant::Stage::Ended | core_grant::Stage::Abandoned => {
+            Ledger::Over { active_since, drifted, abandoned: stage(g) == core_grant::Stage::Abandoned }
+        }
         core_grant::Stage::Revoking => Ledger::Live { active_since, revoking: true, drifted },
         core_grant::Stage::Granting | core_grant::Stage::Active => Ledger::Live { active_since, revoking: false, drifted },
     }

@@ -1,7 +1,7 @@
 //! The gate, kept: probed by every replica, recorded by the leader in CurfewConfig's status.
 //!
 //! The epoch is since when the policies are in force without a gap. It survives a restart only if nothing was touched in
-//! between: the digest covers uid and generation of every live object.
+//! between: the digest covers uid and generation of every live object. `core/gate.rs` says what follows from a proof.
 use super::Context;
 use crate::{
     api::{
@@ -9,10 +9,16 @@ use crate::{
         conditions::{Is, set},
         config::GateStatus,
     },
-    identity::gate::{self, Verdict},
+    identity::{
+        cluster,
+        gate::{self, Verdict},
+    },
     ledger::{self, Written},
 };
-use curfew_core::time::Time;
+use curfew_core::{
+    gate::{Gate, Proof},
+    sweep::{self, Cluster},
+};
 use kube::{Api, ResourceExt};
 use std::{sync::Arc, time::Duration};
 
@@ -22,14 +28,19 @@ const OPEN: Duration = Duration::from_secs(1);
 
 /// Proves the gate for ever.
 pub async fn keep(ctx: Arc<Context>) {
+    let mut last: Option<Proof> = None;
     loop {
         ctx.authority.look_at_clock();
-        let verdict = gate::probe(&ctx.client).await;
-        let closed = match &verdict {
-            Ok(v) => record(&ctx, v).await,
+        let closed = match look(&ctx).await {
+            Ok((verdict, keys)) => {
+                let proof = Proof { at: ctx.now(), closed: verdict.closed(), digest: verdict.digest };
+                let closed = record(&ctx, &verdict, keys, proof, last).await;
+                last = Some(proof).filter(|p| p.closed).or(last);
+                closed
+            }
             Err(e) => {
                 tracing::warn!(error = %e, "cannot prove the gate; it counts as open");
-                ctx.set_gate(None);
+                ctx.open_gate();
                 false
             }
         };
@@ -38,49 +49,66 @@ pub async fn keep(ctx: Arc<Context>) {
     }
 }
 
+async fn look(ctx: &Context) -> kube::Result<(Verdict, Vec<String>)> {
+    futures::try_join!(gate::probe(&ctx.client), cluster::keys(&ctx.client))
+}
+
 /// Takes note of a verdict; `true` if the gate is closed and that is on record.
-async fn record(ctx: &Context, v: &Verdict) -> bool {
+async fn record(ctx: &Context, v: &Verdict, keys: Vec<String>, proof: Proof, last: Option<Proof>) -> bool {
     let configs: Api<CurfewConfig> = Api::all(ctx.client.clone());
     let config = match configs.get_opt(CONFIG_NAME).await {
         Ok(Some(c)) => c,
         Ok(None) => {
             tracing::warn!("there is no CurfewConfig named {CONFIG_NAME}; the gate counts as open");
-            ctx.set_gate(None);
+            ctx.open_gate();
             return false;
         }
         Err(e) => {
             tracing::warn!(error = %e, "cannot read CurfewConfig; the gate counts as open");
-            ctx.set_gate(None);
+            ctx.open_gate();
             return false;
         }
     };
-    let stored = config.status.as_ref().and_then(|s| s.gate.clone()).unwrap_or_default();
-    let unbroken = stored.epoch.filter(|_| stored.digest == Some(v.digest));
-    let since = v.closed().then(|| unbroken.unwrap_or_else(|| next_second(ctx.now())));
+    let status = config.status.clone().unwrap_or_default();
+    let stored = status.gate.as_ref().map(GateStatus::to_core).unwrap_or_default();
+    let mut v = v.clone();
+    if sweep::cluster(&status.cluster_keys, &keys, &config.spec.accepted_cluster_keys) == Cluster::Clone {
+        v.problems.push(format!(
+            "this looks like a clone: none of its service account keys ({}) is known from before; if this is the cluster that shall grant, \
+             and no other, write one of them into spec.acceptedClusterKeys of CurfewConfig",
+            keys.join(", ")
+        ));
+    }
+    let proof = Proof { closed: v.closed(), ..proof };
     if !ctx.authority.leads() {
         // A follower rests on what the leader has recorded.
-        ctx.set_gate(since.filter(|_| unbroken.is_some()));
-        return unbroken.is_some() && v.closed();
+        let known = proof.closed && stored.since.is_some() && stored.digest == Some(v.digest);
+        ctx.set_gate(if known { stored } else { Gate { since: None, ..stored } });
+        return known;
     }
+    let gate = stored.after(proof, last);
     // Who sees the gate closed may ask at once: the epoch has begun when it is shown.
-    let ahead = since.map_or(0, |t| t.millis_since(ctx.now())).clamp(0, 1000);
+    let ahead = gate.since.map_or(0, |t| t.millis_since(ctx.now())).clamp(0, 1000);
     tokio::time::sleep(Duration::from_millis(ahead.unsigned_abs())).await;
-    let gate = GateStatus { epoch: since, digest: Some(v.digest) };
-    let ok = write(ctx, &configs, &config, v, gate).await;
-    ctx.set_gate(since.filter(|_| ok));
+    let keys = if v.closed() { keys } else { status.cluster_keys };
+    let ok = write(ctx, &configs, &config, &v, GateStatus::from_core(&gate), keys).await;
+    ctx.set_gate(if ok { gate } else { Gate { since: None, ..gate } });
     ok && v.closed()
 }
 
-/// What was created within this very second may have been created a moment before the proof.
-fn next_second(now: Time) -> Time {
-    now.floor_secs().plus_secs(1)
-}
-
-async fn write(ctx: &Context, configs: &Api<CurfewConfig>, config: &CurfewConfig, v: &Verdict, gate: GateStatus) -> bool {
+async fn write(
+    ctx: &Context,
+    configs: &Api<CurfewConfig>,
+    config: &CurfewConfig,
+    v: &Verdict,
+    gate: GateStatus,
+    keys: Vec<String>,
+) -> bool {
     let (now, generation) = (ctx.now(), config.metadata.generation);
     let mut next = config.status.clone().unwrap_or_default();
     next.observed_generation = generation;
     next.gate = Some(gate);
+    next.cluster_keys = keys;
     let problems = v.problems.join("; ");
     if v.closed() {
         set(&mut next.conditions, "GateClosed", Is::True, "Proven", "the admission policies are in force as built", generation, now);
@@ -95,21 +123,13 @@ async fn write(ctx: &Context, configs: &Api<CurfewConfig>, config: &CurfewConfig
         format!("the local clock is {skew} ms away from the API server's; nothing is granted")
     };
     set(&mut next.conditions, "ClockSynced", Is::from(sane), if sane { "Agree" } else { "Skewed" }, clock, generation, now);
-    let sinks = config.spec.audit.as_ref().is_some_and(|a| !a.sinks.is_empty());
-    let evidence = if sinks {
-        "this build delivers evidence to the operator's log alone; audit.sinks are not served"
-    } else {
-        "every transition is in the operator's log"
-    };
-    set(
-        &mut next.conditions,
-        "EvidenceDelivered",
-        Is::from(!sinks),
-        if sinks { "Unsupported" } else { "Logged" },
-        evidence,
-        generation,
-        now,
-    );
+    match ctx.evidence.trouble() {
+        None => set(&mut next.conditions, "EvidenceDelivered", Is::True, "Delivered", "every sink takes records", generation, now),
+        Some(why) => {
+            let message = format!("{why}; nothing new is granted until it takes records again, and revocation goes on");
+            set(&mut next.conditions, "EvidenceDelivered", Is::False, "SinkFailing", message, generation, now);
+        }
+    }
     if config.status.as_ref() == Some(&next) {
         return true;
     }

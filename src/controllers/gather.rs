@@ -4,7 +4,9 @@ use crate::{
     api::{
         AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, CONFIG_NAME, CurfewConfig, EligibleAssignment, GROUP, Grant,
         RoleTemplate, conditions,
+        system::{KubernetesConnection, Provider as Connection},
     },
+    providers::kubernetes::content,
     runtime::stores::{Key, about},
 };
 use curfew_core::{
@@ -12,16 +14,13 @@ use curfew_core::{
     house::{Asked, House, RoleContent, Template},
     ids,
     pass::View,
+    principal::Person,
     resolved::Ref,
-    scope::KubernetesScope,
+    scope::{Empty, KubernetesScope},
     terms,
 };
-use futures::future::{join_all, try_join_all};
-use k8s_openapi::api::{
-    authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
-    core::v1::Namespace,
-    rbac::v1::{ClusterRole, Role},
-};
+use futures::future::join_all;
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::{
     Api, ResourceExt,
     api::{ListParams, PostParams},
@@ -73,7 +72,12 @@ pub async fn around(ctx: &Context, key: &Key, from: Source) -> kube::Result<Surr
     };
     s.request = request;
     if let Some(t) = s.template.as_ref().map(facts::template) {
-        (s.roles, s.namespaces) = target(ctx, &t, from).await?;
+        let named = s.request.as_ref().and_then(|r| r.spec.system.as_deref());
+        let at = system_of(&t, named, &s.systems);
+        // What was never reached has no content yet, and the rules say so before they ask for it.
+        if at.is_none_or(|a| a.status.as_ref().is_some_and(|s| s.target.is_some())) {
+            (s.roles, s.namespaces) = target(ctx, &t, at, from).await?;
+        }
     }
     Ok(s)
 }
@@ -135,32 +139,77 @@ fn own<K: Clone>(list: Vec<Arc<K>>) -> Vec<K> {
     list.iter().map(|o| (**o).clone()).collect()
 }
 
-/// The roles that a template names and the namespaces that it reaches, as far as they exist.
-pub async fn target(ctx: &Context, t: &Template, from: Source) -> kube::Result<(Vec<RoleContent>, Vec<Ref>)> {
+/// The roles that a template names and the namespaces that it reaches at this system, as far as they exist. Of the cluster
+/// that we run in the watches know; any other is asked.
+///
+/// # Errors
+/// If a target cannot be asked: what cannot be seen is unknown, and not gone.
+pub async fn target(
+    ctx: &Context,
+    t: &Template,
+    at: Option<&AuthorizationSystem>,
+    from: Source,
+) -> kube::Result<(Vec<RoleContent>, Vec<Ref>)> {
+    let here = Connection::Kubernetes(KubernetesConnection::InCluster(Empty {}));
+    let connection = at.map_or(&here, |s| &s.spec.provider);
+    if (connection, from) != (&here, Source::Stores) {
+        let reached = ctx.registry.reach(connection).await;
+        let content = match reached {
+            Ok(target) => target.content(&t.permissions, &t.scope).await,
+            Err(e) => Err(e),
+        };
+        return content.map_err(|e| kube::Error::Service(Box::new(e)));
+    }
     let names: &[String] = match &t.scope {
         KubernetesScope::Namespaces(n) => n,
         KubernetesScope::ClusterWide(_) => &[],
     };
-    let p = &t.permissions;
-    if from == Source::Stores {
-        let st = &ctx.stores;
-        let clusters = p.cluster_roles.iter().filter_map(|n| st.cluster_roles.get(&ObjectRef::new(n)).map(|r| facts::cluster_role(&r)));
-        let locals = p.roles.iter().filter_map(|r| st.roles.get(&ObjectRef::new(&r.name).within(&r.namespace)).map(|r| facts::role(&r)));
-        let spaces = names.iter().filter_map(|n| st.namespaces.get(&ObjectRef::new(n)).map(|n| (*n).clone()));
-        return Ok((clusters.chain(locals).collect(), spaces.map(|n| space(&n)).collect()));
-    }
-    let c = || ctx.client.clone();
-    let (clusters, spaces) = (Api::<ClusterRole>::all(c()), Api::<Namespace>::all(c()));
-    let clusters = try_join_all(p.cluster_roles.iter().map(|n| clusters.get_opt(n)));
-    let locals = try_join_all(p.roles.iter().map(|r| async move { Api::<Role>::namespaced(c(), &r.namespace).get_opt(&r.name).await }));
-    let spaces = try_join_all(names.iter().map(|n| spaces.get_opt(n)));
-    let (clusters, locals, spaces) = futures::try_join!(clusters, locals, spaces)?;
-    let roles = clusters.iter().flatten().map(facts::cluster_role).chain(locals.iter().flatten().map(facts::role)).collect();
-    Ok((roles, spaces.iter().flatten().map(space).collect()))
+    let (p, st) = (&t.permissions, &ctx.stores);
+    let clusters = p.cluster_roles.iter().filter_map(|n| st.cluster_roles.get(&ObjectRef::new(n)).map(|r| content::cluster_role(&r)));
+    let locals = p.roles.iter().filter_map(|r| st.roles.get(&ObjectRef::new(&r.name).within(&r.namespace)).map(|r| content::role(&r)));
+    let spaces = names.iter().filter_map(|n| st.namespaces.get(&ObjectRef::new(n)).map(|n| content::space(&n)));
+    Ok((clusters.chain(locals).collect(), spaces.collect()))
 }
 
-fn space(n: &Namespace) -> Ref {
-    Ref { name: n.name_any(), uid: n.uid().unwrap_or_default() }
+/// The system that a request will be resolved on, if there is exactly one.
+pub fn system_of<'a>(t: &Template, named: Option<&str>, systems: &'a [AuthorizationSystem]) -> Option<&'a AuthorizationSystem> {
+    let mut meant = systems.iter().filter(|s| t.systems.include(&facts::system(s, systems)) && named.is_none_or(|n| s.name_any() == n));
+    let first = meant.next()?;
+    meant.next().is_none().then_some(first)
+}
+
+/// Whether RBAC gives somebody a verb on an object, as they were when they logged in.
+///
+/// # Errors
+/// If the API server cannot be asked.
+pub async fn is_allowed(
+    ctx: &Context,
+    by: &Person,
+    group: &str,
+    resource: &str,
+    verb: &str,
+    namespace: Option<String>,
+    name: &str,
+) -> kube::Result<bool> {
+    let attributes = ResourceAttributes {
+        group: Some(group.into()),
+        resource: Some(resource.into()),
+        verb: Some(verb.into()),
+        namespace,
+        name: Some(name.into()),
+        ..ResourceAttributes::default()
+    };
+    let spec = SubjectAccessReviewSpec {
+        resource_attributes: Some(attributes),
+        user: Some(by.username.clone()),
+        groups: Some((*by.groups).clone()),
+        uid: Some(by.uid.clone()).filter(|u| !u.is_empty()),
+        extra: Some(by.extra.clone()),
+        ..SubjectAccessReviewSpec::default()
+    };
+    let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
+    let answer = Api::<SubjectAccessReview>::all(ctx.client.clone()).create(&PostParams::default(), &review).await?;
+    Ok(answer.status.is_some_and(|s| s.allowed))
 }
 
 impl Surroundings {
@@ -187,9 +236,10 @@ impl Surroundings {
         let assignments: Vec<_> = self.assignments.iter().map(facts::assignment).collect();
         let policies: Vec<_> = self.policies.iter().map(facts::policy).collect();
         let systems: Vec<_> = self.systems.iter().map(|s| facts::system(s, &self.systems)).collect();
+        let gate = ctx.gate();
         let house = House {
             now: ctx.now(),
-            gate_since: ctx.gate_since(),
+            gate: &gate,
             ceiling: self.config.as_ref().map(|c| &c.spec.ceilings.duration),
             alias_keys: aliases,
             template: template.as_ref(),
@@ -205,8 +255,9 @@ impl Surroundings {
 
     /// The decisions as words. Without a configuration nobody's login is proven, which stops approvals and nothing else (I8).
     async fn words(&self, ctx: &Context) -> Vec<Word> {
+        let gate = ctx.gate();
         let proof = self.config.as_ref().map(|c| c.spec.identity.decider_proof.list());
-        join_all(self.decisions.iter().map(|d| async { facts::word(d, self.may_manage(ctx, d).await, proof.as_deref()) })).await
+        join_all(self.decisions.iter().map(|d| async { facts::word(d, self.may_manage(ctx, d).await, proof.as_deref(), &gate) })).await
     }
 
     /// Whether RBAC gives the decider `manage` on the request. Only a Deny or Revoke needs to know.
@@ -220,25 +271,8 @@ impl Surroundings {
         if judged.is_some_and(|c| c.status == "False") {
             return false;
         }
-        let attributes = ResourceAttributes {
-            group: Some(GROUP.into()),
-            resource: Some("activationrequests".into()),
-            verb: Some("manage".into()),
-            namespace: r.namespace(),
-            name: Some(r.name_any()),
-            ..ResourceAttributes::default()
-        };
-        let spec = SubjectAccessReviewSpec {
-            resource_attributes: Some(attributes),
-            user: Some(by.username.clone()),
-            groups: Some((*by.groups).clone()),
-            uid: Some(by.uid.clone()).filter(|u| !u.is_empty()),
-            extra: Some(by.extra.clone()),
-            ..SubjectAccessReviewSpec::default()
-        };
-        let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
-        match Api::<SubjectAccessReview>::all(ctx.client.clone()).create(&PostParams::default(), &review).await {
-            Ok(answer) => answer.status.is_some_and(|s| s.allowed),
+        match is_allowed(ctx, by, GROUP, "activationrequests", "manage", r.namespace(), &r.name_any()).await {
+            Ok(allowed) => allowed,
             Err(e) => {
                 tracing::warn!(error = %e, decision = d.name_any(), "cannot ask whether the decider is a manager; counted as not");
                 false

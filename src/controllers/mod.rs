@@ -9,5 +9,7 @@ pub mod retention;
 pub mod revoker;
 pub mod router;
 pub mod status;
+pub mod sweeper;
+pub mod tell;
 
 pub use context::Context;

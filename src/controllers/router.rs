@@ -9,8 +9,11 @@ use crate::{
 };
 use curfew_core::grant::Stage;
 use kube::ResourceExt;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
+
+/// How often everything that is not over is looked at, whatever the watches say.
+const HEARTBEAT: Duration = Duration::from_secs(60);
 
 /// The engines' inboxes.
 pub struct Router {
@@ -30,12 +33,15 @@ impl Router {
     /// Routes for ever.
     pub async fn run(self, mut changes: mpsc::UnboundedReceiver<Change>) {
         let mut authority = self.ctx.authority.changes();
+        let mut again = tokio::time::interval(HEARTBEAT);
         loop {
             tokio::select! {
                 change = changes.recv() => match change {
                     Some(change) => self.route(change),
                     None => return,
                 },
+                // What no watch of ours brings: the content of roles in clusters that are reached from outside.
+                _ = again.tick() => self.live_requests(),
                 // Lease, gate or sync: what waited for a permit may go on now.
                 changed = authority.changed() => {
                     if changed.is_err() {
@@ -59,7 +65,10 @@ impl Router {
                     self.grants.push(g.name_any());
                 }
             }
-            Change::Decision((ns, name), about) => {
+            Change::Decision((ns, name), about, grant) => {
+                if let Some(id) = grant {
+                    self.grants.push(id);
+                }
                 let known = about.as_ref().is_some_and(|r| {
                     self.ctx.stores.requests.find(|x| x.namespace().as_deref() == Some(&ns) && x.name_any() == *r).is_some()
                 });

@@ -61,7 +61,7 @@ pub enum Verb {
     Deny,
     /// Take it back. From an approver, a manager, the requester or the beneficiary.
     Revoke,
-    /// The target of a Grant is gone for good: release it without proof. Not built yet.
+    /// The target of a Grant is gone for good: release it without proof. Only about a Grant that is stuck past its deadline.
     Abandon,
 }
 
@@ -84,6 +84,8 @@ pub struct Word {
     pub manager: bool,
     /// The login carries what `identity.deciderProof` asks for.
     pub proven: bool,
+    /// Created while the admission policies were proven to be in force, so that `by` is who it says.
+    pub gated: bool,
 }
 
 /// Who is asking, for whom, and what exactly was frozen: everything a word is held against.
@@ -156,7 +158,8 @@ impl Tally {
 /// Counts the words about a request. The order of the rules, for each word:
 ///
 /// 1. A word about another request of the same name (another uid, or spoken before this one existed) is about nothing here.
-/// 2. A login without the configured proof is not counted.
+/// 2. A login without the configured proof, or without an alias where aliases are configured, is not counted; an approval
+///    that was made while the gate was open never is. A Deny or Revoke from such a time counts: it only takes away (I8).
 /// 3. `Revoke` counts from requester and beneficiary; nothing else of theirs does.
 /// 4. `Deny` and `Revoke` count from a manager and from an approver of any stage, whatever digest they saw.
 /// 5. `Approve` counts from an approver who saw this digest, once per person, for the first unfilled stage that lists them.
@@ -205,7 +208,8 @@ fn first_look(m: &Matter<'_>, w: &Word) -> Counted {
     let approver = m.stages.iter().any(|s| s.lists(&w.by));
     match w.verb {
         _ if w.about_uid.as_deref().is_some_and(|u| u != m.uid) || w.at < m.created => Counted::No(Reason::NotFound),
-        _ if !w.proven => Counted::No(Reason::UnprovenLogin),
+        _ if !w.proven || !has_alias(m, &w.by) => Counted::No(Reason::UnprovenLogin),
+        Verb::Approve if !w.gated => Counted::No(Reason::GateOpen),
         Verb::Revoke if party => Counted::Yes,
         Verb::Approve | Verb::Deny if party => Counted::No(Reason::SelfDecision),
         Verb::Deny | Verb::Revoke if approver || w.manager => Counted::Yes,
@@ -216,9 +220,69 @@ fn first_look(m: &Matter<'_>, w: &Word) -> Counted {
     }
 }
 
-/// The requester or the beneficiary, under any name: nobody decides in their own matter.
+/// Where logins are told apart by aliases, one without any could be anybody's second.
+fn has_alias(m: &Matter<'_>, p: &Person) -> bool {
+    m.alias_keys.is_empty() || m.alias_keys.iter().any(|k| p.carries(std::slice::from_ref(k)))
+}
+
+/// The requester or the beneficiary, under any name: nobody decides in their own matter. Of a beneficiary only the name is
+/// known, so an alias that equals it is theirs.
 fn is_party(m: &Matter<'_>, p: &Person) -> bool {
-    m.requester.same_as(p, m.alias_keys) || m.beneficiary.is_some_and(|b| b.includes(p))
+    let theirs = |b: &Subject| {
+        let alias = |k: &String| matches!(b, Subject::User(n) if p.extra.get(k).is_some_and(|v| v.contains(n)));
+        b.includes(p) || m.alias_keys.iter().any(alias)
+    };
+    m.requester.same_as(p, m.alias_keys) || m.beneficiary.is_some_and(theirs)
+}
+
+/// Who wants to release a Grant without proof, and what they saw.
+#[derive(Clone, Copy, Debug)]
+pub struct Release<'a> {
+    /// What they said, and who they are. `manager` is whether RBAC gives them `abandon` on the Grant.
+    pub word: &'a Word,
+    /// The namespace of the decision.
+    pub namespace: &'a str,
+}
+
+/// A Grant that somebody wants to release.
+#[derive(Clone, Copy, Debug)]
+pub struct Stuck<'a> {
+    /// The namespace of its request.
+    pub namespace: &'a str,
+    /// When it was written.
+    pub created: Time,
+    /// Who asked.
+    pub requester: &'a str,
+    /// Who holds the access.
+    pub beneficiary: &'a Subject,
+    /// What was approved.
+    pub digest: Digest,
+    /// In `Revoking`, past its deadline, and for so long that it counts as stalled.
+    pub stalled: bool,
+    /// Extra keys under which one person is known across logins.
+    pub alias_keys: &'a [String],
+}
+
+/// Whether an `Abandon` counts: only for a Grant that is stuck past its deadline, with its digest, from the namespace of its
+/// request, by somebody who may, and never by requester or beneficiary.
+pub fn release(r: &Release<'_>, g: &Stuck<'_>) -> Counted {
+    let w = r.word;
+    let alias = |n: &str| g.alias_keys.iter().any(|k| w.by.extra.get(k).is_some_and(|v| v.iter().any(|x| x == n)));
+    let theirs = matches!(g.beneficiary, Subject::User(n) if alias(n)) || alias(g.requester);
+    match () {
+        () if w.verb != Verb::Abandon => Counted::No(Reason::Unsupported),
+        () if r.namespace != g.namespace || w.at < g.created => Counted::No(Reason::NotFound),
+        () if !w.proven || (!g.alias_keys.is_empty() && !g.alias_keys.iter().any(|k| w.by.carries(std::slice::from_ref(k)))) => {
+            Counted::No(Reason::UnprovenLogin)
+        }
+        () if !w.gated => Counted::No(Reason::GateOpen),
+        () if w.by.username == g.requester || g.beneficiary.includes(&w.by) || theirs => Counted::No(Reason::SelfDecision),
+        () if !w.manager => Counted::No(Reason::NotEntitled),
+        () if w.digest != Some(g.digest) => Counted::No(Reason::DigestMismatch),
+        // It may become stuck: the word stands and waits.
+        () if !g.stalled => Counted::Waiting,
+        () => Counted::Yes,
+    }
 }
 
 fn stop_reason(m: &Matter<'_>, w: &Word) -> Reason {
@@ -236,7 +300,13 @@ mod tests {
     const D: Digest = Digest::from_bits(7);
 
     fn person(name: &str, groups: &[&str]) -> Arc<Person> {
-        Arc::new(Person { username: name.into(), groups: Arc::new(groups.iter().map(|g| g.to_string()).collect()), ..Person::default() })
+        let extra = [("person".to_owned(), vec![name.to_owned()])].into();
+        Arc::new(Person {
+            username: name.into(),
+            groups: Arc::new(groups.iter().map(|g| g.to_string()).collect()),
+            extra,
+            ..Person::default()
+        })
     }
     fn word(n: i64, by: &Arc<Person>, verb: Verb) -> Word {
         Word {
@@ -248,6 +318,7 @@ mod tests {
             at: Time::from_secs(10 + n),
             manager: false,
             proven: true,
+            gated: true,
         }
     }
     fn stage(name: &str, quorum: u8, approvers: &[Subject]) -> Stage {
@@ -351,5 +422,47 @@ mod tests {
         assert_eq!(count(&stages, &[manager]).stop, Some(Reason::RevokedByApprover));
         assert_eq!(count(&stages, &[word(3, &person("alice", &[]), Verb::Revoke)]).stop, Some(Reason::RevokedByHolder));
         assert_eq!(count(&stages, &[word(3, &person("mallory", &[]), Verb::Deny)]).stop, None);
+    }
+
+    #[test]
+    fn a_word_from_an_open_gate_only_takes_away_and_a_login_without_alias_is_nobody() {
+        let carol = person("carol", &["leads"]);
+        let stages = [stage("owners", 1, &[group("leads")])];
+        let ungated = |verb| Word { gated: false, ..word(1, &carol, verb) };
+        assert_eq!(count(&stages, &[ungated(Verb::Approve)]).counted, [Counted::No(Reason::GateOpen)]);
+        assert_eq!(count(&stages, &[ungated(Verb::Deny)]).counted, [Counted::Yes]);
+        let bare = Arc::new(Person { extra: Default::default(), ..(*carol).clone() });
+        assert_eq!(count(&stages, &[word(1, &bare, Verb::Approve)]).counted, [Counted::No(Reason::UnprovenLogin)]);
+    }
+
+    #[test]
+    fn a_grant_is_released_only_when_it_is_stuck_and_by_somebody_who_may() {
+        let beneficiary = Subject::User("alice".into());
+        let stuck = Stuck {
+            namespace: "payments",
+            created: Time::from_secs(5),
+            requester: "alice",
+            beneficiary: &beneficiary,
+            digest: D,
+            stalled: true,
+            alias_keys: &[],
+        };
+        let by = |who: &Arc<Person>| Word { manager: true, ..word(1, who, Verb::Abandon) };
+        let mona = person("mona", &[]);
+        let judge = |w: &Word, ns, g: &Stuck<'_>| release(&Release { word: w, namespace: ns }, g);
+        assert_eq!(judge(&by(&mona), "payments", &stuck), Counted::Yes);
+        assert_eq!(judge(&by(&mona), "payments", &Stuck { stalled: false, ..stuck }), Counted::Waiting);
+        assert_eq!(judge(&by(&mona), "other", &stuck), Counted::No(Reason::NotFound));
+        assert_eq!(judge(&by(&person("alice", &[])), "payments", &stuck), Counted::No(Reason::SelfDecision));
+        let may_not = Word { manager: false, ..by(&mona) };
+        assert_eq!(judge(&may_not, "payments", &stuck), Counted::No(Reason::NotEntitled));
+        let blind = Word { digest: None, ..by(&mona) };
+        assert_eq!(judge(&blind, "payments", &stuck), Counted::No(Reason::DigestMismatch));
+        let second = Word {
+            manager: true,
+            ..word(1, &Arc::new(Person { username: "a2".into(), ..(*person("alice", &[])).clone() }), Verb::Abandon)
+        };
+        let keys = vec!["person".to_owned()];
+        assert_eq!(judge(&second, "payments", &Stuck { alias_keys: &keys, ..stuck }), Counted::No(Reason::SelfDecision));
     }
 }

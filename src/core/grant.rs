@@ -55,6 +55,8 @@ pub struct Grant {
     pub drifted: bool,
     /// Somebody deleted the object; its finalizer holds it until nothing is left.
     pub deleting: bool,
+    /// Created while the gate was not proven closed: anybody may have written it.
+    pub ungated: bool,
 }
 
 /// Everything that a decision rests on.
@@ -72,6 +74,8 @@ pub struct Facts<'a> {
     pub doubt: bool,
     /// Lease held, gate closed, clock sane, stores synced.
     pub permit: bool,
+    /// Somebody who may has released it, because its target is gone for good.
+    pub abandoned: bool,
 }
 
 /// What to do.
@@ -100,22 +104,25 @@ pub enum Decision {
 /// Decides. The order of the rules:
 ///
 /// 1. What has ended has ended; a deleted object is let go only then.
-/// 2. `Revoking` revokes, until the target shows that nothing is left. It asks nobody else (I3).
+/// 2. `Revoking` revokes, until the target shows that nothing is left. It asks nobody else (I3). Past the deadline a person
+///    may release it without proof: it ends `Abandoned`, never `Ended`.
 /// 3. At the deadline `Active` revokes first and commits after: the stored deadline is the intent. `Granting` stores
 ///    `Revoking` first, for another replica with a slower clock may still pass its recheck.
 /// 4. A Grant in doubt asks for its request. One that is gone, like a deleted Grant, brings the deadline forward to now.
-/// 5. `Granting` writes to the target, with the permit only.
+/// 5. `Granting` writes to the target, with the permit only; one that was created while the gate was open is only revoked.
 /// 6. `Active` looks at the target. Drift ends it: what was removed stays removed, what was widened is revoked. Unknown is present.
 pub fn decide(f: &Facts<'_>) -> Decision {
     let due = f.now >= f.grant.expires_at;
     match f.grant.stage {
         Stage::Ended | Stage::Abandoned if f.grant.deleting => Decision::Release,
         Stage::Ended | Stage::Abandoned => Decision::Stay(Wake::OnChange),
+        Stage::Revoking if due && f.abandoned => Decision::Commit(Stage::Abandoned),
         Stage::Revoking => Decision::Revoke,
         Stage::Active if due => Decision::Revoke,
         Stage::Granting if due => Decision::Commit(Stage::Revoking),
         Stage::Active | Stage::Granting if f.grant.deleting || f.behind == Behind::Gone => Decision::BringForward,
         Stage::Active | Stage::Granting if f.doubt && f.behind == Behind::NotAsked => Decision::AskBehind,
+        Stage::Granting if f.permit && f.grant.ungated => Decision::BringForward,
         Stage::Granting if f.permit => Decision::Grant,
         Stage::Granting => Decision::Stay(Wake::At(f.grant.expires_at)),
         Stage::Active => match f.seen {

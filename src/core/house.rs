@@ -6,6 +6,7 @@ use crate::{
     approval::Stage,
     digest::Digest,
     duration::{Duration, Period},
+    gate::Gate,
     principal::{Person, Subject},
     resolved::{Ref, RoleKind, SystemRef},
     scope::{KubernetesPermissions, KubernetesScope},
@@ -45,6 +46,8 @@ pub struct System {
     pub target: Option<String>,
     /// `mode: ReadWrite`.
     pub grants: bool,
+    /// It is being deleted.
+    pub leaving: bool,
     /// `suspend: true`.
     pub suspended: bool,
     /// An older system stands for the same target: its name.
@@ -108,6 +111,8 @@ pub struct Assignment {
     pub scope: Option<KubernetesScope>,
     /// When.
     pub window: Window,
+    /// `delegation: Allowed`: a service account may ask for the subject.
+    pub delegated: bool,
     /// `suspend: true`.
     pub suspended: bool,
     /// Settings that this build does not obey.
@@ -148,6 +153,8 @@ pub struct Policy {
     pub justification: bool,
     /// Whether eligibility without end is allowed.
     pub permanent_eligibility: bool,
+    /// Whether assignments may allow delegation.
+    pub delegated: bool,
     /// Whether roles are allowed that let their holder make access which outlives the grant.
     pub persistence: bool,
     /// `suspend: true`.
@@ -195,6 +202,10 @@ pub struct Asked {
     pub created: Time,
     /// Who asked.
     pub requester: Person,
+    /// For whom, if it is somebody else.
+    pub beneficiary: Option<Subject>,
+    /// When all of it must be over at the latest.
+    pub not_after: Option<Time>,
     /// The RoleTemplate.
     pub role: String,
     /// How long.
@@ -214,8 +225,8 @@ pub struct Asked {
 pub struct House<'a> {
     /// The time.
     pub now: Time,
-    /// What was created before this moment and not accepted was made while the gate was open. Nothing: it is open now.
-    pub gate_since: Option<Time>,
+    /// When the gate was proven closed: what was created at another time and not accepted is not trusted.
+    pub gate: &'a Gate,
     /// Nobody gets more than this.
     pub ceiling: Option<&'a Duration>,
     /// Extra keys that name one person behind several logins.

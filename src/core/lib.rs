@@ -9,12 +9,14 @@
 //! | [`house`], [`terms`], [`persistence`], [`resolved`] | template × assignment × policy × system → what would be granted |
 //! | [`approval`], [`messages`] | whose word counts, and what people are told |
 //! | [`request`], [`grant`] | the two machines |
+//! | [`gate`], [`sweep`] | what may be trusted by its time of creation, and what nothing justifies |
 //! | [`deadlines`], [`lanes`] | when, and in which order |
 //! | [`pass`] | the four steps around them, as a value that asks |
 pub mod approval;
 pub mod deadlines;
 pub mod digest;
 pub mod duration;
+pub mod gate;
 pub mod grant;
 pub mod house;
 pub mod ids;
@@ -27,5 +29,6 @@ pub mod reason;
 pub mod request;
 pub mod resolved;
 pub mod scope;
+pub mod sweep;
 pub mod terms;
 pub mod time;

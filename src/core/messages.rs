@@ -43,6 +43,7 @@ pub const fn hint(reason: Reason) -> &'static str {
         NotFound => "it is about nothing that existed when it was made",
         AlreadyCounted => "this person's word counts already, or nobody's is needed any more",
         Waiting => "an earlier stage is still open; it counts when that has passed",
+        Abandoned => "its target is gone for good and a person has released it; nobody has proven that the access is gone",
         AlreadyEnded => "what it is about has ended",
         AsExpected => "all is well",
     }

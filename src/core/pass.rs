@@ -122,6 +122,7 @@ pub struct GrantPass {
     seen: Option<Seen>,
     behind: Behind,
     doubt: bool,
+    abandoned: bool,
     doing: Doing,
 }
 
@@ -147,7 +148,11 @@ impl Pass {
     }
     /// Of a Grant. With `doubt`, its request is asked about first.
     pub fn grant(grant: Grant, doubt: bool) -> Self {
-        Pass::Grant(GrantPass { grant, seen: None, behind: Behind::NotAsked, doubt, doing: Doing::Nothing })
+        Pass::Grant(GrantPass { grant, seen: None, behind: Behind::NotAsked, doubt, abandoned: false, doing: Doing::Nothing })
+    }
+    /// Of a Grant that a person has released without proof.
+    pub fn abandoned(grant: Grant) -> Self {
+        Pass::Grant(GrantPass { grant, seen: None, behind: Behind::NotAsked, doubt: false, abandoned: true, doing: Doing::Nothing })
     }
     /// One step. `now` and `permit` are read for each step, never remembered.
     #[must_use]
@@ -264,7 +269,15 @@ impl GrantPass {
 
     fn think(self, now: Time, permit: bool) -> (Pass, Ask) {
         use grant::Decision;
-        let facts = grant::Facts { now, grant: &self.grant, seen: self.seen, behind: self.behind, doubt: self.doubt, permit };
+        let facts = grant::Facts {
+            now,
+            grant: &self.grant,
+            seen: self.seen,
+            behind: self.behind,
+            doubt: self.doubt,
+            permit,
+            abandoned: self.abandoned,
+        };
         match grant::decide(&facts) {
             Decision::Stay(wake) => self.end(wake),
             Decision::AskBehind => self.ask(Doing::Reading, Ask::ReadBehind),
@@ -286,7 +299,8 @@ impl GrantPass {
     fn recheck(mut self, r: Reservation, live: Option<Grant>, behind: Behind, now: Time, permit: bool) -> (Pass, Ask) {
         let Some(live) = live else { return self.ask(Doing::Tidying, Ask::Revoke) };
         self.grant = live;
-        let granting = self.grant.stage == grant::Stage::Granting && !self.grant.deleting && now < self.grant.expires_at;
+        let granting =
+            self.grant.stage == grant::Stage::Granting && !self.grant.deleting && now < self.grant.expires_at && !self.grant.ungated;
         match (self.grant.stage, behind) {
             (grant::Stage::Granting, Behind::Wanted) if granting && permit => self.ask(Doing::Arming, Ask::Arm(r)),
             (grant::Stage::Granting, Behind::Gone) => {

@@ -66,6 +66,16 @@ impl Subject {
     }
 }
 
+impl Subject {
+    /// The name under which the API server authenticates it.
+    pub fn principal(&self) -> String {
+        match self {
+            Subject::User(n) | Subject::Group(n) => n.clone(),
+            Subject::ServiceAccount(a) => format!("{SERVICE_ACCOUNT}{}:{}", a.namespace, a.name),
+        }
+    }
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -100,6 +110,11 @@ impl Person {
     /// A service account, or another identity of the cluster itself.
     pub fn is_machine(&self) -> bool {
         self.username.starts_with(RESERVED)
+    }
+    /// The service account that this is, if it is one.
+    pub fn service_account(&self) -> Option<Subject> {
+        let (namespace, name) = self.username.strip_prefix(SERVICE_ACCOUNT)?.split_once(':')?;
+        Some(Subject::ServiceAccount(ServiceAccount { namespace: namespace.into(), name: name.into() }))
     }
     /// Whether two logins are the same person: one name, one uid, or one value under any of the configured alias keys.
     pub fn same_as(&self, other: &Person, alias_keys: &[String]) -> bool {

@@ -89,6 +89,8 @@ reasons! {
     Waiting,
     /// What it is about has ended.
     AlreadyEnded,
+    /// Its target is gone for good, and a person has released it without proof.
+    Abandoned,
     /// All is well.
     AsExpected,
 }
@@ -122,7 +124,7 @@ impl Reason {
             (ApprovalTimedOut, _) => Outcome::TimedOut,
             (_, true) => Outcome::Revoked,
             (RevokedByHolder | Withdrawn, false) => Outcome::Cancelled,
-            (Drifted | AsExpected, false) => Outcome::Failed,
+            (Drifted | AsExpected | Abandoned, false) => Outcome::Failed,
             (
                 NotEligible
                 | OutsideWindow

@@ -129,6 +129,8 @@ pub enum Ledger {
         active_since: Option<Time>,
         /// It ended because of a change at the target.
         drifted: bool,
+        /// A person has released it: nothing was proven.
+        abandoned: bool,
     },
 }
 
@@ -315,6 +317,8 @@ fn end_of_grant(f: &Facts<'_>, drifted: bool) -> Reason {
 
 fn over(f: &Facts<'_>, reason: Reason) -> Decision {
     let status = &f.request.status;
+    // Whatever it was to end by: nobody has proven that it ended.
+    let reason = if matches!(f.ledger, Ledger::Over { abandoned: true, .. }) { Reason::Abandoned } else { reason };
     let since = match f.ledger {
         Ledger::Over { active_since, .. } | Ledger::Live { active_since, .. } => status.activated_at.or(active_since),
         Ledger::None => status.activated_at,

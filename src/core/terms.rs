@@ -33,7 +33,7 @@ fn no<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
 ///    is configured; 4. role; 5. system; 6. content and namespaces; 7. each assignment that makes the requester eligible,
 ///    in name order, with each policy, in name order: the first pair that allows all of it.
 pub fn resolve(a: &Asked, h: &House<'_>) -> Result<Terms, Refusal> {
-    if a.phase == Phase::New && h.gate_since.is_none_or(|t| a.created < t) {
+    if a.phase == Phase::New && !h.gate.saw(a.created) {
         return no(
             Reason::GateOpen,
             "made while Curfew's admission policies were not proven to be in force, so nobody can tell who asked; create a new request",
@@ -42,7 +42,7 @@ pub fn resolve(a: &Asked, h: &House<'_>) -> Result<Terms, Refusal> {
     if let Some(what) = a.unsupported.first() {
         return no(Reason::Unsupported, format!("{what} is not supported by this build; create a request without it"));
     }
-    if !h.alias_keys.is_empty() && !h.alias_keys.iter().any(|k| a.requester.carries(std::slice::from_ref(k))) {
+    if !a.requester.is_machine() && !h.alias_keys.is_empty() && !h.alias_keys.iter().any(|k| a.requester.carries(std::slice::from_ref(k))) {
         return no(
             Reason::UnprovenLogin,
             format!("your login carries none of {} that identity.aliases.keys in CurfewConfig asks for", h.alias_keys.join(", ")),
@@ -58,7 +58,8 @@ pub fn resolve(a: &Asked, h: &House<'_>) -> Result<Terms, Refusal> {
     let system = pick_system(a, t, h)?;
     let target = reachable(system, a.phase)?;
     let content = content(t, h)?;
-    let pair = eligible(a, t, system, h)?;
+    let holder = holder(a)?;
+    let pair = eligible(a, &holder, t, system, h)?;
     let scope = match &pair.assignment.scope {
         None => Some(t.scope.clone()),
         Some(s) => t.scope.meet(s),
@@ -84,8 +85,8 @@ pub fn resolve(a: &Asked, h: &House<'_>) -> Result<Terms, Refusal> {
         version: RESOLVED_VERSION.into(),
         request: a.uid.clone(),
         requester: a.requester.username.clone(),
-        beneficiary: Subject::User(a.requester.username.clone()),
-        principal: a.requester.username.clone(),
+        principal: holder.principal(),
+        beneficiary: holder,
         system: system.to_ref(target),
         role: t.reference.clone(),
         assignment: pair.assignment.reference.clone(),
@@ -94,7 +95,7 @@ pub fn resolve(a: &Asked, h: &House<'_>) -> Result<Terms, Refusal> {
         scope: scope_with_uids(&scope, h)?,
         duration: pair.duration,
         start: None,
-        approval: t.approval.clone(),
+        approval: if a.requester.is_machine() { two_people(t)? } else { t.approval.clone() },
     }))
 }
 
@@ -108,6 +109,12 @@ pub fn ready<'a>(t: &Template, h: &House<'a>) -> Result<&'a Policy, Refusal> {
             format!("role {} names no AuthorizationSystem that exists; kubectl get authsys lists them", t.reference.name),
         );
     };
+    if systems.iter().all(|s| s.target.is_none()) {
+        return no(
+            Reason::NotReady,
+            format!("system {} is not connected yet; kubectl describe authsys {} says why", first.name, first.name),
+        );
+    }
     let content = content(t, h)?;
     scope_with_uids(&t.scope, h)?;
     possible(&t.approval)?;
@@ -159,6 +166,9 @@ fn pick_system<'a>(a: &Asked, t: &Template, h: &House<'a>) -> Result<&'a System,
 
 /// The target's identity, if the system may be granted on.
 fn reachable(s: &System, phase: Phase) -> Result<&str, Refusal> {
+    if s.leaving {
+        return no(Reason::NotReady, format!("system {} is being deleted", s.name));
+    }
     if s.suspended {
         return no(Reason::Suspended, format!("system {} is suspended", s.name));
     }
@@ -241,13 +251,7 @@ struct Pair<'a> {
     duration: Duration,
 }
 
-fn eligible<'a>(a: &Asked, t: &Template, system: &System, h: &House<'a>) -> Result<Pair<'a>, Refusal> {
-    if a.requester.is_machine() {
-        return no(
-            Reason::NotEligible,
-            format!("{} is no person; access for service accounts needs delegation, which this build does not have", a.requester.username),
-        );
-    }
+fn eligible<'a>(a: &Asked, holder: &Subject, t: &Template, system: &System, h: &House<'a>) -> Result<Pair<'a>, Refusal> {
     let duration = duration(a, t, h)?;
     let content = content(t, h)?;
     let policy_for_role = first_allowing(t, h, |p| offers(p, t, system, &content, h)).map_err(|e| Refusal {
@@ -263,14 +267,19 @@ fn eligible<'a>(a: &Asked, t: &Template, system: &System, h: &House<'a>) -> Resu
             format!("role {} asks for a justification; say why in spec.justification", t.reference.name),
         );
     }
-    let mut mine: Vec<&Assignment> =
-        h.assignments.iter().filter(|e| e.role == t.reference.name && e.subject.includes(&a.requester)).collect();
+    // Of whoever is only named, no groups are known.
+    let machine = a.requester.is_machine();
+    let named = |e: &Assignment| if machine { e.subject == *holder } else { e.subject.includes(&a.requester) };
+    let mut mine: Vec<&Assignment> = h.assignments.iter().filter(|e| e.role == t.reference.name && named(e)).collect();
     mine.sort_by(|x, y| x.reference.name.cmp(&y.reference.name));
     let mut why = Refusal {
         reason: Reason::NotEligible,
         message: format!(
-            "no EligibleAssignment for role {} names {} or one of their groups; kubectl get eas -n {} lists them",
-            t.reference.name, a.requester.username, a.namespace
+            "no EligibleAssignment for role {} names {}{}; kubectl get eas -n {} lists them",
+            t.reference.name,
+            if machine { holder.to_string() } else { a.requester.username.clone() },
+            if machine { " itself" } else { " or one of their groups" },
+            a.namespace
         ),
     };
     for assignment in mine {
@@ -278,7 +287,17 @@ fn eligible<'a>(a: &Asked, t: &Template, system: &System, h: &House<'a>) -> Resu
             Phase::Running(end) => end,
             Phase::New | Phase::Waiting => h.now.plus_secs(duration.secs()),
         };
-        let found = holds_now(assignment, t, h.now, end).and_then(|()| {
+        if machine && !assignment.delegated {
+            why = Refusal {
+                reason: Reason::NotEligible,
+                message: format!(
+                    "{} is no person, and assignment {} does not allow a service account to ask; delegation: Allowed would",
+                    a.requester.username, assignment.reference.name
+                ),
+            };
+            continue;
+        }
+        let found = not_beyond(a, end).and_then(|()| holds_now(assignment, t, h.now, end)).and_then(|()| {
             first_allowing(t, h, |p| {
                 offers(p, t, system, &content, h)
                     .and_then(|()| makes_eligible(p, assignment))
@@ -292,6 +311,53 @@ fn eligible<'a>(a: &Asked, t: &Template, system: &System, h: &House<'a>) -> Resu
         }
     }
     Err(why)
+}
+
+/// Who will hold the access. A person asks for themselves; a service account for itself, or for somebody whom it names.
+fn holder(a: &Asked) -> Result<Subject, Refusal> {
+    if !a.requester.is_machine() {
+        return Ok(Subject::User(a.requester.username.clone()));
+    }
+    match (&a.beneficiary, a.requester.service_account()) {
+        (_, None) => no(Reason::NotEligible, format!("{} is neither a person nor a service account", a.requester.username)),
+        (Some(Subject::Group(g)), _) => no(Reason::NotEligible, format!("nobody asks for a group, such as {g}; name a user")),
+        (Some(b), _) if b.is_reserved() => no(Reason::NotEligible, format!("{b} is an identity that Kubernetes reserves")),
+        (Some(b), _) => Ok(b.clone()),
+        (None, Some(own)) => Ok(own),
+    }
+}
+
+/// The longest that a machine's request may stay around: whatever syncs it would bring it back for ever.
+const MACHINES_DAYS: i64 = 7;
+
+/// All of it must be over by `notAfter`, and a machine must say one.
+fn not_beyond(a: &Asked, end: Time) -> Result<(), Refusal> {
+    match a.not_after {
+        None if a.requester.is_machine() => no(
+            Reason::OutsideWindow,
+            "a service account must say spec.notAfter, so that a request which is synced again is dead on arrival",
+        ),
+        Some(t) if a.requester.is_machine() && t > a.created.plus_secs(MACHINES_DAYS * 86_400) => {
+            no(Reason::OutsideWindow, format!("notAfter {t} is more than {MACHINES_DAYS} days after the request was made"))
+        }
+        Some(t) if end > t => no(Reason::OutsideWindow, format!("the access would last until {end}, beyond notAfter {t}")),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What a machine asks for needs two people: where the stages ask for fewer, the last one asks for more.
+fn two_people(t: &Template) -> Result<Vec<Stage>, Refusal> {
+    let mut stages = t.approval.clone();
+    let people: usize = stages.iter().map(|s| usize::from(s.quorum)).sum();
+    let Some(last) = stages.last_mut() else {
+        return no(
+            Reason::BelowFloor,
+            format!("what a service account asks for needs two approvers, and role {} has no stage", t.reference.name),
+        );
+    };
+    last.quorum += u8::try_from(2usize.saturating_sub(people)).unwrap_or(0);
+    possible(&stages)?;
+    Ok(stages)
 }
 
 /// The duration asked for, within what the template and the ceiling allow.
@@ -447,6 +513,12 @@ fn makes_eligible(p: &Policy, e: &Assignment) -> Result<(), Refusal> {
     let (policy, name) = (&p.reference.name, &e.reference.name);
     if !p.eligible.contains(&e.subject) {
         return no(Reason::OutsidePolicy, format!("policy {policy} does not let {} be made eligible", e.subject));
+    }
+    if e.delegated && !p.delegated {
+        return no(
+            Reason::OutsidePolicy,
+            format!("assignment {name} allows delegation, and policy {policy} does not; allow.delegated: true would"),
+        );
     }
     match e.window {
         Window::Permanent if !p.permanent_eligibility => {

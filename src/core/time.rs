@@ -40,6 +40,14 @@ impl Time {
     pub fn parse(s: &str) -> Option<Self> {
         s.parse::<Timestamp>().ok().map(|t| Time(t.as_millisecond()))
     }
+    /// Reads what [`Time::compact`] writes.
+    pub fn parse_compact(s: &str) -> Option<Self> {
+        let (date, rest) = s.split_once('T')?;
+        if !s.is_ascii() || date.len() != 8 || rest.len() != 7 {
+            return None;
+        }
+        Time::parse(&format!("{}-{}-{}T{}:{}:{}", &date[..4], &date[4..6], &date[6..], &rest[..2], &rest[2..4], &rest[4..]))
+    }
     /// `20261123T081500Z`: the form in which a deadline stands in a binding's name (no colons, sorts by time).
     pub fn compact(self) -> String {
         self.floor_secs().to_string().replace(['-', ':'], "")
@@ -90,6 +98,8 @@ mod tests {
         let t = Time::parse("2026-11-23T08:15:00Z").unwrap();
         assert_eq!(t.to_string(), "2026-11-23T08:15:00Z");
         assert_eq!(t.compact(), "20261123T081500Z");
+        assert_eq!(Time::parse_compact("20261123T081500Z"), Some(t));
+        assert_eq!(Time::parse_compact("20261323T081500Z"), None);
         assert_eq!(Time::parse("tomorrow"), None);
     }
 

@@ -1,12 +1,15 @@
 //! The gate: are the policies and CRDs in force, as built, at this moment? Proven, never assumed (I8).
 //!
 //! Two looks. The live objects must say what we built, to the letter: re-applying a manifest does not remove a selector
-//! that somebody added, so the live object counts and not the file. And a dry-run write of a name that nobody may create
-//! must be refused by *our* policy: a policy that is there but not in force refuses nothing.
-use super::{CANARY, NAMESPACE, policies};
+//! that somebody added, so the live object counts and not the file. And dry-run writes of names that nobody may create, one
+//! for each guarded kind, must be refused by *our* policy: a policy that is there but not in force refuses nothing.
+use super::{CANARY, CANARY_BINDING, CANARY_ROLE, NAMESPACE, marks, policies};
 use crate::api;
 use curfew_core::digest::Digest;
-use kube::{Client, api::PostParams};
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, PostParams},
+};
 use serde_json::{Value, json};
 
 /// What the gate found.
@@ -39,23 +42,28 @@ pub struct Expected {
     file: &'static str,
 }
 
+fn of(v: &Value, exact: bool, file: &'static str) -> Expected {
+    let text = |p: &str| v.pointer(p).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (kind, name) = (text("/kind"), text("/metadata/name"));
+    let plural = format!("{}s", kind.to_lowercase().trim_end_matches('y')).replace("polics", "policies").replace("policis", "policies");
+    Expected {
+        path: format!("/apis/{}/{plural}/{name}", text("/apiVersion")),
+        optional: kind.starts_with("Mutating"),
+        spec: v["spec"].clone(),
+        name,
+        kind,
+        exact,
+        file,
+    }
+}
+
+fn policy(p: &Value) -> Expected {
+    of(p, true, "deploy/30-policies.yaml")
+}
+
 /// Everything that must be live.
 pub fn expected() -> Vec<Expected> {
-    let of = |v: &Value, exact: bool, file| {
-        let text = |p: &str| v.pointer(p).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (kind, name) = (text("/kind"), text("/metadata/name"));
-        let plural = format!("{}s", kind.to_lowercase().trim_end_matches('y')).replace("polics", "policies").replace("policis", "policies");
-        Expected {
-            path: format!("/apis/{}/{plural}/{name}", text("/apiVersion")),
-            optional: kind.starts_with("Mutating"),
-            spec: v["spec"].clone(),
-            name,
-            kind,
-            exact,
-            file,
-        }
-    };
-    let mut all: Vec<_> = policies().iter().map(|p| of(p, true, "deploy/30-policies.yaml")).collect();
+    let mut all: Vec<_> = policies().iter().map(policy).collect();
     all.extend(api::crds().iter().map(|c| of(&serde_json::to_value(c).expect("a CRD is JSON"), false, "crds/")));
     all
 }
@@ -93,22 +101,38 @@ fn difference(at: &str, built: &Value, live: &Value, exact: bool) -> Option<Stri
     }
 }
 
-/// Reads everything live and tries the canary.
+/// Reads everything live and tries the canaries.
 ///
 /// # Errors
 /// If the API server cannot be asked. That is no verdict: the caller counts it as open.
 pub async fn probe(client: &Client) -> kube::Result<Verdict> {
+    look(client, &expected(), &[Canary::request(), Canary::decision(), Canary::grant(), Canary::binding()]).await
+}
+
+/// Only what guards bindings and Jobs: what must be in force on a cluster that Curfew reaches from outside before a Job fuse
+/// is believed there.
+///
+/// # Errors
+/// If the API server cannot be asked.
+pub async fn probe_marks(client: &Client) -> kube::Result<Verdict> {
+    let expected: Vec<_> = marks::policies().iter().map(policy).collect();
+    look(client, &expected, &[Canary::binding()]).await
+}
+
+async fn look(client: &Client, expected: &[Expected], canaries: &[Canary]) -> kube::Result<Verdict> {
     let mut problems = Vec::new();
     let mut content = Vec::new();
-    for e in expected() {
+    for e in expected {
         let live = read(client, &e.path).await?;
-        problems.extend(compare(&e, live.as_ref()));
+        problems.extend(compare(e, live.as_ref()));
         if let Some(v) = live {
             content.push(json!([e.path, v.pointer("/metadata/uid"), v.pointer("/metadata/generation"), v["spec"]]));
         }
     }
     if problems.is_empty() {
-        problems.extend(canary(client).await?);
+        for canary in canaries {
+            problems.extend(canary.try_it(client).await?);
+        }
     }
     Ok(Verdict { digest: Digest::of(&content), problems })
 }
@@ -121,23 +145,68 @@ async fn read(client: &Client, path: &str) -> kube::Result<Option<Value>> {
     }
 }
 
-/// Tries to create, without storing it, what nobody may create. Only a refusal by our own policy's name is a good answer.
-async fn canary(client: &Client) -> kube::Result<Option<String>> {
-    let body = json!({
-        "apiVersion": format!("{}/{}", api::GROUP, api::VERSION), "kind": "ActivationRequest",
-        "metadata": {"name": CANARY, "namespace": NAMESPACE},
-        "spec": {"roleRef": {"name": CANARY}, "requester": {"username": "nobody", "groups": []}},
-    });
-    let dry = PostParams { dry_run: true, ..PostParams::default() };
-    let kind = kube::discovery::ApiResource::erase::<api::ActivationRequest>(&());
-    let api: kube::Api<kube::api::DynamicObject> = kube::Api::namespaced_with(client.clone(), NAMESPACE, &kind);
-    let body = serde_json::from_value(body).map_err(kube::Error::SerdeError)?;
-    match api.create(&dry, &body).await {
-        Ok(_) => Ok(Some("the reserved name could be created: the policies are there but not in force yet".into())),
-        Err(kube::Error::Api(s)) if s.code >= 500 => Err(kube::Error::Api(s)),
-        Err(kube::Error::Api(s)) if s.message.contains("'curfew-requests'") && s.message.contains("this name is reserved") => Ok(None),
-        Err(kube::Error::Api(s)) => Ok(Some(format!("the reserved name was refused, but not by policy curfew-requests: {}", s.message))),
-        Err(e) => Err(e),
+/// What nobody may create, and the policy that must refuse it.
+struct Canary {
+    policy: &'static str,
+    kind: ApiResource,
+    namespaced: bool,
+    body: Value,
+}
+
+impl Canary {
+    fn ours<K: kube::Resource<DynamicType = ()>>(policy: &'static str, namespaced: bool, spec: Value) -> Self {
+        let kind = ApiResource::erase::<K>(&());
+        let body = json!({"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": CANARY}, "spec": spec});
+        Canary { policy, kind, namespaced, body }
+    }
+    fn request() -> Self {
+        let spec = json!({"roleRef": {"name": CANARY}, "requester": {"username": "nobody", "groups": []}});
+        Canary::ours::<api::ActivationRequest>("curfew-requests", true, spec)
+    }
+    fn decision() -> Self {
+        let spec =
+            json!({"about": {"activationRequest": {"name": CANARY}}, "decision": "Deny", "decider": {"username": "nobody", "groups": []}});
+        Canary::ours::<api::AccessDecision>("curfew-decisions", true, spec)
+    }
+    fn grant() -> Self {
+        let spec = json!({
+            "system": {"name": CANARY, "uid": "0", "target": "0", "connection": {"kubernetes": {"inCluster": {}}}},
+            "request": {"namespace": NAMESPACE, "name": CANARY, "uid": "0", "requester": "nobody", "beneficiary": {"user": "nobody"}},
+            "principal": {"name": "nobody"},
+            "plan": {"kubernetes": {"subject": {"user": "nobody"}, "bindings": [{"name": CANARY_BINDING, "roleKind": "ClusterRole", "role": CANARY_ROLE}]}},
+            "digest": "0000000000000000", "expiresAt": "2000-01-01T00:00:00Z",
+        });
+        Canary::ours::<api::Grant>("curfew-ledger", false, spec)
+    }
+    /// It binds a role without any rules, which needs no right to bind.
+    fn binding() -> Self {
+        let kind = crate::providers::kubernetes::resource(true);
+        let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": CANARY_ROLE});
+        let body = json!({"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": CANARY_BINDING}, "roleRef": role});
+        Canary { policy: "curfew-marks", kind, namespaced: true, body }
+    }
+
+    /// Tries to create it, without storing it. Only a refusal by our own policy's name is a good answer.
+    async fn try_it(&self, client: &Client) -> kube::Result<Option<String>> {
+        let dry = PostParams { dry_run: true, ..PostParams::default() };
+        let api: Api<DynamicObject> = if self.namespaced {
+            Api::namespaced_with(client.clone(), NAMESPACE, &self.kind)
+        } else {
+            Api::all_with(client.clone(), &self.kind)
+        };
+        let body = serde_json::from_value(self.body.clone()).map_err(kube::Error::SerdeError)?;
+        let what = format!("the reserved name of a {}", self.kind.kind);
+        match api.create(&dry, &body).await {
+            Ok(_) => Ok(Some(format!("{what} could be created: policy {} is there but not in force yet", self.policy))),
+            Err(kube::Error::Api(s)) if s.code >= 500 => Err(kube::Error::Api(s)),
+            Err(kube::Error::Api(s))
+                if s.message.contains(&format!("'{}'", self.policy)) && s.message.contains("this name is reserved") =>
+            {
+                Ok(None)
+            }
+            Err(kube::Error::Api(s)) => Ok(Some(format!("{what} was refused, but not by policy {}: {}", self.policy, s.message))),
+            Err(e) => Err(e),
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! What is installed beside the policies: namespace, configuration, the cluster as a system, the operator itself.
-use super::{NAMESPACE, OPERATOR, policies, rbac};
+use super::{NAMESPACE, OPERATOR, SWEEP, policies, rbac};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -8,11 +8,12 @@ pub fn files() -> Vec<(PathBuf, Vec<Value>)> {
     let file = |name: &str, objects: Vec<Value>| (PathBuf::from("deploy").join(name), objects);
     vec![
         file("10-namespace.yaml", vec![namespace()]),
-        file("20-rbac.yaml", rbac::operator()),
+        file("20-rbac.yaml", [rbac::operator(), rbac::sweep()].concat()),
         file("30-policies.yaml", policies()),
         file("40-config.yaml", vec![config(), this_cluster()]),
         file("50-people.yaml", rbac::people()),
         file("60-operator.yaml", vec![deployment()]),
+        file("70-sweep.yaml", vec![sweep()]),
     ]
 }
 
@@ -35,6 +36,29 @@ fn this_cluster() -> Value {
     json!({
         "apiVersion": "curfew.dev/v1alpha1", "kind": "AuthorizationSystem", "metadata": {"name": "this-cluster"},
         "spec": {"displayName": "This cluster", "mode": "ReadOnly", "provider": {"kubernetes": {"inCluster": {}}}},
+    })
+}
+
+/// The sweep on its own: it ends what is past its deadline while no operator runs.
+fn sweep() -> Value {
+    let labels = json!({"app.kubernetes.io/name": "curfew", "app.kubernetes.io/component": "sweep"});
+    json!({
+        "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": SWEEP, "namespace": NAMESPACE, "labels": labels},
+        "spec": {
+            "schedule": "* * * * *", "concurrencyPolicy": "Forbid", "successfulJobsHistoryLimit": 1, "failedJobsHistoryLimit": 3,
+            "jobTemplate": {"spec": {
+                "backoffLimit": 0, "activeDeadlineSeconds": 55,
+                "template": {"metadata": {"labels": labels}, "spec": {
+                    "serviceAccountName": SWEEP, "restartPolicy": "Never",
+                    "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+                    "containers": [{
+                        "name": "sweep", "image": "curfew:dev", "args": ["sweep"],
+                        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}},
+                        "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "runAsUser": 65532, "capabilities": {"drop": ["ALL"]}},
+                    }],
+                }},
+            }},
+        },
     })
 }
 

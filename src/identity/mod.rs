@@ -3,6 +3,7 @@
 //! There is no webhook server. Built-in admission policies do it in the API server's own process: nothing to keep
 //! available, and nothing that fails open when it is down. They are built here as values, printed to `deploy/` by
 //! `make generate`, and compared with what is live by the [`gate`].
+pub mod cluster;
 pub mod gate;
 pub mod install;
 pub mod marks;
@@ -18,6 +19,8 @@ pub const OPERATOR: &str = "curfew-operator";
 pub const SWEEP: &str = "curfew-sweep";
 /// A name that nobody may create, the operator included: the gate's canary.
 pub const CANARY: &str = "curfew-gate-canary";
+/// A role without rules, for the canary among bindings to refer to.
+pub const CANARY_ROLE: &str = "curfew-gate-canary";
 /// The canary among bindings.
 pub const CANARY_BINDING: &str = "curfew:gate-canary";
 

@@ -1,5 +1,5 @@
 //! Rights: what the operator needs and nothing more, and the roles that people are given.
-use super::{NAMESPACE, OPERATOR};
+use super::{CANARY_ROLE, NAMESPACE, OPERATOR, SWEEP};
 use crate::api::{GROUP, crds};
 use serde_json::{Value, json};
 
@@ -25,10 +25,14 @@ pub fn operator() -> Vec<Value> {
         on(GROUP, &all, READ),
         on(GROUP, &statuses, &["patch"]),
         on(GROUP, &["grants"], &["create", "patch", "delete"]),
+        // The finalizer that holds a system while Grants live in it.
+        on(GROUP, &["authorizationsystems"], &["patch"]),
         // Dry-run canaries of the gate, and the end of what has ended.
         on(GROUP, &["activationrequests", "accessdecisions"], &["create", "delete"]),
         on(rbac, &["roles", "clusterroles"], READ),
         on(rbac, &["rolebindings", "clusterrolebindings"], &["get", "list", "watch", "create", "patch", "delete"]),
+        // Job fuses.
+        on("batch", &["jobs"], &["get", "list", "watch", "create", "patch", "delete"]),
         on("", &["namespaces"], READ),
         on("apiextensions.k8s.io", &["customresourcedefinitions"], &["get"]),
         on(
@@ -43,19 +47,41 @@ pub fn operator() -> Vec<Value> {
         ),
         on("authorization.k8s.io", &["subjectaccessreviews", "selfsubjectaccessreviews"], &["create"]),
         on("events.k8s.io", &["events"], &["create", "patch"]),
+        // By its keys a cluster is told from its restored copy.
+        json!({"nonResourceURLs": ["/openid/v1/jwks"], "verbs": ["get"]}),
     ];
     let subject = json!([{"kind": "ServiceAccount", "name": OPERATOR, "namespace": NAMESPACE}]);
     let bound = |kind: &str, role: &str| json!({"apiGroup": rbac, "kind": kind, "name": role});
     let leases = json!([{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
-        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [OPERATOR], "verbs": ["get", "update"]}]);
+        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [OPERATOR], "verbs": ["get", "update"]},
+        // Kubeconfigs of other clusters, URLs of sinks. Never listed or watched.
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]);
     vec![
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": OPERATOR, "namespace": NAMESPACE}}),
         cluster_role(OPERATOR, &rules),
+        // Without rules: binding it gives nobody anything.
+        cluster_role(CANARY_ROLE, &[]),
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": OPERATOR},
             "roleRef": bound("ClusterRole", OPERATOR), "subjects": subject}),
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": OPERATOR, "namespace": NAMESPACE}, "rules": leases}),
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": OPERATOR, "namespace": NAMESPACE},
             "roleRef": bound("Role", OPERATOR), "subjects": subject}),
+    ]
+}
+
+/// The sweep's rights: to find our bindings by name and to take them away. No CRD is among them.
+pub fn sweep() -> Vec<Value> {
+    let rbac = "rbac.authorization.k8s.io";
+    let rules = [
+        on(rbac, &["rolebindings", "clusterrolebindings"], &["list", "delete", "patch", "get"]),
+        json!({"apiGroups": [""], "resources": ["namespaces"], "resourceNames": [NAMESPACE], "verbs": ["get"]}),
+    ];
+    vec![
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": SWEEP, "namespace": NAMESPACE}}),
+        cluster_role(SWEEP, &rules),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": SWEEP},
+            "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": SWEEP},
+            "subjects": [{"kind": "ServiceAccount", "name": SWEEP, "namespace": NAMESPACE}]}),
     ]
 }
 

@@ -3,10 +3,13 @@
 //! A status is written by a merge patch that carries the version that was read: a compare-and-swap. Never by PUT or apply
 //! of the object itself, which would bring a deleted one back.
 use crate::{
-    api::{AccessDecision, ActivationRequest, Grant, grant::GrantSpec},
+    api::{AccessDecision, ActivationRequest, AuthorizationSystem, Grant, grant::GrantSpec},
     authority::Permit,
 };
-use curfew_core::{ids::REVOKE_FINALIZER, time::Time};
+use curfew_core::{
+    ids::{GRANTS_FINALIZER, REVOKE_FINALIZER},
+    time::Time,
+};
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
@@ -88,6 +91,16 @@ pub async fn release(client: &Client, grant: &Grant) -> Written<()> {
     let rest: Vec<&String> = grant.finalizers().iter().filter(|f| *f != REVOKE_FINALIZER).collect();
     let patch = json!({"metadata": {"resourceVersion": grant.resource_version(), "finalizers": rest}});
     Api::<Grant>::all(client.clone()).patch(&grant.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await.map(drop).into()
+}
+
+/// Holds a system by our finalizer while Grants need its name, or lets it go, if it still has this version.
+pub async fn hold(client: &Client, system: &AuthorizationSystem, held: bool) -> Written<AuthorizationSystem> {
+    let mut list: Vec<&str> = system.finalizers().iter().map(String::as_str).filter(|f| *f != GRANTS_FINALIZER).collect();
+    if held {
+        list.push(GRANTS_FINALIZER);
+    }
+    let patch = json!({"metadata": {"resourceVersion": system.resource_version(), "finalizers": list}});
+    Api::<AuthorizationSystem>::all(client.clone()).patch(&system.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await.into()
 }
 
 /// Deletes what has ended and was kept long enough, if it is still this very object.

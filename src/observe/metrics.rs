@@ -32,6 +32,14 @@ pub struct Metrics {
     pub gate_closed: Gauge,
     /// 1 while this replica holds the lease.
     pub leads: Gauge,
+    /// Bindings that the sweep has removed.
+    pub swept: Counter,
+    /// Bindings that no Grant seems to justify and that are too many to believe it.
+    pub sweep_held_back: Gauge,
+    /// Records of evidence that a sink did not take.
+    pub evidence_failures: Counter,
+    /// Records of evidence that wait for a sink.
+    pub evidence_backlog: Gauge,
 }
 
 impl Default for Metrics {
@@ -47,6 +55,10 @@ impl Default for Metrics {
             requests: Family::default(),
             gate_closed: Gauge::default(),
             leads: Gauge::default(),
+            swept: Counter::default(),
+            sweep_held_back: Gauge::default(),
+            evidence_failures: Counter::default(),
+            evidence_backlog: Gauge::default(),
         };
         let r = &mut m.registry;
         r.register("grants_active", "Grants that are not ended", m.grants_active.clone());
@@ -56,6 +68,10 @@ impl Default for Metrics {
         r.register("revocation_failures", "Revocations that did not come through at once", m.revocation_failures.clone());
         r.register("requests", "Requests by state", m.requests.clone());
         r.register("gate_closed", "1 while the admission policies are proven to be in force", m.gate_closed.clone());
+        r.register("swept", "Bindings that the sweep has removed", m.swept.clone());
+        r.register("sweep_held_back", "Bindings that no Grant seems to justify, too many to be believed", m.sweep_held_back.clone());
+        r.register("evidence_failures", "Deliveries of evidence that a sink did not take", m.evidence_failures.clone());
+        r.register("evidence_backlog", "Records of evidence that wait for a sink", m.evidence_backlog.clone());
         r.register("leader", "1 while this replica holds the lease", m.leads.clone());
         m
     }

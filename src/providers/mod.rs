@@ -1,34 +1,110 @@
 //! One port to every kind of target, and who is behind it.
+#[cfg(feature = "crash-points")]
+pub mod faults;
 pub mod kubernetes;
 pub mod port;
 
-pub use port::{Held, Provider, Taken, Trouble};
+pub use port::{Enforced, Found, Held, Provider, Taken, Trouble};
 
-use crate::api::system::{KubernetesConnection, Provider as Connection};
-use std::sync::Arc;
+use crate::{
+    api::system::{KubernetesConnection, Provider as Connection, SecretKey},
+    authority::Clock,
+    identity::NAMESPACE,
+    runtime::stores::Stores,
+};
+use curfew_core::time::Time;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+use kubernetes::{Guard, Kubernetes, kubeconfig};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// How long a kubeconfig is used before its secret is read again.
+const KUBECONFIG_SECS: i64 = 10;
+
+/// A cluster reached by a kubeconfig, and which content of the secret that was.
+#[derive(Clone)]
+struct Remote {
+    read: Time,
+    content: String,
+    cluster: Arc<Kubernetes>,
+}
 
 /// The providers of this build, by connection.
 #[derive(Clone)]
 pub struct Registry {
-    in_cluster: Arc<kubernetes::Kubernetes>,
+    in_cluster: Arc<dyn Provider>,
+    client: Client,
+    clock: Arc<Clock>,
+    remote: Arc<Mutex<HashMap<(String, String), Remote>>>,
 }
 
 impl Registry {
-    /// With the cluster that Curfew runs in.
-    pub fn new(in_cluster: kubernetes::Kubernetes) -> Self {
-        Registry { in_cluster: Arc::new(in_cluster) }
+    /// With the cluster that Curfew runs in; `client` reads the secrets of others.
+    pub fn new(in_cluster: Arc<dyn Provider>, client: Client, clock: Arc<Clock>) -> Self {
+        Registry { in_cluster, client, clock, remote: Arc::default() }
     }
 
-    /// Who reaches this connection; an error in words if this build cannot.
+    /// Who reaches this connection.
     ///
     /// # Errors
-    /// [`Trouble::Invalid`] for a connection that is not built yet.
-    pub fn reach(&self, connection: &Connection) -> Result<Arc<dyn Provider>, Trouble> {
+    /// [`Trouble::Invalid`] for a kubeconfig that is missing or not allowed; what the API server says if the secret cannot
+    /// be read and was never read before.
+    pub async fn reach(&self, connection: &Connection) -> Result<Arc<dyn Provider>, Trouble> {
         match connection {
             Connection::Kubernetes(KubernetesConnection::InCluster(_)) => Ok(self.in_cluster.clone()),
-            Connection::Kubernetes(KubernetesConnection::KubeconfigSecretRef(_)) => {
-                Err(Trouble::Invalid("provider.kubernetes.kubeconfigSecretRef is not supported by this build".into()))
+            Connection::Kubernetes(KubernetesConnection::KubeconfigSecretRef(s)) => Ok(self.remote(s).await?),
+        }
+    }
+
+    async fn remote(&self, at: &SecretKey) -> Result<Arc<Kubernetes>, Trouble> {
+        let key = (at.name.clone(), at.key.clone());
+        let known = self.remote.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let now = self.clock.now();
+        if let Some(r) = known.as_ref().filter(|r| now < r.read.plus_secs(KUBECONFIG_SECS)) {
+            return Ok(r.cluster.clone());
+        }
+        let content = match (self.secret(at).await, &known) {
+            (Ok(text), _) => text,
+            // Whoever revokes needs the target and not our own API server (I3): what was read before still leads there.
+            (Err(Trouble::Transient { .. }), Some(r)) => return Ok(r.cluster.clone()),
+            (Err(e), _) => return Err(e),
+        };
+        let cluster = match known.filter(|r| r.content == content) {
+            Some(r) => r.cluster,
+            None => {
+                let client = Client::try_from(kubeconfig::read(&content).await?).map_err(|e| Trouble::Invalid(e.to_string()))?;
+                Arc::new(Kubernetes::new(client, self.clock.clone(), None, Guard::Probe(Mutex::default())))
+            }
+        };
+        let fresh = Remote { read: now, content, cluster: cluster.clone() };
+        self.remote.lock().unwrap_or_else(PoisonError::into_inner).insert(key, fresh);
+        Ok(cluster)
+    }
+
+    async fn secret(&self, at: &SecretKey) -> Result<String, Trouble> {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let missing = || Trouble::Invalid(format!("secret {} of namespace {NAMESPACE} has no key {}", at.name, at.key));
+        let found = secrets.get_opt(&at.name).await.map_err(kubernetes::trouble)?;
+        let bytes = found.and_then(|s| s.data).and_then(|mut d| d.remove(&at.key)).ok_or_else(missing)?;
+        String::from_utf8(bytes.0).map_err(|_| Trouble::Invalid("the kubeconfig is refused: it is no text".into()))
+    }
+
+    /// Every target that is known, of systems and of Grants whose system is gone.
+    pub async fn targets(&self, stores: &Stores) -> Vec<Arc<dyn Provider>> {
+        let systems = stores.systems.state();
+        let grants = stores.grants.state();
+        let all = systems.iter().map(|s| &s.spec.provider).chain(grants.iter().map(|g| &g.spec.system.connection));
+        let distinct: BTreeMap<String, &Connection> = all.map(|c| (format!("{c:?}"), c)).collect();
+        let mut targets = vec![self.in_cluster.clone()];
+        for connection in distinct.into_values().filter(|c| !matches!(c, Connection::Kubernetes(KubernetesConnection::InCluster(_)))) {
+            match self.reach(connection).await {
+                Ok(t) => targets.push(t),
+                Err(e) => tracing::debug!(error = %e, "a target cannot be reached now"),
             }
         }
+        targets
     }
 }

@@ -1,7 +1,15 @@
 //! The port: what every kind of target must be able to do. All of it idempotent, by names that follow from the grant id.
 use crate::{api::grant::Artifact, authority::Permit};
 use async_trait::async_trait;
-use curfew_core::{grant::Seen, pass::Reservation, resolved::Plan};
+use curfew_core::{
+    grant::Seen,
+    house::RoleContent,
+    ids::BindingName,
+    pass::Reservation,
+    resolved::{Plan, Ref},
+    scope::{KubernetesPermissions, KubernetesScope},
+    time::Time,
+};
 use std::{fmt, time::Duration};
 
 /// What can go wrong at a target. Four kinds, because there are four answers to it.
@@ -52,11 +60,60 @@ pub enum Taken {
     Remains(String),
 }
 
+/// Who ends the access if nobody else does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Enforced {
+    /// The target, by itself, within half a minute of the deadline.
+    Target,
+    /// Curfew alone.
+    Curfew,
+}
+
+impl Enforced {
+    /// As it stands in status.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Enforced::Target => "Target",
+            Enforced::Curfew => "Curfew",
+        }
+    }
+}
+
+/// Something at the target whose name begins like ours.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// What its name says.
+    pub name: BindingName,
+    /// Where it is.
+    pub namespace: Option<String>,
+    /// Which one it is.
+    pub uid: String,
+    /// Since when.
+    pub created: Time,
+}
+
 /// One kind of target.
 #[async_trait]
 pub trait Provider: Send + Sync {
     /// The target's own word for itself.
     async fn identity(&self) -> Result<String, Trouble>;
+
+    /// Whether this is the target that was meant. What another one shows proves nothing.
+    ///
+    /// # Errors
+    /// [`Trouble::Invalid`] if it is another one.
+    async fn confirm(&self, target: &str) -> Result<(), Trouble> {
+        let here = self.identity().await?;
+        if here == target {
+            return Ok(());
+        }
+        Err(Trouble::Invalid(format!(
+            "the connection leads to another target: {here}, and {target} was meant; nothing it shows is believed"
+        )))
+    }
+
+    /// The roles and namespaces that a role template names, as far as they exist, live.
+    async fn content(&self, permissions: &KubernetesPermissions, scope: &KubernetesScope) -> Result<(Vec<RoleContent>, Vec<Ref>), Trouble>;
 
     /// What the target shows of a grant: from the watch where that is what it should be, live where it is not.
     async fn observe(&self, plan: &Plan) -> Result<Seen, Trouble>;
@@ -69,6 +126,15 @@ pub trait Provider: Send + Sync {
 
     /// Takes everything away that this grant wrote, reservations included. Needs no permit. Nothing there is success.
     async fn revoke(&self, grant: &str, plan: &Plan, known: &[Artifact]) -> Result<Taken, Trouble>;
+
+    /// Who ends the access if Curfew does not: claimed only while it is seen to hold.
+    async fn enforced(&self, plan: &Plan) -> Result<Enforced, Trouble>;
+
+    /// Everything that carries our mark, whoever's install made it.
+    async fn managed(&self) -> Result<Vec<Found>, Trouble>;
+
+    /// Takes away what the sweep has found. Needs no permit.
+    async fn remove(&self, found: &Found) -> Result<Taken, Trouble>;
 
     /// Whether this build could grant a role at all: a reason, with the right that somebody must give, if it could not.
     async fn bindable(&self, plan: &Plan) -> Result<Option<String>, Trouble>;

@@ -9,6 +9,7 @@ use crate::{
 use curfew_core::ids::GRANT_LABEL;
 use futures::StreamExt;
 use k8s_openapi::api::{
+    batch::v1::Job,
     core::v1::Namespace,
     rbac::v1::{ClusterRole, Role},
 };
@@ -35,8 +36,8 @@ pub enum Change {
     Request(Key),
     /// A request is gone: its Grant must know at once.
     RequestGone(Key),
-    /// A decision, and the request that it is about.
-    Decision(Key, Option<String>),
+    /// A decision, and the request or the Grant that it is about.
+    Decision(Key, Option<String>, Option<String>),
     /// A Grant, and the request behind it.
     Grant(String, Key),
     /// Something that carries a Grant's label.
@@ -76,6 +77,8 @@ pub struct Stores {
     pub bindings: Store<DynamicObject>,
     /// ClusterRoleBindings with our label.
     pub cluster_bindings: Store<DynamicObject>,
+    /// Job fuses.
+    pub jobs: Store<Job>,
 }
 
 type Changes = mpsc::UnboundedSender<Change>;
@@ -93,13 +96,15 @@ impl Stores {
             templates: w.all(|_, _| Change::House),
             assignments: w.all(|_, _| Change::House),
             requests: w.all(|r: &ActivationRequest, gone| if gone { Change::RequestGone(key(r)) } else { Change::Request(key(r)) }),
-            decisions: w.all(|d: &AccessDecision, _| Change::Decision(key(d), about(d).map(str::to_owned))),
+            decisions: w
+                .all(|d: &AccessDecision, _| Change::Decision(key(d), about(d).map(str::to_owned), about_grant(d).map(str::to_owned))),
             grants: w.all(|g: &Grant, _| Change::Grant(g.name_any(), (g.spec.request.namespace.clone(), g.spec.request.name.clone()))),
             cluster_roles: w.all(|_, _| Change::House),
             roles: w.all(|_, _| Change::House),
             namespaces: w.all(|_, _| Change::House),
             bindings: w.watch(Api::all_with(client.clone(), &resource(true)), resource(true), marked.clone(), mark),
-            cluster_bindings: w.watch(Api::all_with(client.clone(), &resource(false)), resource(false), marked, mark),
+            cluster_bindings: w.watch(Api::all_with(client.clone(), &resource(false)), resource(false), marked.clone(), mark),
+            jobs: w.watch(Api::all(client.clone()), (), marked, mark),
         };
         (stores, receive)
     }
@@ -121,6 +126,7 @@ impl Stores {
             self.namespaces.wait_until_ready(),
             self.bindings.wait_until_ready(),
             self.cluster_bindings.wait_until_ready(),
+            self.jobs.wait_until_ready(),
         );
     }
 
@@ -142,7 +148,15 @@ pub fn about(d: &AccessDecision) -> Option<&str> {
     }
 }
 
-fn mark(o: &DynamicObject, _: bool) -> Change {
+/// The Grant that a decision is about.
+pub fn about_grant(d: &AccessDecision) -> Option<&str> {
+    match &d.spec.about {
+        About::Grant(g) => Some(&g.name),
+        About::ActivationRequest(_) => None,
+    }
+}
+
+fn mark<K: ResourceExt>(o: &K, _: bool) -> Change {
     o.labels().get(GRANT_LABEL).map_or(Change::House, |g| Change::Marked(g.clone()))
 }
 

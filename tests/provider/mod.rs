@@ -6,7 +6,7 @@ use curfew::{
     authority::{Authority, Clock, Permit},
     providers::{
         Held, Provider, Taken,
-        kubernetes::{Kubernetes, resource},
+        kubernetes::{Guard, Kubernetes},
     },
 };
 use curfew_core::{
@@ -15,9 +15,8 @@ use curfew_core::{
     principal::Subject,
     resolved::{KubernetesPlan, Plan, PlannedBinding, RoleKind},
 };
-use kube::{api::DynamicObject, runtime::reflector::store::Writer};
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 use tokio::sync::OnceCell;
@@ -30,11 +29,10 @@ async fn world() -> Result<&'static World> {
     WORLD.get_or_try_init(|| World::first("target")).await
 }
 
-/// A provider whose watches show nothing, so that it looks live.
+/// A provider without watches, so that it looks live.
 async fn provider(w: &World) -> Result<Kubernetes> {
     let client = w.cp.service_account("curfew-system", "curfew-operator").await?.client().await?;
-    let empty = |namespaced| Writer::<DynamicObject>::new(resource(namespaced)).as_reader();
-    Ok(Kubernetes::new(client, empty(true), empty(false)))
+    Ok(Kubernetes::new(client, Arc::new(Clock::default()), None, Guard::Probe(Mutex::default())))
 }
 
 fn permit() -> Result<Permit> {

@@ -11,6 +11,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use curfew_core::{
+    gate::Gate,
     house::{Assignment, House, Policy, RoleContent, System, Template},
     lanes::Urgency,
     reason::Reason,
@@ -48,6 +49,7 @@ pub(super) struct Snapshot {
     assignments: Vec<EligibleAssignment>,
     core_systems: Vec<System>,
     core_policies: Vec<Policy>,
+    gate: Arc<Gate>,
 }
 
 /// What targets have answered lately: who they are, and whether we may bind. Asked again after a while, or when the question changes.
@@ -108,6 +110,7 @@ impl Snapshot {
         Snapshot {
             core_systems: systems.iter().map(|s| facts::system(s, &systems)).collect(),
             core_policies: policies.iter().map(facts::policy).collect(),
+            gate: ctx.gate(),
             systems,
             policies,
             templates: st.templates.state().iter().map(|o| (**o).clone()).collect(),
@@ -119,7 +122,7 @@ impl Snapshot {
     fn house<'a>(&'a self, ctx: &Context, roles: &'a [RoleContent], namespaces: &'a [Ref], assignments: &'a [Assignment]) -> House<'a> {
         House {
             now: ctx.now(),
-            gate_since: ctx.gate_since(),
+            gate: &self.gate,
             ceiling: None,
             alias_keys: &[],
             template: None,

@@ -2,18 +2,20 @@
 use super::{Answers, Context, Snapshot, ready, write};
 use crate::{
     api::{
-        AuthorizationSystem,
+        AuthorizationSystem, Grant,
         conditions::{Is, set},
         system::{AuthorizationSystemStatus, GrantCounts, Mode, Provider, SystemDisplay, Target},
     },
     controllers::facts,
+    ledger::{self, Written},
     providers::Trouble,
 };
-use curfew_core::{grant::Stage, reason::Reason, terms::Refusal};
-use kube::{Api, ResourceExt};
+use curfew_core::{grant::Stage, ids::GRANTS_FINALIZER, reason::Reason, terms::Refusal};
+use kube::{Api, ResourceExt, api::ListParams};
 
 /// Asks the target who it is, counts its grants, and shows both.
 pub async fn show(ctx: &Context, answers: &Answers, s: &Snapshot, o: &AuthorizationSystem) -> kube::Result<()> {
+    let Some(o) = &hold(ctx, o).await? else { return Ok(()) };
     let core = facts::system(o, &s.systems);
     let (now, generation) = (ctx.now(), o.metadata.generation);
     let old = o.status.clone().unwrap_or_default();
@@ -55,13 +57,36 @@ pub async fn show(ctx: &Context, answers: &Answers, s: &Snapshot, o: &Authorizat
     write(&Api::all(ctx.client.clone()), o, o.status.as_ref(), &next).await
 }
 
+/// Holds a system while Grants live in it, so that nobody loses sight of what is still there. Gives it back as it is now;
+/// nothing if it is another one by now, or gone.
+async fn hold(ctx: &Context, o: &AuthorizationSystem) -> kube::Result<Option<AuthorizationSystem>> {
+    let held = o.finalizers().iter().any(|f| f == GRANTS_FINALIZER);
+    let leaving = o.metadata.deletion_timestamp.is_some();
+    let wanted = if leaving { held && lives(ctx, o).await? } else { true };
+    if held == wanted {
+        return Ok(Some(o.clone()));
+    }
+    match ledger::hold(&ctx.client, o, wanted).await {
+        Written::Failed(e) => Err(e),
+        Written::Stored(now) => Ok(Some(now).filter(|_| wanted)),
+        Written::Conflict => Ok(None),
+    }
+}
+
+/// Whether a Grant of this system lives. A leaving system is rare, and its last look is a live one.
+async fn lives(ctx: &Context, o: &AuthorizationSystem) -> kube::Result<bool> {
+    let uid = o.uid().unwrap_or_default();
+    let all = Api::<Grant>::all(ctx.client.clone()).list(&ListParams::default()).await?;
+    Ok(all.items.iter().any(|g| g.spec.system.reference.uid == uid && !matches!(facts::stage(g), Stage::Ended | Stage::Abandoned)))
+}
+
 /// Who the target says it is; asked once a minute.
 async fn identity(ctx: &Context, answers: &Answers, o: &AuthorizationSystem) -> Result<String, Trouble> {
     let question = format!("identity of {}", o.uid().unwrap_or_default());
     if let Some(Some(id)) = answers.recall(&question, ctx.now(), 50) {
         return Ok(id);
     }
-    let id = ctx.registry.reach(&o.spec.provider)?.identity().await?;
+    let id = ctx.registry.reach(&o.spec.provider).await?.identity().await?;
     answers.remember(question, ctx.now(), Some(id.clone()));
     Ok(id)
 }

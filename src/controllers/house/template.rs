@@ -25,9 +25,15 @@ use kube::{Api, ResourceExt};
 pub async fn show(ctx: &Context, answers: &Answers, s: &Snapshot, o: &RoleTemplate) -> kube::Result<()> {
     let mut core = facts::template(o);
     core.not_bindable = not_bindable(ctx, answers, s, &core, o).await;
-    let (roles, namespaces) = gather::target(ctx, &core, Source::Stores).await?;
+    let at = s.systems.iter().find(|x| core.systems.include(&facts::system(x, &s.systems)));
+    let content = gather::target(ctx, &core, at, Source::Stores).await;
+    let unreachable = content.as_ref().err().map(ToString::to_string);
+    let (roles, namespaces) = content.unwrap_or_default();
     let assignments: Vec<Assignment> = s.assignments_of(&core).collect();
-    let verdict = judge(ctx, s, &core, &roles, &namespaces);
+    let verdict = match unreachable {
+        None => judge(ctx, s, &core, &roles, &namespaces),
+        Some(why) => Err(Refusal { reason: Reason::NotReady, message: format!("cannot read the roles at the target: {why}") }),
+    };
     let active = ctx.stores.requests.state_filter(|r| {
         r.namespace() == o.namespace()
             && r.spec.role_ref.name == core.reference.name
@@ -66,7 +72,7 @@ async fn not_bindable(ctx: &Context, answers: &Answers, s: &Snapshot, t: &Templa
         return answer;
     }
     let system = s.systems.iter().find(|x| t.systems.include(&facts::system(x, &s.systems)))?;
-    let target = ctx.registry.reach(&system.spec.provider).ok()?;
+    let target = ctx.registry.reach(&system.spec.provider).await.ok()?;
     let answer =
         target.bindable(&probe(t)).await.unwrap_or_else(|e| Some(format!("cannot ask whether the operator may bind the roles: {e}")));
     answers.remember(question, ctx.now(), answer.clone());

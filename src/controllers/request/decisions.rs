@@ -1,14 +1,15 @@
 //! AccessDecisions: what became of each word, shown on the decision itself.
 use crate::{
     api::{
-        AccessDecision,
+        AccessDecision, Grant,
         conditions::{self, Is},
         decision::{AccessDecisionStatus, DecisionDisplay},
         request::RequestState,
     },
-    controllers::{Context, gather::Surroundings},
+    controllers::{Context, gather::Surroundings, tell},
+    evidence::What,
     ledger::{self, Written},
-    runtime::stores::{Key, about},
+    runtime::stores::{Key, about, about_grant},
 };
 use curfew_core::{
     approval::{Counted, Verb, Word},
@@ -18,7 +19,7 @@ use curfew_core::{
     request::{State, count as tally},
     time::Time,
 };
-use kube::ResourceExt;
+use kube::{Api, ResourceExt, runtime::reflector::ObjectRef};
 
 /// Writes what became of every decision about a request. What was said once stays said: an ended request changes no word.
 pub async fn count(ctx: &Context, around: &Surroundings, view: &View) -> kube::Result<()> {
@@ -62,14 +63,29 @@ pub async fn about_nothing(ctx: &Context, key: &Key) -> kube::Result<()> {
     let known = ctx.stores.decisions.find(|d| d.namespace().as_deref() == Some(&key.0) && d.name_any() == key.1);
     let Some(d) = known.filter(|d| ctx.authority.leads() && !is_judged(d)) else { return Ok(()) };
     let verdict = match about(&d) {
-        // Grants are released by Abandon alone, which this build does not have.
-        None => Reason::Unsupported,
+        None if about_grant(&d).is_some_and(|g| ctx.stores.grants.get(&ObjectRef::new(g)).is_some()) => return Ok(()),
+        None => match Api::<Grant>::all(ctx.client.clone()).get_opt(about_grant(&d).unwrap_or_default()).await? {
+            Some(_) => return Ok(()),
+            None => Reason::NotFound,
+        },
         Some(name) => match ledger::requests(&ctx.client, &key.0).get_opt(name).await? {
             Some(_) => return Ok(()),
             None => Reason::NotFound,
         },
     };
     write(ctx, &d, Is::False, verdict).await
+}
+
+/// Writes what became of a decision about a Grant.
+pub async fn settle(ctx: &Context, d: &AccessDecision, counted: Counted) -> kube::Result<()> {
+    if !ctx.authority.leads() {
+        return Ok(());
+    }
+    match counted {
+        Counted::Yes => write(ctx, d, Is::True, Reason::AsExpected).await,
+        Counted::No(r) => write(ctx, d, Is::False, r).await,
+        Counted::Waiting => write(ctx, d, Is::Unknown, Reason::Waiting).await,
+    }
 }
 
 fn is_judged(d: &AccessDecision) -> bool {
@@ -82,15 +98,24 @@ async fn write(ctx: &Context, d: &AccessDecision, is: Is, reason: Reason) -> kub
     let mut next = AccessDecisionStatus { observed_generation: d.metadata.generation, conditions: old.conditions.clone(), ..old };
     let (word, message) = match (is, d.spec.decision) {
         (Is::True, Verb::Approve) => ("Counted", "counts as an approval"),
-        (Is::True, Verb::Deny | Verb::Revoke | Verb::Abandon) => ("Counted", "counts; the request ends"),
+        (Is::True, Verb::Deny | Verb::Revoke) => ("Counted", "counts; the request ends"),
+        (Is::True, Verb::Abandon) => ("Counted", "counts; the Grant is released without proof"),
+        (Is::Unknown, Verb::Abandon) => (reason.as_str(), "counts once the Grant is stuck past its end for a minute"),
         (Is::False | Is::Unknown, _) => (reason.as_str(), messages::hint(reason)),
     };
     conditions::set(&mut next.conditions, "Counted", is, word, message, d.metadata.generation, now);
-    next.display = Some(DecisionDisplay { about: about(d).map_or_else(|| "a grant".into(), |n| format!("areq/{n}")) });
+    next.display = Some(DecisionDisplay {
+        about: about(d).map_or_else(|| format!("grt/{}", about_grant(d).unwrap_or_default()), |n| format!("areq/{n}")),
+    });
     if d.status.as_ref() == Some(&next) {
         return Ok(());
     }
     let api = ledger::decisions(&ctx.client, &d.namespace().unwrap_or_default());
+    if is != Is::Unknown
+        && (!is_judged(d) || conditions::find(&d.status.clone().unwrap_or_default().conditions, "Counted").is_none_or(|c| c.reason != word))
+    {
+        ctx.evidence.tell(What::DecisionJudged, tell::decision(d, word));
+    }
     match ledger::commit(&api, &d.name_any(), &d.resource_version().unwrap_or_default(), d.status.as_ref(), &next).await {
         Written::Failed(e) => Err(e),
         Written::Stored(_) | Written::Conflict => Ok(()),

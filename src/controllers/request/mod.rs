@@ -66,7 +66,9 @@ impl Requests {
         let view = around.view(ctx).await;
         let Some(request) = &view.request else { return Ok(None) };
         let trouble = around.grant.as_ref().and_then(|g| g.status.as_ref()?.last_error.as_deref());
-        let next = render::status(object, &request.status, &view, render::Around { install: &ctx.install, trouble }, ctx.now());
+        let enforced_by = around.grant.as_ref().and_then(|g| g.status.as_ref()?.enforced_by.as_deref());
+        let next =
+            render::status(object, &request.status, &view, render::Around { install: &ctx.install, trouble, enforced_by }, ctx.now());
         if object.status.as_ref() != Some(&next) && object.status.is_some() {
             let api = ledger::requests(&ctx.client, &key.0);
             let version = object.resource_version().unwrap_or_default();

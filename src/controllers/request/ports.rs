@@ -6,9 +6,11 @@ use crate::{
         grant::{GrantRequest, GrantSpec, GrantSystem, Principal},
     },
     controllers::{
-        Context,
+        Context, facts,
         gather::{self, Source},
+        tell,
     },
+    evidence::{Said, What},
     ledger::{self, Written},
     runtime::{drive::Ports, stores::Key},
 };
@@ -67,8 +69,14 @@ impl RequestPorts {
 
     async fn commit(&self, next: &Request) -> Answer {
         let (object, view) = self.known();
-        let status = render::status(&object, &next.status, &view, render::Around { install: &self.ctx.install, trouble: None }, self.now());
+        let grant = self.ctx.stores.grants.get(&ObjectRef::new(&ids::grant(&self.ctx.install, &next.uid)));
+        let enforced_by = grant.as_ref().and_then(|g| g.status.as_ref()?.enforced_by.as_deref());
+        let around = render::Around { install: &self.ctx.install, trouble: None, enforced_by };
+        let status = render::status(&object, &next.status, &view, around, self.now());
         let api = ledger::requests(&self.ctx.client, &self.key.0);
+        if let Some((what, facts)) = tell::request(&object, &status, next.status.state, &self.words()) {
+            self.ctx.evidence.tell(what, facts);
+        }
         match ledger::commit(&api, &self.key.1, &next.version, object.status.as_ref(), &status).await {
             Written::Stored(stored) => {
                 self.announce(&stored, next).await;
@@ -125,11 +133,36 @@ impl RequestPorts {
             digest: frozen.terms.digest,
             expires_at,
         };
+        let facts = tell::intent(&self.known().0, &spec, &id, &self.words());
+        if !self.ctx.evidence.intend(What::GrantIntended, facts).await {
+            tracing::warn!(
+                namespace = self.key.0,
+                name = self.key.1,
+                "evidence of the intent was not taken by every sink; nothing is granted"
+            );
+            return Answer::Failed;
+        }
+        // Waiting for a sink takes time, and what permitted it may be over.
+        if self.ctx.authority.permit().is_none() || self.now() >= expires_at {
+            return Answer::Failed;
+        }
         match ledger::create_grant(&self.ctx.client, &id, spec, &permit).await {
             Written::Stored(()) => Answer::Done,
             Written::Conflict => Answer::Conflict,
             Written::Failed(e) => self.failed("write the Grant of", &e),
         }
+    }
+
+    /// Whose word counted, in the order of the stages.
+    fn words(&self) -> Vec<Said> {
+        let (object, view) = self.known();
+        let request = facts::request(&object);
+        let tally = curfew_core::request::count(&request, &view.words, &view.alias_keys);
+        let said = |i: &usize| {
+            let w = &view.words[*i];
+            Said { name: w.by.username.clone(), decision: format!("{:?}", w.verb), at: w.at }
+        };
+        tally.stages.iter().flat_map(|s| s.approved.iter().map(said)).collect()
     }
 
     fn connection(&self, system: &str) -> Option<crate::api::system::Provider> {

@@ -30,6 +30,8 @@ pub struct Around<'a> {
     pub install: &'a str,
     /// What the target answered last, if something went wrong there.
     pub trouble: Option<&'a str>,
+    /// Who ends the access, as its Grant shows it.
+    pub enforced_by: Option<&'a str>,
 }
 
 /// The status for this state, resting on what `object` has already: times are stamped once.
@@ -51,7 +53,7 @@ pub fn status(object: &ActivationRequest, core: &Status, view: &View, around: Ar
         ended_at: if over { old.ended_at.or(Some(now.floor_secs())) } else { None },
         // The name follows from the request, so it can be told before the Grant is there.
         grant_ref: core.expires_at.map(|_| NameRef { name: ids::grant(around.install, &request.uid) }),
-        enforced_by: core.expires_at.map(|_| "Curfew".into()),
+        enforced_by: core.expires_at.map(|_| around.enforced_by.unwrap_or("Curfew").into()),
         session_tail: core.expires_at.map(|_| SESSION_TAIL.into()),
         conditions: old.conditions.clone(),
         ..ActivationRequestStatus::default()

@@ -2,6 +2,7 @@
 //!
 //! Every replica revokes; only the holder of a permit grants. A follower waits a moment with what is due, so that two
 //! replicas do not race for each delete, and then does it all the same.
+pub mod abandon;
 mod ports;
 mod render;
 
@@ -63,7 +64,9 @@ impl Revoker {
     async fn keep(&self, g: &Grant) -> Next {
         let ctx = &self.ctx;
         let retention = ctx.stores.config().map(|c| c.spec.retention.secs());
-        let over = g.status.as_ref().and_then(|s| s.revoked_at).zip(retention).map(|(t, r)| t.plus_secs(r));
+        // Of what was abandoned nobody knows when it ended.
+        let ended = g.status.as_ref().and_then(|s| s.revoked_at).unwrap_or(g.spec.expires_at);
+        let over = Some(ended).zip(retention).map(|(t, r)| t.plus_secs(r));
         let quiet = Next { wake: Wake::OnChange, deadline: over };
         if !ctx.authority.leads() || over.is_none_or(|t| ctx.now() < t) {
             return quiet;
@@ -98,10 +101,11 @@ impl Revoker {
 impl Work<String> for Revoker {
     async fn run(&self, id: &String) -> Next {
         let Some(g) = self.known(id) else { return Next { wake: Wake::OnChange, deadline: None } };
-        let core = facts::grant(&g);
+        let core = facts::grant(&g, &self.ctx.gate());
         if self.recent.is_stale(id, &core.version) {
             return Next { wake: Wake::At(Time::from_millis(self.ctx.now().as_millis() + AGAIN_MS)), deadline: None };
         }
+        let released = abandon::released(&self.ctx, &g).await;
         if matches!(core.stage, Stage::Ended | Stage::Abandoned) && !core.deleting {
             return self.keep(&g).await;
         }
@@ -114,7 +118,11 @@ impl Work<String> for Revoker {
         tracing::debug!(grant = id, request.uid = g.spec.request.uid, stage = ?core.stage, doubt, "pass");
         let (expires_at, before) = (core.expires_at, core.version.clone());
         let ports = GrantPorts::new(self.ctx.clone(), g);
-        let wake = drive(&ports, Pass::grant(core, doubt)).await;
+        let pass = if core.stage == Stage::Revoking && released { Pass::abandoned(core) } else { Pass::grant(core, doubt) };
+        let wake = drive(&ports, pass).await;
+        if ports.stage() == Stage::Active && self.ctx.authority.leads() {
+            ports.show_enforced().await;
+        }
         if ports.version() != *before {
             self.recent.wrote(id, &before);
         }
@@ -126,7 +134,7 @@ impl Work<String> for Revoker {
         }
         let wake = if let Wake::At(t) = wake { Wake::At(self.mine_at(t)) } else { wake };
         // Whatever came of this pass, the deadline is not lost.
-        let deadline = if ports.ended() { None } else { Some(self.mine_at(expires_at)) };
+        let deadline = if matches!(ports.stage(), Stage::Ended | Stage::Abandoned) { None } else { Some(self.mine_at(expires_at)) };
         Next { wake, deadline }
     }
 

@@ -1,10 +1,14 @@
 //! How a Grant's pass is answered. Revoking asks for nothing but the Grant and its target (I3).
 use super::render;
 use crate::{
-    api::{Grant, grant::Artifact, request::RequestState},
-    controllers::{Context, facts, request::seconds},
+    api::{
+        Grant,
+        grant::{Artifact, GrantStatus},
+        request::RequestState,
+    },
+    controllers::{Context, facts, request::seconds, tell},
     ledger::{self, Written},
-    providers::{Held, Provider, Taken, Trouble},
+    providers::{Enforced, Held, Provider, Taken, Trouble},
     runtime::drive::Ports,
 };
 use async_trait::async_trait;
@@ -42,9 +46,9 @@ impl GrantPorts {
         known.trouble.clone().map(|t| (known.grant.clone(), t))
     }
 
-    /// Whether it ended in this pass.
-    pub fn ended(&self) -> bool {
-        matches!(facts::stage(&self.grant()), Stage::Ended | Stage::Abandoned)
+    /// Where it stands after this pass.
+    pub fn stage(&self) -> Stage {
+        facts::stage(&self.grant())
     }
 
     /// The version that we know of.
@@ -66,8 +70,17 @@ impl GrantPorts {
         Answer::Failed
     }
 
-    fn target(&self) -> Result<Arc<dyn Provider>, Trouble> {
-        self.ctx.registry.reach(&self.grant().spec.system.connection)
+    /// The target, if it is the one that was meant: a connection may lead elsewhere by now.
+    async fn target(&self) -> Result<Arc<dyn Provider>, Trouble> {
+        let system = self.grant().spec.system;
+        let target = self.ctx.registry.reach(&system.connection).await?;
+        target.confirm(&system.reference.target).await?;
+        Ok(target)
+    }
+
+    /// Absence counts only if the target is still the one that was meant after it was shown.
+    async fn still(&self, target: &dyn Provider) -> Result<(), Trouble> {
+        target.confirm(&self.grant().spec.system.reference.target).await
     }
 
     /// Live: is the request there, the same one, and does it want its grant?
@@ -85,7 +98,7 @@ impl GrantPorts {
     async fn recheck(&self) -> kube::Result<Answer> {
         let grants: Api<Grant> = Api::all(self.ctx.client.clone());
         let (live, behind) = futures::try_join!(grants.get_opt(&self.id), self.behind())?;
-        let core = live.as_ref().map(facts::grant);
+        let core = live.as_ref().map(|g| facts::grant(g, &self.ctx.gate()));
         if let Some(live) = live {
             self.change(|k| k.grant = live);
         }
@@ -95,8 +108,13 @@ impl GrantPorts {
     async fn commit(&self, next: &core::Grant) -> Answer {
         let grant = self.grant();
         let armed = self.known.lock().unwrap_or_else(PoisonError::into_inner).armed.clone();
-        let status = render::status(&grant, next, armed, self.now());
+        let enforced = if next.stage == Stage::Active { self.enforced().await } else { Enforced::Curfew };
+        let status = render::status(&grant, next, armed, enforced, self.now());
         let grants: Api<Grant> = Api::all(self.ctx.client.clone());
+        // Before the commit: a crash in between tells it twice rather than never.
+        if let Some((what, facts)) = tell::grant(&grant, &status, next.stage) {
+            self.ctx.evidence.tell(what, facts);
+        }
         match ledger::commit(&grants, &self.id, &next.version, grant.status.as_ref(), &status).await {
             Written::Stored(stored) => {
                 self.announce(&stored, next);
@@ -117,10 +135,37 @@ impl GrantPorts {
         }
     }
 
+    /// Who ends the access if we do not, as far as it is seen at this moment.
+    async fn enforced(&self) -> Enforced {
+        let plan = self.grant().spec.plan;
+        match self.target().await {
+            Ok(target) => target.enforced(&plan).await.unwrap_or(Enforced::Curfew),
+            Err(_) => Enforced::Curfew,
+        }
+    }
+
+    /// Shows who ends the access, if that has changed while it is active.
+    pub async fn show_enforced(&self) {
+        let grant = self.grant();
+        let now = self.enforced().await.as_str();
+        let Some(status) = grant.status.as_ref().filter(|s| s.enforced_by.as_deref() != Some(now)) else { return };
+        let next = GrantStatus { enforced_by: Some(now.into()), ..status.clone() };
+        let grants: Api<Grant> = Api::all(self.ctx.client.clone());
+        let version = grant.resource_version().unwrap_or_default();
+        match ledger::commit(&grants, &self.id, &version, grant.status.as_ref(), &next).await {
+            Written::Stored(stored) => {
+                tracing::info!(grant = self.id, enforced_by = now, "who ends the access has changed");
+                self.change(|k| k.grant = stored);
+            }
+            Written::Conflict => {}
+            Written::Failed(e) => tracing::info!(grant = self.id, error = %e, "cannot show who ends the access"),
+        }
+    }
+
     async fn bring_forward(&self, to: Time) -> Answer {
         match ledger::bring_forward(&self.ctx.client, &self.id, to).await {
             Written::Stored(g) => {
-                let core = facts::grant(&g);
+                let core = facts::grant(&g, &self.ctx.gate());
                 self.change(|k| k.grant = g);
                 Answer::Forwarded(core)
             }
@@ -131,11 +176,12 @@ impl GrantPorts {
 
     async fn observe(&self) -> Answer {
         let plan = self.grant().spec.plan;
-        let seen = match self.target() {
-            Ok(target) => target.observe(&plan).await,
-            Err(e) => Err(e),
+        let look = async {
+            let target = self.target().await?;
+            let seen = target.observe(&plan).await?;
+            self.still(&*target).await.map(|()| seen)
         };
-        Answer::Seen(seen.unwrap_or_else(|e| {
+        Answer::Seen(look.await.unwrap_or_else(|e| {
             drop(self.failed("look at the target", &e));
             Seen::Unknown
         }))
@@ -144,7 +190,7 @@ impl GrantPorts {
     async fn reserve(&self) -> Result<Answer, Trouble> {
         let Some(permit) = self.ctx.authority.permit() else { return Ok(Answer::Failed) };
         let grant = self.grant();
-        Ok(match self.target()?.reserve(&self.id, &grant.spec.plan, &permit).await? {
+        Ok(match self.target().await?.reserve(&self.id, &grant.spec.plan, &permit).await? {
             Held::Reserved(r) => Answer::Reserved(r),
             Held::Occupied(what) => {
                 drop(self.failed("reserve", &what));
@@ -157,7 +203,7 @@ impl GrantPorts {
     async fn arm(&self, reservation: &Reservation) -> Result<Answer, Trouble> {
         let Some(permit) = self.ctx.authority.permit() else { return Ok(Answer::Failed) };
         let plan = self.grant().spec.plan;
-        let artifacts = self.target()?.arm(&self.id, &plan, reservation, &permit).await?;
+        let artifacts = self.target().await?.arm(&self.id, &plan, reservation, &permit).await?;
         self.change(|k| k.armed = Some(artifacts));
         Ok(Answer::Done)
     }
@@ -165,8 +211,12 @@ impl GrantPorts {
     async fn revoke(&self) -> Result<Answer, Trouble> {
         let grant = self.grant();
         let known = grant.status.as_ref().map(|s| s.artifacts.clone()).unwrap_or_default();
-        Ok(match self.target()?.revoke(&self.id, &grant.spec.plan, &known).await? {
-            Taken::Gone => Answer::Gone,
+        let target = self.target().await?;
+        Ok(match target.revoke(&self.id, &grant.spec.plan, &known).await? {
+            Taken::Gone => {
+                self.still(&*target).await?;
+                Answer::Gone
+            }
             Taken::Remains(what) => self.failed("prove that nothing is left", &what),
         })
     }

@@ -4,13 +4,14 @@ use crate::api::{
     conditions::{self, Is},
     grant::{Artifact, Before, GrantState, GrantStatus},
 };
+use crate::providers::Enforced;
 use curfew_core::{
     grant::{self as core, Stage},
     time::Time,
 };
 
 /// The status for this stage, resting on what `g` has already: times are stamped once.
-pub fn status(g: &Grant, next: &core::Grant, armed: Option<Vec<Artifact>>, now: Time) -> GrantStatus {
+pub fn status(g: &Grant, next: &core::Grant, armed: Option<Vec<Artifact>>, enforced: Enforced, now: Time) -> GrantStatus {
     let old = g.status.clone().unwrap_or_default();
     let at = now.floor_secs();
     let mut s = GrantStatus {
@@ -24,7 +25,7 @@ pub fn status(g: &Grant, next: &core::Grant, armed: Option<Vec<Artifact>>, now: 
         }),
         before: old.before.clone().or(Some(Before { standing: false })),
         artifacts: armed.unwrap_or(old.artifacts),
-        enforced_by: Some("Curfew".into()),
+        enforced_by: Some(enforced.as_str().into()),
         granted_at: old.granted_at.or((next.stage == Stage::Active).then_some(at)),
         verified_at: if matches!(next.stage, Stage::Active | Stage::Ended) { Some(at) } else { old.verified_at },
         revoked_at: old.revoked_at.or((next.stage == Stage::Ended).then_some(at)),

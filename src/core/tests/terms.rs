@@ -3,6 +3,7 @@ use curfew_core::{
     approval::Stage,
     digest::Digest,
     duration::Duration,
+    gate::Gate,
     house::{ApprovalFloor, Asked, Assignment, House, Phase, Policy, RoleContent, System, Systems, Template, Window},
     principal::{Person, Subject},
     reason::Reason,
@@ -23,7 +24,7 @@ struct Fixture {
     systems: Vec<System>,
     roles: Vec<RoleContent>,
     namespaces: Vec<Ref>,
-    gate_since: Option<Time>,
+    gate: Gate,
     ceiling: Option<Duration>,
     aliases: Vec<String>,
 }
@@ -56,6 +57,8 @@ fn fixture() -> Fixture {
             role: "admin".into(),
             duration: Some(long("45m")),
             justification: Some("roll back".into()),
+            beneficiary: None,
+            not_after: None,
             system: None,
             unsupported: Vec::new(),
             phase: Phase::New,
@@ -82,6 +85,7 @@ fn fixture() -> Fixture {
             subject: group("devs"),
             scope: None,
             window: Window::Permanent,
+            delegated: false,
             suspended: false,
             unsupported: Vec::new(),
         }],
@@ -97,6 +101,7 @@ fn fixture() -> Fixture {
             approval: Some(ApprovalFloor { quorum: 1, from: vec![group("leads"), group("oncall")] }),
             justification: true,
             permanent_eligibility: true,
+            delegated: false,
             persistence: false,
             suspended: false,
             unsupported: Vec::new(),
@@ -107,6 +112,7 @@ fn fixture() -> Fixture {
             labels: [("env".to_owned(), "prod".to_owned())].into(),
             target: Some("cluster-1".into()),
             grants: true,
+            leaving: false,
             suspended: false,
             duplicate_of: None,
             unsupported: Vec::new(),
@@ -120,7 +126,7 @@ fn fixture() -> Fixture {
             persistence: None,
         }],
         namespaces: vec![reference("payments"), reference("canary")],
-        gate_since: Some(Time::from_secs(1)),
+        gate: Gate { since: Some(Time::from_secs(1)), ..Gate::default() },
         ceiling: Some(long("24h")),
         aliases: Vec::new(),
     }
@@ -130,7 +136,7 @@ impl Fixture {
     fn house(&self) -> House<'_> {
         House {
             now: NOW,
-            gate_since: self.gate_since,
+            gate: &self.gate,
             ceiling: self.ceiling.as_ref(),
             alias_keys: &self.aliases,
             template: self.template.as_ref(),
@@ -167,8 +173,8 @@ fn what_everything_allows_is_resolved() {
 
 #[test]
 fn what_cannot_be_resolved_is_invalid_by_name() {
-    refused(Reason::GateOpen, "create a new request", |f| f.gate_since = None);
-    refused(Reason::GateOpen, "create a new request", |f| f.gate_since = Some(NOW.plus_secs(1)));
+    refused(Reason::GateOpen, "create a new request", |f| f.gate = Gate::default());
+    refused(Reason::GateOpen, "create a new request", |f| f.gate.since = Some(NOW.plus_secs(1)));
     refused(Reason::Unsupported, "startTime", |f| f.asked.unsupported = vec!["startTime".into()]);
     refused(Reason::NoSuchRole, "RoleTemplate admin", |f| f.template = None);
     refused(Reason::Unsupported, "activation.mfa", |f| f.template().unsupported = vec!["activation.mfa".into()]);
@@ -190,7 +196,7 @@ fn what_cannot_be_resolved_is_invalid_by_name() {
 fn what_is_not_allowed_is_denied_by_rule_value_and_limit() {
     refused(Reason::NotEligible, "alice", |f| f.assignments.clear());
     refused(Reason::NotEligible, "alice", |f| f.assignments[0].role = "other".into());
-    refused(Reason::NotEligible, "no person", |f| f.asked.requester.username = "system:serviceaccount:ci:bot".into());
+    refused(Reason::NotEligible, "names service account", |f| f.asked.requester.username = "system:serviceaccount:ci:bot".into());
     refused(Reason::NotEligible, "group strangers", |f| {
         f.assignments[0].subject = group("strangers");
         f.asked.requester.groups = Arc::new(vec!["strangers".into()]);
@@ -321,7 +327,7 @@ fn what_is_active_is_held_to_its_end_and_not_to_its_beginning() {
     let without_config = with(|f| {
         running(f);
         f.ceiling = None;
-        f.gate_since = None;
+        f.gate = Gate::default();
     });
     assert!(without_config.is_ok(), "a lost configuration takes nothing away");
     let ends_in_time = with(|f| {
@@ -332,5 +338,57 @@ fn what_is_active_is_held_to_its_end_and_not_to_its_beginning() {
     refused(Reason::OverMaximum, "at most 30m", |f| {
         running(f);
         f.template().max_duration = long("30m");
+    });
+}
+
+/// A GitOps agent that asks for Alice, in a house that allows it.
+fn delegated(f: &mut Fixture) {
+    f.asked.requester = Person { username: "system:serviceaccount:flux:agent".into(), ..Person::default() };
+    f.asked.beneficiary = Some(Subject::User("alice".into()));
+    f.asked.not_after = Some(NOW.plus_secs(7_200));
+    f.assignments[0].subject = Subject::User("alice".into());
+    f.assignments[0].delegated = true;
+    f.policies[0].eligible.push(Subject::User("alice".into()));
+    f.policies[0].delegated = true;
+}
+
+#[test]
+fn a_service_account_asks_only_where_that_is_allowed_and_two_people_must_approve() {
+    let terms = with(delegated).unwrap();
+    assert_eq!((terms.resolved.principal.as_str(), terms.resolved.approval[0].quorum), ("alice", 2));
+    // For itself.
+    let own = with(|f| {
+        delegated(f);
+        f.asked.beneficiary = None;
+        let agent = f.asked.requester.service_account().unwrap();
+        f.assignments[0].subject = agent.clone();
+        f.policies[0].eligible.push(agent);
+    });
+    assert_eq!(own.unwrap().resolved.principal, "system:serviceaccount:flux:agent");
+    let refused = |reason, words: &str, change: fn(&mut Fixture)| {
+        refused(reason, words, |f| {
+            delegated(f);
+            change(f);
+        });
+    };
+    refused(Reason::NotEligible, "delegation: Allowed would", |f| f.assignments[0].delegated = false);
+    refused(Reason::NotEligible, "allow.delegated: true would", |f| f.policies[0].delegated = false);
+    refused(Reason::NotEligible, "names user alice itself", |f| f.assignments[0].subject = group("devs"));
+    refused(Reason::NotEligible, "nobody asks for a group", |f| f.asked.beneficiary = Some(group("devs")));
+    refused(Reason::NotEligible, "an identity that Kubernetes reserves", |f| {
+        f.asked.beneficiary = Some(Subject::User("system:admin".into()));
+    });
+    refused(Reason::NotEligible, "neither a person nor a service account", |f| f.asked.requester.username = "system:node:a".into());
+    refused(Reason::OutsideWindow, "must say spec.notAfter", |f| f.asked.not_after = None);
+    refused(Reason::OutsideWindow, "more than 7 days", |f| f.asked.not_after = Some(NOW.plus_secs(8 * 86_400)));
+    refused(Reason::OutsideWindow, "beyond notAfter", |f| f.asked.not_after = Some(NOW.plus_secs(60)));
+    refused(Reason::BelowFloor, "needs two approvers", |f| {
+        f.template().approval.clear();
+        f.policies[0].approval = None;
+    });
+    refused(Reason::NobodyCanApprove, "needs 2 people and lists 1", |f| {
+        let one = vec![Subject::User("carol".into())];
+        f.template().approval[0].approvers = one.clone();
+        f.policies[0].approval = Some(ApprovalFloor { quorum: 1, from: one });
     });
 }

@@ -4,6 +4,7 @@ use curfew_core::{
     principal::Subject,
     resolved::{KubernetesPlan, PlannedBinding, RoleKind},
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{
     ResourceExt,
     api::{ApiResource, DynamicObject, GroupVersionKind, TypeMeta},
@@ -33,6 +34,8 @@ pub struct Bound {
     pub subjects: Vec<Value>,
     /// It is terminating, and still authorises.
     pub deleting: bool,
+    /// The uid of the one Job that owns it and nothing else does; nothing if it has other owners, or finalizers, or none.
+    pub fuse: Option<String>,
 }
 
 impl Bound {
@@ -45,6 +48,10 @@ impl Bound {
             role: o.data["roleRef"].clone(),
             subjects: o.data["subjects"].as_array().cloned().unwrap_or_default(),
             deleting: o.metadata.deletion_timestamp.is_some(),
+            fuse: match o.owner_references() {
+                [one] if one.kind == "Job" && o.finalizers().is_empty() => Some(one.uid.clone()),
+                _ => None,
+            },
         }
     }
     /// It binds the role that was planned.
@@ -67,12 +74,13 @@ pub fn id(b: &PlannedBinding) -> String {
 }
 
 /// A place without any access: no subjects. It is escalation-checked all the same, so a missing `bind` shows here.
-pub fn reservation(grant: &str, b: &PlannedBinding) -> DynamicObject {
+pub fn reservation(grant: &str, b: &PlannedBinding, fuse: Option<OwnerReference>) -> DynamicObject {
     let kind = resource(b.namespace.is_some());
     let mut o = DynamicObject::new(&b.name, &kind);
     o.types = Some(TypeMeta { api_version: kind.api_version.clone(), kind: kind.kind.clone() });
     o.metadata.namespace.clone_from(&b.namespace);
     o.metadata.labels = Some([(GRANT_LABEL.to_owned(), grant.to_owned())].into());
+    o.metadata.owner_references = fuse.map(|f| vec![f]);
     o.data = json!({"roleRef": role_ref(b)});
     o
 }

@@ -2,23 +2,37 @@
 //!
 //! RBAC has no expiry, and its kinds are created on update: a PUT or an apply brings a deleted binding back, armed. So a
 //! place is *reserved* by a POST without subjects, and *armed* by a merge patch that names its uid and version. A revoker
-//! deletes the reservation, and a late arm is answered 404 or 409.
+//! deletes the reservation, and a late arm is answered 404 or 409. In a namespace a place is owned by a Job fuse.
 mod binding;
+pub mod content;
+mod fuse;
+pub mod kubeconfig;
+mod marked;
 mod revoke;
 
 pub use binding::{Bound, resource};
+pub use marked::{list, remove};
 
-use super::port::{Held, Provider, Taken, Trouble};
-use crate::{api::grant::Artifact, authority::Permit};
+use super::port::{Enforced, Found, Held, Provider, Taken, Trouble};
+use crate::{
+    api::grant::Artifact,
+    authority::{Authority, Clock, Permit},
+    identity::gate,
+};
 use async_trait::async_trait;
 use curfew_core::{
     grant::Seen,
+    house::RoleContent,
+    ids::BindingName,
     pass::Reservation,
-    resolved::{KubernetesPlan, Plan, PlannedBinding, RoleKind},
+    resolved::{KubernetesPlan, Plan, PlannedBinding, Ref, RoleKind},
+    scope::{KubernetesPermissions, KubernetesScope},
+    time::Time,
 };
 use futures::future::{join_all, try_join_all};
 use k8s_openapi::api::{
     authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
+    batch::v1::Job,
     core::v1::Namespace,
 };
 use kube::{
@@ -26,20 +40,42 @@ use kube::{
     api::{DynamicObject, Patch, PatchParams, PostParams},
     runtime::reflector::{ObjectRef, Store},
 };
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// What the watches show of a cluster's marked objects.
+#[derive(Clone)]
+pub struct Watched {
+    /// RoleBindings.
+    pub bindings: Store<DynamicObject>,
+    /// ClusterRoleBindings.
+    pub cluster_bindings: Store<DynamicObject>,
+    /// Job fuses.
+    pub jobs: Store<Job>,
+}
 
 /// A cluster.
 pub struct Kubernetes {
     client: Client,
-    /// Our marked RoleBindings and ClusterRoleBindings, by watch.
-    namespaced: Store<DynamicObject>,
-    cluster_wide: Store<DynamicObject>,
+    clock: Arc<Clock>,
+    /// Nothing where nobody watches: then every look is a live one.
+    watched: Option<Watched>,
+    guard: Guard,
+    /// Who this is; of the cluster that we run in it cannot change while we run.
+    known: OnceLock<String>,
+}
+
+/// How it is known that the marks policy is in force, without which no fuse can be believed.
+pub enum Guard {
+    /// By the gate, in the cluster that Curfew runs in.
+    Gate(Arc<Authority>),
+    /// By a look of our own, remembered for a while.
+    Probe(Mutex<Option<(Time, bool)>>),
 }
 
 impl Kubernetes {
-    /// A cluster by its client and the watches over our marks.
-    pub fn new(client: Client, namespaced: Store<DynamicObject>, cluster_wide: Store<DynamicObject>) -> Self {
-        Kubernetes { client, namespaced, cluster_wide }
+    /// A cluster by its client, with what the watches show of it.
+    pub fn new(client: Client, clock: Arc<Clock>, watched: Option<Watched>, guard: Guard) -> Self {
+        Kubernetes { client, clock, watched, guard, known: OnceLock::new() }
     }
 
     fn api(&self, b: &PlannedBinding) -> Api<DynamicObject> {
@@ -50,8 +86,13 @@ impl Kubernetes {
         }
     }
 
+    fn jobs(&self, namespace: &str) -> Api<Job> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
     fn watched(&self, b: &PlannedBinding) -> Option<Arc<DynamicObject>> {
-        let store = if b.namespace.is_some() { &self.namespaced } else { &self.cluster_wide };
+        let watched = self.watched.as_ref()?;
+        let store = if b.namespace.is_some() { &watched.bindings } else { &watched.cluster_bindings };
         let mut key = ObjectRef::new_with(&b.name, resource(b.namespace.is_some()));
         key.namespace.clone_from(&b.namespace);
         store.get(&key)
@@ -61,11 +102,22 @@ impl Kubernetes {
         Ok(self.api(b).get_opt(&b.name).await.map_err(trouble)?.map(|o| Bound::of(&o)))
     }
 
+    /// The fuse first: a binding never stands a moment without it.
     async fn reserve_one(&self, grant: &str, plan: &KubernetesPlan, b: &PlannedBinding) -> Result<Result<Bound, String>, Trouble> {
-        match self.api(b).create(&PostParams::default(), &binding::reservation(grant, b)).await {
+        let owner = match (&b.namespace, BindingName::parse(&b.name)) {
+            (Some(ns), Some(name)) => match fuse::lay(&self.jobs(ns), &name, self.clock.now()).await? {
+                Ok(job) => Some(fuse::owner(&job)),
+                Err(stranger) => return Ok(Err(stranger)),
+            },
+            (None, _) | (_, None) => None,
+        };
+        let uid = owner.as_ref().map(|o| o.uid.clone());
+        match self.api(b).create(&PostParams::default(), &binding::reservation(grant, b, owner)).await {
             Ok(o) => Ok(Ok(Bound::of(&o))),
             Err(kube::Error::Api(s)) if s.code == 409 => match self.live(b).await? {
-                Some(found) if found.is_ours(grant, b) && (found.subjects.is_empty() || found.is_armed(plan)) => Ok(Ok(found)),
+                Some(found) if found.is_ours(grant, b) && found.fuse == uid && (found.subjects.is_empty() || found.is_armed(plan)) => {
+                    Ok(Ok(found))
+                }
                 Some(_) => Ok(Err(format!("{} exists already and is not ours", binding::id(b)))),
                 None => Err(Trouble::Transient { message: format!("{} came and went", binding::id(b)), retry_after: None }),
             },
@@ -85,14 +137,58 @@ impl Kubernetes {
             Some(_) => Seen::Drifted,
         })
     }
+
+    async fn guarded(&self) -> bool {
+        let cache = match &self.guard {
+            Guard::Gate(authority) => return authority.gate_closed(),
+            Guard::Probe(cache) => cache,
+        };
+        let now = self.clock.now();
+        let known = *cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, answer)) = known
+            && now < at.plus_secs(GUARD_REMEMBERED_SECS)
+        {
+            return answer;
+        }
+        let answer = gate::probe_marks(&self.client).await.is_ok_and(|v| v.closed());
+        *cache.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, answer));
+        answer
+    }
+
+    /// Whether the fuse of this binding burns, unchanged, and will end it in time.
+    async fn fused(&self, b: &PlannedBinding) -> Result<bool, Trouble> {
+        let (Some(ns), Some(name)) = (&b.namespace, BindingName::parse(&b.name)) else { return Ok(false) };
+        let seen = self.watched.as_ref().and_then(|w| w.jobs.get(&ObjectRef::new(&name.fuse()).within(ns)));
+        let job = match (&self.watched, seen) {
+            (Some(_), job) => job.map(|j| (*j).clone()),
+            (None, _) => self.jobs(ns).get_opt(&name.fuse()).await.map_err(trouble)?,
+        };
+        let bound = match (&self.watched, self.watched(b)) {
+            (Some(_), o) => o.map(|o| Bound::of(&o)),
+            (None, _) => self.live(b).await?,
+        };
+        let owned = |j: &Job| bound.as_ref().is_some_and(|b| !b.deleting && b.fuse.is_some() && b.fuse == j.metadata.uid);
+        Ok(job.is_some_and(|j| fuse::is_alive(&j, &name) && owned(&j)))
+    }
 }
+
+/// How long a look at another cluster's policies is believed.
+const GUARD_REMEMBERED_SECS: i64 = 50;
 
 #[async_trait]
 impl Provider for Kubernetes {
     async fn identity(&self) -> Result<String, Trouble> {
+        if let (Some(id), Guard::Gate(_)) = (self.known.get(), &self.guard) {
+            return Ok(id.clone());
+        }
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let home = namespaces.get("kube-system").await.map_err(trouble)?;
-        home.metadata.uid.ok_or_else(|| Trouble::Invalid("namespace kube-system has no uid".into()))
+        let id = home.metadata.uid.ok_or_else(|| Trouble::Invalid("namespace kube-system has no uid".into()))?;
+        Ok(self.known.get_or_init(|| id.clone()).clone()).map(|first| if matches!(self.guard, Guard::Gate(_)) { first } else { id })
+    }
+
+    async fn content(&self, permissions: &KubernetesPermissions, scope: &KubernetesScope) -> Result<(Vec<RoleContent>, Vec<Ref>), Trouble> {
+        content::read(&self.client, permissions, scope).await.map_err(trouble)
     }
 
     async fn observe(&self, plan: &Plan) -> Result<Seen, Trouble> {
@@ -131,17 +227,25 @@ impl Provider for Kubernetes {
             if !found.is_armed(plan) || !found.binds(b) {
                 return Err(Trouble::Invalid(format!("{} was stored otherwise than sent", binding::id(b))));
             }
-            Ok(Artifact { kind: resource(b.namespace.is_some()).kind, id: binding::id(b), uid: found.uid })
+            let job = found.fuse.clone().zip(b.namespace.clone()).zip(BindingName::parse(&b.name));
+            let job = job.map(|((uid, ns), name)| Artifact { kind: "Job".into(), id: format!("{ns}/{}", name.fuse()), uid });
+            let bound = Artifact { kind: resource(b.namespace.is_some()).kind, id: binding::id(b), uid: found.uid };
+            Ok([Some(bound), job].into_iter().flatten().collect::<Vec<_>>())
         });
-        try_join_all(arms).await
+        Ok(try_join_all(arms).await?.concat())
     }
 
     async fn revoke(&self, grant: &str, plan: &Plan, known: &[Artifact]) -> Result<Taken, Trouble> {
         let Plan::Kubernetes(plan) = plan;
         // All are tried, whatever becomes of one.
         let all = join_all(plan.bindings.iter().map(|b| async move {
-            let uid = known.iter().find(|a| a.id == binding::id(b)).map(|a| a.uid.clone());
-            revoke::one(&self.api(b), grant, b, uid).await
+            let uid = |id: &str| known.iter().find(|a| a.id == id).map(|a| a.uid.clone());
+            let taken = revoke::one(&self.api(b), grant, b, uid(&binding::id(b))).await?;
+            // The access is gone; the fuse has nothing left to end.
+            if let (Taken::Gone, Some(ns), Some(name)) = (&taken, &b.namespace, BindingName::parse(&b.name)) {
+                fuse::clear(&self.jobs(ns), &name, uid(&format!("{ns}/{}", name.fuse())).as_deref()).await;
+            }
+            Ok::<_, Trouble>(taken)
         }))
         .await;
         let mut left = Vec::new();
@@ -151,6 +255,21 @@ impl Provider for Kubernetes {
             }
         }
         Ok(if left.is_empty() { Taken::Gone } else { Taken::Remains(left.join("; ")) })
+    }
+
+    async fn enforced(&self, plan: &Plan) -> Result<Enforced, Trouble> {
+        let Plan::Kubernetes(plan) = plan;
+        let all = try_join_all(plan.bindings.iter().map(|b| self.fused(b))).await?;
+        let fused = !all.is_empty() && all.iter().all(|f| *f);
+        Ok(if fused && self.guarded().await { Enforced::Target } else { Enforced::Curfew })
+    }
+
+    async fn managed(&self) -> Result<Vec<Found>, Trouble> {
+        marked::list(&self.client).await
+    }
+
+    async fn remove(&self, found: &Found) -> Result<Taken, Trouble> {
+        marked::remove(&self.client, found).await
     }
 
     async fn bindable(&self, plan: &Plan) -> Result<Option<String>, Trouble> {

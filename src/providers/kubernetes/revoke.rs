@@ -32,7 +32,7 @@ pub async fn one(api: &Api<DynamicObject>, grant: &str, b: &PlannedBinding, uid:
 }
 
 /// `None` if another object has the name by now.
-async fn delete(api: &Api<DynamicObject>, name: &str, uid: &str) -> Result<Option<Taken>, Trouble> {
+pub(super) async fn delete(api: &Api<DynamicObject>, name: &str, uid: &str) -> Result<Option<Taken>, Trouble> {
     let only_this = Preconditions { uid: Some(uid.to_owned()), ..Preconditions::default() };
     let params = DeleteParams { preconditions: Some(only_this), ..DeleteParams::default() };
     match api.delete(name, &params).await {

@@ -209,7 +209,7 @@ pub fn ledger(g: Option<Gr>) -> Ledger {
     let Some(g) = g else { return Ledger::None };
     let active_since = g.lived.then_some(time(0));
     if g.over() {
-        Ledger::Over { active_since, drifted: g.drifted }
+        Ledger::Over { active_since, drifted: g.drifted, abandoned: false }
     } else {
         Ledger::Live { active_since, revoking: g.stage == Stage::Revoking, drifted: g.drifted }
     }

@@ -299,6 +299,7 @@ impl Model {
             stage: g.stage,
             drifted: g.drifted,
             deleting: g.deleting,
+            ungated: false,
         }
     }
     fn terms(&self, life: u8, house: House) -> &Arc<Result<Terms, Refusal>> {
@@ -320,6 +321,7 @@ impl Model {
     fn words(&self, mask: u8) -> Vec<Word> {
         let People { alice, carol, dave, .. } = &self.people;
         let word = |n: i64, by: &Arc<Person>, verb| Word {
+            gated: true,
             uid: format!("d{n}").into(),
             by: by.clone(),
             verb,

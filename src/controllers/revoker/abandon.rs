@@ -1,0 +1,65 @@
+//! Releasing a Grant whose target is gone for good: a person's word, because nothing can be proven any more.
+use crate::{
+    api::{AccessDecision, GROUP, Grant, conditions, decision::About},
+    controllers::{Context, facts, gather, request::decisions},
+};
+use curfew_core::{
+    approval::{Counted, Release, Stuck, release},
+    grant::Stage,
+    reason::Reason,
+};
+use kube::ResourceExt;
+use std::sync::Arc;
+
+/// How long past its end a revocation counts as stalled.
+pub const STALLED_SECS: i64 = 60;
+
+/// Whether somebody who may has released this Grant. Says on each decision about it what became of it.
+pub async fn released(ctx: &Context, g: &Grant) -> bool {
+    let id = g.name_any();
+    let about = |d: &AccessDecision| matches!(&d.spec.about, About::Grant(n) if n.name == id);
+    let mut yes = false;
+    for d in ctx.stores.decisions.state_filter(about) {
+        match judge(ctx, g, &d).await {
+            Ok(counted) => yes |= counted == Counted::Yes,
+            Err(e) => tracing::info!(grant = id, decision = d.name_any(), error = %e, "cannot judge a decision about a Grant"),
+        }
+    }
+    yes
+}
+
+async fn judge(ctx: &Context, g: &Grant, d: &Arc<AccessDecision>) -> kube::Result<Counted> {
+    let known = d.status.as_ref().and_then(|s| conditions::find(&s.conditions, "Counted")).map(|c| c.status.clone());
+    let stage = facts::stage(g);
+    match (known.as_deref(), stage) {
+        (Some("True"), _) => return Ok(Counted::Yes),
+        // What was not counted once is not counted later, and asking for it a thousand times costs nothing.
+        (Some("False"), _) => return Ok(Counted::No(Reason::NotEntitled)),
+        (_, Stage::Ended | Stage::Abandoned) => {
+            decisions::settle(ctx, d, Counted::No(Reason::AlreadyEnded)).await?;
+            return Ok(Counted::No(Reason::AlreadyEnded));
+        }
+        (_, Stage::Granting | Stage::Active | Stage::Revoking) => {}
+    }
+    let config = ctx.stores.config();
+    let proof = config.as_ref().map(|c| c.spec.identity.decider_proof.list());
+    let aliases = config.as_ref().map(|c| c.spec.identity.aliases.list()).unwrap_or_default();
+    let may = match &d.spec.decider {
+        Some(by) => gather::is_allowed(ctx, by, GROUP, "grants", "abandon", None, &g.name_any()).await?,
+        None => false,
+    };
+    let word = facts::word(d, may, proof.as_deref(), &ctx.gate());
+    let stuck = Stuck {
+        namespace: &g.spec.request.namespace,
+        created: facts::created(g),
+        requester: &g.spec.request.requester,
+        beneficiary: &g.spec.request.beneficiary,
+        digest: g.spec.digest,
+        stalled: stage == Stage::Revoking && ctx.now() >= g.spec.expires_at.plus_secs(STALLED_SECS),
+        alias_keys: &aliases,
+    };
+    let namespace = d.namespace().unwrap_or_default();
+    let counted = release(&Release { word: &word, namespace: &namespace }, &stuck);
+    decisions::settle(ctx, d, counted).await?;
+    Ok(counted)
+}

@@ -1,0 +1,100 @@
+//! The sweep inside the operator: what carries our mark at a target and is justified by no live Grant.
+//!
+//! Past the deadline in its name everything of ours dies, on any replica and under any doubt. What is younger dies only
+//! under a permit (so never on an unsynced view, with an open gate, or on a clone), after its Grant was looked for live.
+use super::{Context, facts};
+use crate::{
+    api::Grant,
+    evidence::{Facts, What},
+    providers::{Found, Provider, Taken, Trouble},
+};
+use curfew_core::{
+    grant::Stage,
+    sweep::{Behind, Mark, Verdict, judge},
+};
+use kube::{Api, runtime::reflector::ObjectRef};
+use std::{sync::Arc, time::Duration};
+
+/// How often everything is looked at.
+const EVERY: Duration = Duration::from_secs(30);
+/// How long the revoker has for what is due before the sweep takes it up, in seconds.
+const REVOKER_FIRST: i64 = 5;
+
+/// Sweeps every target for ever.
+pub async fn keep(ctx: Arc<Context>) {
+    ctx.authority.until_synced().await;
+    loop {
+        let mut held = 0;
+        for target in ctx.registry.targets(&ctx.stores).await {
+            match sweep(&ctx, &*target).await {
+                Ok(n) => held += n,
+                Err(e) => tracing::warn!(error = %e, "cannot sweep a target"),
+            }
+        }
+        ctx.metrics.sweep_held_back.set(held);
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Sweeps one target; says how much was held back.
+async fn sweep(ctx: &Context, target: &dyn Provider) -> Result<i64, Trouble> {
+    let found = target.managed().await?;
+    let marks: Vec<Mark> = found.iter().map(|f| Mark { name: f.name.clone(), created: f.created }).collect();
+    let sure = ctx.authority.permit().is_some();
+    let behind = |grant: &str| match ctx.stores.grants.get(&ObjectRef::new(grant)).map(|g| facts::stage(&g)) {
+        _ if !sure => Behind::Unknown,
+        None | Some(Stage::Ended | Stage::Abandoned) => Behind::Nothing,
+        Some(Stage::Granting | Stage::Active | Stage::Revoking) => Behind::Live,
+    };
+    let verdicts = judge(&ctx.install, &marks, ctx.now().plus_secs(-REVOKER_FIRST), behind);
+    let mut held = 0;
+    for (f, verdict) in found.iter().zip(verdicts) {
+        match verdict {
+            Verdict::Leave => {}
+            Verdict::Overdue => take(ctx, target, f, "past the deadline in its name").await,
+            Verdict::Orphan if is_orphan(ctx, f).await => take(ctx, target, f, "justified by no Grant").await,
+            Verdict::Orphan => {}
+            Verdict::HeldBack => held += 1,
+        }
+    }
+    if held > 0 {
+        tracing::error!(
+            held,
+            "implausibly many bindings of ours are justified by no Grant; none is swept before its deadline: look at the Grants"
+        );
+    }
+    Ok(held)
+}
+
+/// The stores say that nothing is behind it; only a live look is believed.
+async fn is_orphan(ctx: &Context, f: &Found) -> bool {
+    match Api::<Grant>::all(ctx.client.clone()).get_opt(&f.name.grant).await {
+        Ok(None) => true,
+        Ok(Some(g)) => matches!(facts::stage(&g), Stage::Ended | Stage::Abandoned),
+        Err(e) => {
+            tracing::info!(error = %e, grant = f.name.grant, "cannot look for the Grant behind a binding; it stays");
+            false
+        }
+    }
+}
+
+async fn take(ctx: &Context, target: &dyn Provider, f: &Found, why: &str) {
+    let (name, namespace) = (f.name.text(), f.namespace.clone().unwrap_or_default());
+    match target.remove(f).await {
+        Ok(Taken::Gone) => {
+            tracing::warn!(name, namespace, why, "swept");
+            ctx.metrics.swept.inc();
+            let facts = Facts {
+                grant: Some(f.name.grant.clone()),
+                namespace: f.namespace.clone(),
+                name: Some(name),
+                confirmed: Some("the binding is gone".into()),
+                message: Some(why.into()),
+                ..Facts::default()
+            };
+            ctx.evidence.tell(What::SweepRemoved, facts);
+        }
+        Ok(Taken::Remains(what)) => tracing::error!(name, namespace, what, "cannot prove that what was swept is gone"),
+        Err(e) => tracing::error!(name, namespace, error = %e, "cannot sweep"),
+    }
+}

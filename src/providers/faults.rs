@@ -1,0 +1,183 @@
+//! Faults at a target, for tests: built only with the feature that also builds the crash points, and idle unless
+//! `CURFEW_FAULTS` names some. It breaks the *target*, never a rule of ours.
+use super::port::{Enforced, Found, Held, Provider, Taken, Trouble};
+use crate::{api::grant::Artifact, authority::Permit};
+use async_trait::async_trait;
+use curfew_core::{
+    grant::Seen,
+    house::RoleContent,
+    pass::Reservation,
+    resolved::{KubernetesPlan, Plan, Ref},
+    scope::{KubernetesPermissions, KubernetesScope},
+};
+use serde::Deserialize;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+/// What a target can do to whoever writes to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// It takes two seconds.
+    Delay,
+    /// It asks to come back later.
+    Throttle,
+    /// Somebody else was faster.
+    Conflict,
+    /// It does the first part of it and fails.
+    Partial,
+    /// It says that it was done, and it was not. Of a look or a revocation: nothing is there, and something is.
+    Lie,
+    /// It does it, and says that it failed.
+    FailsAfter,
+    /// It refuses, or cannot be reached.
+    Down,
+}
+
+/// One fault: of this operation, so many times.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Fault {
+    /// `reserve`, `arm`, `observe`, `revoke`.
+    pub op: String,
+    /// What happens.
+    pub kind: Kind,
+    /// How often; then it works.
+    pub times: u32,
+}
+
+/// A target with faults.
+pub struct Faulty<P> {
+    inner: P,
+    faults: Mutex<Vec<Fault>>,
+}
+
+impl<P> Faulty<P> {
+    /// With the faults that `CURFEW_FAULTS` names, as JSON.
+    pub fn around(inner: P) -> Self {
+        let text = std::env::var("CURFEW_FAULTS").unwrap_or_else(|_| "[]".into());
+        let faults = serde_json::from_str(&text).unwrap_or_else(|e| {
+            tracing::error!(error = %e, "CURFEW_FAULTS is not understood");
+            Vec::new()
+        });
+        Faulty::with(inner, faults)
+    }
+
+    /// With these.
+    pub fn with(inner: P, faults: Vec<Fault>) -> Self {
+        Faulty { inner, faults: Mutex::new(faults) }
+    }
+
+    /// The next fault of this operation; delays and plain failures are served here.
+    async fn meet(&self, op: &str) -> Result<Option<Kind>, Trouble> {
+        let next = {
+            let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+            let next = faults.iter_mut().find(|f| f.op == op && f.times > 0);
+            next.map(|f| {
+                f.times -= 1;
+                f.kind
+            })
+        };
+        let transient = |message: &str, wait| Err(Trouble::Transient { message: message.into(), retry_after: wait });
+        if let Some(kind) = next {
+            tracing::warn!(op, ?kind, "a fault is injected");
+        }
+        match next {
+            Some(Kind::Delay) => {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                Ok(None)
+            }
+            Some(Kind::Throttle) => transient("too many requests", Some(Duration::from_secs(1))),
+            Some(Kind::Conflict) => transient("somebody else was faster", None),
+            Some(Kind::Down) => transient("it does not answer", None),
+            other => Ok(other),
+        }
+    }
+}
+
+fn failed<T>() -> Result<T, Trouble> {
+    Err(Trouble::Transient { message: "the answer was lost".into(), retry_after: None })
+}
+
+/// The first half of a plan.
+fn first(plan: &Plan) -> Plan {
+    let Plan::Kubernetes(p) = plan;
+    Plan::Kubernetes(KubernetesPlan { subject: p.subject.clone(), bindings: p.bindings.iter().take(1).cloned().collect() })
+}
+
+#[async_trait]
+impl<P: Provider> Provider for Faulty<P> {
+    async fn identity(&self) -> Result<String, Trouble> {
+        self.inner.identity().await
+    }
+    async fn content(&self, p: &KubernetesPermissions, s: &KubernetesScope) -> Result<(Vec<RoleContent>, Vec<Ref>), Trouble> {
+        self.inner.content(p, s).await
+    }
+    async fn observe(&self, plan: &Plan) -> Result<Seen, Trouble> {
+        match self.meet("observe").await? {
+            Some(Kind::Lie) => Ok(Seen::Absent),
+            Some(_) => failed(),
+            None => self.inner.observe(plan).await,
+        }
+    }
+    async fn reserve(&self, grant: &str, plan: &Plan, permit: &Permit) -> Result<Held, Trouble> {
+        match self.meet("reserve").await? {
+            None => self.inner.reserve(grant, plan, permit).await,
+            Some(Kind::Partial) => {
+                self.inner.reserve(grant, &first(plan), permit).await?;
+                failed()
+            }
+            Some(Kind::Lie) => {
+                let Plan::Kubernetes(p) = plan;
+                let places = p.bindings.iter().map(|_| ("00000000-0000-0000-0000-000000000000".into(), "1".into())).collect();
+                Ok(Held::Reserved(Reservation(std::sync::Arc::new(places))))
+            }
+            Some(_) => {
+                self.inner.reserve(grant, plan, permit).await?;
+                failed()
+            }
+        }
+    }
+    async fn arm(&self, grant: &str, plan: &Plan, r: &Reservation, permit: &Permit) -> Result<Vec<Artifact>, Trouble> {
+        match self.meet("arm").await? {
+            None => self.inner.arm(grant, plan, r, permit).await,
+            Some(Kind::Lie) => Ok(Vec::new()),
+            Some(Kind::Partial) => {
+                let half = Reservation(std::sync::Arc::new(r.0.iter().take(1).cloned().collect()));
+                self.inner.arm(grant, &first(plan), &half, permit).await?;
+                failed()
+            }
+            Some(_) => {
+                self.inner.arm(grant, plan, r, permit).await?;
+                failed()
+            }
+        }
+    }
+    async fn revoke(&self, grant: &str, plan: &Plan, known: &[Artifact]) -> Result<Taken, Trouble> {
+        match self.meet("revoke").await? {
+            None => self.inner.revoke(grant, plan, known).await,
+            Some(Kind::Lie) => Ok(Taken::Gone),
+            Some(Kind::Partial) => {
+                self.inner.revoke(grant, &first(plan), known).await?;
+                failed()
+            }
+            Some(_) => {
+                self.inner.revoke(grant, plan, known).await?;
+                failed()
+            }
+        }
+    }
+    async fn enforced(&self, plan: &Plan) -> Result<Enforced, Trouble> {
+        self.inner.enforced(plan).await
+    }
+    async fn managed(&self) -> Result<Vec<Found>, Trouble> {
+        self.inner.managed().await
+    }
+    async fn remove(&self, found: &Found) -> Result<Taken, Trouble> {
+        self.inner.remove(found).await
+    }
+    async fn bindable(&self, plan: &Plan) -> Result<Option<String>, Trouble> {
+        self.inner.bindable(plan).await
+    }
+}

@@ -1,0 +1,151 @@
+//! The Job fuse: what ends a binding of a namespace when nobody else does.
+//!
+//! The binding is owned by a Job that runs no pod. At its `activeDeadlineSeconds` the Job fails, is deleted at once
+//! (`ttlSecondsAfterFinished: 0`), and the garbage collector deletes what it owned, with the operator dead. A grantee with
+//! `edit` could raise the deadline, suspend or orphan the Job, one with `admin` could add a finalizer or a second owner:
+//! the marks policy refuses all of that, and the fuse is claimed only while it is seen alive, unchanged and in time.
+//!
+//! A ClusterRoleBinding cannot be owned by anything in a namespace, so it has no fuse.
+use super::trouble;
+use crate::providers::port::Trouble;
+use curfew_core::{
+    ids::{BindingName, GRANT_LABEL},
+    time::Time,
+};
+use either::Either;
+use k8s_openapi::{api::batch::v1::Job, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+};
+use serde_json::json;
+
+/// The Job fails so long after the deadline: the operator comes first, and clocks differ a little.
+const AFTER_SECS: i64 = 10;
+/// It is claimed only if it ends the access by so long after the deadline.
+const IN_TIME_SECS: i64 = 30;
+
+/// The Job for a binding.
+fn job(name: &BindingName, now: Time) -> Result<Job, Trouble> {
+    let seconds = (name.deadline.millis_since(now) / 1000 + 1).max(0) + AFTER_SECS;
+    let job = json!({
+        "apiVersion": "batch/v1", "kind": "Job",
+        "metadata": {"name": name.fuse(), "labels": {GRANT_LABEL: name.grant}},
+        "spec": {
+            "parallelism": 0, "completions": 1, "backoffLimit": 0, "suspend": false,
+            "activeDeadlineSeconds": seconds, "ttlSecondsAfterFinished": 0,
+            // It never runs: parallelism is zero.
+            "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "fuse", "image": "curfew.dev/never-runs"}]}},
+        },
+    });
+    serde_json::from_value(job).map_err(|e| Trouble::Invalid(e.to_string()))
+}
+
+/// Makes the fuse, or finds it.
+pub async fn lay(api: &Api<Job>, name: &BindingName, now: Time) -> Result<Result<Job, String>, Trouble> {
+    match api.create(&PostParams::default(), &job(name, now)?).await {
+        Ok(j) => Ok(Ok(j)),
+        Err(kube::Error::Api(s)) if s.code == 409 => match api.get_opt(&name.fuse()).await.map_err(trouble)? {
+            Some(found) if is_ours(&found, name) && found.metadata.deletion_timestamp.is_none() => Ok(Ok(found)),
+            Some(_) => Ok(Err(format!("Job {} exists already and is not ours", name.fuse()))),
+            None => Err(Trouble::Transient { message: format!("Job {} came and went", name.fuse()), retry_after: None }),
+        },
+        Err(e) => Err(trouble(e)),
+    }
+}
+
+fn is_ours(j: &Job, name: &BindingName) -> bool {
+    j.labels().get(GRANT_LABEL) == Some(&name.grant)
+}
+
+/// How a binding names the Job that owns it.
+pub fn owner(j: &Job) -> OwnerReference {
+    OwnerReference {
+        api_version: "batch/v1".into(),
+        kind: "Job".into(),
+        name: j.name_any(),
+        uid: j.uid().unwrap_or_default(),
+        ..OwnerReference::default()
+    }
+}
+
+/// Whether this Job ends its binding in time, if nobody touches either: running, as built, held by nobody.
+pub fn is_alive(j: &Job, name: &BindingName) -> bool {
+    let Some(spec) = &j.spec else { return false };
+    let started = j.status.as_ref().and_then(|s| s.start_time.as_ref()).map(|t| Time::from_millis(t.0.as_millisecond()));
+    let ends = started.zip(spec.active_deadline_seconds).map(|(t, s)| t.plus_secs(s));
+    is_ours(j, name)
+        && j.metadata.deletion_timestamp.is_none()
+        && j.finalizers().is_empty()
+        && j.owner_references().is_empty()
+        && spec.parallelism == Some(0)
+        && spec.suspend != Some(true)
+        && spec.ttl_seconds_after_finished == Some(0)
+        && spec.managed_by.is_none()
+        && ends.is_some_and(|t| t <= name.deadline.plus_secs(IN_TIME_SECS))
+}
+
+/// Takes the fuse of a binding away that is gone. It is no access, so what goes wrong here keeps nothing from ending: the
+/// Job ends by itself.
+pub async fn clear(api: &Api<Job>, name: &BindingName, uid: Option<&str>) {
+    if let Err(e) = try_clear(api, name, uid).await {
+        tracing::info!(job = name.fuse(), error = %e, "cannot delete a fuse whose binding is gone; it ends by itself");
+    }
+}
+
+async fn try_clear(api: &Api<Job>, name: &BindingName, uid: Option<&str>) -> Result<(), Trouble> {
+    let uid = match uid {
+        Some(uid) => uid.to_owned(),
+        None => match api.get_opt(&name.fuse()).await.map_err(trouble)? {
+            Some(j) if is_ours(&j, name) => j.uid().unwrap_or_default(),
+            Some(_) | None => return Ok(()),
+        },
+    };
+    let only_this = Preconditions { uid: Some(uid.clone()), ..Preconditions::default() };
+    let params = DeleteParams { preconditions: Some(only_this), ..DeleteParams::background() };
+    match api.delete(&name.fuse(), &params).await {
+        Ok(Either::Right(_)) => Ok(()),
+        // Held by somebody's finalizer.
+        Ok(Either::Left(j)) if j.finalizers().is_empty() => Ok(()),
+        Ok(Either::Left(_)) => {
+            let free = json!({"metadata": {"uid": uid, "finalizers": null}});
+            api.patch(&name.fuse(), &PatchParams::default(), &Patch::Merge(free)).await.map(drop).map_err(trouble)
+        }
+        Err(kube::Error::Api(s)) if matches!(s.code, 404 | 409) => Ok(()),
+        Err(e) => Err(trouble(e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: &str = "curfew:0123abcd:00000000000000a1:20261123T081500Z:0";
+
+    fn alive(change: impl FnOnce(&mut serde_json::Value)) -> bool {
+        let name = BindingName::parse(NAME).unwrap();
+        let mut j = serde_json::to_value(job(&name, name.deadline.plus_secs(-600)).unwrap()).unwrap();
+        j["status"] = json!({"startTime": "2026-11-23T08:05:01Z"});
+        change(&mut j);
+        is_alive(&serde_json::from_value(j).unwrap(), &name)
+    }
+
+    #[test]
+    fn a_fuse_is_claimed_only_while_nothing_keeps_it_from_burning() {
+        assert!(alive(|_| ()));
+        let broken: [fn(&mut serde_json::Value); 9] = [
+            |j| j["status"] = json!({}),
+            |j| j["status"]["startTime"] = json!("2026-11-23T08:06:00Z"),
+            |j| j["spec"]["activeDeadlineSeconds"] = json!(31_536_000),
+            |j| j["spec"]["suspend"] = json!(true),
+            |j| j["spec"]["ttlSecondsAfterFinished"] = json!(86_400),
+            |j| j["spec"]["managedBy"] = json!("example.com/nobody"),
+            |j| j["metadata"]["finalizers"] = json!(["example.com/mine"]),
+            |j| j["metadata"]["ownerReferences"] = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "1"}]),
+            |j| j["metadata"]["labels"] = json!({}),
+        ];
+        for (i, change) in broken.into_iter().enumerate() {
+            assert!(!alive(change), "case {i}");
+        }
+    }
+}
