@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 FEATURES := --features crash-points
 
-.PHONY: help demo test unit generate lint deny bench demo-mutant clean
+.PHONY: help demo test attacks unit generate lint deny bench demo-mutant clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -12,10 +12,16 @@ demo: control-plane ## the main job on a real API server, in a minute (HOLD=1 ke
 	cargo build --quiet --bins --example demo $(FEATURES)
 	target/debug/examples/demo $(if $(HOLD),--hold)
 
-test: control-plane ## every test: the rules and their model, the operator on a real API server, drift, the demo that must fail
+test: export CURFEW_AUDIT_DIR = $(CURDIR)/target/audit
+test: control-plane ## every test: the rules and their model, the operator on a real API server, drift, rights, the demo that must fail
 	cargo build --workspace --bins $(FEATURES)
+	rm -rf $(CURFEW_AUDIT_DIR)
 	cargo test --workspace $(FEATURES)
+	cargo test --test rights $(FEATURES) -- --nocapture
 	hack/mutants/demo-must-fail
+
+attacks: control-plane ## each attack with its protection, and without: then it must succeed (half an hour; ONLY='sweep gate' for some)
+	hack/attacks/run $(ONLY)
 
 unit: ## the fast ones: no API server
 	cargo test --workspace --lib --bins
@@ -26,6 +32,7 @@ generate: ## CRDs, admission policies and RBAC from code
 lint: ## format, clippy with warnings denied, licences and sources
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets $(FEATURES) -- -D warnings
+	hack/attacks/run --check
 	$(MAKE) --no-print-directory deny
 
 deny: ## licences, sources and bans of dependencies

@@ -48,10 +48,10 @@ pub fn drift(root: &Path) -> Vec<PathBuf> {
     let expected = files();
     let mut off: Vec<PathBuf> =
         expected.iter().filter(|(p, c)| std::fs::read_to_string(root.join(p)).ok().as_ref() != Some(c)).map(|(p, _)| p.clone()).collect();
-    for dir in ["crds", "deploy"] {
+    for dir in ["crds", "deploy", "deploy/remote"] {
         for entry in std::fs::read_dir(root.join(dir)).into_iter().flatten().flatten() {
             let path = Path::new(dir).join(entry.file_name());
-            if !expected.contains_key(&path) {
+            if entry.path().is_file() && !expected.contains_key(&path) {
                 off.push(path);
             }
         }

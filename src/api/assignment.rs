@@ -42,7 +42,7 @@ pub struct EligibleAssignmentSpec {
     pub scope: AssignmentScope,
     /// When: `permanent: {}` needs template and policy to allow it.
     pub window: Window,
-    /// Whether a service account may ask for itself or a GitOps agent for a person. Default: `Forbidden`. `Allowed` is `Unsupported` in this build.
+    /// Whether a service account may ask for itself or a GitOps agent for a person. Default: `Forbidden`. `Allowed` needs the policy's `allow.delegated`, and then two people must approve.
     #[serde(default)]
     pub delegation: Delegation,
     /// Why they are eligible.

@@ -161,7 +161,7 @@ pub struct Allow {
     pub active_assignments: bool,
     /// Access before approval, in an emergency. Nothing in this build can use it.
     pub break_glass: bool,
-    /// Requests by service accounts and GitOps agents. Nothing in this build can use it.
+    /// Assignments that let a service account ask for itself, or a GitOps agent for a person (`delegation: Allowed`).
     pub delegated: bool,
     /// Roles that let their holder make access which outlives the grant: tokens, bindings, certificate approval, impersonation; and any reach
     /// that includes kube-system or the operator's namespace, cluster-wide included, from where its holder could become the operator.

@@ -73,7 +73,7 @@ pub struct ActivationRequestSpec {
     /// Fewer than the role's. Not built yet: a request with it is `Invalid (Unsupported)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Permissions>,
-    /// Whom it is for, if not you. Not built yet: a request with it is `Invalid (Unsupported)`.
+    /// Whom it is for, if not you. A service account may name one where the assignment allows delegation; from a person it is not built yet: `Invalid (Unsupported)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beneficiary: Option<Beneficiary>,
     /// The active request that this one takes over from. Not built yet: a request with it is `Invalid (Unsupported)`.
@@ -82,7 +82,7 @@ pub struct ActivationRequestSpec {
     /// Before approval, in an emergency. Not built yet: a request with it is `Invalid (Unsupported)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<bool>,
-    /// No access starts or lasts beyond this time, so that a copy from Git is dead on arrival. Not built yet: a request with it is `Invalid (Unsupported)`.
+    /// No access starts or lasts beyond this time, so that a copy from Git is dead on arrival. A service account must say it, at most 7 days ahead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<Time>,
     /// How long the ended request is kept, such as `30d`. Default: `7d`.

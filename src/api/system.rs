@@ -80,7 +80,7 @@ pub enum Provider {
 pub enum KubernetesConnection {
     /// The cluster that Curfew runs in, under its own service account.
     InCluster(Empty),
-    /// A kubeconfig in a secret of the operator's namespace: https, inline CA, token or certificate only. Not built yet: `Unsupported`.
+    /// A kubeconfig in a secret of the operator's namespace: https, inline CA, token or certificate only. Its target's identity is confirmed before anything it shows is believed.
     KubeconfigSecretRef(SecretKey),
 }
 

@@ -9,6 +9,7 @@ use crate::{
         conditions::{Is, set},
         config::GateStatus,
     },
+    evidence::{Facts, What},
     identity::{
         cluster,
         gate::{self, Verdict},
@@ -91,6 +92,11 @@ async fn record(ctx: &Context, v: &Verdict, keys: Vec<String>, proof: Proof, las
     let ahead = gate.since.map_or(0, |t| t.millis_since(ctx.now())).clamp(0, 1000);
     tokio::time::sleep(Duration::from_millis(ahead.unsigned_abs())).await;
     let keys = if v.closed() { keys } else { status.cluster_keys };
+    if gate.since.is_some() != stored.since.is_some() {
+        let what = if gate.since.is_some() { What::GateClosed } else { What::GateOpened };
+        let message = if v.closed() { "the admission policies are in force as built".into() } else { v.problems.join("; ") };
+        ctx.evidence.tell(what, Facts { digest: Some(v.digest.to_string()), message: Some(message), ..Facts::default() });
+    }
     let ok = write(ctx, &configs, &config, &v, GateStatus::from_core(&gate), keys).await;
     ctx.set_gate(if ok { gate } else { Gate { since: None, ..gate } });
     ok && v.closed()

@@ -6,7 +6,7 @@ use crate::{
         RoleTemplate, conditions,
         system::{KubernetesConnection, Provider as Connection},
     },
-    providers::kubernetes::content,
+    providers::{Trouble, kubernetes::content},
     runtime::stores::{Key, about},
 };
 use curfew_core::{
@@ -52,12 +52,14 @@ pub struct Surroundings {
     systems: Vec<AuthorizationSystem>,
     roles: Vec<RoleContent>,
     namespaces: Vec<Ref>,
+    /// Why the target could not be asked.
+    unreachable: Option<String>,
 }
 
 /// Gathers what is around a request.
 ///
 /// # Errors
-/// If the API server cannot be asked.
+/// If our own API server cannot be asked. A target that cannot be is noted, and what it holds is unknown.
 pub async fn around(ctx: &Context, key: &Key, from: Source) -> kube::Result<Surroundings> {
     let (ns, name) = key;
     let request = match from {
@@ -76,7 +78,11 @@ pub async fn around(ctx: &Context, key: &Key, from: Source) -> kube::Result<Surr
         let at = system_of(&t, named, &s.systems);
         // What was never reached has no content yet, and the rules say so before they ask for it.
         if at.is_none_or(|a| a.status.as_ref().is_some_and(|s| s.target.is_some())) {
-            (s.roles, s.namespaces) = target(ctx, &t, at, from).await?;
+            match target(ctx, &t, at, from).await {
+                Ok((roles, namespaces)) => (s.roles, s.namespaces) = (roles, namespaces),
+                // Whoever takes something back must be heard while the target is away.
+                Err(e) => s.unreachable = Some(e.to_string()),
+            }
         }
     }
     Ok(s)
@@ -96,6 +102,7 @@ fn stored(ctx: &Context, (ns, name): &Key, role: &str, grant: &str) -> Surroundi
         systems: own(st.systems.state()),
         roles: Vec::new(),
         namespaces: Vec::new(),
+        unreachable: None,
     }
 }
 
@@ -132,6 +139,7 @@ async fn live(ctx: &Context, (ns, name): &Key, role: &str, grant: &str) -> kube:
         systems: systems.items,
         roles: Vec::new(),
         namespaces: Vec::new(),
+        unreachable: None,
     })
 }
 
@@ -149,16 +157,11 @@ pub async fn target(
     t: &Template,
     at: Option<&AuthorizationSystem>,
     from: Source,
-) -> kube::Result<(Vec<RoleContent>, Vec<Ref>)> {
+) -> Result<(Vec<RoleContent>, Vec<Ref>), Trouble> {
     let here = Connection::Kubernetes(KubernetesConnection::InCluster(Empty {}));
     let connection = at.map_or(&here, |s| &s.spec.provider);
     if (connection, from) != (&here, Source::Stores) {
-        let reached = ctx.registry.reach(connection).await;
-        let content = match reached {
-            Ok(target) => target.content(&t.permissions, &t.scope).await,
-            Err(e) => Err(e),
-        };
-        return content.map_err(|e| kube::Error::Service(Box::new(e)));
+        return ctx.registry.reach(connection).await?.content(&t.permissions, &t.scope).await;
     }
     let names: &[String] = match &t.scope {
         KubernetesScope::Namespaces(n) => n,
@@ -248,6 +251,7 @@ impl Surroundings {
             systems: &systems,
             roles: &self.roles,
             namespaces: &self.namespaces,
+            unreachable: self.unreachable.as_deref(),
             operator_namespace: ctx.home(),
         };
         terms::resolve(asked, &house)

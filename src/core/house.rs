@@ -243,6 +243,8 @@ pub struct House<'a> {
     pub roles: &'a [RoleContent],
     /// The namespaces of the template's scope, as far as they exist.
     pub namespaces: &'a [Ref],
+    /// Why roles and namespaces could not be read, if they could not: then what is missing above is unknown, and not gone.
+    pub unreachable: Option<&'a str>,
     /// Where the operator lives.
     pub operator_namespace: &'a str,
 }

@@ -19,6 +19,7 @@ pub const fn hint(reason: Reason) -> &'static str {
         TemplateChanged => "what was asked for is no longer what would be granted; create a new request and have that approved",
         GateOpen => "it was made while Curfew's admission policies were not proven to be in force; create a new request",
         Unsupported => "it needs a rule that this build does not have",
+        TargetUnreachable => "the target cannot be asked now; it is tried again",
         AlreadyConsumed => "this request was used before; create a new one under a fresh name",
         DeniedByApprover => "an approver or manager said no; their AccessDecision says why",
         Withdrawn => "it was taken back",

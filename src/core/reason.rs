@@ -47,6 +47,8 @@ reasons! {
     GateOpen,
     /// It needs a rule that this build does not have.
     Unsupported,
+    /// The target cannot be asked now, so nobody can tell what would be granted. It ends nothing and begins nothing.
+    TargetUnreachable,
     /// A request of this name was used before.
     AlreadyConsumed,
     /// An approver or manager said no.
@@ -140,7 +142,7 @@ impl Reason {
                 false,
             ) => Outcome::Denied,
             (
-                NoSuchRole | AmbiguousSystem | NotReady | WiderScope | TemplateChanged | GateOpen | Unsupported | AlreadyConsumed
+                NoSuchRole | AmbiguousSystem | NotReady | WiderScope | TemplateChanged | GateOpen | Unsupported | TargetUnreachable | AlreadyConsumed
                 | NotBindable | BelowFloor | OutsidePolicy | NobodyCanApprove | DuplicateTarget | DigestMismatch | NotFound
                 | AlreadyCounted | Waiting | AlreadyEnded | UnprovenLogin,
                 false,

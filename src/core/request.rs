@@ -214,7 +214,8 @@ pub fn count(request: &Request, words: &[Word], alias_keys: &[String]) -> Tally 
 /// 6. `AwaitingApproval` ends by changed terms, by a refusal, by the timeout, or by the last approval, in this order.
 /// 7. `Pending` is accepted and frozen, or refused on live facts.
 ///
-/// Without the permit nothing begins: rules 5 to 7 wait.
+/// Without the permit nothing begins, nor while the target cannot be asked what would be granted: rules 5 to 7 wait. What is
+/// unknown ends nothing either; words, ledger and deadline go on being heard.
 pub fn decide(f: &Facts<'_>) -> Decision {
     match f.request.status.state {
         State::Over(..) => Decision::Stay(Wake::OnChange),
@@ -259,6 +260,7 @@ fn running(f: &Facts<'_>) -> Decision {
         (State::Active, Ledger::None) => Decision::Look,
         (_, Ledger::None) if !f.permit => Decision::Stay(status.expires_at.map_or(Wake::Now, Wake::At)),
         (_, Ledger::None) if !f.fresh => Decision::Look,
+        (_, Ledger::None) if unknown(f) => Decision::Stay(Wake::Backoff),
         (_, Ledger::None | Ledger::Over { .. }) => {
             status.expires_at.map_or(Decision::Stay(Wake::Now), |expires_at| Decision::CreateGrant { expires_at })
         }
@@ -270,11 +272,17 @@ fn terms_gone(f: &Facts<'_>) -> Option<Reason> {
     let frozen = &f.request.status.frozen.as_ref()?.terms;
     let granted = f.request.status.activated_at.is_some();
     match f.terms {
+        Err(_) if unknown(f) => None,
         Err(refusal) => Some(refusal.reason),
         Ok(now) if !granted && now.digest != frozen.digest => Some(Reason::TemplateChanged),
         Ok(now) if now.effects != frozen.effects => Some(Reason::TemplateChanged),
         Ok(_) => None,
     }
+}
+
+/// Whether nobody can tell what would be granted.
+fn unknown(f: &Facts<'_>) -> bool {
+    matches!(f.terms, Err(r) if r.reason == Reason::TargetUnreachable)
 }
 
 fn awaiting(f: &Facts<'_>) -> Decision {
@@ -293,12 +301,16 @@ fn awaiting(f: &Facts<'_>) -> Decision {
     if !sum.approved() {
         return Decision::Stay(Wake::At(frozen.approval_deadline));
     }
+    if unknown(f) {
+        return Decision::Stay(Wake::Backoff);
+    }
     let expires_at = f.now.plus_secs(frozen.terms.resolved.duration.secs()).floor_secs();
     Decision::Commit(Status { state: State::Activating, expires_at: Some(expires_at), ..status.clone() })
 }
 
 fn pending(f: &Facts<'_>) -> Decision {
     match f.terms {
+        Err(_) if unknown(f) => Decision::Stay(Wake::Backoff),
         Err(refusal) if f.fresh => over(f, refusal.reason),
         Err(_) => Decision::Look,
         Ok(terms) => {

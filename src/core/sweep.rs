@@ -4,8 +4,9 @@
 //! install and deadline off the immutable name: a label can be put on anybody's binding and proves nothing.
 use crate::{ids::BindingName, time::Time};
 
-/// A binding is this old before it can be an orphan: its Grant is written first, but a view may lag.
-const SETTLED_SECS: i64 = 120;
+/// A binding is this old before it can be an orphan: its Grant is written first, but a view may lag. Whoever sweeps looks live
+/// for the Grant as well.
+const SETTLED_SECS: i64 = 30;
 /// So many orphans are believed at once; more look like a lost ledger rather than like leftovers.
 const PLAUSIBLE: usize = 5;
 
@@ -99,7 +100,7 @@ mod tests {
         let found = [mark("ours", 1, 60), mark("ours", 2, 60), mark("theirs", 3, 60)];
         assert_eq!(judge("ours", &found, NOW, live), [Verdict::Leave, Verdict::Orphan, Verdict::Leave]);
         assert_eq!(judge("ours", &found, NOW, |_| Behind::Unknown), [Verdict::Leave; 3]);
-        let young = [Mark { created: NOW.plus_secs(-60), ..mark("ours", 2, 60) }];
+        let young = [Mark { created: NOW.plus_secs(-20), ..mark("ours", 2, 60) }];
         assert_eq!(judge("ours", &young, NOW, live), [Verdict::Leave]);
     }
 

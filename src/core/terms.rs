@@ -192,6 +192,9 @@ fn reachable(s: &System, phase: Phase) -> Result<&str, Refusal> {
 
 /// The roles that the template names, all of which must exist: binding one that does not exist yet would grant whatever it becomes.
 fn content<'a>(t: &Template, h: &House<'a>) -> Result<Vec<&'a RoleContent>, Refusal> {
+    if let Some(why) = h.unreachable {
+        return no(Reason::TargetUnreachable, format!("the roles at the target cannot be read: {why}"));
+    }
     let clusters = t.permissions.cluster_roles.iter().map(|n| (RoleKind::ClusterRole, None, n));
     let locals = t.permissions.roles.iter().map(|r| (RoleKind::Role, Some(&r.namespace), &r.name));
     clusters

@@ -82,7 +82,8 @@ fn learn(a: &mut Access, kind: &str, f: Facts, at: Time) {
     keep(&mut a.justification, f.justification);
     keep(&mut a.digest, f.digest);
     a.ticket = a.ticket.take().or(f.ticket);
-    if a.privileges.is_empty() {
+    // What was asked for names roles; what was intended says where, too.
+    if a.privileges.is_empty() || kind == "grant.intended" {
         a.privileges = f.privileges;
     }
     if kind == "grant.intended" {
@@ -150,7 +151,9 @@ mod tests {
         };
         let seen = |text: &str| Facts { confirmed: Some(text.into()), ..base.clone() };
         let ended = Facts { state: Some("Expired".into()), reason: Some("DeadlinePassed".into()), ..base.clone() };
+        let approved = Facts { privileges: vec!["ClusterRole payments-admin (0123)".into()], ..base.clone() };
         let lines = vec![
+            c.append(What::RequestApproved, &approved, at(9)),
             c.append(What::GrantIntended, &intent, at(10)),
             c.append(What::GrantConfirmed, &seen("armed"), at(11)),
             c.append(What::RevocationConfirmed, &seen("gone"), at(101)),
@@ -161,7 +164,7 @@ mod tests {
         assert_eq!((a.from, a.until, a.expires_at), (Some(at(11)), Some(at(101)), Some(at(100))));
         assert!(a.covers(at(50)) && !a.covers(at(5)) && !a.covers(at(200)));
         let text = a.to_string();
-        for part in ["alice had ClusterRole payments-admin", "carol Approve", "roll back", "confirmed", "Expired (DeadlinePassed)"] {
+        for part in ["alice had ClusterRole payments-admin in payments", "carol Approve", "roll back", "confirmed", "Expired (DeadlinePassed)"] {
             assert!(text.contains(part), "{part} not in {text}");
         }
     }

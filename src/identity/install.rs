@@ -1,5 +1,5 @@
 //! What is installed beside the policies: namespace, configuration, the cluster as a system, the operator itself.
-use super::{NAMESPACE, OPERATOR, SWEEP, policies, rbac};
+use super::{NAMESPACE, OPERATOR, SWEEP, marks, policies, rbac};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -14,6 +14,8 @@ pub fn files() -> Vec<(PathBuf, Vec<Value>)> {
         file("50-people.yaml", rbac::people()),
         file("60-operator.yaml", vec![deployment()]),
         file("70-sweep.yaml", vec![sweep()]),
+        // For a cluster that Curfew reaches from outside; not part of `kubectl apply -f deploy/`.
+        file("remote/target.yaml", [vec![namespace()], rbac::target(), marks::policies()].concat()),
     ]
 }
 

@@ -3,6 +3,7 @@
 //! There is no webhook server. Built-in admission policies do it in the API server's own process: nothing to keep
 //! available, and nothing that fails open when it is down. They are built here as values, printed to `deploy/` by
 //! `make generate`, and compared with what is live by the [`gate`].
+pub mod answer;
 pub mod cluster;
 pub mod gate;
 pub mod install;
@@ -28,7 +29,7 @@ use serde_json::{Value, json};
 
 /// Every admission policy with its binding, in the order in which they are installed.
 pub fn policies() -> Vec<Value> {
-    [stamp::policies(), prove::policies(), marks::policies()].concat()
+    [stamp::policies(), prove::policies(), marks::policies(), answer::policies()].concat()
 }
 
 /// `true` in CEL if it is the operator who asks.

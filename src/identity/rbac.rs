@@ -85,6 +85,27 @@ pub fn sweep() -> Vec<Value> {
     ]
 }
 
+/// The rights on a cluster that Curfew reaches from outside, under a service account of the same name there.
+pub fn target() -> Vec<Value> {
+    let rbac = "rbac.authorization.k8s.io";
+    let rules = [
+        on(rbac, &["roles", "clusterroles"], &["get"]),
+        on(rbac, &["rolebindings", "clusterrolebindings"], &["get", "list", "create", "patch", "delete"]),
+        on("batch", &["jobs"], &["get", "create", "patch", "delete"]),
+        on("", &["namespaces"], &["get"]),
+        on("admissionregistration.k8s.io", &["validatingadmissionpolicies", "validatingadmissionpolicybindings"], &["get"]),
+        on("authorization.k8s.io", &["selfsubjectaccessreviews"], &["create"]),
+    ];
+    vec![
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": OPERATOR, "namespace": NAMESPACE}}),
+        cluster_role("curfew-target", &rules),
+        cluster_role(CANARY_ROLE, &[]),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "curfew-target"},
+            "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "curfew-target"},
+            "subjects": [{"kind": "ServiceAccount", "name": OPERATOR, "namespace": NAMESPACE}]}),
+    ]
+}
+
 /// What people are given, in the namespaces where they may ask or decide. Nothing is aggregated into `edit` or `admin`: an
 /// admin of a namespace must not become an approver by that.
 pub fn people() -> Vec<Value> {

@@ -3,6 +3,7 @@ use crate::support::{SOON, User, World, eventually};
 use anyhow::Result;
 use std::time::Duration;
 
+mod bad_input;
 mod crashes;
 mod endings;
 mod foundations;

@@ -54,13 +54,26 @@ async fn requests_are_refused_by_rule_value_and_limit() -> Result<()> {
         .await?
         .success()?;
     w.mallory()?.apply(&request("stranger", "1h")).await?.success()?;
-    alice.apply(&request("long", "6h")).await?.success()?;
-    alice.apply(&request("mute", "1h").replace("roll back release 2311", "' '")).await?.success()?;
+    // What the role itself says is answered at apply time, and by --dry-run=server.
+    for (yaml, words) in [
+        (request("long", "6h"), "asked for 6h, but role payments-admin allows at most 4h"),
+        (request("mute", "1h").replace("roll back release 2311", "' '"), "say why in spec.justification"),
+    ] {
+        for args in [&["apply", "-f", "-"][..], &["apply", "--dry-run=server", "-f", "-"]] {
+            let told = alice.kubectl_stdin(args, &yaml).await?.refused()?;
+            ensure!(told.contains("'curfew-answers'") && told.contains(words), "{words:?} is not said: {told}");
+        }
+    }
+    // What only policy and cluster say slips past that, and is denied.
+    template(w, "generous", &[("max: 4h", "max: 9h"), ("justification: Required", "justification: Optional")]).await?;
+    ready(w, &["rtpl", "-n", "payments", "generous"], "True").await?;
+    alice.apply(&of("generous", "long", "510m")).await?.success()?;
+    alice.apply(&of("generous", "mute", "1h").replace("roll back release 2311", "' '")).await?.success()?;
     alice.apply(&of("nowhere", "unknown", "1h")).await?.success()?;
     alice.apply(&request("elsewhere", "1h").replace("duration:", "system: mars, duration:")).await?.success()?;
     alice.apply(&request("tomorrow", "1h").replace("duration:", "startTime: '2099-01-01T00:00:00Z', duration:")).await?.success()?;
     refused(w, "stranger", "Denied", "NotEligible", "mallory@example.com").await?;
-    refused(w, "long", "Denied", "OverMaximum", "asked for 6h, but role payments-admin allows at most 4h").await?;
+    refused(w, "long", "Denied", "OverMaximum", "asked for 510m, but policy payments allows at most 8h").await?;
     refused(w, "mute", "Denied", "JustificationRequired", "spec.justification").await?;
     refused(w, "unknown", "Invalid", "NoSuchRole", "nowhere").await?;
     refused(w, "elsewhere", "Invalid", "AmbiguousSystem", "mars").await?;
@@ -147,7 +160,16 @@ async fn suspension_ends_what_is_active_and_stops_what_waits() -> Result<()> {
     admin.kubectl(&[&role[..], &[r#"{"spec": {"suspend": true}}"#]].concat()).await?.success()?;
     w.access_is(&alice, false, SOON).await?;
     refused(&w, "held", "Revoked", "Suspended", "suspended").await?;
-    alice.apply(&request("new", "1h")).await?.success()?;
+    let told = alice.apply(&request("new", "1h")).await?.refused()?;
+    ensure!(told.contains("role payments-admin is suspended"), "{told}");
+    // What slips past: the role goes on, and the system is suspended.
+    admin.kubectl(&[&role[..], &[r#"{"spec": {"suspend": false}}"#]].concat()).await?.success()?;
+    admin.kubectl(&[&system[..], &[r#"{"spec": {"mode": "ReadWrite", "suspend": true}}"#]].concat()).await?.success()?;
+    w.field_is(&["authsys", "this-cluster"], "{.status.conditions[?(@.type==\"Ready\")].reason}", "Suspended").await?;
+    eventually("the API server to see that the role goes on", SOON, || async {
+        Ok(alice.apply(&request("new", "1h")).await?.ok.then_some(()))
+    })
+    .await?;
     refused(&w, "new", "Denied", "Suspended", "suspended").await
 }
 

@@ -1,6 +1,7 @@
 //! etcd, kube-apiserver and kube-controller-manager on loopback, one set for each test file.
 use super::{SOON, eventually, pki::Pki, process::Process, user::User};
 use anyhow::{Context, Result, bail};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use k8s_openapi::api::{
     authentication::v1::{TokenRequest, TokenRequestSpec},
     core::v1::ServiceAccount,
@@ -35,17 +36,22 @@ pub struct ControlPlane {
     pki: Pki,
     port: u16,
     etcd_port: u16,
-    audit: bool,
+    audit: Option<PathBuf>,
     processes: Mutex<HashMap<Component, Process>>,
 }
 
 impl ControlPlane {
+    /// Where `CURFEW_AUDIT_DIR` names a directory, what Curfew's own accounts ask for is logged there: `tests/rights.rs` reads it.
     pub async fn start(name: &str) -> Result<Self> {
-        Self::start_with(name, false).await
+        let dir = std::env::var_os("CURFEW_AUDIT_DIR").map(PathBuf::from);
+        if let Some(dir) = &dir {
+            std::fs::create_dir_all(dir)?;
+        }
+        Self::start_with(name, dir.map(|d| d.join(format!("{name}-{}.jsonl", std::process::id())))).await
     }
 
-    /// With `audit`, every request is logged to [`Self::audit_log`], metadata only.
-    pub async fn start_with(name: &str, audit: bool) -> Result<Self> {
+    /// With `audit`, requests are logged to that file, metadata only.
+    pub async fn start_with(name: &str, audit: Option<PathBuf>) -> Result<Self> {
         let assets = assets()?;
         remove_orphans();
         let dir = tempfile::Builder::new().prefix(&format!("curfew-{name}-")).tempdir()?;
@@ -68,9 +74,6 @@ impl ControlPlane {
 
     pub fn dir(&self) -> &Path {
         &self.path
-    }
-    pub fn audit_log(&self) -> PathBuf {
-        self.path.join("logs/audit.jsonl")
     }
 
     /// A client of the group system:masters.
@@ -97,14 +100,18 @@ impl ControlPlane {
 
     /// A service account with a token of six hours.
     pub async fn service_account(&self, namespace: &str, name: &str) -> Result<User> {
+        let token = self.token(namespace, name).await?;
+        let file = self.path.join("users").join(format!("sa_{namespace}_{name}.json"));
+        self.write_kubeconfig(&file, &serde_json::json!({"token": token}))?;
+        Ok(User { name: format!("system:serviceaccount:{namespace}:{name}"), kubeconfig: file, kubectl: self.assets.join("kubectl") })
+    }
+
+    async fn token(&self, namespace: &str, name: &str) -> Result<String> {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.admin().await?, namespace);
         let ask =
             TokenRequest { spec: Some(TokenRequestSpec { expiration_seconds: Some(21_600), ..Default::default() }), ..Default::default() };
         let token = accounts.create_token_request(name, &PostParams::default(), &ask).await?;
-        let token = token.status.context("no token")?.token;
-        let file = self.path.join("users").join(format!("sa_{namespace}_{name}.json"));
-        self.write_kubeconfig(&file, &serde_json::json!({"token": token}))?;
-        Ok(User { name: format!("system:serviceaccount:{namespace}:{name}"), kubeconfig: file, kubectl: self.assets.join("kubectl") })
+        token.status.and_then(|s| s.token).context("no token")
     }
 
     /// Waits for /readyz and reads from the store: just after etcd has gone, /readyz still says ok. A controller manager
@@ -139,6 +146,29 @@ impl ControlPlane {
         self.kill(c);
         self.spawn(c)?;
         self.ready().await
+    }
+
+    /// Gives this cluster other keys for its service accounts' tokens, as a copy restored elsewhere has.
+    pub async fn new_service_account_keys(&self) -> Result<()> {
+        self.kill(Component::ControllerManager);
+        self.kill(Component::ApiServer);
+        Pki::write_token_keys(&self.path)?;
+        self.spawn(Component::ApiServer)?;
+        self.ready().await?;
+        self.spawn(Component::ControllerManager)
+    }
+
+    /// A kubeconfig for this cluster that needs no file: an inline CA and this token.
+    pub async fn inline_kubeconfig(&self, namespace: &str, account: &str) -> Result<String> {
+        let token = self.token(namespace, account).await?;
+        let ca = STANDARD.encode(std::fs::read(self.path.join("ca.crt"))?);
+        let config = serde_json::json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "target",
+            "clusters": [{"name": "target", "cluster": {"server": format!("https://127.0.0.1:{}", self.port), "certificate-authority-data": ca}}],
+            "users": [{"name": "curfew", "user": {"token": token}}],
+            "contexts": [{"name": "target", "context": {"cluster": "target", "user": "curfew"}}],
+        });
+        Ok(config.to_string())
     }
 
     fn signal(&self, c: Component, s: Signal) {
@@ -192,11 +222,14 @@ impl ControlPlane {
             "--endpoint-reconciler-type=none".into(),
             "--profiling=false".into(),
         ];
-        if self.audit {
-            let policy = serde_json::json!({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": [{"level": "Metadata"}]});
+        if let Some(log) = &self.audit {
+            let ours = ["operator", "sweep"].map(|a| format!("system:serviceaccount:curfew-system:curfew-{a}"));
+            let rules = serde_json::json!([{"level": "Metadata", "users": ours}, {"level": "None"}]);
+            let policy =
+                serde_json::json!({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": rules});
             std::fs::write(self.path.join("audit-policy.json"), policy.to_string())?;
             args.push(format!("--audit-policy-file={}", at("audit-policy.json")));
-            args.push(format!("--audit-log-path={}", at("logs/audit.jsonl")));
+            args.push(format!("--audit-log-path={}", log.display()));
         }
         Ok(args)
     }

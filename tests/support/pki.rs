@@ -32,10 +32,16 @@ impl Pki {
         let server = pki.server()?;
         std::fs::write(dir.join("apiserver.crt"), server.cert)?;
         std::fs::write(dir.join("apiserver.key"), server.key)?;
+        Pki::write_token_keys(dir)?;
+        Ok(pki)
+    }
+
+    /// The keys that sign service account tokens.
+    pub fn write_token_keys(dir: &Path) -> Result<()> {
         let tokens = KeyPair::generate()?;
         std::fs::write(dir.join("sa.key"), tokens.serialize_pem())?;
         std::fs::write(dir.join("sa.pub"), tokens.public_key_pem())?;
-        Ok(pki)
+        Ok(())
     }
 
     fn server(&self) -> Result<Pair> {

@@ -52,6 +52,14 @@ pub(super) struct Snapshot {
     gate: Arc<Gate>,
 }
 
+/// What a target holds of what a template names, or why nobody can tell.
+#[derive(Default)]
+pub(super) struct AtTarget {
+    roles: Vec<RoleContent>,
+    namespaces: Vec<Ref>,
+    unreachable: Option<String>,
+}
+
 /// What targets have answered lately: who they are, and whether we may bind. Asked again after a while, or when the question changes.
 #[derive(Default)]
 struct Answers(Mutex<HashMap<String, (Time, Option<String>)>>);
@@ -119,7 +127,7 @@ impl Snapshot {
     }
 
     /// The house around one template, without any person in it.
-    fn house<'a>(&'a self, ctx: &Context, roles: &'a [RoleContent], namespaces: &'a [Ref], assignments: &'a [Assignment]) -> House<'a> {
+    fn house<'a>(&'a self, ctx: &Context, at: &'a AtTarget, assignments: &'a [Assignment]) -> House<'a> {
         House {
             now: ctx.now(),
             gate: &self.gate,
@@ -129,8 +137,9 @@ impl Snapshot {
             assignments,
             policies: &self.core_policies,
             systems: &self.core_systems,
-            roles,
-            namespaces,
+            roles: &at.roles,
+            namespaces: &at.namespaces,
+            unreachable: at.unreachable.as_deref(),
             operator_namespace: crate::identity::NAMESPACE,
         }
     }

@@ -1,5 +1,5 @@
 //! RoleTemplates and EligibleAssignments: whether anybody can use them, and if not, what to change.
-use super::{Answers, Context, Snapshot, ready, write};
+use super::{Answers, AtTarget, Context, Snapshot, ready, write};
 use crate::{
     api::{
         EligibleAssignment, RoleTemplate,
@@ -13,9 +13,9 @@ use crate::{
     },
 };
 use curfew_core::{
-    house::{Assignment, Policy, RoleContent, Systems, Template, Window},
+    house::{Assignment, Policy, Systems, Template, Window},
     reason::Reason,
-    resolved::{KubernetesPlan, Plan, PlannedBinding, Ref},
+    resolved::{KubernetesPlan, Plan, PlannedBinding},
     scope::KubernetesScope,
     terms::{self, Refusal},
 };
@@ -26,14 +26,12 @@ pub async fn show(ctx: &Context, answers: &Answers, s: &Snapshot, o: &RoleTempla
     let mut core = facts::template(o);
     core.not_bindable = not_bindable(ctx, answers, s, &core, o).await;
     let at = s.systems.iter().find(|x| core.systems.include(&facts::system(x, &s.systems)));
-    let content = gather::target(ctx, &core, at, Source::Stores).await;
-    let unreachable = content.as_ref().err().map(ToString::to_string);
-    let (roles, namespaces) = content.unwrap_or_default();
-    let assignments: Vec<Assignment> = s.assignments_of(&core).collect();
-    let verdict = match unreachable {
-        None => judge(ctx, s, &core, &roles, &namespaces),
-        Some(why) => Err(Refusal { reason: Reason::NotReady, message: format!("cannot read the roles at the target: {why}") }),
+    let at = match gather::target(ctx, &core, at, Source::Stores).await {
+        Ok((roles, namespaces)) => AtTarget { roles, namespaces, unreachable: None },
+        Err(e) => AtTarget { unreachable: Some(e.to_string()), ..AtTarget::default() },
     };
+    let assignments: Vec<Assignment> = s.assignments_of(&core).collect();
+    let verdict = judge(ctx, s, &core, &at);
     let active = ctx.stores.requests.state_filter(|r| {
         r.namespace() == o.namespace()
             && r.spec.role_ref.name == core.reference.name
@@ -41,7 +39,7 @@ pub async fn show(ctx: &Context, answers: &Answers, s: &Snapshot, o: &RoleTempla
     });
     let number = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
     let usable = |a: &&Assignment| {
-        let house = s.house(ctx, &roles, &namespaces, &assignments);
+        let house = s.house(ctx, &at, &assignments);
         terms::assignment_ready(a, Some(&core), &house).is_ok()
     };
     let old = o.status.clone().unwrap_or_default();
@@ -57,8 +55,8 @@ pub async fn show(ctx: &Context, answers: &Answers, s: &Snapshot, o: &RoleTempla
     write(&Api::namespaced(ctx.client.clone(), &core.namespace), o, o.status.as_ref(), &next).await
 }
 
-fn judge(ctx: &Context, s: &Snapshot, t: &Template, roles: &[RoleContent], namespaces: &[Ref]) -> Result<(Policy, String), Refusal> {
-    let house = s.house(ctx, roles, namespaces, &[]);
+fn judge(ctx: &Context, s: &Snapshot, t: &Template, at: &AtTarget) -> Result<(Policy, String), Refusal> {
+    let house = s.house(ctx, at, &[]);
     let policy = terms::ready(t, &house)?;
     Ok((policy.clone(), format!("allowed by policy {}", policy.reference.name)))
 }
@@ -112,7 +110,8 @@ fn display(ctx: &Context, t: &Template, p: Option<&Policy>) -> TemplateDisplay {
 pub async fn show_assignment(ctx: &Context, s: &Snapshot, o: &EligibleAssignment) -> kube::Result<()> {
     let core = facts::assignment(o);
     let template = s.templates.iter().find(|t| t.namespace() == o.namespace() && t.name_any() == core.role).map(facts::template);
-    let house = s.house(ctx, &[], &[], &[]);
+    let nowhere = AtTarget::default();
+    let house = s.house(ctx, &nowhere, &[]);
     let verdict = terms::assignment_ready(&core, template.as_ref(), &house).and_then(|()| match core.window {
         Window::Between(_, end) if ctx.now() >= end => Err(Refusal { reason: Reason::OutsideWindow, message: format!("ended {end}") }),
         Window::Between(start, _) if ctx.now() < start => Ok(format!("begins {start}")),

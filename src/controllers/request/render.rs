@@ -109,6 +109,14 @@ fn open<'a>(core: &'a Status, tally: &'a Tally) -> Option<(&'a curfew_core::appr
     Some((core.frozen.as_ref()?.terms.resolved.approval.get(i)?, tally.stages.get(i)?))
 }
 
+/// Why nobody can tell what would be granted, if nobody can.
+fn unreachable(view: &View) -> Option<&str> {
+    match &*view.terms {
+        Err(r) if r.reason == Reason::TargetUnreachable => Some(&r.message),
+        Ok(_) | Err(_) => None,
+    }
+}
+
 /// What to do next, in words.
 fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally, trouble: Option<&str>) -> String {
     let (_, reason) = shown(core.state);
@@ -123,9 +131,13 @@ fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally
             Err(_) | Ok(_) => messages::hint(r).into(),
         },
         (State::AwaitingApproval, _) => {
-            ask_for_approval(object, core, tally).unwrap_or_else(|| "approved; waiting for the operator to grant".into())
+            let approved = || match unreachable(view) {
+                Some(why) => format!("approved, and not begun: {why}"),
+                None => "approved; waiting for the operator to grant".into(),
+            };
+            ask_for_approval(object, core, tally).unwrap_or_else(approved)
         }
-        (State::Activating, _) => match trouble {
+        (State::Activating, _) => match trouble.or(unreachable(view)) {
             Some(t) => format!("approved, and not granted yet: {t}; it is tried again until the deadline"),
             None => "approved; the access is on its way".into(),
         },
@@ -136,7 +148,7 @@ fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally
                 object.namespace().unwrap_or_default()
             )
         }),
-        (State::Pending | State::Revoking(_) | State::Over(..), _) => "waiting for the operator".into(),
+        (State::Pending | State::Revoking(_) | State::Over(..), _) => unreachable(view).unwrap_or("waiting for the operator").into(),
     }
 }
 

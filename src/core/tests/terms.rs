@@ -24,6 +24,7 @@ struct Fixture {
     systems: Vec<System>,
     roles: Vec<RoleContent>,
     namespaces: Vec<Ref>,
+    unreachable: Option<&'static str>,
     gate: Gate,
     ceiling: Option<Duration>,
     aliases: Vec<String>,
@@ -126,6 +127,7 @@ fn fixture() -> Fixture {
             persistence: None,
         }],
         namespaces: vec![reference("payments"), reference("canary")],
+        unreachable: None,
         gate: Gate { since: Some(Time::from_secs(1)), ..Gate::default() },
         ceiling: Some(long("24h")),
         aliases: Vec::new(),
@@ -145,6 +147,7 @@ impl Fixture {
             systems: &self.systems,
             roles: &self.roles,
             namespaces: &self.namespaces,
+            unreachable: self.unreachable,
             operator_namespace: "curfew-system",
         }
     }
@@ -190,6 +193,20 @@ fn what_cannot_be_resolved_is_invalid_by_name() {
     refused(Reason::NotReady, "namespace canary does not exist", |f| drop(f.namespaces.pop()));
     refused(Reason::NotReady, "the verb", |f| f.template().not_bindable = Some("the verb bind is missing".into()));
     refused(Reason::UnprovenLogin, "curfew.dev/person", |f| f.aliases = vec!["curfew.dev/person".into()]);
+}
+
+#[test]
+fn what_cannot_be_asked_is_unknown_and_not_gone() {
+    let away = |f: &mut Fixture| {
+        f.unreachable = Some("connection refused");
+        f.roles.clear();
+    };
+    refused(Reason::TargetUnreachable, "connection refused", away);
+    refused(Reason::Suspended, "suspended", |f| {
+        away(f);
+        f.systems[0].suspended = true;
+    });
+    assert_eq!(template_ready(away), Some(Reason::TargetUnreachable));
 }
 
 #[test]

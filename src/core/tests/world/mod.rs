@@ -102,6 +102,8 @@ pub enum House {
     Wider,
     /// Nothing would be granted.
     Suspended,
+    /// Nobody can tell what would be granted.
+    Unreachable,
 }
 
 /// The binding at the target.

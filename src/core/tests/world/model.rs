@@ -154,14 +154,14 @@ struct People {
     alice: Arc<Person>,
     carol: Arc<Person>,
     dave: Arc<Person>,
-    terms: [[Arc<Result<Terms, Refusal>>; 4]; 2],
+    terms: [[Arc<Result<Terms, Refusal>>; 5]; 2],
     no_keys: Arc<Vec<String>>,
 }
 
 impl Model {
     pub fn new(setting: Setting) -> Self {
         let person = |name: &str| Arc::new(Person { username: name.into(), ..Person::default() });
-        let terms = |life| [House::Plain, House::OtherApprovers, House::Wider, House::Suspended].map(|h| Arc::new(resolve(life, h)));
+        let terms = |life| [House::Plain, House::OtherApprovers, House::Wider, House::Suspended, House::Unreachable].map(|h| Arc::new(resolve(life, h)));
         Model {
             setting,
             minds: Pool::new(),
@@ -414,8 +414,11 @@ fn resolve(life: u8, house: House) -> Result<Terms, Refusal> {
         uid: "u".into(),
         rules: curfew_core::digest::Digest::from_bits(1),
     };
-    if house == House::Suspended {
-        return Err(Refusal { reason: Reason::Suspended, message: String::new() });
+    let no = |reason| Err(Refusal { reason, message: String::new() });
+    match house {
+        House::Suspended => return no(Reason::Suspended),
+        House::Unreachable => return no(Reason::TargetUnreachable),
+        House::Plain | House::OtherApprovers | House::Wider => {}
     }
     Ok(Terms::new(Resolved {
         version: RESOLVED_VERSION.into(),

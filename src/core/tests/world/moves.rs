@@ -90,7 +90,7 @@ impl Model {
             }
         }
         if b.edits > 0 && w.house == House::Plain {
-            for house in [House::OtherApprovers, House::Wider, House::Suspended] {
+            for house in [House::OtherApprovers, House::Wider, House::Suspended, House::Unreachable] {
                 push(Event::Edited(house), &mut |n| {
                     n.house = house;
                     n.budget.edits -= 1;

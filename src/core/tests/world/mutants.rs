@@ -7,6 +7,7 @@ use curfew_core::{
     approval::Verb,
     grant::{Behind, Grant, Stage},
     pass::{Answer, Ask, Reservation, View},
+    reason::Reason,
     request::{Ledger, Request, State, Status},
     time::Time,
 };
@@ -48,6 +49,8 @@ pub enum Mutant {
     AnyDigest,
     /// What was frozen is not compared with what would be granted.
     TermsNotCompared,
+    /// What cannot be asked is taken to be as it was.
+    UnknownIsUnchanged,
     /// The end is reckoned anew when the Grant is made, a tick after the deadline was stored.
     DeadlineReckonedAnew,
     /// A request's status is written whatever is stored by now.
@@ -90,9 +93,12 @@ impl Mutant {
                 }
                 view.words = Arc::new(words);
             }
-            Mutant::TermsNotCompared => {
+            Mutant::TermsNotCompared | Mutant::UnknownIsUnchanged => {
+                let unknown = matches!(&*view.terms, Err(r) if r.reason == Reason::TargetUnreachable);
                 if let Some(frozen) = &request.status.frozen {
-                    view.terms = Arc::new(Ok(frozen.terms.clone()));
+                    if self == Mutant::TermsNotCompared || unknown {
+                        view.terms = Arc::new(Ok(frozen.terms.clone()));
+                    }
                 }
             }
             _ => {}

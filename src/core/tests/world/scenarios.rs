@@ -79,6 +79,7 @@ pub const MUTANTS: &[(Mutant, Scenario)] = &[
     (Mutant::SelfApproval, whole("asked", [0, 0], asked)),
     (Mutant::AnyDigest, whole("deleted and re-created", [0, 0], recreated)),
     (Mutant::TermsNotCompared, whole("approved", [0, 0], approved)),
+    (Mutant::UnknownIsUnchanged, whole("approved", [0, 0], approved)),
     (Mutant::DeadlineReckonedAnew, whole("Activating stored", [0, 0], activating)),
     (Mutant::RequestsWithoutSwap, whole("approved", [0, 0], approved)),
     (Mutant::GrantsWithoutSwap, whole("Grant born", [0, 0], born)),

@@ -1,0 +1,122 @@
+//! The operator is dead, the deadline comes, and the grantee has used the access to keep the access: five ways that worked
+//! while nothing guarded the fuse.
+use super::{active, offer, resisted, unprotected};
+use crate::support::{Output, SOON, User, World, eventually};
+use anyhow::Result;
+use std::time::Duration;
+
+/// What the holder of a role does to keep it.
+struct Attack {
+    who: &'static str,
+    role: &'static str,
+    name: &'static str,
+}
+
+const ATTACKS: &[Attack] = &[
+    Attack { who: "raises", role: "edit", name: "raises the Job's deadline" },
+    Attack { who: "suspends", role: "edit", name: "suspends the Job" },
+    Attack { who: "orphans", role: "edit", name: "deletes the Job and orphans the binding" },
+    Attack { who: "finalizes", role: "admin", name: "puts a finalizer on the binding" },
+    Attack { who: "coowns", role: "admin", name: "adds a second owner to the binding" },
+];
+
+async fn strike(w: &World, who: &User, attack: &Attack) -> Result<Output> {
+    let grant = w.field(&["areq", "-n", "payments", attack.who], "{.status.grantRef.name}").await?;
+    let job = format!("curfew-{grant}-0");
+    let mark = format!("curfew.dev/grant={grant}");
+    let binding = w.field(&["rolebinding", "-n", "payments", "-l", &mark], "{.items[0].metadata.name}").await?;
+    let patch = |kind: &'static str, name: String, patch: String| async move {
+        who.kubectl(&["patch", kind, "-n", "payments", &name, "--type=merge", "-p", &patch]).await
+    };
+    match attack.who {
+        "raises" => patch("job", job, r#"{"spec": {"activeDeadlineSeconds": 31536000}}"#.into()).await,
+        "suspends" => patch("job", job, r#"{"spec": {"suspend": true}}"#.into()).await,
+        "orphans" => who.kubectl(&["delete", "job", "-n", "payments", &job, "--cascade=orphan"]).await,
+        "finalizes" => patch("rolebinding", binding, r#"{"metadata": {"finalizers": ["example.com/mine"]}}"#.into()).await,
+        _ => {
+            who.kubectl(&["create", "configmap", "-n", "payments", "anchor"]).await?.success()?;
+            let uid = w.field(&["configmap", "-n", "payments", "anchor"], "{.metadata.uid}").await?;
+            let job_uid = w.field(&["job", "-n", "payments", &job], "{.metadata.uid}").await?;
+            let owners = format!(
+                r#"{{"metadata": {{"ownerReferences": [{{"apiVersion": "batch/v1", "kind": "Job", "name": "{job}", "uid": "{job_uid}"}}, {{"apiVersion": "v1", "kind": "ConfigMap", "name": "anchor", "uid": "{uid}"}}]}}}}"#
+            );
+            patch("rolebinding", binding, owners).await
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_fuse_ends_what_its_holder_tries_to_keep() -> Result<()> {
+    let (w, operator) = World::running("fuse").await?;
+    for role in ["edit", "admin"] {
+        offer(&w, role, ", persistence: true").await?;
+    }
+    let mut people = Vec::new();
+    for a in ATTACKS {
+        let user = w.cp.user(&format!("{}@example.com", a.who), &["payments-devs"])?;
+        active(&w, &user, a.role, a.who, "45s").await?;
+        people.push(user);
+    }
+    for a in ATTACKS {
+        w.field_is(&["areq", "-n", "payments", a.who], "{.status.enforcedBy}", "Target").await?;
+    }
+    operator.kill();
+    unprotected(&w, "curfew-marks").await?;
+    for (a, user) in ATTACKS.iter().zip(&people) {
+        let outcome = strike(&w, user, a).await?;
+        resisted(
+            !outcome.ok && outcome.stderr.contains("changed by Curfew alone"),
+            &format!("{} {}: {}{}", a.who, a.name, outcome.stdout, outcome.stderr),
+        )
+        .or_else(|e| if std::env::var_os("CURFEW_WITHOUT").is_some() { Ok(()) } else { Err(e) })?;
+    }
+    // No operator runs: 45 s to the deadline, and half a minute for the fuse.
+    let mut kept = Vec::new();
+    for (a, user) in ATTACKS.iter().zip(&people) {
+        if w.access_is(user, false, Duration::from_secs(60)).await.is_err() {
+            kept.push(a.name);
+        }
+    }
+    resisted(kept.is_empty(), &format!("the access is kept by who {}", kept.join(", and who ")))?;
+    // Nothing is left over, and the operator's return finds that out.
+    let _back = w.operator("back").await?;
+    for a in ATTACKS {
+        w.state_is(a.who, "Expired").await?;
+    }
+    let left = w.field(&["jobs", "-n", "payments"], "{.items[*].metadata.name}").await?;
+    assert_eq!(left, "", "no Job is left");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_label_is_not_taken_off_and_a_fuse_that_does_not_burn_is_not_claimed() -> Result<()> {
+    let (w, _operator) = World::running("marks").await?;
+    offer(&w, "admin", ", persistence: true").await?;
+    let user = w.cp.user("unmarks@example.com", &["payments-devs"])?;
+    active(&w, &user, "admin", "unmarks", "1h").await?;
+    w.field_is(&["areq", "-n", "payments", "unmarks"], "{.status.enforcedBy}", "Target").await?;
+    let grant = w.field(&["areq", "-n", "payments", "unmarks"], "{.status.grantRef.name}").await?;
+    let job = format!("curfew-{grant}-0");
+    unprotected(&w, "curfew-marks").await?;
+    for (kind, name) in [("rolebinding", binding_of(&w, &grant).await?), ("job", job.clone())] {
+        let out = user.kubectl(&["label", kind, "-n", "payments", &name, "curfew.dev/grant-"]).await?;
+        resisted(!out.ok, &format!("the label of a {kind} was taken off"))?;
+    }
+    // Somebody beyond the guard (the operator's own account) stretches the fuse: it is not claimed any more.
+    let operator = w.cp.service_account("curfew-system", "curfew-operator").await?;
+    let stretch = r#"{"spec": {"activeDeadlineSeconds": 31536000}}"#;
+    operator.kubectl(&["patch", "job", "-n", "payments", &job, "--type=merge", "-p", stretch]).await?.success()?;
+    let told = w.field_is(&["areq", "-n", "payments", "unmarks"], "{.status.enforcedBy}", "Curfew").await;
+    resisted(told.is_ok(), "a fuse that was stretched is claimed")?;
+    // Deleting a binding is open to whom RBAC allows it: it only takes access away, and the grant ends.
+    user.kubectl(&["delete", "rolebinding", "-n", "payments", &binding_of(&w, &grant).await?]).await?.success()?;
+    w.state_is("unmarks", "Revoked").await?;
+    eventually("the fuse to be taken away", SOON, || async {
+        Ok((w.field(&["jobs", "-n", "payments"], "{.items[*].metadata.name}").await?.is_empty()).then_some(()))
+    })
+    .await
+}
+
+async fn binding_of(w: &World, grant: &str) -> Result<String> {
+    w.field(&["rolebinding", "-n", "payments", "-l", &format!("curfew.dev/grant={grant}")], "{.items[0].metadata.name}").await
+}

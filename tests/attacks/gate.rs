@@ -1,0 +1,110 @@
+//! While the gate is open anybody can be anybody. What was made then is never believed, and what was accepted before stays.
+use super::{active, asks, resisted};
+use crate::{
+    story::decide,
+    support::{SOON, User, World, eventually, path},
+};
+use anyhow::Result;
+
+async fn open(w: &World, policies: &[&str]) -> Result<()> {
+    let admin = w.admin()?;
+    for p in policies {
+        admin.kubectl(&["delete", "validatingadmissionpolicybinding", p]).await?.success()?;
+    }
+    w.field_is(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"GateClosed\")].status}", "False").await
+}
+
+async fn close(w: &World) -> Result<()> {
+    w.admin()?.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &path("deploy/30-policies.yaml")]).await?.success()?;
+    w.granting().await
+}
+
+/// Writes a request in somebody else's name.
+async fn forged(who: &User, name: &str) -> Result<()> {
+    let stamp = ", requester: {username: alice@example.com, groups: [payments-devs, 'system:authenticated'], extra: {authentication.kubernetes.io/credential-id: [X509SHA256=0]}}";
+    eventually("the proof to be out of force", SOON, || async {
+        Ok(who.apply(&asks("payments-admin", name, "1h", stamp)).await?.ok.then_some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_was_made_while_it_was_open_is_never_believed() -> Result<()> {
+    let (w, _operator) = World::running("open").await?;
+    let (alice, admin) = (w.alice()?, w.admin()?);
+    // Accepted before, approved by nobody yet; and one that is active.
+    alice.apply(&asks("payments-admin", "before", "1h", "")).await?.success()?;
+    w.state_is("before", "AwaitingApproval").await?;
+    let mallory = w.mallory()?;
+    for role in ["requester", "approver"] {
+        let name = format!("mallory-{role}");
+        let role = format!("--clusterrole=curfew-{role}");
+        admin.kubectl(&["create", "rolebinding", "-n", "payments", &name, &role, "--user=mallory@example.com"]).await?.success()?;
+    }
+    admin.kubectl(&["create", "clusterrole", "writes-grants", "--verb=create", "--resource=grants.curfew.dev"]).await?.success()?;
+    admin
+        .kubectl(&["create", "clusterrolebinding", "writes-grants", "--clusterrole=writes-grants", "--user=mallory@example.com"])
+        .await?
+        .success()?;
+    open(&w, &["curfew-requests", "curfew-decisions", "curfew-ledger"]).await?;
+
+    forged(&mallory, "forged").await?;
+    let digest = w.field(&["areq", "-n", "payments", "before"], "{.status.digest}").await?;
+    let word = format!(
+        "{{apiVersion: curfew.dev/v1alpha1, kind: AccessDecision, metadata: {{name: forged, namespace: payments}}, \
+         spec: {{about: {{activationRequest: {{name: before}}}}, digest: '{digest}', decision: Approve, \
+         decider: {{username: carol@example.com, groups: [], extra: {{authentication.kubernetes.io/credential-id: [X509SHA256=0]}}}}}}}}"
+    );
+    mallory.apply(&word).await?.success()?;
+    // A Grant of the name that the request would have, for somebody else.
+    let uid = w.field(&["areq", "-n", "payments", "before"], "{.metadata.uid}").await?;
+    let home = w.field(&["namespace", "curfew-system"], "{.metadata.uid}").await?;
+    let install = curfew_core::ids::install(&home);
+    let id = curfew_core::ids::grant(&install, &uid);
+    let target = w.field(&["authsys", "this-cluster"], "{.status.target.id}").await?;
+    let system = w.field(&["authsys", "this-cluster"], "{.metadata.uid}").await?;
+    let grant = format!(
+        "{{apiVersion: curfew.dev/v1alpha1, kind: Grant, metadata: {{name: '{id}', finalizers: [curfew.dev/revoke]}}, spec: {{\
+         system: {{name: this-cluster, uid: {system}, target: {target}, connection: {{kubernetes: {{inCluster: {{}}}}}}}}, \
+         request: {{namespace: payments, name: before, uid: {uid}, requester: alice@example.com, beneficiary: {{user: alice@example.com}}}}, \
+         principal: {{name: mallory@example.com}}, digest: '{digest}', expiresAt: '2099-01-01T00:00:00Z', \
+         plan: {{kubernetes: {{subject: {{user: mallory@example.com}}, bindings: [{{name: 'curfew:{install}:{id}:20990101T000000Z:0', \
+         namespace: payments, roleKind: ClusterRole, role: payments-admin}}]}}}}}}}}"
+    );
+    mallory.create(&grant).await?.success()?;
+    close(&w).await?;
+
+    let made = w.field_is(&["areq", "-n", "payments", "forged"], "{.status.reason}", "GateOpen").await;
+    resisted(made.is_ok(), "a request that was forged while the gate was open is believed")?;
+    w.state_is("forged", "Invalid").await?;
+    let counted = w.field_is(&["adec", "-n", "payments", "forged"], "{.status.conditions[0].reason}", "GateOpen").await;
+    resisted(counted.is_ok(), "an approval that was forged while the gate was open counts")?;
+    // The forged Grant is only revoked: nothing of it was ever armed.
+    let ended = w.field_is(&["grt", &id], "{.status.state}", "Ended").await;
+    resisted(ended.is_ok() && !mallory.can_read_secret("payments", "db").await?, "a Grant that was forged while the gate was open is armed")
+}
+
+#[tokio::test]
+async fn an_upgrade_of_the_policies_voids_nothing_that_was_accepted() -> Result<()> {
+    let (w, _operator) = World::running("upgrade").await?;
+    let alice = w.alice()?;
+    active(&w, &alice, "payments-admin", "held", "1h").await?;
+    let bob = w.cp.user("bob@example.com", &["payments-devs"])?;
+    bob.apply(&asks("payments-admin", "waits", "1h", "")).await?.success()?;
+    w.state_is("waits", "AwaitingApproval").await?;
+    open(&w, &["curfew-requests", "curfew-decisions", "curfew-ledger", "curfew-marks"]).await?;
+    // Gate open: what is active goes on, revocation too, and nothing begins.
+    assert!(alice.can_read_secret("payments", "db").await?);
+    decide(&w, &w.carol()?, "waits", "Deny").await?;
+    close(&w).await?;
+    w.state_is("held", "Active").await?;
+    w.state_is("waits", "Denied").await?;
+    bob.apply(&asks("payments-admin", "again", "1h", "")).await?.success()?;
+    w.state_is("again", "AwaitingApproval").await?;
+    open(&w, &["curfew-requests"]).await?;
+    close(&w).await?;
+    // It was accepted under a closed gate, and is approved under another.
+    decide(&w, &w.carol()?, "again", "Approve").await?;
+    w.state_is("again", "Active").await?;
+    w.access_is(&bob, true, SOON).await
+}

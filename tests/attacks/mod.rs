@@ -1,0 +1,117 @@
+//! Attacks, each as somebody would try it on a real API server. Every one is refused or comes to nothing; `make attacks` runs
+//! each a second time with its protection taken away, and then it must say that the attack succeeded.
+//!
+//! A protection is taken away in one of two ways. An admission policy: `CURFEW_WITHOUT` names it, and [`unprotected`] deletes
+//! its binding at the moment of the attack. A rule in code: `hack/attacks` builds an operator without it from a patch.
+mod deletion;
+mod fuse;
+mod gate;
+mod held;
+mod remote;
+mod roles;
+mod sweep;
+mod who;
+
+use crate::support::{SOON, User, World, eventually};
+use anyhow::{Result, bail};
+use std::time::Duration;
+
+/// Takes a policy out of force, if this run is to show what it is for.
+pub async fn unprotected(w: &World, policy: &str) -> Result<()> {
+    if std::env::var("CURFEW_WITHOUT").ok().as_deref() != Some(policy) {
+        return Ok(());
+    }
+    w.admin()?.kubectl(&["delete", "validatingadmissionpolicybinding", policy]).await?.success()?;
+    let probe = "{apiVersion: batch/v1, kind: Job, metadata: {generateName: probe-, namespace: default, labels: {curfew.dev/grant: x}}, \
+                 spec: {parallelism: 0, template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}";
+    let request = "{apiVersion: curfew.dev/v1alpha1, kind: ActivationRequest, metadata: {name: curfew-gate-canary, namespace: default}, \
+                   spec: {roleRef: {name: x}}}";
+    let admin = w.admin()?;
+    eventually("the policy to be out of force", SOON, || async {
+        let body = if policy == "curfew-marks" { probe } else { request };
+        Ok(admin.kubectl_stdin(&["create", "--dry-run=server", "-f", "-"], body).await?.ok.then_some(()))
+    })
+    .await
+}
+
+/// What must not be so after an attack.
+pub fn resisted(held: bool, what: &str) -> Result<()> {
+    if held { Ok(()) } else { bail!("the attack succeeded: {what}") }
+}
+
+/// Waits until somebody has no access; that they keep it is a successful attack.
+pub async fn ends(w: &World, who: &User, limit: Duration, what: &str) -> Result<()> {
+    resisted(w.access_is(who, false, limit).await.is_ok(), what)
+}
+
+/// Asks, has it approved by Carol, and waits until the access is there.
+pub async fn active(w: &World, who: &User, role: &str, name: &str, duration: &str) -> Result<()> {
+    who.apply(&asks(role, name, duration, "")).await?.success()?;
+    w.state_is(name, "AwaitingApproval").await?;
+    crate::story::decide(w, &w.carol()?, name, "Approve").await?;
+    w.state_is(name, "Active").await?;
+    w.access_is(who, true, SOON).await
+}
+
+/// A request in namespace payments.
+pub fn asks(role: &str, name: &str, duration: &str, more: &str) -> String {
+    format!(
+        "{{apiVersion: curfew.dev/v1alpha1, kind: ActivationRequest, metadata: {{name: {name}, namespace: payments}}, \
+         spec: {{roleRef: {{name: {role}}}, duration: {duration}, justification: roll back release 2311{more}}}}}"
+    )
+}
+
+/// Lets the team hand out another ClusterRole under a template of the same name, for the group payments-devs.
+pub async fn offer(w: &World, role: &str, extra_allow: &str) -> Result<()> {
+    let admin = w.admin()?;
+    let yaml = format!(
+        r#"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {{name: curfew-bind-{role}}}
+rules: [{{apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles], resourceNames: [{role}], verbs: [bind]}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {{name: curfew-bind-{role}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: curfew-bind-{role}}}
+subjects: [{{kind: ServiceAccount, name: curfew-operator, namespace: curfew-system}}]
+---
+apiVersion: curfew.dev/v1alpha1
+kind: AccessPolicy
+metadata: {{name: offer-{role}}}
+spec:
+  namespaces: {{names: [payments]}}
+  systems: {{names: [this-cluster]}}
+  permissions: {{kubernetes: {{clusterRoles: [{role}]}}}}
+  scope: {{kubernetes: {{namespaces: [payments]}}}}
+  eligible: [{{group: payments-devs}}]
+  max: {{duration: 8h, eligibility: 365d}}
+  min: {{approval: {{none: {{}}}}, justification: false, mfa: {{none: {{}}}}, ticket: {{none: {{}}}}}}
+  allow: {{permanentEligibility: true{extra_allow}}}
+---
+apiVersion: curfew.dev/v1alpha1
+kind: RoleTemplate
+metadata: {{name: {role}, namespace: payments}}
+spec:
+  description: {role} for an attack
+  systems: {{names: [this-cluster]}}
+  permissions: {{kubernetes: {{clusterRoles: [{role}]}}}}
+  scope: {{kubernetes: {{namespaces: [payments]}}}}
+  activation:
+    duration: {{default: 1h, max: 4h}}
+    ticket: {{none: {{}}}}
+    mfa: {{none: {{}}}}
+    approval: {{stages: [{{name: owners, approvers: [{{user: carol@example.com}}, {{user: dave@example.com}}], quorum: 1}}]}}
+    limits: {{none: {{}}}}
+  assignment: {{eligible: {{permanent: true, max: 365d}}}}
+---
+apiVersion: curfew.dev/v1alpha1
+kind: EligibleAssignment
+metadata: {{name: {role}, namespace: payments}}
+spec: {{roleRef: {{name: {role}}}, subject: {{group: payments-devs}}, scope: {{all: {{}}}}, window: {{permanent: {{}}}}}}
+"#
+    );
+    admin.apply(&yaml).await?.success()?;
+    w.field_is(&["rtpl", "-n", "payments", role], "{.status.conditions[?(@.type==\"Ready\")].status}", "True").await
+}

@@ -1,0 +1,196 @@
+//! A cluster that Curfew reaches from outside: by a kubeconfig that cannot run anything, and that is never believed to lead
+//! to the right place.
+use super::{asks, offer, resisted};
+use crate::{
+    story::decide,
+    support::{ControlPlane, SOON, User, World, eventually, path},
+};
+use anyhow::{Result, ensure};
+use std::time::Duration;
+
+/// Installs what a target needs, and something to reach.
+async fn target(name: &str) -> Result<ControlPlane> {
+    let cp = ControlPlane::start(name).await?;
+    let admin = cp.admin_user()?;
+    admin.kubectl(&["apply", "--server-side", "-f", &path("deploy/remote/target.yaml")]).await?.success()?;
+    admin.kubectl(&["create", "namespace", "payments"]).await?.success()?;
+    admin.kubectl(&["create", "secret", "generic", "db", "-n", "payments", "--from-literal=password=far"]).await?.success()?;
+    let rights = r#"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: reads-secrets}
+rules: [{apiGroups: [""], resources: [secrets], verbs: [get]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: curfew-bind}
+rules: [{apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles], resourceNames: [reads-secrets], verbs: [bind]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: curfew-bind}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: curfew-bind}
+subjects: [{kind: ServiceAccount, name: curfew-operator, namespace: curfew-system}]
+"#;
+    admin.apply(rights).await?.success()?;
+    Ok(cp)
+}
+
+async fn connect(w: &World, kubeconfig: &str) -> Result<()> {
+    let secret = serde_json::json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "far", "namespace": "curfew-system"}, "stringData": {"kubeconfig": kubeconfig}});
+    w.admin()?.apply(&secret.to_string()).await?.success().map(drop)
+}
+
+async fn far_can_read(who: &User, allowed: bool, limit: Duration) -> Result<()> {
+    eventually(&format!("{} reading the far secret to be {allowed}", who.name), limit, || async {
+        Ok((who.can_read_secret("payments", "db").await? == allowed).then_some(()))
+    })
+    .await
+}
+
+const READY: &str = "{.status.conditions[?(@.type==\"Ready\")].status}";
+
+#[tokio::test]
+async fn access_far_away_ends_on_time_and_a_swapped_kubeconfig_never_turns_into_gone() -> Result<()> {
+    let ((w, _operator), far) = (World::running("home").await?, target("target-far").await?);
+    let admin = w.admin()?;
+    // What runs, reads a file or looks away is refused by name.
+    let token = far.inline_kubeconfig("curfew-system", "curfew-operator").await?;
+    let system = "{apiVersion: curfew.dev/v1alpha1, kind: AuthorizationSystem, metadata: {name: far}, spec: {mode: ReadWrite, \
+                  provider: {kubernetes: {kubeconfigSecretRef: {name: far, key: kubeconfig}}}}}";
+    let evil = token.replace(
+        "\"user\":{\"token\"",
+        "\"user\":{\"exec\":{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"command\":\"/bin/sh\"},\"token\"",
+    );
+    ensure!(evil != token);
+    connect(&w, &evil).await?;
+    admin.apply(system).await?.success()?;
+    let told = eventually("the kubeconfig to be refused", SOON, || async {
+        let now = w.field(&["authsys", "far"], "{.status.conditions[?(@.type==\"Ready\")].message}").await?;
+        Ok(now.contains("users.user.exec").then_some(()))
+    })
+    .await;
+    resisted(told.is_ok(), "a kubeconfig that runs a program is used")?;
+    connect(&w, &token).await?;
+    eventually("the far cluster to be connected", Duration::from_secs(90), || async {
+        Ok((w.field(&["authsys", "far"], READY).await? == "True").then_some(()))
+    })
+    .await?;
+
+    // The role is the far cluster's: at home there is none of that name.
+    let offered = offer(&w, "reads-secrets", "").await;
+    ensure!(offered.is_err(), "a role that only exists far away is Ready at home");
+    for (kind, name) in [("apol", "offer-reads-secrets"), ("rtpl", "reads-secrets")] {
+        let there = r#"{"spec": {"systems": {"names": ["far"]}}}"#;
+        admin.kubectl(&["patch", kind, name, "-n", "payments", "--type=merge", "-p", there]).await?.success()?;
+    }
+    eventually("the far role to be Ready", Duration::from_secs(90), || async {
+        Ok((w.field(&["rtpl", "-n", "payments", "reads-secrets"], READY).await? == "True").then_some(()))
+    })
+    .await?;
+    let (alice, there) = (w.alice()?, far.user("alice@example.com", &[])?);
+    alice.apply(&asks("reads-secrets", "far-one", "20s", "")).await?.success()?;
+    w.state_is("far-one", "AwaitingApproval").await?;
+    decide(&w, &w.carol()?, "far-one", "Approve").await?;
+    far_can_read(&there, true, SOON).await?;
+    ensure!(!alice.can_read_secret("payments", "db").await?, "access there is no access here");
+    w.field_is(&["areq", "-n", "payments", "far-one"], "{.status.state}", "Active").await?;
+    far_can_read(&there, false, SOON + SOON).await?;
+    w.field_is(&["areq", "-n", "payments", "far-one"], "{.status.state}", "Expired").await?;
+
+    // While it is held, the kubeconfig is swapped: it leads to a place where nothing of the sort was ever seen.
+    alice.apply(&asks("reads-secrets", "far-two", "1h", "")).await?.success()?;
+    w.state_is("far-two", "AwaitingApproval").await?;
+    decide(&w, &w.carol()?, "far-two", "Approve").await?;
+    w.state_is("far-two", "Active").await?;
+    far_can_read(&there, true, SOON).await?;
+    let grant = w.field(&["areq", "-n", "payments", "far-two"], "{.status.grantRef.name}").await?;
+    connect(&w, &w.cp.inline_kubeconfig("curfew-system", "curfew-operator").await?).await?;
+    // The old one is used for some seconds more; then every look leads elsewhere.
+    eventually("the swapped kubeconfig to be in use", Duration::from_secs(90), || async {
+        Ok((w.field(&["authsys", "far"], "{.status.conditions[?(@.type==\"Ready\")].reason}").await? == "DuplicateTarget"
+            || w.field(&["authsys", "far"], "{.status.target.id}").await? != w.field(&["grt", &grant], "{.spec.system.target}").await?)
+            .then_some(()))
+    })
+    .await?;
+    alice.kubectl(&["delete", "areq", "-n", "payments", "far-two"]).await?.success()?;
+    let told = eventually("the Grant to say that it leads elsewhere", SOON, || async {
+        Ok(w.field(&["grt", &grant], "{.status.lastError}").await?.contains("leads to another target").then_some(()))
+    })
+    .await;
+    let state = w.field(&["grt", &grant], "{.status.state}").await?;
+    resisted(told.is_ok() && state != "Ended", &format!("the wrong cluster's absence is believed: {state}"))?;
+    ensure!(there.can_read_secret("payments", "db").await?, "nobody could take it away");
+    connect(&w, &token).await?;
+    far_can_read(&there, false, Duration::from_secs(120)).await?;
+    eventually("the Grant to have ended", Duration::from_secs(90), || async {
+        Ok((w.field(&["grt", &grant], "{.status.state}").await? == "Ended").then_some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_target_that_is_gone_for_good_is_released_and_never_ended() -> Result<()> {
+    let ((w, _operator), far) = (World::running("leaving-home").await?, target("target-doomed").await?);
+    let admin = w.admin()?;
+    connect(&w, &far.inline_kubeconfig("curfew-system", "curfew-operator").await?).await?;
+    let system = "{apiVersion: curfew.dev/v1alpha1, kind: AuthorizationSystem, metadata: {name: far}, spec: {mode: ReadWrite, \
+                  provider: {kubernetes: {kubeconfigSecretRef: {name: far, key: kubeconfig}}}}}";
+    admin.apply(system).await?.success()?;
+    let _not_here = offer(&w, "reads-secrets", "").await;
+    for (kind, name) in [("apol", "offer-reads-secrets"), ("rtpl", "reads-secrets")] {
+        let there = r#"{"spec": {"systems": {"names": ["far"]}}}"#;
+        admin.kubectl(&["patch", kind, name, "-n", "payments", "--type=merge", "-p", there]).await?.success()?;
+    }
+    eventually("the far role to be Ready", Duration::from_secs(90), || async {
+        Ok((w.field(&["rtpl", "-n", "payments", "reads-secrets"], READY).await? == "True").then_some(()))
+    })
+    .await?;
+    let alice = w.alice()?;
+    alice.apply(&asks("reads-secrets", "stuck", "10s", "")).await?.success()?;
+    w.state_is("stuck", "AwaitingApproval").await?;
+    decide(&w, &w.carol()?, "stuck", "Approve").await?;
+    w.state_is("stuck", "Active").await?;
+    let grant = w.field(&["areq", "-n", "payments", "stuck"], "{.status.grantRef.name}").await?;
+    drop(far);
+    let digest = w.field(&["areq", "-n", "payments", "stuck"], "{.status.digest}").await?;
+    let release = |name: &str, digest: &str| {
+        format!(
+            "{{apiVersion: curfew.dev/v1alpha1, kind: AccessDecision, metadata: {{name: {name}, namespace: payments}}, \
+             spec: {{about: {{grant: {{name: '{grant}'}}}}, digest: '{digest}', decision: Abandon, comment: the cluster is gone}}}}"
+        )
+    };
+    let reason = |name: &'static str| {
+        let w = &w;
+        async move { w.field(&["adec", "-n", "payments", name], "{.status.conditions[0].reason}").await }
+    };
+    let becomes = |name: &'static str, word: &'static str, limit: Duration| {
+        let reason = &reason;
+        async move { eventually(&format!("{name} to be {word}"), limit, || async { Ok((reason(name).await? == word).then_some(())) }).await }
+    };
+    // Carol has no `abandon` on it; Alice would release her own.
+    w.carol()?.apply(&release("carols", &digest)).await?.success()?;
+    admin.kubectl(&["create", "clusterrole", "abandons", "--verb=abandon", "--resource=grants.curfew.dev"]).await?.success()?;
+    for user in ["alice@example.com", "olga@example.com"] {
+        let name = format!("abandons-{}", user.split('@').next().unwrap_or_default());
+        admin.kubectl(&["create", "clusterrolebinding", &name, "--clusterrole=abandons", &format!("--user={user}")]).await?.success()?;
+        let name = format!("decides-{}", user.split('@').next().unwrap_or_default());
+        admin
+            .kubectl(&["create", "rolebinding", "-n", "payments", &name, "--clusterrole=curfew-approver", &format!("--user={user}")])
+            .await?
+            .success()?;
+    }
+    let olga = w.cp.user("olga@example.com", &[])?;
+    alice.apply(&release("alices", &digest)).await?.success()?;
+    olga.apply(&release("blind", "0000000000000000")).await?.success()?;
+    olga.apply(&release("olgas", &digest)).await?.success()?;
+    for (name, word) in [("carols", "NotEntitled"), ("alices", "SelfDecision"), ("blind", "DigestMismatch")] {
+        resisted(becomes(name, word, SOON).await.is_ok(), &format!("{name} releases a Grant"))?;
+    }
+    // Olga's word waits until the Grant has been stuck for a minute; it is never said to have ended.
+    becomes("olgas", "Waiting", SOON).await?;
+    w.state_is("stuck", "Revoking").await?;
+    becomes("olgas", "Counted", Duration::from_secs(240)).await?;
+    w.field_is(&["grt", &grant], "{.status.state}", "Abandoned").await?;
+    w.field_is(&["areq", "-n", "payments", "stuck"], "{.status.reason}", "Abandoned").await
+}

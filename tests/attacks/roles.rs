@@ -1,0 +1,101 @@
+//! A role is a name, and what it holds can change: before it exists, while people look at it, and while it is held.
+use super::{active, asks, offer, resisted};
+use crate::{
+    story::decide,
+    support::{SOON, World, eventually},
+};
+use anyhow::Result;
+
+const GROW: &str = r#"[{"op": "add", "path": "/rules/-", "value": {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]}}]"#;
+
+#[tokio::test]
+async fn a_role_that_does_not_exist_is_not_bound_and_one_that_grows_is_another() -> Result<()> {
+    let (w, _operator) = World::running("roles").await?;
+    let (alice, admin) = (w.alice()?, w.admin()?);
+    // `bind` works on a role that does not exist yet: whoever creates it later would decide what was approved.
+    let early = offer(&w, "later", "").await;
+    resisted(early.is_err(), "a template with a role that does not exist is Ready")?;
+    let why = w.field(&["rtpl", "-n", "payments", "later"], "{.status.conditions[?(@.type==\"Ready\")].message}").await?;
+    assert!(why.contains("later does not exist"), "{why}");
+    alice.apply(&asks("later", "early", "1h", "")).await?.success()?;
+    w.state_is("early", "Invalid").await?;
+
+    // Grown while it waits: what was approved is not what would be granted.
+    alice.apply(&asks("payments-admin", "waits", "1h", "")).await?.success()?;
+    w.state_is("waits", "AwaitingApproval").await?;
+    admin.kubectl(&["patch", "clusterrole", "payments-admin", "--type=json", "-p", GROW]).await?.success()?;
+    let voided = w.field_is(&["areq", "-n", "payments", "waits"], "{.status.reason}", "TemplateChanged").await;
+    resisted(voided.is_ok(), "an approval counts for a role that has grown since")?;
+
+    // Grown by aggregation while it is held: same uid, no generation, other content.
+    let aggregated = r#"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: grows}
+aggregationRule: {clusterRoleSelectors: [{matchLabels: {grows: "yes"}}]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: part-one, labels: {grows: "yes"}}
+rules: [{apiGroups: [""], resources: [secrets], verbs: [get]}]
+"#;
+    admin.apply(aggregated).await?.success()?;
+    eventually("the role to be aggregated", SOON, || async {
+        Ok((!w.field(&["clusterrole", "grows"], "{.rules}").await?.is_empty()).then_some(()))
+    })
+    .await?;
+    offer(&w, "grows", "").await?;
+    active(&w, &alice, "grows", "held", "1h").await?;
+    let more = r#"{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: part-two, labels: {grows: "yes"}}, rules: [{apiGroups: [""], resources: [nodes], verbs: [list]}]}"#;
+    admin.apply(more).await?.success()?;
+    let ended = w.field_is(&["areq", "-n", "payments", "held"], "{.status.reason}", "TemplateChanged").await;
+    resisted(ended.is_ok(), "a role that grew while it was held is still held")?;
+    w.access_is(&alice, false, SOON).await
+}
+
+#[tokio::test]
+async fn a_word_against_it_wins_the_race_with_the_word_for_it() -> Result<()> {
+    let (w, _operator) = World::running("races").await?;
+    let (alice, carol, admin) = (w.alice()?, w.carol()?, w.admin()?);
+    // The operator answers at once; whatever comes before its answer must be seen by it, however old its stores are.
+    for i in 0..5 {
+        let name = format!("race-{i}");
+        alice.apply(&asks("payments-admin", &name, "1h", "")).await?.success()?;
+        w.state_is(&name, "AwaitingApproval").await?;
+        let against = async {
+            match i {
+                0 => decide(&w, &alice, &name, "Revoke").await,
+                1 => patch(&admin, &["rtpl", "-n", "payments", "payments-admin"], r#"{"spec": {"suspend": true}}"#).await,
+                2 => patch(&admin, &["apol", "payments"], r#"{"spec": {"max": {"duration": "10m"}}}"#).await,
+                3 => admin.kubectl(&["delete", "eas", "-n", "payments", "payments-devs"]).await?.success().map(drop),
+                _ => patch(&admin, &["authsys", "this-cluster"], r#"{"spec": {"suspend": true}}"#).await,
+            }
+        };
+        let (for_it, against) = tokio::join!(decide(&w, &carol, &name, "Approve"), against);
+        for_it?;
+        against?;
+        let over = ["Cancelled", "Revoked", "Denied", "Invalid", "Failed"];
+        let ended = eventually("the race to be over", SOON, || async {
+            Ok(over.contains(&w.field(&["areq", "-n", "payments", &name], "{.status.state}").await?.as_str()).then_some(()))
+        })
+        .await;
+        resisted(ended.is_ok(), &format!("an approval beats what was said against it ({i})"))?;
+        w.access_is(&alice, false, SOON).await?;
+        for file in ["platform", "team"] {
+            let file = crate::support::path(&format!("examples/first/{file}.yaml"));
+            admin.kubectl(&["apply", "-f", &file]).await?.success()?;
+        }
+        for what in ["rtpl/payments-admin", "authsys/this-cluster"] {
+            let off = r#"{"spec": {"suspend": false}}"#;
+            admin.kubectl(&["patch", "-n", "payments", what, "--type=merge", "-p", off]).await?.success()?;
+        }
+        w.granting().await?;
+        w.field_is(&["authsys", "this-cluster"], "{.status.conditions[?(@.type==\"GrantsAllowed\")].status}", "True").await?;
+        w.field_is(&["eas", "-n", "payments", "payments-devs"], "{.status.conditions[?(@.type==\"Ready\")].status}", "True").await?;
+    }
+    Ok(())
+}
+
+async fn patch(who: &crate::support::User, what: &[&str], patch: &str) -> Result<()> {
+    who.kubectl(&[&["patch"], what, &["--type=merge", "-p", patch]].concat()).await?.success().map(drop)
+}

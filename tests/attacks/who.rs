@@ -1,0 +1,150 @@
+//! Who is who: machines, second logins, borrowed names.
+use super::{asks, resisted};
+use crate::{
+    story::decide,
+    support::{SOON, User, World},
+};
+use anyhow::{Result, ensure};
+
+async fn counted(w: &World, decider: &str, request: &str, reason: &str) -> Result<()> {
+    let path = format!(
+        "{{range .items[?(@.spec.decider.username==\"{decider}\")]}}{{.spec.about.activationRequest.name}}={{.status.conditions[0].reason}};{{end}}"
+    );
+    let is = format!("{request}={reason};");
+    let outcome = crate::support::eventually(&format!("{decider}'s word on {request} to be {reason}"), SOON, || async {
+        let now = w.field(&["adec", "-n", "payments"], &path).await?;
+        if now.contains(&is) { Ok(Some(())) } else { anyhow::bail!("{now}") }
+    })
+    .await;
+    resisted(outcome.is_ok(), &format!("{decider} on {request}: {outcome:?}"))
+}
+
+async fn may(w: &World, role: &str, who: &str) -> Result<()> {
+    let name = format!("{role}-{}", who.replace(['@', ':', '.'], "-"));
+    let who = if let Some(sa) = who.strip_prefix("sa:") { format!("--serviceaccount={sa}") } else { format!("--user={who}") };
+    let args = ["create", "rolebinding", "-n", "payments", &name, &format!("--clusterrole={role}"), &who];
+    w.admin()?.kubectl(&args).await?.success().map(drop)
+}
+
+#[tokio::test]
+async fn a_machine_asks_only_where_it_may_and_two_people_must_say_yes() -> Result<()> {
+    let (w, _operator) = World::running("machines").await?;
+    let (admin, carol, dave) = (w.admin()?, w.carol()?, w.cp.user("dave@example.com", &["payments-leads"])?);
+    admin.kubectl(&["create", "serviceaccount", "-n", "payments", "agent"]).await?.success()?;
+    may(&w, "curfew-requester", "sa:payments:agent").await?;
+    let agent = w.cp.service_account("payments", "agent").await?;
+    let at = |s: i64| curfew_core::time::Time::from_millis(jiff::Timestamp::now().as_millisecond()).plus_secs(s).floor_secs();
+    let for_erin = |name: &str, hours: i64| {
+        asks("payments-admin", name, "1h", &format!(", beneficiary: {{user: erin@example.com}}, notAfter: '{}'", at(hours * 3600)))
+    };
+    // Not by default.
+    agent.apply(&for_erin("forbidden", 3)).await?.success()?;
+    w.state_is("forbidden", "Denied").await?;
+    let erin = "{apiVersion: curfew.dev/v1alpha1, kind: EligibleAssignment, metadata: {name: erin, namespace: payments}, \
+                spec: {roleRef: {name: payments-admin}, subject: {user: erin@example.com}, scope: {all: {}}, window: {permanent: {}}, delegation: Allowed}}";
+    admin.apply(erin).await?.success()?;
+    // The assignment allows it, and the policy does not.
+    w.field_is(&["eas", "-n", "payments", "erin"], "{.status.conditions[?(@.type==\"Ready\")].reason}", "OutsidePolicy").await?;
+    let allow = r#"{"spec": {"eligible": [{"group": "payments-devs"}, {"user": "erin@example.com"}], "allow": {"permanentEligibility": true, "delegated": true}}}"#;
+    admin.kubectl(&["patch", "apol", "payments", "--type=merge", "-p", allow]).await?.success()?;
+    w.field_is(&["eas", "-n", "payments", "erin"], "{.status.conditions[?(@.type==\"Ready\")].status}", "True").await?;
+    agent.apply(&asks("payments-admin", "endless", "1h", ", beneficiary: {user: erin@example.com}")).await?.success()?;
+    w.field_is(&["areq", "-n", "payments", "endless"], "{.status.reason}", "OutsideWindow").await?;
+    agent
+        .apply(&asks("payments-admin", "other", "1h", &format!(", beneficiary: {{user: frank@example.com}}, notAfter: '{}'", at(7200))))
+        .await?
+        .success()?;
+    w.field_is(&["areq", "-n", "payments", "other"], "{.status.reason}", "NotEligible").await?;
+
+    // The policy allows it, and the assignment does not.
+    for (name, delegation, state) in [("undelegated", "Forbidden", "Denied"), ("delegated", "Allowed", "AwaitingApproval")] {
+        let patch = format!(r#"{{"spec": {{"delegation": "{delegation}"}}}}"#);
+        admin.kubectl(&["patch", "eas", "-n", "payments", "erin", "--type=merge", "-p", &patch]).await?.success()?;
+        agent.apply(&for_erin(name, 3)).await?.success()?;
+        let judged = w.state_is(name, state).await;
+        resisted(judged.is_ok(), &format!("a service account asks for a person whose assignment says {delegation}: {judged:?}"))?;
+    }
+    let two = w.field_is(&["areq", "-n", "payments", "delegated"], "{.status.waitingFor}", "owners 0/2").await;
+    resisted(two.is_ok(), "one person's word is enough for a machine's request")?;
+    // Erin is an approver, too, and not in her own matter.
+    may(&w, "curfew-approver", "erin@example.com").await?;
+    let erin = w.cp.user("erin@example.com", &["payments-leads"])?;
+    decide(&w, &erin, "delegated", "Approve").await?;
+    counted(&w, "erin@example.com", "delegated", "SelfDecision").await?;
+    decide(&w, &carol, "delegated", "Approve").await?;
+    w.field_is(&["areq", "-n", "payments", "delegated"], "{.status.waitingFor}", "owners 1/2").await?;
+    resisted(!erin.can_read_secret("payments", "db").await?, "one person's word is enough for a machine's request")?;
+    decide(&w, &dave, "delegated", "Approve").await?;
+    w.state_is("delegated", "Active").await?;
+    w.access_is(&erin, true, SOON).await?;
+    ensure!(!agent.can_read_secret("payments", "db").await?, "whoever asks for somebody gets nothing");
+    // Erin gives it back by deleting what she did not write.
+    may(&w, "curfew-requester", "erin@example.com").await?;
+    erin.kubectl(&["delete", "areq", "-n", "payments", "delegated"]).await?.success()?;
+    w.access_is(&erin, false, SOON).await
+}
+
+/// As an admin who may impersonate, with extras and without.
+async fn borrowed(admin: &User, name: &str, yaml: &str, extra: Option<&str>) -> Result<crate::support::Output> {
+    let who = format!("--as={name}");
+    let extra = extra.map(|e| format!("--as-user-extra={e}"));
+    let mut args = vec![who.as_str(), "create", "-f", "-"];
+    args.extend(extra.as_deref());
+    admin.kubectl_stdin(&args, yaml).await
+}
+
+#[tokio::test]
+async fn a_borrowed_name_a_second_login_and_the_same_name_from_elsewhere() -> Result<()> {
+    let (w, _operator) = World::running("who").await?;
+    let (alice, admin) = (w.alice()?, w.admin()?);
+    alice.apply(&asks("payments-admin", "asked", "1h", "")).await?.success()?;
+    w.state_is("asked", "AwaitingApproval").await?;
+    let digest = w.field(&["areq", "-n", "payments", "asked"], "{.status.digest}").await?;
+    let word = |request: &str, digest: &str| {
+        format!(
+            "{{apiVersion: curfew.dev/v1alpha1, kind: AccessDecision, metadata: {{generateName: d-, namespace: payments}}, \
+             spec: {{about: {{activationRequest: {{name: {request}}}}}, digest: '{digest}', decision: Approve}}}}"
+        )
+    };
+    // Impersonation without extras carries no proof of a login.
+    borrowed(&admin, "carol@example.com", &word("asked", &digest), None).await?.success()?;
+    counted(&w, "carol@example.com", "asked", "UnprovenLogin").await?;
+    // Whoever may impersonate extras is part of the trusted base: with the proof it is Carol, and docs say so.
+    may(&w, "curfew-approver", "system:node:a").await?;
+    let system = borrowed(&admin, "system:node:a", &word("asked", &digest), None).await?.refused()?;
+    ensure!(system.contains("decisions are made by people"), "{system}");
+    // The same name from another issuer is the same person: whoever shares a name does not approve for it.
+    may(&w, "curfew-approver", "alice@example.com").await?;
+    let elsewhere = w.cp.user("alice@example.com", &["payments-leads"])?;
+    decide(&w, &elsewhere, "asked", "Approve").await?;
+    counted(&w, "alice@example.com", "asked", "SelfDecision").await?;
+    resisted(!alice.can_read_secret("payments", "db").await?, "a borrowed name approves")?;
+
+    // With aliases configured a second login is the same person, and a login without an alias is nobody.
+    let aliases =
+        r#"{"spec": {"identity": {"aliases": {"keys": ["curfew.dev/person"], "none": null}, "deciderProof": {"none": {}, "keys": null}}}}"#;
+    admin.kubectl(&["patch", "curfewconfig", "curfew", "--type=merge", "-p", aliases]).await?.success()?;
+    alice.apply(&asks("payments-admin", "bare", "1h", "")).await?.success()?;
+    w.field_is(&["areq", "-n", "payments", "bare"], "{.status.reason}", "UnprovenLogin").await?;
+    let group = |args: &mut Vec<String>| args.push("--as-group=payments-devs".into());
+    let mut args: Vec<String> = vec!["--as=alice@example.com".into(), "--as-user-extra=curfew.dev/person=7".into()];
+    group(&mut args);
+    args.extend(["create".into(), "-f".into(), "-".into()]);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    admin.kubectl_stdin(&args, &asks("payments-admin", "aliased", "1h", "")).await?.success()?;
+    w.state_is("aliased", "AwaitingApproval").await?;
+    let digest = w.field(&["areq", "-n", "payments", "aliased"], "{.status.digest}").await?;
+    let word = word("aliased", &digest);
+    borrowed(&admin, "carol@example.com", &word, Some("curfew.dev/person=7")).await?.success()?;
+    let path = "{range .items[?(@.spec.about.activationRequest.name==\"aliased\")]}{.status.conditions[0].reason};{end}";
+    let told = w.field_is(&["adec", "-n", "payments"], path, "SelfDecision;").await;
+    resisted(told.is_ok(), "a second login approves one's own request")?;
+    borrowed(&admin, "carol@example.com", &word, None).await?.success()?;
+    let told = crate::support::eventually("the bare login not to count", SOON, || async {
+        Ok(w.field(&["adec", "-n", "payments"], path).await?.contains("UnprovenLogin").then_some(()))
+    })
+    .await;
+    resisted(told.is_ok(), "a login without an alias approves")?;
+    borrowed(&admin, "carol@example.com", &word, Some("curfew.dev/person=8")).await?.success()?;
+    w.state_is("aliased", "Active").await
+}

@@ -1,0 +1,94 @@
+//! A target that delays, throttles, does half of it, and lies, under the real operator: whatever it does, nobody keeps access
+//! past the deadline, and what is shown is what is.
+use crate::{
+    attacks::asks,
+    story::decide,
+    support::{SOON, World, eventually},
+};
+use anyhow::{Context, Result, ensure};
+
+/// The fault, and where the request ends by it.
+struct Case {
+    name: &'static str,
+    faults: &'static str,
+    /// Whether the access is ever there.
+    granted: bool,
+    ends: &'static str,
+}
+
+const CASES: &[Case] = &[
+    Case {
+        name: "delays",
+        faults: r#"[{"op":"reserve","kind":"delay","times":1},{"op":"revoke","kind":"delay","times":1}]"#,
+        granted: true,
+        ends: "Expired",
+    },
+    Case {
+        name: "throttles",
+        faults: r#"[{"op":"arm","kind":"throttle","times":2},{"op":"revoke","kind":"throttle","times":3}]"#,
+        granted: true,
+        ends: "Expired",
+    },
+    Case {
+        name: "conflicts",
+        faults: r#"[{"op":"reserve","kind":"conflict","times":2},{"op":"arm","kind":"conflict","times":1}]"#,
+        granted: true,
+        ends: "Expired",
+    },
+    Case {
+        name: "half-written",
+        faults: r#"[{"op":"reserve","kind":"partial","times":1},{"op":"arm","kind":"partial","times":1},{"op":"revoke","kind":"partial","times":1}]"#,
+        granted: true,
+        ends: "Expired",
+    },
+    Case {
+        name: "fails-and-did",
+        faults: r#"[{"op":"reserve","kind":"fails-after","times":1},{"op":"arm","kind":"fails-after","times":1},{"op":"revoke","kind":"fails-after","times":1}]"#,
+        granted: true,
+        ends: "Expired",
+    },
+    // It says that the access is there, and it is not: the next look ends it as drift.
+    Case { name: "says-done-and-is-not", faults: r#"[{"op":"arm","kind":"lie","times":1}]"#, granted: false, ends: "Revoked" },
+    Case { name: "absent-too-early", faults: r#"[{"op":"observe","kind":"lie","times":1}]"#, granted: false, ends: "Revoked" },
+    // It says that nothing is left, and something is: the sweep reads the deadline off its name.
+    Case { name: "says-gone-and-is-not", faults: r#"[{"op":"revoke","kind":"lie","times":1}]"#, granted: true, ends: "Expired" },
+    Case { name: "is-down", faults: r#"[{"op":"reserve","kind":"down","times":1000}]"#, granted: false, ends: "Failed" },
+];
+
+#[tokio::test]
+async fn whatever_a_target_does_nobody_keeps_access_past_the_deadline() -> Result<()> {
+    let w = World::first("faults").await?;
+    for case in CASES {
+        one(&w, case).await.with_context(|| format!("a target that {}", case.name))?;
+    }
+    Ok(())
+}
+
+async fn one(w: &World, case: &Case) -> Result<()> {
+    let admin = w.admin()?;
+    admin.kubectl(&["delete", "lease", "-n", "curfew-system", "--all"]).await?.success()?;
+    let operator = w.operator_with(case.name, &[("CURFEW_FAULTS", case.faults)]).await?;
+    w.granting().await?;
+    let who = w.cp.user(&format!("{}@example.com", case.name), &["payments-devs"])?;
+    who.apply(&asks("payments-admin", case.name, "12s", "")).await?.success()?;
+    w.state_is(case.name, "AwaitingApproval").await?;
+    decide(w, &w.carol()?, case.name, "Approve").await?;
+    if case.granted {
+        w.access_is(&who, true, SOON).await?;
+    }
+    eventually(&format!("{} to end {}", case.name, case.ends), SOON + SOON, || async {
+        let now = w.field(&["areq", "-n", "payments", case.name], "{.status.state}").await?;
+        if now == case.ends { Ok(Some(())) } else { anyhow::bail!("{now}") }
+    })
+    .await?;
+    w.access_is(&who, false, SOON + SOON).await?;
+    let grant = w.field(&["areq", "-n", "payments", case.name], "{.status.grantRef.name}").await?;
+    let mark = format!("curfew.dev/grant={grant}");
+    eventually("nothing to be left", SOON + SOON, || async {
+        Ok(w.field(&["rolebinding,job", "-n", "payments", "-l", &mark], "{.items[*].metadata.name}").await?.is_empty().then_some(()))
+    })
+    .await?;
+    ensure!(operator.log().contains("a fault is injected"), "no fault was met");
+    operator.kill();
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! Evidence: what stays when every object is gone, and what happens when a sink does not take it.
+use crate::{
+    attacks::{active, asks, ends, resisted},
+    story::decide,
+    support::{SOON, User, World, eventually, operator_binary},
+};
+use anyhow::{Result, ensure};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+async fn sinks(w: &World, sinks: &str) -> Result<()> {
+    let patch = format!(r#"{{"spec": {{"audit": {{"sinks": {sinks}}}}}}}"#);
+    w.admin()?.kubectl(&["patch", "curfewconfig", "curfew", "--type=merge", "-p", &patch]).await?.success().map(drop)
+}
+
+async fn audit(who: &User, args: &[&str]) -> Result<crate::support::Output> {
+    who.run(&operator_binary()?, &[&["audit"], args].concat(), None).await
+}
+
+#[tokio::test]
+async fn it_tells_the_whole_story_when_everything_is_gone_and_nobody_edits_it_unseen() -> Result<()> {
+    let w = World::first("evidence").await?;
+    let file: PathBuf = w.cp.dir().join("evidence.jsonl");
+    sinks(&w, &format!(r#"[{{"file": {{"path": "{}"}}}}]"#, file.display())).await?;
+    let operator = w.operator("operator").await?;
+    w.granting().await?;
+    let (alice, admin) = (w.alice()?, w.admin()?);
+    active(&w, &alice, "payments-admin", "story", "8s").await?;
+    w.state_is("story", "Expired").await?;
+    let path = file.display().to_string();
+    // A head is anchored every quarter of a minute, and when the operator stops.
+    operator.terminate();
+    eventually("the operator to have stopped", SOON, || async { Ok((!operator.is_running()).then_some(())) }).await?;
+    let anchors = w.cp.dir().join("curfewconfig.json");
+    std::fs::write(&anchors, admin.kubectl(&["get", "curfewconfig", "curfew", "-o", "json"]).await?.success()?)?;
+    let anchors = anchors.display().to_string();
+    let verify = |file: String| {
+        let (admin, anchors) = (&admin, anchors.clone());
+        async move { audit(admin, &["verify", &file, "--anchors", &anchors]).await }
+    };
+    let sound = verify(path.clone()).await?;
+    ensure!(sound.ok && sound.stdout.contains("sound"), "{}{}", sound.stdout, sound.stderr);
+    ensure!(audit(&admin, &["verify", &path, "--live"]).await?.ok, "the heads in the cluster say the same");
+
+    // Every object goes; the story stays.
+    for what in
+        [&["delete", "areq,rtpl,eas", "-n", "payments", "--all"][..], &["delete", "apol", "--all"], &["delete", "namespace", "payments"]]
+    {
+        admin.kubectl(what).await?.success()?;
+    }
+    let told = audit(&admin, &["show", &path, "--user", "alice@example.com"]).await?.success()?;
+    for part in [
+        "alice@example.com had ClusterRole payments-admin in payments",
+        "this-cluster",
+        "roll back release 2311",
+        "carol@example.com Approve",
+        "grant.confirmed",
+        "nothing is left",
+        "Expired (DeadlinePassed)",
+    ] {
+        ensure!(told.contains(part), "{part:?} is not told:\n{told}");
+    }
+    // The intent stands before the confirmation, and the approval before both.
+    let lines = std::fs::read_to_string(&file)?;
+    let at = |what: &str| lines.find(&format!("dev.curfew.{what}.v1")).unwrap_or(usize::MAX);
+    let order = [
+        "chain.started",
+        "request.accepted",
+        "request.approved",
+        "grant.intended",
+        "grant.confirmed",
+        "revocation.confirmed",
+        "request.ended",
+    ];
+    ensure!(order.iter().all(|w| at(w) != usize::MAX) && order.windows(2).all(|p| at(p[0]) < at(p[1])), "{order:?} in\n{lines}");
+    ensure!(lines.contains("dev.curfew.decision.judged.v1"), "the decision is on record");
+
+    // Edited, dropped, reordered, cut off: each is found, by name.
+    let all: Vec<&str> = lines.lines().collect();
+    let n = all.len();
+    let edited = lines.replacen("carol@example.com", "mallory@example.com", 1);
+    let dropped = [&all[..3], &all[4..]].concat().join("\n");
+    let mut swapped = all.clone();
+    swapped.swap(3, 4);
+    let cases = [
+        ("edited", edited, "was edited"),
+        ("dropped", dropped, "are missing"),
+        ("reordered", swapped.join("\n"), "out of order"),
+        ("truncated", all[..n - 1].join("\n"), "the end is missing"),
+    ];
+    for (name, text, words) in cases {
+        let forged = w.cp.dir().join(name);
+        std::fs::write(&forged, text)?;
+        let out = verify(forged.display().to_string()).await?;
+        resisted(!out.ok && out.stdout.contains(words), &format!("evidence was {name}, and nobody sees it: {}{}", out.stdout, out.stderr))?;
+    }
+    Ok(())
+}
+
+/// An HTTP sink that answers only while it is asked to, and keeps what it was sent.
+struct HttpSink {
+    url: String,
+    up: Arc<AtomicBool>,
+    got: Arc<Mutex<String>>,
+}
+
+async fn http_sink() -> Result<HttpSink> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/evidence?token=s3cret", listener.local_addr()?);
+    let (up, got) = (Arc::new(AtomicBool::new(true)), Arc::new(Mutex::new(String::new())));
+    let (on, kept) = (up.clone(), got.clone());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (on, kept) = (on.clone(), kept.clone());
+            tokio::spawn(async move {
+                let mut text = Vec::new();
+                let mut buffer = [0; 16_384];
+                // One request for each connection: read what is announced.
+                while let Ok(n) = stream.read(&mut buffer).await {
+                    text.extend_from_slice(&buffer[..n]);
+                    let said = String::from_utf8_lossy(&text).into_owned();
+                    let length = said.to_lowercase().lines().find_map(|l| l.strip_prefix("content-length: ")?.trim().parse::<usize>().ok());
+                    let head = said.find("\r\n\r\n").map(|i| i + 4);
+                    if n == 0 || head.zip(length).is_some_and(|(h, l)| text.len() >= h + l) {
+                        break;
+                    }
+                }
+                let answer = if on.load(Ordering::Acquire) {
+                    kept.lock().unwrap_or_else(PoisonError::into_inner).push_str(&String::from_utf8_lossy(&text));
+                    "200 OK"
+                } else {
+                    "503 Service Unavailable"
+                };
+                let _gone =
+                    stream.write_all(format!("HTTP/1.1 {answer}\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok").as_bytes()).await;
+            });
+        }
+    });
+    Ok(HttpSink { url, up, got })
+}
+
+#[tokio::test]
+async fn a_sink_that_is_down_stops_grants_and_delays_no_revocation() -> Result<()> {
+    let w = World::first("sinks").await?;
+    let (alice, admin) = (w.alice()?, w.admin()?);
+    let sink = http_sink().await?;
+    let url = format!("--from-literal=url={}", sink.url);
+    admin.kubectl(&["create", "secret", "generic", "siem", "-n", "curfew-system", &url]).await?.success()?;
+    sinks(&w, r#"[{"stdout": {}}, {"http": {"urlSecretRef": {"name": "siem", "key": "url"}}}]"#).await?;
+    let operator = w.operator("operator").await?;
+    w.granting().await?;
+    active(&w, &alice, "payments-admin", "held", "1h").await?;
+    let got = || sink.got.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    ensure!(got().contains("dev.curfew.grant.intended.v1"), "the intent was there before the access");
+    ensure!(got().contains("POST /evidence?token=s3cret") && got().contains("application/cloudevents-batch+json"), "{}", got());
+    ensure!(operator.log().contains("dev.curfew.grant.intended.v1"), "stdout has it, too");
+
+    sink.up.store(false, Ordering::Release);
+    let bob = w.cp.user("bob@example.com", &["payments-devs"])?;
+    bob.apply(&asks("payments-admin", "waits", "1h", "")).await?.success()?;
+    w.state_is("waits", "AwaitingApproval").await?;
+    decide(&w, &w.carol()?, "waits", "Approve").await?;
+    w.field_is(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"EvidenceDelivered\")].status}", "False").await?;
+    resisted(!bob.can_read_secret("payments", "db").await?, "access is granted that no evidence tells of")?;
+    // A revocation waits for nobody.
+    alice.kubectl(&["delete", "areq", "-n", "payments", "held"]).await?.success()?;
+    ends(&w, &alice, Duration::from_secs(10), "a sink that is down keeps the access").await?;
+    ensure!(w.field(&["areq", "-n", "payments", "waits"], "{.status.state}").await? == "Activating");
+    ensure!(!got().contains("revocation.confirmed"), "the sink was down all the while");
+
+    sink.up.store(true, Ordering::Release);
+    w.state_is("waits", "Active").await?;
+    w.access_is(&bob, true, SOON).await?;
+    eventually("the sink to be told what it missed", SOON, || async {
+        Ok(got().contains("dev.curfew.revocation.confirmed.v1").then_some(()))
+    })
+    .await?;
+    w.field_is(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"EvidenceDelivered\")].status}", "True").await?;
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! Least privilege, proven: what each of Curfew's service accounts may do, minus what it did in the whole test run, is empty or
+//! explained here, line by line.
+//!
+//! `make test` runs this after everything else: the API servers of all tests have logged what our accounts asked for. By itself:
+//!
+//!     CURFEW_AUDIT_DIR=$PWD/target/audit cargo test --features crash-points --test it && CURFEW_AUDIT_DIR=$PWD/target/audit cargo test --test rights
+use anyhow::{Context, Result, ensure};
+use curfew::identity::{OPERATOR, SWEEP, rbac};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+};
+
+/// One verb on one resource: `get secrets`, `patch curfew.dev/grants/status`, `get /openid/v1/jwks`.
+type Right = (String, String);
+
+/// Who, in which place.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Account {
+    Operator,
+    Sweep,
+    /// The operator's account on a cluster that it reaches from outside.
+    Target,
+}
+
+/// Rights that no test can use, and why they are there all the same.
+const EXPLAINED: &[(Account, &str, &str, &str)] = &[
+    (Account::Operator, "delete", "curfew.dev/accessdecisions", "retention: a decision is deleted after 1d at the soonest; no test waits a day"),
+    (Account::Operator, "delete", "curfew.dev/activationrequests", "retention: an ended request is deleted after 1d at the soonest"),
+    (Account::Operator, "delete", "curfew.dev/grants", "retention: an ended Grant is deleted after 1d at the soonest"),
+    (Account::Operator, "patch", "events.k8s.io/events", "a repeated Event is counted on the first one; which ones repeat depends on timing"),
+    (Account::Operator, "get", "batch/jobs", "looks for a fuse whose creation was answered 409, after a crash between the two; timing decides"),
+];
+
+fn rights(objects: &[Value], name: &str) -> BTreeSet<Right> {
+    let list = |r: &Value, k: &str| r[k].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
+    let mut all = BTreeSet::new();
+    let roles = objects.iter().filter(|o| matches!(o["kind"].as_str(), Some("ClusterRole" | "Role")) && o["metadata"]["name"] == name);
+    for rule in roles.flat_map(|o| o["rules"].as_array().into_iter().flatten()) {
+        for verb in list(rule, "verbs") {
+            for group in list(rule, "apiGroups") {
+                for resource in list(rule, "resources") {
+                    all.insert((verb.clone(), path(&group, &resource)));
+                }
+            }
+            for url in list(rule, "nonResourceURLs") {
+                all.insert((verb.clone(), url));
+            }
+        }
+    }
+    all
+}
+
+fn path(group: &str, resource: &str) -> String {
+    if group.is_empty() { resource.to_owned() } else { format!("{group}/{resource}") }
+}
+
+/// What the accounts did, by the API servers' own logs. What was refused was not used.
+fn used(dir: &Path) -> Result<(usize, BTreeMap<Account, BTreeSet<Right>>)> {
+    let (mut events, mut all) = (0, BTreeMap::<Account, BTreeSet<Right>>::new());
+    for entry in std::fs::read_dir(dir).with_context(|| format!("no audit logs in {}: run make test", dir.display()))? {
+        let file = entry?.path();
+        let target = file.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with("target-"));
+        for line in BufReader::new(std::fs::File::open(&file)?).lines() {
+            // The last line of a server that was killed may be cut off.
+            let Ok(e) = serde_json::from_str::<Value>(&line?) else { continue };
+            let account = match e["user"]["username"].as_str().unwrap_or_default().rsplit(':').next() {
+                Some(OPERATOR) if target => Account::Target,
+                Some(OPERATOR) => Account::Operator,
+                Some(SWEEP) => Account::Sweep,
+                Some(_) | None => continue,
+            };
+            if e["annotations"]["authorization.k8s.io/decision"] != "allow" {
+                continue;
+            }
+            events += 1;
+            all.entry(account).or_default().insert((text(&e["verb"]), what(&e)));
+        }
+    }
+    Ok((events, all))
+}
+
+fn text(v: &Value) -> String {
+    v.as_str().unwrap_or_default().to_owned()
+}
+
+fn what(e: &Value) -> String {
+    let at = &e["objectRef"];
+    if at["resource"].is_null() {
+        return text(&e["requestURI"]).split('?').next().unwrap_or_default().to_owned();
+    }
+    let resource = path(&text(&at["apiGroup"]), &text(&at["resource"]));
+    at["subresource"].as_str().map_or(resource.clone(), |s| format!("{resource}/{s}"))
+}
+
+#[test]
+fn what_is_granted_is_used_or_explained() -> Result<()> {
+    let dir = std::env::var_os("CURFEW_AUDIT_DIR").map(PathBuf::from).context("CURFEW_AUDIT_DIR is not set: run make test")?;
+    let (events, used) = used(&dir)?;
+    let granted = [
+        (Account::Operator, rights(&rbac::operator(), OPERATOR)),
+        (Account::Sweep, rights(&rbac::sweep(), SWEEP)),
+        (Account::Target, rights(&rbac::target(), "curfew-target")),
+    ];
+    let mut unexplained = Vec::new();
+    for (account, rights) in granted {
+        ensure!(!rights.is_empty(), "{account:?} has no rights at all: the roles were not found");
+        let used = used.get(&account).cloned().unwrap_or_default();
+        let unused: Vec<&Right> = rights.difference(&used).collect();
+        println!("{account:?}: {} rights, {} used", rights.len(), rights.len() - unused.len());
+        for (verb, on) in unused {
+            match EXPLAINED.iter().find(|(a, v, o, _)| (*a, *v, *o) == (account, verb, on)) {
+                Some((.., why)) => println!("  unused: {verb} {on}: {why}"),
+                None => unexplained.push(format!("{account:?}: {verb} {on}")),
+            }
+        }
+    }
+    for (account, verb, on, _) in EXPLAINED {
+        let granted = match account {
+            Account::Operator => rights(&rbac::operator(), OPERATOR),
+            Account::Sweep => rights(&rbac::sweep(), SWEEP),
+            Account::Target => rights(&rbac::target(), "curfew-target"),
+        };
+        ensure!(granted.contains(&((*verb).to_owned(), (*on).to_owned())), "explained and not granted: {account:?} {verb} {on}");
+    }
+    println!("from {events} requests in {}", dir.display());
+    ensure!(unexplained.is_empty(), "granted, not used in {events} requests, and not explained: {unexplained:#?}");
+    Ok(())
+}
