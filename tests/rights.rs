@@ -27,11 +27,26 @@ enum Account {
 
 /// Rights that no test can use, and why they are there all the same.
 const EXPLAINED: &[(Account, &str, &str, &str)] = &[
-    (Account::Operator, "delete", "curfew.dev/accessdecisions", "retention: a decision is deleted after 1d at the soonest; no test waits a day"),
+    (
+        Account::Operator,
+        "delete",
+        "curfew.dev/accessdecisions",
+        "retention: a decision is deleted after 1d at the soonest; no test waits a day",
+    ),
     (Account::Operator, "delete", "curfew.dev/activationrequests", "retention: an ended request is deleted after 1d at the soonest"),
     (Account::Operator, "delete", "curfew.dev/grants", "retention: an ended Grant is deleted after 1d at the soonest"),
-    (Account::Operator, "patch", "events.k8s.io/events", "a repeated Event is counted on the first one; which ones repeat depends on timing"),
-    (Account::Operator, "get", "batch/jobs", "looks for a fuse whose creation was answered 409, after a crash between the two; timing decides"),
+    (
+        Account::Operator,
+        "patch",
+        "events.k8s.io/events",
+        "a repeated Event is counted on the first one; which ones repeat depends on timing",
+    ),
+    (
+        Account::Operator,
+        "get",
+        "batch/jobs",
+        "looks for a fuse whose creation was answered 409, after a crash between the two; timing decides",
+    ),
 ];
 
 fn rights(objects: &[Value], name: &str) -> BTreeSet<Right> {

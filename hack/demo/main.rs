@@ -144,7 +144,9 @@ async fn second_grant(c: &Cast, t: &mut Teller, operator: Operator) -> Result<()
     operator.kill();
     let over = deadline(&ends)?.plus_secs(1);
     eventually("the deadline to pass", SOON, || async { Ok((now()? > over).then_some(())) }).await?;
-    println!("           {ends} is past, and no operator is there. Kubernetes RBAC has no expiry: for some seconds more the binding stands,");
+    println!(
+        "           {ends} is past, and no operator is there. Kubernetes RBAC has no expiry: for some seconds more the binding stands,"
+    );
     println!("           then the Job that owns it burns down and takes it along (enforcedBy: Target). The operator is faster:");
     reads(c, t, true).await?;
     t.step("somebody", "starts it again; what is overdue comes first");

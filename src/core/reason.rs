@@ -142,9 +142,9 @@ impl Reason {
                 false,
             ) => Outcome::Denied,
             (
-                NoSuchRole | AmbiguousSystem | NotReady | WiderScope | TemplateChanged | GateOpen | Unsupported | TargetUnreachable | AlreadyConsumed
-                | NotBindable | BelowFloor | OutsidePolicy | NobodyCanApprove | DuplicateTarget | DigestMismatch | NotFound
-                | AlreadyCounted | Waiting | AlreadyEnded | UnprovenLogin,
+                NoSuchRole | AmbiguousSystem | NotReady | WiderScope | TemplateChanged | GateOpen | Unsupported | TargetUnreachable
+                | AlreadyConsumed | NotBindable | BelowFloor | OutsidePolicy | NobodyCanApprove | DuplicateTarget | DigestMismatch
+                | NotFound | AlreadyCounted | Waiting | AlreadyEnded | UnprovenLogin,
                 false,
             ) => Outcome::Invalid,
         }

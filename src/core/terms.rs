@@ -261,8 +261,11 @@ fn eligible<'a>(a: &Asked, holder: &Subject, t: &Template, system: &System, h: &
         reason: if e.reason == Reason::Suspended { e.reason } else { Reason::NotReady },
         message: format!("role {} is not ready: {}", t.reference.name, e.message),
     })?;
-    if let (Some(message), Phase::New | Phase::Waiting) = (&t.not_bindable, a.phase) {
-        return no(Reason::NotReady, format!("role {} is not ready: {message}", t.reference.name));
+    if !matches!(a.phase, Phase::Running(_)) {
+        let bindable = t.not_bindable.as_ref().map_or(Ok(()), |message| no(Reason::NotBindable, message.clone()));
+        bindable
+            .and_then(|()| possible(&t.approval))
+            .map_err(|e| Refusal { reason: Reason::NotReady, message: format!("role {} is not ready: {}", t.reference.name, e.message) })?;
     }
     if (t.justification || policy_for_role.justification) && a.justification.as_deref().is_none_or(|j| j.trim().is_empty()) {
         return no(

@@ -164,7 +164,9 @@ mod tests {
         assert_eq!((a.from, a.until, a.expires_at), (Some(at(11)), Some(at(101)), Some(at(100))));
         assert!(a.covers(at(50)) && !a.covers(at(5)) && !a.covers(at(200)));
         let text = a.to_string();
-        for part in ["alice had ClusterRole payments-admin in payments", "carol Approve", "roll back", "confirmed", "Expired (DeadlinePassed)"] {
+        for part in
+            ["alice had ClusterRole payments-admin in payments", "carol Approve", "roll back", "confirmed", "Expired (DeadlinePassed)"]
+        {
             assert!(text.contains(part), "{part} not in {text}");
         }
     }

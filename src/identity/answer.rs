@@ -8,9 +8,7 @@ use serde_json::{Value, json};
 
 /// The policy whose parameters are the RoleTemplates of the request's namespace, and its binding.
 pub fn policies() -> Vec<Value> {
-    let asks = |expression: &str, message: &str, words: &str| {
-        json!({"expression": expression, "message": message, "messageExpression": words, "reason": "Invalid"})
-    };
+    let asks = |expression: &str, message: &str, words: &str| json!({"expression": expression, "message": message, "messageExpression": words, "reason": "Invalid"});
     let mut all = validating(
         "curfew-answers",
         json!({

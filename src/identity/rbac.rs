@@ -22,7 +22,9 @@ pub fn operator() -> Vec<Value> {
     let statuses: Vec<&str> = statuses.iter().map(String::as_str).collect();
     let rbac = "rbac.authorization.k8s.io";
     let rules = [
-        on(GROUP, &all, READ),
+        on(GROUP, &all, &["list", "watch"]),
+        // Read live, one by one, before anything is granted or believed to be over.
+        on(GROUP, &["curfewconfigs", "roletemplates", "activationrequests", "grants"], &["get"]),
         on(GROUP, &statuses, &["patch"]),
         on(GROUP, &["grants"], &["create", "patch", "delete"]),
         // The finalizer that holds a system while Grants live in it.

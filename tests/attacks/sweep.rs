@@ -63,7 +63,8 @@ async fn with_neither_operator_nor_crds_what_is_overdue_dies_and_nobody_else_is_
 
     // The operator comes back, and holds back on a thousand orphans: that looks like a lost ledger.
     let back = w.operator("back").await?;
-    let held = eventually("the operator to hold back", SOON + SOON + SOON, || async { Ok(back.log().contains("implausibly many").then_some(())) });
+    let held =
+        eventually("the operator to hold back", SOON + SOON + SOON, || async { Ok(back.log().contains("implausibly many").then_some(())) });
     resisted(held.await.is_ok(), "a thousand orphans are believed")?;
     let fakes = w.field(&["rolebinding", "-n", "payments"], "{.items[*].metadata.name}").await?.matches(":20990101T000000Z:").count();
     resisted(fakes == 1000, &format!("of a thousand orphans {fakes} are left"))?;
@@ -89,12 +90,26 @@ async fn what_no_grant_justifies_is_swept_and_a_finalizer_does_not_help() -> Res
     operator.pause();
     planted(&w, &binding(&held, "00000000000000b1", "mallory@example.com")).await?;
     w.access_is(&mallory, true, SOON).await?;
+    // The same for the whole cluster.
+    let wide = name("00000000000000b3", "20200101T000000Z");
+    planted(
+        &w,
+        &binding(&wide, "00000000000000b3", "mallory@example.com")
+            .replace("RoleBinding", "ClusterRoleBinding")
+            .replace(", namespace: payments", ""),
+    )
+    .await?;
     let finalizer = r#"{"metadata": {"finalizers": ["example.com/mine"]}}"#;
-    beyond.kubectl(&["patch", "rolebinding", "-n", "payments", &held, "--type=merge", "-p", finalizer]).await?.success()?;
+    for (kind, name) in [("rolebinding", &held), ("clusterrolebinding", &wide)] {
+        beyond.kubectl(&["patch", kind, "-n", "payments", name, "--type=merge", "-p", finalizer]).await?.success()?;
+    }
     let out = swept(&w).await?;
-    resisted(out.ok && !mallory.can_read_secret("payments", "db").await?, &format!("a finalizer keeps the sweep out: {}{}", out.stdout, out.stderr))?;
-    let left = w.field(&["rolebinding", "-n", "payments"], "{.items[*].metadata.name}").await?;
-    ensure!(!left.contains(&held), "{left}");
+    resisted(
+        out.ok && !mallory.can_read_secret("payments", "db").await?,
+        &format!("a finalizer keeps the sweep out: {}{}", out.stdout, out.stderr),
+    )?;
+    let left = w.field(&["rolebinding,clusterrolebinding", "-n", "payments"], "{.items[*].metadata.name}").await?;
+    ensure!(!left.contains(&held) && !left.contains(&wide), "{left}");
     operator.resume();
     // Nobody's, and not overdue: the operator takes it once it is sure.
     planted(&w, &binding(&orphan, "00000000000000b2", "mallory@example.com")).await?;

@@ -1,7 +1,8 @@
-//! The Kubernetes provider under the contract, on a real API server.
+//! The Kubernetes provider under the contract, on a real API server: in a namespace and for the whole cluster, in the cluster
+//! that Curfew runs in and in one that it reaches from outside with nothing but the rights of `deploy/remote/target.yaml`.
 use super::{Target, holds};
-use crate::support::{SOON, World};
-use anyhow::Result;
+use crate::support::{ControlPlane, SOON, User, World, eventually, path};
+use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use curfew::{
     authority::Clock,
@@ -11,30 +12,62 @@ use curfew::{
     },
 };
 use curfew_core::{
+    ids::BindingName,
     principal::Subject,
     resolved::{KubernetesPlan, Plan, PlannedBinding, RoleKind},
+    scope::{KubernetesPermissions, KubernetesScope, RoleName},
 };
 use std::sync::{Arc, Mutex};
 
 struct Cluster {
-    w: World,
+    cp: ControlPlane,
     p: Kubernetes,
+    /// Plans for the whole cluster rather than for a namespace.
+    wide: bool,
 }
 
 fn who(n: usize) -> String {
     format!("person-{n}@example.com")
 }
 
-fn name(plan: &Plan) -> &str {
+fn first(plan: &Plan) -> &PlannedBinding {
     let Plan::Kubernetes(p) = plan;
-    &p.bindings[0].name
+    &p.bindings[0]
 }
 
 impl Cluster {
+    /// Under the operator's own account there.
+    async fn of(cp: ControlPlane) -> Result<Self> {
+        let client = cp.service_account("curfew-system", "curfew-operator").await?.client().await?;
+        let p = Kubernetes::new(client, Arc::new(Clock::default()), None, Guard::Probe(Mutex::default()));
+        Ok(Cluster { cp, p, wide: false })
+    }
+
+    fn kind(&self) -> &'static str {
+        if self.wide { "clusterrolebinding" } else { "rolebinding" }
+    }
+
+    async fn operator(&self) -> Result<User> {
+        self.cp.service_account("curfew-system", "curfew-operator").await
+    }
+
     /// By hand, past the guard over our names.
     async fn by_hand(&self, args: &[&str], stdin: &str) -> Result<()> {
-        let operator = self.w.cp.service_account("curfew-system", "curfew-operator").await?;
-        operator.kubectl_stdin(args, stdin).await?.success().map(drop)
+        self.operator().await?.kubectl_stdin(args, stdin).await?.success().map(drop)
+    }
+
+    /// What its roles hold is read live, and what does not exist is missing from the answer.
+    async fn content(&self) -> Result<()> {
+        let role = |name: &str| RoleName { namespace: "payments".into(), name: name.into() };
+        let permissions = KubernetesPermissions {
+            cluster_roles: vec!["payments-admin".into(), "not-there".into()],
+            roles: vec![role("reader"), role("not-there")],
+        };
+        let scope = KubernetesScope::Namespaces(vec!["payments".into(), "not-there".into()]);
+        let (roles, namespaces) = self.p.content(&permissions, &scope).await?;
+        let names: Vec<&str> = roles.iter().map(|r| r.name.as_str()).collect();
+        ensure!(names == ["payments-admin", "reader"] && namespaces.len() == 1, "{names:?}, {namespaces:?}");
+        Ok(())
     }
 }
 
@@ -46,7 +79,7 @@ impl Target for Cluster {
     fn plan(&self, grant: &str, n: usize) -> Plan {
         let binding = PlannedBinding {
             name: format!("curfew:00000000:{grant}:20300101T000000Z:0"),
-            namespace: Some("payments".into()),
+            namespace: (!self.wide).then(|| "payments".into()),
             role_kind: RoleKind::ClusterRole,
             role: "payments-admin".into(),
         };
@@ -56,31 +89,63 @@ impl Target for Cluster {
         self.plan(grant, n)
     }
     async fn used(&self, n: usize, allowed: bool) -> Result<()> {
-        self.w.access_is(&self.w.cp.user(&who(n), &[])?, allowed, SOON).await
+        let user = self.cp.user(&who(n), &[])?;
+        eventually(&format!("{} reading the secret to be {allowed}", user.name), SOON, || async {
+            Ok((user.can_read_secret("payments", "db").await? == allowed).then_some(()))
+        })
+        .await
     }
     async fn occupied(&self, plan: &Plan) -> Result<()> {
+        let (kind, place) = if self.wide { ("ClusterRoleBinding", "") } else { ("RoleBinding", ", namespace: payments") };
         let stranger = format!(
-            "{{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {{name: '{}', namespace: payments}}, \
+            "{{apiVersion: rbac.authorization.k8s.io/v1, kind: {kind}, metadata: {{name: '{}'{place}}}, \
              roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: payments-admin}}}}",
-            name(plan)
+            first(plan).name
         );
         self.by_hand(&["create", "-f", "-"], &stranger).await
     }
     async fn removed_by_hand(&self, plan: &Plan) -> Result<()> {
-        self.by_hand(&["delete", "rolebinding", "-n", "payments", name(plan)], "").await
+        self.by_hand(&["delete", self.kind(), "-n", "payments", &first(plan).name], "").await
     }
     async fn held_by_somebody(&self, plan: &Plan) -> Result<bool> {
         let held = r#"{"metadata": {"finalizers": ["example.com/mine"]}}"#;
-        self.by_hand(&["patch", "rolebinding", "-n", "payments", name(plan), "--type=merge", "-p", held], "").await?;
-        self.by_hand(&["delete", "rolebinding", "-n", "payments", name(plan), "--wait=false"], "").await?;
+        let binding = first(plan);
+        self.by_hand(&["patch", self.kind(), "-n", "payments", &binding.name, "--type=merge", "-p", held], "").await?;
+        self.by_hand(&["delete", self.kind(), "-n", "payments", &binding.name, "--wait=false"], "").await?;
+        if let Some(name) = BindingName::parse(&binding.name).filter(|_| !self.wide) {
+            self.by_hand(&["patch", "job", "-n", "payments", &name.fuse(), "--type=merge", "-p", held], "").await?;
+        }
         Ok(true)
     }
 }
 
+const READER: &str = "{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: reader, namespace: payments}, \
+                      rules: [{apiGroups: [''], resources: [secrets], verbs: [get]}]}";
+
+async fn passes(mut c: Cluster) -> Result<()> {
+    c.cp.admin_user()?.apply(READER).await?.success()?;
+    c.content().await?;
+    holds(&c).await?;
+    c.wide = true;
+    // What the rows for a namespace have left on purpose, a stranger's object, is in nobody's way here.
+    holds(&c).await
+}
+
 #[tokio::test]
 async fn kubernetes_passes() -> Result<()> {
-    let w = World::first("contract").await?;
-    let client = w.cp.service_account("curfew-system", "curfew-operator").await?.client().await?;
-    let p = Kubernetes::new(client, Arc::new(Clock::default()), None, Guard::Probe(Mutex::default()));
-    holds(&Cluster { w, p }).await
+    passes(Cluster::of(World::first("contract").await?.cp).await?).await
+}
+
+#[tokio::test]
+async fn kubernetes_reached_from_outside_passes() -> Result<()> {
+    let cp = ControlPlane::start("target-contract").await?;
+    let admin = cp.admin_user()?;
+    admin.kubectl(&["apply", "--server-side", "-f", &path("deploy/remote/target.yaml")]).await?.success()?;
+    // The role, the right to bind it and the namespace are in the example; the kinds of ours in it are not known here.
+    let example = std::fs::read_to_string(path("examples/first/platform.yaml"))?;
+    for document in example.split("\n---\n").filter(|d| !d.contains("curfew.dev/")) {
+        admin.apply(document).await?.success()?;
+    }
+    admin.kubectl(&["create", "secret", "generic", "db", "-n", "payments", "--from-literal=password=far"]).await?.success()?;
+    passes(Cluster::of(cp).await?).await
 }

@@ -117,7 +117,10 @@ async fn forgery(s: &Stage) -> Result<()> {
     ] {
         says(patch(m, &["areq", "mallorys"], change).await?, words)?;
     }
-    says(patch(m, &["areq", "mallorys", "--subresource=status"], r#"{"status": {"state": "Active"}}"#).await?, "written by the operator alone")?;
+    says(
+        patch(m, &["areq", "mallorys", "--subresource=status"], r#"{"status": {"state": "Active"}}"#).await?,
+        "written by the operator alone",
+    )?;
     let grant = "{apiVersion: curfew.dev/v1alpha1, kind: Grant, metadata: {name: bad}, spec: {system: {name: s, uid: u, target: t, connection: {kubernetes: {inCluster: {}}}}, \
                  request: {namespace: payments, name: r, uid: u, requester: m, beneficiary: {user: m}}, principal: {name: m}, digest: 0123456789abcdef, expiresAt: '2099-01-01T00:00:00Z', \
                  plan: {kubernetes: {subject: {user: m}, bindings: [{name: b, roleKind: ClusterRole, role: cluster-admin}]}}}}";
@@ -161,7 +164,8 @@ async fn role_rules(s: &Stage) -> Result<()> {
 
 async fn denied(s: &Stage) -> Result<()> {
     role(s, "generous", &[("max: 4h", "max: 9h")]).await?;
-    role(s, "brief", &[("window: {permanent: {}}", "window: {between: {start: '2026-01-01T00:00:00Z', end: '2026-01-02T00:00:00Z'}}")]).await?;
+    role(s, "brief", &[("window: {permanent: {}}", "window: {between: {start: '2026-01-01T00:00:00Z', end: '2026-01-02T00:00:00Z'}}")])
+        .await?;
     role(s, "limited", &[("limits: {none: {}}", "limits: {atMost: {active: 1, perSubject: 1}}")]).await?;
     ready(s, "generous", "True", "").await?;
     ready(s, "brief", "True", "").await?;
@@ -192,7 +196,8 @@ async fn invalid(s: &Stage) -> Result<()> {
     ready(s, "moving", "True", "").await?;
     s.alice.apply(&of("moving", "changed")).await?.success()?;
     s.w.state_is("changed", "AwaitingApproval").await?;
-    role(s, "moving", &[("approvers: [{group: payments-leads}, {user: carol@example.com}]", "approvers: [{user: carol@example.com}]")]).await?;
+    role(s, "moving", &[("approvers: [{group: payments-leads}, {user: carol@example.com}]", "approvers: [{user: carol@example.com}]")])
+        .await?;
     over(s, "changed", "Invalid", "TemplateChanged", "create a new request").await
     // Made while the gate was open: tests/attacks/gate.rs.
 }
@@ -217,7 +222,10 @@ async fn words(s: &Stage) -> Result<()> {
     s.alice.create(&word("own-no", "judged", &digest, "Deny")).await?.success()?;
     eve.create(&word("stranger", "judged", &digest, "Approve")).await?.success()?;
     s.carol.create(&word("blind", "judged", "0123456789abcdef", "Approve")).await?.success()?;
-    s.admin.kubectl_stdin(&["--as=carol@example.com", "create", "-f", "-"], &word("borrowed", "judged", &digest, "Approve")).await?.success()?;
+    s.admin
+        .kubectl_stdin(&["--as=carol@example.com", "create", "-f", "-"], &word("borrowed", "judged", &digest, "Approve"))
+        .await?
+        .success()?;
     s.carol.create(&word("too-early", "later", &digest, "Approve")).await?.success()?;
     for (name, reason) in [
         ("own-yes", "SelfDecision"),

@@ -11,6 +11,7 @@ mod paused;
 mod plugin;
 mod refusals;
 mod seen;
+mod wide;
 
 /// A request by kubectl.
 pub fn request(name: &str, duration: &str) -> String {

@@ -196,6 +196,17 @@ fn what_cannot_be_resolved_is_invalid_by_name() {
 }
 
 #[test]
+fn a_role_that_nobody_could_approve_is_asked_for_in_vain() {
+    let impossible = |f: &mut Fixture| {
+        let stage = &mut f.template.as_mut().unwrap().approval[0];
+        (stage.approvers, stage.quorum) = (vec![Subject::User("carol".into())], 2);
+        f.policies[0].approval = None;
+    };
+    refused(Reason::NotReady, "needs 2 people and lists 1", impossible);
+    assert_eq!(template_ready(impossible), Some(Reason::NobodyCanApprove));
+}
+
+#[test]
 fn what_cannot_be_asked_is_unknown_and_not_gone() {
     let away = |f: &mut Fixture| {
         f.unreachable = Some("connection refused");

@@ -161,7 +161,9 @@ struct People {
 impl Model {
     pub fn new(setting: Setting) -> Self {
         let person = |name: &str| Arc::new(Person { username: name.into(), ..Person::default() });
-        let terms = |life| [House::Plain, House::OtherApprovers, House::Wider, House::Suspended, House::Unreachable].map(|h| Arc::new(resolve(life, h)));
+        let terms = |life| {
+            [House::Plain, House::OtherApprovers, House::Wider, House::Suspended, House::Unreachable].map(|h| Arc::new(resolve(life, h)))
+        };
         Model {
             setting,
             minds: Pool::new(),

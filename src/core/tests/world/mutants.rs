@@ -95,10 +95,10 @@ impl Mutant {
             }
             Mutant::TermsNotCompared | Mutant::UnknownIsUnchanged => {
                 let unknown = matches!(&*view.terms, Err(r) if r.reason == Reason::TargetUnreachable);
-                if let Some(frozen) = &request.status.frozen {
-                    if self == Mutant::TermsNotCompared || unknown {
-                        view.terms = Arc::new(Ok(frozen.terms.clone()));
-                    }
+                if let Some(frozen) = &request.status.frozen
+                    && (self == Mutant::TermsNotCompared || unknown)
+                {
+                    view.terms = Arc::new(Ok(frozen.terms.clone()));
                 }
             }
             _ => {}
