@@ -4,10 +4,11 @@ use crate::{
     api::{
         AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, CONFIG_NAME, CurfewConfig, EligibleAssignment, GROUP, Grant,
         RoleTemplate, conditions,
+        request::RequestState,
         system::{KubernetesConnection, Provider as Connection},
     },
     providers::{Trouble, kubernetes::content},
-    runtime::stores::{Key, about},
+    runtime::stores::{Key, Stores, about},
 };
 use curfew_core::{
     approval::{Verb, Word},
@@ -76,8 +77,8 @@ pub async fn around(ctx: &Context, key: &Key, from: Source) -> kube::Result<Surr
     if let Some(t) = s.template.as_ref().map(facts::template) {
         let named = s.request.as_ref().and_then(|r| r.spec.system.as_deref());
         let at = system_of(&t, named, &s.systems);
-        // What was never reached has no content yet, and the rules say so before they ask for it.
-        if at.is_none_or(|a| a.status.as_ref().is_some_and(|s| s.target.is_some())) {
+        // What was never reached has no content yet, and the rules say so before they ask for it. What is over needs none.
+        if !s.is_over() && at.is_none_or(|a| a.status.as_ref().is_some_and(|s| s.target.is_some())) {
             match target(ctx, &t, at, from).await {
                 Ok((roles, namespaces)) => (s.roles, s.namespaces) = (roles, namespaces),
                 // Whoever takes something back must be heard while the target is away.
@@ -181,6 +182,16 @@ pub fn system_of<'a>(t: &Template, named: Option<&str>, systems: &'a [Authorizat
     meant.next().is_none().then_some(first)
 }
 
+/// The name of the system that a request is about, as far as the stores show it.
+pub fn system_name(stores: &Stores, r: &ActivationRequest) -> Option<String> {
+    if let Some(frozen) = r.status.as_ref().and_then(|s| s.resolved.as_ref()) {
+        return Some(frozen.system.name.clone());
+    }
+    let namespace = r.namespace().unwrap_or_default();
+    let template = stores.templates.get(&ObjectRef::new(&r.spec.role_ref.name).within(&namespace))?;
+    system_of(&facts::template(&template), r.spec.system.as_deref(), &own(stores.systems.state())).map(ResourceExt::name_any)
+}
+
 /// Whether RBAC gives somebody a verb on an object, as they were when they logged in.
 ///
 /// # Errors
@@ -216,6 +227,10 @@ pub async fn is_allowed(
 }
 
 impl Surroundings {
+    fn is_over(&self) -> bool {
+        self.request.as_ref().and_then(|r| r.status.as_ref()?.state).and_then(RequestState::outcome).is_some()
+    }
+
     /// What a pass is given. Asks the API server only who is a manager, and only where that decides.
     pub async fn view(&self, ctx: &Context) -> View {
         let aliases = self.config.as_ref().map(|c| c.spec.identity.aliases.list()).unwrap_or_default();

@@ -12,6 +12,7 @@ use curfew_core::{
     grant::Stage,
     sweep::{Behind, Mark, Verdict, judge},
 };
+use futures::future::join_all;
 use kube::{Api, runtime::reflector::ObjectRef};
 use std::{sync::Arc, time::Duration};
 
@@ -24,14 +25,14 @@ const REVOKER_FIRST: i64 = 5;
 pub async fn keep(ctx: Arc<Context>) {
     ctx.authority.until_synced().await;
     loop {
-        let mut held = 0;
-        for target in ctx.registry.targets(&ctx.stores).await {
-            match sweep(&ctx, &*target).await {
-                Ok(n) => held += n,
-                Err(e) => tracing::warn!(error = %e, "cannot sweep a target"),
-            }
-        }
-        ctx.metrics.sweep_held_back.set(held);
+        let targets = ctx.registry.targets(&ctx.stores).await;
+        let held = join_all(targets.iter().map(|target| async {
+            sweep(&ctx, &**target).await.unwrap_or_else(|e| {
+                tracing::warn!(error = %e, "cannot sweep a target");
+                0
+            })
+        }));
+        ctx.metrics.sweep_held_back.set(held.await.into_iter().sum());
         tokio::time::sleep(EVERY).await;
     }
 }

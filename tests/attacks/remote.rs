@@ -48,6 +48,22 @@ async fn far_can_read(who: &User, allowed: bool, limit: Duration) -> Result<()> 
     .await
 }
 
+const SYSTEM: &str = "{apiVersion: curfew.dev/v1alpha1, kind: AuthorizationSystem, metadata: {name: far}, spec: {mode: ReadWrite, \
+                      provider: {kubernetes: {kubeconfigSecretRef: {name: far, key: kubeconfig}}}}}";
+
+/// Lets the team hand out the far cluster's role; at home there is none of that name.
+async fn offer_there(w: &World) -> Result<()> {
+    ensure!(offer(w, "reads-secrets", "").await.is_err(), "a role that only exists far away is Ready at home");
+    for (kind, name) in [("apol", "offer-reads-secrets"), ("rtpl", "reads-secrets")] {
+        let there = r#"{"spec": {"systems": {"names": ["far"]}}}"#;
+        w.admin()?.kubectl(&["patch", kind, name, "-n", "payments", "--type=merge", "-p", there]).await?.success()?;
+    }
+    eventually("the far role to be Ready", Duration::from_secs(90), || async {
+        Ok((w.field(&["rtpl", "-n", "payments", "reads-secrets"], READY).await? == "True").then_some(()))
+    })
+    .await
+}
+
 const READY: &str = "{.status.conditions[?(@.type==\"Ready\")].status}";
 
 #[tokio::test]
@@ -56,15 +72,13 @@ async fn access_far_away_ends_on_time_and_a_swapped_kubeconfig_never_turns_into_
     let admin = w.admin()?;
     // What runs, reads a file or looks away is refused by name.
     let token = far.inline_kubeconfig("curfew-system", "curfew-operator").await?;
-    let system = "{apiVersion: curfew.dev/v1alpha1, kind: AuthorizationSystem, metadata: {name: far}, spec: {mode: ReadWrite, \
-                  provider: {kubernetes: {kubeconfigSecretRef: {name: far, key: kubeconfig}}}}}";
     let evil = token.replace(
         "\"user\":{\"token\"",
         "\"user\":{\"exec\":{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"command\":\"/bin/sh\"},\"token\"",
     );
     ensure!(evil != token);
     connect(&w, &evil).await?;
-    admin.apply(system).await?.success()?;
+    admin.apply(SYSTEM).await?.success()?;
     let told = eventually("the kubeconfig to be refused", SOON, || async {
         let now = w.field(&["authsys", "far"], "{.status.conditions[?(@.type==\"Ready\")].message}").await?;
         Ok(now.contains("users.user.exec").then_some(()))
@@ -77,17 +91,7 @@ async fn access_far_away_ends_on_time_and_a_swapped_kubeconfig_never_turns_into_
     })
     .await?;
 
-    // The role is the far cluster's: at home there is none of that name.
-    let offered = offer(&w, "reads-secrets", "").await;
-    ensure!(offered.is_err(), "a role that only exists far away is Ready at home");
-    for (kind, name) in [("apol", "offer-reads-secrets"), ("rtpl", "reads-secrets")] {
-        let there = r#"{"spec": {"systems": {"names": ["far"]}}}"#;
-        admin.kubectl(&["patch", kind, name, "-n", "payments", "--type=merge", "-p", there]).await?.success()?;
-    }
-    eventually("the far role to be Ready", Duration::from_secs(90), || async {
-        Ok((w.field(&["rtpl", "-n", "payments", "reads-secrets"], READY).await? == "True").then_some(()))
-    })
-    .await?;
+    offer_there(&w).await?;
     let (alice, there) = (w.alice()?, far.user("alice@example.com", &[])?);
     alice.apply(&asks("reads-secrets", "far-one", "20s", "")).await?.success()?;
     w.state_is("far-one", "AwaitingApproval").await?;
@@ -134,18 +138,8 @@ async fn a_target_that_is_gone_for_good_is_released_and_never_ended() -> Result<
     let ((w, _operator), far) = (World::running("leaving-home").await?, target("target-doomed").await?);
     let admin = w.admin()?;
     connect(&w, &far.inline_kubeconfig("curfew-system", "curfew-operator").await?).await?;
-    let system = "{apiVersion: curfew.dev/v1alpha1, kind: AuthorizationSystem, metadata: {name: far}, spec: {mode: ReadWrite, \
-                  provider: {kubernetes: {kubeconfigSecretRef: {name: far, key: kubeconfig}}}}}";
-    admin.apply(system).await?.success()?;
-    let _not_here = offer(&w, "reads-secrets", "").await;
-    for (kind, name) in [("apol", "offer-reads-secrets"), ("rtpl", "reads-secrets")] {
-        let there = r#"{"spec": {"systems": {"names": ["far"]}}}"#;
-        admin.kubectl(&["patch", kind, name, "-n", "payments", "--type=merge", "-p", there]).await?.success()?;
-    }
-    eventually("the far role to be Ready", Duration::from_secs(90), || async {
-        Ok((w.field(&["rtpl", "-n", "payments", "reads-secrets"], READY).await? == "True").then_some(()))
-    })
-    .await?;
+    admin.apply(SYSTEM).await?.success()?;
+    offer_there(&w).await?;
     let alice = w.alice()?;
     alice.apply(&asks("reads-secrets", "stuck", "10s", "")).await?.success()?;
     w.state_is("stuck", "AwaitingApproval").await?;
@@ -193,4 +187,57 @@ async fn a_target_that_is_gone_for_good_is_released_and_never_ended() -> Result<
     becomes("olgas", "Counted", Duration::from_secs(240)).await?;
     w.field_is(&["grt", &grant], "{.status.state}", "Abandoned").await?;
     w.field_is(&["areq", "-n", "payments", "stuck"], "{.status.reason}", "Abandoned").await
+}
+
+/// Somebody who takes every connection and never says a word.
+async fn black_hole() -> Result<u16> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let port = listener.local_addr()?.port();
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+        }
+    });
+    Ok(port)
+}
+
+#[tokio::test]
+async fn a_cluster_that_never_answers_holds_up_nobody_else() -> Result<()> {
+    let ((w, _operator), far) = (World::running("well").await?, target("target-sick").await?);
+    let (admin, alice) = (w.admin()?, w.alice()?);
+    let kubeconfig = far.inline_kubeconfig("curfew-system", "curfew-operator").await?;
+    connect(&w, &kubeconfig).await?;
+    admin.apply(SYSTEM).await?.success()?;
+    offer_there(&w).await?;
+    let many: Vec<String> = (0..40).map(|i| asks("reads-secrets", &format!("waits-{i}"), "1h", "")).collect();
+    alice.apply(&many.join("\n---\n")).await?.success()?;
+    w.state_is("waits-39", "AwaitingApproval").await?;
+
+    let port = black_hole().await?;
+    let mut sick: serde_json::Value = serde_json::from_str(&kubeconfig)?;
+    sick["clusters"][0]["cluster"]["server"] = format!("https://127.0.0.1:{port}").into();
+    connect(&w, &sick.to_string()).await?;
+    eventually("the far cluster to be seen to be away", Duration::from_secs(120), || async {
+        Ok((w.field(&["authsys", "far"], READY).await? == "False").then_some(()))
+    })
+    .await?;
+    // Everything that waits is looked at again, and the far cluster is asked for each.
+    admin.kubectl(&["label", "namespace", "payments", "example.com/touched=yes"]).await?.success()?;
+    alice.apply(&asks("payments-admin", "here", "1h", "")).await?.success()?;
+    let quick = Duration::from_secs(15);
+    let asked = eventually("the request here to be accepted", quick, || async {
+        Ok((w.field(&["areq", "-n", "payments", "here"], "{.status.state}").await? == "AwaitingApproval").then_some(()))
+    });
+    resisted(asked.await.is_ok(), "a cluster that never answers holds up requests for another")?;
+    decide(&w, &w.carol()?, "here", "Approve").await?;
+    resisted(w.access_is(&alice, true, quick).await.is_ok(), "a cluster that never answers holds up grants in another")?;
+    // What is unknown ends nothing.
+    ensure!(w.field(&["areq", "-n", "payments", "waits-0"], "{.status.state}").await? == "AwaitingApproval");
+    // And whoever takes something back is heard.
+    decide(&w, &alice, "waits-1", "Revoke").await?;
+    eventually("the request to be taken back", Duration::from_secs(90), || async {
+        Ok((w.field(&["areq", "-n", "payments", "waits-1"], "{.status.state}").await? == "Cancelled").then_some(()))
+    })
+    .await
 }

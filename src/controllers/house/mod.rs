@@ -20,6 +20,7 @@ use curfew_core::{
     terms::Refusal,
     time::Time,
 };
+use futures::{TryStreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Resource, ResourceExt};
 use serde::{Serialize, de::DeserializeOwned};
@@ -32,6 +33,9 @@ use std::{
 
 /// How often everything is judged again, whatever the watches say: windows begin and end by themselves.
 const AGAIN_SECS: i64 = 60;
+
+/// How many systems or roles are asked about at a time.
+const AT_ONCE: usize = 16;
 
 /// The work on the house, which is looked at as a whole.
 pub struct Housekeeper {
@@ -93,13 +97,11 @@ impl Housekeeper {
     }
 
     async fn judge(&self) -> kube::Result<()> {
-        let s = Snapshot::of(&self.ctx);
-        for o in &s.systems {
-            system::show(&self.ctx, &self.answers, &s, o).await?;
-        }
-        for o in &s.templates {
-            template::show(&self.ctx, &self.answers, &s, o).await?;
-        }
+        let (s, ctx, answers) = (Snapshot::of(&self.ctx), &self.ctx, &self.answers);
+        let (systems, templates) = (stream::iter(s.systems.iter().map(Ok)), stream::iter(s.templates.iter().map(Ok)));
+        // Side by side: a target that never answers holds up nothing but what is about itself.
+        systems.try_for_each_concurrent(AT_ONCE, |o| system::show(ctx, answers, &s, o)).await?;
+        templates.try_for_each_concurrent(AT_ONCE, |o| template::show(ctx, answers, &s, o)).await?;
         for o in &s.assignments {
             template::show_assignment(&self.ctx, &s, o).await?;
         }

@@ -106,10 +106,12 @@ impl Work<Key> for Requests {
         Next { wake, deadline }
     }
 
+    /// One lane for each system: to look at a request is to ask its target, and one that never answers fills only its own.
     fn lane(&self, key: &Key) -> (String, Urgency, Time) {
-        let known = self.ctx.stores.requests.get(&ObjectRef::new(&key.1).within(&key.0));
-        let created = known.map_or(Time::from_millis(0), |r| super::facts::created(&*r));
-        ("requests".into(), Urgency::Other, created)
+        let Some(known) = self.ctx.stores.requests.get(&ObjectRef::new(&key.1).within(&key.0)) else {
+            return (String::new(), Urgency::Other, Time::from_millis(0));
+        };
+        (gather::system_name(&self.ctx.stores, &known).unwrap_or_default(), Urgency::Other, super::facts::created(&*known))
     }
 
     fn patience(&self) -> Duration {
