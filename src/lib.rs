@@ -1,7 +1,7 @@
 //! Curfew: just-in-time privileged access for Kubernetes. Every privilege goes home on time.
 //!
 //! ```text
-//!   cli/            run, and the plugin's verbs       what people start
+//!   cli/            run sweep audit, the plugin       what people start
 //!   controllers/    request revoker house router …    gather facts, drive a pass, show where it stands
 //!   runtime/        drive engine stores client        the one driver, the one engine, the watches
 //!   ledger/  providers/  identity/  evidence/         every write: of our kinds, of targets; admission; what stays

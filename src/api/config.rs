@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 pub struct CurfewConfigSpec {
     /// What nobody gets more of, whatever a policy says.
     pub ceilings: Ceilings,
-    /// How long ended Grants are kept, such as `30d`.
+    /// How long ended Grants are kept, and decisions about what is gone, counted from when they were made; such as `30d`.
     pub retention: Period,
     /// How people are told apart.
     pub identity: Identity,
@@ -126,7 +126,7 @@ pub enum Sink {
 /// A file of JSON lines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FileSink {
-    /// The file's path in the operator's container.
+    /// The file's path in the operator's container, where it must be writable: a volume.
     #[schemars(length(min = 1, max = 1024))]
     pub path: String,
 }
@@ -146,7 +146,7 @@ pub struct CurfewConfigStatus {
     /// The generation that was looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `GateClosed`, `ClockSynced`, `EvidenceDelivered`, `Supported`.
+    /// `GateClosed`, `ClockSynced`, `EvidenceDelivered`.
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,

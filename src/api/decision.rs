@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
     status = "AccessDecisionStatus",
     derive = "PartialEq",
     selectable = ".spec.about.activationRequest.name",
-    doc = "One person's act about one thing, immutable: approve, deny or revoke. An approval names the digest of what was seen, so it can count for nothing else.",
+    doc = "One person's act about one thing, immutable: approve, deny, revoke, or abandon a Grant whose target is gone for good. An approval names the digest of what was seen, so it can count for nothing else.",
     printcolumn(name = "About", type_ = "string", json_path = ".status.display.about"),
     printcolumn(name = "Decision", type_ = "string", json_path = ".spec.decision"),
     printcolumn(name = "By", type_ = "string", json_path = ".spec.decider.username"),
@@ -29,15 +29,16 @@ use serde::{Deserialize, Serialize};
 )]
 #[schemars(extend("x-kubernetes-validations" = [
     {"rule": "self == oldSelf", "message": "a decision is immutable; to take back an approval, create another decision with Deny or Revoke"},
-    {"rule": "has(self.decider)", "message": "decider is filled in by the server; this server cannot (Kubernetes before 1.36): use kubectl curfew approve"},
+    {"rule": "has(self.decider)", "message": "decider is filled in by the server; this server cannot (Kubernetes before 1.36): use kubectl curfew approve, deny or revoke"},
     {"rule": "self.decision != 'Approve' || has(self.digest)", "message": "digest is required to Approve: kubectl get areq -o wide shows what you are approving", "fieldPath": ".digest"},
+    {"rule": "self.decision != 'Abandon' || has(self.digest)", "message": "digest is required to Abandon: kubectl get grt NAME -o jsonpath={.spec.digest}", "fieldPath": ".digest"},
     {"rule": "self.decision == 'Abandon' ? has(self.about.grant) : true", "message": "Abandon is about a grant", "fieldPath": ".about"}
 ]))]
 #[serde(rename_all = "camelCase")]
 pub struct AccessDecisionSpec {
     /// What it is about: exactly one thing.
     pub about: About,
-    /// What you saw, from `kubectl get areq -o wide`. Required to Approve; a Deny or Revoke counts whatever it says.
+    /// What you saw, from `kubectl get areq -o wide`. Required to Approve, and to Abandon (the Grant's own); a Deny or Revoke counts whatever it says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
     /// `Approve` (an approver of a stage), `Deny` (an approver or manager), `Revoke` (these, the requester or the beneficiary), `Abandon` (a Grant whose target is gone for good).

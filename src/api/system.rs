@@ -42,11 +42,11 @@ pub struct AuthorizationSystemSpec {
     /// How a Kubernetes user maps to a principal of the target. Not needed for Kubernetes, where it is the user itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub principals: Option<Principals>,
-    /// Accounts that stand, are watched and never touched.
+    /// Accounts that stand and are never touched. It only describes: nothing in this build reads it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub emergency_accounts: Vec<Subject>,
-    /// What is measured and aimed for.
+    /// What is measured and aimed for. It only describes: nothing in this build reads it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analytics: Option<Analytics>,
     /// `true` stops new grants and ends what is active.

@@ -25,7 +25,8 @@ pub struct Sweep {
     /// Only say what would be deleted.
     #[arg(long)]
     pub dry_run: bool,
-    /// The install id. Default: as it follows from the uid of namespace curfew-system.
+    /// The install id. Default: as it follows from the uid of namespace curfew-system. On a cluster that Curfew reaches from
+    /// outside, give the id of the cluster where it runs: its log names it.
     #[arg(long)]
     pub install: Option<String>,
 }

@@ -1,7 +1,10 @@
 //! What has ended is kept for a while and then forgotten. Requests and Grants see to themselves; decisions have nobody who
 //! would: they stay as long as what they are about, and `retention` beyond it.
 use super::{Context, facts};
-use crate::{ledger, runtime::stores::about};
+use crate::{
+    ledger,
+    runtime::stores::{about, about_grant},
+};
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +25,9 @@ async fn forget_decisions(ctx: &Context) {
     let Some(config) = ctx.stores.config() else { return };
     let old = |d: &crate::api::AccessDecision| {
         let namespace = d.namespace().unwrap_or_default();
-        let gone = about(d).is_none_or(|r| ctx.stores.requests.get(&ObjectRef::new(r).within(&namespace)).is_none());
+        let request = about(d).is_none_or(|r| ctx.stores.requests.get(&ObjectRef::new(r).within(&namespace)).is_none());
+        let grant = about_grant(d).is_none_or(|g| ctx.stores.grants.get(&ObjectRef::new(g)).is_none());
+        let gone = request && grant;
         // Its age is counted from when it was made: what it was about is gone, and nothing says when.
         gone && ctx.now() >= facts::created(d).plus_secs(config.spec.retention.secs())
     };

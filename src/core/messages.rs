@@ -1,6 +1,20 @@
 //! Reason → what it means and what to do next, for people who read a status.
 use crate::reason::Reason;
 
+/// What it means that a decision is not counted. What is said about requests does not always fit.
+pub const fn not_counted(reason: Reason, about_grant: bool) -> &'static str {
+    match (reason, about_grant) {
+        (Reason::GateOpen, _) => "it was made while Curfew's admission policies were not proven to be in force; decide again",
+        (Reason::Unsupported, true) => "about a Grant only Abandon counts; decide about its request",
+        (Reason::NotEntitled, true) => "RBAC does not give you the verb abandon on this Grant",
+        (Reason::DigestMismatch, true) => {
+            "it names another digest than the Grant's; kubectl get grt NAME -o jsonpath={.spec.digest} shows that"
+        }
+        (Reason::NotFound, true) => "there is no such Grant whose request is in this namespace",
+        _ => hint(reason),
+    }
+}
+
 /// One sentence or two. Where a rule knew the value and the limit, its own message is better than this.
 pub const fn hint(reason: Reason) -> &'static str {
     use Reason::*;
@@ -39,7 +53,7 @@ pub const fn hint(reason: Reason) -> &'static str {
             "it names another digest than what would be granted; look again with kubectl get areq -o wide, and decide on that"
         }
         UnprovenLogin => {
-            "the login carries none of what identity.deciderProof in CurfewConfig asks for; an impersonated login does not count"
+            "the login carries none of what identity.deciderProof or identity.aliases in CurfewConfig ask for; an impersonated login does not count"
         }
         NotFound => "it is about nothing that existed when it was made",
         AlreadyCounted => "this person's word counts already, or nobody's is needed any more",

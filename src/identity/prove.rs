@@ -1,6 +1,6 @@
 //! The proof: nobody forges who asked, who decided, or what came of it (I6).
 //!
-//! Each rule answers an attack that was tried on a real API server; `tests/identity.rs` keeps them.
+//! Each rule answers an attack that was tried on a real API server; `tests/identity/` keeps them.
 use super::{CANARY, is_controller, is_operator, match_constraints, rule, validating};
 use crate::api::{GROUP, VERSION};
 use serde_json::{Value, json};

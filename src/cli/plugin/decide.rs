@@ -14,6 +14,9 @@ use std::io::{IsTerminal, Write};
 /// The digest says what that was: kubectl get areq -o wide shows it, and so does the message of the condition Approved.
 /// Without --digest everything that would be granted is printed, and you are asked.
 #[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Example:\n  kubectl curfew approve payments-admin-x7k2p -n payments --digest 7f3a9c21d0b4e6f1 --comment 'go ahead'"
+)]
 pub struct Approve {
     /// The request.
     name: String,
@@ -25,7 +28,7 @@ pub struct Approve {
     comment: Option<String>,
 }
 
-/// Say no to a request, or end the access that it has. Give back your own with revoke.
+/// What `deny` and `revoke` take.
 #[derive(clap::Args, Debug)]
 pub struct Against {
     /// The request.

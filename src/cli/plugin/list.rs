@@ -5,6 +5,7 @@ use kube::{Api, ResourceExt, api::ListParams};
 
 /// List requests: who has what, who waits for whom. Those that are over are left out.
 #[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n  kubectl curfew list -A --ended")]
 pub struct List {
     /// Of every namespace.
     #[arg(short = 'A', long)]

@@ -30,7 +30,11 @@ pub struct Plugin {
 enum Verb {
     Request(ask::Ask),
     Approve(decide::Approve),
+    /// Say no to a request, as an approver or manager. It ends the access, too, if there is one already.
+    #[command(after_help = "Example:\n  kubectl curfew deny payments-admin-x7k2p -n payments --comment 'not during the freeze'")]
     Deny(decide::Against),
+    /// End an access, or take back or give back what you asked for yourself.
+    #[command(after_help = "Example:\n  kubectl curfew revoke payments-admin-x7k2p -n payments --comment done")]
     Revoke(decide::Against),
     List(list::List),
     Init(init::Init),

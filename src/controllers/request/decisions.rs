@@ -101,7 +101,7 @@ async fn write(ctx: &Context, d: &AccessDecision, is: Is, reason: Reason) -> kub
         (Is::True, Verb::Deny | Verb::Revoke) => ("Counted", "counts; the request ends"),
         (Is::True, Verb::Abandon) => ("Counted", "counts; the Grant is released without proof"),
         (Is::Unknown, Verb::Abandon) => (reason.as_str(), "counts once the Grant is stuck past its end for a minute"),
-        (Is::False | Is::Unknown, _) => (reason.as_str(), messages::hint(reason)),
+        (Is::False | Is::Unknown, _) => (reason.as_str(), messages::not_counted(reason, about_grant(d).is_some())),
     };
     conditions::set(&mut next.conditions, "Counted", is, word, message, d.metadata.generation, now);
     next.display = Some(DecisionDisplay {

@@ -11,6 +11,7 @@ use curfew_core::{
     duration::Period,
     ids, messages,
     pass::View,
+    principal::Subject,
     reason::{Outcome, Reason},
     request::{State, Status, count},
     time::Time,
@@ -156,7 +157,7 @@ fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally
 fn ask_for_approval(object: &ActivationRequest, core: &Status, tally: &Tally) -> Option<String> {
     let (stage, sum) = open(core, tally)?;
     let missing = usize::from(stage.quorum).saturating_sub(sum.approved.len());
-    let who: Vec<String> = stage.approvers.iter().map(ToString::to_string).collect();
+    let who: Vec<String> = stage.approvers.iter().map(Subject::principal).collect();
     let digest = core.frozen.as_ref()?.terms.digest;
     Some(format!(
         "waiting for {missing} of {}: kubectl curfew approve {} -n {} --digest {digest}",

@@ -14,12 +14,16 @@ use std::sync::Arc;
 /// How long past its end a revocation counts as stalled.
 pub const STALLED_SECS: i64 = 60;
 
+/// How many decisions are judged at a time; the rest comes next time.
+const AT_ONCE: usize = 16;
+
 /// Whether somebody who may has released this Grant. Says on each decision about it what became of it.
 pub async fn released(ctx: &Context, g: &Grant) -> bool {
     let id = g.name_any();
     let about = |d: &AccessDecision| matches!(&d.spec.about, About::Grant(n) if n.name == id);
     let mut yes = false;
-    for d in ctx.stores.decisions.state_filter(about) {
+    let (known, new): (Vec<_>, Vec<_>) = ctx.stores.decisions.state_filter(about).into_iter().partition(|d| verdict(d).is_some());
+    for d in known.into_iter().chain(new.into_iter().take(AT_ONCE)) {
         match judge(ctx, g, &d).await {
             Ok(counted) => yes |= counted == Counted::Yes,
             Err(e) => tracing::info!(grant = id, decision = d.name_any(), error = %e, "cannot judge a decision about a Grant"),
@@ -28,13 +32,22 @@ pub async fn released(ctx: &Context, g: &Grant) -> bool {
     yes
 }
 
+/// What was said about it for good; nothing while it waits.
+fn verdict(d: &AccessDecision) -> Option<bool> {
+    let counted = conditions::find(&d.status.as_ref()?.conditions, "Counted")?;
+    match counted.status.as_str() {
+        "True" => Some(true),
+        "False" => Some(false),
+        _ => None,
+    }
+}
+
 async fn judge(ctx: &Context, g: &Grant, d: &Arc<AccessDecision>) -> kube::Result<Counted> {
-    let known = d.status.as_ref().and_then(|s| conditions::find(&s.conditions, "Counted")).map(|c| c.status.clone());
     let stage = facts::stage(g);
-    match (known.as_deref(), stage) {
-        (Some("True"), _) => return Ok(Counted::Yes),
+    match (verdict(d), stage) {
+        (Some(true), _) => return Ok(Counted::Yes),
         // What was not counted once is not counted later, and asking for it a thousand times costs nothing.
-        (Some("False"), _) => return Ok(Counted::No(Reason::NotEntitled)),
+        (Some(false), _) => return Ok(Counted::No(Reason::NotEntitled)),
         (_, Stage::Ended | Stage::Abandoned) => {
             decisions::settle(ctx, d, Counted::No(Reason::AlreadyEnded)).await?;
             return Ok(Counted::No(Reason::AlreadyEnded));

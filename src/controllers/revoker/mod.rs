@@ -105,8 +105,8 @@ impl Work<String> for Revoker {
         if self.recent.is_stale(id, &core.version) {
             return Next { wake: Wake::At(Time::from_millis(self.ctx.now().as_millis() + AGAIN_MS)), deadline: None };
         }
-        let released = abandon::released(&self.ctx, &g).await;
         if matches!(core.stage, Stage::Ended | Stage::Abandoned) && !core.deleting {
+            abandon::released(&self.ctx, &g).await;
             return self.keep(&g).await;
         }
         let now = self.ctx.now();
@@ -118,8 +118,12 @@ impl Work<String> for Revoker {
         tracing::debug!(grant = id, request.uid = g.spec.request.uid, stage = ?core.stage, doubt, "pass");
         let (expires_at, before) = (core.expires_at, core.version.clone());
         let ports = GrantPorts::new(self.ctx.clone(), g);
-        let pass = if core.stage == Stage::Revoking && released { Pass::abandoned(core) } else { Pass::grant(core, doubt) };
-        let wake = drive(&ports, pass).await;
+        let mut wake = drive(&ports, Pass::grant(core, doubt)).await;
+        // What people say about it is heard only after what is due was done: nobody delays an end by talking.
+        let said = abandon::released(&self.ctx, &ports.grant()).await;
+        if said && ports.stage() == Stage::Revoking {
+            wake = drive(&ports, Pass::abandoned(facts::grant(&ports.grant(), &self.ctx.gate()))).await;
+        }
         if ports.stage() == Stage::Active && self.ctx.authority.leads() {
             ports.show_enforced().await;
         }

@@ -56,7 +56,8 @@ impl GrantPorts {
         self.grant().resource_version().unwrap_or_default()
     }
 
-    fn grant(&self) -> Grant {
+    /// The Grant as this pass knows it.
+    pub fn grant(&self) -> Grant {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).grant.clone()
     }
     fn change(&self, f: impl FnOnce(&mut Known)) {
