@@ -210,7 +210,7 @@ impl GateStatus {
     /// As the rules read it.
     pub fn to_core(&self) -> Gate {
         let past = self.past.iter().map(|s| Span { since: s.since, until: s.until }).collect();
-        Gate { since: self.epoch, proven: self.proven, digest: self.digest, past }
+        Gate { since: self.epoch, proven: self.proven, seen: None, digest: self.digest, past }
     }
     /// As it is stored.
     pub fn from_core(g: &Gate) -> Self {

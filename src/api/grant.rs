@@ -77,6 +77,10 @@ pub struct GrantRequest {
     pub requester: String,
     /// For whom.
     pub beneficiary: Subject,
+    /// What the requester's login carried under the alias keys, so that no second login of theirs releases it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 1024)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub aliases: Vec<String>,
 }
 
 /// Who holds the access at the target.

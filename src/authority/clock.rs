@@ -34,10 +34,18 @@ impl Clock {
         self.latest(local(), Instant::now())
     }
 
-    /// Whether local clock and API server agree well enough to grant. Without any answer from the server nobody can tell
-    /// otherwise, and nothing can be granted anyway.
+    /// Whether local clock and API server agree well enough to grant, and so does the time that rules go by: a clock that was
+    /// ahead once stays ahead there, and no deadline may be reckoned from it. Without any answer from the server nobody can
+    /// tell otherwise, and nothing can be granted anyway.
     pub fn sane(&self) -> bool {
-        self.skew_millis().is_none_or(|skew| skew.unsigned_abs() <= MAX_SKEW.as_millis() as u64)
+        let near = |skew: i64| skew.unsigned_abs() <= MAX_SKEW.as_millis() as u64;
+        self.skew_millis().is_none_or(near) && self.server().is_none_or(|t| near(self.now().millis_since(t)))
+    }
+
+    /// The API server's time, not later than it is there: its newest `Date`, which has whole seconds, and the monotonic time since.
+    pub fn server(&self) -> Option<Time> {
+        let (t, when) = self.seen.lock().unwrap_or_else(PoisonError::into_inner).server?;
+        Some(since(t, when, Instant::now()))
     }
 
     /// How far the local clock is ahead of the API server's, in milliseconds; the server's second is taken as its middle.
@@ -142,6 +150,15 @@ mod tests {
         assert_eq!(c.latest(Time::from_secs(1000), t0 + Duration::from_secs(2)), Time::from_secs(5002));
         c.observe_at(Time::from_secs(4990), t0 + Duration::from_secs(2));
         assert_eq!(c.latest(Time::from_secs(1000), t0 + Duration::from_secs(2)), Time::from_secs(5002), "a late answer sets nothing back");
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_once_reckons_no_deadline() {
+        let c = Clock::default();
+        c.observe_at(local(), Instant::now());
+        assert!(c.sane());
+        c.latest(local().plus_secs(86_400), Instant::now());
+        assert!(!c.sane(), "rules go by a time that is a day ahead, though the clock is right again");
     }
 
     #[test]

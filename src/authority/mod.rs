@@ -10,7 +10,7 @@ pub use lease::Lease;
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -28,7 +28,8 @@ pub struct Authority {
     pub clock: Arc<Clock>,
     /// Until when the lease is ours; `None` while it is not.
     lease_until: watch::Sender<Option<Instant>>,
-    gate_closed: AtomicBool,
+    /// Until when the last proof of the gate is good; nothing while it is open.
+    gate_until: Mutex<Option<Instant>>,
     synced: AtomicBool,
     /// Whether the clock was sane when somebody looked last.
     sane: AtomicBool,
@@ -41,7 +42,7 @@ impl Authority {
         Arc::new(Authority {
             clock,
             lease_until: watch::Sender::new(None),
-            gate_closed: AtomicBool::new(false),
+            gate_until: Mutex::new(None),
             synced: AtomicBool::new(false),
             sane: AtomicBool::new(true),
             changed: watch::Sender::new(0),
@@ -57,7 +58,7 @@ impl Authority {
     pub fn why_not(&self) -> Option<&'static str> {
         match () {
             () if !self.leads() => Some("another replica holds the lease"),
-            () if !self.gate_closed.load(Ordering::Acquire) => Some("the admission policies are not proven to be in force"),
+            () if !self.gate_closed() => Some("the admission policies are not proven to be in force"),
             () if !self.synced.load(Ordering::Acquire) => Some("the stores are not synced yet"),
             () if !self.clock.sane() => Some("the local clock and the API server's differ too much"),
             () => None,
@@ -77,16 +78,18 @@ impl Authority {
         }
     }
 
-    /// The gate was proven closed, or not.
+    /// The gate was proven closed, or not. Like a lease a proof ends by itself: whoever should prove it anew may hang.
     pub fn set_gate(&self, closed: bool) {
-        if self.gate_closed.swap(closed, Ordering::AcqRel) != closed {
+        let until = closed.then(|| Instant::now() + PROOF_LASTS);
+        let was = std::mem::replace(&mut *self.gate_until.lock().unwrap_or_else(PoisonError::into_inner), until);
+        if was.is_some() != closed {
             self.bump();
         }
     }
 
-    /// Whether the gate was proven closed.
+    /// Whether the gate was proven closed a short while ago.
     pub fn gate_closed(&self) -> bool {
-        self.gate_closed.load(Ordering::Acquire)
+        self.gate_until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|t| Instant::now() < t)
     }
 
     /// Looks at the clocks, so that who waits for them to agree is woken.
@@ -128,6 +131,9 @@ impl Authority {
         self.changed.send_modify(|n| *n += 1);
     }
 }
+
+/// How long a proof of the gate is good.
+const PROOF_LASTS: Duration = Duration::from_secs(40);
 
 /// How far local clock and API server may be apart before granting stops.
 pub const MAX_SKEW: Duration = Duration::from_secs(5);

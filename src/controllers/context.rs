@@ -10,6 +10,7 @@ use crate::{
 use curfew_core::{gate::Gate, time::Time};
 use kube::Client;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Notify;
 
 /// What every controller is given.
 pub struct Context {
@@ -29,6 +30,8 @@ pub struct Context {
     pub evidence: Evidence,
     /// Counters for machines.
     pub metrics: Arc<Metrics>,
+    /// Somebody waits for the gate to be proven again.
+    pub gate_wanted: Notify,
     gate: Mutex<Arc<Gate>>,
 }
 
@@ -46,7 +49,18 @@ impl Context {
         evidence: Evidence,
     ) -> Self {
         let events = Events::new(client.clone(), replica);
-        Context { client, stores, authority, registry, install, events, metrics, evidence, gate: Mutex::default() }
+        Context {
+            client,
+            stores,
+            authority,
+            registry,
+            install,
+            events,
+            metrics,
+            evidence,
+            gate_wanted: Notify::new(),
+            gate: Mutex::default(),
+        }
     }
 
     /// The time that rules go by.
@@ -59,16 +73,16 @@ impl Context {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes note of the gate.
-    pub fn set_gate(&self, gate: Gate) {
-        let closed = gate.since.is_some();
+    /// Takes note of the gate, and of whether granting may rest on it.
+    pub fn set_gate(&self, gate: Gate, closed: bool) {
+        let closed = closed && gate.since.is_some();
         *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(gate);
         self.authority.set_gate(closed);
     }
 
-    /// Takes note that the gate cannot be proven; what it was before stays known.
+    /// Takes note that the gate cannot be proven now. What was proven stays so, and what came after waits for a proof.
     pub fn open_gate(&self) {
-        self.set_gate(Gate { since: None, ..(*self.gate()).clone() });
+        self.authority.set_gate(false);
     }
 
     /// Where the operator lives.

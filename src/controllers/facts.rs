@@ -12,7 +12,7 @@ use crate::api::{
 };
 use curfew_core::{
     approval::{Stage, Verb, Word},
-    gate::Gate,
+    gate::{Gate, Saw},
     grant as core_grant,
     house::{ApprovalFloor, Asked, Assignment, Phase, Policy, System, Systems, Template, Window},
     principal::Person,
@@ -237,7 +237,7 @@ fn status(r: &ActivationRequest) -> Status {
 }
 
 /// A decision; `manager` is what RBAC says of the decider, `proof` the keys that a login must carry to count, if anybody said.
-pub fn word(d: &AccessDecision, manager: bool, proof: Option<&[String]>, gate: &Gate) -> Word {
+pub fn word(d: &AccessDecision, manager: Option<bool>, proof: Option<&[String]>, gate: &Gate) -> Word {
     let decider: Person = d.spec.decider.clone().unwrap_or_default();
     let counted = d.status.as_ref().and_then(|s| conditions::find(&s.conditions, "Counted"));
     let about_uid = match &d.spec.about {
@@ -268,7 +268,8 @@ pub fn grant(g: &Grant, gate: &Gate) -> core_grant::Grant {
         stage: stage(g),
         drifted: drifted(g),
         deleting: g.metadata.deletion_timestamp.is_some(),
-        ungated: !gate.saw(created(g)),
+        // That it is what its request says is seen in the recheck; this one keeps old gaps out.
+        ungated: gate.saw(created(g)) == Saw::Open,
     }
 }
 

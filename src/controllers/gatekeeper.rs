@@ -19,34 +19,56 @@ use crate::{
 use curfew_core::{
     gate::{Gate, Proof},
     sweep::{self, Cluster},
+    time::Time,
 };
 use kube::{Api, ResourceExt};
 use std::{sync::Arc, time::Duration};
 
-/// How often the gate is proven while it is closed, and while it is open.
+/// How often the gate is proven while it is closed, and at most, when somebody waits for it or it is open.
 const CLOSED: Duration = Duration::from_secs(10);
-const OPEN: Duration = Duration::from_secs(1);
+const SOON: Duration = Duration::from_secs(1);
+/// How long one proof may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What this process remembers from one proof to the next.
+#[derive(Default)]
+struct Memory {
+    /// Its own last good proof.
+    last: Option<Proof>,
+    /// The gate as it was recorded by this process, while it leads: what stands in status could have been written by anybody
+    /// in a gap.
+    mine: Option<Gate>,
+}
 
 /// Proves the gate for ever.
 pub async fn keep(ctx: Arc<Context>) {
-    let mut last: Option<Proof> = None;
+    let mut memory = Memory::default();
     loop {
         ctx.authority.look_at_clock();
-        let closed = match look(&ctx).await {
-            Ok((verdict, keys)) => {
-                let proof = Proof { at: ctx.now(), closed: verdict.closed(), digest: verdict.digest };
-                let closed = record(&ctx, &verdict, keys, proof, last).await;
-                last = Some(proof).filter(|p| p.closed).or(last);
+        let begun = ctx.authority.clock.server().unwrap_or(Time::from_millis(0));
+        let closed = match tokio::time::timeout(PATIENCE, look(&ctx)).await {
+            Ok(Ok((verdict, keys))) => {
+                let proof = Proof { begun, at: ctx.now(), closed: verdict.closed(), digest: verdict.digest };
+                let closed = record(&ctx, &verdict, keys, proof, &mut memory).await;
+                memory.last = Some(proof).filter(|p| p.closed).or(memory.last);
                 closed
             }
-            Err(e) => {
+            Ok(Err(e)) => {
                 tracing::warn!(error = %e, "cannot prove the gate; it counts as open");
+                ctx.open_gate();
+                false
+            }
+            Err(_) => {
+                tracing::warn!("proving the gate takes too long; it counts as open");
                 ctx.open_gate();
                 false
             }
         };
         ctx.metrics.gate_closed.set(i64::from(closed));
-        tokio::time::sleep(if closed { CLOSED } else { OPEN }).await;
+        tokio::time::sleep(SOON).await;
+        if closed {
+            let _either = tokio::time::timeout(CLOSED - SOON, ctx.gate_wanted.notified()).await;
+        }
     }
 }
 
@@ -55,7 +77,7 @@ async fn look(ctx: &Context) -> kube::Result<(Verdict, Vec<String>)> {
 }
 
 /// Takes note of a verdict; `true` if the gate is closed and that is on record.
-async fn record(ctx: &Context, v: &Verdict, keys: Vec<String>, proof: Proof, last: Option<Proof>) -> bool {
+async fn record(ctx: &Context, v: &Verdict, keys: Vec<String>, proof: Proof, memory: &mut Memory) -> bool {
     let configs: Api<CurfewConfig> = Api::all(ctx.client.clone());
     let config = match configs.get_opt(CONFIG_NAME).await {
         Ok(Some(c)) => c,
@@ -71,7 +93,8 @@ async fn record(ctx: &Context, v: &Verdict, keys: Vec<String>, proof: Proof, las
         }
     };
     let status = config.status.clone().unwrap_or_default();
-    let stored = status.gate.as_ref().map(GateStatus::to_core).unwrap_or_default();
+    let mine = memory.mine.take();
+    let stored = mine.unwrap_or_else(|| status.gate.as_ref().map(GateStatus::to_core).unwrap_or_default());
     let mut v = v.clone();
     if sweep::cluster(&status.cluster_keys, &keys, &config.spec.accepted_cluster_keys) == Cluster::Clone {
         v.problems.push(format!(
@@ -84,12 +107,13 @@ async fn record(ctx: &Context, v: &Verdict, keys: Vec<String>, proof: Proof, las
     if !ctx.authority.leads() {
         // A follower rests on what the leader has recorded.
         let known = proof.closed && stored.since.is_some() && stored.digest == Some(v.digest);
-        ctx.set_gate(if known { stored } else { Gate { since: None, ..stored } });
+        let seen = known.then_some(proof.begun);
+        ctx.set_gate(Gate { seen, ..stored }, known);
         return known;
     }
-    let gate = stored.after(proof, last);
+    let gate = stored.after(proof, memory.last);
     // Who sees the gate closed may ask at once: the epoch has begun when it is shown.
-    let ahead = gate.since.map_or(0, |t| t.millis_since(ctx.now())).clamp(0, 1000);
+    let ahead = gate.since.map_or(0, |t| t.millis_since(ctx.now())).clamp(0, 2000);
     tokio::time::sleep(Duration::from_millis(ahead.unsigned_abs())).await;
     let keys = if v.closed() { keys } else { status.cluster_keys };
     if gate.since.is_some() != stored.since.is_some() {
@@ -98,7 +122,8 @@ async fn record(ctx: &Context, v: &Verdict, keys: Vec<String>, proof: Proof, las
         ctx.evidence.tell(what, Facts { digest: Some(v.digest.to_string()), message: Some(message), ..Facts::default() });
     }
     let ok = write(ctx, &configs, &config, &v, GateStatus::from_core(&gate), keys).await;
-    ctx.set_gate(if ok { gate } else { Gate { since: None, ..gate } });
+    memory.mine = ok.then(|| gate.clone());
+    ctx.set_gate(gate, ok && v.closed());
     ok && v.closed()
 }
 

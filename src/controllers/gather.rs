@@ -12,6 +12,7 @@ use crate::{
 };
 use curfew_core::{
     approval::{Verb, Word},
+    gate::Saw,
     house::{Asked, House, RoleContent, Template},
     ids,
     pass::View,
@@ -28,6 +29,9 @@ use kube::{
     runtime::reflector::ObjectRef,
 };
 use std::sync::Arc;
+
+/// How many access reviews run at a time for one request.
+const AT_ONCE: usize = 16;
 
 /// Where to look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -236,6 +240,11 @@ impl Surroundings {
         let aliases = self.config.as_ref().map(|c| c.spec.identity.aliases.list()).unwrap_or_default();
         let request = self.request.as_ref().map(facts::request);
         let words = self.words(ctx).await;
+        // What was made since the last proof of the gate waits for the next, and not for long.
+        let unproven = self.request.as_ref().is_some_and(|r| ctx.gate().saw(facts::created(r)) == Saw::NotYet && !self.is_over());
+        if unproven || words.iter().any(|w| w.gated == Saw::NotYet && !self.is_over()) {
+            ctx.gate_wanted.notify_one();
+        }
         let terms = match &self.request {
             Some(r) => self.resolve(ctx, &facts::asked(r), &aliases),
             None => Err(terms::Refusal { reason: curfew_core::reason::Reason::NotFound, message: String::new() }),
@@ -276,25 +285,30 @@ impl Surroundings {
     async fn words(&self, ctx: &Context) -> Vec<Word> {
         let gate = ctx.gate();
         let proof = self.config.as_ref().map(|c| c.spec.identity.decider_proof.list());
-        join_all(self.decisions.iter().map(|d| async { facts::word(d, self.may_manage(ctx, d).await, proof.as_deref(), &gate) })).await
+        let mut words = Vec::new();
+        for some in self.decisions.chunks(AT_ONCE) {
+            let asked = some.iter().map(|d| async { facts::word(d, self.may_manage(ctx, d).await, proof.as_deref(), &gate) });
+            words.extend(join_all(asked).await);
+        }
+        words
     }
 
-    /// Whether RBAC gives the decider `manage` on the request. Only a Deny or Revoke needs to know.
-    async fn may_manage(&self, ctx: &Context, d: &AccessDecision) -> bool {
-        let (Some(r), Some(by)) = (&self.request, &d.spec.decider) else { return false };
+    /// Whether RBAC gives the decider `manage` on the request; nothing while it does not say. Only a Deny or Revoke needs to know.
+    async fn may_manage(&self, ctx: &Context, d: &AccessDecision) -> Option<bool> {
+        let (Some(r), Some(by)) = (&self.request, &d.spec.decider) else { return Some(false) };
         if !matches!(d.spec.decision, Verb::Deny | Verb::Revoke) || r.spec.requester.as_ref().is_some_and(|p| p.username == by.username) {
-            return false;
+            return Some(false);
         }
         // Who was no manager when it was judged is not asked about again: nobody makes us ask by deciding a thousand times.
         let judged = d.status.as_ref().and_then(|s| conditions::find(&s.conditions, "Counted"));
         if judged.is_some_and(|c| c.status == "False") {
-            return false;
+            return Some(false);
         }
         match is_allowed(ctx, by, GROUP, "activationrequests", "manage", r.namespace(), &r.name_any()).await {
-            Ok(allowed) => allowed,
+            Ok(allowed) => Some(allowed),
             Err(e) => {
-                tracing::warn!(error = %e, decision = d.name_any(), "cannot ask whether the decider is a manager; counted as not");
-                false
+                tracing::warn!(error = %e, decision = d.name_any(), "cannot ask whether the decider is a manager; asked again");
+                None
             }
         }
     }

@@ -18,6 +18,8 @@ use std::{sync::Arc, time::Duration};
 
 /// How often everything is looked at.
 const EVERY: Duration = Duration::from_secs(30);
+/// How long one target may take.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// How long the revoker has for what is due before the sweep takes it up, in seconds.
 const REVOKER_FIRST: i64 = 5;
 
@@ -27,10 +29,17 @@ pub async fn keep(ctx: Arc<Context>) {
     loop {
         let targets = ctx.registry.targets(&ctx.stores).await;
         let held = join_all(targets.iter().map(|target| async {
-            sweep(&ctx, &**target).await.unwrap_or_else(|e| {
-                tracing::warn!(error = %e, "cannot sweep a target");
-                0
-            })
+            match tokio::time::timeout(PATIENCE, sweep(&ctx, &**target)).await {
+                Ok(Ok(held)) => held,
+                Ok(Err(e)) => {
+                    tracing::warn!(error = %e, "cannot sweep a target");
+                    0
+                }
+                Err(_) => {
+                    tracing::warn!("sweeping a target takes too long; it goes on next time");
+                    0
+                }
+            }
         }));
         ctx.metrics.sweep_held_back.set(held.await.into_iter().sum());
         tokio::time::sleep(EVERY).await;

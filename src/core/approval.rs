@@ -2,6 +2,7 @@
 use crate::{
     digest::Digest,
     duration::Duration,
+    gate::Saw,
     principal::{Person, Subject},
     reason::Reason,
     time::Time,
@@ -80,12 +81,12 @@ pub struct Word {
     pub about_uid: Option<Arc<str>>,
     /// When the API server stored it.
     pub at: Time,
-    /// Whether RBAC gives them `manage` on the request.
-    pub manager: bool,
+    /// Whether RBAC gives them `manage` on the request; nothing while nobody could be asked.
+    pub manager: Option<bool>,
     /// The login carries what `identity.deciderProof` asks for.
     pub proven: bool,
-    /// Created while the admission policies were proven to be in force, so that `by` is who it says.
-    pub gated: bool,
+    /// Whether the admission policies were in force when it was created, so that `by` is who it says.
+    pub gated: Saw,
 }
 
 /// Who is asking, for whom, and what exactly was frozen: everything a word is held against.
@@ -125,6 +126,16 @@ pub struct StageTally {
     pub approved: Vec<usize>,
     /// How many it needs.
     pub quorum: u8,
+}
+
+impl Word {
+    /// Whether it will be known soon what it counts: nobody but time, or an API server that answers, is waited for.
+    pub fn is_unsettled(&self) -> bool {
+        match self.verb {
+            Verb::Approve => self.gated == Saw::NotYet,
+            Verb::Deny | Verb::Revoke | Verb::Abandon => self.manager.is_none(),
+        }
+    }
 }
 
 impl StageTally {
@@ -209,10 +220,12 @@ fn first_look(m: &Matter<'_>, w: &Word) -> Counted {
     match w.verb {
         _ if w.about_uid.as_deref().is_some_and(|u| u != m.uid) || w.at < m.created => Counted::No(Reason::NotFound),
         _ if !w.proven || !has_alias(m, &w.by) => Counted::No(Reason::UnprovenLogin),
-        Verb::Approve if !w.gated => Counted::No(Reason::GateOpen),
+        Verb::Approve if w.gated == Saw::Open => Counted::No(Reason::GateOpen),
+        Verb::Approve if w.gated == Saw::NotYet => Counted::Waiting,
         Verb::Revoke if party => Counted::Yes,
         Verb::Approve | Verb::Deny if party => Counted::No(Reason::SelfDecision),
-        Verb::Deny | Verb::Revoke if approver || w.manager => Counted::Yes,
+        Verb::Deny | Verb::Revoke if approver || w.manager == Some(true) => Counted::Yes,
+        Verb::Deny | Verb::Revoke if w.manager.is_none() => Counted::Waiting,
         Verb::Approve if !approver => Counted::No(Reason::NotEntitled),
         Verb::Approve if w.digest.is_none() || w.digest != m.digest => Counted::No(Reason::DigestMismatch),
         Verb::Approve => Counted::Yes,
@@ -255,6 +268,8 @@ pub struct Stuck<'a> {
     pub requester: &'a str,
     /// Who holds the access.
     pub beneficiary: &'a Subject,
+    /// What the requester's login carried under the alias keys.
+    pub aliases: &'a [String],
     /// What was approved.
     pub digest: Digest,
     /// In `Revoking`, past its deadline, and for so long that it counts as stalled.
@@ -268,16 +283,17 @@ pub struct Stuck<'a> {
 pub fn release(r: &Release<'_>, g: &Stuck<'_>) -> Counted {
     let w = r.word;
     let alias = |n: &str| g.alias_keys.iter().any(|k| w.by.extra.get(k).is_some_and(|v| v.iter().any(|x| x == n)));
-    let theirs = matches!(g.beneficiary, Subject::User(n) if alias(n)) || alias(g.requester);
+    let theirs = matches!(g.beneficiary, Subject::User(n) if alias(n)) || alias(g.requester) || g.aliases.iter().any(|a| alias(a));
     match () {
         () if w.verb != Verb::Abandon => Counted::No(Reason::Unsupported),
         () if r.namespace != g.namespace || w.at < g.created => Counted::No(Reason::NotFound),
         () if !w.proven || (!g.alias_keys.is_empty() && !g.alias_keys.iter().any(|k| w.by.carries(std::slice::from_ref(k)))) => {
             Counted::No(Reason::UnprovenLogin)
         }
-        () if !w.gated => Counted::No(Reason::GateOpen),
+        () if w.gated == Saw::Open => Counted::No(Reason::GateOpen),
+        () if w.gated == Saw::NotYet || w.manager.is_none() => Counted::Waiting,
         () if w.by.username == g.requester || g.beneficiary.includes(&w.by) || theirs => Counted::No(Reason::SelfDecision),
-        () if !w.manager => Counted::No(Reason::NotEntitled),
+        () if w.manager != Some(true) => Counted::No(Reason::NotEntitled),
         () if w.digest != Some(g.digest) => Counted::No(Reason::DigestMismatch),
         // It may become stuck: the word stands and waits.
         () if !g.stalled => Counted::Waiting,
@@ -316,9 +332,9 @@ mod tests {
             digest: Some(D),
             about_uid: None,
             at: Time::from_secs(10 + n),
-            manager: false,
+            manager: Some(false),
             proven: true,
-            gated: true,
+            gated: Saw::Closed,
         }
     }
     fn stage(name: &str, quorum: u8, approvers: &[Subject]) -> Stage {
@@ -418,7 +434,7 @@ mod tests {
         let denial = Word { digest: None, ..word(2, &carol, Verb::Deny) };
         let t = count(&stages, &[word(1, &carol, Verb::Approve), denial]);
         assert_eq!((t.stop, t.counted), (Some(Reason::DeniedByApprover), vec![Counted::Yes; 2]));
-        let manager = Word { manager: true, ..word(3, &person("mona", &[]), Verb::Revoke) };
+        let manager = Word { manager: Some(true), ..word(3, &person("mona", &[]), Verb::Revoke) };
         assert_eq!(count(&stages, &[manager]).stop, Some(Reason::RevokedByApprover));
         assert_eq!(count(&stages, &[word(3, &person("alice", &[]), Verb::Revoke)]).stop, Some(Reason::RevokedByHolder));
         assert_eq!(count(&stages, &[word(3, &person("mallory", &[]), Verb::Deny)]).stop, None);
@@ -428,9 +444,16 @@ mod tests {
     fn a_word_from_an_open_gate_only_takes_away_and_a_login_without_alias_is_nobody() {
         let carol = person("carol", &["leads"]);
         let stages = [stage("owners", 1, &[group("leads")])];
-        let ungated = |verb| Word { gated: false, ..word(1, &carol, verb) };
+        let ungated = |verb| Word { gated: Saw::Open, ..word(1, &carol, verb) };
         assert_eq!(count(&stages, &[ungated(Verb::Approve)]).counted, [Counted::No(Reason::GateOpen)]);
         assert_eq!(count(&stages, &[ungated(Verb::Deny)]).counted, [Counted::Yes]);
+        let early = Word { gated: Saw::NotYet, ..word(1, &carol, Verb::Approve) };
+        assert_eq!(count(&stages, std::slice::from_ref(&early)).counted, [Counted::Waiting], "nobody has proven the gate since");
+        assert!(early.is_unsettled());
+        // An access review that failed is no verdict.
+        let asked = Word { manager: None, ..word(1, &person("mona", &[]), Verb::Revoke) };
+        let t = count(&stages, std::slice::from_ref(&asked));
+        assert_eq!((t.stop, t.counted), (None, vec![Counted::Waiting]));
         let bare = Arc::new(Person { extra: Default::default(), ..(*carol).clone() });
         assert_eq!(count(&stages, &[word(1, &bare, Verb::Approve)]).counted, [Counted::No(Reason::UnprovenLogin)]);
     }
@@ -443,26 +466,31 @@ mod tests {
             created: Time::from_secs(5),
             requester: "alice",
             beneficiary: &beneficiary,
+            aliases: &[],
             digest: D,
             stalled: true,
             alias_keys: &[],
         };
-        let by = |who: &Arc<Person>| Word { manager: true, ..word(1, who, Verb::Abandon) };
+        let by = |who: &Arc<Person>| Word { manager: Some(true), ..word(1, who, Verb::Abandon) };
         let mona = person("mona", &[]);
         let judge = |w: &Word, ns, g: &Stuck<'_>| release(&Release { word: w, namespace: ns }, g);
         assert_eq!(judge(&by(&mona), "payments", &stuck), Counted::Yes);
         assert_eq!(judge(&by(&mona), "payments", &Stuck { stalled: false, ..stuck }), Counted::Waiting);
         assert_eq!(judge(&by(&mona), "other", &stuck), Counted::No(Reason::NotFound));
         assert_eq!(judge(&by(&person("alice", &[])), "payments", &stuck), Counted::No(Reason::SelfDecision));
-        let may_not = Word { manager: false, ..by(&mona) };
+        let may_not = Word { manager: Some(false), ..by(&mona) };
         assert_eq!(judge(&may_not, "payments", &stuck), Counted::No(Reason::NotEntitled));
         let blind = Word { digest: None, ..by(&mona) };
         assert_eq!(judge(&blind, "payments", &stuck), Counted::No(Reason::DigestMismatch));
         let second = Word {
-            manager: true,
+            manager: Some(true),
             ..word(1, &Arc::new(Person { username: "a2".into(), ..(*person("alice", &[])).clone() }), Verb::Abandon)
         };
         let keys = vec!["person".to_owned()];
         assert_eq!(judge(&second, "payments", &Stuck { alias_keys: &keys, ..stuck }), Counted::No(Reason::SelfDecision));
+        let numbered = Word { manager: Some(true), ..word(1, &person("7", &[]), Verb::Abandon) };
+        let seven = ["7".to_owned()];
+        let known = Stuck { alias_keys: &keys, aliases: &seven, ..stuck };
+        assert_eq!(judge(&numbered, "payments", &known), Counted::No(Reason::SelfDecision), "a second login, known by number");
     }
 }

@@ -27,14 +27,29 @@ pub struct Gate {
     pub proven: Option<Time>,
     /// Over everything that was live at that proof.
     pub digest: Option<Digest>,
+    /// When this process proved it last itself: not stored, and never earlier than `proven`.
+    pub seen: Option<Time>,
     /// The closed spans before, the oldest first.
     pub past: Vec<Span>,
+}
+
+/// What the gate says of an object by the time of its creation.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Saw {
+    /// Created within a closed span: what its stamp says is so.
+    Closed,
+    /// Created after the last proof: the next one tells.
+    NotYet,
+    /// Created outside of every closed span that is known.
+    Open,
 }
 
 /// One proof, or its failure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Proof {
-    /// When.
+    /// Not later than its beginning, by the API server's clock: up to here everything was as it found it.
+    pub begun: Time,
+    /// Not earlier than its end.
     pub at: Time,
     /// Whether everything was in force.
     pub closed: bool,
@@ -44,29 +59,40 @@ pub struct Proof {
 
 impl Gate {
     /// Whether an object of this creation time was created while the gate was proven closed. Kubernetes stamps whole
-    /// seconds, so the second of the last proof is not covered by it.
-    pub fn saw(&self, created: Time) -> bool {
-        self.since.is_some_and(|t| created >= t) || self.past.iter().any(|s| created >= s.since && created.plus_secs(1) <= s.until)
+    /// seconds, so the second of the last proof is not covered by it. What came after the last proof may have come through a
+    /// gap that nobody has noticed yet.
+    pub fn saw(&self, created: Time) -> Saw {
+        let within = |s: &Span| created >= s.since && created.plus_secs(1) <= s.until;
+        let now = self.since.zip(self.proven.max(self.seen)).map(|(since, until)| Span { since, until });
+        match now {
+            Some(s) if within(&s) => Saw::Closed,
+            _ if self.past.iter().any(within) => Saw::Closed,
+            Some(s) if created >= s.since => Saw::NotYet,
+            Some(_) | None => Saw::Open,
+        }
     }
 
     /// What is known after a proof. `last` is this process's own last good proof, which may be younger than what is stored.
     #[must_use]
     pub fn after(&self, p: Proof, last: Option<Proof>) -> Gate {
         let unbroken = p.closed && self.digest == Some(p.digest);
-        if let (true, Some(_)) = (unbroken, self.since) {
-            let fresh = self.proven.is_some_and(|t| p.at < t.plus_secs(STORED_EVERY_SECS));
-            return if fresh { self.clone() } else { Gate { proven: Some(p.at.floor_secs()), ..self.clone() } };
+        if let (true, Some(since)) = (unbroken, self.since) {
+            let seen = Some(p.begun.max(since).max(self.seen.unwrap_or(since)));
+            let fresh = self.proven.is_some_and(|t| p.begun < t.plus_secs(STORED_EVERY_SECS));
+            let proven = if fresh { self.proven } else { Some(p.begun.floor_secs()) };
+            return Gate { proven, seen, ..self.clone() };
         }
         let mut past = self.past.clone();
         if let (Some(since), Some(stored)) = (self.since, self.proven) {
-            let own = last.filter(|l| l.closed && self.digest == Some(l.digest)).map(|l| l.at.floor_secs());
+            let own = last.filter(|l| l.closed && self.digest == Some(l.digest)).map(|l| l.begun.floor_secs());
             past.push(Span { since, until: own.map_or(stored, |t| t.max(stored)) });
             let surplus = past.len().saturating_sub(REMEMBERED);
             past.drain(..surplus);
         }
-        // What was created within this very second may have been created a moment before the proof.
-        let since = p.closed.then(|| p.at.floor_secs().plus_secs(1));
-        Gate { since, proven: since, digest: Some(p.digest), past }
+        // What was created within this very second may have been created a moment before the proof, and the API server's own
+        // clock is known to the second only.
+        let since = p.closed.then(|| p.at.floor_secs().plus_secs(2));
+        Gate { since, proven: since, seen: None, digest: Some(p.digest), past }
     }
 }
 
@@ -75,34 +101,45 @@ mod tests {
     use super::*;
 
     fn proof(at: i64, closed: bool, digest: u64) -> Proof {
-        Proof { at: Time::from_secs(at), closed, digest: Digest::from_bits(digest) }
+        Proof { begun: Time::from_secs(at), at: Time::from_secs(at), closed, digest: Digest::from_bits(digest) }
     }
     fn at(s: i64) -> Time {
         Time::from_secs(s)
     }
 
     #[test]
-    fn a_gap_is_never_trusted_and_what_was_before_it_stays_trusted() {
+    fn what_came_after_the_last_proof_waits_for_the_next() {
         let closed = Gate::default().after(proof(10, true, 1), None);
-        assert_eq!(closed.since, Some(at(11)));
-        assert!(!closed.saw(at(10)) && closed.saw(at(11)));
+        assert_eq!(closed.since, Some(at(12)));
+        assert_eq!((closed.saw(at(11)), closed.saw(at(15))), (Saw::Open, Saw::NotYet));
+        let later = closed.after(proof(20, true, 1), None);
+        assert_eq!((later.saw(at(19)), later.saw(at(20))), (Saw::Closed, Saw::NotYet), "of the second of the proof nobody can tell");
+        // Taken out of force and put back between two proofs: what came in between is not trusted.
+        let back = later.after(proof(30, true, 2), Some(proof(20, true, 1)));
+        assert_eq!((back.saw(at(19)), back.saw(at(25)), back.saw(at(33))), (Saw::Closed, Saw::Open, Saw::NotYet));
+    }
+
+    #[test]
+    fn a_gap_is_never_trusted_and_what_was_before_it_stays_trusted() {
         let last = proof(20, true, 1);
+        let closed = Gate::default().after(proof(10, true, 1), None).after(last, None);
         let open = closed.after(proof(21, false, 2), Some(last));
-        assert!(open.saw(at(19)), "proven a second later");
-        assert!(!open.saw(at(20)), "perhaps after the last proof");
-        let again = open.after(proof(30, true, 3), Some(last));
-        assert!(again.saw(at(15)) && !again.saw(at(25)) && again.saw(at(31)));
+        assert_eq!((open.saw(at(19)), open.saw(at(20)), open.saw(at(25))), (Saw::Closed, Saw::Open, Saw::Open));
+        let again = open.after(proof(30, true, 3), Some(last)).after(proof(40, true, 3), None);
+        assert_eq!((again.saw(at(15)), again.saw(at(25)), again.saw(at(32))), (Saw::Closed, Saw::Open, Saw::Closed));
     }
 
     #[test]
     fn an_upgrade_is_a_gap_and_a_restart_is_none() {
         let closed = Gate::default().after(proof(10, true, 1), None);
-        assert_eq!(closed.after(proof(40, true, 1), None), closed, "nothing was touched, and nothing is news");
-        let later = closed.after(proof(100, true, 1), None);
-        assert_eq!((later.since, later.proven), (Some(at(11)), Some(at(100))));
+        let later = closed.after(proof(40, true, 1), None);
+        assert_eq!((later.since, later.proven, later.seen), (closed.since, closed.proven, Some(at(40))), "nothing is stored anew");
+        let later = later.after(proof(100, true, 1), None);
+        assert_eq!((later.since, later.proven), (Some(at(12)), Some(at(100))));
         // A new process finds other policies in force: how far the old one had proven stands in status.
-        let upgraded = later.after(proof(200, true, 2), None);
-        assert!(upgraded.saw(at(99)) && !upgraded.saw(at(150)) && upgraded.saw(at(201)));
+        let stored = Gate { seen: None, ..later };
+        let upgraded = stored.after(proof(200, true, 2), None).after(proof(210, true, 2), None);
+        assert_eq!((upgraded.saw(at(99)), upgraded.saw(at(150)), upgraded.saw(at(202))), (Saw::Closed, Saw::Open, Saw::Closed));
     }
 
     #[test]
@@ -110,7 +147,7 @@ mod tests {
         let closed = Gate::default().after(proof(10, true, 1), None);
         let open = closed.after(proof(20, false, 1), None);
         assert_eq!(open.since, None);
-        assert_eq!(open.after(proof(30, true, 1), None).since, Some(at(31)), "the same objects, and a gap all the same");
+        assert_eq!(open.after(proof(30, true, 1), None).since, Some(at(32)), "the same objects, and a gap all the same");
     }
 
     #[test]

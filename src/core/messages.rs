@@ -32,6 +32,8 @@ pub const fn hint(reason: Reason) -> &'static str {
         WiderScope => "wider than the role; ask for less",
         TemplateChanged => "what was asked for is no longer what would be granted; create a new request and have that approved",
         GateOpen => "it was made while Curfew's admission policies were not proven to be in force; create a new request",
+        NotProvenYet => "it was made a moment ago; within seconds it is proven that the admission policies were in force",
+        NotApproved => "no approval that counts stands behind it any more; create a new request",
         Unsupported => "it needs a rule that this build does not have",
         TargetUnreachable => "the target cannot be asked now; it is tried again",
         AlreadyConsumed => "this request was used before; create a new one under a fresh name",

@@ -28,13 +28,17 @@ pub fn digest(rules: &[Rule]) -> Digest {
 /// Reading secrets is not among them, though a token of the old style can be read from one: the docs say so.
 pub fn persistence(rules: &[Rule]) -> Option<&'static str> {
     const WRITE: &[&str] = &["create", "update", "patch"];
+    const ROLES: &[&str] = &["create", "update", "patch", "bind", "escalate"];
     /// API group, resource, verbs, and what comes of them.
     const LASTING: &[(&str, &str, &[&str], &str)] = &[
         ("", "serviceaccounts/token", &["create"], "make tokens of service accounts"),
         ("rbac.authorization.k8s.io", "rolebindings", WRITE, "write RoleBindings"),
         ("rbac.authorization.k8s.io", "clusterrolebindings", WRITE, "write ClusterRoleBindings"),
-        ("rbac.authorization.k8s.io", "roles", &["bind", "escalate"], "widen roles"),
-        ("rbac.authorization.k8s.io", "clusterroles", &["bind", "escalate"], "widen ClusterRoles"),
+        // Of a type that Kubernetes fills with a token that never ends.
+        ("", "secrets", &["create"], "make secrets that hold tokens of service accounts"),
+        // What a holder may do they may add to a role in which they stand.
+        ("rbac.authorization.k8s.io", "roles", ROLES, "widen roles"),
+        ("rbac.authorization.k8s.io", "clusterroles", ROLES, "widen ClusterRoles"),
         ("certificates.k8s.io", "certificatesigningrequests/approval", WRITE, "approve certificates"),
         ("certificates.k8s.io", "signers", &["approve", "sign"], "approve certificates"),
         ("", "users", &["impersonate"], "act as other users"),
@@ -44,6 +48,11 @@ pub fn persistence(rules: &[Rule]) -> Option<&'static str> {
         ("authentication.k8s.io", "uids", &["impersonate"], "act under another uid"),
     ];
     let named = |list: &[String], x: &str| list.iter().any(|l| l == x || l == "*");
+    // Constrained impersonation (Kubernetes 1.36): `impersonate:user-info`, `impersonate:serviceaccount`, ...
+    let constrained = |r: &Rule| r.verbs.iter().any(|v| v.starts_with("impersonate:") || v.starts_with("impersonate-on:"));
+    if rules.iter().any(constrained) {
+        return Some("act as others");
+    }
     LASTING.iter().find_map(|(group, resource, verbs, what)| {
         let hit = |r: &Rule| {
             let sub = resource.split_once('/').is_some_and(|(_, s)| r.resources.iter().any(|x| *x == format!("*/{s}")));
@@ -74,6 +83,9 @@ mod tests {
             (rule("authentication.k8s.io", "userextras/scopes", "impersonate"), Some("claim what a login says of itself")),
             (rule("certificates.k8s.io", "certificatesigningrequests/approval", "update"), Some("approve certificates")),
             (rule("", "secrets", "get"), None),
+            (rule("", "secrets", "create"), Some("make secrets that hold tokens of service accounts")),
+            (rule(rbac, "roles", "update"), Some("widen roles")),
+            (rule("authentication.k8s.io", "users", "impersonate:user-info"), Some("act as others")),
             (rule(rbac, "rolebindings", "get"), None),
             (rule("apps", "deployments", "*"), None),
         ] {

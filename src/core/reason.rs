@@ -45,6 +45,10 @@ reasons! {
     TemplateChanged,
     /// Made while the admission policies were not proven to be in force.
     GateOpen,
+    /// Made a moment ago: whether the admission policies were in force is proven within seconds. It ends nothing.
+    NotProvenYet,
+    /// No approval that counts stands behind it.
+    NotApproved,
     /// It needs a rule that this build does not have.
     Unsupported,
     /// The target cannot be asked now, so nobody can tell what would be granted. It ends nothing and begins nothing.
@@ -142,9 +146,9 @@ impl Reason {
                 false,
             ) => Outcome::Denied,
             (
-                NoSuchRole | AmbiguousSystem | NotReady | WiderScope | TemplateChanged | GateOpen | Unsupported | TargetUnreachable
-                | AlreadyConsumed | NotBindable | BelowFloor | OutsidePolicy | NobodyCanApprove | DuplicateTarget | DigestMismatch
-                | NotFound | AlreadyCounted | Waiting | AlreadyEnded | UnprovenLogin,
+                NoSuchRole | AmbiguousSystem | NotReady | WiderScope | TemplateChanged | GateOpen | NotProvenYet | NotApproved
+                | Unsupported | TargetUnreachable | AlreadyConsumed | NotBindable | BelowFloor | OutsidePolicy | NobodyCanApprove
+                | DuplicateTarget | DigestMismatch | NotFound | AlreadyCounted | Waiting | AlreadyEnded | UnprovenLogin,
                 false,
             ) => Outcome::Invalid,
         }

@@ -210,7 +210,8 @@ pub fn count(request: &Request, words: &[Word], alias_keys: &[String]) -> Tally 
 /// 3. `Activating` and `Active` follow their Grant to its end.
 /// 4. They are stopped by a Deny or Revoke, by terms that no longer hold, or, without a Grant, by the deadline:
 ///    always through a stored `Revoking`. Terms are believed to have changed only when read live.
-/// 5. `Activating` creates its Grant only on facts read live after it was stored: whatever was said before the commit is seen.
+/// 5. `Activating` creates its Grant only on facts read live after it was stored: whatever was said before the commit is seen,
+///    and the approvals are counted again.
 /// 6. `AwaitingApproval` ends by changed terms, by a refusal, by the timeout, or by the last approval, in this order.
 /// 7. `Pending` is accepted and frozen, or refused on live facts.
 ///
@@ -253,14 +254,16 @@ fn running(f: &Facts<'_>) -> Decision {
         (State::Activating, Ledger::Live { active_since: Some(since), .. }) => {
             Decision::Commit(Status { state: State::Active, activated_at: Some(since), ..status.clone() })
         }
-        (_, Ledger::Live { .. }) => Decision::Stay(Wake::OnChange),
+        (_, Ledger::Live { .. }) => rest(f, Wake::OnChange),
         (_, Ledger::None) if due => to(f, State::Revoking(Reason::DeadlinePassed)),
         // The ledger of an active request is gone: only a live look is believed.
         (State::Active, Ledger::None) if f.fresh => to(f, State::Revoking(Reason::Drifted)),
         (State::Active, Ledger::None) => Decision::Look,
         (_, Ledger::None) if !f.permit => Decision::Stay(status.expires_at.map_or(Wake::Now, Wake::At)),
         (_, Ledger::None) if !f.fresh => Decision::Look,
-        (_, Ledger::None) if unknown(f) => Decision::Stay(Wake::Backoff),
+        (_, Ledger::None) if unknown(f) || f.words.iter().any(Word::is_unsettled) => Decision::Stay(Wake::Backoff),
+        // That it stands in status is not enough: whoever got past the guard over status has no approval to show.
+        (_, Ledger::None) if !count(f.request, f.words, f.alias_keys).approved() => to(f, State::Revoking(Reason::NotApproved)),
         (_, Ledger::None | Ledger::Over { .. }) => {
             status.expires_at.map_or(Decision::Stay(Wake::Now), |expires_at| Decision::CreateGrant { expires_at })
         }
@@ -282,7 +285,12 @@ fn terms_gone(f: &Facts<'_>) -> Option<Reason> {
 
 /// Whether nobody can tell what would be granted.
 fn unknown(f: &Facts<'_>) -> bool {
-    matches!(f.terms, Err(r) if r.reason == Reason::TargetUnreachable)
+    matches!(f.terms, Err(r) if matches!(r.reason, Reason::TargetUnreachable | Reason::NotProvenYet))
+}
+
+/// When to look again: soon while it is not settled what a word counts.
+fn rest(f: &Facts<'_>, otherwise: Wake) -> Decision {
+    Decision::Stay(if f.words.iter().any(Word::is_unsettled) { Wake::Backoff } else { otherwise })
 }
 
 fn awaiting(f: &Facts<'_>) -> Decision {
@@ -299,7 +307,7 @@ fn awaiting(f: &Facts<'_>) -> Decision {
         return over(f, Reason::ApprovalTimedOut);
     }
     if !sum.approved() {
-        return Decision::Stay(Wake::At(frozen.approval_deadline));
+        return rest(f, Wake::At(frozen.approval_deadline));
     }
     if unknown(f) {
         return Decision::Stay(Wake::Backoff);

@@ -5,7 +5,9 @@
 use crate::{
     approval::Stage,
     duration::Duration,
+    gate::Saw,
     house::{ApprovalFloor, Asked, Assignment, House, Phase, Policy, RoleContent, System, Template, Window},
+    messages,
     principal::Subject,
     reason::Reason,
     request::Terms,
@@ -33,11 +35,15 @@ fn no<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
 ///    is configured; 4. role; 5. system; 6. content and namespaces; 7. each assignment that makes the requester eligible,
 ///    in name order, with each policy, in name order: the first pair that allows all of it.
 pub fn resolve(a: &Asked, h: &House<'_>) -> Result<Terms, Refusal> {
-    if a.phase == Phase::New && !h.gate.saw(a.created) {
-        return no(
-            Reason::GateOpen,
-            "made while Curfew's admission policies were not proven to be in force, so nobody can tell who asked; create a new request",
-        );
+    match (a.phase, h.gate.saw(a.created)) {
+        (Phase::Running(_), _) | (_, Saw::Closed) => {}
+        (Phase::New | Phase::Waiting, Saw::NotYet) => return no(Reason::NotProvenYet, messages::hint(Reason::NotProvenYet)),
+        (Phase::New | Phase::Waiting, Saw::Open) => {
+            return no(
+                Reason::GateOpen,
+                "made while Curfew's admission policies were not proven to be in force, so nobody can tell who asked; create a new request",
+            );
+        }
     }
     if let Some(what) = a.unsupported.first() {
         return no(Reason::Unsupported, format!("{what} is not supported by this build; create a request without it"));
@@ -57,9 +63,13 @@ pub fn resolve(a: &Asked, h: &House<'_>) -> Result<Terms, Refusal> {
     usable(t)?;
     let system = pick_system(a, t, h)?;
     let target = reachable(system, a.phase)?;
-    let content = content(t, h)?;
-    let holder = holder(a)?;
-    let pair = eligible(a, &holder, t, system, h)?;
+    // Who may no longer hold it loses it, whether or not the target can be asked what it is.
+    let content = if h.unreachable.is_some() { Vec::new() } else { content(t, h)? };
+    let holder = holder(a, h)?;
+    let pair = eligible(a, &holder, t, system, &content, h)?;
+    if let Some(why) = h.unreachable {
+        return unreachable(why);
+    }
     let scope = match &pair.assignment.scope {
         None => Some(t.scope.clone()),
         Some(s) => t.scope.meet(s),
@@ -190,10 +200,14 @@ fn reachable(s: &System, phase: Phase) -> Result<&str, Refusal> {
     )
 }
 
+fn unreachable<T>(why: &str) -> Result<T, Refusal> {
+    no(Reason::TargetUnreachable, format!("the roles at the target cannot be read: {why}"))
+}
+
 /// The roles that the template names, all of which must exist: binding one that does not exist yet would grant whatever it becomes.
 fn content<'a>(t: &Template, h: &House<'a>) -> Result<Vec<&'a RoleContent>, Refusal> {
     if let Some(why) = h.unreachable {
-        return no(Reason::TargetUnreachable, format!("the roles at the target cannot be read: {why}"));
+        return unreachable(why);
     }
     let clusters = t.permissions.cluster_roles.iter().map(|n| (RoleKind::ClusterRole, None, n));
     let locals = t.permissions.roles.iter().map(|r| (RoleKind::Role, Some(&r.namespace), &r.name));
@@ -254,10 +268,16 @@ struct Pair<'a> {
     duration: Duration,
 }
 
-fn eligible<'a>(a: &Asked, holder: &Subject, t: &Template, system: &System, h: &House<'a>) -> Result<Pair<'a>, Refusal> {
+fn eligible<'a>(
+    a: &Asked,
+    holder: &Subject,
+    t: &Template,
+    system: &System,
+    content: &[&RoleContent],
+    h: &House<'a>,
+) -> Result<Pair<'a>, Refusal> {
     let duration = duration(a, t, h)?;
-    let content = content(t, h)?;
-    let policy_for_role = first_allowing(t, h, |p| offers(p, t, system, &content, h)).map_err(|e| Refusal {
+    first_allowing(t, h, |p| offers(p, t, system, content, h)).map_err(|e| Refusal {
         reason: if e.reason == Reason::Suspended { e.reason } else { Reason::NotReady },
         message: format!("role {} is not ready: {}", t.reference.name, e.message),
     })?;
@@ -267,11 +287,8 @@ fn eligible<'a>(a: &Asked, holder: &Subject, t: &Template, system: &System, h: &
             .and_then(|()| possible(&t.approval))
             .map_err(|e| Refusal { reason: Reason::NotReady, message: format!("role {} is not ready: {}", t.reference.name, e.message) })?;
     }
-    if (t.justification || policy_for_role.justification) && a.justification.as_deref().is_none_or(|j| j.trim().is_empty()) {
-        return no(
-            Reason::JustificationRequired,
-            format!("role {} asks for a justification; say why in spec.justification", t.reference.name),
-        );
+    if t.justification {
+        says_why(a, || format!("role {}", t.reference.name))?;
     }
     // Of whoever is only named, no groups are known.
     let machine = a.requester.is_machine();
@@ -305,8 +322,9 @@ fn eligible<'a>(a: &Asked, holder: &Subject, t: &Template, system: &System, h: &
         }
         let found = not_beyond(a, end).and_then(|()| holds_now(assignment, t, h.now, end)).and_then(|()| {
             first_allowing(t, h, |p| {
-                offers(p, t, system, &content, h)
+                offers(p, t, system, content, h)
                     .and_then(|()| makes_eligible(p, assignment))
+                    .and_then(|()| if p.justification { says_why(a, || format!("policy {}", p.reference.name)) } else { Ok(()) })
                     .and_then(|()| at_most(&duration, &p.max_duration, || format!("policy {}", p.reference.name)))
             })
         });
@@ -319,14 +337,28 @@ fn eligible<'a>(a: &Asked, holder: &Subject, t: &Template, system: &System, h: &
     Err(why)
 }
 
+fn says_why(a: &Asked, whose: impl Fn() -> String) -> Result<(), Refusal> {
+    if a.justification.as_deref().is_none_or(|j| j.trim().is_empty()) {
+        return no(Reason::JustificationRequired, format!("{} asks for a justification; say why in spec.justification", whose()));
+    }
+    Ok(())
+}
+
 /// Who will hold the access. A person asks for themselves; a service account for itself, or for somebody whom it names.
-fn holder(a: &Asked) -> Result<Subject, Refusal> {
+fn holder(a: &Asked, h: &House<'_>) -> Result<Subject, Refusal> {
     if !a.requester.is_machine() {
         return Ok(Subject::User(a.requester.username.clone()));
     }
     match (&a.beneficiary, a.requester.service_account()) {
         (_, None) => no(Reason::NotEligible, format!("{} is neither a person nor a service account", a.requester.username)),
         (Some(Subject::Group(g)), _) => no(Reason::NotEligible, format!("nobody asks for a group, such as {g}; name a user")),
+        // Of whoever is only named no alias is known, so their second login could not be told from an approver.
+        (Some(Subject::User(n)), _) if !h.alias_keys.is_empty() => no(
+            Reason::NotEligible,
+            format!(
+                "where identity.aliases is configured nobody asks for a person: {n} must ask, or approvers could not be told from them"
+            ),
+        ),
         (Some(b), _) if b.is_reserved() => no(Reason::NotEligible, format!("{b} is an identity that Kubernetes reserves")),
         (Some(b), _) => Ok(b.clone()),
         (None, Some(own)) => Ok(own),

@@ -63,6 +63,9 @@ impl fmt::Display for Time {
     }
 }
 
+/// The pattern of a [`Time`] in schemas: RFC 3339 in UTC, of a year that every parser knows.
+pub const TIME_PATTERN: &str = "^(19|2[0-9])[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?Z$";
+
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.collect_str(self)
@@ -85,7 +88,9 @@ impl schemars::JsonSchema for Time {
         true
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": "string", "format": "date-time"})
+        // The format alone lets offsets and fractions through that no parser reads, and one object that cannot be read
+        // would break the list of all.
+        schemars::json_schema!({"type": "string", "format": "date-time", "pattern": TIME_PATTERN, "maxLength": 30})
     }
 }
 

@@ -83,10 +83,10 @@ fn learn(a: &mut Access, kind: &str, f: Facts, at: Time) {
     keep(&mut a.digest, f.digest);
     a.ticket = a.ticket.take().or(f.ticket);
     // What was asked for names roles; what was intended says where, too.
-    if a.privileges.is_empty() || kind == "grant.intended" {
+    if a.privileges.is_empty() || (kind == "grant.intended" && a.intended.is_none()) {
         a.privileges = f.privileges;
     }
-    if kind == "grant.intended" {
+    if kind == "grant.intended" && a.intended.is_none() {
         a.words = f.words;
         a.intended = a.intended.or(Some(at));
     }
@@ -95,7 +95,7 @@ fn learn(a: &mut Access, kind: &str, f: Facts, at: Time) {
         a.from = a.from.or(Some(at));
     }
     if matches!(kind, "revocation.confirmed" | "sweep.removed") {
-        a.until = Some(at);
+        a.until = a.until.or(Some(at));
     }
     if let Some(c) = f.confirmed {
         a.confirmed.push(format!("{at} {kind}: {c}"));
@@ -111,7 +111,8 @@ impl fmt::Display for Access {
         writeln!(f, "{} had {} on {}", self.user, self.privileges.join(", "), self.system)?;
         writeln!(f, "  from       {} (intended {})", time(self.from), time(self.intended))?;
         writeln!(f, "  until      {} (deadline {})", time(self.until), time(self.expires_at))?;
-        writeln!(f, "  why        {}{}", self.justification, self.ticket.as_ref().map_or_else(String::new, |t| format!(" ({t})")))?;
+        // In the requester's own words: in quotes and escaped, so that no words of theirs look like words of ours.
+        writeln!(f, "  why        {:?}{}", self.justification, self.ticket.as_ref().map_or_else(String::new, |t| format!(" ({t:?})")))?;
         writeln!(f, "  asked      {} by {} as {}", self.digest, self.requester, self.request)?;
         let words: Vec<String> = self.words.iter().map(|w| format!("{} {} {}", w.name, w.decision, w.at)).collect();
         writeln!(f, "  on word of {}", if words.is_empty() { "nobody: no approval was needed".into() } else { words.join(", ") })?;

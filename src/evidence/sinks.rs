@@ -117,8 +117,13 @@ impl Target {
     async fn write(&self, batch: &[Arc<str>]) -> Result<(), String> {
         match self {
             Target::Stdout => {
-                let mut out = std::io::stdout().lock();
-                batch.iter().try_for_each(|l| writeln!(out, "{l}")).and_then(|()| out.flush()).map_err(|e| e.to_string())
+                let batch = batch.to_vec();
+                // A pipe that nobody reads blocks whoever writes, and that must be nobody else.
+                let print = move || {
+                    let mut out = std::io::stdout().lock();
+                    batch.iter().try_for_each(|l| writeln!(out, "{l}")).and_then(|()| out.flush())
+                };
+                tokio::task::spawn_blocking(print).await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
             }
             Target::File(path) => {
                 let (path, batch) = (path.clone(), batch.to_vec());

@@ -46,6 +46,8 @@ pub enum Wrong {
     },
     /// Another record was anchored under this number.
     NotTheAnchored,
+    /// No anchor knows this writer: anybody could have invented it.
+    Unknown,
 }
 
 impl fmt::Display for Finding {
@@ -58,6 +60,7 @@ impl fmt::Display for Finding {
             Wrong::OutOfOrder => write!(f, "line {line}: {writer}/{sequence} is out of order, or there twice"),
             Wrong::Unchained => write!(f, "line {line}: {writer}/{sequence} does not follow from the record before it"),
             Wrong::Truncated { anchored } => write!(f, "{writer}: ends with {sequence}, and {anchored} was anchored: the end is missing"),
+            Wrong::Unknown => write!(f, "{writer}: no anchor knows this writer, whose chain could be anybody's invention"),
             Wrong::NotTheAnchored => write!(f, "{writer}/{sequence} is not the record that was anchored"),
         }
     }
@@ -98,7 +101,11 @@ impl fmt::Display for Report {
 pub fn verify(lines: impl IntoIterator<Item = String>, anchors: &BTreeMap<String, Head>) -> Report {
     let mut report = Report::default();
     let mut seen: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
-    let mut anchors = anchors.clone();
+    // Every anchor must hold: one that a record tells never stands for one that was kept elsewhere.
+    let external = anchors;
+    let mut anchors: Vec<(String, Head)> = anchors.iter().map(|(w, h)| (w.clone(), h.clone())).collect();
+    // Who was told of by whom.
+    let mut vouched: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut hashes: BTreeMap<(String, u64), String> = BTreeMap::new();
     for (i, line) in lines.into_iter().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
         report.records += 1;
@@ -108,14 +115,8 @@ pub fn verify(lines: impl IntoIterator<Item = String>, anchors: &BTreeMap<String
             continue;
         };
         for (w, h) in told(&record) {
-            anchors
-                .entry(w)
-                .and_modify(|a| {
-                    if a.sequence < h.sequence {
-                        *a = h.clone()
-                    }
-                })
-                .or_insert(h);
+            vouched.entry(writer.clone()).or_default().insert(w.clone());
+            anchors.push((w, h));
         }
         let mut find = |what| report.findings.push(Finding { line: i + 1, writer: writer.clone(), sequence, what });
         let stated = record["hash"].as_str().unwrap_or_default().to_owned();
@@ -125,6 +126,10 @@ pub fn verify(lines: impl IntoIterator<Item = String>, anchors: &BTreeMap<String
         let known = seen.entry(writer.clone()).or_default();
         let head = report.heads.get(&writer);
         let (last, last_hash) = head.map_or((0, NOTHING), |h| (h.sequence, h.hash.as_str()));
+        // A sink may be given a record again, whose first delivery was not confirmed.
+        if hashes.get(&(writer.clone(), sequence)) == Some(&stated) {
+            continue;
+        }
         if !known.insert(sequence) || sequence <= last {
             find(Wrong::OutOfOrder);
             continue;
@@ -137,6 +142,13 @@ pub fn verify(lines: impl IntoIterator<Item = String>, anchors: &BTreeMap<String
         hashes.insert((writer.clone(), sequence), stated.clone());
         report.heads.insert(writer, Head { sequence, hash: stated });
     }
+    if !external.is_empty() {
+        let known = known_writers(external.keys(), &vouched);
+        let strangers = report.heads.iter().filter(|(w, _)| !known.contains(*w));
+        report.findings.extend(strangers.map(|(w, h)| Finding { line: 0, writer: w.clone(), sequence: h.sequence, what: Wrong::Unknown }));
+    }
+    anchors.sort_by(|a, b| (&a.0, a.1.sequence, &a.1.hash).cmp(&(&b.0, b.1.sequence, &b.1.hash)));
+    anchors.dedup();
     for (writer, anchor) in anchors.iter().filter(|(_, a)| a.sequence > 0) {
         let ends = report.heads.get(writer).map_or(0, |h| h.sequence);
         let finding = |sequence, what| Finding { line: 0, writer: writer.clone(), sequence, what };
@@ -147,6 +159,18 @@ pub fn verify(lines: impl IntoIterator<Item = String>, anchors: &BTreeMap<String
         }
     }
     report
+}
+
+/// The writers that are anchored elsewhere, and all whom these tell of.
+fn known_writers<'a>(anchored: impl Iterator<Item = &'a String>, vouched: &'a BTreeMap<String, BTreeSet<String>>) -> BTreeSet<String> {
+    let mut known: BTreeSet<String> = BTreeSet::new();
+    let mut next: Vec<&String> = anchored.collect();
+    while let Some(w) = next.pop() {
+        if known.insert(w.clone()) {
+            next.extend(vouched.get(w).into_iter().flatten());
+        }
+    }
+    known
 }
 
 /// The writer and number of a record.
@@ -204,7 +228,8 @@ mod tests {
         assert_eq!(wrongs(|l| l[4] = l[4].replace("alice", "bob")), [Wrong::Edited]);
         assert_eq!(wrongs(|l| drop(l.remove(4))), [Wrong::Dropped { from: 3 }]);
         assert!(wrongs(|l| l.swap(4, 6)).contains(&Wrong::OutOfOrder));
-        assert_eq!(wrongs(|l| l.insert(5, l[4].clone())), [Wrong::OutOfOrder]);
+        assert_eq!(wrongs(|l| l.insert(5, l[4].clone())), [], "delivered again, as it was");
+        assert_eq!(wrongs(|l| l.push(l[0].replace("alice", "bob"))), [Wrong::Edited]);
         assert_eq!(wrongs(|l| l.truncate(10)), [Wrong::Truncated { anchored: 6 }, Wrong::Truncated { anchored: 6 }]);
         assert_eq!(wrongs(|l| l.retain(|r| !r.contains("\"b/"))), [Wrong::Truncated { anchored: 6 }]);
         assert_eq!(wrongs(|l| l[3].truncate(20))[0], Wrong::Unreadable);
@@ -220,6 +245,21 @@ mod tests {
         };
         assert_eq!(wrongs(|l| l[4] = forge(&l[4])), [Wrong::Unchained]);
         assert_eq!(wrongs(|l| l[10] = forge(&l[10])), [Wrong::NotTheAnchored]);
+    }
+
+    #[test]
+    fn nobody_vouches_for_a_rewritten_chain() {
+        // All of `a` is written anew with one record more, and an invented writer tells that head.
+        let mut a = Chain::start("0123abcd", "a");
+        let forged = Facts { name: Some("forged".into()), ..Facts::default() };
+        let (mut lines, anchors) = written();
+        lines.retain(|l| !l.contains("\"a/"));
+        lines.extend((0..7).map(|i| a.append(What::GrantIntended, &forged, Time::from_secs(i))));
+        let heads: BTreeMap<&str, (u64, &String)> = [("a", (a.head().sequence, &a.head().hash))].into();
+        let facts = Facts { confirmed: serde_json::to_string(&heads).ok(), ..Facts::default() };
+        lines.push(Chain::start("0123abcd", "z").append(What::ChainStarted, &facts, Time::from_secs(9)));
+        let found: Vec<Wrong> = verify(lines, &anchors).findings.into_iter().map(|f| f.what).collect();
+        assert_eq!(found, [Wrong::Unknown, Wrong::NotTheAnchored]);
     }
 
     #[test]

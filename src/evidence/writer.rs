@@ -187,7 +187,7 @@ impl Writer {
             return;
         }
         let configs: Api<CurfewConfig> = Api::all(self.s.client.clone());
-        let Ok(Some(config)) = configs.get_opt(CONFIG_NAME).await else { return };
+        let Ok(Ok(Some(config))) = tokio::time::timeout(INTENT, configs.get_opt(CONFIG_NAME)).await else { return };
         let mut next = config.status.clone().unwrap_or_default();
         next.audit_heads.retain(|h| h.writer != self.chain.writer());
         let own = AuditHead {
@@ -201,7 +201,8 @@ impl Writer {
         let surplus = next.audit_heads.len().saturating_sub(HEADS);
         next.audit_heads.drain(..surplus);
         let version = config.resource_version().unwrap_or_default();
-        match ledger::commit(&configs, CONFIG_NAME, &version, config.status.as_ref(), &next).await {
+        let commit = ledger::commit(&configs, CONFIG_NAME, &version, config.status.as_ref(), &next);
+        match tokio::time::timeout(INTENT, commit).await.unwrap_or(Written::Conflict) {
             Written::Stored(_) => self.anchored = head.sequence,
             // The next tick tries again.
             Written::Conflict => {}

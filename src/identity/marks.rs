@@ -6,12 +6,15 @@ use super::{CANARY_BINDING, NAMESPACE, SWEEP, is_controller, is_operator, rule, 
 use curfew_core::ids::{BINDING_PREFIX, GRANT_LABEL};
 use serde_json::{Value, json};
 
-/// The guard over bindings and Jobs, and its binding.
+/// How every Job fuse is called.
+const FUSE: &str = "^curfew-[0-9a-f]{16}-[0-9]+$";
+
+/// The guards over bindings and Jobs, and their bindings.
 pub fn policies() -> Vec<Value> {
     let marked = |o: &str| {
         format!(
             "({o} != null && ({o}.metadata.?name.orValue('').startsWith('{BINDING_PREFIX}') || {o}.metadata.?generateName.orValue('').startsWith('{BINDING_PREFIX}') \
-             || '{GRANT_LABEL}' in {o}.metadata.?labels.orValue({{}})))"
+             || {o}.metadata.?name.orValue('').matches('{FUSE}') || '{GRANT_LABEL}' in {o}.metadata.?labels.orValue({{}})))"
         )
     };
     let sweep = format!("request.userInfo.username == 'system:serviceaccount:{NAMESPACE}:{SWEEP}'");
@@ -21,7 +24,7 @@ pub fn policies() -> Vec<Value> {
         {"apiGroups": ["rbac.authorization.k8s.io"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["rolebindings", "clusterrolebindings"], "scope": "*"},
         {"apiGroups": ["batch"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE", "DELETE"], "resources": ["jobs", "jobs/status"], "scope": "*"},
     ]});
-    validating(
+    let mut all = validating(
         "curfew-marks",
         json!({
             "matchConstraints": rules,
@@ -35,5 +38,33 @@ pub fn policies() -> Vec<Value> {
                 rule("variables.owner || (request.operation != 'CREATE' && variables.controller)", "what Curfew made is changed by Curfew alone; deleting one of its bindings is allowed and ends the access"),
             ],
         }),
-    )
+    );
+    all.extend(owners());
+    all
+}
+
+/// Nothing names what Curfew made as its owner: whoever is owned and held by a finalizer would hold its owner, too, as soon as
+/// that is deleted in the foreground, which is how a finished Job goes.
+///
+/// It looks at every write in the cluster, so it looks for one thing, and lets pass what it cannot read.
+fn owners() -> Vec<Value> {
+    let named = format!(
+        "o.?kind.orValue('') in ['RoleBinding', 'ClusterRoleBinding'] && o.?name.orValue('').startsWith('{BINDING_PREFIX}') \
+         || o.?kind.orValue('') == 'Job' && o.?name.orValue('').matches('{FUSE}')"
+    );
+    let owned = format!("object != null && object.?metadata.?ownerReferences.orValue([]).exists(o, {named})");
+    let rules = json!({"matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {}, "resourceRules": [
+        {"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": ["*"], "scope": "*"},
+    ]});
+    let controllers = is_controller(&["namespace-controller", "generic-garbage-collector"]);
+    let mut all = validating(
+        "curfew-owners",
+        json!({
+            "matchConstraints": rules,
+            "matchConditions": [{"name": "owned-by-ours", "expression": owned}],
+            "validations": [rule(format!("{} || {controllers}", is_operator()), "what Curfew made is changed by Curfew alone, and owns nothing of anybody else's")],
+        }),
+    );
+    all[0]["spec"]["failurePolicy"] = json!("Ignore");
+    all
 }

@@ -15,7 +15,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::DynamicObject,
+    api::{ApiResource, DynamicObject},
     runtime::{
         WatchStreamExt,
         reflector::{self, Store},
@@ -104,7 +104,7 @@ impl Stores {
             namespaces: w.all(|_, _| Change::House),
             bindings: w.watch(Api::all_with(client.clone(), &resource(true)), resource(true), marked.clone(), mark),
             cluster_bindings: w.watch(Api::all_with(client.clone(), &resource(false)), resource(false), marked.clone(), mark),
-            jobs: w.watch(Api::all(client.clone()), (), marked, mark),
+            jobs: w.watch(Api::all_with(client.clone(), &ApiResource::erase::<Job>(&())), (), marked, mark),
         };
         (stores, receive)
     }
@@ -160,6 +160,23 @@ fn mark<K: ResourceExt>(o: &K, _: bool) -> Change {
     o.labels().get(GRANT_LABEL).map_or(Change::House, |g| Change::Marked(g.clone()))
 }
 
+/// The event of a kind; nothing for an object that cannot be read as one, which is said and then passed over.
+fn typed<K: Resource + DeserializeOwned>(
+    event: Result<watcher::Event<DynamicObject>, watcher::Error>,
+) -> Result<Option<watcher::Event<K>>, watcher::Error> {
+    let read = |o: DynamicObject| {
+        let (name, namespace) = (o.name_any(), o.namespace().unwrap_or_default());
+        o.try_parse::<K>().map_err(|e| tracing::error!(name, namespace, error = %e, "an object cannot be read; it is passed over")).ok()
+    };
+    Ok(match event? {
+        watcher::Event::Apply(o) => read(o).map(watcher::Event::Apply),
+        watcher::Event::Delete(o) => read(o).map(watcher::Event::Delete),
+        watcher::Event::InitApply(o) => read(o).map(watcher::Event::InitApply),
+        watcher::Event::Init => Some(watcher::Event::Init),
+        watcher::Event::InitDone => Some(watcher::Event::InitDone),
+    })
+}
+
 struct Watches<'a> {
     client: &'a Client,
     tasks: &'a mut JoinSet<()>,
@@ -171,12 +188,13 @@ impl Watches<'_> {
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     {
-        self.watch(Api::all(self.client.clone()), (), watcher::Config::default(), change)
+        let api = Api::all_with(self.client.clone(), &ApiResource::erase::<K>(&()));
+        self.watch(api, (), watcher::Config::default(), change)
     }
 
     fn watch<K>(
         &mut self,
-        api: Api<K>,
+        api: Api<DynamicObject>,
         kind: K::DynamicType,
         config: watcher::Config,
         change: impl Fn(&K, bool) -> Change + Send + 'static,
@@ -189,7 +207,13 @@ impl Watches<'_> {
         let writer = reflector::store::Writer::<K>::new(kind);
         let (store, send) = (writer.as_reader(), self.send.clone());
         // managedFields are half of an object, and no rule reads them.
-        let events = watcher(api, config).default_backoff().modify(|o| o.managed_fields_mut().clear());
+        // Read as what it is only here: one object that cannot be read must not keep all others from being seen. managedFields
+        // and annotations are most of an object, and no rule reads them.
+        let events = watcher(api, config).default_backoff().modify(|o| {
+            o.managed_fields_mut().clear();
+            o.annotations_mut().clear();
+        });
+        let events = events.filter_map(move |e| std::future::ready(typed(e).transpose()));
         let mut events = Box::pin(reflector::reflector(writer, events));
         self.tasks.spawn(async move {
             while let Some(event) = events.next().await {
@@ -209,5 +233,23 @@ impl Watches<'_> {
             }
         });
         store
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_that_cannot_be_read_is_passed_over_and_the_rest_is_seen() {
+        let object = |spec: serde_json::Value| {
+            let v = serde_json::json!({"apiVersion": "curfew.dev/v1alpha1", "kind": "ActivationRequest", "metadata": {"name": "a", "namespace": "b"}, "spec": spec});
+            watcher::Event::InitApply(serde_json::from_value::<DynamicObject>(v).unwrap())
+        };
+        let good = typed::<ActivationRequest>(Ok(object(serde_json::json!({"roleRef": {"name": "r"}})))).unwrap();
+        assert!(matches!(good, Some(watcher::Event::InitApply(r)) if r.spec.role_ref.name == "r"));
+        let bad = serde_json::json!({"roleRef": {"name": "r"}, "notAfter": "2026-01-01T00:00:00+99:99"});
+        assert!(typed::<ActivationRequest>(Ok(object(bad))).unwrap().is_none());
+        assert!(matches!(typed::<ActivationRequest>(Ok(watcher::Event::InitDone)).unwrap(), Some(watcher::Event::InitDone)));
     }
 }

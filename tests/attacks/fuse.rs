@@ -1,8 +1,9 @@
-//! The operator is dead, the deadline comes, and the grantee has used the access to keep the access: five ways that worked
+//! The operator is dead, the deadline comes, and the grantee has used the access to keep the access: six ways that worked
 //! while nothing guarded the fuse.
 use super::{active, offer, resisted, unprotected};
 use crate::support::{Output, SOON, User, World, eventually};
 use anyhow::Result;
+use futures::future::join_all;
 use std::time::Duration;
 
 /// What the holder of a role does to keep it.
@@ -18,6 +19,7 @@ const ATTACKS: &[Attack] = &[
     Attack { who: "orphans", role: "edit", name: "deletes the Job and orphans the binding" },
     Attack { who: "finalizes", role: "admin", name: "puts a finalizer on the binding" },
     Attack { who: "coowns", role: "admin", name: "adds a second owner to the binding" },
+    Attack { who: "depends", role: "admin", name: "makes both own what cannot go" },
 ];
 
 async fn strike(w: &World, who: &User, attack: &Attack) -> Result<Output> {
@@ -33,6 +35,7 @@ async fn strike(w: &World, who: &User, attack: &Attack) -> Result<Output> {
         "suspends" => patch("job", job, r#"{"spec": {"suspend": true}}"#.into()).await,
         "orphans" => who.kubectl(&["delete", "job", "-n", "payments", &job, "--cascade=orphan"]).await,
         "finalizes" => patch("rolebinding", binding, r#"{"metadata": {"finalizers": ["example.com/mine"]}}"#.into()).await,
+        "depends" => depend(w, who, &binding, &job).await,
         _ => {
             who.kubectl(&["create", "configmap", "-n", "payments", "anchor"]).await?.success()?;
             let uid = w.field(&["configmap", "-n", "payments", "anchor"], "{.metadata.uid}").await?;
@@ -43,6 +46,20 @@ async fn strike(w: &World, who: &User, attack: &Attack) -> Result<Output> {
             patch("rolebinding", binding, owners).await
         }
     }
+}
+
+/// The Job is deleted in the foreground when it has ended, and so what it owns: each waits for what names it as its owner.
+async fn depend(w: &World, who: &User, binding: &str, job: &str) -> Result<Output> {
+    let mut last = None;
+    for (i, (group, kind, name)) in [("rbac.authorization.k8s.io", "RoleBinding", binding), ("batch", "Job", job)].iter().enumerate() {
+        let uid = w.field(&[kind, "-n", "payments", name], "{.metadata.uid}").await?;
+        let held = format!(
+            "{{apiVersion: v1, kind: ConfigMap, metadata: {{name: held-{i}, namespace: payments, finalizers: [example.com/mine], ownerReferences: \
+             [{{apiVersion: {group}/v1, kind: {kind}, name: '{name}', uid: {uid}, blockOwnerDeletion: true}}]}}}}"
+        );
+        last = Some(who.create(&held).await?);
+    }
+    last.ok_or_else(|| anyhow::anyhow!("nothing was tried"))
 }
 
 #[tokio::test]
@@ -62,6 +79,7 @@ async fn the_fuse_ends_what_its_holder_tries_to_keep() -> Result<()> {
     }
     operator.kill();
     unprotected(&w, "curfew-marks").await?;
+    unprotected(&w, "curfew-owners").await?;
     for (a, user) in ATTACKS.iter().zip(&people) {
         let outcome = strike(&w, user, a).await?;
         resisted(
@@ -71,12 +89,8 @@ async fn the_fuse_ends_what_its_holder_tries_to_keep() -> Result<()> {
         .or_else(|e| if std::env::var_os("CURFEW_WITHOUT").is_some() { Ok(()) } else { Err(e) })?;
     }
     // No operator runs: 45 s to the deadline, and half a minute for the fuse.
-    let mut kept = Vec::new();
-    for (a, user) in ATTACKS.iter().zip(&people) {
-        if w.access_is(user, false, Duration::from_secs(60)).await.is_err() {
-            kept.push(a.name);
-        }
-    }
+    let ended = join_all(people.iter().map(|user| w.access_is(user, false, Duration::from_secs(75)))).await;
+    let kept: Vec<&str> = ATTACKS.iter().zip(ended).filter(|(_, ended)| ended.is_err()).map(|(a, _)| a.name).collect();
     resisted(kept.is_empty(), &format!("the access is kept by who {}", kept.join(", and who ")))?;
     // Nothing is left over, and the operator's return finds that out.
     let _back = w.operator("back").await?;

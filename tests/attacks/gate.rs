@@ -84,6 +84,54 @@ async fn what_was_made_while_it_was_open_is_never_believed() -> Result<()> {
     resisted(ended.is_ok() && !mallory.can_read_secret("payments", "db").await?, "a Grant that was forged while the gate was open is armed")
 }
 
+/// Takes policies out of force and does not wait for anybody to notice.
+async fn slip(w: &World, policies: &[&str]) -> Result<()> {
+    for p in policies {
+        w.admin()?.kubectl(&["delete", "validatingadmissionpolicybinding", p]).await?.success()?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_gap_that_nobody_has_noticed_yet_is_a_gap() -> Result<()> {
+    let (w, _operator) = World::running("slipped").await?;
+    let (alice, admin, mallory) = (w.alice()?, w.admin()?, w.mallory()?);
+    admin
+        .kubectl(&["create", "clusterrolebinding", "mallory", "--clusterrole=cluster-admin", "--user=mallory@example.com"])
+        .await?
+        .success()?;
+    alice.apply(&asks("payments-admin", "waits", "1h", "")).await?.success()?;
+    w.state_is("waits", "AwaitingApproval").await?;
+
+    // In, forged, and out again, as fast as the API server takes it.
+    slip(&w, &["curfew-requests", "curfew-decisions"]).await?;
+    forged(&mallory, "slipped").await?;
+    let digest = w.field(&["areq", "-n", "payments", "waits"], "{.status.digest}").await?;
+    let word = format!(
+        "{{apiVersion: curfew.dev/v1alpha1, kind: AccessDecision, metadata: {{name: slipped, namespace: payments}}, \
+         spec: {{about: {{activationRequest: {{name: waits}}}}, digest: '{digest}', decision: Approve, \
+         decider: {{username: carol@example.com, groups: [], extra: {{authentication.kubernetes.io/credential-id: [X509SHA256=0]}}}}}}}}"
+    );
+    eventually("the word to be taken", SOON, || async { Ok(mallory.apply(&word).await?.ok.then_some(())) }).await?;
+    close(&w).await?;
+    let made = w.field_is(&["areq", "-n", "payments", "slipped"], "{.status.reason}", "GateOpen").await;
+    resisted(made.is_ok(), "a request slips through a gap that nobody has noticed")?;
+    let counted = w.field_is(&["adec", "-n", "payments", "slipped"], "{.status.conditions[0].reason}", "GateOpen").await;
+    resisted(
+        counted.is_ok() && !alice.can_read_secret("payments", "db").await?,
+        "an approval slips through a gap that nobody has noticed",
+    )?;
+
+    // The same with status: that it says Activating is no approval.
+    slip(&w, &["curfew-ledger"]).await?;
+    let approved = r#"{"status": {"state": "Activating", "expiresAt": "2099-01-01T00:00:00Z"}}"#;
+    let patch = ["patch", "areq", "-n", "payments", "waits", "--subresource=status", "--type=merge", "-p", approved];
+    eventually("the status to be taken", SOON, || async { Ok(mallory.kubectl(&patch).await?.ok.then_some(())) }).await?;
+    close(&w).await?;
+    let ended = w.field_is(&["areq", "-n", "payments", "waits"], "{.status.reason}", "NotApproved").await;
+    resisted(ended.is_ok() && !alice.can_read_secret("payments", "db").await?, "a status that says so is an approval")
+}
+
 #[tokio::test]
 async fn an_upgrade_of_the_policies_voids_nothing_that_was_accepted() -> Result<()> {
     let (w, _operator) = World::running("upgrade").await?;

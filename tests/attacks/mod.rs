@@ -26,9 +26,15 @@ pub async fn unprotected(w: &World, policy: &str) -> Result<()> {
                  spec: {parallelism: 0, template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}";
     let request = "{apiVersion: curfew.dev/v1alpha1, kind: ActivationRequest, metadata: {name: curfew-gate-canary, namespace: default}, \
                    spec: {roleRef: {name: x}}}";
+    let owned = "{apiVersion: v1, kind: ConfigMap, metadata: {name: probe, namespace: default, ownerReferences: \
+                 [{apiVersion: batch/v1, kind: Job, name: curfew-0123456789abcdef-0, uid: '1'}]}}";
     let admin = w.admin()?;
     eventually("the policy to be out of force", SOON, || async {
-        let body = if policy == "curfew-marks" { probe } else { request };
+        let body = match policy {
+            "curfew-marks" => probe,
+            "curfew-owners" => owned,
+            _ => request,
+        };
         Ok(admin.kubectl_stdin(&["create", "--dry-run=server", "-f", "-"], body).await?.ok.then_some(()))
     })
     .await

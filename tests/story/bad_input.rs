@@ -96,6 +96,9 @@ async fn schema(s: &Stage) -> Result<()> {
         (asks("bad", ", beneficiary: {user: a, serviceAccount: {namespace: a, name: b}}"), "spec.beneficiary"),
         (asks("bad", ", beneficiary: {}"), "spec.beneficiary"),
         (request("bad", "90d"), "spec.duration"),
+        // Times that the format alone lets through and that no parser reads.
+        (asks("bad", ", notAfter: '2026-01-01T00:00:00+99:99'"), "spec.notAfter"),
+        (asks("bad", ", startTime: '2026-01-01T00:00:00.0123456789Z'"), "spec.startTime"),
     ] {
         says(s.alice.apply(&yaml).await?, field)?;
     }

@@ -29,7 +29,8 @@ pub fn print(request: &ActivationRequest) -> anyhow::Result<()> {
         ("permissions", roles.join(", ")),
         ("reaching", scope),
         ("for how long", r.duration.to_string()),
-        ("why", request.spec.justification.clone().unwrap_or_default()),
+        // Escaped: nobody's justification may look like a line of this.
+        ("why", format!("{:?}", request.spec.justification.clone().unwrap_or_default())),
         ("waiting for", status.waiting_for.clone().unwrap_or_default()),
         ("digest", r.digest().to_string()),
     ];

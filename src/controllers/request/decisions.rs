@@ -33,8 +33,8 @@ pub async fn count(ctx: &Context, around: &Surroundings, view: &View) -> kube::R
         let Some(counted) = sum.counted.get(i) else { break };
         let late = ended.is_some_and(|t| is_late(around, &view.words[i], t));
         let verdict = match counted {
-            // Before a request is accepted nobody can tell who its approvers are.
-            _ if pending => continue,
+            // Before a request is accepted nobody can tell who its approvers are; and what is settled within seconds is told then.
+            _ if pending || view.words[i].is_unsettled() => continue,
             _ if late && *counted == Counted::Yes => (Is::False, Reason::AlreadyEnded),
             Counted::Yes => (Is::True, Reason::AsExpected),
             Counted::No(r) => (Is::False, *r),

@@ -8,6 +8,7 @@ use super::{
     gather::{self, Source},
 };
 use crate::{
+    api::request::RequestState,
     ledger::{self, Written},
     runtime::{
         drive::drive,
@@ -111,7 +112,11 @@ impl Work<Key> for Requests {
         let Some(known) = self.ctx.stores.requests.get(&ObjectRef::new(&key.1).within(&key.0)) else {
             return (String::new(), Urgency::Other, Time::from_millis(0));
         };
-        (gather::system_name(&self.ctx.stores, &known).unwrap_or_default(), Urgency::Other, super::facts::created(&*known))
+        let state = known.status.as_ref().and_then(|s| s.state);
+        // What may have to end goes before what may begin.
+        let held = matches!(state, Some(RequestState::Activating | RequestState::Active | RequestState::Revoking));
+        let urgency = if held { Urgency::Revoke } else { Urgency::Other };
+        (gather::system_name(&self.ctx.stores, &known).unwrap_or_default(), urgency, super::facts::created(&*known))
     }
 
     fn patience(&self) -> Duration {

@@ -127,6 +127,7 @@ impl RequestPorts {
                 uid: request.uid.to_string(),
                 requester: r.requester.clone(),
                 beneficiary: r.beneficiary.clone(),
+                aliases: self.aliases(request),
             },
             principal: Principal { name: r.principal.clone() },
             plan: Plan::Kubernetes(KubernetesPlan::of(r, &self.ctx.install, &id, expires_at)),
@@ -163,6 +164,13 @@ impl RequestPorts {
             Said { name: w.by.username.clone(), decision: format!("{:?}", w.verb), at: w.at }
         };
         tally.stages.iter().flat_map(|s| s.approved.iter().map(said)).collect()
+    }
+
+    /// What the requester is known by behind other logins.
+    fn aliases(&self, request: &Request) -> Vec<String> {
+        let keys = self.known().1.alias_keys;
+        let of = |k: &String| request.requester.extra.get(k).cloned().unwrap_or_default();
+        keys.iter().flat_map(of).take(64).collect()
     }
 
     fn connection(&self, system: &str) -> Option<crate::api::system::Provider> {

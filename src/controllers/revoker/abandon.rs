@@ -5,6 +5,7 @@ use crate::{
 };
 use curfew_core::{
     approval::{Counted, Release, Stuck, release},
+    gate::Saw,
     grant::Stage,
     reason::Reason,
 };
@@ -58,15 +59,19 @@ async fn judge(ctx: &Context, g: &Grant, d: &Arc<AccessDecision>) -> kube::Resul
     let proof = config.as_ref().map(|c| c.spec.identity.decider_proof.list());
     let aliases = config.as_ref().map(|c| c.spec.identity.aliases.list()).unwrap_or_default();
     let may = match &d.spec.decider {
-        Some(by) => gather::is_allowed(ctx, by, GROUP, "grants", "abandon", None, &g.name_any()).await?,
-        None => false,
+        Some(by) => Some(gather::is_allowed(ctx, by, GROUP, "grants", "abandon", None, &g.name_any()).await?),
+        None => Some(false),
     };
     let word = facts::word(d, may, proof.as_deref(), &ctx.gate());
+    if word.gated == Saw::NotYet {
+        ctx.gate_wanted.notify_one();
+    }
     let stuck = Stuck {
         namespace: &g.spec.request.namespace,
         created: facts::created(g),
         requester: &g.spec.request.requester,
         beneficiary: &g.spec.request.beneficiary,
+        aliases: &g.spec.request.aliases,
         digest: g.spec.digest,
         stalled: stage == Stage::Revoking && ctx.now() >= g.spec.expires_at.plus_secs(STALLED_SECS),
         alias_keys: &aliases,

@@ -4,7 +4,7 @@ use crate::{
     api::{
         Grant,
         grant::{Artifact, GrantStatus},
-        request::RequestState,
+        request::{ActivationRequestStatus, RequestState},
     },
     controllers::{Context, facts, request::seconds, tell},
     ledger::{self, Written},
@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use curfew_core::{
     grant::{self as core, Behind, Seen, Stage},
     pass::{Answer, Ask, Reservation},
+    resolved::{KubernetesPlan, Plan},
     time::Time,
 };
 use kube::{Api, ResourceExt};
@@ -88,12 +89,24 @@ impl GrantPorts {
     async fn behind(&self) -> kube::Result<Behind> {
         let of = self.grant().spec.request;
         let found = ledger::requests(&self.ctx.client, &of.namespace).get_opt(&of.name).await?;
-        let same = found.filter(|r| r.uid().as_deref() == Some(of.uid.as_str()));
-        let state = same.and_then(|r| r.status).and_then(|s| s.state);
+        let same = found.filter(|r| r.uid().as_deref() == Some(of.uid.as_str()) && r.metadata.deletion_timestamp.is_none());
+        let grant = self.grant();
+        let state = same.and_then(|r| r.status).filter(|s| self.is_of(&grant, s)).and_then(|s| s.state);
         Ok(match state {
             Some(RequestState::Activating | RequestState::Active) => Behind::Wanted,
             Some(_) | None => Behind::Gone,
         })
+    }
+
+    /// A Grant is what its request says, to the letter: somebody who got past the guard could have written another under its name.
+    fn is_of(&self, g: &Grant, s: &ActivationRequestStatus) -> bool {
+        let (Some(r), Some(end)) = (&s.resolved, s.expires_at) else { return false };
+        let plan = Plan::Kubernetes(KubernetesPlan::of(r, &self.ctx.install, &self.id, end));
+        let same = g.spec.digest == r.digest() && g.spec.principal.name == r.principal && g.spec.plan == plan && g.spec.expires_at <= end;
+        if !same {
+            tracing::error!(grant = self.id, "the Grant is not what its request says; it is ended");
+        }
+        same
     }
 
     async fn recheck(&self) -> kube::Result<Answer> {

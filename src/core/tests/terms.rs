@@ -128,7 +128,7 @@ fn fixture() -> Fixture {
         }],
         namespaces: vec![reference("payments"), reference("canary")],
         unreachable: None,
-        gate: Gate { since: Some(Time::from_secs(1)), ..Gate::default() },
+        gate: Gate { since: Some(Time::from_secs(1)), seen: Some(Time::from_secs(2_000_000)), ..Gate::default() },
         ceiling: Some(long("24h")),
         aliases: Vec::new(),
     }
@@ -193,6 +193,15 @@ fn what_cannot_be_resolved_is_invalid_by_name() {
     refused(Reason::NotReady, "namespace canary does not exist", |f| drop(f.namespaces.pop()));
     refused(Reason::NotReady, "the verb", |f| f.template().not_bindable = Some("the verb bind is missing".into()));
     refused(Reason::UnprovenLogin, "curfew.dev/person", |f| f.aliases = vec!["curfew.dev/person".into()]);
+}
+
+#[test]
+fn nobody_asks_for_a_person_whose_second_login_could_approve() {
+    refused(Reason::NotEligible, "erin must ask", |f| {
+        delegated(f);
+        f.asked.beneficiary = Some(Subject::User("erin".into()));
+        f.aliases = vec!["person".into()];
+    });
 }
 
 #[test]

@@ -323,14 +323,14 @@ impl Model {
     fn words(&self, mask: u8) -> Vec<Word> {
         let People { alice, carol, dave, .. } = &self.people;
         let word = |n: i64, by: &Arc<Person>, verb| Word {
-            gated: true,
+            gated: curfew_core::gate::Saw::Closed,
             uid: format!("d{n}").into(),
             by: by.clone(),
             verb,
             digest: (verb == Verb::Approve).then(|| self.terms(0, House::Plain).as_ref().as_ref().expect("plain").digest),
             about_uid: None,
             at: Time::from_secs(5_001 + n),
-            manager: false,
+            manager: Some(false),
             proven: true,
         };
         let mut all = vec![word(0, alice, Verb::Approve)];

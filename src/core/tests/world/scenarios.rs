@@ -33,6 +33,11 @@ pub const ALL: &[Scenario] = &[
     whole("Activating stored, nobody crashes", [0, 0], || World { budget: Budget { crashes: 0, ..life() }, ..activating() }),
     bounded("Activating stored", [0, 0], activating),
     bounded("Activating stored, dave denies", [0, 0], || denied(activating())),
+    whole("Activating written by somebody else, and nobody has approved", [0, 0], || World {
+        words: 0,
+        ghosts: [Ghost { approved: false, ..activating().ghosts[0] }, Ghost::default()],
+        ..activating()
+    }),
     whole("Grant born", [0, 0], born),
     bounded("Grant born, replica 0 a tick slow", [1, 0], born),
     bounded("Grant born, replica 1 a tick slow", [0, 1], born),
