@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 FEATURES := --features crash-points
+# Tests wait for other processes more than they work.
+THREADS := $(shell echo $$(( $$(nproc) + 1 )))
 
 .PHONY: help demo test attacks unit generate lint deny bench demo-mutant clean
 
@@ -16,7 +18,7 @@ test: export CURFEW_AUDIT_DIR = $(CURDIR)/target/audit
 test: control-plane ## every test: the rules and their model, the operator on a real API server, drift, rights, the demo that must fail
 	cargo build --workspace --bins $(FEATURES)
 	rm -rf $(CURFEW_AUDIT_DIR)
-	cargo test --workspace $(FEATURES)
+	RUST_TEST_THREADS=$(THREADS) cargo test --workspace $(FEATURES)
 	cargo test --test rights $(FEATURES) -- --nocapture
 	hack/mutants/demo-must-fail
 

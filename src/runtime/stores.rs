@@ -19,11 +19,12 @@ use kube::{
     runtime::{
         WatchStreamExt,
         reflector::{self, Store},
+        utils::Backoff,
         watcher,
     },
 };
 use serde::de::DeserializeOwned;
-use std::{fmt::Debug, hash::Hash};
+use std::{fmt::Debug, hash::Hash, time::Duration};
 use tokio::{sync::mpsc, task::JoinSet};
 
 /// An object of a namespace.
@@ -177,6 +178,26 @@ fn typed<K: Resource + DeserializeOwned>(
     })
 }
 
+/// Pauses between tries of a watch: kube's own grow to half a minute, and so long after an API server is back somebody's Deny
+/// would not be heard.
+#[derive(Default)]
+struct Pauses(u32);
+
+impl Iterator for Pauses {
+    type Item = Duration;
+    fn next(&mut self) -> Option<Duration> {
+        let pause = Duration::from_millis(250 << self.0.min(4));
+        self.0 += 1;
+        Some(pause)
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        self.0 = 0;
+    }
+}
+
 struct Watches<'a> {
     client: &'a Client,
     tasks: &'a mut JoinSet<()>,
@@ -209,7 +230,7 @@ impl Watches<'_> {
         // managedFields are half of an object, and no rule reads them.
         // Read as what it is only here: one object that cannot be read must not keep all others from being seen. managedFields
         // and annotations are most of an object, and no rule reads them.
-        let events = watcher(api, config).default_backoff().modify(|o| {
+        let events = watcher(api, config).backoff(Pauses::default()).modify(|o| {
             o.managed_fields_mut().clear();
             o.annotations_mut().clear();
         });

@@ -131,6 +131,10 @@ async fn what_curfew_made_is_its_own() -> Result<()> {
     }
     let fake = "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: 'curfew:x'}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}}";
     says(&mallory.create(fake).await?.refused()?, "what Curfew made is changed by Curfew alone");
+    // The name of a fuse is guarded as well: whoever takes it beforehand keeps a grant from being made.
+    let job = "{apiVersion: batch/v1, kind: Job, metadata: {name: curfew-0123456789abcdef-0, namespace: payments}, \
+               spec: {parallelism: 0, template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}";
+    says(&mallory.create(job).await?.refused()?, "what Curfew made is changed by Curfew alone");
     // Taking the mark onto a stranger's binding is a change, too.
     says(
         &patch(&mallory, &["rolebinding", "curfew-requesters"], r#"{"metadata": {"labels": {"curfew.dev/grant": "x"}}}"#)

@@ -34,8 +34,8 @@ pub async fn count(ctx: &Context, around: &Surroundings, view: &View) -> kube::R
         let late = ended.is_some_and(|t| is_late(around, &view.words[i], t));
         let verdict = match counted {
             // Before a request is accepted nobody can tell who its approvers are; and what is settled within seconds is told then.
-            _ if pending || view.words[i].is_unsettled() => continue,
-            _ if late && *counted == Counted::Yes => (Is::False, Reason::AlreadyEnded),
+            _ if pending || (ended.is_none() && view.words[i].is_unsettled()) => continue,
+            _ if late && matches!(counted, Counted::Yes | Counted::Waiting) => (Is::False, Reason::AlreadyEnded),
             Counted::Yes => (Is::True, Reason::AsExpected),
             Counted::No(r) => (Is::False, *r),
             Counted::Waiting => (Is::Unknown, Reason::Waiting),
