@@ -1,13 +1,13 @@
 //! The Kubernetes provider under the contract, on a real API server: in a namespace and for the whole cluster, in the cluster
 //! that Curfew runs in and in one that it reaches from outside with nothing but the rights of `deploy/remote/target.yaml`.
-use super::{Target, holds};
+use super::{Target, holds, permit, reserved};
 use crate::support::{ControlPlane, SOON, User, World, eventually, path};
 use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use curfew::{
     authority::Clock,
     providers::{
-        Provider,
+        Enforced, Provider,
         kubernetes::{Guard, Kubernetes},
     },
 };
@@ -35,12 +35,21 @@ fn first(plan: &Plan) -> &PlannedBinding {
     &p.bindings[0]
 }
 
+async fn provider(cp: &ControlPlane) -> Result<Kubernetes> {
+    let client = cp.service_account("curfew-system", "curfew-operator").await?.client().await?;
+    Ok(Kubernetes::new(client, Arc::new(Clock::default()), None, Guard::Probe(Mutex::default())))
+}
+
 impl Cluster {
     /// Under the operator's own account there.
     async fn of(cp: ControlPlane) -> Result<Self> {
-        let client = cp.service_account("curfew-system", "curfew-operator").await?.client().await?;
-        let p = Kubernetes::new(client, Arc::new(Clock::default()), None, Guard::Probe(Mutex::default()));
+        let p = provider(&cp).await?;
         Ok(Cluster { cp, p, wide: false })
+    }
+
+    /// A provider that remembers nothing.
+    async fn another(&self) -> Result<Kubernetes> {
+        provider(&self.cp).await
     }
 
     fn kind(&self) -> &'static str {
@@ -128,7 +137,28 @@ async fn passes(mut c: Cluster) -> Result<()> {
     holds(&c).await?;
     c.wide = true;
     // What the rows for a namespace have left on purpose, a stranger's object, is in nobody's way here.
-    holds(&c).await
+    holds(&c).await?;
+    c.wide = false;
+    claimed(&c).await
+}
+
+/// That the target ends it by itself is claimed only where the guard over the fuse is proven: without it a grantee could keep
+/// the fuse from burning.
+async fn claimed(c: &Cluster) -> Result<()> {
+    let (grant, n) = ("00000000000000c1", 99);
+    let plan = c.plan(grant, n);
+    let held = reserved(&c.p, grant, &plan).await?;
+    c.p.arm(grant, &plan, &held, &permit()?).await?;
+    let becomes = |p: Kubernetes, expected: Enforced| {
+        let plan = &plan;
+        async move {
+            let now = || async { Ok((p.enforced(plan).await? == expected).then_some(())) };
+            eventually(&format!("the end to be enforced by {}", expected.as_str()), SOON, now).await
+        }
+    };
+    becomes(c.another().await?, Enforced::Target).await?;
+    c.cp.admin_user()?.kubectl(&["delete", "validatingadmissionpolicybinding", "curfew-marks"]).await?.success()?;
+    becomes(c.another().await?, Enforced::Curfew).await
 }
 
 #[tokio::test]

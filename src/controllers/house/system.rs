@@ -76,7 +76,12 @@ async fn hold(ctx: &Context, o: &AuthorizationSystem) -> kube::Result<Option<Aut
 /// Whether a Grant of this system lives. A leaving system is rare, and its last look is a live one.
 async fn lives(ctx: &Context, o: &AuthorizationSystem) -> kube::Result<bool> {
     let uid = o.uid().unwrap_or_default();
-    let all = Api::<Grant>::all(ctx.client.clone()).list(&ListParams::default()).await?;
+    let all = match Api::<Grant>::all(ctx.client.clone()).list(&ListParams::default()).await {
+        Ok(all) => all,
+        // The kind itself is gone, and it goes only when the last Grant has been let go.
+        Err(kube::Error::Api(s)) if s.code == 404 => return Ok(false),
+        Err(e) => return Err(e),
+    };
     Ok(all.items.iter().any(|g| g.spec.system.reference.uid == uid && !matches!(facts::stage(g), Stage::Ended | Stage::Abandoned)))
 }
 
