@@ -35,8 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 struct Memory {
     /// Its own last good proof.
     last: Option<Proof>,
-    /// The gate as it was recorded by this process, while it leads: what stands in status could have been written by anybody
-    /// in a gap.
+    /// The gate as this process knows it, while it leads: what stands in status could have been written by anybody in a gap.
     mine: Option<Gate>,
 }
 
@@ -49,20 +48,12 @@ pub async fn keep(ctx: Arc<Context>) {
         let closed = match tokio::time::timeout(PATIENCE, look(&ctx)).await {
             Ok(Ok((verdict, keys))) => {
                 let proof = Proof { begun, at: ctx.now(), closed: verdict.closed(), digest: verdict.digest };
-                let closed = record(&ctx, &verdict, keys, proof, &mut memory).await;
+                let recorded = tokio::time::timeout(PATIENCE, record(&ctx, &verdict, keys, proof, &mut memory)).await;
                 memory.last = Some(proof).filter(|p| p.closed).or(memory.last);
-                closed
+                recorded.unwrap_or_else(|_| unproven(&ctx, "recording the gate takes too long"))
             }
-            Ok(Err(e)) => {
-                tracing::warn!(error = %e, "cannot prove the gate; it counts as open");
-                ctx.open_gate();
-                false
-            }
-            Err(_) => {
-                tracing::warn!("proving the gate takes too long; it counts as open");
-                ctx.open_gate();
-                false
-            }
+            Ok(Err(e)) => unproven(&ctx, &format!("cannot prove the gate: {e}")),
+            Err(_) => unproven(&ctx, "proving the gate takes too long"),
         };
         ctx.metrics.gate_closed.set(i64::from(closed));
         tokio::time::sleep(SOON).await;
@@ -70,6 +61,13 @@ pub async fn keep(ctx: Arc<Context>) {
             let _either = tokio::time::timeout(CLOSED - SOON, ctx.gate_wanted.notified()).await;
         }
     }
+}
+
+/// Takes note that nothing is known now.
+fn unproven(ctx: &Context, why: &str) -> bool {
+    tracing::warn!("{why}; the gate counts as open");
+    ctx.open_gate();
+    false
 }
 
 async fn look(ctx: &Context) -> kube::Result<(Verdict, Vec<String>)> {
@@ -81,20 +79,14 @@ async fn record(ctx: &Context, v: &Verdict, keys: Vec<String>, proof: Proof, mem
     let configs: Api<CurfewConfig> = Api::all(ctx.client.clone());
     let config = match configs.get_opt(CONFIG_NAME).await {
         Ok(Some(c)) => c,
-        Ok(None) => {
-            tracing::warn!("there is no CurfewConfig named {CONFIG_NAME}; the gate counts as open");
-            ctx.open_gate();
-            return false;
-        }
-        Err(e) => {
-            tracing::warn!(error = %e, "cannot read CurfewConfig; the gate counts as open");
-            ctx.open_gate();
-            return false;
-        }
+        Ok(None) => return unproven(ctx, &format!("there is no CurfewConfig named {CONFIG_NAME}")),
+        Err(e) => return unproven(ctx, &format!("cannot read CurfewConfig: {e}")),
     };
     let status = config.status.clone().unwrap_or_default();
-    let mine = memory.mine.take();
-    let stored = mine.unwrap_or_else(|| status.gate.as_ref().map(GateStatus::to_core).unwrap_or_default());
+    if !ctx.authority.leads() {
+        memory.mine = None;
+    }
+    let stored = memory.mine.clone().unwrap_or_else(|| status.gate.as_ref().map(GateStatus::to_core).unwrap_or_default());
     let mut v = v.clone();
     if sweep::cluster(&status.cluster_keys, &keys, &config.spec.accepted_cluster_keys) == Cluster::Clone {
         v.problems.push(format!(
@@ -112,6 +104,8 @@ async fn record(ctx: &Context, v: &Verdict, keys: Vec<String>, proof: Proof, mem
         return known;
     }
     let gate = stored.after(proof, memory.last);
+    // Known whether or not it can be written: whoever keeps us from writing must not make us forget a gap.
+    memory.mine = Some(gate.clone());
     // Who sees the gate closed may ask at once: the epoch has begun when it is shown.
     let ahead = gate.since.map_or(0, |t| t.millis_since(ctx.now())).clamp(0, 2000);
     tokio::time::sleep(Duration::from_millis(ahead.unsigned_abs())).await;
@@ -122,7 +116,6 @@ async fn record(ctx: &Context, v: &Verdict, keys: Vec<String>, proof: Proof, mem
         ctx.evidence.tell(what, Facts { digest: Some(v.digest.to_string()), message: Some(message), ..Facts::default() });
     }
     let ok = write(ctx, &configs, &config, &v, GateStatus::from_core(&gate), keys).await;
-    memory.mine = ok.then(|| gate.clone());
     ctx.set_gate(gate, ok && v.closed());
     ok && v.closed()
 }

@@ -227,7 +227,6 @@ impl Watches<'_> {
         let name = K::plural(&kind).into_owned();
         let writer = reflector::store::Writer::<K>::new(kind);
         let (store, send) = (writer.as_reader(), self.send.clone());
-        // managedFields are half of an object, and no rule reads them.
         // Read as what it is only here: one object that cannot be read must not keep all others from being seen. managedFields
         // and annotations are most of an object, and no rule reads them.
         let events = watcher(api, config).backoff(Pauses::default()).modify(|o| {
@@ -260,6 +259,16 @@ impl Watches<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_watch_is_taken_up_again_within_seconds_however_long_it_was_away() {
+        let mut pauses = Pauses::default();
+        let mut millis = |n: usize| pauses.by_ref().take(n).map(|p| p.as_millis()).collect::<Vec<_>>();
+        assert_eq!(millis(6), [250, 500, 1000, 2000, 4000, 4000]);
+        assert_eq!(millis(1000).last(), Some(&4000));
+        pauses.reset();
+        assert_eq!(pauses.next(), Some(Duration::from_millis(250)));
+    }
 
     #[test]
     fn an_object_that_cannot_be_read_is_passed_over_and_the_rest_is_seen() {

@@ -4,7 +4,14 @@ use crate::{
     story::decide,
     support::{SOON, User, World, eventually, path},
 };
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use curfew::api::CurfewConfig;
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+use std::time::Duration;
 
 async fn open(w: &World, policies: &[&str]) -> Result<()> {
     let admin = w.admin()?;
@@ -130,6 +137,99 @@ async fn a_gap_that_nobody_has_noticed_yet_is_a_gap() -> Result<()> {
     close(&w).await?;
     let ended = w.field_is(&["areq", "-n", "payments", "waits"], "{.status.reason}", "NotApproved").await;
     resisted(ended.is_ok() && !alice.can_read_secret("payments", "db").await?, "a status that says so is an approval")
+}
+
+/// Writes into the gate's own status that it was closed for ever, again and again, so that the leader's writes conflict.
+async fn claim(who: &User) -> Result<()> {
+    let configs: Api<CurfewConfig> = Api::all(who.client().await?);
+    let begun = std::time::Instant::now();
+    let mut taken = 0;
+    while begun.elapsed() < Duration::from_secs(15) {
+        // Another end each time: what changes nothing is no write.
+        let until = format!("2099-01-01T00:00:{:02}Z", taken % 60);
+        let ever = json!({"status": {"gate": {"past": [{"since": "2020-01-01T00:00:00Z", "until": until}]}}});
+        let written = configs.patch_status("curfew", &PatchParams::default(), &Patch::Merge(ever)).await;
+        taken += i32::from(written.is_ok());
+    }
+    ensure!(taken > 50, "only {taken} writes were taken");
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_writes_that_there_was_no_gap_is_not_believed() -> Result<()> {
+    let (w, _operator) = World::running("claimed").await?;
+    let (admin, mallory) = (w.admin()?, w.mallory()?);
+    admin
+        .kubectl(&["create", "clusterrolebinding", "mallory", "--clusterrole=cluster-admin", "--user=mallory@example.com"])
+        .await?
+        .success()?;
+    open(&w, &["curfew-requests", "curfew-ledger"]).await?;
+    let (claimed, made) = tokio::join!(claim(&mallory), forged(&mallory, "forged"));
+    claimed?;
+    made?;
+    close(&w).await?;
+    let made = w.field_is(&["areq", "-n", "payments", "forged"], "{.status.reason}", "GateOpen").await;
+    resisted(made.is_ok(), "a gap is forgotten on the word of whoever could write it")
+}
+
+/// The canaries are refused as ever: they live where the policy still looks.
+#[tokio::test]
+async fn a_policy_that_looks_away_from_a_namespace_is_a_gap() -> Result<()> {
+    let (w, _operator) = World::running("narrowed").await?;
+    let (admin, mallory) = (w.admin()?, w.mallory()?);
+    let args = ["create", "rolebinding", "-n", "payments", "m", "--clusterrole=curfew-requester", "--user=mallory@example.com"];
+    admin.kubectl(&args).await?.success()?;
+    admin.kubectl(&["label", "namespace", "curfew-system", "guarded=yes"]).await?.success()?;
+    let gate = || async { w.field(&["curfewconfig", "curfew"], "{.status.gate.epoch}{.status.gate.digest}").await };
+    let before = gate().await?;
+    let selector = r#"{"spec": {"matchResources": {"namespaceSelector": {"matchLabels": {"guarded": "yes"}}}}}"#;
+    admin.kubectl(&["patch", "validatingadmissionpolicybinding", "curfew-requests", "--type=merge", "-p", selector]).await?.success()?;
+    eventually("the gate to be proven again", SOON, || async { Ok((gate().await? != before).then_some(())) }).await?;
+    forged(&mallory, "forged").await?;
+    // To apply the manifest again does not take a foreign selector away.
+    admin.kubectl(&["delete", "validatingadmissionpolicybinding", "curfew-requests"]).await?.success()?;
+    close(&w).await?;
+    let made = w.field_is(&["areq", "-n", "payments", "forged"], "{.status.reason}", "GateOpen").await;
+    resisted(made.is_ok(), "a request that was forged past a policy that looks away is believed")
+}
+
+/// Accepted, approved, on its way; and then it says something else, though a Grant is frozen.
+#[tokio::test]
+async fn a_grant_that_was_edited_in_a_gap_is_never_armed() -> Result<()> {
+    let (w, _operator) = World::running("rewritten").await?;
+    let (alice, admin, mallory) = (w.alice()?, w.admin()?, w.mallory()?);
+    admin
+        .kubectl(&["create", "clusterrolebinding", "mallory", "--clusterrole=cluster-admin", "--user=mallory@example.com"])
+        .await?
+        .success()?;
+    alice.apply(&asks("payments-admin", "waits", "1h", "")).await?.success()?;
+    w.state_is("waits", "AwaitingApproval").await?;
+    // It waits at the last step, since the operator may not bind for a while.
+    let right = admin.kubectl(&["get", "clusterrolebinding", "curfew-bind-payments", "-o", "json"]).await?.success()?;
+    let mut right: serde_json::Value = serde_json::from_str(&right)?;
+    right["metadata"] = serde_json::json!({"name": "curfew-bind-payments"});
+    admin.kubectl(&["delete", "clusterrolebinding", "curfew-bind-payments"]).await?.success()?;
+    decide(&w, &w.carol()?, "waits", "Approve").await?;
+    let message = || async { w.field(&["areq", "-n", "payments", "waits"], "{.status.message}").await };
+    eventually("the target to refuse", SOON, || async { Ok(message().await?.contains("the target refuses").then_some(())) }).await?;
+    let grant = w.field(&["areq", "-n", "payments", "waits"], "{.status.grantRef.name}").await?;
+
+    let frozen = r#"[{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/x-kubernetes-validations"}]"#;
+    slip(&w, &["curfew-ledger"]).await?;
+    mallory.kubectl(&["patch", "crd", "grants.curfew.dev", "--type=json", "-p", frozen]).await?.success()?;
+    let mine = r#"{"spec": {"plan": {"kubernetes": {"subject": {"user": "mallory@example.com"}}}}}"#;
+    eventually("the Grant to be rewritten", SOON, || async {
+        Ok(mallory.kubectl(&["patch", "grt", &grant, "--type=merge", "-p", mine]).await?.ok.then_some(()))
+    })
+    .await?;
+    admin.kubectl(&["delete", "clusterrolebinding", "mallory"]).await?.success()?;
+    admin.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &path("crds")]).await?.success()?;
+    close(&w).await?;
+    admin.apply(&right.to_string()).await?.success()?;
+
+    let ended = w.field_is(&["grt", &grant], "{.status.state}", "Ended").await;
+    let taken = mallory.can_read_secret("payments", "db").await? || alice.can_read_secret("payments", "db").await?;
+    resisted(ended.is_ok() && !taken, "a Grant that was rewritten in a gap is armed")
 }
 
 #[tokio::test]

@@ -13,7 +13,8 @@ async fn a_foreign_finalizer_keeps_nothing_alive() -> Result<()> {
     let (alice, admin) = (w.alice()?, w.admin()?);
     // Only somebody beyond the guard can put one there: from before it was in force.
     let beyond = w.cp.service_account("curfew-system", "curfew-operator").await?;
-    for (kind, name) in [("rolebinding", "on-binding"), ("job", "on-job")] {
+    let mut marks = Vec::new();
+    for (kind, name) in [("job", "on-job"), ("rolebinding", "on-binding")] {
         active(&w, &alice, "payments-admin", name, "1h").await?;
         let grant = w.field(&["areq", "-n", "payments", name], "{.status.grantRef.name}").await?;
         let mark = format!("curfew.dev/grant={grant}");
@@ -22,6 +23,9 @@ async fn a_foreign_finalizer_keeps_nothing_alive() -> Result<()> {
         alice.kubectl(&["delete", "areq", "-n", "payments", name]).await?.success()?;
         ends(&w, &alice, SOON, &format!("a finalizer {name} keeps the access")).await?;
         w.field_is(&["grt", &grant], "{.status.state}", "Ended").await?;
+        marks.push(mark);
+    }
+    for mark in marks {
         for kind in ["rolebinding", "job"] {
             let left = || async { w.field(&[kind, "-n", "payments", "-l", &mark], "{.items[*].metadata.name}").await };
             eventually(&format!("no {kind} to be left"), SOON, || async { Ok(left().await?.is_empty().then_some(())) }).await?;

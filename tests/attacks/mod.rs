@@ -22,22 +22,39 @@ pub async fn unprotected(w: &World, policy: &str) -> Result<()> {
         return Ok(());
     }
     w.admin()?.kubectl(&["delete", "validatingadmissionpolicybinding", policy]).await?.success()?;
-    let probe = "{apiVersion: batch/v1, kind: Job, metadata: {generateName: probe-, namespace: default, labels: {curfew.dev/grant: x}}, \
-                 spec: {parallelism: 0, template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}";
-    let request = "{apiVersion: curfew.dev/v1alpha1, kind: ActivationRequest, metadata: {name: curfew-gate-canary, namespace: default}, \
-                   spec: {roleRef: {name: x}}}";
-    let owned = "{apiVersion: v1, kind: ConfigMap, metadata: {name: probe, namespace: default, ownerReferences: \
-                 [{apiVersion: batch/v1, kind: Job, name: curfew-0123456789abcdef-0, uid: '1'}]}}";
     let admin = w.admin()?;
     eventually("the policy to be out of force", SOON, || async {
-        let body = match policy {
-            "curfew-marks" => probe,
-            "curfew-owners" => owned,
-            _ => request,
-        };
-        Ok(admin.kubectl_stdin(&["create", "--dry-run=server", "-f", "-"], body).await?.ok.then_some(()))
+        Ok(admin.kubectl_stdin(&["create", "--dry-run=server", "-f", "-"], refused_by(policy)).await?.ok.then_some(()))
     })
     .await
+}
+
+/// Something that this policy alone refuses.
+fn refused_by(policy: &str) -> &'static str {
+    match policy {
+        "curfew-marks" => {
+            "{apiVersion: batch/v1, kind: Job, metadata: {generateName: probe-, namespace: default, labels: {curfew.dev/grant: x}}, \
+             spec: {parallelism: 0, template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}"
+        }
+        "curfew-owners" => {
+            "{apiVersion: v1, kind: ConfigMap, metadata: {name: probe, namespace: default, ownerReferences: \
+             [{apiVersion: batch/v1, kind: Job, name: curfew-0123456789abcdef-0, uid: '1'}]}}"
+        }
+        "curfew-decisions" => {
+            "{apiVersion: curfew.dev/v1alpha1, kind: AccessDecision, metadata: {name: curfew-gate-canary, namespace: default}, \
+             spec: {about: {activationRequest: {name: x}}, digest: 0123456789abcdef, decision: Approve}}"
+        }
+        "curfew-ledger" => {
+            "{apiVersion: curfew.dev/v1alpha1, kind: Grant, metadata: {name: curfew-gate-canary}, spec: {digest: 0123456789abcdef, \
+             expiresAt: '2099-01-01T00:00:00Z', system: {name: s, uid: u, target: t, connection: {kubernetes: {inCluster: {}}}}, \
+             request: {namespace: n, name: r, uid: u, requester: m, beneficiary: {user: m}}, principal: {name: m}, \
+             plan: {kubernetes: {subject: {user: m}, bindings: [{name: b, roleKind: ClusterRole, role: view}]}}}}"
+        }
+        _ => {
+            "{apiVersion: curfew.dev/v1alpha1, kind: ActivationRequest, metadata: {name: curfew-gate-canary, namespace: default}, \
+             spec: {roleRef: {name: x}}}"
+        }
+    }
 }
 
 /// What must not be so after an attack.

@@ -1,6 +1,9 @@
 //! What stands is guarded: status, spec, metadata, Grants, decisions, and what Curfew made.
-use super::{decision, patch, request, says, world};
-use crate::support::{SOON, World, eventually};
+use super::{decision, denied, patch, request, world};
+use crate::{
+    attacks::unprotected,
+    support::{SOON, World, eventually},
+};
 use anyhow::{Result, ensure};
 
 /// A binding as the operator would have made it.
@@ -16,14 +19,14 @@ async fn marked(w: &World, namespace: &str, name: &str) -> Result<()> {
 #[tokio::test]
 async fn nobody_writes_status_but_the_operator() -> Result<()> {
     let w = world().await?;
+    unprotected(w, "curfew-ledger").await?;
     w.alice()?.apply(&request("status", "")).await?.success()?;
     let mallory = w.mallory()?;
     for (kind, name) in
         [("areq", "status"), ("rtpl", "payments-admin"), ("authsys", "this-cluster"), ("apol", "payments"), ("curfewconfig", "curfew")]
     {
-        let refusal =
-            patch(&mallory, &[kind, name, "--subresource=status"], r#"{"status": {"observedGeneration": 7}}"#).await?.refused()?;
-        says(&refusal, "written by the operator alone");
+        let written = patch(&mallory, &[kind, name, "--subresource=status"], r#"{"status": {"observedGeneration": 7}}"#).await?;
+        denied(written, "written by the operator alone")?;
     }
     Ok(())
 }
@@ -44,41 +47,43 @@ async fn requests_and_decisions_are_immutable() -> Result<()> {
 #[tokio::test]
 async fn foreign_finalizers_owners_and_reserved_keys_are_refused() -> Result<()> {
     let w = world().await?;
+    unprotected(w, "curfew-requests").await?;
     w.alice()?.apply(&request("meta", "")).await?.success()?;
     w.carol()?.apply(&decision("meta", "meta", "")).await?.success()?;
     let mallory = w.mallory()?;
     let owner = r#"{"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "mine", "uid": "1"}]}}"#;
     for kind in ["areq", "adec"] {
-        says(
-            &patch(&mallory, &[kind, "meta"], r#"{"metadata": {"finalizers": ["example.com/mine"]}}"#).await?.refused()?,
+        denied(
+            patch(&mallory, &[kind, "meta"], r#"{"metadata": {"finalizers": ["example.com/mine"]}}"#).await?,
             "finalizers are set by the operator alone",
-        );
-        says(&patch(&mallory, &[kind, "meta"], owner).await?.refused()?, "ownerReferences are not allowed");
-        says(
-            &patch(&mallory, &[kind, "meta"], r#"{"metadata": {"labels": {"curfew.dev/grant": "x"}}}"#).await?.refused()?,
+        )?;
+        denied(patch(&mallory, &[kind, "meta"], owner).await?, "ownerReferences are not allowed")?;
+        denied(
+            patch(&mallory, &[kind, "meta"], r#"{"metadata": {"labels": {"curfew.dev/grant": "x"}}}"#).await?,
             "labels under curfew.dev/",
-        );
-        says(
-            &patch(&mallory, &[kind, "meta"], r#"{"metadata": {"annotations": {"curfew.dev/x": "y"}}}"#).await?.refused()?,
+        )?;
+        denied(
+            patch(&mallory, &[kind, "meta"], r#"{"metadata": {"annotations": {"curfew.dev/x": "y"}}}"#).await?,
             "annotations under curfew.dev/",
-        );
+        )?;
         patch(&mallory, &[kind, "meta"], r#"{"metadata": {"labels": {"example.com/mine": "fine"}}}"#).await?.success()?;
     }
     // Born with them is refused as well.
     let born = request("born", "").replace("name: born,", "name: born, finalizers: [example.com/mine],");
-    says(&mallory.apply(&born).await?.refused()?, "finalizers are set by the operator alone");
+    denied(mallory.apply(&born).await?, "finalizers are set by the operator alone")?;
     Ok(())
 }
 
 #[tokio::test]
 async fn grants_are_the_operators() -> Result<()> {
     let w = world().await?;
+    unprotected(w, "curfew-ledger").await?;
     let grant = r#"{"apiVersion": "curfew.dev/v1alpha1", "kind": "Grant", "metadata": {"name": "mine"}, "spec": {
         "system": {"name": "s", "uid": "u", "target": "t", "connection": {"kubernetes": {"inCluster": {}}}},
         "request": {"namespace": "n", "name": "r", "uid": "u", "requester": "m", "beneficiary": {"user": "m"}},
         "principal": {"name": "m"}, "digest": "0123456789abcdef", "expiresAt": "2099-01-01T00:00:00Z",
         "plan": {"kubernetes": {"subject": {"user": "m"}, "bindings": [{"name": "b", "roleKind": "ClusterRole", "role": "cluster-admin"}]}}}}"#;
-    says(&w.mallory()?.apply(grant).await?.refused()?, "written by the operator alone");
+    denied(w.mallory()?.apply(grant).await?, "written by the operator alone")?;
     let operator = w.cp.service_account("curfew-system", "curfew-operator").await?;
     operator.create(grant).await?.success()?;
     let later = patch(&operator, &["grt", "mine"], r#"{"spec": {"expiresAt": "2100-01-01T00:00:00Z"}}"#).await?.refused()?;
@@ -86,13 +91,14 @@ async fn grants_are_the_operators() -> Result<()> {
     patch(&operator, &["grt", "mine"], r#"{"spec": {"expiresAt": "2030-01-01T00:00:00Z"}}"#).await?.success()?;
     let other = patch(&operator, &["grt", "mine"], r#"{"spec": {"principal": {"name": "x"}}}"#).await?.refused()?;
     ensure!(other.contains("a Grant is frozen"), "{other}");
-    says(&w.mallory()?.kubectl(&["delete", "grt", "mine"]).await?.refused()?, "written by the operator alone");
+    denied(w.mallory()?.kubectl(&["delete", "grt", "mine"]).await?, "written by the operator alone")?;
     Ok(())
 }
 
 #[tokio::test]
 async fn who_may_delete_what() -> Result<()> {
     let w = world().await?;
+    unprotected(w, "curfew-requests").await?;
     let (alice, carol) = (w.alice()?, w.carol()?);
     let admin = w.admin()?;
     for name in ["mine", "managed", "theirs"] {
@@ -106,18 +112,19 @@ async fn who_may_delete_what() -> Result<()> {
         .success()?;
     admin.kubectl(&["create", "clusterrolebinding", "deleter", "--clusterrole=deleter", "--user=dan@example.com"]).await?.success()?;
     let dan = w.cp.user("dan@example.com", &[])?;
-    says(&dan.kubectl(&["delete", "areq", "-n", "payments", "theirs"]).await?.refused()?, "a request is deleted by its requester");
+    denied(dan.kubectl(&["delete", "areq", "-n", "payments", "theirs"]).await?, "a request is deleted by its requester")?;
     admin.kubectl(&["create", "clusterrole", "manager", "--verb=manage", "--resource=activationrequests.curfew.dev"]).await?.success()?;
     admin.kubectl(&["create", "clusterrolebinding", "manager", "--clusterrole=manager", "--user=dan@example.com"]).await?.success()?;
     dan.kubectl(&["delete", "areq", "-n", "payments", "managed"]).await?.success()?;
     alice.kubectl(&["delete", "areq", "-n", "payments", "mine"]).await?.success()?;
-    says(&w.mallory()?.kubectl(&["delete", "adec", "-n", "payments", "evidence"]).await?.refused()?, "a decision is evidence and stays");
+    denied(w.mallory()?.kubectl(&["delete", "adec", "-n", "payments", "evidence"]).await?, "a decision is evidence and stays")?;
     Ok(())
 }
 
 #[tokio::test]
 async fn what_curfew_made_is_its_own() -> Result<()> {
     let w = world().await?;
+    unprotected(w, "curfew-marks").await?;
     let mallory = w.mallory()?;
     marked(w, "payments", "curfew:a:b:20300101T000000Z:0").await?;
     let name = "curfew:a:b:20300101T000000Z:0";
@@ -127,21 +134,19 @@ async fn what_curfew_made_is_its_own() -> Result<()> {
         r#"{"metadata": {"labels": {"curfew.dev/grant": null}}}"#,
         r#"{"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "mine", "uid": "1"}]}}"#,
     ] {
-        says(&patch(&mallory, &["rolebinding", name], change).await?.refused()?, "what Curfew made is changed by Curfew alone");
+        denied(patch(&mallory, &["rolebinding", name], change).await?, "what Curfew made is changed by Curfew alone")?;
     }
     let fake = "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: 'curfew:x'}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}}";
-    says(&mallory.create(fake).await?.refused()?, "what Curfew made is changed by Curfew alone");
+    denied(mallory.create(fake).await?, "what Curfew made is changed by Curfew alone")?;
     // The name of a fuse is guarded as well: whoever takes it beforehand keeps a grant from being made.
     let job = "{apiVersion: batch/v1, kind: Job, metadata: {name: curfew-0123456789abcdef-0, namespace: payments}, \
                spec: {parallelism: 0, template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}";
-    says(&mallory.create(job).await?.refused()?, "what Curfew made is changed by Curfew alone");
+    denied(mallory.create(job).await?, "what Curfew made is changed by Curfew alone")?;
     // Taking the mark onto a stranger's binding is a change, too.
-    says(
-        &patch(&mallory, &["rolebinding", "curfew-requesters"], r#"{"metadata": {"labels": {"curfew.dev/grant": "x"}}}"#)
-            .await?
-            .refused()?,
+    denied(
+        patch(&mallory, &["rolebinding", "curfew-requesters"], r#"{"metadata": {"labels": {"curfew.dev/grant": "x"}}}"#).await?,
         "what Curfew made",
-    );
+    )?;
     // Deleting only takes access away, and is left to RBAC.
     mallory.kubectl(&["delete", "rolebinding", "-n", "payments", name]).await?.success()?;
     Ok(())

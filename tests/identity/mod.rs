@@ -1,7 +1,10 @@
 //! Nobody forges who asked, who decided, or what came of it: each attack as a real user with every right that RBAC can give,
 //! so that admission refuses and not RBAC.
-use crate::support::{SOON, User, World, eventually};
-use anyhow::Result;
+use crate::{
+    attacks::{resisted, unprotected},
+    support::{Output, SOON, User, World, eventually},
+};
+use anyhow::{Result, ensure};
 use curfew::identity::gate;
 use tokio::sync::OnceCell;
 
@@ -46,14 +49,14 @@ fn decision(name: &str, about: &str, more: &str) -> String {
 }
 
 /// The attempt was refused, by our policy, and the answer says this.
-fn says(refusal: &str, words: &str) {
-    assert!(
-        refusal.contains("ValidatingAdmissionPolicy 'curfew-") && refusal.contains(words),
-        "expected {words:?} from our policy: {refusal}"
-    );
+fn denied(attempt: Output, words: &str) -> Result<()> {
+    resisted(!attempt.ok, &format!("nobody says that {words}"))?;
+    let told = attempt.stderr;
+    ensure!(told.contains("ValidatingAdmissionPolicy 'curfew-") && told.contains(words), "expected {words:?} from our policy: {told}");
+    Ok(())
 }
 
-async fn patch(who: &User, what: &[&str], patch: &str) -> Result<crate::support::Output> {
+async fn patch(who: &User, what: &[&str], patch: &str) -> Result<Output> {
     let args = [&["patch", "-n", "payments", "--type=merge", "-p", patch], what].concat();
     who.kubectl(&args).await
 }
@@ -75,35 +78,40 @@ async fn plain_apply_is_stamped_with_who_it_was() -> Result<()> {
 
 #[tokio::test]
 async fn a_forged_requester_is_refused() -> Result<()> {
-    let mallory = world().await?.mallory()?;
-    says(
-        &mallory.apply(&request("forged", ", requester: {username: alice@example.com, groups: [payments-devs]}")).await?.refused()?,
+    let w = world().await?;
+    unprotected(w, "curfew-requests").await?;
+    let mallory = w.mallory()?;
+    denied(
+        mallory.apply(&request("forged", ", requester: {username: alice@example.com, groups: [payments-devs]}")).await?,
         "requester.username must be your own",
-    );
+    )?;
     // The right name with somebody else's groups.
-    says(
-        &mallory.apply(&request("forged", ", requester: {username: mallory@example.com, groups: [payments-devs]}")).await?.refused()?,
+    denied(
+        mallory.apply(&request("forged", ", requester: {username: mallory@example.com, groups: [payments-devs]}")).await?,
         "requester.groups must be your own",
-    );
+    )?;
     // The right name and groups, and no proof of the login.
     let bare = ", requester: {username: mallory@example.com, groups: ['system:authenticated']}";
-    says(&mallory.apply(&request("forged", bare)).await?.refused()?, "requester.extra must be your own");
+    denied(mallory.apply(&request("forged", bare)).await?, "requester.extra must be your own")?;
     Ok(())
 }
 
 #[tokio::test]
 async fn a_forged_decider_is_refused() -> Result<()> {
-    let mallory = world().await?.mallory()?;
-    says(
-        &mallory.apply(&decision("forged", "x", ", decider: {username: carol@example.com, groups: []}")).await?.refused()?,
+    let w = world().await?;
+    unprotected(w, "curfew-decisions").await?;
+    let mallory = w.mallory()?;
+    denied(
+        mallory.apply(&decision("forged", "x", ", decider: {username: carol@example.com, groups: []}")).await?,
         "decider.username must be your own",
-    );
+    )?;
     Ok(())
 }
 
 #[tokio::test]
 async fn service_accounts_do_not_decide() -> Result<()> {
     let w = world().await?;
+    unprotected(w, "curfew-decisions").await?;
     let admin = w.admin()?;
     admin
         .kubectl(&["create", "clusterrolebinding", "robot", "--clusterrole=cluster-admin", "--serviceaccount=payments:default"])
@@ -111,7 +119,7 @@ async fn service_accounts_do_not_decide() -> Result<()> {
         .success()?;
     let accounts = || async { Ok(w.cp.service_account("payments", "default").await.ok()) };
     let robot = eventually("the default service account of payments", SOON, accounts).await?;
-    says(&robot.apply(&decision("robot", "x", "")).await?.refused()?, "decisions are made by people");
+    denied(robot.apply(&decision("robot", "x", "")).await?, "decisions are made by people")?;
     Ok(())
 }
 
@@ -133,9 +141,10 @@ async fn three_thousand_groups_pass() -> Result<()> {
 #[tokio::test]
 async fn the_reserved_name_is_refused_to_everybody() -> Result<()> {
     let w = world().await?;
+    unprotected(w, "curfew-requests").await?;
     let operator = w.cp.service_account("curfew-system", "curfew-operator").await?;
     for who in [w.mallory()?, operator] {
-        says(&who.apply(&request("curfew-gate-canary", "")).await?.refused()?, "this name is reserved");
+        denied(who.apply(&request("curfew-gate-canary", "")).await?, "this name is reserved")?;
     }
     let verdict = gate::probe(&w.cp.admin().await?).await?;
     assert_eq!(verdict.problems, [""; 0]);

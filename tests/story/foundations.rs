@@ -1,6 +1,9 @@
 //! What an access rests on is taken away: it ends, within seconds, each time.
 use super::{decide, request};
-use crate::support::{SOON, User, World, path};
+use crate::{
+    attacks::ends,
+    support::{SOON, User, World, path},
+};
 use anyhow::{Context, Result, ensure};
 
 async fn active(w: &World, alice: &User, name: &str) -> Result<()> {
@@ -17,6 +20,11 @@ async fn whatever_it_rests_on_is_taken_away() -> Result<()> {
     let (alice, admin) = (w.alice()?, w.admin()?);
     let grow = r#"[{"op": "add", "path": "/rules/-", "value": {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]}}]"#;
     let narrow = r#"{"spec": {"max": {"duration": "10m"}}}"#;
+    let (stop, go) = (r#"{"spec": {"suspend": true}}"#, r#"{"spec": {"suspend": false}}"#);
+    let assignment = ["patch", "eas", "-n", "payments", "payments-devs", "--type=merge", "-p"];
+    let policy = ["patch", "apol", "payments", "--type=merge", "-p"];
+    let system = ["patch", "authsys", "this-cluster", "--type=merge", "-p"];
+    let with = |what: &[&'static str], patch: &'static str| [what, &[patch]].concat();
     let table: &[(&str, &[&str], &str)] = &[
         ("grown", &["patch", "clusterrole", "payments-admin", "--type=json", "-p", grow], "TemplateChanged"),
         ("unassigned", &["delete", "eas", "-n", "payments", "payments-devs"], "NotEligible"),
@@ -24,17 +32,24 @@ async fn whatever_it_rests_on_is_taken_away() -> Result<()> {
         ("narrowed", &["patch", "apol", "payments", "--type=merge", "-p", narrow], "OverMaximum"),
         ("unallowed", &["delete", "apol", "payments"], "NotReady"),
         ("roleless", &["delete", "clusterrole", "payments-admin"], "NotReady"),
-        ("systemless", &["delete", "authsys", "this-cluster"], "NotReady"),
+        ("systemless", &["delete", "authsys", "this-cluster", "--timeout=45s"], "NotReady"),
+        ("assignment-suspended", &with(&assignment, stop), "Suspended"),
+        ("policy-suspended", &with(&policy, stop), "Suspended"),
+        ("system-suspended", &with(&system, stop), "Suspended"),
     ];
     for (name, command, reason) in table {
         active(&w, &alice, name).await.with_context(|| (*name).to_owned())?;
-        admin.kubectl(command).await?.success()?;
-        w.access_is(&alice, false, SOON).await.with_context(|| (*name).to_owned())?;
+        let told = admin.kubectl(command).await?;
+        ends(&w, &alice, SOON, &format!("what it rests on is taken away, and the access stays: {name}")).await?;
+        told.success()?;
         w.state_is(name, "Revoked").await?;
         let told = w.field(&["areq", "-n", "payments", name], "{.status.reason}").await?;
         ensure!(told == *reason, "{name}: {told}, not {reason}");
         for file in ["platform", "team"] {
             admin.kubectl(&["apply", "-f", &path(&format!("examples/first/{file}.yaml"))]).await?.success()?;
+        }
+        for what in [&assignment[..], &policy, &system] {
+            admin.kubectl(&with(what, go)).await?.success()?;
         }
         w.granting().await?;
         w.field_is(&["authsys", "this-cluster"], "{.status.conditions[?(@.type==\"GrantsAllowed\")].status}", "True").await?;
