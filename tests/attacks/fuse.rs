@@ -114,6 +114,7 @@ async fn a_label_is_not_taken_off_and_a_fuse_that_does_not_burn_is_not_claimed()
     let grant = w.field(&["areq", "-n", "payments", "unmarks"], "{.status.grantRef.name}").await?;
     let job = format!("curfew-{grant}-0");
     unprotected(&w, "curfew-marks").await?;
+    unprotected(&w, "curfew-owners").await?;
     for (kind, name) in [("rolebinding", binding_of(&w, &grant).await?), ("job", job.clone())] {
         let out = user.kubectl(&["label", kind, "-n", "payments", &name, "curfew.dev/grant-"]).await?;
         resisted(!out.ok, &format!("the label of a {kind} was taken off"))?;
