@@ -133,3 +133,34 @@ pub fn decide(f: &Facts<'_>) -> Decision {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time::from_secs(1_000);
+
+    fn grant(stage: Stage, ungated: bool) -> Grant {
+        Grant { version: "1".into(), expires_at: NOW.plus_secs(60), stage, drifted: false, deleting: false, ungated }
+    }
+
+    fn decided(g: &Grant) -> Decision {
+        decide(&Facts {
+            now: NOW,
+            grant: g,
+            seen: Some(Seen::Present),
+            behind: Behind::Wanted,
+            doubt: false,
+            permit: true,
+            abandoned: false,
+        })
+    }
+
+    #[test]
+    fn a_grant_from_a_gap_is_only_revoked_and_one_that_was_active_before_runs_on() {
+        assert_eq!(decided(&grant(Stage::Granting, false)), Decision::Grant);
+        assert_eq!(decided(&grant(Stage::Granting, true)), Decision::BringForward);
+        assert_eq!(decided(&grant(Stage::Active, true)), Decision::Stay(Wake::At(NOW.plus_secs(60))), "it was armed under a permit");
+        assert_eq!(decided(&grant(Stage::Revoking, true)), Decision::Revoke);
+    }
+}

@@ -30,6 +30,16 @@ pub enum Trouble {
     Gone,
 }
 
+impl Trouble {
+    /// How long the target asked us to wait, if it did.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Trouble::Transient { retry_after, .. } => *retry_after,
+            Trouble::Denied(_) | Trouble::Invalid(_) | Trouble::Gone => None,
+        }
+    }
+}
+
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

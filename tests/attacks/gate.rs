@@ -186,6 +186,12 @@ async fn a_policy_that_looks_away_from_a_namespace_is_a_gap() -> Result<()> {
     admin.kubectl(&["patch", "validatingadmissionpolicybinding", "curfew-requests", "--type=merge", "-p", selector]).await?.success()?;
     eventually("the gate to be proven again", SOON, || async { Ok((gate().await? != before).then_some(())) }).await?;
     forged(&mallory, "forged").await?;
+    eventually("somebody to look at it, or at the gate", SOON, || async {
+        let state = w.field(&["areq", "-n", "payments", "forged"], "{.status.state}").await?;
+        let closed = w.field(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"GateClosed\")].status}").await?;
+        Ok((state == "AwaitingApproval" || closed == "False").then_some(()))
+    })
+    .await?;
     // To apply the manifest again does not take a foreign selector away.
     admin.kubectl(&["delete", "validatingadmissionpolicybinding", "curfew-requests"]).await?.success()?;
     close(&w).await?;

@@ -25,7 +25,8 @@ pub async fn unprotected(w: &World, policy: &str) -> Result<()> {
     w.admin()?.kubectl(&["delete", "validatingadmissionpolicybinding", policy]).await?.success()?;
     let admin = w.admin()?;
     eventually("the policy to be out of force", SOON, || async {
-        Ok(admin.kubectl_stdin(&["create", "--dry-run=server", "-f", "-"], refused_by(policy)).await?.ok.then_some(()))
+        let out = admin.kubectl_stdin(&["create", "--dry-run=server", "-f", "-"], refused_by(policy)).await?;
+        if out.ok { Ok(Some(())) } else { bail!("{}", out.stderr) }
     })
     .await
 }
@@ -48,7 +49,7 @@ fn refused_by(policy: &str) -> &'static str {
         "curfew-ledger" => {
             "{apiVersion: curfew.dev/v1alpha1, kind: Grant, metadata: {name: curfew-gate-canary}, spec: {digest: 0123456789abcdef, \
              expiresAt: '2099-01-01T00:00:00Z', system: {name: s, uid: u, target: t, connection: {kubernetes: {inCluster: {}}}}, \
-             request: {namespace: n, name: r, uid: u, requester: m, beneficiary: {user: m}}, principal: {name: m}, \
+             request: {namespace: ns, name: r, uid: u, requester: m, beneficiary: {user: m}}, principal: {name: m}, \
              plan: {kubernetes: {subject: {user: m}, bindings: [{name: b, roleKind: ClusterRole, role: view}]}}}}"
         }
         _ => {

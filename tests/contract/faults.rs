@@ -58,8 +58,39 @@ const CASES: &[Case] = &[
 #[tokio::test]
 async fn whatever_a_target_does_nobody_keeps_access_past_the_deadline() -> Result<()> {
     let w = World::first("faults").await?;
+    two_roles(&w).await?;
     for case in CASES {
         one(&w, case).await.with_context(|| format!("a target that {}", case.name))?;
+    }
+    Ok(())
+}
+
+/// What is granted are two bindings: of one there is no half.
+async fn two_roles(w: &World) -> Result<()> {
+    let admin = w.admin()?;
+    admin.kubectl(&["create", "clusterrole", "payments-too", "--verb=get", "--resource=configmaps"]).await?.success()?;
+    let more = r#"[{"op": "add", "path": "/rules/0/resourceNames/-", "value": "payments-too"}]"#;
+    admin.kubectl(&["patch", "clusterrole", "curfew-bind-payments", "--type=json", "-p", more]).await?.success()?;
+    let both = r#"{"spec": {"permissions": {"kubernetes": {"clusterRoles": ["payments-admin", "payments-too"]}}}}"#;
+    for (kind, name) in [("apol", "payments"), ("rtpl", "payments-admin")] {
+        admin.kubectl(&["patch", kind, name, "-n", "payments", "--type=merge", "-p", both]).await?.success()?;
+    }
+    Ok(())
+}
+
+/// A target that asked to be left alone for a second was left alone: between two tries of one step.
+fn left_alone(log: &str) -> Result<()> {
+    let tries: Vec<(String, jiff::Timestamp)> = log
+        .lines()
+        .filter(|l| l.contains("a fault is injected") && l.contains("Throttle"))
+        .map(|l| -> Result<_> {
+            let line: serde_json::Value = serde_json::from_str(l)?;
+            Ok((line["op"].to_string(), line["timestamp"].as_str().unwrap_or_default().parse()?))
+        })
+        .collect::<Result<_>>()?;
+    for two in tries.windows(2).filter(|t| t[0].0 == t[1].0) {
+        let pause = two[1].1.duration_since(two[0].1);
+        ensure!(pause.as_millis() >= 1000, "asked again after {pause:?}");
     }
     Ok(())
 }
@@ -89,6 +120,9 @@ async fn one(w: &World, case: &Case) -> Result<()> {
     })
     .await?;
     ensure!(operator.log().contains("a fault is injected"), "no fault was met");
+    left_alone(&operator.log())?;
+    let planned = w.field(&["grt", &grant], "{.spec.plan.kubernetes.bindings[*].role}").await?;
+    ensure!(planned == "payments-admin payments-too", "{planned}");
     operator.kill();
     Ok(())
 }

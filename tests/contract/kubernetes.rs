@@ -17,6 +17,7 @@ use curfew_core::{
     resolved::{KubernetesPlan, Plan, PlannedBinding, RoleKind},
     scope::{KubernetesPermissions, KubernetesScope, RoleName},
 };
+use futures::future::try_join_all;
 use std::sync::{Arc, Mutex};
 
 struct Cluster {
@@ -86,21 +87,26 @@ impl Target for Cluster {
         &self.p
     }
     fn plan(&self, grant: &str, n: usize) -> Plan {
-        let binding = PlannedBinding {
-            name: format!("curfew:00000000:{grant}:20300101T000000Z:0"),
-            namespace: (!self.wide).then(|| "payments".into()),
+        let binding = |(i, namespace): (usize, &&str)| PlannedBinding {
+            name: format!("curfew:00000000:{grant}:20300101T000000Z:{i}"),
+            namespace: (!self.wide).then(|| (*namespace).into()),
             role_kind: RoleKind::ClusterRole,
             role: "payments-admin".into(),
         };
-        Plan::Kubernetes(KubernetesPlan { subject: Subject::User(who(n)), bindings: vec![binding] })
+        Plan::Kubernetes(KubernetesPlan { subject: Subject::User(who(n)), bindings: PLACES.iter().enumerate().map(binding).collect() })
     }
     fn overlapping(&self, grant: &str, n: usize) -> Plan {
         self.plan(grant, n)
     }
+    fn half(&self, plan: &Plan) -> Plan {
+        let Plan::Kubernetes(p) = plan;
+        Plan::Kubernetes(KubernetesPlan { bindings: vec![first(plan).clone()], ..p.clone() })
+    }
     async fn used(&self, n: usize, allowed: bool) -> Result<()> {
         let user = self.cp.user(&who(n), &[])?;
-        eventually(&format!("{} reading the secret to be {allowed}", user.name), SOON, || async {
-            Ok((user.can_read_secret("payments", "db").await? == allowed).then_some(()))
+        eventually(&format!("{} reading the secrets to be {allowed}", user.name), SOON, || async {
+            let places = try_join_all(PLACES.map(|ns| user.can_read_secret(ns, "db"))).await?;
+            Ok(places.iter().all(|p| *p == allowed).then_some(()))
         })
         .await
     }
@@ -128,11 +134,17 @@ impl Target for Cluster {
     }
 }
 
+/// A plan reaches two places, so that half of it can be there.
+const PLACES: [&str; 2] = ["payments", "payments-too"];
+
 const READER: &str = "{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: reader, namespace: payments}, \
                       rules: [{apiGroups: [''], resources: [secrets], verbs: [get]}]}";
 
 async fn passes(mut c: Cluster) -> Result<()> {
-    c.cp.admin_user()?.apply(READER).await?.success()?;
+    let admin = c.cp.admin_user()?;
+    admin.apply(READER).await?.success()?;
+    admin.kubectl(&["create", "namespace", PLACES[1]]).await?.success()?;
+    admin.kubectl(&["create", "secret", "generic", "db", "-n", PLACES[1], "--from-literal=password=s3cret"]).await?.success()?;
     c.content().await?;
     holds(&c).await?;
     c.wide = true;

@@ -24,7 +24,9 @@ pub trait Target: Send + Sync {
     fn plan(&self, grant: &str, n: usize) -> Plan;
     /// Another plan for the same person and the same access, under another grant.
     fn overlapping(&self, grant: &str, n: usize) -> Plan;
-    /// Uses the access, until it is as expected or time is up.
+    /// The first half of a plan, as a target leaves it that fails in between.
+    fn half(&self, plan: &Plan) -> Plan;
+    /// Uses the whole access, until it is as expected or time is up.
     async fn used(&self, n: usize, allowed: bool) -> Result<()>;
     /// Puts a stranger's object into the place of the plan.
     async fn occupied(&self, plan: &Plan) -> Result<()>;
@@ -67,7 +69,8 @@ pub async fn holds(t: &dyn Target) -> Result<()> {
         ("what is removed by hand is seen", 8),
         ("one grant never harms another", 9),
         ("terminating is not gone", 10),
-        ("what carries our mark is found, and removed by the sweep", 11),
+        ("half of it is neither there nor gone", 11),
+        ("what carries our mark is found, and removed by the sweep", 12),
     ];
     for (name, n) in table {
         row(t, n).await.with_context(|| format!("the contract: {name}"))?;
@@ -149,6 +152,20 @@ async fn row(t: &dyn Target, n: usize) -> Result<()> {
                 ensure!(p.revoke(&grant, &plan, &artifacts).await? == Taken::Gone);
                 t.used(n, false).await?;
             }
+        }
+        11 => {
+            let (held, half) = (reserved(p, &grant, &plan).await?, t.half(&plan));
+            let first = Reservation(Arc::new(held.0.iter().take(1).cloned().collect()));
+            p.arm(&grant, &half, &first, &permit()?).await?;
+            ensure!(p.observe(&plan).await? == Seen::Drifted, "half of it is taken for {:?}", p.observe(&plan).await?);
+            // Whoever comes next begins again, and does the whole.
+            let held = reserved(p, &grant, &plan).await?;
+            p.arm(&grant, &plan, &held, &permit()?).await?;
+            t.used(n, true).await?;
+            ensure!(p.revoke(&grant, &half, &[]).await? == Taken::Gone);
+            ensure!(p.observe(&plan).await? == Seen::Drifted, "half of it is taken for {:?}", p.observe(&plan).await?);
+            ensure!(p.revoke(&grant, &plan, &[]).await? == Taken::Gone);
+            t.used(n, false).await?;
         }
         _ => {
             let held = reserved(p, &grant, &plan).await?;

@@ -21,7 +21,7 @@ use curfew_core::{grant::Stage, lanes::Urgency, pass::Pass, request::Wake, time:
 use kube::{Api, ResourceExt, runtime::reflector::ObjectRef};
 use ports::GrantPorts;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -30,6 +30,8 @@ use std::{
 const FOLLOWERS_WAIT: i64 = 2_000;
 /// How soon to look again when the watch lags behind our own write.
 const AGAIN_MS: i64 = 100;
+/// A target may ask to be left alone for so long; then it is asked again, whatever it wants.
+const WAITS_AT_MOST: Duration = Duration::from_secs(10);
 /// How often everything live is looked at again, whatever the watches say.
 const HEARTBEAT_SECS: i64 = 60;
 
@@ -38,13 +40,15 @@ pub struct Revoker {
     ctx: Arc<Context>,
     /// Grants whose request must be asked for: after a delete, on start, in the heartbeat.
     doubts: Mutex<BTreeSet<String>>,
+    /// Until when a target asked not to be asked again, for this Grant.
+    waits: Mutex<BTreeMap<String, Time>>,
     recent: Recent<String>,
 }
 
 impl Revoker {
     /// With everything a controller is given.
     pub fn new(ctx: Arc<Context>) -> Self {
-        Revoker { ctx, doubts: Mutex::default(), recent: Recent::default() }
+        Revoker { ctx, doubts: Mutex::default(), waits: Mutex::default(), recent: Recent::default() }
     }
 
     /// The next pass of this Grant asks live for its request.
@@ -59,6 +63,23 @@ impl Revoker {
     /// When this replica takes up a Grant that is due then.
     fn mine_at(&self, due: Time) -> Time {
         if self.ctx.authority.leads() { due } else { Time::from_millis(due.as_millis() + FOLLOWERS_WAIT) }
+    }
+
+    /// Until when this Grant's target asked to be left alone. Our own note of that trouble would wake us at once.
+    fn waits(&self, id: &str) -> Option<Time> {
+        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = *waits.get(id)?;
+        if self.ctx.now() < until {
+            return Some(until);
+        }
+        waits.remove(id);
+        None
+    }
+
+    fn wait(&self, id: &str, asked: Duration) {
+        let millis = i64::try_from(asked.min(WAITS_AT_MOST).as_millis()).unwrap_or(i64::MAX);
+        let until = Time::from_millis(self.ctx.now().as_millis() + millis);
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), until);
     }
 
     async fn keep(&self, g: &Grant) -> Next {
@@ -109,6 +130,9 @@ impl Work<String> for Revoker {
             abandon::released(&self.ctx, &g).await;
             return self.keep(&g).await;
         }
+        if let Some(until) = self.waits(id) {
+            return Next { wake: Wake::At(until), deadline: None };
+        }
         let now = self.ctx.now();
         let due = matches!(core.stage, Stage::Revoking) || now >= core.expires_at || core.deleting;
         if due && !self.ctx.authority.leads() && now < self.mine_at(core.expires_at) && core.stage != Stage::Revoking {
@@ -133,6 +157,9 @@ impl Work<String> for Revoker {
         if wake == Wake::Backoff {
             if doubt {
                 self.doubt(id);
+            }
+            if let Some(asked) = ports.wait() {
+                self.wait(id, asked);
             }
             self.note_trouble(&ports).await;
         }

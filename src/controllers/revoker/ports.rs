@@ -19,7 +19,10 @@ use curfew_core::{
     time::Time,
 };
 use kube::{Api, ResourceExt};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 /// Answers with the API server and the target, for one Grant.
 pub struct GrantPorts {
@@ -33,18 +36,25 @@ struct Known {
     /// What we have just armed, before it stands in status.
     armed: Option<Vec<Artifact>>,
     trouble: Option<String>,
+    /// How long the target asked us to wait.
+    wait: Option<Duration>,
 }
 
 impl GrantPorts {
     /// For a Grant as the stores show it.
     pub fn new(ctx: Arc<Context>, grant: Grant) -> Self {
-        GrantPorts { ctx, id: grant.name_any(), known: Mutex::new(Known { grant, armed: None, trouble: None }) }
+        GrantPorts { ctx, id: grant.name_any(), known: Mutex::new(Known { grant, armed: None, trouble: None, wait: None }) }
     }
 
     /// What went wrong last, and on which Grant.
     pub fn trouble(&self) -> Option<(Grant, String)> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.trouble.clone().map(|t| (known.grant.clone(), t))
+    }
+
+    /// How long the target asked us to wait, if it did.
+    pub fn wait(&self) -> Option<Duration> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).wait
     }
 
     /// Where it stands after this pass.
@@ -244,7 +254,10 @@ impl GrantPorts {
     }
 
     fn or_failed(&self, what: &str, answer: Result<Answer, Trouble>) -> Answer {
-        answer.unwrap_or_else(|e| self.failed(what, &e))
+        answer.unwrap_or_else(|e| {
+            self.change(|k| k.wait = e.retry_after());
+            self.failed(what, &e)
+        })
     }
 }
 

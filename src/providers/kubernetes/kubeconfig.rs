@@ -119,6 +119,9 @@ mod tests {
     #[test]
     fn an_address_a_ca_and_a_credential_and_nothing_else() {
         assert_eq!(check(&good()), Ok(()));
+        let mut by_certificate = good();
+        by_certificate["users"][0]["user"] = serde_json::json!({"client-certificate-data": "LS0t", "client-key-data": "LS0t"});
+        assert_eq!(check(&by_certificate), Ok(()));
         let user = |v: &mut Value, key: &str, to: Value| v["users"][0]["user"][key] = to;
         let cluster = |v: &mut Value, key: &str, to: Value| v["clusters"][0]["cluster"][key] = to;
         refused("users.user.exec.command is not allowed", |v| user(v, "exec", serde_json::json!({"command": "/bin/sh"})));

@@ -40,7 +40,10 @@ use kube::{
     api::{DynamicObject, Patch, PatchParams, PostParams},
     runtime::reflector::{ObjectRef, Store},
 };
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
 
 /// What the watches show of a cluster's marked objects.
 #[derive(Clone)]
@@ -302,12 +305,19 @@ impl Provider for Kubernetes {
     }
 }
 
+/// How long an overloaded API server asks to be left alone.
+fn hint(e: &kube::Error) -> Option<Duration> {
+    let kube::Error::Api(s) = e else { return None };
+    let seconds = s.details.as_ref()?.retry_after_seconds;
+    (seconds > 0).then(|| Duration::from_secs(seconds.into()))
+}
+
 /// What an error of the API server means for us.
 pub(crate) fn trouble(e: kube::Error) -> Trouble {
     match e {
         kube::Error::Api(s) if s.code == 404 => Trouble::Gone,
         kube::Error::Api(s) if matches!(s.code, 401 | 403) => Trouble::Denied(s.message.clone()),
         kube::Error::Api(s) if matches!(s.code, 400 | 422) => Trouble::Invalid(s.message.clone()),
-        other => Trouble::Transient { message: other.to_string(), retry_after: None },
+        other => Trouble::Transient { retry_after: hint(&other), message: other.to_string() },
     }
 }
