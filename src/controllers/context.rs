@@ -1,5 +1,7 @@
 //! What every controller is given.
+use super::facts;
 use crate::{
+    api::Grant,
     authority::Authority,
     evidence::Evidence,
     identity::NAMESPACE,
@@ -7,9 +9,16 @@ use crate::{
     providers::Registry,
     runtime::stores::Stores,
 };
-use curfew_core::{gate::Gate, time::Time};
-use kube::Client;
-use std::sync::{Arc, Mutex, PoisonError};
+use curfew_core::{
+    gate::{Gate, Saw},
+    grant as core_grant,
+    time::Time,
+};
+use kube::{Client, ResourceExt};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 use tokio::sync::Notify;
 
 /// What every controller is given.
@@ -33,6 +42,8 @@ pub struct Context {
     /// Somebody waits for the gate to be proven again.
     pub gate_wanted: Notify,
     gate: Mutex<Arc<Gate>>,
+    /// The uids of the Grants that this process has made and that no proof covers yet.
+    made: Mutex<HashSet<String>>,
 }
 
 impl Context {
@@ -60,6 +71,7 @@ impl Context {
             evidence,
             gate_wanted: Notify::new(),
             gate: Mutex::default(),
+            made: Mutex::default(),
         }
     }
 
@@ -71,6 +83,28 @@ impl Context {
     /// When the gate was proven closed, and whether it is.
     pub fn gate(&self) -> Arc<Gate> {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes note of a Grant that this process has made.
+    pub fn made(&self, grant: &Grant) {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).extend(grant.uid());
+    }
+
+    /// A Grant as the rules read it. One that came since the last proof of the gate waits for the next, unless it is our own.
+    pub fn read(&self, g: &Grant) -> core_grant::Grant {
+        let mine = {
+            let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+            let mine = g.uid().is_some_and(|uid| made.contains(&uid));
+            if mine && facts::stage(g) != core_grant::Stage::Granting {
+                made.remove(&g.uid().unwrap_or_default());
+            }
+            mine
+        };
+        let read = facts::grant(g, &self.gate(), mine);
+        if read.gated == Saw::NotYet && read.stage == core_grant::Stage::Granting {
+            self.gate_wanted.notify_one();
+        }
+        read
     }
 
     /// Takes note of the gate, and of whether granting may rest on it.

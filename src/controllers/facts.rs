@@ -6,7 +6,7 @@ use crate::api::{
     decision::About,
     grant::GrantState,
     policy::{ApprovalFloor as ApiFloor, MfaRule, SystemsRef, TicketFloor},
-    request::RequestState,
+    request::{ActivationRequestStatus, RequestState},
     system::Mode,
     template::{Approval, Justification, Limits, TicketRule},
 };
@@ -14,7 +14,7 @@ use curfew_core::{
     approval::{Stage, Verb, Word},
     gate::{Gate, Saw},
     grant as core_grant,
-    house::{ApprovalFloor, Asked, Assignment, Phase, Policy, System, Systems, Template, Window},
+    house::{ApprovalFloor, Asked, Assignment, Held, Phase, Policy, System, Systems, Template, Window},
     principal::Person,
     reason::Reason,
     request::{Frozen, Ledger, Request, State, Status, Terms},
@@ -203,15 +203,24 @@ pub fn asked(r: &ActivationRequest) -> Asked {
             (s.break_glass == Some(true), "breakGlass"),
         ]),
         phase,
+        held: held(status),
     }
 }
 
+/// What was approved, of what is active: another rule is held against that, and not against what the role says by now.
+fn held(status: Option<&ActivationRequestStatus>) -> Option<Held> {
+    let s = status.filter(|s| s.state == Some(RequestState::Active))?;
+    let r = s.resolved.as_ref()?;
+    Some(Held { duration: r.duration.clone(), approval: r.approval.clone() })
+}
+
 /// A request as the rules read it.
-pub fn request(r: &ActivationRequest) -> Request {
+pub fn request(r: &ActivationRequest, gate: &Gate) -> Request {
     Request {
         version: r.resource_version().unwrap_or_default().into(),
         uid: r.uid().unwrap_or_default().into(),
         created: created(r),
+        gated: gate.saw(created(r)),
         requester: Arc::new(r.spec.requester.clone().unwrap_or_default()),
         beneficiary: r.spec.beneficiary.clone().map(Into::into),
         status: status(r),
@@ -260,16 +269,15 @@ pub fn word(d: &AccessDecision, manager: Option<bool>, proof: Option<&[String]>,
     }
 }
 
-/// A Grant as the rules read it.
-pub fn grant(g: &Grant, gate: &Gate) -> core_grant::Grant {
+/// A Grant as the rules read it; `mine` if this process has made it itself.
+pub fn grant(g: &Grant, gate: &Gate, mine: bool) -> core_grant::Grant {
     core_grant::Grant {
         version: g.resource_version().unwrap_or_default().into(),
         expires_at: g.spec.expires_at,
         stage: stage(g),
         drifted: drifted(g),
         deleting: g.metadata.deletion_timestamp.is_some(),
-        // That it is what its request says is seen in the recheck; this one keeps old gaps out.
-        ungated: gate.saw(created(g)) == Saw::Open,
+        gated: if mine { Saw::Closed } else { gate.saw(created(g)) },
     }
 }
 

@@ -238,7 +238,7 @@ impl Surroundings {
     /// What a pass is given. Asks the API server only who is a manager, and only where that decides.
     pub async fn view(&self, ctx: &Context) -> View {
         let aliases = self.config.as_ref().map(|c| c.spec.identity.aliases.list()).unwrap_or_default();
-        let request = self.request.as_ref().map(facts::request);
+        let request = self.request.as_ref().map(|r| facts::request(r, &ctx.gate()));
         let words = self.words(ctx).await;
         // What was made since the last proof of the gate waits for the next, and not for long.
         let unproven = self.request.as_ref().is_some_and(|r| ctx.gate().saw(facts::created(r)) == Saw::NotYet && !self.is_over());

@@ -1,7 +1,7 @@
 //! The second machine: how long, and is it true? Pure.
 //!
 //! A Grant is ledger and outbox in one. It needs nothing but itself and its target to end (I3).
-use crate::{request::Version, request::Wake, time::Time};
+use crate::{gate::Saw, request::Version, request::Wake, time::Time};
 
 /// Where a Grant stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -55,8 +55,8 @@ pub struct Grant {
     pub drifted: bool,
     /// Somebody deleted the object; its finalizer holds it until nothing is left.
     pub deleting: bool,
-    /// Created while the gate was not proven closed: anybody may have written it.
-    pub ungated: bool,
+    /// Whether the gate was closed when it was created, or this process has made it itself. If not, anybody may have written it.
+    pub gated: Saw,
 }
 
 /// Everything that a decision rests on.
@@ -109,7 +109,8 @@ pub enum Decision {
 /// 3. At the deadline `Active` revokes first and commits after: the stored deadline is the intent. `Granting` stores
 ///    `Revoking` first, for another replica with a slower clock may still pass its recheck.
 /// 4. A Grant in doubt asks for its request. One that is gone, like a deleted Grant, brings the deadline forward to now.
-/// 5. `Granting` writes to the target, with the permit only; one that was created while the gate was open is only revoked.
+/// 5. `Granting` writes to the target, with the permit only; one that was created while the gate was open is only revoked, and one
+///    that came since the last proof waits for the next.
 /// 6. `Active` looks at the target. Drift ends it: what was removed stays removed, what was widened is revoked. Unknown is present.
 pub fn decide(f: &Facts<'_>) -> Decision {
     let due = f.now >= f.grant.expires_at;
@@ -122,8 +123,11 @@ pub fn decide(f: &Facts<'_>) -> Decision {
         Stage::Granting if due => Decision::Commit(Stage::Revoking),
         Stage::Active | Stage::Granting if f.grant.deleting || f.behind == Behind::Gone => Decision::BringForward,
         Stage::Active | Stage::Granting if f.doubt && f.behind == Behind::NotAsked => Decision::AskBehind,
-        Stage::Granting if f.permit && f.grant.ungated => Decision::BringForward,
-        Stage::Granting if f.permit => Decision::Grant,
+        Stage::Granting if f.permit => match f.grant.gated {
+            Saw::Closed => Decision::Grant,
+            Saw::NotYet => Decision::Stay(Wake::Backoff),
+            Saw::Open => Decision::BringForward,
+        },
         Stage::Granting => Decision::Stay(Wake::At(f.grant.expires_at)),
         Stage::Active => match f.seen {
             None => Decision::Observe,
@@ -140,8 +144,8 @@ mod tests {
 
     const NOW: Time = Time::from_secs(1_000);
 
-    fn grant(stage: Stage, ungated: bool) -> Grant {
-        Grant { version: "1".into(), expires_at: NOW.plus_secs(60), stage, drifted: false, deleting: false, ungated }
+    fn grant(stage: Stage, gated: Saw) -> Grant {
+        Grant { version: "1".into(), expires_at: NOW.plus_secs(60), stage, drifted: false, deleting: false, gated }
     }
 
     fn decided(g: &Grant) -> Decision {
@@ -157,10 +161,12 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_from_a_gap_is_only_revoked_and_one_that_was_active_before_runs_on() {
-        assert_eq!(decided(&grant(Stage::Granting, false)), Decision::Grant);
-        assert_eq!(decided(&grant(Stage::Granting, true)), Decision::BringForward);
-        assert_eq!(decided(&grant(Stage::Active, true)), Decision::Stay(Wake::At(NOW.plus_secs(60))), "it was armed under a permit");
-        assert_eq!(decided(&grant(Stage::Revoking, true)), Decision::Revoke);
+    fn a_grant_from_a_gap_is_only_revoked() {
+        assert_eq!(decided(&grant(Stage::Granting, Saw::Closed)), Decision::Grant);
+        assert_eq!(decided(&grant(Stage::Granting, Saw::NotYet)), Decision::Stay(Wake::Backoff));
+        assert_eq!(decided(&grant(Stage::Granting, Saw::Open)), Decision::BringForward);
+        // What it says to be at the target is looked at, and nothing is written there for it.
+        assert_eq!(decided(&grant(Stage::Active, Saw::Open)), Decision::Stay(Wake::At(NOW.plus_secs(60))));
+        assert_eq!(decided(&grant(Stage::Revoking, Saw::Open)), Decision::Revoke);
     }
 }

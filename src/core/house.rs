@@ -218,6 +218,17 @@ pub struct Asked {
     pub unsupported: Vec<String>,
     /// How far it has come.
     pub phase: Phase,
+    /// What was approved, if it is active.
+    pub held: Option<Held>,
+}
+
+/// What was approved of an active request, as far as rules still bound it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Held {
+    /// For how long.
+    pub duration: Duration,
+    /// Who had to approve.
+    pub approval: Vec<Stage>,
 }
 
 /// Everything around a request, at one moment.

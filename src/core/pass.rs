@@ -5,6 +5,7 @@
 //! crashes, pauses and clocks that differ. So what is checked is what runs.
 use crate::{
     approval::Word,
+    gate::Saw,
     grant::{self, Behind, Grant, Seen},
     request::{self, Ledger, Request, Status, Terms, Version, Wake},
     terms::Refusal,
@@ -299,8 +300,10 @@ impl GrantPass {
     fn recheck(mut self, r: Reservation, live: Option<Grant>, behind: Behind, now: Time, permit: bool) -> (Pass, Ask) {
         let Some(live) = live else { return self.ask(Doing::Tidying, Ask::Revoke) };
         self.grant = live;
-        let granting =
-            self.grant.stage == grant::Stage::Granting && !self.grant.deleting && now < self.grant.expires_at && !self.grant.ungated;
+        let granting = self.grant.stage == grant::Stage::Granting
+            && !self.grant.deleting
+            && now < self.grant.expires_at
+            && self.grant.gated == Saw::Closed;
         match (self.grant.stage, behind) {
             (grant::Stage::Granting, Behind::Wanted) if granting && permit => self.ask(Doing::Arming, Ask::Arm(r)),
             (grant::Stage::Granting, Behind::Gone) => {

@@ -2,8 +2,9 @@
 //!
 //! A request ends by creating a Grant, and follows that Grant to its end. It never touches a target itself.
 use crate::{
-    approval::{Matter, Stage, Tally, Word, tally},
+    approval::{Matter, Stage, Tally, Verb, Word, tally},
     digest::Digest,
+    gate::Saw,
     principal::{Person, Subject},
     reason::{Outcome, Reason},
     resolved::Resolved,
@@ -14,6 +15,9 @@ use std::{
     hash::{Hash, Hasher},
     sync::Arc,
 };
+
+/// The clocks of two replicas are within this of each other, or neither grants.
+const CLOCKS_DIFFER_SECS: i64 = 10;
 
 /// The version of a stored object: only ever compared for equality, by the API server.
 pub type Version = Arc<str>;
@@ -101,6 +105,8 @@ pub struct Request {
     pub uid: Arc<str>,
     /// When the API server created it.
     pub created: Time,
+    /// Whether the gate was closed then: if not, anybody may have written it.
+    pub gated: Saw,
     /// Who asked.
     pub requester: Arc<Person>,
     /// Whom it is for, if not the requester.
@@ -261,19 +267,42 @@ fn running(f: &Facts<'_>) -> Decision {
         (State::Active, Ledger::None) => Decision::Look,
         (_, Ledger::None) if !f.permit => Decision::Stay(status.expires_at.map_or(Wake::Now, Wake::At)),
         (_, Ledger::None) if !f.fresh => Decision::Look,
-        (_, Ledger::None) if unknown(f) || f.words.iter().any(Word::is_unsettled) => Decision::Stay(Wake::Backoff),
-        // That it stands in status is not enough: whoever got past the guard over status has no approval to show.
-        (_, Ledger::None) if !count(f.request, f.words, f.alias_keys).approved() => to(f, State::Revoking(Reason::NotApproved)),
-        (_, Ledger::None | Ledger::Over { .. }) => {
-            status.expires_at.map_or(Decision::Stay(Wake::Now), |expires_at| Decision::CreateGrant { expires_at })
-        }
+        (_, Ledger::None) if unknown(f) || f.words.iter().any(|w| may_stop(f, w)) => Decision::Stay(Wake::Backoff),
+        (_, Ledger::None | Ledger::Over { .. }) => create(f),
     }
+}
+
+/// The last look before the Grant. That something stands in status is not enough: whoever got past the guard over status has
+/// neither an approval to show nor a request that was made while the gate was closed, and no longer end than what was approved.
+fn create(f: &Facts<'_>) -> Decision {
+    let status = &f.request.status;
+    let (Some(frozen), Some(expires_at)) = (&status.frozen, status.expires_at) else { return to(f, State::Revoking(Reason::NotApproved)) };
+    let longest = f.now.plus_secs(frozen.terms.resolved.duration.secs() + CLOCKS_DIFFER_SECS);
+    match f.request.gated {
+        Saw::Open => return to(f, State::Revoking(Reason::GateOpen)),
+        Saw::NotYet => return Decision::Stay(Wake::Backoff),
+        Saw::Closed => {}
+    }
+    if count(f.request, f.words, f.alias_keys).approved() && expires_at <= longest {
+        return Decision::CreateGrant { expires_at };
+    }
+    // An approval that nobody has proven yet may be the one that is missing.
+    if f.words.iter().any(Word::is_unsettled) { Decision::Stay(Wake::Backoff) } else { to(f, State::Revoking(Reason::NotApproved)) }
+}
+
+/// Whether this word may still turn out to stop what is approved: said before it was, and not settled. What is said later ends
+/// the grant when it is settled, and must not keep it from beginning: anybody can go on talking.
+fn may_stop(f: &Facts<'_>, w: &Word) -> bool {
+    let status = &f.request.status;
+    let begun = status.expires_at.zip(status.frozen.as_ref()).map(|(end, frozen)| end.plus_secs(-frozen.terms.resolved.duration.secs()));
+    w.verb != Verb::Approve && w.is_unsettled() && begun.is_none_or(|t| w.at <= t.plus_secs(1))
 }
 
 /// Whether what was approved still stands. An active grant is ended by other effects or a refusal; before it is active, by any other digest.
 fn terms_gone(f: &Facts<'_>) -> Option<Reason> {
     let frozen = &f.request.status.frozen.as_ref()?.terms;
-    let granted = f.request.status.activated_at.is_some();
+    // The Grant says whether it is active: its target has shown it. What stands in the request's status is only copied from there.
+    let granted = matches!(f.ledger, Ledger::Live { active_since: Some(_), .. });
     match f.terms {
         Err(_) if unknown(f) => None,
         Err(refusal) => Some(refusal.reason),

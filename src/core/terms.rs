@@ -128,7 +128,7 @@ pub fn ready<'a>(t: &Template, h: &House<'a>) -> Result<&'a Policy, Refusal> {
     let content = content(t, h)?;
     scope_with_uids(&t.scope, h)?;
     possible(&t.approval)?;
-    let policy = first_allowing(t, h, |p| offers(p, t, first, &content, h))?;
+    let policy = first_allowing(t, h, |p| offers(p, t, &t.approval, first, &content, h))?;
     // Only where a policy allows the role is it any use to let the operator bind it.
     match &t.not_bindable {
         Some(message) => no(Reason::NotBindable, message.clone()),
@@ -277,7 +277,8 @@ fn eligible<'a>(
     h: &House<'a>,
 ) -> Result<Pair<'a>, Refusal> {
     let duration = duration(a, t, h)?;
-    first_allowing(t, h, |p| offers(p, t, system, content, h)).map_err(|e| Refusal {
+    let stages = a.held.as_ref().map_or(&t.approval, |held| &held.approval);
+    first_allowing(t, h, |p| offers(p, t, stages, system, content, h)).map_err(|e| Refusal {
         reason: if e.reason == Reason::Suspended { e.reason } else { Reason::NotReady },
         message: format!("role {} is not ready: {}", t.reference.name, e.message),
     })?;
@@ -322,7 +323,7 @@ fn eligible<'a>(
         }
         let found = not_beyond(a, end).and_then(|()| holds_now(assignment, t, h.now, end)).and_then(|()| {
             first_allowing(t, h, |p| {
-                offers(p, t, system, content, h)
+                offers(p, t, stages, system, content, h)
                     .and_then(|()| makes_eligible(p, assignment))
                     .and_then(|()| if p.justification { says_why(a, || format!("policy {}", p.reference.name)) } else { Ok(()) })
                     .and_then(|()| at_most(&duration, &p.max_duration, || format!("policy {}", p.reference.name)))
@@ -400,7 +401,8 @@ fn two_people(t: &Template) -> Result<Vec<Stage>, Refusal> {
 
 /// The duration asked for, within what the template and the ceiling allow.
 fn duration(a: &Asked, t: &Template, h: &House<'_>) -> Result<Duration, Refusal> {
-    let d = a.duration.as_ref().or(t.default_duration.as_ref()).unwrap_or(&t.max_duration);
+    let held = a.held.as_ref().map(|held| &held.duration);
+    let d = held.or(a.duration.as_ref()).or(t.default_duration.as_ref()).unwrap_or(&t.max_duration);
     at_most(d, &t.max_duration, || format!("role {}", t.reference.name))?;
     match h.ceiling {
         Some(c) => at_most(d, c, || "CurfewConfig's ceiling".into())?,
@@ -494,7 +496,7 @@ fn works(p: &Policy) -> Result<(), Refusal> {
 }
 
 /// Whether a policy lets its namespaces offer this role on this system.
-fn offers(p: &Policy, t: &Template, s: &System, content: &[&RoleContent], h: &House<'_>) -> Result<(), Refusal> {
+fn offers(p: &Policy, t: &Template, stages: &[Stage], s: &System, content: &[&RoleContent], h: &House<'_>) -> Result<(), Refusal> {
     let name = &p.reference.name;
     let outside = |what: String| no(Reason::OutsidePolicy, format!("policy {name} does not allow {what}"));
     if !p.systems.include(s) {
@@ -516,7 +518,7 @@ fn offers(p: &Policy, t: &Template, s: &System, content: &[&RoleContent], h: &Ho
     {
         return outside(format!("what may outlive the grant: {what}; allow.persistence: true would"));
     }
-    floor(p, t)
+    floor(p, t, stages)
 }
 
 /// What the holder could make that outlives the grant.
@@ -529,10 +531,10 @@ fn lasting(t: &Template, content: &[&RoleContent], h: &House<'_>) -> Option<Stri
     home.or_else(|| content.iter().find_map(|r| r.persistence.as_ref().map(|p| format!("{:?} {} can {p}", r.kind, r.name))))
 }
 
-/// The floor is met when some stage has a quorum no smaller, and approvers that all stand, literally, in `from`.
-fn floor(p: &Policy, t: &Template) -> Result<(), Refusal> {
+/// The floor is met when some of these stages has a quorum no smaller, and approvers that all stand, literally, in `from`.
+fn floor(p: &Policy, t: &Template, stages: &[Stage]) -> Result<(), Refusal> {
     let Some(ApprovalFloor { quorum, from }) = &p.approval else { return Ok(()) };
-    let met = t.approval.iter().any(|s| s.quorum >= *quorum && s.approvers.iter().all(|a| from.contains(a)));
+    let met = stages.iter().any(|s| s.quorum >= *quorum && s.approvers.iter().all(|a| from.contains(a)));
     if met {
         return Ok(());
     }

@@ -65,12 +65,12 @@ fn merge(old: &Value, next: &Value) -> Value {
 }
 
 /// Writes a Grant: the intent, before anything is written to a target. It is there already if another replica was faster.
-pub async fn create_grant(client: &Client, id: &str, spec: GrantSpec, _: &Permit) -> Written<()> {
+pub async fn create_grant(client: &Client, id: &str, spec: GrantSpec, _: &Permit) -> Written<Option<Grant>> {
     let mut grant = Grant::new(id, spec);
     grant.metadata.finalizers = Some(vec![REVOKE_FINALIZER.into()]);
     match Api::<Grant>::all(client.clone()).create(&PostParams::default(), &grant).await {
-        Ok(_) => Written::Stored(()),
-        Err(kube::Error::Api(s)) if s.is_already_exists() => Written::Stored(()),
+        Ok(made) => Written::Stored(Some(made)),
+        Err(kube::Error::Api(s)) if s.is_already_exists() => Written::Stored(None),
         Err(e) => Written::Failed(e),
     }
 }

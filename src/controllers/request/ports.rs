@@ -148,7 +148,12 @@ impl RequestPorts {
             return Answer::Failed;
         }
         match ledger::create_grant(&self.ctx.client, &id, spec, &permit).await {
-            Written::Stored(()) => Answer::Done,
+            Written::Stored(made) => {
+                if let Some(grant) = made {
+                    self.ctx.made(&grant);
+                }
+                Answer::Done
+            }
             Written::Conflict => Answer::Conflict,
             Written::Failed(e) => self.failed("write the Grant of", &e),
         }
@@ -157,7 +162,7 @@ impl RequestPorts {
     /// Whose word counted, in the order of the stages.
     fn words(&self) -> Vec<Said> {
         let (object, view) = self.known();
-        let request = facts::request(&object);
+        let request = facts::request(&object, &self.ctx.gate());
         let tally = curfew_core::request::count(&request, &view.words, &view.alias_keys);
         let said = |i: &usize| {
             let w = &view.words[*i];

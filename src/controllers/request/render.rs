@@ -9,6 +9,7 @@ use crate::controllers::facts;
 use curfew_core::{
     approval::Tally,
     duration::Period,
+    gate::Gate,
     ids, messages,
     pass::View,
     principal::Subject,
@@ -38,7 +39,8 @@ pub struct Around<'a> {
 /// The status for this state, resting on what `object` has already: times are stamped once.
 pub fn status(object: &ActivationRequest, core: &Status, view: &View, around: Around<'_>, now: Time) -> ActivationRequestStatus {
     let old = object.status.clone().unwrap_or_default();
-    let request = curfew_core::request::Request { status: core.clone(), ..facts::request(object) };
+    // Words are counted here, whatever the gate says of the request.
+    let request = curfew_core::request::Request { status: core.clone(), ..facts::request(object, &Gate::default()) };
     let tally = count(&request, &view.words, &view.alias_keys);
     let (state, reason) = shown(core.state);
     let over = matches!(core.state, State::Over(..));

@@ -122,7 +122,7 @@ impl Revoker {
 impl Work<String> for Revoker {
     async fn run(&self, id: &String) -> Next {
         let Some(g) = self.known(id) else { return Next { wake: Wake::OnChange, deadline: None } };
-        let core = facts::grant(&g, &self.ctx.gate());
+        let core = self.ctx.read(&g);
         if self.recent.is_stale(id, &core.version) {
             return Next { wake: Wake::At(Time::from_millis(self.ctx.now().as_millis() + AGAIN_MS)), deadline: None };
         }
@@ -146,7 +146,7 @@ impl Work<String> for Revoker {
         // What people say about it is heard only after what is due was done: nobody delays an end by talking.
         let said = abandon::released(&self.ctx, &ports.grant()).await;
         if said && ports.stage() == Stage::Revoking {
-            wake = drive(&ports, Pass::abandoned(facts::grant(&ports.grant(), &self.ctx.gate()))).await;
+            wake = drive(&ports, Pass::abandoned(self.ctx.read(&ports.grant()))).await;
         }
         if ports.stage() == Stage::Active && self.ctx.authority.leads() {
             ports.show_enforced().await;

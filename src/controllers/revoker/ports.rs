@@ -3,7 +3,7 @@ use super::render;
 use crate::{
     api::{
         Grant,
-        grant::{Artifact, GrantStatus},
+        grant::{Artifact, GrantSpec, GrantStatus},
         request::{ActivationRequestStatus, RequestState},
     },
     controllers::{Context, facts, request::seconds, tell},
@@ -14,6 +14,7 @@ use crate::{
 use async_trait::async_trait;
 use curfew_core::{
     grant::{self as core, Behind, Seen, Stage},
+    ids,
     pass::{Answer, Ask, Reservation},
     resolved::{KubernetesPlan, Plan},
     time::Time,
@@ -101,28 +102,25 @@ impl GrantPorts {
         let found = ledger::requests(&self.ctx.client, &of.namespace).get_opt(&of.name).await?;
         let same = found.filter(|r| r.uid().as_deref() == Some(of.uid.as_str()) && r.metadata.deletion_timestamp.is_none());
         let grant = self.grant();
-        let state = same.and_then(|r| r.status).filter(|s| self.is_of(&grant, s)).and_then(|s| s.state);
+        let install = &self.ctx.install;
+        let ours = |s: &ActivationRequestStatus| {
+            let same = is_of(&self.id, &grant.spec, s, install);
+            if !same {
+                tracing::error!(grant = self.id, "the Grant is not what its request says; it is ended");
+            }
+            same
+        };
+        let state = same.and_then(|r| r.status).filter(ours).and_then(|s| s.state);
         Ok(match state {
             Some(RequestState::Activating | RequestState::Active) => Behind::Wanted,
             Some(_) | None => Behind::Gone,
         })
     }
 
-    /// A Grant is what its request says, to the letter: somebody who got past the guard could have written another under its name.
-    fn is_of(&self, g: &Grant, s: &ActivationRequestStatus) -> bool {
-        let (Some(r), Some(end)) = (&s.resolved, s.expires_at) else { return false };
-        let plan = Plan::Kubernetes(KubernetesPlan::of(r, &self.ctx.install, &self.id, end));
-        let same = g.spec.digest == r.digest() && g.spec.principal.name == r.principal && g.spec.plan == plan && g.spec.expires_at <= end;
-        if !same {
-            tracing::error!(grant = self.id, "the Grant is not what its request says; it is ended");
-        }
-        same
-    }
-
     async fn recheck(&self) -> kube::Result<Answer> {
         let grants: Api<Grant> = Api::all(self.ctx.client.clone());
         let (live, behind) = futures::try_join!(grants.get_opt(&self.id), self.behind())?;
-        let core = live.as_ref().map(|g| facts::grant(g, &self.ctx.gate()));
+        let core = live.as_ref().map(|g| self.ctx.read(g));
         if let Some(live) = live {
             self.change(|k| k.grant = live);
         }
@@ -189,7 +187,7 @@ impl GrantPorts {
     async fn bring_forward(&self, to: Time) -> Answer {
         match ledger::bring_forward(&self.ctx.client, &self.id, to).await {
             Written::Stored(g) => {
-                let core = facts::grant(&g, &self.ctx.gate());
+                let core = self.ctx.read(&g);
                 self.change(|k| k.grant = g);
                 Answer::Forwarded(core)
             }
@@ -261,6 +259,15 @@ impl GrantPorts {
     }
 }
 
+/// A Grant is what its request says, to the letter: somebody who got past the guard could have written another under its name.
+fn is_of(id: &str, g: &GrantSpec, s: &ActivationRequestStatus, install: &str) -> bool {
+    let (Some(r), Some(end)) = (&s.resolved, s.expires_at) else { return false };
+    let plan = Plan::Kubernetes(KubernetesPlan::of(r, install, id, end));
+    let whose = ids::grant(install, &g.request.uid) == id && g.request.requester == r.requester && g.request.beneficiary == r.beneficiary;
+    let what = g.digest == r.digest() && g.principal.name == r.principal && g.plan == plan;
+    whose && what && g.system.reference == r.system && g.expires_at <= end
+}
+
 #[async_trait]
 impl Ports for GrantPorts {
     async fn answer(&self, ask: &Ask) -> Answer {
@@ -282,5 +289,62 @@ impl Ports for GrantPorts {
     }
     fn permit(&self) -> bool {
         self.ctx.authority.permit().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use curfew_core::resolved::Resolved;
+    use serde_json::{Value, json};
+
+    const INSTALL: &str = "0123abcd";
+    const END: &str = "2026-11-25T12:00:00Z";
+
+    fn status() -> ActivationRequestStatus {
+        let reference = |name: &str| json!({"name": name, "uid": name, "generation": 1});
+        let resolved = json!({
+            "version": "v1", "request": "r1", "requester": "alice", "beneficiary": {"user": "alice"}, "principal": "alice",
+            "system": {"name": "staging", "uid": "s1", "target": "t1"},
+            "role": reference("role"), "assignment": reference("assignment"), "policy": reference("policy"),
+            "permissions": [{"kind": "ClusterRole", "name": "payments-admin", "uid": "c1", "rules": "0123456789abcdef"}],
+            "scope": {"namespaces": [reference("payments")]}, "duration": "1h", "approval": [],
+        });
+        serde_json::from_value(json!({"resolved": resolved, "expiresAt": END})).unwrap()
+    }
+
+    fn matches(id: &str, change: impl FnOnce(&mut Value)) -> bool {
+        let status = status();
+        let r: &Resolved = status.resolved.as_ref().unwrap();
+        let plan = Plan::Kubernetes(KubernetesPlan::of(r, INSTALL, id, status.expires_at.unwrap()));
+        let mut grant = json!({
+            "system": {"name": "staging", "uid": "s1", "target": "t1", "connection": {"kubernetes": {"inCluster": {}}}},
+            "request": {"namespace": "payments", "name": "r", "uid": "r1", "requester": "alice", "beneficiary": {"user": "alice"}},
+            "principal": {"name": "alice"}, "plan": plan, "digest": r.digest(), "expiresAt": END,
+        });
+        change(&mut grant);
+        is_of(id, &serde_json::from_value(grant).unwrap(), &status, INSTALL)
+    }
+
+    #[test]
+    fn a_grant_is_what_its_request_says_to_the_letter() {
+        let id = ids::grant(INSTALL, "r1");
+        assert!(matches(&id, |_| ()));
+        assert!(matches(&id, |g| g["expiresAt"] = "2026-11-25T11:00:00Z".into()), "its end may move earlier");
+        assert!(!matches("00000000000000a1", |_| ()), "under another name");
+        let forged: [(&str, fn(&mut Value)); 9] = [
+            ("a later end", |g| g["expiresAt"] = "2026-11-25T13:00:00Z".into()),
+            ("another cluster", |g| g["system"]["name"] = "prod".into()),
+            ("another target", |g| g["system"]["target"] = "t2".into()),
+            ("another request", |g| g["request"]["uid"] = "r2".into()),
+            ("another requester", |g| g["request"]["requester"] = "mallory".into()),
+            ("another beneficiary", |g| g["request"]["beneficiary"]["user"] = "mallory".into()),
+            ("another principal", |g| g["principal"]["name"] = "mallory".into()),
+            ("another role", |g| g["plan"]["kubernetes"]["bindings"][0]["role"] = "cluster-admin".into()),
+            ("another digest", |g| g["digest"] = "0000000000000000".into()),
+        ];
+        for (what, change) in forged {
+            assert!(!matches(&id, change), "{what}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use curfew_core::{
     digest::Digest,
     duration::Duration,
     gate::Gate,
-    house::{ApprovalFloor, Asked, Assignment, House, Phase, Policy, RoleContent, System, Systems, Template, Window},
+    house::{ApprovalFloor, Asked, Assignment, Held, House, Phase, Policy, RoleContent, System, Systems, Template, Window},
     principal::{Person, Subject},
     reason::Reason,
     request::Terms,
@@ -63,6 +63,7 @@ fn fixture() -> Fixture {
             system: None,
             unsupported: Vec::new(),
             phase: Phase::New,
+            held: None,
         },
         template: Some(Template {
             reference: reference("admin"),
@@ -375,6 +376,33 @@ fn what_is_active_is_held_to_its_end_and_not_to_its_beginning() {
     refused(Reason::OverMaximum, "at most 30m", |f| {
         running(f);
         f.template().max_duration = long("30m");
+    });
+}
+
+#[test]
+fn what_is_active_is_held_against_what_was_approved_and_not_against_what_the_role_says_now() {
+    let active = |f: &mut Fixture| {
+        f.asked.phase = Phase::Running(NOW.plus_secs(10_000));
+        f.asked.duration = None;
+        f.asked.held = Some(Held { duration: long("4h"), approval: f.template().approval.clone() });
+    };
+    assert!(with(active).is_ok());
+    // Whoever makes the default short has not made what runs short.
+    refused(Reason::OverMaximum, "asked for 4h, but role admin allows at most 5m", |f| {
+        active(f);
+        f.template().default_duration = Some(long("5m"));
+        f.template().max_duration = long("5m");
+    });
+    refused(Reason::OverMaximum, "policy", |f| {
+        active(f);
+        f.template().default_duration = Some(long("5m"));
+        f.policies[0].max_duration = long("1h");
+    });
+    // Two people from now on, and one has approved what runs.
+    refused(Reason::NotReady, "at least 2", |f| {
+        active(f);
+        f.template().approval[0].quorum = 2;
+        f.policies[0].approval = Some(ApprovalFloor { quorum: 2, from: vec![group("leads")] });
     });
 }
 

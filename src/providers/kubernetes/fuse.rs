@@ -5,6 +5,9 @@
 //! `edit` could raise the deadline, suspend or orphan the Job, one with `admin` could add a finalizer or a second owner:
 //! the marks policy refuses all of that, and the fuse is claimed only while it is seen alive, unchanged and in time.
 //!
+//! Its selector is our own label, which the policy keeps off every Pod: the selector that Kubernetes would make is known to the
+//! grantee, and a Pod that answers to it and cannot be adopted, or be deleted, keeps the Job from ever ending.
+//!
 //! A ClusterRoleBinding cannot be owned by anything in a namespace, so it has no fuse.
 use super::trouble;
 use crate::providers::port::Trouble;
@@ -13,7 +16,10 @@ use curfew_core::{
     time::Time,
 };
 use either::Either;
-use k8s_openapi::{api::batch::v1::Job, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use k8s_openapi::{
+    api::batch::v1::{Job, JobSpec},
+    apimachinery::pkg::apis::meta::v1::OwnerReference,
+};
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
@@ -28,14 +34,16 @@ const IN_TIME_SECS: i64 = 30;
 /// The Job for a binding.
 fn job(name: &BindingName, now: Time) -> Result<Job, Trouble> {
     let seconds = (name.deadline.millis_since(now) / 1000 + 1).max(0) + AFTER_SECS;
+    let label = json!({GRANT_LABEL: name.grant});
     let job = json!({
         "apiVersion": "batch/v1", "kind": "Job",
-        "metadata": {"name": name.fuse(), "labels": {GRANT_LABEL: name.grant}},
+        "metadata": {"name": name.fuse(), "labels": label},
         "spec": {
             "parallelism": 0, "completions": 1, "backoffLimit": 0, "suspend": false,
             "activeDeadlineSeconds": seconds, "ttlSecondsAfterFinished": 0,
+            "manualSelector": true, "selector": {"matchLabels": label},
             // It never runs: parallelism is zero.
-            "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "fuse", "image": "curfew.dev/never-runs"}]}},
+            "template": {"metadata": {"labels": label}, "spec": {"restartPolicy": "Never", "containers": [{"name": "fuse", "image": "curfew.dev/never-runs"}]}},
         },
     });
     serde_json::from_value(job).map_err(|e| Trouble::Invalid(e.to_string()))
@@ -82,7 +90,14 @@ pub fn is_alive(j: &Job, name: &BindingName) -> bool {
         && spec.suspend != Some(true)
         && spec.ttl_seconds_after_finished == Some(0)
         && spec.managed_by.is_none()
+        && selects_by_mark(spec, name)
         && ends.is_some_and(|t| t <= name.deadline.plus_secs(IN_TIME_SECS))
+}
+
+/// Whether only Pods with our label can stand in its way, of which there are none.
+fn selects_by_mark(spec: &JobSpec, name: &BindingName) -> bool {
+    let labels = spec.selector.as_ref().and_then(|s| s.match_labels.as_ref());
+    labels.and_then(|l| l.get(GRANT_LABEL)) == Some(&name.grant)
 }
 
 /// Takes the fuse of a binding away that is gone. It is no access, so what goes wrong here keeps nothing from ending: the
@@ -133,7 +148,7 @@ mod tests {
     #[test]
     fn a_fuse_is_claimed_only_while_nothing_keeps_it_from_burning() {
         assert!(alive(|_| ()));
-        let broken: [fn(&mut serde_json::Value); 9] = [
+        let broken: [fn(&mut serde_json::Value); 10] = [
             |j| j["status"] = json!({}),
             |j| j["status"]["startTime"] = json!("2026-11-23T08:06:00Z"),
             |j| j["spec"]["activeDeadlineSeconds"] = json!(31_536_000),
@@ -143,6 +158,7 @@ mod tests {
             |j| j["metadata"]["finalizers"] = json!(["example.com/mine"]),
             |j| j["metadata"]["ownerReferences"] = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "1"}]),
             |j| j["metadata"]["labels"] = json!({}),
+            |j| j["spec"]["selector"]["matchLabels"] = json!({"batch.kubernetes.io/controller-uid": "1"}),
         ];
         for (i, change) in broken.into_iter().enumerate() {
             assert!(!alive(change), "case {i}");

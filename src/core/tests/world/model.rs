@@ -9,6 +9,7 @@ use super::{
 use curfew_core::{
     approval::{Stage as ApprovalStage, Verb, Word},
     duration::Duration,
+    gate::Saw,
     grant::{Behind, Grant, Seen},
     pass::{Answer, Ask, Pass, Reservation, View},
     principal::{Person, Subject},
@@ -289,6 +290,7 @@ impl Model {
             version: self.requests.number(r).to_string().into(),
             uid: format!("request-{}", r.life).into(),
             created: Time::from_secs(5_000 + 500 * i64::from(r.life)),
+            gated: Saw::Closed,
             requester: self.people.alice.clone(),
             beneficiary: None,
             status: Status { state: r.state, frozen, expires_at: r.expires.map(time), activated_at: r.active.then_some(time(0)) },
@@ -301,7 +303,7 @@ impl Model {
             stage: g.stage,
             drifted: g.drifted,
             deleting: g.deleting,
-            ungated: false,
+            gated: Saw::Closed,
         }
     }
     fn terms(&self, life: u8, house: House) -> &Arc<Result<Terms, Refusal>> {
