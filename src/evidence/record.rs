@@ -213,3 +213,128 @@ pub fn record(place: Place<'_>, what: What, f: &Facts, at: Time) -> Value {
         "data": data,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::chain::{Chain, NOTHING, hash},
+        *,
+    };
+    use std::collections::BTreeSet;
+
+    const ALL: [What; 13] = [
+        What::ChainStarted,
+        What::RequestAccepted,
+        What::DecisionJudged,
+        What::RequestApproved,
+        What::RequestEnded,
+        What::GrantIntended,
+        What::GrantConfirmed,
+        What::RevocationBegun,
+        What::RevocationConfirmed,
+        What::GrantAbandoned,
+        What::SweepRemoved,
+        What::GateClosed,
+        What::GateOpened,
+    ];
+
+    /// Name, OCSF class, activity and severity. Who consumes evidence rests on these: a change here is a change of the format.
+    const fn row(what: What) -> (&'static str, u32, u32, u32) {
+        match what {
+            What::ChainStarted => ("chain.started", 6003, 99, 1),
+            What::RequestAccepted => ("request.accepted", 6003, 1, 1),
+            What::DecisionJudged => ("decision.judged", 6003, 1, 1),
+            What::RequestApproved => ("request.approved", 6003, 99, 1),
+            What::RequestEnded => ("request.ended", 6003, 99, 1),
+            What::GrantIntended => ("grant.intended", 3005, 1, 1),
+            What::GrantConfirmed => ("grant.confirmed", 3005, 1, 1),
+            What::RevocationBegun => ("revocation.begun", 3005, 2, 1),
+            What::RevocationConfirmed => ("revocation.confirmed", 3005, 2, 1),
+            What::GrantAbandoned => ("grant.abandoned", 3005, 2, 4),
+            What::SweepRemoved => ("sweep.removed", 3005, 2, 4),
+            What::GateClosed => ("gate.closed", 6003, 99, 1),
+            What::GateOpened => ("gate.opened", 6003, 99, 4),
+        }
+    }
+
+    #[test]
+    fn each_thing_that_happens_has_its_class_and_a_whole_envelope() {
+        let facts = Facts {
+            namespace: Some("payments".into()),
+            name: Some("first".into()),
+            actor: Some("alice".into()),
+            user: Some("bob".into()),
+            system: Some("prod".into()),
+            target: Some("7d1c".into()),
+            privileges: vec!["ClusterRole view in payments".into()],
+            message: Some("for people".into()),
+            ..Facts::default()
+        };
+        let mut chain = Chain::start("0123abcd", "op-a");
+        let mut previous = NOTHING.to_owned();
+        for (i, what) in ALL.into_iter().enumerate() {
+            assert_eq!(what as usize, i, "every What is in the list, once");
+            let (name, class, activity, severity) = row(what);
+            let v: Value = serde_json::from_str(&chain.append(what, &facts, Time::from_millis(1_500))).unwrap();
+
+            let keys: BTreeSet<&str> = v.as_object().unwrap().keys().map(String::as_str).collect();
+            let attributes = ["specversion", "id", "source", "type", "time", "subject", "datacontenttype", "sequence", "hash", "prevhash"];
+            assert_eq!(keys, attributes.into_iter().chain(["data"]).collect(), "{name}");
+            let id = format!("op-a/{}", i + 1);
+            for (key, is) in [
+                ("specversion", "1.0"),
+                ("id", &id),
+                ("source", "curfew/0123abcd/op-a"),
+                ("type", &format!("dev.curfew.{name}.v1")),
+                ("time", "1970-01-01T00:00:01.5Z"),
+                ("subject", "payments/first"),
+                ("datacontenttype", "application/json"),
+                ("sequence", &format!("{:020}", i + 1)),
+                ("prevhash", &previous),
+                ("hash", &hash(&v)),
+            ] {
+                assert_eq!(v[key], is, "{key} of {name}");
+            }
+            v["hash"].as_str().unwrap().clone_into(&mut previous);
+
+            let d = &v["data"];
+            for (key, is) in [
+                ("class_uid", class),
+                ("category_uid", if class == 3005 { 3 } else { 6 }),
+                ("activity_id", activity),
+                ("type_uid", class * 100 + activity),
+                ("severity_id", severity),
+                ("status_id", 1),
+                ("time", 1_500),
+            ] {
+                assert_eq!(d[key], is, "{key} of {name}");
+            }
+            assert_eq!(d["metadata"]["version"], "1.5.0", "{name}");
+            assert_eq!(d["api"]["operation"].as_str(), (class == 6003).then_some(name), "only API Activity names an operation");
+            assert_eq!((&d["actor"]["user"]["name"], &d["user"]["name"]), (&json!("alice"), &json!("bob")), "{name}");
+            assert_eq!(d["resource"], json!({"name": "prod", "uid": "7d1c"}), "{name}");
+            assert_eq!((&d["privileges"], &d["message"]), (&json!(["ClusterRole view in payments"]), &json!("for people")), "{name}");
+            assert_eq!(serde_json::from_value::<Facts>(d["unmapped"]["curfew"].clone()).unwrap(), facts, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_record_is_about_what_is_known_and_says_nothing_of_what_is_not() {
+        let some = |s: &str| Some(s.to_owned());
+        let cases = [
+            (some("payments"), some("first"), some("g1"), "payments/first"),
+            (None, some("first"), some("g1"), "first"),
+            (some("payments"), None, some("g1"), "grants/g1"),
+            (None, None, None, "op-a"),
+        ];
+        for (namespace, name, grant, subject) in cases {
+            let facts = Facts { namespace, name, grant, ..Facts::default() };
+            let place = Place { install: "0123abcd", writer: "op-a", sequence: 1, previous: NOTHING };
+            let v = record(place, What::GrantConfirmed, &facts, Time::from_secs(1));
+            assert_eq!(v["subject"], subject);
+            for key in ["actor", "user", "privileges", "resource", "message", "api"] {
+                assert!(v["data"].get(key).is_none(), "{key} of {subject}");
+            }
+        }
+    }
+}
