@@ -2,10 +2,11 @@
 //! to the right place.
 use super::{asks, offer, resisted};
 use crate::{
+    evidence::{audit, sinks},
     story::decide,
     support::{ControlPlane, SOON, User, World, eventually, path},
 };
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use std::time::Duration;
 
 /// Installs what a target needs, and something to reach.
@@ -137,6 +138,8 @@ async fn access_far_away_ends_on_time_and_a_swapped_kubeconfig_never_turns_into_
 async fn a_target_that_is_gone_for_good_is_released_and_never_ended() -> Result<()> {
     let ((w, _operator), far) = (World::running("leaving-home").await?, target("target-doomed").await?);
     let admin = w.admin()?;
+    let file = w.cp.dir().join("evidence.jsonl").display().to_string();
+    sinks(&w, &format!(r#"[{{"file": {{"path": "{file}"}}}}]"#)).await?;
     connect(&w, &far.inline_kubeconfig("curfew-system", "curfew-operator").await?).await?;
     admin.apply(SYSTEM).await?.success()?;
     offer_there(&w).await?;
@@ -186,7 +189,15 @@ async fn a_target_that_is_gone_for_good_is_released_and_never_ended() -> Result<
     w.state_is("stuck", "Revoking").await?;
     becomes("olgas", "Counted", Duration::from_secs(240)).await?;
     w.field_is(&["grt", &grant], "{.status.state}", "Abandoned").await?;
-    w.field_is(&["areq", "-n", "payments", "stuck"], "{.status.reason}", "Abandoned").await
+    w.field_is(&["areq", "-n", "payments", "stuck"], "{.status.reason}", "Abandoned").await?;
+    // Whoever asks later is told who released it, and not that it ended.
+    let end = "\n  ended by   olga@example.com Abandon ";
+    eventually("evidence to tell who released it", SOON, || async {
+        let told = audit(&admin, &["show", &file, "--user", "alice@example.com"]).await?.success()?;
+        let all = told.contains(end) && told.contains("\n  ended      Abandoned\n") && told.contains("until      never shown");
+        if all { Ok(Some(())) } else { bail!("{told}") }
+    })
+    .await
 }
 
 /// Somebody who takes every connection and never says a word.

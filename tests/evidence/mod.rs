@@ -18,12 +18,14 @@ use tokio::{
     net::TcpListener,
 };
 
-async fn sinks(w: &World, sinks: &str) -> Result<()> {
+/// Sends evidence there from now on.
+pub async fn sinks(w: &World, sinks: &str) -> Result<()> {
     let patch = format!(r#"{{"spec": {{"audit": {{"sinks": {sinks}}}}}}}"#);
     w.admin()?.kubectl(&["patch", "curfewconfig", "curfew", "--type=merge", "-p", &patch]).await?.success().map(drop)
 }
 
-async fn audit(who: &User, args: &[&str]) -> Result<crate::support::Output> {
+/// `curfew audit`.
+pub async fn audit(who: &User, args: &[&str]) -> Result<crate::support::Output> {
     who.run(&operator_binary()?, &[&["audit"], args].concat(), None).await
 }
 
