@@ -4,14 +4,17 @@ use crate::{
         AccessDecision, ActivationRequest, Grant,
         decision::About,
         grant::{GrantSpec, GrantStatus},
-        request::ActivationRequestStatus,
+        request::{ActivationRequestStatus, RequestState},
     },
     evidence::{Facts, Said, What},
 };
 use curfew_core::{
     grant::Stage,
+    ids::BindingName,
+    reason::Reason,
     request::State,
     resolved::{Plan, Resolved},
+    time::Time,
 };
 use kube::ResourceExt;
 
@@ -75,8 +78,29 @@ fn privileges(plan: &Plan) -> Vec<String> {
     p.bindings.iter().map(|b| format!("{:?} {} {}", b.role_kind, b.role, at(&b.namespace))).collect()
 }
 
-/// A Grant's transition, told before it is committed, with what the target showed.
-pub fn grant(g: &Grant, next: &GrantStatus, stage: Stage) -> Option<(What, Facts)> {
+/// Why a Grant ends, as far as it is known. `request` is the one behind it, if it is still there: with a request that was
+/// deleted goes the only status that could say why.
+pub fn why(g: &Grant, drifted: bool, request: Option<&ActivationRequest>, now: Time) -> Option<Reason> {
+    let said = request.and_then(|r| r.status.as_ref()).filter(|s| s.state.is_some_and(ends)).and_then(|s| s.reason.as_deref());
+    let Plan::Kubernetes(p) = &g.spec.plan;
+    // The end in a binding's name stays where it was when the Grant's own is brought forward.
+    let planned = p.bindings.first().and_then(|b| BindingName::parse(&b.name)).map(|n| n.deadline);
+    match (said, request) {
+        _ if drifted => Some(Reason::Drifted),
+        (Some(said), _) => said.parse().ok(),
+        _ if planned.is_some_and(|end| now >= end && g.spec.expires_at == end) => Some(Reason::DeadlinePassed),
+        (None, None) => Some(Reason::RequestDeleted),
+        // The request ends the Grant, and the store does not show that yet. What it says in its own end is told then.
+        (None, Some(_)) => None,
+    }
+}
+
+fn ends(s: RequestState) -> bool {
+    s == RequestState::Revoking || s.outcome().is_some()
+}
+
+/// A Grant's transition, told before it is committed, with what the target showed, and why it ends.
+pub fn grant(g: &Grant, next: &GrantStatus, stage: Stage, why: Option<Reason>) -> Option<(What, Facts)> {
     let names = || next.artifacts.iter().map(|a| format!("{} {} ({})", a.kind, a.id, a.uid)).collect::<Vec<_>>().join(", ");
     let (what, confirmed) = match stage {
         Stage::Granting => return None,
@@ -98,28 +122,109 @@ pub fn grant(g: &Grant, next: &GrantStatus, stage: Stage) -> Option<(What, Facts
         digest: Some(s.digest.to_string()),
         expires_at: Some(s.expires_at),
         state: next.state.map(|s| format!("{s:?}")),
-        reason: (stage == Stage::Abandoned).then(|| "Abandoned".to_owned()),
+        reason: match stage {
+            Stage::Granting | Stage::Active => None,
+            Stage::Revoking | Stage::Ended => why,
+            Stage::Abandoned => Some(Reason::Abandoned),
+        }
+        .map(|r| r.to_string()),
         confirmed,
         ..Facts::default()
     };
     Some((what, facts))
 }
 
-/// What became of a person's word.
-pub fn decision(d: &AccessDecision, verdict: &str) -> Facts {
-    let (name, grant) = match &d.spec.about {
-        About::ActivationRequest(r) => (Some(r.name.clone()), None),
-        About::Grant(g) => (None, Some(g.name.clone())),
+/// What became of a person's word. `of` is the request behind what it is about, by name and uid, where it is known: a name
+/// alone may be used again, so only the uid joins a word to a grant.
+pub fn decision(d: &AccessDecision, verdict: &str, of: Option<(&str, &str)>) -> Facts {
+    let (name, uid, grant) = match &d.spec.about {
+        About::ActivationRequest(r) => (Some(r.name.as_str()), r.uid.as_deref(), None),
+        About::Grant(g) => (None, None, Some(g.name.clone())),
     };
     Facts {
         namespace: d.namespace(),
         name: Some(d.name_any()),
+        request: uid.or(of.map(|(_, uid)| uid)).map(str::to_owned),
+        request_name: name.or(of.map(|(name, _)| name)).map(str::to_owned),
         grant,
         actor: d.spec.decider.as_ref().map(|p| p.username.clone()),
         digest: d.spec.digest.map(|d| d.to_string()),
         state: Some(format!("{:?}", d.spec.decision)),
         reason: Some(verdict.to_owned()),
-        message: Some(format!("about {}: {}", name.as_deref().unwrap_or("a grant"), d.spec.comment.as_deref().unwrap_or_default())),
+        message: Some(format!("about {}: {}", name.unwrap_or("a grant"), d.spec.comment.as_deref().unwrap_or_default())),
         ..Facts::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const BEFORE: &str = "2026-11-23T08:00:00Z";
+    const END: &str = "2026-11-23T08:15:00Z";
+
+    fn ending(expires_at: &str) -> Grant {
+        let who = json!({"user": "alice"});
+        let spec = json!({
+            "system": {"name": "s", "uid": "u", "target": "t", "connection": {"kubernetes": {"inCluster": {}}}},
+            "request": {"namespace": "payments", "name": "first", "uid": "u1", "requester": "alice", "beneficiary": who},
+            "principal": {"name": "alice"}, "digest": "0123456789abcdef", "expiresAt": expires_at,
+            "plan": {"kubernetes": {"subject": who, "bindings": [
+                {"name": "curfew:0123abcd:00000000000000a1:20261123T081500Z:0", "namespace": "payments", "roleKind": "ClusterRole", "role": "view"},
+            ]}},
+        });
+        Grant::new("00000000000000a1", serde_json::from_value(spec).unwrap())
+    }
+
+    fn behind(state: &str, reason: &str) -> ActivationRequest {
+        let request = json!({
+            "apiVersion": "curfew.dev/v1alpha1", "kind": "ActivationRequest", "metadata": {"name": "first", "namespace": "payments"},
+            "spec": {"roleRef": {"name": "view"}}, "status": {"state": state, "reason": reason, "conditions": []},
+        });
+        serde_json::from_value(request).unwrap()
+    }
+
+    #[test]
+    fn a_grant_tells_why_it_ends_though_nothing_else_is_left_to_say_so() {
+        let (active, revoking) = (behind("Active", "AsExpected"), behind("Revoking", "RevokedByApprover"));
+        let cases = [
+            // Brought forward by whoever found that the request is gone.
+            (BEFORE, BEFORE, false, None, Some(Reason::RequestDeleted)),
+            (BEFORE, BEFORE, false, Some(&revoking), Some(Reason::RevokedByApprover)),
+            (BEFORE, BEFORE, false, Some(&active), None),
+            (BEFORE, BEFORE, true, Some(&active), Some(Reason::Drifted)),
+            (END, END, false, Some(&active), Some(Reason::DeadlinePassed)),
+            (END, END, false, None, Some(Reason::DeadlinePassed)),
+            // Not armed, since its place was taken: no end has come.
+            (END, BEFORE, false, Some(&active), None),
+        ];
+        for (i, (expires_at, now, drifted, request, is)) in cases.into_iter().enumerate() {
+            assert_eq!(why(&ending(expires_at), drifted, request, Time::parse(now).unwrap()), is, "case {i}");
+        }
+        let reason = |stage, why| grant(&ending(BEFORE), &GrantStatus::default(), stage, why).and_then(|(_, f)| f.reason);
+        for stage in [Stage::Revoking, Stage::Ended] {
+            assert_eq!(reason(stage, Some(Reason::RequestDeleted)).as_deref(), Some("RequestDeleted"));
+        }
+        assert_eq!(reason(Stage::Active, Some(Reason::RequestDeleted)), None);
+        assert_eq!(reason(Stage::Abandoned, None).as_deref(), Some("Abandoned"));
+    }
+
+    #[test]
+    fn a_decision_names_the_request_behind_what_it_is_about() {
+        let about = |about: serde_json::Value, of| {
+            let d = json!({
+                "apiVersion": "curfew.dev/v1alpha1", "kind": "AccessDecision", "metadata": {"name": "d-1", "namespace": "payments"},
+                "spec": {"about": about, "digest": "0123456789abcdef", "decision": "Revoke"},
+            });
+            let f = decision(&serde_json::from_value(d).unwrap(), "Counted", of);
+            (f.request_name.unwrap_or_default(), f.request.unwrap_or_default(), f.grant.unwrap_or_default())
+        };
+        let is = |name: &str, uid: &str, grant: &str| (name.to_owned(), uid.to_owned(), grant.to_owned());
+        let known = Some(("first", "u1"));
+        assert_eq!(about(json!({"activationRequest": {"name": "first"}}), known), is("first", "u1", ""));
+        assert_eq!(about(json!({"activationRequest": {"name": "first"}}), None), is("first", "", ""));
+        assert_eq!(about(json!({"activationRequest": {"name": "first", "uid": "u0"}}), None), is("first", "u0", ""));
+        assert_eq!(about(json!({"grant": {"name": "00000000000000a1"}}), known), is("first", "u1", "00000000000000a1"));
     }
 }

@@ -41,6 +41,7 @@ pub const fn hint(reason: Reason) -> &'static str {
         Withdrawn => "it was taken back",
         RevokedByApprover => "an approver or manager ended it; their AccessDecision says why",
         RevokedByHolder => "it was given back by its holder",
+        RequestDeleted => "its request was deleted, and the access went with it",
         Drifted => "what was granted was changed or removed at the target, so all of it was taken away; ask again if you still need it",
         DeadlinePassed => "its time is over; ask again if you still need it",
         ApprovalTimedOut => "nobody approved in time; create a new request and tell the approvers",

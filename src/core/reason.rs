@@ -63,6 +63,8 @@ reasons! {
     RevokedByApprover,
     /// The requester or beneficiary ended it.
     RevokedByHolder,
+    /// The request was deleted. It has no status that could say so: evidence does.
+    RequestDeleted,
     /// What was granted was changed or removed at the target.
     Drifted,
     /// Its time is over.
@@ -129,7 +131,7 @@ impl Reason {
             (DeadlinePassed, false) => Outcome::Failed,
             (ApprovalTimedOut, _) => Outcome::TimedOut,
             (_, true) => Outcome::Revoked,
-            (RevokedByHolder | Withdrawn, false) => Outcome::Cancelled,
+            (RevokedByHolder | RequestDeleted | Withdrawn, false) => Outcome::Cancelled,
             (Drifted | AsExpected | Abandoned, false) => Outcome::Failed,
             (
                 NotEligible

@@ -107,6 +107,9 @@ pub struct Facts {
     /// The request's uid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
+    /// The request's name, where `name` is that of a decision about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_name: Option<String>,
     /// The Grant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grant: Option<String>,

@@ -4,7 +4,7 @@ use crate::{
     story::decide,
     support::{SOON, User, World, eventually, operator_binary},
 };
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use std::{
     path::PathBuf,
     sync::{
@@ -189,5 +189,20 @@ async fn a_sink_that_is_down_stops_grants_and_delays_no_revocation() -> Result<(
     })
     .await?;
     w.field_is(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"EvidenceDelivered\")].status}", "True").await?;
+    // Stdout was told all of it: why an access ended whose request never said so, and who took the other away.
+    decide(&w, &w.carol()?, "waits", "Revoke").await?;
+    w.state_is("waits", "Revoked").await?;
+    let log = w.cp.dir().join("stdout.log");
+    for (user, parts) in [
+        ("alice@example.com", ["as payments/held", "ended      Ended (RequestDeleted)"].as_slice()),
+        ("bob@example.com", &["as payments/waits", "ended by   carol@example.com Revoke ", "ended      Revoked (RevokedByApprover)"]),
+    ] {
+        eventually(&format!("{parts:?} to be told"), SOON, || async {
+            std::fs::write(&log, operator.log())?;
+            let told = audit(&admin, &["show", &log.display().to_string(), "--user", user]).await?.success()?;
+            if parts.iter().all(|p| told.contains(p)) { Ok(Some(())) } else { bail!("{told}") }
+        })
+        .await?;
+    }
     Ok(())
 }

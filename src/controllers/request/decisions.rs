@@ -43,7 +43,9 @@ pub async fn count(ctx: &Context, around: &Surroundings, view: &View) -> kube::R
         if ended.is_some() && is_judged(d) {
             continue;
         }
-        write(ctx, d, verdict.0, verdict.1).await?;
+        // What was said about another request of this name is not said of this one.
+        let of = (verdict.1 != Reason::NotFound).then_some((about(d).unwrap_or_default(), &*request.uid));
+        write(ctx, d, verdict.0, verdict.1, of).await?;
     }
     Ok(())
 }
@@ -73,26 +75,27 @@ pub async fn about_nothing(ctx: &Context, key: &Key) -> kube::Result<()> {
             None => Reason::NotFound,
         },
     };
-    write(ctx, &d, Is::False, verdict).await
+    write(ctx, &d, Is::False, verdict, None).await
 }
 
 /// Writes what became of a decision about a Grant.
-pub async fn settle(ctx: &Context, d: &AccessDecision, counted: Counted) -> kube::Result<()> {
+pub async fn settle(ctx: &Context, d: &AccessDecision, g: &Grant, counted: Counted) -> kube::Result<()> {
     if !ctx.authority.leads() {
         return Ok(());
     }
-    match counted {
-        Counted::Yes => write(ctx, d, Is::True, Reason::AsExpected).await,
-        Counted::No(r) => write(ctx, d, Is::False, r).await,
-        Counted::Waiting => write(ctx, d, Is::Unknown, Reason::Waiting).await,
-    }
+    let (is, reason) = match counted {
+        Counted::Yes => (Is::True, Reason::AsExpected),
+        Counted::No(r) => (Is::False, r),
+        Counted::Waiting => (Is::Unknown, Reason::Waiting),
+    };
+    write(ctx, d, is, reason, Some((&g.spec.request.name, &g.spec.request.uid))).await
 }
 
 fn is_judged(d: &AccessDecision) -> bool {
     d.status.as_ref().and_then(|s| conditions::find(&s.conditions, "Counted")).is_some_and(|c| c.status != "Unknown")
 }
 
-async fn write(ctx: &Context, d: &AccessDecision, is: Is, reason: Reason) -> kube::Result<()> {
+async fn write(ctx: &Context, d: &AccessDecision, is: Is, reason: Reason, of: Option<(&str, &str)>) -> kube::Result<()> {
     let now: Time = ctx.now();
     let old = d.status.clone().unwrap_or_default();
     let mut next = AccessDecisionStatus { observed_generation: d.metadata.generation, conditions: old.conditions.clone(), ..old };
@@ -114,7 +117,7 @@ async fn write(ctx: &Context, d: &AccessDecision, is: Is, reason: Reason) -> kub
     if is != Is::Unknown
         && (!is_judged(d) || conditions::find(&d.status.clone().unwrap_or_default().conditions, "Counted").is_none_or(|c| c.reason != word))
     {
-        ctx.evidence.tell(What::DecisionJudged, tell::decision(d, word));
+        ctx.evidence.tell(What::DecisionJudged, tell::decision(d, word, of));
     }
     match ledger::commit(&api, &d.name_any(), &d.resource_version().unwrap_or_default(), d.status.as_ref(), &next).await {
         Written::Failed(e) => Err(e),

@@ -50,7 +50,7 @@ async fn judge(ctx: &Context, g: &Grant, d: &Arc<AccessDecision>) -> kube::Resul
         // What was not counted once is not counted later, and asking for it a thousand times costs nothing.
         (Some(false), _) => return Ok(Counted::No(Reason::NotEntitled)),
         (_, Stage::Ended | Stage::Abandoned) => {
-            decisions::settle(ctx, d, Counted::No(Reason::AlreadyEnded)).await?;
+            decisions::settle(ctx, d, g, Counted::No(Reason::AlreadyEnded)).await?;
             return Ok(Counted::No(Reason::AlreadyEnded));
         }
         (_, Stage::Granting | Stage::Active | Stage::Revoking) => {}
@@ -78,6 +78,6 @@ async fn judge(ctx: &Context, g: &Grant, d: &Arc<AccessDecision>) -> kube::Resul
     };
     let namespace = d.namespace().unwrap_or_default();
     let counted = release(&Release { word: &word, namespace: &namespace }, &stuck);
-    decisions::settle(ctx, d, counted).await?;
+    decisions::settle(ctx, d, g, counted).await?;
     Ok(counted)
 }

@@ -16,10 +16,11 @@ use curfew_core::{
     grant::{self as core, Behind, Seen, Stage},
     ids,
     pass::{Answer, Ask, Reservation},
+    reason::Reason,
     resolved::{KubernetesPlan, Plan},
     time::Time,
 };
-use kube::{Api, ResourceExt};
+use kube::{Api, ResourceExt, runtime::reflector::ObjectRef};
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -39,12 +40,15 @@ struct Known {
     trouble: Option<String>,
     /// How long the target asked us to wait.
     wait: Option<Duration>,
+    /// Its request was looked for live and is not there any more. The stores may not know that yet.
+    orphaned: bool,
 }
 
 impl GrantPorts {
     /// For a Grant as the stores show it.
     pub fn new(ctx: Arc<Context>, grant: Grant) -> Self {
-        GrantPorts { ctx, id: grant.name_any(), known: Mutex::new(Known { grant, armed: None, trouble: None, wait: None }) }
+        let known = Known { grant, armed: None, trouble: None, wait: None, orphaned: false };
+        GrantPorts { ctx, id: known.grant.name_any(), known: Mutex::new(known) }
     }
 
     /// What went wrong last, and on which Grant.
@@ -101,6 +105,7 @@ impl GrantPorts {
         let of = self.grant().spec.request;
         let found = ledger::requests(&self.ctx.client, &of.namespace).get_opt(&of.name).await?;
         let same = found.filter(|r| r.uid().as_deref() == Some(of.uid.as_str()) && r.metadata.deletion_timestamp.is_none());
+        self.change(|k| k.orphaned = same.is_none());
         let grant = self.grant();
         let install = &self.ctx.install;
         let ours = |s: &ActivationRequestStatus| {
@@ -115,6 +120,15 @@ impl GrantPorts {
             Some(RequestState::Activating | RequestState::Active) => Behind::Wanted,
             Some(_) | None => Behind::Gone,
         })
+    }
+
+    /// Why it ends. Nobody is asked: a revocation needs nothing but the Grant and its target.
+    fn why(&self, g: &Grant, next: &core::Grant) -> Option<Reason> {
+        let of = &g.spec.request;
+        let orphaned = self.known.lock().unwrap_or_else(PoisonError::into_inner).orphaned;
+        let stored = self.ctx.stores.requests.get(&ObjectRef::new(&of.name).within(&of.namespace));
+        let request = stored.filter(|r| !orphaned && r.uid().as_deref() == Some(of.uid.as_str()));
+        tell::why(g, next.drifted, request.as_deref(), self.now())
     }
 
     async fn recheck(&self) -> kube::Result<Answer> {
@@ -134,7 +148,7 @@ impl GrantPorts {
         let status = render::status(&grant, next, armed, enforced, self.now());
         let grants: Api<Grant> = Api::all(self.ctx.client.clone());
         // Before the commit: a crash in between tells it twice rather than never.
-        if let Some((what, facts)) = tell::grant(&grant, &status, next.stage) {
+        if let Some((what, facts)) = tell::grant(&grant, &status, next.stage, self.why(&grant, next)) {
             self.ctx.evidence.tell(what, facts);
         }
         match ledger::commit(&grants, &self.id, &next.version, grant.status.as_ref(), &status).await {
