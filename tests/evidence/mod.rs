@@ -2,15 +2,12 @@
 use crate::{
     attacks::{active, asks, ends, resisted},
     story::decide,
-    support::{SOON, User, World, eventually, operator_binary},
+    support::{Operator, SOON, User, World, eventually, operator_binary},
 };
 use anyhow::{Result, bail, ensure};
 use std::{
     path::PathBuf,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -110,21 +107,38 @@ async fn it_tells_the_whole_story_when_everything_is_gone_and_nobody_edits_it_un
     Ok(())
 }
 
-/// An HTTP sink that answers only while it is asked to, and keeps what it was sent.
+/// What a sink does with what it is sent.
+#[derive(Clone, Copy)]
+enum Does {
+    /// It keeps it, and says so.
+    Take,
+    /// It says that it is down.
+    Refuse,
+    /// It takes the connection and never says a word.
+    Nothing,
+}
+
+/// An HTTP sink that does as it is told, and keeps what it takes.
 struct HttpSink {
     url: String,
-    up: Arc<AtomicBool>,
+    does: Arc<Mutex<Does>>,
     got: Arc<Mutex<String>>,
+}
+
+impl HttpSink {
+    fn will(&self, what: Does) {
+        *self.does.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    }
 }
 
 async fn http_sink() -> Result<HttpSink> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/evidence?token=s3cret", listener.local_addr()?);
-    let (up, got) = (Arc::new(AtomicBool::new(true)), Arc::new(Mutex::new(String::new())));
-    let (on, kept) = (up.clone(), got.clone());
+    let (does, got) = (Arc::new(Mutex::new(Does::Take)), Arc::new(Mutex::new(String::new())));
+    let (told, kept) = (does.clone(), got.clone());
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let (on, kept) = (on.clone(), kept.clone());
+            let (told, kept) = (told.clone(), kept.clone());
             tokio::spawn(async move {
                 let mut text = Vec::new();
                 let mut buffer = [0; 16_384];
@@ -138,23 +152,27 @@ async fn http_sink() -> Result<HttpSink> {
                         break;
                     }
                 }
-                let answer = if on.load(Ordering::Acquire) {
-                    kept.lock().unwrap_or_else(PoisonError::into_inner).push_str(&String::from_utf8_lossy(&text));
-                    "200 OK"
-                } else {
-                    "503 Service Unavailable"
+                let does = *told.lock().unwrap_or_else(PoisonError::into_inner);
+                let answer = match does {
+                    Does::Take => {
+                        kept.lock().unwrap_or_else(PoisonError::into_inner).push_str(&String::from_utf8_lossy(&text));
+                        "200 OK"
+                    }
+                    Does::Refuse => "503 Service Unavailable",
+                    Does::Nothing => std::future::pending().await,
                 };
                 let _gone =
                     stream.write_all(format!("HTTP/1.1 {answer}\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok").as_bytes()).await;
             });
         }
     });
-    Ok(HttpSink { url, up, got })
+    Ok(HttpSink { url, does, got })
 }
 
-#[tokio::test]
-async fn a_sink_that_is_down_stops_grants_and_delays_no_revocation() -> Result<()> {
-    let w = World::first("sinks").await?;
+/// A sink that takes nothing for a while: nothing is granted meanwhile, and what is to end ends. Alice has deleted `held`, and
+/// Bob holds `waits` afterwards.
+async fn without_a_sink(name: &str, trouble: Does, kept: &str) -> Result<(World, Operator)> {
+    let w = World::first(name).await?;
     let (alice, admin) = (w.alice()?, w.admin()?);
     let sink = http_sink().await?;
     let url = format!("--from-literal=url={}", sink.url);
@@ -168,7 +186,7 @@ async fn a_sink_that_is_down_stops_grants_and_delays_no_revocation() -> Result<(
     ensure!(got().contains("POST /evidence?token=s3cret") && got().contains("application/cloudevents-batch+json"), "{}", got());
     ensure!(operator.log().contains("dev.curfew.grant.intended.v1"), "stdout has it, too");
 
-    sink.up.store(false, Ordering::Release);
+    sink.will(trouble);
     let bob = w.cp.user("bob@example.com", &["payments-devs"])?;
     bob.apply(&asks("payments-admin", "waits", "1h", "")).await?.success()?;
     w.state_is("waits", "AwaitingApproval").await?;
@@ -177,11 +195,11 @@ async fn a_sink_that_is_down_stops_grants_and_delays_no_revocation() -> Result<(
     resisted(!bob.can_read_secret("payments", "db").await?, "access is granted that no evidence tells of")?;
     // A revocation waits for nobody.
     alice.kubectl(&["delete", "areq", "-n", "payments", "held"]).await?.success()?;
-    ends(&w, &alice, Duration::from_secs(10), "a sink that is down keeps the access").await?;
+    ends(&w, &alice, Duration::from_secs(10), kept).await?;
     ensure!(w.field(&["areq", "-n", "payments", "waits"], "{.status.state}").await? == "Activating");
-    ensure!(!got().contains("revocation.confirmed"), "the sink was down all the while");
+    ensure!(!got().contains("revocation.confirmed"), "the sink took nothing all the while");
 
-    sink.up.store(true, Ordering::Release);
+    sink.will(Does::Take);
     w.state_is("waits", "Active").await?;
     w.access_is(&bob, true, SOON).await?;
     eventually("the sink to be told what it missed", SOON, || async {
@@ -189,10 +207,16 @@ async fn a_sink_that_is_down_stops_grants_and_delays_no_revocation() -> Result<(
     })
     .await?;
     w.field_is(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"EvidenceDelivered\")].status}", "True").await?;
+    Ok((w, operator))
+}
+
+#[tokio::test]
+async fn a_sink_that_is_down_stops_grants_and_delays_no_revocation() -> Result<()> {
+    let (w, operator) = without_a_sink("sinks", Does::Refuse, "a sink that is down keeps the access").await?;
     // Stdout was told all of it: why an access ended whose request never said so, and who took the other away.
     decide(&w, &w.carol()?, "waits", "Revoke").await?;
     w.state_is("waits", "Revoked").await?;
-    let log = w.cp.dir().join("stdout.log");
+    let (admin, log) = (w.admin()?, w.cp.dir().join("stdout.log"));
     for (user, parts) in [
         ("alice@example.com", ["as payments/held", "ended      Ended (RequestDeleted)"].as_slice()),
         ("bob@example.com", &["as payments/waits", "ended by   carol@example.com Revoke ", "ended      Revoked (RevokedByApprover)"]),
@@ -205,4 +229,9 @@ async fn a_sink_that_is_down_stops_grants_and_delays_no_revocation() -> Result<(
         .await?;
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_sink_that_never_answers_stops_grants_and_delays_no_revocation() -> Result<()> {
+    without_a_sink("silent-sink", Does::Nothing, "a sink that never answers keeps the access").await.map(drop)
 }
