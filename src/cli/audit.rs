@@ -2,7 +2,11 @@
 use crate::{
     api::{CONFIG_NAME, CurfewConfig},
     authority::Clock,
-    evidence::{chain::Head, history, verify},
+    evidence::{
+        chain::Head,
+        history,
+        verify::{self, Anchor},
+    },
     runtime::client,
 };
 use anyhow::{Context, Result, ensure};
@@ -22,7 +26,8 @@ pub struct Audit {
 enum Verb {
     /// Finds records that were edited, dropped, reordered or cut off. Fails if there is any.
     ///
-    /// A chain alone cannot show that its end was cut off: give it the heads that were anchored elsewhere, by --anchors or --live.
+    /// A chain alone cannot show that its end was cut off, or that somebody added to it: give it the heads that were anchored
+    /// elsewhere, by --anchors or --live. They must be as new as the files: what comes later is vouched for by nothing.
     Verify {
         /// Files of JSON lines, the oldest first; - for standard input.
         #[arg(required = true)]
@@ -101,9 +106,9 @@ pub async fn audit(args: Audit) -> Result<()> {
     }
 }
 
-fn heads(c: &CurfewConfig) -> BTreeMap<String, Head> {
+fn heads(c: &CurfewConfig) -> BTreeMap<String, Anchor> {
     let all = c.status.as_ref().map(|s| s.audit_heads.clone()).unwrap_or_default();
-    all.into_iter().map(|h| (h.writer, Head { sequence: h.sequence.unsigned_abs(), hash: h.hash })).collect()
+    all.into_iter().map(|h| (h.writer, Anchor { head: Head { sequence: h.sequence.unsigned_abs(), hash: h.hash }, at: h.at })).collect()
 }
 
 async fn from_cluster() -> Result<CurfewConfig> {

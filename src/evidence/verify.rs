@@ -2,13 +2,32 @@
 //!
 //! A chain shows by itself that a record was edited, dropped from the middle or moved. That the end was cut off, or a whole
 //! writer, shows only against the heads that are anchored elsewhere: in CurfewConfig's status, and in the first record of
-//! every later writer.
-use super::chain::{Head, NOTHING, hash};
+//! every later writer. The hashes have no key: that records were added to the end shows only against these heads, and when
+//! they were anchored.
+use super::{
+    chain::{Head, NOTHING, hash},
+    writer::ANCHOR,
+};
+use curfew_core::time::Time;
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    ops::Bound,
 };
+
+/// How much later than an interval after the last anchor a record may come, in seconds: an anchor that met a conflict is tried
+/// again at the next tick.
+const SLACK: i64 = 15;
+
+/// A head that was seen elsewhere.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Anchor {
+    /// How far the chain had come.
+    pub head: Head,
+    /// When it was anchored; where another writer tells of it, when it told.
+    pub at: Time,
+}
 
 /// What is wrong at one place.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,6 +67,8 @@ pub enum Wrong {
     NotTheAnchored,
     /// No anchor knows this writer: anybody could have invented it.
     Unknown,
+    /// It is beyond the last anchor, and too late for a writer that anchors as long as it lives: anybody could have added it.
+    Unanchored,
 }
 
 impl fmt::Display for Finding {
@@ -61,6 +82,10 @@ impl fmt::Display for Finding {
             Wrong::Unchained => write!(f, "line {line}: {writer}/{sequence} does not follow from the record before it"),
             Wrong::Truncated { anchored } => write!(f, "{writer}: ends with {sequence}, and {anchored} was anchored: the end is missing"),
             Wrong::Unknown => write!(f, "{writer}: no anchor knows this writer, whose chain could be anybody's invention"),
+            Wrong::Unanchored => write!(
+                f,
+                "line {line}: {writer}/{sequence} comes later than its writer was last anchored: nothing outside of this file vouches for it"
+            ),
             Wrong::NotTheAnchored => write!(f, "{writer}/{sequence} is not the record that was anchored"),
         }
     }
@@ -73,6 +98,8 @@ pub struct Report {
     pub records: u64,
     /// How far each writer's chain goes.
     pub heads: BTreeMap<String, Head>,
+    /// How many records a writer may have written after its last anchor, where there are any: they are not known to be its own.
+    pub unvouched: BTreeMap<String, u64>,
     /// What is wrong.
     pub findings: Vec<Finding>,
 }
@@ -92,21 +119,34 @@ impl fmt::Display for Report {
         for (writer, head) in &self.heads {
             writeln!(f, "{writer}: {} records, head {}", head.sequence, head.hash)?;
         }
+        for (writer, n) in &self.unvouched {
+            writeln!(f, "{writer}: {n} records after its last anchor are vouched for by nothing else")?;
+        }
         let verdict = if self.is_sound() { "sound".to_owned() } else { format!("{} findings", self.findings.len()) };
         write!(f, "{} records of {} writers: {verdict}", self.records, self.heads.len())
     }
 }
 
+/// What is kept of a record until all of them were read.
+struct Kept {
+    line: usize,
+    hash: String,
+    at: Option<Time>,
+}
+
+/// Records by writer and number.
+type Records = BTreeMap<(String, u64), Kept>;
+
 /// Checks every chain in `lines` against itself and against `anchors`, which name the heads that were seen elsewhere.
-pub fn verify(lines: impl IntoIterator<Item = String>, anchors: &BTreeMap<String, Head>) -> Report {
+pub fn verify(lines: impl IntoIterator<Item = String>, anchors: &BTreeMap<String, Anchor>) -> Report {
     let mut report = Report::default();
     let mut seen: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
     // Every anchor must hold: one that a record tells never stands for one that was kept elsewhere.
     let external = anchors;
-    let mut anchors: Vec<(String, Head)> = anchors.iter().map(|(w, h)| (w.clone(), h.clone())).collect();
+    let mut anchors: Vec<(String, Anchor)> = anchors.iter().map(|(w, a)| (w.clone(), a.clone())).collect();
     // Who was told of by whom.
     let mut vouched: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let mut hashes: BTreeMap<(String, u64), String> = BTreeMap::new();
+    let mut kept = Records::new();
     for (i, line) in lines.into_iter().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
         report.records += 1;
         let parsed = serde_json::from_str::<Value>(&line).ok().and_then(|v| Some((place(&v)?, v)));
@@ -114,9 +154,9 @@ pub fn verify(lines: impl IntoIterator<Item = String>, anchors: &BTreeMap<String
             report.findings.push(Finding { line: i + 1, writer: String::new(), sequence: 0, what: Wrong::Unreadable });
             continue;
         };
-        for (w, h) in told(&record) {
+        for (w, a) in told(sequence, &record) {
             vouched.entry(writer.clone()).or_default().insert(w.clone());
-            anchors.push((w, h));
+            anchors.push((w, a));
         }
         let mut find = |what| report.findings.push(Finding { line: i + 1, writer: writer.clone(), sequence, what });
         let stated = record["hash"].as_str().unwrap_or_default().to_owned();
@@ -127,7 +167,7 @@ pub fn verify(lines: impl IntoIterator<Item = String>, anchors: &BTreeMap<String
         let head = report.heads.get(&writer);
         let (last, last_hash) = head.map_or((0, NOTHING), |h| (h.sequence, h.hash.as_str()));
         // A sink may be given a record again, whose first delivery was not confirmed.
-        if hashes.get(&(writer.clone(), sequence)) == Some(&stated) {
+        if kept.get(&(writer.clone(), sequence)).is_some_and(|k| k.hash == stated) {
             continue;
         }
         if !known.insert(sequence) || sequence <= last {
@@ -139,7 +179,7 @@ pub fn verify(lines: impl IntoIterator<Item = String>, anchors: &BTreeMap<String
         } else if record["prevhash"].as_str() != Some(last_hash) {
             find(Wrong::Unchained);
         }
-        hashes.insert((writer.clone(), sequence), stated.clone());
+        kept.insert((writer.clone(), sequence), Kept { line: i + 1, hash: stated.clone(), at: time(&record) });
         report.heads.insert(writer, Head { sequence, hash: stated });
     }
     if !external.is_empty() {
@@ -147,18 +187,52 @@ pub fn verify(lines: impl IntoIterator<Item = String>, anchors: &BTreeMap<String
         let strangers = report.heads.iter().filter(|(w, _)| !known.contains(*w));
         report.findings.extend(strangers.map(|(w, h)| Finding { line: 0, writer: w.clone(), sequence: h.sequence, what: Wrong::Unknown }));
     }
-    anchors.sort_by(|a, b| (&a.0, a.1.sequence, &a.1.hash).cmp(&(&b.0, b.1.sequence, &b.1.hash)));
-    anchors.dedup();
-    for (writer, anchor) in anchors.iter().filter(|(_, a)| a.sequence > 0) {
+    // Of one head that many tell, the earliest time counts: whoever tells of it later has seen nothing newer.
+    anchors.sort_by(|(w, a), (v, b)| (w, a.head.sequence, &a.head.hash, a.at).cmp(&(v, b.head.sequence, &b.head.hash, b.at)));
+    anchors.dedup_by(|(w, a), (v, b)| (w, &a.head) == (v, &b.head));
+    for (writer, anchor) in anchors.iter().map(|(w, a)| (w, &a.head)).filter(|(_, a)| a.sequence > 0) {
         let ends = report.heads.get(writer).map_or(0, |h| h.sequence);
         let finding = |sequence, what| Finding { line: 0, writer: writer.clone(), sequence, what };
         if ends < anchor.sequence {
             report.findings.push(finding(ends, Wrong::Truncated { anchored: anchor.sequence }));
-        } else if hashes.get(&(writer.clone(), anchor.sequence)).is_some_and(|h| *h != anchor.hash) {
+        } else if kept.get(&(writer.clone(), anchor.sequence)).is_some_and(|k| k.hash != anchor.hash) {
             report.findings.push(finding(anchor.sequence, Wrong::NotTheAnchored));
         }
     }
+    // Without anchors from elsewhere, what a file tells of its writers says nothing about how long they lived.
+    if !external.is_empty() {
+        beyond(&mut report, &anchors, &kept);
+    }
     report
+}
+
+/// Judges the records beyond their writer's last anchor. One that is killed leaves those of its last interval, so these are only
+/// counted; it cannot have written any later ones, nor any without a time.
+fn beyond(report: &mut Report, anchors: &[(String, Anchor)], kept: &Records) {
+    for (writer, (last, at)) in last_anchors(anchors) {
+        let until = at.plus_secs(ANCHOR.as_secs().cast_signed() + SLACK);
+        let after = (Bound::Excluded((writer.clone(), last)), Bound::Included((writer.clone(), u64::MAX)));
+        for ((_, sequence), k) in kept.range(after) {
+            if k.at.is_some_and(|t| t <= until) {
+                *report.unvouched.entry(writer.clone()).or_default() += 1;
+            } else {
+                let (writer, sequence) = (writer.clone(), *sequence);
+                report.findings.push(Finding { line: k.line, writer, sequence, what: Wrong::Unanchored });
+            }
+        }
+    }
+}
+
+/// The highest number that is anchored of each writer, and when it was. `anchors` are sorted.
+fn last_anchors(anchors: &[(String, Anchor)]) -> BTreeMap<&String, (u64, Time)> {
+    let mut last = BTreeMap::new();
+    for (writer, Anchor { head, at }) in anchors {
+        let highest = last.entry(writer).or_insert((head.sequence, *at));
+        if head.sequence > highest.0 {
+            *highest = (head.sequence, *at);
+        }
+    }
+    last
 }
 
 /// The writers that are anchored elsewhere, and all whom these tell of.
@@ -179,11 +253,19 @@ fn place(v: &Value) -> Option<(String, u64)> {
     Some((writer, v["sequence"].as_str()?.parse().ok()?))
 }
 
-/// The heads of others that a writer's first record tells.
-fn told(v: &Value) -> Vec<(String, Head)> {
-    let text = v["data"]["unmapped"]["curfew"]["confirmed"].as_str().filter(|_| v["type"] == "dev.curfew.chain.started.v1");
+/// When a record was written.
+fn time(v: &Value) -> Option<Time> {
+    v["time"].as_str().and_then(Time::parse)
+}
+
+/// The heads of others that a writer's first record tells. A later one of that type was added by somebody who has writers to invent.
+fn told(sequence: u64, v: &Value) -> Vec<(String, Anchor)> {
+    let begins = sequence == 1 && v["type"] == "dev.curfew.chain.started.v1";
+    let text = v["data"]["unmapped"]["curfew"]["confirmed"].as_str().filter(|_| begins);
     let heads: BTreeMap<String, (u64, String)> = text.and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
-    heads.into_iter().map(|(w, (sequence, hash))| (w, Head { sequence, hash })).collect()
+    // What was told at no time vouches for nothing that comes after it.
+    let at = time(v).unwrap_or_default();
+    heads.into_iter().map(|(w, (sequence, hash))| (w, Anchor { head: Head { sequence, hash }, at })).collect()
 }
 
 #[cfg(test)]
@@ -197,7 +279,13 @@ mod tests {
     };
     use curfew_core::time::Time;
 
-    fn written() -> (Vec<String>, BTreeMap<String, Head>) {
+    fn written() -> (Vec<String>, BTreeMap<String, Anchor>) {
+        let (lines, a, b) = chains();
+        (lines, [anchored(&a), anchored(&b)].into())
+    }
+
+    /// As `written`, and the chains, which may go on.
+    fn chains() -> (Vec<String>, Chain, Chain) {
         let (mut a, mut b) = (Chain::start("0123abcd", "a"), Chain::start("0123abcd", "b"));
         let mut lines = Vec::new();
         for i in 0..6 {
@@ -205,14 +293,34 @@ mod tests {
             lines.push(a.append(What::GrantIntended, &facts, Time::from_secs(i)));
             lines.push(b.append(What::RevocationConfirmed, &facts, Time::from_secs(i)));
         }
-        let anchors = [("a".to_owned(), a.head().clone()), ("b".to_owned(), b.head().clone())].into();
-        (lines, anchors)
+        (lines, a, b)
+    }
+
+    /// That a chain was anchored with its last record, at 5 s.
+    fn anchored(c: &Chain) -> (String, Anchor) {
+        (c.writer().to_owned(), Anchor { head: c.head().clone(), at: Time::from_secs(5) })
+    }
+
+    /// Tells the heads of others, at a time.
+    fn tells(c: &mut Chain, heads: &BTreeMap<String, Anchor>, at: i64) -> String {
+        let heads: BTreeMap<&String, (u64, &String)> = heads.iter().map(|(w, a)| (w, (a.head.sequence, &a.head.hash))).collect();
+        let facts = Facts { confirmed: serde_json::to_string(&heads).ok(), ..Facts::default() };
+        c.append(What::ChainStarted, &facts, Time::from_secs(at))
+    }
+
+    /// A record that anybody can add, at a time.
+    fn goes_on(c: &mut Chain, at: i64) -> String {
+        c.append(What::GrantIntended, &Facts { name: Some("more".into()), ..Facts::default() }, Time::from_secs(at))
+    }
+
+    fn found(lines: Vec<String>, anchors: &BTreeMap<String, Anchor>) -> Vec<Wrong> {
+        verify(lines, anchors).findings.into_iter().map(|f| f.what).collect()
     }
 
     fn wrongs(change: impl FnOnce(&mut Vec<String>)) -> Vec<Wrong> {
         let (mut lines, anchors) = written();
         change(&mut lines);
-        verify(lines, &anchors).findings.into_iter().map(|f| f.what).collect()
+        found(lines, &anchors)
     }
 
     #[test]
@@ -220,7 +328,8 @@ mod tests {
         let (lines, anchors) = written();
         let report = verify(lines, &anchors);
         assert!(report.is_sound(), "{report}");
-        assert_eq!((report.records, report.heads), (12, anchors));
+        let heads = anchors.into_iter().map(|(w, a)| (w, a.head)).collect();
+        assert_eq!((report.records, report.heads, report.unvouched), (12, heads, BTreeMap::new()));
     }
 
     #[test]
@@ -255,21 +364,96 @@ mod tests {
         let (mut lines, anchors) = written();
         lines.retain(|l| !l.contains("\"a/"));
         lines.extend((0..7).map(|i| a.append(What::GrantIntended, &forged, Time::from_secs(i))));
-        let heads: BTreeMap<&str, (u64, &String)> = [("a", (a.head().sequence, &a.head().hash))].into();
-        let facts = Facts { confirmed: serde_json::to_string(&heads).ok(), ..Facts::default() };
-        lines.push(Chain::start("0123abcd", "z").append(What::ChainStarted, &facts, Time::from_secs(9)));
-        let found: Vec<Wrong> = verify(lines, &anchors).findings.into_iter().map(|f| f.what).collect();
-        assert_eq!(found, [Wrong::Unknown, Wrong::NotTheAnchored]);
+        lines.push(tells(&mut Chain::start("0123abcd", "z"), &[anchored(&a)].into(), 9));
+        assert_eq!(found(lines, &anchors), [Wrong::Unknown, Wrong::NotTheAnchored]);
     }
 
     #[test]
     fn a_later_writer_tells_the_heads_of_those_before() {
         let (mut lines, anchors) = written();
-        let heads: BTreeMap<&String, (u64, &String)> = anchors.iter().map(|(w, h)| (w, (h.sequence, &h.hash))).collect();
-        let facts = Facts { confirmed: serde_json::to_string(&heads).ok(), ..Facts::default() };
-        lines.push(Chain::start("0123abcd", "c").append(What::ChainStarted, &facts, Time::from_secs(9)));
+        lines.push(tells(&mut Chain::start("0123abcd", "c"), &anchors, 9));
         assert!(verify(lines.clone(), &BTreeMap::new()).is_sound());
         lines.remove(10);
         assert!(verify(lines, &BTreeMap::new()).findings.iter().any(|f| f.what == Wrong::Truncated { anchored: 6 }));
+    }
+
+    #[test]
+    fn what_a_dead_writer_is_said_to_have_written_later_is_found() {
+        let (mut lines, mut a, b) = chains();
+        let anchors = [anchored(&a), anchored(&b)].into();
+        lines.extend([20, 3_600].map(|at| goes_on(&mut a, at)));
+        let report = verify(lines.clone(), &anchors);
+        let late = Finding { line: 14, writer: "a".into(), sequence: 8, what: Wrong::Unanchored };
+        assert_eq!((&report.findings, &report.unvouched), (&vec![late], &[("a".to_owned(), 1)].into()));
+        assert!(report.to_string().starts_with("line 14: a/8 comes later than its writer was last anchored: nothing outside"), "{report}");
+        assert!(verify(lines, &BTreeMap::new()).is_sound(), "without anchors nobody says how long a writer lived");
+    }
+
+    #[test]
+    fn what_has_no_time_may_be_as_late_as_anything() {
+        let (mut lines, mut a, b) = chains();
+        let anchors = [anchored(&a), anchored(&b)].into();
+        let mut v: Value = serde_json::from_str(&goes_on(&mut a, 6)).unwrap();
+        v["time"] = Value::Null;
+        v["hash"] = Value::String(hash(&v));
+        lines.push(v.to_string());
+        assert_eq!(found(lines, &anchors), [Wrong::Unanchored]);
+    }
+
+    #[test]
+    fn a_writer_that_was_killed_may_have_written_for_an_interval_and_that_is_counted() {
+        let (mut lines, mut a, b) = chains();
+        let anchors = [anchored(&a), anchored(&b)].into();
+        lines.extend([19, 35].map(|at| goes_on(&mut a, at)));
+        let report = verify(lines.clone(), &anchors);
+        assert!(report.is_sound(), "{report}");
+        assert!(report.to_string().contains("\na: 2 records after its last anchor are vouched for by nothing else\n"), "{report}");
+        lines.push(goes_on(&mut a, 36));
+        assert_eq!(found(lines, &anchors), [Wrong::Unanchored]);
+    }
+
+    #[test]
+    fn a_writer_that_lives_is_anchored_again_and_again() {
+        let (mut lines, mut a, b) = chains();
+        lines.extend((1..100).map(|i| goes_on(&mut a, i * 15)));
+        let at = Time::from_secs(1_485);
+        let anchors = [("a".to_owned(), Anchor { head: a.head().clone(), at }), anchored(&b)].into();
+        lines.push(goes_on(&mut a, 1_499));
+        let report = verify(lines, &anchors);
+        assert!(report.is_sound(), "{report}");
+        assert_eq!(report.unvouched, [("a".to_owned(), 1)].into());
+    }
+
+    #[test]
+    fn whom_only_a_later_writer_tells_of_was_anchored_when_that_one_began() {
+        let (mut lines, mut a, b) = chains();
+        let mut c = Chain::start("0123abcd", "c");
+        lines.push(tells(&mut c, &[anchored(&a)].into(), 9));
+        let anchors: BTreeMap<String, Anchor> = [anchored(&b), anchored(&c)].into();
+        lines.push(goes_on(&mut a, 39));
+        assert_eq!(found(lines.clone(), &anchors), []);
+        lines.push(goes_on(&mut a, 40));
+        assert_eq!(found(lines, &anchors), [Wrong::Unanchored]);
+    }
+
+    #[test]
+    fn who_tells_of_a_dead_writer_later_prolongs_no_life() {
+        let (mut lines, mut a, b) = chains();
+        let mut c = Chain::start("0123abcd", "c");
+        lines.push(tells(&mut c, &[anchored(&a)].into(), 7_200));
+        let anchors = [anchored(&a), anchored(&b), anchored(&c)].into();
+        lines.push(goes_on(&mut a, 3_600));
+        assert_eq!(found(lines, &anchors), [Wrong::Unanchored]);
+    }
+
+    #[test]
+    fn only_its_first_record_vouches_for_others() {
+        // The known writer `b` is said to have told of `z`, within the time in which it may have gone on.
+        let (mut lines, a, mut b) = chains();
+        let anchors = [anchored(&a), anchored(&b)].into();
+        let mut z = Chain::start("0123abcd", "z");
+        lines.push(goes_on(&mut z, 6));
+        lines.push(tells(&mut b, &[anchored(&z)].into(), 7));
+        assert_eq!(found(lines, &anchors), [Wrong::Unknown]);
     }
 }

@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 /// How long an intent waits for every sink. Then the grant is not written, and tried again later.
 const INTENT: Duration = Duration::from_secs(5);
 /// How often the head is anchored in CurfewConfig's status, if it has moved.
-const ANCHOR: Duration = Duration::from_secs(15);
+pub(super) const ANCHOR: Duration = Duration::from_secs(15);
 /// How many writers' heads are kept there.
 const HEADS: usize = 32;
 
