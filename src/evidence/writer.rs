@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 /// How long an intent waits for every sink. Then the grant is not written, and tried again later.
 const INTENT: Duration = Duration::from_secs(5);
-/// How often the head is anchored in CurfewConfig's status, if it has moved.
+/// How often the head is anchored in CurfewConfig's status, if it has moved. `verify` takes what comes much later for somebody else's.
 pub(super) const ANCHOR: Duration = Duration::from_secs(15);
 /// How many writers' heads are kept there.
 const HEADS: usize = 32;
@@ -113,6 +113,8 @@ async fn write(s: Setup, mut inbox: mpsc::UnboundedReceiver<Item>, trouble: Arc<
         Facts { confirmed: serde_json::to_string(&before).ok(), message: Some("a chain of evidence begins".into()), ..Facts::default() };
     w.put(What::ChainStarted, &facts, w.s.authority.clock.now(), None);
     let mut tick = tokio::time::interval(ANCHOR);
+    // Whether the last tick had nothing to anchor.
+    let mut idle = false;
     loop {
         tokio::select! {
             item = inbox.recv() => match item {
@@ -123,9 +125,19 @@ async fn write(s: Setup, mut inbox: mpsc::UnboundedReceiver<Item>, trouble: Arc<
                     let _nobody_waits = taken.map(|t| t.send(true));
                     return;
                 }
-                Some(i) => w.put(i.what, &i.facts, i.at, i.taken),
+                Some(i) => {
+                    w.put(i.what, &i.facts, i.at, i.taken);
+                    // After a pause the last anchor is old: until the next, nothing tells this record from one that was added later.
+                    if std::mem::take(&mut idle) {
+                        w.anchor().await;
+                        tick.reset();
+                    }
+                }
             },
-            _ = tick.tick() => w.anchor().await,
+            _ = tick.tick() => {
+                idle = w.is_anchored();
+                w.anchor().await;
+            }
         }
         let now = w.sinks.values().find_map(Running::trouble);
         *trouble.lock().unwrap_or_else(PoisonError::into_inner) = now;
@@ -180,12 +192,16 @@ impl Writer {
         }
     }
 
+    fn is_anchored(&self) -> bool {
+        self.chain.head().sequence == self.anchored
+    }
+
     /// Stores how far this chain has come where a sink cannot reach.
     async fn anchor(&mut self) {
-        let head = self.chain.head().clone();
-        if head.sequence == self.anchored {
+        if self.is_anchored() {
             return;
         }
+        let head = self.chain.head().clone();
         let configs: Api<CurfewConfig> = Api::all(self.s.client.clone());
         let Ok(Ok(Some(config))) = tokio::time::timeout(INTENT, configs.get_opt(CONFIG_NAME)).await else { return };
         let mut next = config.status.clone().unwrap_or_default();
