@@ -12,8 +12,12 @@ async fn the_crds_go_and_the_access_with_them() -> Result<()> {
     let (w, _operator) = World::running("crds").await?;
     let (alice, admin) = (w.alice()?, w.admin()?);
     active(&w, &alice, "payments-admin", "held", "1h").await?;
-    admin.kubectl(&["delete", "-f", &path("crds"), "--timeout=90s"]).await?.success().context("deleting the CRDs hangs")?;
+    // The ledger's own kind first: nobody else's deletion ends what it tells of.
+    let ledger = ["delete", "crd", "grants.curfew.dev", "--timeout=90s"];
+    admin.kubectl(&ledger).await?.success().context("deleting the CRD of Grants hangs")?;
     ends(&w, &alice, SOON, "without its CRDs the access stays").await?;
+    let all = ["delete", "-f", &path("crds"), "--ignore-not-found", "--timeout=90s"];
+    admin.kubectl(&all).await?.success().context("deleting the CRDs hangs")?;
     let left = w.field(&["rolebinding", "-n", "payments", "-l", "curfew.dev/grant"], "{.items[*].metadata.name}").await?;
     ensure!(left.is_empty(), "{left}");
     Ok(())
@@ -60,8 +64,11 @@ async fn a_system_goes_only_after_its_grants_and_a_request_may_vanish_at_any_tim
         w.state_is(&name, "AwaitingApproval").await?;
         let carol = w.carol()?;
         let vanish = async {
-            // Each a little later than the one before: somewhere between approval and access.
-            tokio::time::sleep(Duration::from_millis(60 * i)).await;
+            // Each a little later than the one before: somewhere between approval and access, and the last one after it.
+            tokio::time::sleep(Duration::from_millis(400 * i)).await;
+            if i == 5 {
+                w.state_is(&name, "Active").await?;
+            }
             alice.kubectl(&["delete", "areq", "-n", "payments", &name]).await?.success().map(drop)
         };
         let (said, gone) = tokio::join!(decide(&w, &carol, &name, "Approve"), vanish);

@@ -172,6 +172,35 @@ async fn whoever_writes_that_there_was_no_gap_is_not_believed() -> Result<()> {
     resisted(made.is_ok(), "a gap is forgotten on the word of whoever could write it")
 }
 
+/// Whoever asks, or looks at the gate, has seen what was made while it was not as it should be.
+async fn looked_at(w: &World, request: &str) -> Result<()> {
+    eventually("somebody to look at it, or at the gate", SOON + SOON, || async {
+        let state = w.field(&["areq", "-n", "payments", request], "{.status.state}").await?;
+        let closed = w.field(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"GateClosed\")].status}").await?;
+        Ok((state == "AwaitingApproval" || closed == "False").then_some(()))
+    })
+    .await
+}
+
+/// Every object is there, to the letter, and the API server does not go by them.
+#[tokio::test]
+async fn policies_that_are_there_and_refuse_nothing_are_a_gap() -> Result<()> {
+    let (w, _operator) = World::running("idle").await?;
+    let (admin, mallory) = (w.admin()?, w.mallory()?);
+    let args = ["create", "rolebinding", "-n", "payments", "m", "--clusterrole=curfew-requester", "--user=mallory@example.com"];
+    admin.kubectl(&args).await?.success()?;
+    w.cp.restart_without(Some("ValidatingAdmissionPolicy")).await?;
+    forged(&mallory, "forged").await?;
+    looked_at(&w, "forged").await?;
+    let why = w.field(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"GateClosed\")].message}").await?;
+    w.cp.restart_without(None).await?;
+    w.granting().await?;
+    let made = w.field_is(&["areq", "-n", "payments", "forged"], "{.status.reason}", "GateOpen").await;
+    resisted(made.is_ok(), "a request that was forged past idle policies is believed")?;
+    ensure!(why.contains("there but not in force"), "{why}");
+    Ok(())
+}
+
 /// The canaries are refused as ever: they live where the policy still looks.
 #[tokio::test]
 async fn a_policy_that_looks_away_from_a_namespace_is_a_gap() -> Result<()> {
@@ -186,12 +215,7 @@ async fn a_policy_that_looks_away_from_a_namespace_is_a_gap() -> Result<()> {
     admin.kubectl(&["patch", "validatingadmissionpolicybinding", "curfew-requests", "--type=merge", "-p", selector]).await?.success()?;
     eventually("the gate to be proven again", SOON, || async { Ok((gate().await? != before).then_some(())) }).await?;
     forged(&mallory, "forged").await?;
-    eventually("somebody to look at it, or at the gate", SOON, || async {
-        let state = w.field(&["areq", "-n", "payments", "forged"], "{.status.state}").await?;
-        let closed = w.field(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"GateClosed\")].status}").await?;
-        Ok((state == "AwaitingApproval" || closed == "False").then_some(()))
-    })
-    .await?;
+    looked_at(&w, "forged").await?;
     // To apply the manifest again does not take a foreign selector away.
     admin.kubectl(&["delete", "validatingadmissionpolicybinding", "curfew-requests"]).await?.success()?;
     close(&w).await?;

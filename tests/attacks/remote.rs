@@ -4,7 +4,7 @@ use super::{asks, offer, resisted};
 use crate::{
     evidence::{audit, sinks},
     story::decide,
-    support::{ControlPlane, SOON, User, World, eventually, path},
+    support::{ControlPlane, SOON, User, World, eventually, metric, path},
 };
 use anyhow::{Result, bail, ensure};
 use std::time::Duration;
@@ -69,7 +69,7 @@ const READY: &str = "{.status.conditions[?(@.type==\"Ready\")].status}";
 
 #[tokio::test]
 async fn access_far_away_ends_on_time_and_a_swapped_kubeconfig_never_turns_into_gone() -> Result<()> {
-    let ((w, _operator), far) = (World::running("home").await?, target("target-far").await?);
+    let ((w, operator), far) = (World::running("home").await?, target("target-far").await?);
     let admin = w.admin()?;
     // What runs, reads a file or looks away is refused by name.
     let token = far.inline_kubeconfig("curfew-system", "curfew-operator").await?;
@@ -100,7 +100,12 @@ async fn access_far_away_ends_on_time_and_a_swapped_kubeconfig_never_turns_into_
     far_can_read(&there, true, SOON).await?;
     ensure!(!alice.can_read_secret("payments", "db").await?, "access there is no access here");
     w.field_is(&["areq", "-n", "payments", "far-one"], "{.status.state}", "Active").await?;
+    // The guard stands there as built, so the fuse counts, and burns while nobody of us is up.
+    w.field_is(&["areq", "-n", "payments", "far-one"], "{.status.enforcedBy}", "Target").await?;
+    operator.kill();
     far_can_read(&there, false, SOON + SOON).await?;
+    let _operator = w.operator("again").await?;
+    w.granting().await?;
     w.field_is(&["areq", "-n", "payments", "far-one"], "{.status.state}", "Expired").await?;
 
     // While it is held, the kubeconfig is swapped: it leads to a place where nothing of the sort was ever seen.
@@ -136,7 +141,7 @@ async fn access_far_away_ends_on_time_and_a_swapped_kubeconfig_never_turns_into_
 
 #[tokio::test]
 async fn a_target_that_is_gone_for_good_is_released_and_never_ended() -> Result<()> {
-    let ((w, _operator), far) = (World::running("leaving-home").await?, target("target-doomed").await?);
+    let ((w, operator), far) = (World::running("leaving-home").await?, target("target-doomed").await?);
     let admin = w.admin()?;
     let file = w.cp.dir().join("evidence.jsonl").display().to_string();
     sinks(&w, &format!(r#"[{{"file": {{"path": "{file}"}}}}]"#)).await?;
@@ -180,13 +185,22 @@ async fn a_target_that_is_gone_for_good_is_released_and_never_ended() -> Result<
     let olga = w.cp.user("olga@example.com", &[])?;
     alice.apply(&release("alices", &digest)).await?.success()?;
     olga.apply(&release("blind", "0000000000000000")).await?.success()?;
-    olga.apply(&release("olgas", &digest)).await?.success()?;
     for (name, word) in [("carols", "NotEntitled"), ("alices", "SelfDecision"), ("blind", "DigestMismatch")] {
         resisted(becomes(name, word, SOON).await.is_ok(), &format!("{name} releases a Grant"))?;
     }
-    // Olga's word waits until the Grant has been stuck for a minute; it is never said to have ended.
-    becomes("olgas", "Waiting", SOON).await?;
+    // A minute past its end everybody can see that it is stuck.
     w.state_is("stuck", "Revoking").await?;
+    eventually("the request to be shown as stalled", Duration::from_secs(150), || async {
+        let stalled = w.field(&["areq", "-n", "payments", "stuck"], "{.status.conditions[?(@.type==\"Stalled\")].reason}").await?;
+        let overdue = w.field(&["authsys", "far"], "{.status.grants.overdue}").await?;
+        let metrics = operator.get("/metrics").await?;
+        let counted = metric(&metrics, "curfew_grants_overdue") == Some(1.0)
+            && metric(&metrics, "curfew_revocation_failures_total").is_some_and(|n| n > 0.0);
+        if stalled == "RevocationStuck" && overdue == "1" && counted { Ok(Some(())) } else { bail!("{stalled:?} {overdue:?}\n{metrics}") }
+    })
+    .await?;
+    // Now Olga may say so; it is never said to have ended.
+    olga.apply(&release("olgas", &digest)).await?.success()?;
     becomes("olgas", "Counted", Duration::from_secs(240)).await?;
     w.field_is(&["grt", &grant], "{.status.state}", "Abandoned").await?;
     w.field_is(&["areq", "-n", "payments", "stuck"], "{.status.reason}", "Abandoned").await?;

@@ -2,6 +2,11 @@
 use super::{active, ends, resisted};
 use crate::support::{Output, SOON, User, World, eventually, operator_binary};
 use anyhow::{Result, ensure};
+use curfew::api::{AuthorizationSystem, Grant};
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
 use std::time::Duration;
 
 /// `curfew sweep` under its own account, as the CronJob runs it.
@@ -71,10 +76,17 @@ async fn with_neither_operator_nor_crds_what_is_overdue_dies_and_nobody_else_is_
 
     // Without operator and without any CRD nothing of ours but the bindings is left, and the sweep needs no more.
     back.kill();
-    let crds = crate::support::path("crds");
-    admin.kubectl(&["delete", "-f", &crds, "--wait=false"]).await?.success()?;
-    let out = swept(&w).await?;
-    assert!(out.ok, "{}", out.stderr);
+    let (client, free) = (beyond.client().await?, Patch::Merge(serde_json::json!({"metadata": {"finalizers": null}})));
+    for name in w.field(&["grt"], "{.items[*].metadata.name}").await?.split(' ').filter(|n| !n.is_empty()) {
+        Api::<Grant>::all(client.clone()).patch(name, &PatchParams::default(), &free).await?;
+    }
+    Api::<AuthorizationSystem>::all(client).patch("this-cluster", &PatchParams::default(), &free).await?;
+    admin.kubectl(&["delete", "-f", &crate::support::path("crds"), "--timeout=90s"]).await?.success()?;
+    let overdue = format!("curfew:{install}:00000000000000a2:20200101T000000Z:0");
+    planted(&w, &binding(&overdue, "00000000000000a2", "overdue@example.com")).await?;
+    swept(&w).await?.success()?;
+    let left = w.field(&["rolebinding", "-n", "payments"], "{.items[*].metadata.name}").await?;
+    ensure!(!left.contains(&overdue) && left.contains("strangers"), "{left}");
     Ok(())
 }
 
@@ -125,6 +137,11 @@ async fn a_restored_copy_grants_nothing_until_somebody_says_so() -> Result<()> {
     operator.kill();
     // The same etcd, every uid the same, under keys of its own.
     w.cp.new_service_account_keys().await?;
+    // What the other one granted, and whose Grant is not in this copy.
+    let install = curfew_core::ids::install(&w.field(&["namespace", "curfew-system"], "{.metadata.uid}").await?);
+    let others = format!("curfew:{install}:00000000000000c1:20990101T000000Z:0");
+    planted(&w, &binding(&others, "00000000000000c1", "other@example.com")).await?;
+    let settled = std::time::Instant::now() + Duration::from_secs(32);
     let copy = w.operator("copy").await?;
     let open = w.field_is(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"GateClosed\")].status}", "False").await;
     resisted(open.is_ok(), "a clone grants")?;
@@ -134,6 +151,14 @@ async fn a_restored_copy_grants_nothing_until_somebody_says_so() -> Result<()> {
     assert!(alice.can_read_secret("payments", "db").await?);
     alice.kubectl(&["delete", "areq", "-n", "payments", "held"]).await?.success()?;
     w.access_is(&alice, false, SOON).await?;
+    // The sweep goes round: it takes what is overdue, and what it cannot know about stays.
+    eventually("it to be old enough to be an orphan", SOON + SOON, || async { Ok((std::time::Instant::now() > settled).then_some(())) })
+        .await?;
+    let overdue = format!("curfew:{install}:00000000000000c2:20200101T000000Z:0");
+    planted(&w, &binding(&overdue, "00000000000000c2", "overdue@example.com")).await?;
+    let all = || async { w.field(&["rolebinding", "-n", "payments"], "{.items[*].metadata.name}").await };
+    eventually("the sweep to have been there", SOON + SOON, || async { Ok((!all().await?.contains(&overdue)).then_some(())) }).await?;
+    resisted(all().await?.contains(&others), "a clone sweeps what the other one granted")?;
     // A person confirms.
     let key = why.split(['(', ')', ',']).nth(1).unwrap_or_default().to_owned();
     let accept = format!(r#"{{"spec": {{"acceptedClusterKeys": ["{key}"]}}}}"#);

@@ -1,5 +1,5 @@
 //! What stands is guarded: status, spec, metadata, Grants, decisions, and what Curfew made.
-use super::{decision, denied, patch, request, world};
+use super::{Attempts, decision, denied, patch, request, world};
 use crate::{
     attacks::unprotected,
     support::{SOON, World, eventually},
@@ -21,14 +21,14 @@ async fn nobody_writes_status_but_the_operator() -> Result<()> {
     let w = world().await?;
     unprotected(w, "curfew-ledger").await?;
     w.alice()?.apply(&request("status", "")).await?.success()?;
-    let mallory = w.mallory()?;
+    let (mallory, mut all) = (w.mallory()?, Attempts::default());
     for (kind, name) in
         [("areq", "status"), ("rtpl", "payments-admin"), ("authsys", "this-cluster"), ("apol", "payments"), ("curfewconfig", "curfew")]
     {
         let written = patch(&mallory, &[kind, name, "--subresource=status"], r#"{"status": {"observedGeneration": 7}}"#).await?;
-        denied(written, "written by the operator alone")?;
+        all.denied(&format!("the status of {kind}"), written, "written by the operator alone")?;
     }
-    Ok(())
+    all.came_to_nothing()
 }
 
 #[tokio::test]
@@ -48,30 +48,30 @@ async fn requests_and_decisions_are_immutable() -> Result<()> {
 async fn foreign_finalizers_owners_and_reserved_keys_are_refused() -> Result<()> {
     let w = world().await?;
     unprotected(w, "curfew-requests").await?;
+    unprotected(w, "curfew-decisions").await?;
     w.alice()?.apply(&request("meta", "")).await?.success()?;
     w.carol()?.apply(&decision("meta", "meta", "")).await?.success()?;
-    let mallory = w.mallory()?;
-    let owner = r#"{"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "mine", "uid": "1"}]}}"#;
+    let (mallory, mut all) = (w.mallory()?, Attempts::default());
+    let tries = [
+        ("labels", r#"{"metadata": {"labels": {"curfew.dev/grant": "x"}}}"#, "labels under curfew.dev/"),
+        ("annotations", r#"{"metadata": {"annotations": {"curfew.dev/x": "y"}}}"#, "annotations under curfew.dev/"),
+        ("finalizers", r#"{"metadata": {"finalizers": ["example.com/mine"]}}"#, "finalizers are set by the operator alone"),
+        (
+            "owners",
+            r#"{"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "mine", "uid": "1"}]}}"#,
+            "ownerReferences are not allowed",
+        ),
+    ];
     for kind in ["areq", "adec"] {
-        denied(
-            patch(&mallory, &[kind, "meta"], r#"{"metadata": {"finalizers": ["example.com/mine"]}}"#).await?,
-            "finalizers are set by the operator alone",
-        )?;
-        denied(patch(&mallory, &[kind, "meta"], owner).await?, "ownerReferences are not allowed")?;
-        denied(
-            patch(&mallory, &[kind, "meta"], r#"{"metadata": {"labels": {"curfew.dev/grant": "x"}}}"#).await?,
-            "labels under curfew.dev/",
-        )?;
-        denied(
-            patch(&mallory, &[kind, "meta"], r#"{"metadata": {"annotations": {"curfew.dev/x": "y"}}}"#).await?,
-            "annotations under curfew.dev/",
-        )?;
         patch(&mallory, &[kind, "meta"], r#"{"metadata": {"labels": {"example.com/mine": "fine"}}}"#).await?.success()?;
+        for (what, change, words) in tries {
+            all.denied(&format!("{what} of {kind}"), patch(&mallory, &[kind, "meta"], change).await?, words)?;
+        }
     }
     // Born with them is refused as well.
     let born = request("born", "").replace("name: born,", "name: born, finalizers: [example.com/mine],");
-    denied(mallory.apply(&born).await?, "finalizers are set by the operator alone")?;
-    Ok(())
+    all.denied("born with finalizers", mallory.apply(&born).await?, "finalizers are set by the operator alone")?;
+    all.came_to_nothing()
 }
 
 #[tokio::test]
@@ -125,28 +125,31 @@ async fn who_may_delete_what() -> Result<()> {
 async fn what_curfew_made_is_its_own() -> Result<()> {
     let w = world().await?;
     unprotected(w, "curfew-marks").await?;
-    let mallory = w.mallory()?;
-    marked(w, "payments", "curfew:a:b:20300101T000000Z:0").await?;
+    let (mallory, mut all) = (w.mallory()?, Attempts::default());
+    let words = "what Curfew made is changed by Curfew alone";
     let name = "curfew:a:b:20300101T000000Z:0";
-    for change in [
-        r#"{"subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "mallory@example.com"}]}"#,
-        r#"{"metadata": {"finalizers": ["example.com/mine"]}}"#,
-        r#"{"metadata": {"labels": {"curfew.dev/grant": null}}}"#,
-        r#"{"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "mine", "uid": "1"}]}}"#,
-    ] {
-        denied(patch(&mallory, &["rolebinding", name], change).await?, "what Curfew made is changed by Curfew alone")?;
-    }
-    let fake = "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: 'curfew:x'}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}}";
-    denied(mallory.create(fake).await?, "what Curfew made is changed by Curfew alone")?;
+    marked(w, "payments", name).await?;
     // The name of a fuse is guarded as well: whoever takes it beforehand keeps a grant from being made.
     let job = "{apiVersion: batch/v1, kind: Job, metadata: {name: curfew-0123456789abcdef-0, namespace: payments}, \
                spec: {parallelism: 0, template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}";
-    denied(mallory.create(job).await?, "what Curfew made is changed by Curfew alone")?;
+    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: payments, labels: {curfew.dev/grant: '0123456789abcdef'}}, \
+               spec: {containers: [{name: a, image: a}]}}";
+    let fake = "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: 'curfew:x'}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}}";
+    for (what, made) in [("a Job of a fuse's name", job), ("a Pod with our label", pod), ("a binding of our name", fake)] {
+        all.denied(what, mallory.create(made).await?, words)?;
+    }
     // Taking the mark onto a stranger's binding is a change, too.
-    denied(
-        patch(&mallory, &["rolebinding", "curfew-requesters"], r#"{"metadata": {"labels": {"curfew.dev/grant": "x"}}}"#).await?,
-        "what Curfew made",
-    )?;
+    let mark = r#"{"metadata": {"labels": {"curfew.dev/grant": "x"}}}"#;
+    all.denied("a stranger's binding with our label", patch(&mallory, &["rolebinding", "curfew-requesters"], mark).await?, words)?;
+    for (what, change) in [
+        ("subjects", r#"{"subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "mallory@example.com"}]}"#),
+        ("finalizers", r#"{"metadata": {"finalizers": ["example.com/mine"]}}"#),
+        ("labels", r#"{"metadata": {"labels": {"curfew.dev/grant": null}}}"#),
+        ("owners", r#"{"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "mine", "uid": "1"}]}}"#),
+    ] {
+        all.denied(what, patch(&mallory, &["rolebinding", name], change).await?, words)?;
+    }
+    all.came_to_nothing()?;
     // Deleting only takes access away, and is left to RBAC.
     mallory.kubectl(&["delete", "rolebinding", "-n", "payments", name]).await?.success()?;
     Ok(())

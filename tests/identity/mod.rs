@@ -56,6 +56,23 @@ fn denied(attempt: Output, words: &str) -> Result<()> {
     Ok(())
 }
 
+/// Several attempts, all of which are made: those that were not refused are told together.
+#[derive(Default)]
+struct Attempts(Vec<String>);
+
+impl Attempts {
+    fn denied(&mut self, what: &str, attempt: Output, words: &str) -> Result<()> {
+        if attempt.ok {
+            self.0.push(what.into());
+            return Ok(());
+        }
+        denied(attempt, words)
+    }
+    fn came_to_nothing(self) -> Result<()> {
+        resisted(self.0.is_empty(), &self.0.join(", and "))
+    }
+}
+
 async fn patch(who: &User, what: &[&str], patch: &str) -> Result<Output> {
     let args = [&["patch", "-n", "payments", "--type=merge", "-p", patch], what].concat();
     who.kubectl(&args).await

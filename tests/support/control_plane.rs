@@ -37,6 +37,9 @@ pub struct ControlPlane {
     port: u16,
     etcd_port: u16,
     audit: Option<PathBuf>,
+    people: Mutex<()>,
+    /// An admission plugin of the API server that is turned off.
+    without: Mutex<Option<&'static str>>,
     processes: Mutex<HashMap<Component, Process>>,
 }
 
@@ -61,7 +64,18 @@ impl ControlPlane {
         std::fs::create_dir_all(path.join("users"))?;
         let pki = Pki::create(&path)?;
         let (port, etcd_port) = (free_port()?, free_port()?);
-        let cp = ControlPlane { dir: Some(dir), path, assets, pki, port, etcd_port, audit, processes: Mutex::default() };
+        let cp = ControlPlane {
+            dir: Some(dir),
+            path,
+            assets,
+            pki,
+            port,
+            etcd_port,
+            audit,
+            people: Mutex::default(),
+            without: Mutex::default(),
+            processes: Mutex::default(),
+        };
         cp.spawn(Component::Etcd)?;
         cp.spawn(Component::ApiServer)?;
         cp.ready().await?;
@@ -86,6 +100,8 @@ impl ControlPlane {
 
     /// Somebody with a client certificate: the name is the user, the group a group.
     pub fn user(&self, name: &str, groups: &[&str]) -> Result<User> {
+        // One at a time: a certificate of one test and a key of another are nobody's.
+        let _one = self.people.lock().unwrap_or_else(PoisonError::into_inner);
         let file = self.path.join("users").join(format!("{}.json", [&[name], groups].concat().join("+").replace(['/', ':'], "_")));
         if !file.exists() {
             let pair = self.pki.user(name, groups)?;
@@ -146,6 +162,12 @@ impl ControlPlane {
         self.kill(c);
         self.spawn(c)?;
         self.ready().await
+    }
+
+    /// Starts the API server again without this admission plugin, or with all of them.
+    pub async fn restart_without(&self, plugin: Option<&'static str>) -> Result<()> {
+        *self.without.lock().unwrap_or_else(PoisonError::into_inner) = plugin;
+        self.restart(Component::ApiServer).await
     }
 
     /// Gives this cluster other keys for its service accounts' tokens, as a copy restored elsewhere has.
@@ -222,6 +244,9 @@ impl ControlPlane {
             "--endpoint-reconciler-type=none".into(),
             "--profiling=false".into(),
         ];
+        if let Some(plugin) = *self.without.lock().unwrap_or_else(PoisonError::into_inner) {
+            args.push(format!("--disable-admission-plugins={plugin}"));
+        }
         if let Some(log) = &self.audit {
             let ours = ["operator", "sweep"].map(|a| format!("system:serviceaccount:curfew-system:curfew-{a}"));
             let rules = serde_json::json!([{"level": "Metadata", "users": ours}, {"level": "None"}]);

@@ -10,7 +10,7 @@ mod user;
 mod world;
 
 pub use control_plane::{Component, ControlPlane};
-pub use operator::{Operator, OperatorSpec};
+pub use operator::{Operator, OperatorSpec, metric};
 pub use user::{Output, User};
 pub use world::{World, operator_binary, path, root};
 

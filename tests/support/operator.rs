@@ -1,8 +1,12 @@
 //! The built operator as a process, under its own service account's rights.
-use super::{ControlPlane, control_plane::tail, process::Process, user::User};
+use super::{ControlPlane, SOON, control_plane::tail, eventually, process::Process, user::User};
 use anyhow::Result;
 use nix::sys::signal::Signal;
 use std::path::PathBuf;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 /// How to start it.
 #[derive(Clone, Debug)]
@@ -52,6 +56,25 @@ impl Operator {
     pub fn log(&self) -> String {
         self.process.read_log()
     }
+
+    /// One HTTP GET from where it listens.
+    pub async fn get(&self, path: &str) -> Result<String> {
+        let address = eventually("the operator to say where it listens", SOON, || async {
+            let log = self.log();
+            Ok(log.find("\"address\":\"").map(|i| log[i + 11..].split('"').next().unwrap_or_default().to_owned()))
+        })
+        .await?;
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
+    }
+}
+
+/// The value of a metric without labels.
+pub fn metric(metrics: &str, name: &str) -> Option<f64> {
+    metrics.lines().find_map(|l| l.strip_prefix(name)?.trim().parse().ok())
 }
 
 impl Drop for Operator {

@@ -346,7 +346,8 @@ mod tests {
         assert!(matches(&id, |_| ()));
         assert!(matches(&id, |g| g["expiresAt"] = "2026-11-25T11:00:00Z".into()), "its end may move earlier");
         assert!(!matches("00000000000000a1", |_| ()), "under another name");
-        let forged: [(&str, fn(&mut Value)); 9] = [
+        type Forgery = (&'static str, fn(&mut Value));
+        let forged: [Forgery; 9] = [
             ("a later end", |g| g["expiresAt"] = "2026-11-25T13:00:00Z".into()),
             ("another cluster", |g| g["system"]["name"] = "prod".into()),
             ("another target", |g| g["system"]["target"] = "t2".into()),
