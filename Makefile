@@ -22,7 +22,7 @@ test: control-plane ## every test: the rules and their model, the operator on a 
 	cargo test --test rights $(FEATURES) -- --nocapture
 	hack/mutants/demo-must-fail
 
-attacks: control-plane ## each attack with its protection, and without: then it must succeed (half an hour; ONLY='sweep gate' for some)
+attacks: control-plane ## each attack with its protection, and without: then it must succeed (an hour and a half; ONLY='sweep gate' for some)
 	hack/attacks/run $(ONLY)
 
 unit: ## the fast ones: no API server
