@@ -17,6 +17,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -27,6 +28,9 @@ pub enum Component {
     ApiServer,
     ControllerManager,
 }
+
+/// How long an API server may take to start: on a busy machine that is no matter of ours.
+const SLOW: Duration = Duration::from_secs(120);
 
 /// A running control plane. Everything dies with it; its directory stays only if a test failed or `CURFEW_KEEP` is set.
 pub struct ControlPlane {
@@ -135,7 +139,7 @@ impl ControlPlane {
     pub async fn ready(&self) -> Result<()> {
         let client = self.admin().await?;
         let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "default");
-        eventually("the API server to be ready", SOON, || async {
+        eventually("the API server to be ready", SLOW, || async {
             if self.locked().get(&Component::ControllerManager).is_some_and(|p| !p.is_running()) {
                 self.spawn(Component::ControllerManager)?;
             }
