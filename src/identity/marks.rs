@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// How every Job fuse is called.
 const FUSE: &str = "^curfew-[0-9a-f]{16}-[0-9]+$";
 
-/// The guards over bindings and Jobs, and their bindings.
+/// The guards over bindings, Jobs and the Pods that a Job could select, and their bindings.
 pub fn policies() -> Vec<Value> {
     let marked = |o: &str| {
         format!(

@@ -26,6 +26,18 @@ async fn close(w: &World) -> Result<()> {
     w.granting().await
 }
 
+/// Gives Mallory every right that RBAC has: what stops her then is not RBAC.
+async fn may_do_anything(w: &World) -> Result<()> {
+    let args = ["create", "clusterrolebinding", "mallory", "--clusterrole=cluster-admin", "--user=mallory@example.com"];
+    w.admin()?.kubectl(&args).await?.success().map(drop)
+}
+
+/// Lets Mallory ask in payments, in her own name.
+async fn may_ask(w: &World) -> Result<()> {
+    let args = ["create", "rolebinding", "-n", "payments", "m", "--clusterrole=curfew-requester", "--user=mallory@example.com"];
+    w.admin()?.kubectl(&args).await?.success().map(drop)
+}
+
 /// Writes a request in somebody else's name.
 async fn forged(who: &User, name: &str) -> Result<()> {
     let stamp = ", requester: {username: alice@example.com, groups: [payments-devs, 'system:authenticated'], extra: {authentication.kubernetes.io/credential-id: [X509SHA256=0]}}";
@@ -102,11 +114,8 @@ async fn slip(w: &World, policies: &[&str]) -> Result<()> {
 #[tokio::test]
 async fn a_gap_that_nobody_has_noticed_yet_is_a_gap() -> Result<()> {
     let (w, _operator) = World::running("slipped").await?;
-    let (alice, admin, mallory) = (w.alice()?, w.admin()?, w.mallory()?);
-    admin
-        .kubectl(&["create", "clusterrolebinding", "mallory", "--clusterrole=cluster-admin", "--user=mallory@example.com"])
-        .await?
-        .success()?;
+    let (alice, mallory) = (w.alice()?, w.mallory()?);
+    may_do_anything(&w).await?;
     alice.apply(&asks("payments-admin", "waits", "1h", "")).await?.success()?;
     w.state_is("waits", "AwaitingApproval").await?;
 
@@ -158,11 +167,8 @@ async fn claim(who: &User) -> Result<()> {
 #[tokio::test]
 async fn whoever_writes_that_there_was_no_gap_is_not_believed() -> Result<()> {
     let (w, _operator) = World::running("claimed").await?;
-    let (admin, mallory) = (w.admin()?, w.mallory()?);
-    admin
-        .kubectl(&["create", "clusterrolebinding", "mallory", "--clusterrole=cluster-admin", "--user=mallory@example.com"])
-        .await?
-        .success()?;
+    let mallory = w.mallory()?;
+    may_do_anything(&w).await?;
     open(&w, &["curfew-requests", "curfew-ledger"]).await?;
     let (claimed, made) = tokio::join!(claim(&mallory), forged(&mallory, "forged"));
     claimed?;
@@ -186,9 +192,8 @@ async fn looked_at(w: &World, request: &str) -> Result<()> {
 #[tokio::test]
 async fn policies_that_are_there_and_refuse_nothing_are_a_gap() -> Result<()> {
     let (w, _operator) = World::running("idle").await?;
-    let (admin, mallory) = (w.admin()?, w.mallory()?);
-    let args = ["create", "rolebinding", "-n", "payments", "m", "--clusterrole=curfew-requester", "--user=mallory@example.com"];
-    admin.kubectl(&args).await?.success()?;
+    let mallory = w.mallory()?;
+    may_ask(&w).await?;
     w.cp.restart_without(Some("ValidatingAdmissionPolicy")).await?;
     forged(&mallory, "forged").await?;
     looked_at(&w, "forged").await?;
@@ -206,8 +211,7 @@ async fn policies_that_are_there_and_refuse_nothing_are_a_gap() -> Result<()> {
 async fn a_policy_that_looks_away_from_a_namespace_is_a_gap() -> Result<()> {
     let (w, _operator) = World::running("narrowed").await?;
     let (admin, mallory) = (w.admin()?, w.mallory()?);
-    let args = ["create", "rolebinding", "-n", "payments", "m", "--clusterrole=curfew-requester", "--user=mallory@example.com"];
-    admin.kubectl(&args).await?.success()?;
+    may_ask(&w).await?;
     admin.kubectl(&["label", "namespace", "curfew-system", "guarded=yes"]).await?.success()?;
     let gate = || async { w.field(&["curfewconfig", "curfew"], "{.status.gate.epoch}{.status.gate.digest}").await };
     let before = gate().await?;
@@ -228,10 +232,7 @@ async fn a_policy_that_looks_away_from_a_namespace_is_a_gap() -> Result<()> {
 async fn a_grant_that_was_edited_in_a_gap_is_never_armed() -> Result<()> {
     let (w, _operator) = World::running("rewritten").await?;
     let (alice, admin, mallory) = (w.alice()?, w.admin()?, w.mallory()?);
-    admin
-        .kubectl(&["create", "clusterrolebinding", "mallory", "--clusterrole=cluster-admin", "--user=mallory@example.com"])
-        .await?
-        .success()?;
+    may_do_anything(&w).await?;
     alice.apply(&asks("payments-admin", "waits", "1h", "")).await?.success()?;
     w.state_is("waits", "AwaitingApproval").await?;
     // It waits at the last step, since the operator may not bind for a while.

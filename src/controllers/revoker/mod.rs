@@ -127,6 +127,7 @@ impl Work<String> for Revoker {
             return Next { wake: Wake::At(Time::from_millis(self.ctx.now().as_millis() + AGAIN_MS)), deadline: None };
         }
         if matches!(core.stage, Stage::Ended | Stage::Abandoned) && !core.deleting {
+            self.waits.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
             abandon::released(&self.ctx, &g).await;
             return self.keep(&g).await;
         }

@@ -1,5 +1,4 @@
 //! The last look before a Grant is written: what stands in status is not believed, and nobody keeps it from coming by talking.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 use curfew_core::{
     approval::{Stage, Verb, Word},
     digest::Digest,
