@@ -52,7 +52,7 @@ fn count(log: &Path) -> Result<BTreeMap<String, usize>> {
         let (verb, resource) = (e["verb"].as_str().unwrap_or_default(), e["objectRef"]["resource"].as_str().unwrap_or_default());
         let sub = e["objectRef"]["subresource"].as_str().map(|s| format!("/{s}")).unwrap_or_default();
         let ticking = matches!(resource, "leases" | "customresourcedefinitions" | "curfewconfigs") || resource.contains("admissionpolic");
-        let canary = e["objectRef"]["name"] == "curfew-gate-canary" || e["requestURI"].as_str().is_some_and(|u| u.contains("dryRun"));
+        let canary = e["objectRef"]["name"] == "curfew-admission-canary" || e["requestURI"].as_str().is_some_and(|u| u.contains("dryRun"));
         if e["user"]["username"] == OPERATOR && verb != "watch" && !ticking && !canary {
             *calls.entry(format!("{verb} {resource}{sub}")).or_default() += 1;
         }

@@ -13,14 +13,14 @@
 //! Dependencies point down. `curfew_core` depends on nothing here.
 #![forbid(unsafe_code)]
 
-pub mod api;
+pub use curfew_api as api;
+pub mod audit;
 pub mod authority;
 pub mod cli;
 pub mod controllers;
-pub mod evidence;
 pub mod generate;
 pub mod identity;
-pub mod ledger;
+pub mod kube_writes;
 pub mod observe;
 pub mod providers;
 pub mod runtime;

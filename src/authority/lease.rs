@@ -48,7 +48,7 @@ impl Lease {
     }
 
     /// Claims and renews for ever. A failed call never shortens what was promised, and never lengthens it.
-    pub async fn keep(self) {
+    pub async fn run(self) {
         let mut other = Other::default();
         loop {
             match tokio::time::timeout(EVERY, self.step(&mut other)).await {

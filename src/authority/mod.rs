@@ -29,7 +29,7 @@ pub struct Authority {
     /// Until when the lease is ours; `None` while it is not.
     lease_until: watch::Sender<Option<Instant>>,
     /// Until when the last proof of the gate is good; nothing while it is open.
-    gate_until: Mutex<Option<Instant>>,
+    admission_until: Mutex<Option<Instant>>,
     synced: AtomicBool,
     /// Whether the clock was sane when somebody looked last.
     sane: AtomicBool,
@@ -42,7 +42,7 @@ impl Authority {
         Arc::new(Authority {
             clock,
             lease_until: watch::Sender::new(None),
-            gate_until: Mutex::new(None),
+            admission_until: Mutex::new(None),
             synced: AtomicBool::new(false),
             sane: AtomicBool::new(true),
             changed: watch::Sender::new(0),
@@ -58,7 +58,7 @@ impl Authority {
     pub fn why_not(&self) -> Option<&'static str> {
         match () {
             () if !self.leads() => Some("another replica holds the lease"),
-            () if !self.gate_closed() => Some("the admission policies are not proven to be in force"),
+            () if !self.admission_enforced() => Some("the admission policies are not proven to be in force"),
             () if !self.synced.load(Ordering::Acquire) => Some("the stores are not synced yet"),
             () if !self.clock.sane() => Some("the local clock and the API server's differ too much"),
             () => None,
@@ -79,21 +79,21 @@ impl Authority {
     }
 
     /// The gate was proven closed, or not. Like a lease a proof ends by itself: whoever should prove it anew may hang.
-    pub fn set_gate(&self, closed: bool) {
+    pub fn set_admission_enforced(&self, closed: bool) {
         let until = closed.then(|| Instant::now() + PROOF_LASTS);
-        let was = std::mem::replace(&mut *self.gate_until.lock().unwrap_or_else(PoisonError::into_inner), until);
+        let was = std::mem::replace(&mut *self.admission_until.lock().unwrap_or_else(PoisonError::into_inner), until);
         if was.is_some() != closed {
             self.bump();
         }
     }
 
     /// Whether the gate was proven closed a short while ago.
-    pub fn gate_closed(&self) -> bool {
-        self.gate_until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|t| Instant::now() < t)
+    pub fn admission_enforced(&self) -> bool {
+        self.admission_until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|t| Instant::now() < t)
     }
 
     /// Looks at the clocks, so that who waits for them to agree is woken.
-    pub fn look_at_clock(&self) {
+    pub fn check_clock(&self) {
         let sane = self.clock.sane();
         if self.sane.swap(sane, Ordering::AcqRel) != sane {
             self.bump();
@@ -149,14 +149,14 @@ mod tests {
         assert_eq!(a.why_not(), Some("another replica holds the lease"));
         a.set_lease(Some(later));
         assert_eq!(a.why_not(), Some("the admission policies are not proven to be in force"));
-        a.set_gate(true);
+        a.set_admission_enforced(true);
         assert_eq!(a.why_not(), Some("the stores are not synced yet"));
         a.set_synced();
         assert!(a.permit().is_some());
         a.set_lease(Some(Instant::now()));
         assert!(a.permit().is_none(), "a lease that has run out permits nothing, whether or not anybody noticed");
         a.set_lease(Some(later));
-        a.set_gate(false);
+        a.set_admission_enforced(false);
         assert!(a.permit().is_none());
     }
 }

@@ -1,12 +1,12 @@
 //! `curfew audit`: what evidence says, with neither cluster nor operator.
 use crate::{
     api::{CONFIG_NAME, CurfewConfig},
-    authority::Clock,
-    evidence::{
+    audit::{
         chain::Head,
         history,
         verify::{self, Anchor},
     },
+    authority::Clock,
     runtime::client,
 };
 use anyhow::{Context, Result, ensure};

@@ -1,5 +1,4 @@
 //! What people start: the operator, the sweep, the reader of evidence, and the verbs of `kubectl curfew`.
 pub mod audit;
-pub mod plugin;
 pub mod run;
 pub mod sweep;

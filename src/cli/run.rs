@@ -1,16 +1,16 @@
 //! `curfew run`: the operator.
 use crate::{
+    audit::{AuditLog, Setup},
     authority::{Authority, Clock, Lease},
     controllers::{
-        Context, gatekeeper,
-        house::Housekeeper,
-        request::Requests,
+        Context, admission,
+        grant::{self, GrantController},
+        readiness::ReadinessController,
+        request::RequestController,
         retention,
-        revoker::{self, Revoker},
         router::Router,
         sweeper,
     },
-    evidence::{Evidence, Setup},
     identity::NAMESPACE,
     observe::{self, Metrics},
     providers::{
@@ -54,13 +54,13 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let (stores, changes) = Stores::start(&client, &mut tasks);
     let watched =
         Watched { bindings: stores.bindings.clone(), cluster_bindings: stores.cluster_bindings.clone(), jobs: stores.jobs.clone() };
-    let here = Kubernetes::new(client.clone(), clock.clone(), Some(watched), Guard::Gate(authority.clone()));
+    let here = Kubernetes::new(client.clone(), clock.clone(), Some(watched), Guard::AdmissionCheck(authority.clone()));
     #[cfg(feature = "crash-points")]
     let here = crate::providers::faults::Faulty::around(here);
     let registry = Registry::new(Arc::new(here), client.clone(), clock.clone());
     let metrics = Arc::new(Metrics::default());
     let holder = format!("{}_{}", args.replica, std::process::id());
-    let (evidence, writing) = Evidence::new(Setup {
+    let (evidence, writing) = AuditLog::new(Setup {
         client: client.clone(),
         configs: stores.configs.clone(),
         install: install.clone(),
@@ -79,10 +79,10 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
             tracing::error!(error = %e, address = %listen, "cannot serve; choose another address with --listen");
         }
     });
-    tasks.spawn(lease.clone().keep());
-    tasks.spawn(gatekeeper::keep(ctx.clone()));
-    tasks.spawn(retention::keep(ctx.clone()));
-    tasks.spawn(sweeper::keep(ctx.clone()));
+    tasks.spawn(lease.clone().run());
+    tasks.spawn(admission::run(ctx.clone()));
+    tasks.spawn(retention::run(ctx.clone()));
+    tasks.spawn(sweeper::run(ctx.clone()));
     let synced = ctx.clone();
     let ready = async move {
         synced.stores.ready().await;
@@ -99,7 +99,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     lease.release().await;
     stop.send_replace(true);
     let finished = tokio::time::timeout(Duration::from_secs(10), engines).await;
-    ctx.evidence.finish(Duration::from_secs(10)).await;
+    ctx.audit.finish(Duration::from_secs(10)).await;
     tracing::info!(finished = finished.is_ok(), "curfew stops");
     why.map_or(Ok(()), |w| Err(anyhow::anyhow!(w)))
 }
@@ -112,14 +112,16 @@ fn start(
     tasks: &mut JoinSet<()>,
 ) -> impl Future<Output = ()> + use<> {
     let clock = ctx.authority.clock.clone();
-    let revoker = Arc::new(Revoker::new(ctx.clone()));
-    let (grants, grants_in) = Engine::new("grants", revoker.clone(), clock.clone(), WIDTH);
-    let (requests, requests_in) = Engine::new("requests", Arc::new(Requests::new(ctx.clone())), clock.clone(), WIDTH);
-    let (house, house_in) = Engine::new("house", Arc::new(Housekeeper::new(ctx.clone())), clock, 1);
-    tasks.spawn(revoker::heartbeat(ctx.clone(), revoker.clone(), grants_in.clone()));
-    tasks.spawn(Router { ctx: ctx.clone(), revoker, requests: requests_in, grants: grants_in, house: house_in }.run(changes));
+    let grant_controller = Arc::new(GrantController::new(ctx.clone()));
+    let (grants, grants_in) = Engine::new("grants", grant_controller.clone(), clock.clone(), WIDTH);
+    let (requests, requests_in) = Engine::new("requests", Arc::new(RequestController::new(ctx.clone())), clock.clone(), WIDTH);
+    let (readiness, readiness_in) = Engine::new("readiness", Arc::new(ReadinessController::new(ctx.clone())), clock, 1);
+    tasks.spawn(grant::heartbeat(ctx.clone(), grant_controller.clone(), grants_in.clone()));
+    tasks.spawn(
+        Router { ctx: ctx.clone(), grant_controller, requests: requests_in, grants: grants_in, readiness: readiness_in }.run(changes),
+    );
     let (g, r, h) =
-        (tokio::spawn(grants.run(stopped.clone())), tokio::spawn(requests.run(stopped.clone())), tokio::spawn(house.run(stopped)));
+        (tokio::spawn(grants.run(stopped.clone())), tokio::spawn(requests.run(stopped.clone())), tokio::spawn(readiness.run(stopped)));
     async move {
         let _all_finished = tokio::join!(g, r, h);
     }

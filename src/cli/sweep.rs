@@ -2,13 +2,13 @@
 use crate::{
     authority::Clock,
     identity::NAMESPACE,
-    providers::{Taken, kubernetes},
+    providers::{RevokeOutcome, kubernetes},
     runtime::client,
 };
 use anyhow::{Context as _, ensure};
 use curfew_core::{
     ids,
-    sweep::{Behind, Mark, Verdict, judge},
+    sweep::{GrantLookup, SweepCandidate, Verdict, evaluate},
 };
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, ResourceExt};
@@ -43,19 +43,19 @@ pub async fn sweep(args: Sweep) -> anyhow::Result<()> {
         None => install_id(&client).await?,
     };
     let found = kubernetes::list(&client).await.context("cannot list bindings")?;
-    let marks: Vec<Mark> = found.iter().map(|f| Mark { name: f.name.clone(), created: f.created }).collect();
+    let marks: Vec<SweepCandidate> = found.iter().map(|f| SweepCandidate { name: f.name.clone(), created: f.created }).collect();
     // The answer to the list has brought the API server's time, too.
-    let verdicts = judge(&install, &marks, clock.now(), |_| Behind::Unknown);
+    let verdicts = evaluate(&install, &marks, clock.now(), |_| GrantLookup::Unknown);
     let (mut gone, mut left) = (0, 0);
     for (f, _) in found.iter().zip(verdicts).filter(|(_, v)| *v == Verdict::Overdue) {
         let outcome = match args.dry_run {
             true => "would be deleted".to_owned(),
             false => match kubernetes::remove(&client, f).await {
-                Ok(Taken::Gone) => {
+                Ok(RevokeOutcome::Gone) => {
                     gone += 1;
                     "gone".to_owned()
                 }
-                Ok(Taken::Remains(what)) => {
+                Ok(RevokeOutcome::Remains(what)) => {
                     left += 1;
                     what
                 }
@@ -83,5 +83,5 @@ pub async fn install_id(client: &Client) -> anyhow::Result<String> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let home =
         namespaces.get(NAMESPACE).await.with_context(|| format!("cannot read namespace {NAMESPACE}; kubectl apply -f deploy/ makes it"))?;
-    Ok(ids::install(&home.uid().unwrap_or_default()))
+    Ok(ids::install_id(&home.uid().unwrap_or_default()))
 }

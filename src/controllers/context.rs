@@ -1,16 +1,16 @@
 //! What every controller is given.
-use super::facts;
+use super::convert;
 use crate::{
     api::Grant,
+    audit::AuditLog,
     authority::Authority,
-    evidence::Evidence,
     identity::NAMESPACE,
     observe::{Events, Metrics},
     providers::Registry,
     runtime::stores::Stores,
 };
 use curfew_core::{
-    gate::{Gate, Saw},
+    admission::{AdmissionHistory, Provenance},
     grant as core_grant,
     time::Time,
 };
@@ -36,12 +36,12 @@ pub struct Context {
     /// Events for people.
     pub events: Events,
     /// What stays when the objects are gone.
-    pub evidence: Evidence,
+    pub audit: AuditLog,
     /// Counters for machines.
     pub metrics: Arc<Metrics>,
     /// Somebody waits for the gate to be proven again.
-    pub gate_wanted: Notify,
-    gate: Mutex<Arc<Gate>>,
+    pub proof_wanted: Notify,
+    gate: Mutex<Arc<AdmissionHistory>>,
     /// The uids of the Grants that this process has made and that no proof covers yet.
     made: Mutex<HashSet<String>>,
 }
@@ -57,7 +57,7 @@ impl Context {
         install: String,
         replica: &str,
         metrics: Arc<Metrics>,
-        evidence: Evidence,
+        evidence: AuditLog,
     ) -> Self {
         let events = Events::new(client.clone(), replica);
         Context {
@@ -68,8 +68,8 @@ impl Context {
             install,
             events,
             metrics,
-            evidence,
-            gate_wanted: Notify::new(),
+            audit: evidence,
+            proof_wanted: Notify::new(),
             gate: Mutex::default(),
             made: Mutex::default(),
         }
@@ -81,46 +81,46 @@ impl Context {
     }
 
     /// When the gate was proven closed, and whether it is.
-    pub fn gate(&self) -> Arc<Gate> {
+    pub fn admission(&self) -> Arc<AdmissionHistory> {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Takes note of a Grant that this process has made.
-    pub fn made(&self, grant: &Grant) {
+    pub fn record_created(&self, grant: &Grant) {
         self.made.lock().unwrap_or_else(PoisonError::into_inner).extend(grant.uid());
     }
 
     /// A Grant as the rules read it. One that came since the last proof of the gate waits for the next, unless it is our own.
-    pub fn read(&self, g: &Grant) -> core_grant::Grant {
+    pub fn grant_facts(&self, g: &Grant) -> core_grant::Grant {
         let mine = {
             let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
             let mine = g.uid().is_some_and(|uid| made.contains(&uid));
-            if mine && facts::stage(g) != core_grant::Stage::Granting {
+            if mine && convert::grant_state(g) != core_grant::State::Granting {
                 made.remove(&g.uid().unwrap_or_default());
             }
             mine
         };
-        let read = facts::grant(g, &self.gate(), mine);
-        if read.gated == Saw::NotYet && read.stage == core_grant::Stage::Granting {
-            self.gate_wanted.notify_one();
+        let read = convert::grant(g, &self.admission(), mine);
+        if read.provenance == Provenance::Pending && read.state == core_grant::State::Granting {
+            self.proof_wanted.notify_one();
         }
         read
     }
 
     /// Takes note of the gate, and of whether granting may rest on it.
-    pub fn set_gate(&self, gate: Gate, closed: bool) {
+    pub fn set_admission(&self, gate: AdmissionHistory, closed: bool) {
         let closed = closed && gate.since.is_some();
         *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(gate);
-        self.authority.set_gate(closed);
+        self.authority.set_admission_enforced(closed);
     }
 
     /// Takes note that the gate cannot be proven now. What was proven stays so, and what came after waits for a proof.
-    pub fn open_gate(&self) {
-        self.authority.set_gate(false);
+    pub fn set_admission_unproven(&self) {
+        self.authority.set_admission_enforced(false);
     }
 
     /// Where the operator lives.
-    pub fn home(&self) -> &'static str {
+    pub fn operator_namespace(&self) -> &'static str {
         NAMESPACE
     }
 }

@@ -1,15 +1,15 @@
 //! Gather facts, drive a pass, write status: one file for each kind that is only judged, one folder for each machine.
+pub mod admission;
+pub mod audit_events;
 pub mod context;
-pub mod facts;
-pub mod gatekeeper;
-pub mod gather;
-pub mod house;
+pub mod convert;
+pub mod dereference;
+pub mod gauges;
+pub mod grant;
+pub mod readiness;
 pub mod request;
 pub mod retention;
-pub mod revoker;
 pub mod router;
-pub mod status;
 pub mod sweeper;
-pub mod tell;
 
 pub use context::Context;

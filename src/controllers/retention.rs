@@ -1,8 +1,8 @@
 //! What has ended is kept for a while and then forgotten. Requests and Grants see to themselves; decisions have nobody who
 //! would: they stay as long as what they are about, and `retention` beyond it.
-use super::{Context, facts};
+use super::{Context, convert};
 use crate::{
-    ledger,
+    kube_writes,
     runtime::stores::{about, about_grant},
 };
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
@@ -12,16 +12,16 @@ use std::{sync::Arc, time::Duration};
 const EVERY: Duration = Duration::from_secs(600);
 
 /// Forgets decisions for ever.
-pub async fn keep(ctx: Arc<Context>) {
+pub async fn run(ctx: Arc<Context>) {
     loop {
         tokio::time::sleep(EVERY).await;
         if ctx.authority.leads() && ctx.authority.synced() {
-            forget_decisions(&ctx).await;
+            delete_expired_decisions(&ctx).await;
         }
     }
 }
 
-async fn forget_decisions(ctx: &Context) {
+async fn delete_expired_decisions(ctx: &Context) {
     let Some(config) = ctx.stores.config() else { return };
     let old = |d: &crate::api::AccessDecision| {
         let namespace = d.namespace().unwrap_or_default();
@@ -29,11 +29,11 @@ async fn forget_decisions(ctx: &Context) {
         let grant = about_grant(d).is_none_or(|g| ctx.stores.grants.get(&ObjectRef::new(g)).is_none());
         let gone = request && grant;
         // Its age is counted from when it was made: what it was about is gone, and nothing says when.
-        gone && ctx.now() >= facts::created(d).plus_secs(config.spec.retention.secs())
+        gone && ctx.now() >= convert::created(d).plus_secs(config.spec.retention.secs())
     };
     for d in ctx.stores.decisions.state_filter(old) {
-        let api = ledger::decisions(&ctx.client, &d.namespace().unwrap_or_default());
-        if let Err(e) = ledger::forget(&api, &*d).await {
+        let api = kube_writes::decisions(&ctx.client, &d.namespace().unwrap_or_default());
+        if let Err(e) = kube_writes::delete_expired(&api, &*d).await {
             tracing::info!(decision = d.name_any(), error = %e, "cannot delete a decision past its retention");
         }
     }

@@ -1,13 +1,13 @@
 //! What has changed → who must look again. The trigger matrix of the operator, in one place.
-use super::{Context, facts, request::decisions, revoker::Revoker};
+use super::{Context, convert, grant::GrantController, request::decisions};
 use crate::{
     api::request::RequestState,
     runtime::{
-        engine::Inbox,
+        engine::WorkQueue,
         stores::{Change, Key},
     },
 };
-use curfew_core::grant::Stage;
+use curfew_core::grant::State;
 use kube::ResourceExt;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
@@ -20,13 +20,13 @@ pub struct Router {
     /// What every controller is given.
     pub ctx: Arc<Context>,
     /// Where doubts are put.
-    pub revoker: Arc<Revoker>,
+    pub grant_controller: Arc<GrantController>,
     /// Requests.
-    pub requests: Inbox<Key>,
+    pub requests: WorkQueue<Key>,
     /// Grants.
-    pub grants: Inbox<String>,
+    pub grants: WorkQueue<String>,
     /// Systems, policies, roles, assignments.
-    pub house: Inbox<()>,
+    pub readiness: WorkQueue<()>,
 }
 
 impl Router {
@@ -57,11 +57,11 @@ impl Router {
         match change {
             Change::Request(key) => {
                 self.requests.push(key);
-                self.house.push(());
+                self.readiness.push(());
             }
             Change::RequestGone(key) => {
                 for g in self.ctx.stores.grants.state_filter(|g| g.spec.request.namespace == key.0 && g.spec.request.name == key.1) {
-                    self.revoker.doubt(&g.name_any());
+                    self.grant_controller.verify_owner(&g.name_any());
                     self.grants.push(g.name_any());
                 }
             }
@@ -78,7 +78,7 @@ impl Router {
                         // Whoever routes must not wait for one slow answer.
                         let ctx = self.ctx.clone();
                         tokio::spawn(async move {
-                            if let Err(e) = decisions::about_nothing(&ctx, &(ns, name)).await {
+                            if let Err(e) = decisions::settle_without_subject(&ctx, &(ns, name)).await {
                                 tracing::info!(error = %e, "cannot judge a decision");
                             }
                         });
@@ -88,11 +88,11 @@ impl Router {
             Change::Grant(id, request) => {
                 self.grants.push(id);
                 self.requests.push(request);
-                self.house.push(());
+                self.readiness.push(());
             }
             Change::Marked(id) => self.grants.push(id),
-            Change::House => {
-                self.house.push(());
+            Change::PolicyInputs => {
+                self.readiness.push(());
                 self.live_requests();
             }
             Change::Resync => self.everything(true),
@@ -102,15 +102,15 @@ impl Router {
     /// Everything that is not over is looked at again; with `doubt`, Grants ask for their requests.
     fn everything(&self, doubt: bool) {
         for g in self.ctx.stores.grants.state() {
-            if doubt && !matches!(facts::stage(&g), Stage::Ended | Stage::Abandoned) {
-                self.revoker.doubt(&g.name_any());
+            if doubt && !matches!(convert::grant_state(&g), State::Ended | State::Abandoned) {
+                self.grant_controller.verify_owner(&g.name_any());
             }
             self.grants.push(g.name_any());
         }
         for r in self.ctx.stores.requests.state() {
             self.requests.push((r.namespace().unwrap_or_default(), r.name_any()));
         }
-        self.house.push(());
+        self.readiness.push(());
     }
 
     fn live_requests(&self) {

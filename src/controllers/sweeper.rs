@@ -2,15 +2,15 @@
 //!
 //! Past the deadline in its name everything of ours dies, on any replica and under any doubt. What is younger dies only
 //! under a permit (so never on an unsynced view, with an open gate, or on a clone), after its Grant was looked for live.
-use super::{Context, facts};
+use super::{Context, convert};
 use crate::{
     api::Grant,
-    evidence::{Facts, What},
-    providers::{Found, Provider, Taken, Trouble},
+    audit::{EventData, EventKind},
+    providers::{ManagedObject, Provider, ProviderError, RevokeOutcome},
 };
 use curfew_core::{
-    grant::Stage,
-    sweep::{Behind, Mark, Verdict, judge},
+    grant::State,
+    sweep::{GrantLookup, SweepCandidate, Verdict, evaluate},
 };
 use futures::future::join_all;
 use kube::{Api, runtime::reflector::ObjectRef};
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const REVOKER_FIRST: i64 = 5;
 
 /// Sweeps every target for ever.
-pub async fn keep(ctx: Arc<Context>) {
+pub async fn run(ctx: Arc<Context>) {
     ctx.authority.until_synced().await;
     loop {
         let targets = ctx.registry.targets(&ctx.stores).await;
@@ -47,22 +47,22 @@ pub async fn keep(ctx: Arc<Context>) {
 }
 
 /// Sweeps one target; says how much was held back.
-async fn sweep(ctx: &Context, target: &dyn Provider) -> Result<i64, Trouble> {
+async fn sweep(ctx: &Context, target: &dyn Provider) -> Result<i64, ProviderError> {
     let found = target.managed().await?;
-    let marks: Vec<Mark> = found.iter().map(|f| Mark { name: f.name.clone(), created: f.created }).collect();
+    let marks: Vec<SweepCandidate> = found.iter().map(|f| SweepCandidate { name: f.name.clone(), created: f.created }).collect();
     let sure = ctx.authority.permit().is_some();
-    let behind = |grant: &str| match ctx.stores.grants.get(&ObjectRef::new(grant)).map(|g| facts::stage(&g)) {
-        _ if !sure => Behind::Unknown,
-        None | Some(Stage::Ended | Stage::Abandoned) => Behind::Nothing,
-        Some(Stage::Granting | Stage::Active | Stage::Revoking) => Behind::Live,
+    let behind = |grant: &str| match ctx.stores.grants.get(&ObjectRef::new(grant)).map(|g| convert::grant_state(&g)) {
+        _ if !sure => GrantLookup::Unknown,
+        None | Some(State::Ended | State::Abandoned) => GrantLookup::Missing,
+        Some(State::Granting | State::Active | State::Revoking) => GrantLookup::Live,
     };
-    let verdicts = judge(&ctx.install, &marks, ctx.now().plus_secs(-REVOKER_FIRST), behind);
+    let verdicts = evaluate(&ctx.install, &marks, ctx.now().plus_secs(-REVOKER_FIRST), behind);
     let mut held = 0;
     for (f, verdict) in found.iter().zip(verdicts) {
         match verdict {
-            Verdict::Leave => {}
-            Verdict::Overdue => take(ctx, target, f, "past the deadline in its name").await,
-            Verdict::Orphan if is_orphan(ctx, f).await => take(ctx, target, f, "justified by no Grant").await,
+            Verdict::Keep => {}
+            Verdict::Overdue => remove(ctx, target, f, "past the deadline in its name").await,
+            Verdict::Orphan if is_orphan(ctx, f).await => remove(ctx, target, f, "justified by no Grant").await,
             Verdict::Orphan => {}
             Verdict::HeldBack => held += 1,
         }
@@ -77,10 +77,10 @@ async fn sweep(ctx: &Context, target: &dyn Provider) -> Result<i64, Trouble> {
 }
 
 /// The stores say that nothing is behind it; only a live look is believed.
-async fn is_orphan(ctx: &Context, f: &Found) -> bool {
+async fn is_orphan(ctx: &Context, f: &ManagedObject) -> bool {
     match Api::<Grant>::all(ctx.client.clone()).get_opt(&f.name.grant).await {
         Ok(None) => true,
-        Ok(Some(g)) => matches!(facts::stage(&g), Stage::Ended | Stage::Abandoned),
+        Ok(Some(g)) => matches!(convert::grant_state(&g), State::Ended | State::Abandoned),
         Err(e) => {
             tracing::info!(error = %e, grant = f.name.grant, "cannot look for the Grant behind a binding; it stays");
             false
@@ -88,23 +88,23 @@ async fn is_orphan(ctx: &Context, f: &Found) -> bool {
     }
 }
 
-async fn take(ctx: &Context, target: &dyn Provider, f: &Found, why: &str) {
+async fn remove(ctx: &Context, target: &dyn Provider, f: &ManagedObject, why: &str) {
     let (name, namespace) = (f.name.text(), f.namespace.clone().unwrap_or_default());
     match target.remove(f).await {
-        Ok(Taken::Gone) => {
+        Ok(RevokeOutcome::Gone) => {
             tracing::warn!(name, namespace, why, "swept");
             ctx.metrics.swept.inc();
-            let facts = Facts {
+            let event = EventData {
                 grant: Some(f.name.grant.clone()),
                 namespace: f.namespace.clone(),
                 name: Some(name),
                 confirmed: Some("the binding is gone".into()),
                 message: Some(why.into()),
-                ..Facts::default()
+                ..EventData::default()
             };
-            ctx.evidence.tell(What::SweepRemoved, facts);
+            ctx.audit.append(EventKind::SweepRemoved, event);
         }
-        Ok(Taken::Remains(what)) => tracing::error!(name, namespace, what, "cannot prove that what was swept is gone"),
+        Ok(RevokeOutcome::Remains(what)) => tracing::error!(name, namespace, what, "cannot prove that what was swept is gone"),
         Err(e) => tracing::error!(name, namespace, error = %e, "cannot sweep"),
     }
 }

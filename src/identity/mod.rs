@@ -3,27 +3,25 @@
 //! There is no webhook server. Built-in admission policies do it in the API server's own process: nothing to keep
 //! available, and nothing that fails open when it is down. They are built here as values, printed to `deploy/` by
 //! `make generate`, and compared with what is live by the [`gate`].
+pub mod admission_check;
 pub mod answer;
 pub mod cluster;
-pub mod gate;
 pub mod install;
 pub mod marks;
 pub mod prove;
 pub mod rbac;
 pub mod stamp;
 
-/// Where the operator lives.
-pub const NAMESPACE: &str = "curfew-system";
-/// The operator's service account.
-pub const OPERATOR: &str = "curfew-operator";
+pub use curfew_api::{OPERATOR_ACCOUNT as OPERATOR, OPERATOR_NAMESPACE as NAMESPACE};
+
 /// The service account of the sweep.
 pub const SWEEP: &str = "curfew-sweep";
 /// A name that nobody may create, the operator included: the gate's canary.
-pub const CANARY: &str = "curfew-gate-canary";
+pub const CANARY: &str = "curfew-admission-canary";
 /// A role without rules, for the canary among bindings to refer to.
-pub const CANARY_ROLE: &str = "curfew-gate-canary";
+pub const CANARY_ROLE: &str = "curfew-admission-canary";
 /// The canary among bindings.
-pub const CANARY_BINDING: &str = "curfew:gate-canary";
+pub const CANARY_BINDING: &str = "curfew:admission-canary";
 
 use serde_json::{Value, json};
 

@@ -19,12 +19,12 @@ impl Events {
     }
 
     /// Tells about an object. A lost Event is no loss of anything else.
-    pub async fn tell<K: Resource<DynamicType = ()>>(&self, about: &K, warning: bool, reason: &str, action: &str, note: &str) {
-        self.tell_of(&about.object_ref(&()), warning, reason, action, note).await;
+    pub async fn publish<K: Resource<DynamicType = ()>>(&self, about: &K, warning: bool, reason: &str, action: &str, note: &str) {
+        self.publish_for(&about.object_ref(&()), warning, reason, action, note).await;
     }
 
     /// Tells about an object that is only known by reference.
-    pub async fn tell_of(&self, about: &ObjectReference, warning: bool, reason: &str, action: &str, note: &str) {
+    pub async fn publish_for(&self, about: &ObjectReference, warning: bool, reason: &str, action: &str, note: &str) {
         let type_ = if warning { EventType::Warning } else { EventType::Normal };
         let note: String = note.chars().take(1000).collect();
         let event = Event { type_, reason: reason.into(), note: Some(note), action: action.into(), secondary: None };

@@ -29,7 +29,7 @@ pub struct Metrics {
     /// Requests by state, as the stores show them.
     pub requests: Family<StateLabel, Gauge>,
     /// 1 while the admission policies are proven to be in force.
-    pub gate_closed: Gauge,
+    pub admission_enforced: Gauge,
     /// 1 while this replica holds the lease.
     pub leads: Gauge,
     /// Bindings that the sweep has removed.
@@ -37,9 +37,9 @@ pub struct Metrics {
     /// Bindings that no Grant seems to justify and that are too many to believe it.
     pub sweep_held_back: Gauge,
     /// Records of evidence that a sink did not take.
-    pub evidence_failures: Counter,
+    pub audit_failures: Counter,
     /// Records of evidence that wait for a sink.
-    pub evidence_backlog: Gauge,
+    pub audit_backlog: Gauge,
 }
 
 impl Default for Metrics {
@@ -53,12 +53,12 @@ impl Default for Metrics {
             activation_duration: Histogram::new([0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 3600.0, 86_400.0]),
             revocation_failures: Counter::default(),
             requests: Family::default(),
-            gate_closed: Gauge::default(),
+            admission_enforced: Gauge::default(),
             leads: Gauge::default(),
             swept: Counter::default(),
             sweep_held_back: Gauge::default(),
-            evidence_failures: Counter::default(),
-            evidence_backlog: Gauge::default(),
+            audit_failures: Counter::default(),
+            audit_backlog: Gauge::default(),
         };
         let r = &mut m.registry;
         r.register("grants_active", "Grants that are not ended", m.grants_active.clone());
@@ -67,11 +67,11 @@ impl Default for Metrics {
         r.register("activation_duration_seconds", "From the creation of a request to its access", m.activation_duration.clone());
         r.register("revocation_failures", "Revocations that did not come through at once", m.revocation_failures.clone());
         r.register("requests", "Requests by state", m.requests.clone());
-        r.register("gate_closed", "1 while the admission policies are proven to be in force", m.gate_closed.clone());
+        r.register("admission_enforced", "1 while the admission policies are proven to be in force", m.admission_enforced.clone());
         r.register("swept", "Bindings that the sweep has removed", m.swept.clone());
         r.register("sweep_held_back", "Bindings that no Grant seems to justify, too many to be believed", m.sweep_held_back.clone());
-        r.register("evidence_failures", "Deliveries of evidence that a sink did not take", m.evidence_failures.clone());
-        r.register("evidence_backlog", "Records of evidence that wait for a sink", m.evidence_backlog.clone());
+        r.register("audit_failures", "Deliveries of evidence that a sink did not take", m.audit_failures.clone());
+        r.register("audit_backlog", "Records of evidence that wait for a sink", m.audit_backlog.clone());
         r.register("leader", "1 while this replica holds the lease", m.leads.clone());
         m
     }

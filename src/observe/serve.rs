@@ -1,5 +1,5 @@
 //! `/healthz`, `/readyz`, `/metrics`.
-use crate::controllers::{Context, status};
+use crate::controllers::{Context, gauges};
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
@@ -29,6 +29,6 @@ async fn ready(State(ctx): State<Arc<Context>>) -> (StatusCode, String) {
 }
 
 async fn metrics(State(ctx): State<Arc<Context>>) -> String {
-    status::measure(&ctx);
+    gauges::measure(&ctx);
     ctx.metrics.text()
 }

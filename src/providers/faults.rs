@@ -1,12 +1,12 @@
 //! Faults at a target, for tests: built only with the feature that also builds the crash points, and idle unless
 //! `CURFEW_FAULTS` names some. It breaks the *target*, never a rule of ours.
-use super::port::{Enforced, Found, Held, Provider, Taken, Trouble};
+use super::port::{EnforcedBy, ManagedObject, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
 use crate::{api::grant::Artifact, authority::Permit};
 use async_trait::async_trait;
 use curfew_core::{
-    grant::Seen,
-    house::RoleContent,
-    pass::Reservation,
+    grant::Observation,
+    policy_inputs::RoleContent,
+    reconcile::Reservation,
     resolved::{KubernetesPlan, Plan, Ref},
     scope::{KubernetesPermissions, KubernetesScope},
 };
@@ -70,7 +70,7 @@ impl<P> Faulty<P> {
     }
 
     /// The next fault of this operation; delays and plain failures are served here.
-    async fn meet(&self, op: &str) -> Result<Option<Kind>, Trouble> {
+    async fn meet(&self, op: &str) -> Result<Option<Kind>, ProviderError> {
         let next = {
             let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
             let next = faults.iter_mut().find(|f| f.op == op && f.times > 0);
@@ -79,7 +79,7 @@ impl<P> Faulty<P> {
                 f.kind
             })
         };
-        let transient = |message: &str, wait| Err(Trouble::Transient { message: message.into(), retry_after: wait });
+        let transient = |message: &str, wait| Err(ProviderError::Transient { message: message.into(), retry_after: wait });
         if let Some(kind) = next {
             tracing::warn!(op, ?kind, "a fault is injected");
         }
@@ -96,8 +96,8 @@ impl<P> Faulty<P> {
     }
 }
 
-fn failed<T>() -> Result<T, Trouble> {
-    Err(Trouble::Transient { message: "the answer was lost".into(), retry_after: None })
+fn failed<T>() -> Result<T, ProviderError> {
+    Err(ProviderError::Transient { message: "the answer was lost".into(), retry_after: None })
 }
 
 /// The first half of a plan.
@@ -108,20 +108,20 @@ fn first(plan: &Plan) -> Plan {
 
 #[async_trait]
 impl<P: Provider> Provider for Faulty<P> {
-    async fn identity(&self) -> Result<String, Trouble> {
+    async fn identity(&self) -> Result<String, ProviderError> {
         self.inner.identity().await
     }
-    async fn content(&self, p: &KubernetesPermissions, s: &KubernetesScope) -> Result<(Vec<RoleContent>, Vec<Ref>), Trouble> {
+    async fn content(&self, p: &KubernetesPermissions, s: &KubernetesScope) -> Result<(Vec<RoleContent>, Vec<Ref>), ProviderError> {
         self.inner.content(p, s).await
     }
-    async fn observe(&self, plan: &Plan) -> Result<Seen, Trouble> {
+    async fn observe(&self, plan: &Plan) -> Result<Observation, ProviderError> {
         match self.meet("observe").await? {
-            Some(Kind::Lie) => Ok(Seen::Absent),
+            Some(Kind::Lie) => Ok(Observation::Absent),
             Some(_) => failed(),
             None => self.inner.observe(plan).await,
         }
     }
-    async fn reserve(&self, grant: &str, plan: &Plan, permit: &Permit) -> Result<Held, Trouble> {
+    async fn reserve(&self, grant: &str, plan: &Plan, permit: &Permit) -> Result<ReserveOutcome, ProviderError> {
         match self.meet("reserve").await? {
             None => self.inner.reserve(grant, plan, permit).await,
             Some(Kind::Partial) => {
@@ -131,7 +131,7 @@ impl<P: Provider> Provider for Faulty<P> {
             Some(Kind::Lie) => {
                 let Plan::Kubernetes(p) = plan;
                 let places = p.bindings.iter().map(|_| ("00000000-0000-0000-0000-000000000000".into(), "1".into())).collect();
-                Ok(Held::Reserved(Reservation(std::sync::Arc::new(places))))
+                Ok(ReserveOutcome::Reserved(Reservation(std::sync::Arc::new(places))))
             }
             Some(_) => {
                 self.inner.reserve(grant, plan, permit).await?;
@@ -139,7 +139,7 @@ impl<P: Provider> Provider for Faulty<P> {
             }
         }
     }
-    async fn arm(&self, grant: &str, plan: &Plan, r: &Reservation, permit: &Permit) -> Result<Vec<Artifact>, Trouble> {
+    async fn arm(&self, grant: &str, plan: &Plan, r: &Reservation, permit: &Permit) -> Result<Vec<Artifact>, ProviderError> {
         match self.meet("arm").await? {
             None => self.inner.arm(grant, plan, r, permit).await,
             Some(Kind::Lie) => Ok(Vec::new()),
@@ -154,10 +154,10 @@ impl<P: Provider> Provider for Faulty<P> {
             }
         }
     }
-    async fn revoke(&self, grant: &str, plan: &Plan, known: &[Artifact]) -> Result<Taken, Trouble> {
+    async fn revoke(&self, grant: &str, plan: &Plan, known: &[Artifact]) -> Result<RevokeOutcome, ProviderError> {
         match self.meet("revoke").await? {
             None => self.inner.revoke(grant, plan, known).await,
-            Some(Kind::Lie) => Ok(Taken::Gone),
+            Some(Kind::Lie) => Ok(RevokeOutcome::Gone),
             Some(Kind::Partial) => {
                 self.inner.revoke(grant, &first(plan), known).await?;
                 failed()
@@ -168,16 +168,16 @@ impl<P: Provider> Provider for Faulty<P> {
             }
         }
     }
-    async fn enforced(&self, plan: &Plan) -> Result<Enforced, Trouble> {
+    async fn enforced(&self, plan: &Plan) -> Result<EnforcedBy, ProviderError> {
         self.inner.enforced(plan).await
     }
-    async fn managed(&self) -> Result<Vec<Found>, Trouble> {
+    async fn managed(&self) -> Result<Vec<ManagedObject>, ProviderError> {
         self.inner.managed().await
     }
-    async fn remove(&self, found: &Found) -> Result<Taken, Trouble> {
+    async fn remove(&self, found: &ManagedObject) -> Result<RevokeOutcome, ProviderError> {
         self.inner.remove(found).await
     }
-    async fn bindable(&self, plan: &Plan) -> Result<Option<String>, Trouble> {
+    async fn bindable(&self, plan: &Plan) -> Result<Option<String>, ProviderError> {
         self.inner.bindable(plan).await
     }
 }

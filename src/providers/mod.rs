@@ -4,7 +4,7 @@ pub mod faults;
 pub mod kubernetes;
 pub mod port;
 
-pub use port::{Enforced, Found, Held, Provider, Taken, Trouble};
+pub use port::{EnforcedBy, ManagedObject, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
 
 use crate::{
     api::system::{KubernetesConnection, Provider as Connection, SecretKey},
@@ -52,14 +52,14 @@ impl Registry {
     /// # Errors
     /// [`Trouble::Invalid`] for a kubeconfig that is missing or not allowed; what the API server says if the secret cannot
     /// be read and was never read before.
-    pub async fn reach(&self, connection: &Connection) -> Result<Arc<dyn Provider>, Trouble> {
+    pub async fn reach(&self, connection: &Connection) -> Result<Arc<dyn Provider>, ProviderError> {
         match connection {
             Connection::Kubernetes(KubernetesConnection::InCluster(_)) => Ok(self.in_cluster.clone()),
             Connection::Kubernetes(KubernetesConnection::KubeconfigSecretRef(s)) => Ok(self.remote(s).await?),
         }
     }
 
-    async fn remote(&self, at: &SecretKey) -> Result<Arc<Kubernetes>, Trouble> {
+    async fn remote(&self, at: &SecretKey) -> Result<Arc<Kubernetes>, ProviderError> {
         let key = (at.name.clone(), at.key.clone());
         let known = self.remote.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         let now = self.clock.now();
@@ -69,13 +69,13 @@ impl Registry {
         let content = match (self.secret(at).await, &known) {
             (Ok(text), _) => text,
             // Whoever revokes needs the target and not our own API server (I3): what was read before still leads there.
-            (Err(Trouble::Transient { .. }), Some(r)) => return Ok(r.cluster.clone()),
+            (Err(ProviderError::Transient { .. }), Some(r)) => return Ok(r.cluster.clone()),
             (Err(e), _) => return Err(e),
         };
         let cluster = match known.filter(|r| r.content == content) {
             Some(r) => r.cluster,
             None => {
-                let client = Client::try_from(kubeconfig::read(&content).await?).map_err(|e| Trouble::Invalid(e.to_string()))?;
+                let client = Client::try_from(kubeconfig::read(&content).await?).map_err(|e| ProviderError::Invalid(e.to_string()))?;
                 Arc::new(Kubernetes::new(client, self.clock.clone(), None, Guard::Probe(Mutex::default())))
             }
         };
@@ -84,12 +84,12 @@ impl Registry {
         Ok(cluster)
     }
 
-    async fn secret(&self, at: &SecretKey) -> Result<String, Trouble> {
+    async fn secret(&self, at: &SecretKey) -> Result<String, ProviderError> {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), NAMESPACE);
-        let missing = || Trouble::Invalid(format!("secret {} of namespace {NAMESPACE} has no key {}", at.name, at.key));
-        let found = secrets.get_opt(&at.name).await.map_err(kubernetes::trouble)?;
+        let missing = || ProviderError::Invalid(format!("secret {} of namespace {NAMESPACE} has no key {}", at.name, at.key));
+        let found = secrets.get_opt(&at.name).await.map_err(kubernetes::provider_error)?;
         let bytes = found.and_then(|s| s.data).and_then(|mut d| d.remove(&at.key)).ok_or_else(missing)?;
-        String::from_utf8(bytes.0).map_err(|_| Trouble::Invalid("the kubeconfig is refused: it is no text".into()))
+        String::from_utf8(bytes.0).map_err(|_| ProviderError::Invalid("the kubeconfig is refused: it is no text".into()))
     }
 
     /// Every target that is known, of systems and of Grants whose system is gone.

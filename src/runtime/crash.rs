@@ -1,5 +1,5 @@
 //! Where a test can park the process: before and after every ask of every pass. It changes no rule; release builds lack it.
-use curfew_core::pass::Ask;
+use curfew_core::reconcile::Effect;
 
 /// Which side of an ask.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -11,27 +11,27 @@ pub enum When {
 }
 
 /// The name of an ask, as in `CURFEW_PARK_AT=before:Arm`.
-pub fn name(ask: &Ask) -> &'static str {
+pub fn name(ask: &Effect) -> &'static str {
     match ask {
-        Ask::Refresh => "Refresh",
-        Ask::CommitRequest(_) => "CommitRequest",
-        Ask::CreateGrant { .. } => "CreateGrant",
-        Ask::BringForward(_) => "BringForward",
-        Ask::ReadBehind => "ReadBehind",
-        Ask::Observe => "Observe",
-        Ask::Reserve => "Reserve",
-        Ask::Recheck => "Recheck",
-        Ask::Arm(_) => "Arm",
-        Ask::CommitGrant(_) => "CommitGrant",
-        Ask::Revoke => "Revoke",
-        Ask::Release => "Release",
-        Ask::Done(_) => "Done",
+        Effect::ReadLive => "ReadLive",
+        Effect::CommitRequest(_) => "CommitRequest",
+        Effect::CreateGrant { .. } => "CreateGrant",
+        Effect::BringForward(_) => "BringForward",
+        Effect::ReadOwner => "ReadOwner",
+        Effect::Observe => "Observe",
+        Effect::Reserve => "Reserve",
+        Effect::Recheck => "Recheck",
+        Effect::Arm(_) => "Arm",
+        Effect::CommitGrant(_) => "CommitGrant",
+        Effect::Revoke => "Revoke",
+        Effect::RemoveFinalizer => "RemoveFinalizer",
+        Effect::Done(_) => "Done",
     }
 }
 
 /// Stops the process here, once, if a test asked for it: as a debugger or a hypervisor would, without any warning.
 #[cfg(feature = "crash-points")]
-pub fn point(when: When, ask: &Ask) {
+pub fn point(when: When, ask: &Effect) {
     use std::sync::atomic::{AtomicBool, Ordering};
     static PARKED: AtomicBool = AtomicBool::new(false);
     let side = match when {
@@ -49,4 +49,4 @@ pub fn point(when: When, ask: &Ask) {
 
 /// Nothing, in a build without crash points.
 #[cfg(not(feature = "crash-points"))]
-pub fn point(_: When, _: &Ask) {}
+pub fn point(_: When, _: &Effect) {}

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use curfew_core::{
     deadlines::Deadlines,
     lanes::{Lanes, Urgency},
-    request::Wake,
+    request::Requeue,
     time::Time,
 };
 use std::{collections::HashMap, fmt::Debug, hash::Hash, sync::Arc, time::Duration};
@@ -22,35 +22,35 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// How a piece of work wants to be seen again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Next {
+pub struct NextRun {
     /// When, if nothing changes before.
-    pub wake: Wake,
+    pub requeue: Requeue,
     /// At the latest then, whatever `wake` says: a deadline that no failure may lose.
     pub deadline: Option<Time>,
 }
 
 /// What the engine runs.
 #[async_trait]
-pub trait Work<Id>: Send + Sync + 'static {
+pub trait Reconciler<Id>: Send + Sync + 'static {
     /// Does what is to be done about `id` now.
-    async fn run(&self, id: &Id) -> Next;
+    async fn reconcile(&self, id: &Id) -> NextRun;
     /// The lane it runs in, and how urgent it is.
     fn lane(&self, id: &Id) -> (String, Urgency, Time);
     /// The longest pause after failures.
-    fn patience(&self) -> Duration;
+    fn max_backoff(&self) -> Duration;
 }
 
 /// Where wishes are put in.
 #[derive(Debug)]
-pub struct Inbox<Id>(mpsc::UnboundedSender<Id>);
+pub struct WorkQueue<Id>(mpsc::UnboundedSender<Id>);
 
-impl<Id> Clone for Inbox<Id> {
+impl<Id> Clone for WorkQueue<Id> {
     fn clone(&self) -> Self {
-        Inbox(self.0.clone())
+        WorkQueue(self.0.clone())
     }
 }
 
-impl<Id> Inbox<Id> {
+impl<Id> WorkQueue<Id> {
     /// Asks for work. After the engine has stopped it is not wanted any more.
     pub fn push(&self, id: Id) {
         drop(self.0.send(id));
@@ -68,18 +68,18 @@ pub struct Engine<Id, W> {
     failures: HashMap<Id, u32>,
 }
 
-impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Work<Id>> Engine<Id, W> {
+impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> Engine<Id, W> {
     /// An engine whose lanes are `width` wide.
-    pub fn new(name: &'static str, work: Arc<W>, clock: Arc<Clock>, width: usize) -> (Self, Inbox<Id>) {
+    pub fn new(name: &'static str, work: Arc<W>, clock: Arc<Clock>, width: usize) -> (Self, WorkQueue<Id>) {
         let (send, inbox) = mpsc::unbounded_channel();
         let engine =
             Engine { name, work, clock, inbox, lanes: Lanes::new(width), deadlines: Deadlines::default(), failures: HashMap::new() };
-        (engine, Inbox(send))
+        (engine, WorkQueue(send))
     }
 
     /// Runs until `stop` says so; what runs then is finished first.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let mut running: JoinSet<(String, Id, Next)> = JoinSet::new();
+        let mut running: JoinSet<(String, Id, NextRun)> = JoinSet::new();
         loop {
             for id in self.deadlines.take_due(self.clock.now()) {
                 self.ask(id);
@@ -87,7 +87,9 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Work<Id>> Engine
             while let Some((key, id)) = self.lanes.start() {
                 let work = self.work.clone();
                 running.spawn(async move {
-                    let next = tokio::time::timeout(LIMIT, work.run(&id)).await.unwrap_or(Next { wake: Wake::Backoff, deadline: None });
+                    let next = tokio::time::timeout(LIMIT, work.reconcile(&id))
+                        .await
+                        .unwrap_or(NextRun { requeue: Requeue::Backoff, deadline: None });
                     (key, id, next)
                 });
             }
@@ -117,25 +119,25 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Work<Id>> Engine
         self.lanes.push(key, id, urgency, due);
     }
 
-    fn finished(&mut self, key: &str, id: Id, next: Next) {
+    fn finished(&mut self, key: &str, id: Id, next: NextRun) {
         self.lanes.finish(&key.to_owned(), &id);
         let now = self.clock.now();
-        let tries = match next.wake {
-            Wake::Backoff => {
+        let tries = match next.requeue {
+            Requeue::Backoff => {
                 let n = self.failures.entry(id.clone()).or_default();
                 *n += 1;
                 *n
             }
-            Wake::Now | Wake::At(_) | Wake::OnChange => {
+            Requeue::Now | Requeue::At(_) | Requeue::OnChange => {
                 self.failures.remove(&id);
                 0
             }
         };
-        let wake = match next.wake {
-            Wake::Now => Some(Time::from_millis(now.as_millis() + 20)),
-            Wake::At(t) => Some(t),
-            Wake::OnChange => None,
-            Wake::Backoff => Some(Time::from_millis(now.as_millis() + backoff(tries, self.work.patience()))),
+        let wake = match next.requeue {
+            Requeue::Now => Some(Time::from_millis(now.as_millis() + 20)),
+            Requeue::At(t) => Some(t),
+            Requeue::OnChange => None,
+            Requeue::Backoff => Some(Time::from_millis(now.as_millis() + backoff(tries, self.work.max_backoff()))),
         };
         match wake.into_iter().chain(next.deadline.filter(|d| *d > now)).min() {
             Some(t) => self.deadlines.set(id, t),
@@ -158,17 +160,17 @@ mod tests {
     struct Once(Mutex<Vec<&'static str>>, Clock);
 
     #[async_trait]
-    impl Work<&'static str> for Once {
-        async fn run(&self, id: &&'static str) -> Next {
+    impl Reconciler<&'static str> for Once {
+        async fn reconcile(&self, id: &&'static str) -> NextRun {
             let mut ran = self.0.lock().unwrap();
             ran.push(*id);
             let again = ran.iter().filter(|x| *x == id).count() < 3;
-            Next { wake: if again { Wake::Backoff } else { Wake::OnChange }, deadline: None }
+            NextRun { requeue: if again { Requeue::Backoff } else { Requeue::OnChange }, deadline: None }
         }
         fn lane(&self, _: &&'static str) -> (String, Urgency, Time) {
             ("one".into(), Urgency::Other, self.1.now())
         }
-        fn patience(&self) -> Duration {
+        fn max_backoff(&self) -> Duration {
             Duration::from_millis(10)
         }
     }

@@ -1,7 +1,7 @@
 //! The shell's machinery: one driver for passes, one engine for work, one set of watches.
 pub mod client;
 pub mod crash;
-pub mod drive;
+pub mod driver;
 pub mod engine;
-pub mod recent;
+pub mod expectations;
 pub mod stores;

@@ -44,7 +44,7 @@ pub enum Change {
     /// Something that carries a Grant's label.
     Marked(String),
     /// A policy, a role, a namespace …: whatever rests on it must be looked at again.
-    House,
+    PolicyInputs,
     /// A whole list was read anew.
     Resync,
 }
@@ -91,18 +91,18 @@ impl Stores {
         let mut w = Watches { client, tasks, send };
         let marked = watcher::Config::default().labels(GRANT_LABEL);
         let stores = Stores {
-            configs: w.all(|_, _| Change::House),
-            systems: w.all(|_, _| Change::House),
-            policies: w.all(|_, _| Change::House),
-            templates: w.all(|_, _| Change::House),
-            assignments: w.all(|_, _| Change::House),
+            configs: w.all(|_, _| Change::PolicyInputs),
+            systems: w.all(|_, _| Change::PolicyInputs),
+            policies: w.all(|_, _| Change::PolicyInputs),
+            templates: w.all(|_, _| Change::PolicyInputs),
+            assignments: w.all(|_, _| Change::PolicyInputs),
             requests: w.all(|r: &ActivationRequest, gone| if gone { Change::RequestGone(key(r)) } else { Change::Request(key(r)) }),
             decisions: w
                 .all(|d: &AccessDecision, _| Change::Decision(key(d), about(d).map(str::to_owned), about_grant(d).map(str::to_owned))),
             grants: w.all(|g: &Grant, _| Change::Grant(g.name_any(), (g.spec.request.namespace.clone(), g.spec.request.name.clone()))),
-            cluster_roles: w.all(|_, _| Change::House),
-            roles: w.all(|_, _| Change::House),
-            namespaces: w.all(|_, _| Change::House),
+            cluster_roles: w.all(|_, _| Change::PolicyInputs),
+            roles: w.all(|_, _| Change::PolicyInputs),
+            namespaces: w.all(|_, _| Change::PolicyInputs),
             bindings: w.watch(Api::all_with(client.clone(), &resource(true)), resource(true), marked.clone(), mark),
             cluster_bindings: w.watch(Api::all_with(client.clone(), &resource(false)), resource(false), marked.clone(), mark),
             jobs: w.watch(Api::all_with(client.clone(), &ApiResource::erase::<Job>(&())), (), marked, mark),
@@ -158,7 +158,7 @@ pub fn about_grant(d: &AccessDecision) -> Option<&str> {
 }
 
 fn mark<K: ResourceExt>(o: &K, _: bool) -> Change {
-    o.labels().get(GRANT_LABEL).map_or(Change::House, |g| Change::Marked(g.clone()))
+    o.labels().get(GRANT_LABEL).map_or(Change::PolicyInputs, |g| Change::Marked(g.clone()))
 }
 
 /// The event of a kind; nothing for an object that cannot be read as one, which is said and then passed over.

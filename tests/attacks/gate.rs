@@ -18,7 +18,7 @@ async fn open(w: &World, policies: &[&str]) -> Result<()> {
     for p in policies {
         admin.kubectl(&["delete", "validatingadmissionpolicybinding", p]).await?.success()?;
     }
-    w.field_is(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"GateClosed\")].status}", "False").await
+    w.field_is(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"AdmissionEnforced\")].status}", "False").await
 }
 
 async fn close(w: &World) -> Result<()> {
@@ -78,8 +78,8 @@ async fn what_was_made_while_it_was_open_is_never_believed() -> Result<()> {
     // A Grant of the name that the request would have, for somebody else.
     let uid = w.field(&["areq", "-n", "payments", "before"], "{.metadata.uid}").await?;
     let home = w.field(&["namespace", "curfew-system"], "{.metadata.uid}").await?;
-    let install = curfew_core::ids::install(&home);
-    let id = curfew_core::ids::grant(&install, &uid);
+    let install = curfew_core::ids::install_id(&home);
+    let id = curfew_core::ids::grant_id(&install, &uid);
     let target = w.field(&["authsys", "this-cluster"], "{.status.target.id}").await?;
     let system = w.field(&["authsys", "this-cluster"], "{.metadata.uid}").await?;
     let grant = format!(
@@ -93,10 +93,10 @@ async fn what_was_made_while_it_was_open_is_never_believed() -> Result<()> {
     mallory.create(&grant).await?.success()?;
     close(&w).await?;
 
-    let made = w.field_is(&["areq", "-n", "payments", "forged"], "{.status.reason}", "GateOpen").await;
+    let made = w.field_is(&["areq", "-n", "payments", "forged"], "{.status.reason}", "AdmissionNotEnforced").await;
     resisted(made.is_ok(), "a request that was forged while the gate was open is believed")?;
     w.state_is("forged", "Invalid").await?;
-    let counted = w.field_is(&["adec", "-n", "payments", "forged"], "{.status.conditions[0].reason}", "GateOpen").await;
+    let counted = w.field_is(&["adec", "-n", "payments", "forged"], "{.status.conditions[0].reason}", "AdmissionNotEnforced").await;
     resisted(counted.is_ok(), "an approval that was forged while the gate was open counts")?;
     // The forged Grant is only revoked: nothing of it was ever armed.
     let ended = w.field_is(&["grt", &id], "{.status.state}", "Ended").await;
@@ -130,9 +130,9 @@ async fn a_gap_that_nobody_has_noticed_yet_is_a_gap() -> Result<()> {
     );
     eventually("the word to be taken", SOON, || async { Ok(mallory.apply(&word).await?.ok.then_some(())) }).await?;
     close(&w).await?;
-    let made = w.field_is(&["areq", "-n", "payments", "slipped"], "{.status.reason}", "GateOpen").await;
+    let made = w.field_is(&["areq", "-n", "payments", "slipped"], "{.status.reason}", "AdmissionNotEnforced").await;
     resisted(made.is_ok(), "a request slips through a gap that nobody has noticed")?;
-    let counted = w.field_is(&["adec", "-n", "payments", "slipped"], "{.status.conditions[0].reason}", "GateOpen").await;
+    let counted = w.field_is(&["adec", "-n", "payments", "slipped"], "{.status.conditions[0].reason}", "AdmissionNotEnforced").await;
     resisted(
         counted.is_ok() && !alice.can_read_secret("payments", "db").await?,
         "an approval slips through a gap that nobody has noticed",
@@ -174,7 +174,7 @@ async fn whoever_writes_that_there_was_no_gap_is_not_believed() -> Result<()> {
     claimed?;
     made?;
     close(&w).await?;
-    let made = w.field_is(&["areq", "-n", "payments", "forged"], "{.status.reason}", "GateOpen").await;
+    let made = w.field_is(&["areq", "-n", "payments", "forged"], "{.status.reason}", "AdmissionNotEnforced").await;
     resisted(made.is_ok(), "a gap is forgotten on the word of whoever could write it")
 }
 
@@ -182,7 +182,7 @@ async fn whoever_writes_that_there_was_no_gap_is_not_believed() -> Result<()> {
 async fn looked_at(w: &World, request: &str) -> Result<()> {
     eventually("somebody to look at it, or at the gate", SOON + SOON, || async {
         let state = w.field(&["areq", "-n", "payments", request], "{.status.state}").await?;
-        let closed = w.field(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"GateClosed\")].status}").await?;
+        let closed = w.field(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"AdmissionEnforced\")].status}").await?;
         Ok((state == "AwaitingApproval" || closed == "False").then_some(()))
     })
     .await
@@ -197,10 +197,10 @@ async fn policies_that_are_there_and_refuse_nothing_are_a_gap() -> Result<()> {
     w.cp.restart_without(Some("ValidatingAdmissionPolicy")).await?;
     forged(&mallory, "forged").await?;
     looked_at(&w, "forged").await?;
-    let why = w.field(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"GateClosed\")].message}").await?;
+    let why = w.field(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"AdmissionEnforced\")].message}").await?;
     w.cp.restart_without(None).await?;
     w.granting().await?;
-    let made = w.field_is(&["areq", "-n", "payments", "forged"], "{.status.reason}", "GateOpen").await;
+    let made = w.field_is(&["areq", "-n", "payments", "forged"], "{.status.reason}", "AdmissionNotEnforced").await;
     resisted(made.is_ok(), "a request that was forged past idle policies is believed")?;
     ensure!(why.contains("there but not in force"), "{why}");
     Ok(())
@@ -213,7 +213,7 @@ async fn a_policy_that_looks_away_from_a_namespace_is_a_gap() -> Result<()> {
     let (admin, mallory) = (w.admin()?, w.mallory()?);
     may_ask(&w).await?;
     admin.kubectl(&["label", "namespace", "curfew-system", "guarded=yes"]).await?.success()?;
-    let gate = || async { w.field(&["curfewconfig", "curfew"], "{.status.gate.epoch}{.status.gate.digest}").await };
+    let gate = || async { w.field(&["curfewconfig", "curfew"], "{.status.admission.since}{.status.admission.digest}").await };
     let before = gate().await?;
     let selector = r#"{"spec": {"matchResources": {"namespaceSelector": {"matchLabels": {"guarded": "yes"}}}}}"#;
     admin.kubectl(&["patch", "validatingadmissionpolicybinding", "curfew-requests", "--type=merge", "-p", selector]).await?.success()?;
@@ -223,7 +223,7 @@ async fn a_policy_that_looks_away_from_a_namespace_is_a_gap() -> Result<()> {
     // To apply the manifest again does not take a foreign selector away.
     admin.kubectl(&["delete", "validatingadmissionpolicybinding", "curfew-requests"]).await?.success()?;
     close(&w).await?;
-    let made = w.field_is(&["areq", "-n", "payments", "forged"], "{.status.reason}", "GateOpen").await;
+    let made = w.field_is(&["areq", "-n", "payments", "forged"], "{.status.reason}", "AdmissionNotEnforced").await;
     resisted(made.is_ok(), "a request that was forged past a policy that looks away is believed")
 }
 

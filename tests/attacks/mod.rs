@@ -43,17 +43,17 @@ fn refused_by(policy: &str) -> &'static str {
              [{apiVersion: batch/v1, kind: Job, name: curfew-0123456789abcdef-0, uid: '1'}]}}"
         }
         "curfew-decisions" => {
-            "{apiVersion: curfew.dev/v1alpha1, kind: AccessDecision, metadata: {name: curfew-gate-canary, namespace: default}, \
+            "{apiVersion: curfew.dev/v1alpha1, kind: AccessDecision, metadata: {name: curfew-admission-canary, namespace: default}, \
              spec: {about: {activationRequest: {name: x}}, digest: 0123456789abcdef, decision: Approve}}"
         }
         "curfew-ledger" => {
-            "{apiVersion: curfew.dev/v1alpha1, kind: Grant, metadata: {name: curfew-gate-canary}, spec: {digest: 0123456789abcdef, \
+            "{apiVersion: curfew.dev/v1alpha1, kind: Grant, metadata: {name: curfew-admission-canary}, spec: {digest: 0123456789abcdef, \
              expiresAt: '2099-01-01T00:00:00Z', system: {name: s, uid: u, target: t, connection: {kubernetes: {inCluster: {}}}}, \
              request: {namespace: ns, name: r, uid: u, requester: m, beneficiary: {user: m}}, principal: {name: m}, \
              plan: {kubernetes: {subject: {user: m}, bindings: [{name: b, roleKind: ClusterRole, role: view}]}}}}"
         }
         _ => {
-            "{apiVersion: curfew.dev/v1alpha1, kind: ActivationRequest, metadata: {name: curfew-gate-canary, namespace: default}, \
+            "{apiVersion: curfew.dev/v1alpha1, kind: ActivationRequest, metadata: {name: curfew-admission-canary, namespace: default}, \
              spec: {roleRef: {name: x}}}"
         }
     }

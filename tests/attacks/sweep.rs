@@ -33,7 +33,7 @@ async fn planted(w: &World, yaml: &str) -> Result<()> {
 async fn with_neither_operator_nor_crds_what_is_overdue_dies_and_nobody_else_is_harmed() -> Result<()> {
     let (w, operator) = World::running("sweep").await?;
     let (alice, admin) = (w.alice()?, w.admin()?);
-    let install = curfew_core::ids::install(&w.field(&["namespace", "curfew-system"], "{.metadata.uid}").await?);
+    let install = curfew_core::ids::install_id(&w.field(&["namespace", "curfew-system"], "{.metadata.uid}").await?);
     active(&w, &alice, "payments-admin", "swept", "12s").await?;
     let bob = w.cp.user("bob@example.com", &["payments-devs"])?;
     active(&w, &bob, "payments-admin", "stays", "1h").await?;
@@ -93,7 +93,7 @@ async fn with_neither_operator_nor_crds_what_is_overdue_dies_and_nobody_else_is_
 #[tokio::test]
 async fn what_no_grant_justifies_is_swept_and_a_finalizer_does_not_help() -> Result<()> {
     let (w, operator) = World::running("orphans").await?;
-    let install = curfew_core::ids::install(&w.field(&["namespace", "curfew-system"], "{.metadata.uid}").await?);
+    let install = curfew_core::ids::install_id(&w.field(&["namespace", "curfew-system"], "{.metadata.uid}").await?);
     let name = |grant: &str, deadline: &str| format!("curfew:{install}:{grant}:{deadline}:0");
     // Past its deadline, and held by a finalizer from before the guard was in force: terminating is not gone.
     let (held, orphan) = (name("00000000000000b1", "20200101T000000Z"), name("00000000000000b2", "20990101T000000Z"));
@@ -138,14 +138,14 @@ async fn a_restored_copy_grants_nothing_until_somebody_says_so() -> Result<()> {
     // The same etcd, every uid the same, under keys of its own.
     w.cp.new_service_account_keys().await?;
     // What the other one granted, and whose Grant is not in this copy.
-    let install = curfew_core::ids::install(&w.field(&["namespace", "curfew-system"], "{.metadata.uid}").await?);
+    let install = curfew_core::ids::install_id(&w.field(&["namespace", "curfew-system"], "{.metadata.uid}").await?);
     let others = format!("curfew:{install}:00000000000000c1:20990101T000000Z:0");
     planted(&w, &binding(&others, "00000000000000c1", "other@example.com")).await?;
     let settled = std::time::Instant::now() + Duration::from_secs(32);
     let copy = w.operator("copy").await?;
-    let open = w.field_is(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"GateClosed\")].status}", "False").await;
+    let open = w.field_is(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"AdmissionEnforced\")].status}", "False").await;
     resisted(open.is_ok(), "a clone grants")?;
-    let why = w.field(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"GateClosed\")].message}").await?;
+    let why = w.field(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"AdmissionEnforced\")].message}").await?;
     assert!(why.contains("clone") && why.contains("acceptedClusterKeys"), "{why}");
     // What is not overdue is left alone; what is revoked by a person ends all the same.
     assert!(alice.can_read_secret("payments", "db").await?);

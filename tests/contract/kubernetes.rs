@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use curfew::{
     authority::Clock,
     providers::{
-        Enforced, Provider,
+        EnforcedBy, Provider,
         kubernetes::{Guard, Kubernetes},
     },
 };
@@ -161,16 +161,16 @@ async fn claimed(c: &Cluster) -> Result<()> {
     let plan = c.plan(grant, n);
     let held = reserved(&c.p, grant, &plan).await?;
     c.p.arm(grant, &plan, &held, &permit()?).await?;
-    let becomes = |p: Kubernetes, expected: Enforced| {
+    let becomes = |p: Kubernetes, expected: EnforcedBy| {
         let plan = &plan;
         async move {
             let now = || async { Ok((p.enforced(plan).await? == expected).then_some(())) };
             eventually(&format!("the end to be enforced by {}", expected.as_str()), SOON, now).await
         }
     };
-    becomes(c.another().await?, Enforced::Target).await?;
+    becomes(c.another().await?, EnforcedBy::Target).await?;
     c.cp.admin_user()?.kubectl(&["delete", "validatingadmissionpolicybinding", "curfew-marks"]).await?.success()?;
-    becomes(c.another().await?, Enforced::Curfew).await
+    becomes(c.another().await?, EnforcedBy::Curfew).await
 }
 
 #[tokio::test]

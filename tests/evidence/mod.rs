@@ -191,7 +191,7 @@ async fn without_a_sink(name: &str, trouble: Does, kept: &str) -> Result<(World,
     bob.apply(&asks("payments-admin", "waits", "1h", "")).await?.success()?;
     w.state_is("waits", "AwaitingApproval").await?;
     decide(&w, &w.carol()?, "waits", "Approve").await?;
-    w.field_is(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"EvidenceDelivered\")].status}", "False").await?;
+    w.field_is(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"AuditDelivered\")].status}", "False").await?;
     resisted(!bob.can_read_secret("payments", "db").await?, "access is granted that no evidence tells of")?;
     // A revocation waits for nobody.
     alice.kubectl(&["delete", "areq", "-n", "payments", "held"]).await?.success()?;
@@ -206,7 +206,7 @@ async fn without_a_sink(name: &str, trouble: Does, kept: &str) -> Result<(World,
         Ok(got().contains("dev.curfew.revocation.confirmed.v1").then_some(()))
     })
     .await?;
-    w.field_is(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"EvidenceDelivered\")].status}", "True").await?;
+    w.field_is(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"AuditDelivered\")].status}", "True").await?;
     Ok((w, operator))
 }
 

@@ -5,7 +5,7 @@ use crate::{
     support::{Output, SOON, User, World, eventually},
 };
 use anyhow::{Result, ensure};
-use curfew::identity::gate;
+use curfew::identity::admission_check;
 use tokio::sync::OnceCell;
 
 mod guards;
@@ -161,9 +161,9 @@ async fn the_reserved_name_is_refused_to_everybody() -> Result<()> {
     unprotected(w, "curfew-requests").await?;
     let operator = w.cp.service_account("curfew-system", "curfew-operator").await?;
     for who in [w.mallory()?, operator] {
-        denied(who.apply(&request("curfew-gate-canary", "")).await?, "this name is reserved")?;
+        denied(who.apply(&request("curfew-admission-canary", "")).await?, "this name is reserved")?;
     }
-    let verdict = gate::probe(&w.cp.admin().await?).await?;
+    let verdict = admission_check::probe(&w.cp.admin().await?).await?;
     assert_eq!(verdict.problems, [""; 0]);
     Ok(())
 }

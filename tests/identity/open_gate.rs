@@ -1,12 +1,12 @@
 //! The gate sees what is not as built. A cluster of its own, because it is broken on purpose.
 use crate::support::{SOON, World, eventually, path};
 use anyhow::{Result, ensure};
-use curfew::identity::gate;
+use curfew::identity::admission_check;
 
 async fn reopened_by(w: &World, what: &str, words: &str) -> Result<()> {
     let client = w.cp.admin().await?;
-    let verdict = gate::probe(&client).await?;
-    ensure!(!verdict.closed(), "{what}: the gate is still closed");
+    let verdict = admission_check::probe(&client).await?;
+    ensure!(!verdict.enforced(), "{what}: the gate is still closed");
     let problems = verdict.problems.join("; ");
     ensure!(problems.contains(words), "{what}: {problems}");
     Ok(())
@@ -15,7 +15,7 @@ async fn reopened_by(w: &World, what: &str, words: &str) -> Result<()> {
 async fn mended(w: &World, what: &str) -> Result<()> {
     let client = w.cp.admin().await?;
     eventually(&format!("the gate to be closed again after {what}"), SOON, || async {
-        Ok(gate::probe(&client).await?.closed().then_some(()))
+        Ok(admission_check::probe(&client).await?.enforced().then_some(()))
     })
     .await
 }
@@ -26,14 +26,14 @@ async fn whatever_is_touched_opens_it() -> Result<()> {
     let admin = w.admin()?;
     let policies = path("deploy/30-policies.yaml");
     let apply = ["apply", "--server-side", "--force-conflicts", "-f", &policies];
-    let before = gate::probe(&w.cp.admin().await?).await?;
-    assert!(before.closed());
+    let before = admission_check::probe(&w.cp.admin().await?).await?;
+    assert!(before.enforced());
 
     admin.kubectl(&["delete", "validatingadmissionpolicybinding", "curfew-requests"]).await?.success()?;
     reopened_by(&w, "a deleted binding", "ValidatingAdmissionPolicyBinding curfew-requests is missing").await?;
     admin.kubectl(&apply).await?.success()?;
     mended(&w, "a deleted binding").await?;
-    assert_ne!(gate::probe(&w.cp.admin().await?).await?.digest, before.digest, "a gap leaves its trace in the digest");
+    assert_ne!(admission_check::probe(&w.cp.admin().await?).await?.digest, before.digest, "a gap leaves its trace in the digest");
 
     let selector = r#"{"spec": {"matchResources": {"namespaceSelector": {"matchLabels": {"guarded": "yes"}}}}}"#;
     admin.kubectl(&["patch", "validatingadmissionpolicybinding", "curfew-decisions", "--type=merge", "-p", selector]).await?.success()?;

@@ -5,14 +5,14 @@ use anyhow::{Context, Result, ensure};
 use curfew::{
     authority::{Authority, Clock, Permit},
     providers::{
-        Held, Provider, Taken,
+        Provider, ReserveOutcome, RevokeOutcome,
         kubernetes::{Guard, Kubernetes},
     },
 };
 use curfew_core::{
-    grant::Seen,
-    pass::Reservation,
+    grant::Observation,
     principal::Subject,
+    reconcile::Reservation,
     resolved::{KubernetesPlan, Plan, PlannedBinding, RoleKind},
 };
 use std::{
@@ -38,7 +38,7 @@ async fn provider(w: &World) -> Result<Kubernetes> {
 fn permit() -> Result<Permit> {
     let authority = Authority::new(Arc::new(Clock::default()));
     authority.set_lease(Some(Instant::now() + Duration::from_secs(60)));
-    authority.set_gate(true);
+    authority.set_admission_enforced(true);
     authority.set_synced();
     authority.permit().context("no permit")
 }
@@ -61,8 +61,8 @@ fn name(plan: &Plan) -> &str {
 
 async fn reserved(p: &Kubernetes, grant: &str, plan: &Plan) -> Result<Reservation> {
     match p.reserve(grant, plan, &permit()?).await? {
-        Held::Reserved(r) => Ok(r),
-        Held::Occupied(what) => anyhow::bail!("occupied: {what}"),
+        ReserveOutcome::Reserved(r) => Ok(r),
+        ReserveOutcome::Occupied(what) => anyhow::bail!("occupied: {what}"),
     }
 }
 
@@ -77,14 +77,14 @@ async fn a_place_gives_nothing_until_it_is_armed_and_nothing_after_it_is_taken_a
     let (p, plan) = (provider(w).await?, plan(grant, user));
     let held = reserved(&p, grant, &plan).await?;
     can_read(w, user, false).await?;
-    assert_eq!(p.observe(&plan).await?, Seen::Drifted, "a place is not the access");
+    assert_eq!(p.observe(&plan).await?, Observation::Drifted, "a place is not the access");
     let artifacts = p.arm(grant, &plan, &held, &permit()?).await?;
     can_read(w, user, true).await?;
-    assert_eq!(p.observe(&plan).await?, Seen::Present);
-    assert_eq!(p.revoke(grant, &plan, &artifacts).await?, Taken::Gone);
+    assert_eq!(p.observe(&plan).await?, Observation::Present);
+    assert_eq!(p.revoke(grant, &plan, &artifacts).await?, RevokeOutcome::Gone);
     can_read(w, user, false).await?;
-    assert_eq!(p.observe(&plan).await?, Seen::Absent);
-    assert_eq!(p.revoke(grant, &plan, &artifacts).await?, Taken::Gone, "taking away what is gone is success");
+    assert_eq!(p.observe(&plan).await?, Observation::Absent);
+    assert_eq!(p.revoke(grant, &plan, &artifacts).await?, RevokeOutcome::Gone, "taking away what is gone is success");
     Ok(())
 }
 
@@ -94,14 +94,14 @@ async fn a_late_arm_comes_to_nothing() -> Result<()> {
     let (p, plan) = (provider(w).await?, plan(grant, user));
     // A leader reserves and is paused; somebody else revokes; the leader wakes up and arms.
     let held = reserved(&p, grant, &plan).await?;
-    assert_eq!(p.revoke(grant, &plan, &[]).await?, Taken::Gone);
+    assert_eq!(p.revoke(grant, &plan, &[]).await?, RevokeOutcome::Gone);
     assert!(p.arm(grant, &plan, &held, &permit()?).await.is_err(), "the place is gone");
-    assert_eq!(p.observe(&plan).await?, Seen::Absent, "and the arm did not bring it back");
+    assert_eq!(p.observe(&plan).await?, Observation::Absent, "and the arm did not bring it back");
     // Also if a new place of that name stands there by now.
     let _other = reserved(&p, grant, &plan).await?;
     assert!(p.arm(grant, &plan, &held, &permit()?).await.is_err(), "it is another place");
     can_read(w, user, false).await?;
-    assert_eq!(p.revoke(grant, &plan, &[]).await?, Taken::Gone);
+    assert_eq!(p.revoke(grant, &plan, &[]).await?, RevokeOutcome::Gone);
     Ok(())
 }
 
@@ -110,7 +110,7 @@ async fn reserving_twice_is_reserving_once() -> Result<()> {
     let (w, grant) = (world().await?, "00000000000000a3");
     let (p, plan) = (provider(w).await?, plan(grant, ALICE));
     assert_eq!(reserved(&p, grant, &plan).await?, reserved(&p, grant, &plan).await?);
-    assert_eq!(p.revoke(grant, &plan, &[]).await?, Taken::Gone);
+    assert_eq!(p.revoke(grant, &plan, &[]).await?, RevokeOutcome::Gone);
     Ok(())
 }
 
@@ -128,7 +128,7 @@ async fn a_strangers_object_is_reported_and_not_touched() -> Result<()> {
     );
     operator.create(&stranger).await?.success()?;
     let held = p.reserve(grant, &plan, &permit()?).await?;
-    ensure!(matches!(&held, Held::Occupied(what) if what.contains(name(&plan))), "{held:?}");
+    ensure!(matches!(&held, ReserveOutcome::Occupied(what) if what.contains(name(&plan))), "{held:?}");
     let there = w.field(&["rolebinding", "-n", "payments", name(&plan)], "{.subjects[0].name}").await?;
     assert_eq!(there, "eve@example.com");
     admin.kubectl(&["delete", "rolebinding", "-n", "payments", name(&plan)]).await?.success()?;
@@ -148,8 +148,8 @@ async fn terminating_is_not_gone_and_a_foreign_finalizer_keeps_nothing() -> Resu
     operator.kubectl(&["patch", "rolebinding", "-n", "payments", name(&plan), "--type=merge", "-p", held_by]).await?.success()?;
     w.admin()?.kubectl(&["delete", "rolebinding", "-n", "payments", name(&plan), "--wait=false"]).await?.success()?;
     can_read(w, user, true).await.context("a terminating binding still authorises: that is why it is not gone")?;
-    assert_eq!(p.observe(&plan).await?, Seen::Drifted);
-    assert_eq!(p.revoke(grant, &plan, &artifacts).await?, Taken::Gone);
+    assert_eq!(p.observe(&plan).await?, Observation::Drifted);
+    assert_eq!(p.revoke(grant, &plan, &artifacts).await?, RevokeOutcome::Gone);
     can_read(w, user, false).await
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 const POINTS: &[&str] = &[
     "before:CommitRequest",
     "after:CommitRequest",
-    "before:Refresh",
+    "before:ReadLive",
     "before:CreateGrant",
     "after:CreateGrant",
     "before:Reserve",

@@ -38,7 +38,7 @@ async fn columns_conditions_events_health_and_metrics() -> Result<()> {
     ensure!(ready.contains("200 OK") && ready.contains("ok, granting"), "{ready}");
     let metrics = operator.get("/metrics").await?;
     assert_eq!(metric(&metrics, "curfew_grants_overdue"), Some(0.0));
-    assert_eq!(metric(&metrics, "curfew_gate_closed"), Some(1.0));
+    assert_eq!(metric(&metrics, "curfew_admission_enforced"), Some(1.0));
     assert_eq!(metric(&metrics, "curfew_revocation_lag_seconds_count"), Some(1.0), "{metrics}");
     assert_eq!(metric(&metrics, "curfew_activation_duration_seconds_count"), Some(1.0));
     ensure!(metrics.contains("curfew_requests{state=\"Expired\"} 1"), "{metrics}");

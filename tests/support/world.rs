@@ -61,8 +61,8 @@ impl World {
     async fn in_force(&self) -> Result<()> {
         let client = self.cp.admin().await?;
         eventually("the admission policies to be in force", Duration::from_secs(60), || async {
-            let verdict = curfew::identity::gate::probe(&client).await?;
-            if verdict.closed() { Ok(Some(())) } else { bail!("{}", verdict.problems.join("; ")) }
+            let verdict = curfew::identity::admission_check::probe(&client).await?;
+            if verdict.enforced() { Ok(Some(())) } else { bail!("{}", verdict.problems.join("; ")) }
         })
         .await
     }
@@ -92,7 +92,7 @@ impl World {
 
     /// Waits until the operator has proven the gate and judged the example: what the README waits for, too.
     pub async fn granting(&self) -> Result<()> {
-        self.field_is(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"GateClosed\")].status}", "True").await?;
+        self.field_is(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"AdmissionEnforced\")].status}", "True").await?;
         self.field_is(&["rtpl", "-n", "payments", "payments-admin"], "{.status.conditions[?(@.type==\"Ready\")].status}", "True").await
     }
 

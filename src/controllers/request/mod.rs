@@ -1,65 +1,65 @@
 //! ActivationRequests: gather, drive a pass, and show people where it stands.
 pub(crate) mod decisions;
-mod ports;
-mod render;
+mod effects;
+mod status;
 
 use super::{
     Context,
-    gather::{self, Source},
+    dereference::{self, Source},
 };
 use crate::{
     api::request::RequestState,
-    ledger::{self, Written},
+    kube_writes::{self, WriteOutcome},
     runtime::{
-        drive::drive,
-        engine::{Next, Work},
-        recent::Recent,
+        driver::drive,
+        engine::{NextRun, Reconciler},
+        expectations::Expectations,
         stores::Key,
     },
 };
 use async_trait::async_trait;
-use curfew_core::{lanes::Urgency, pass::Pass, request::Wake, time::Time};
+use curfew_core::{lanes::Urgency, reconcile::Reconcile, request::Requeue, time::Time};
+use effects::RequestEffects;
+pub(crate) use effects::seconds;
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
-use ports::RequestPorts;
-pub(crate) use ports::seconds;
 use std::{sync::Arc, time::Duration};
 
 /// The work on requests.
-pub struct Requests {
+pub struct RequestController {
     ctx: Arc<Context>,
-    recent: Recent<Key>,
+    recent: Expectations<Key>,
 }
 
-impl Requests {
+impl RequestController {
     /// With everything a controller is given.
     pub fn new(ctx: Arc<Context>) -> Self {
-        Requests { ctx, recent: Recent::default() }
+        RequestController { ctx, recent: Expectations::default() }
     }
 
-    async fn pass(&self, key: &Key) -> kube::Result<Wake> {
-        let around = gather::around(&self.ctx, key, Source::Stores).await?;
+    async fn drive(&self, key: &Key) -> kube::Result<Requeue> {
+        let around = dereference::dereference(&self.ctx, key, Source::Stores).await?;
         let view = around.view(&self.ctx).await;
-        let Some(object) = around.request.clone() else { return Ok(Wake::OnChange) };
+        let Some(object) = around.request.clone() else { return Ok(Requeue::OnChange) };
         let (uid, before) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
         if self.recent.is_stale(key, &before) {
-            return Ok(Wake::At(Time::from_millis(self.ctx.now().as_millis() + 100)));
+            return Ok(Requeue::At(Time::from_millis(self.ctx.now().as_millis() + 100)));
         }
-        let ports = RequestPorts::new(self.ctx.clone(), key.clone(), object, view.clone());
+        let ports = RequestEffects::new(self.ctx.clone(), key.clone(), object, view.clone());
         tracing::debug!(request.uid = uid, namespace = key.0, name = key.1, "pass");
-        let wake = drive(&ports, Pass::request(view)).await;
+        let requeue = drive(&ports, Reconcile::request(view)).await;
         if ports.version() != before {
-            self.recent.wrote(key, &before);
+            self.recent.expect_after(key, &before);
         }
-        Ok(wake)
+        Ok(requeue)
     }
 
     /// What people see beside the state: who is waited for, what was counted, until when it is kept.
-    async fn show(&self, key: &Key) -> kube::Result<Option<Time>> {
+    async fn publish_status(&self, key: &Key) -> kube::Result<Option<Time>> {
         let ctx = &self.ctx;
         if !ctx.authority.leads() {
             return Ok(None);
         }
-        let around = gather::around(ctx, key, Source::Stores).await?;
+        let around = dereference::dereference(ctx, key, Source::Stores).await?;
         let Some(object) = &around.request else { return Ok(None) };
         if self.recent.is_stale(key, &object.resource_version().unwrap_or_default()) {
             return Ok(None);
@@ -68,43 +68,48 @@ impl Requests {
         let Some(request) = &view.request else { return Ok(None) };
         let trouble = around.grant.as_ref().and_then(|g| g.status.as_ref()?.last_error.as_deref());
         let enforced_by = around.grant.as_ref().and_then(|g| g.status.as_ref()?.enforced_by.as_deref());
-        let next =
-            render::status(object, &request.status, &view, render::Around { install: &ctx.install, trouble, enforced_by }, ctx.now());
+        let next = status::status(
+            object,
+            &request.status,
+            &view,
+            status::StatusContext { install: &ctx.install, trouble, enforced_by },
+            ctx.now(),
+        );
         if object.status.as_ref() != Some(&next) && object.status.is_some() {
-            let api = ledger::requests(&ctx.client, &key.0);
+            let api = kube_writes::requests(&ctx.client, &key.0);
             let version = object.resource_version().unwrap_or_default();
-            if let Written::Failed(e) = ledger::commit(&api, &key.1, &version, object.status.as_ref(), &next).await {
+            if let WriteOutcome::Failed(e) = kube_writes::commit(&api, &key.1, &version, object.status.as_ref(), &next).await {
                 return Err(e);
             }
         }
-        decisions::count(ctx, &around, &view).await?;
-        let kept = render::kept_until(object);
+        decisions::publish_verdicts(ctx, &around, &view).await?;
+        let kept = status::kept_until(object);
         if kept.is_some_and(|t| ctx.now() >= t) {
-            ledger::forget(&ledger::requests(&ctx.client, &key.0), object).await?;
+            kube_writes::delete_expired(&kube_writes::requests(&ctx.client, &key.0), object).await?;
         }
         Ok(kept)
     }
 }
 
 #[async_trait]
-impl Work<Key> for Requests {
-    async fn run(&self, key: &Key) -> Next {
-        let wake = match self.pass(key).await {
-            Ok(wake) => wake,
+impl Reconciler<Key> for RequestController {
+    async fn reconcile(&self, key: &Key) -> NextRun {
+        let requeue = match self.drive(key).await {
+            Ok(requeue) => requeue,
             Err(e) => {
                 tracing::warn!(namespace = key.0, name = key.1, error = %e, "cannot gather what is around a request");
-                Wake::Backoff
+                Requeue::Backoff
             }
         };
         // What was committed comes back by the watch and is shown then.
-        let deadline = match self.show(key).await {
+        let deadline = match self.publish_status(key).await {
             Ok(kept) => kept,
             Err(e) => {
                 tracing::info!(namespace = key.0, name = key.1, error = %e, "cannot write what people see");
                 None
             }
         };
-        Next { wake, deadline }
+        NextRun { requeue, deadline }
     }
 
     /// One lane for each system: to look at a request is to ask its target, and one that never answers fills only its own.
@@ -116,10 +121,10 @@ impl Work<Key> for Requests {
         // What may have to end goes before what may begin.
         let held = matches!(state, Some(RequestState::Activating | RequestState::Active | RequestState::Revoking));
         let urgency = if held { Urgency::Revoke } else { Urgency::Other };
-        (gather::system_name(&self.ctx.stores, &known).unwrap_or_default(), urgency, super::facts::created(&*known))
+        (dereference::system_name(&self.ctx.stores, &known).unwrap_or_default(), urgency, super::convert::created(&*known))
     }
 
-    fn patience(&self) -> Duration {
+    fn max_backoff(&self) -> Duration {
         Duration::from_secs(10)
     }
 }

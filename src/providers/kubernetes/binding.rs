@@ -21,7 +21,7 @@ pub fn resource(namespaced: bool) -> ApiResource {
 
 /// A binding as the target holds it, as far as it matters.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Bound {
+pub struct BindingState {
     /// Its uid.
     pub uid: String,
     /// Its version.
@@ -38,10 +38,10 @@ pub struct Bound {
     pub fuse: Option<String>,
 }
 
-impl Bound {
+impl BindingState {
     /// What an object says.
     pub fn of(o: &DynamicObject) -> Self {
-        Bound {
+        BindingState {
             uid: o.uid().unwrap_or_default(),
             version: o.resource_version().unwrap_or_default(),
             grant: o.labels().get(GRANT_LABEL).cloned(),

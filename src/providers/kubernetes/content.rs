@@ -1,7 +1,7 @@
 //! What a cluster's roles hold, as the rules read it.
 use curfew_core::{
-    house::RoleContent,
     persistence::{self, Rule},
+    policy_inputs::RoleContent,
     resolved::{Ref, RoleKind},
     scope::{KubernetesPermissions, KubernetesScope},
 };
@@ -28,11 +28,11 @@ pub async fn read(client: &Client, p: &KubernetesPermissions, scope: &Kubernetes
     let spaces = try_join_all(names.iter().map(|n| spaces.get_opt(n)));
     let (clusters, locals, spaces) = futures::try_join!(clusters, locals, spaces)?;
     let roles = clusters.iter().flatten().map(cluster_role).chain(locals.iter().flatten().map(role)).collect();
-    Ok((roles, spaces.iter().flatten().map(space).collect()))
+    Ok((roles, spaces.iter().flatten().map(namespace_ref).collect()))
 }
 
 /// A namespace and the uid that only this one ever had.
-pub fn space(n: &Namespace) -> Ref {
+pub fn namespace_ref(n: &Namespace) -> Ref {
     reference(n)
 }
 

@@ -9,8 +9,8 @@
 //! grantee, and a Pod that answers to it and cannot be adopted, or be deleted, keeps the Job from ever ending.
 //!
 //! A ClusterRoleBinding cannot be owned by anything in a namespace, so it has no fuse.
-use super::trouble;
-use crate::providers::port::Trouble;
+use super::provider_error;
+use crate::providers::port::ProviderError;
 use curfew_core::{
     ids::{BindingName, GRANT_LABEL},
     time::Time,
@@ -32,7 +32,7 @@ const AFTER_SECS: i64 = 10;
 const IN_TIME_SECS: i64 = 30;
 
 /// The Job for a binding.
-fn job(name: &BindingName, now: Time) -> Result<Job, Trouble> {
+fn job(name: &BindingName, now: Time) -> Result<Job, ProviderError> {
     let seconds = (name.deadline.millis_since(now) / 1000 + 1).max(0) + AFTER_SECS;
     let label = json!({GRANT_LABEL: name.grant});
     let job = json!({
@@ -46,19 +46,19 @@ fn job(name: &BindingName, now: Time) -> Result<Job, Trouble> {
             "template": {"metadata": {"labels": label}, "spec": {"restartPolicy": "Never", "containers": [{"name": "fuse", "image": "curfew.dev/never-runs"}]}},
         },
     });
-    serde_json::from_value(job).map_err(|e| Trouble::Invalid(e.to_string()))
+    serde_json::from_value(job).map_err(|e| ProviderError::Invalid(e.to_string()))
 }
 
 /// Makes the fuse, or finds it.
-pub async fn lay(api: &Api<Job>, name: &BindingName, now: Time) -> Result<Result<Job, String>, Trouble> {
+pub async fn ensure(api: &Api<Job>, name: &BindingName, now: Time) -> Result<Result<Job, String>, ProviderError> {
     match api.create(&PostParams::default(), &job(name, now)?).await {
         Ok(j) => Ok(Ok(j)),
-        Err(kube::Error::Api(s)) if s.code == 409 => match api.get_opt(&name.fuse()).await.map_err(trouble)? {
+        Err(kube::Error::Api(s)) if s.code == 409 => match api.get_opt(&name.fuse()).await.map_err(provider_error)? {
             Some(found) if is_ours(&found, name) && found.metadata.deletion_timestamp.is_none() => Ok(Ok(found)),
             Some(_) => Ok(Err(format!("Job {} exists already and is not ours", name.fuse()))),
-            None => Err(Trouble::Transient { message: format!("Job {} came and went", name.fuse()), retry_after: None }),
+            None => Err(ProviderError::Transient { message: format!("Job {} came and went", name.fuse()), retry_after: None }),
         },
-        Err(e) => Err(trouble(e)),
+        Err(e) => Err(provider_error(e)),
     }
 }
 
@@ -78,7 +78,7 @@ pub fn owner(j: &Job) -> OwnerReference {
 }
 
 /// Whether this Job ends its binding in time, if nobody touches either: running, as built, held by nobody.
-pub fn is_alive(j: &Job, name: &BindingName) -> bool {
+pub fn is_effective(j: &Job, name: &BindingName) -> bool {
     let Some(spec) = &j.spec else { return false };
     let started = j.status.as_ref().and_then(|s| s.start_time.as_ref()).map(|t| Time::from_millis(t.0.as_millisecond()));
     let ends = started.zip(spec.active_deadline_seconds).map(|(t, s)| t.plus_secs(s));
@@ -102,16 +102,16 @@ fn selects_by_mark(spec: &JobSpec, name: &BindingName) -> bool {
 
 /// Takes the fuse of a binding away that is gone. It is no access, so what goes wrong here keeps nothing from ending: the
 /// Job ends by itself.
-pub async fn clear(api: &Api<Job>, name: &BindingName, uid: Option<&str>) {
-    if let Err(e) = try_clear(api, name, uid).await {
+pub async fn delete(api: &Api<Job>, name: &BindingName, uid: Option<&str>) {
+    if let Err(e) = try_delete(api, name, uid).await {
         tracing::info!(job = name.fuse(), error = %e, "cannot delete a fuse whose binding is gone; it ends by itself");
     }
 }
 
-async fn try_clear(api: &Api<Job>, name: &BindingName, uid: Option<&str>) -> Result<(), Trouble> {
+async fn try_delete(api: &Api<Job>, name: &BindingName, uid: Option<&str>) -> Result<(), ProviderError> {
     let uid = match uid {
         Some(uid) => uid.to_owned(),
-        None => match api.get_opt(&name.fuse()).await.map_err(trouble)? {
+        None => match api.get_opt(&name.fuse()).await.map_err(provider_error)? {
             Some(j) if is_ours(&j, name) => j.uid().unwrap_or_default(),
             Some(_) | None => return Ok(()),
         },
@@ -124,10 +124,10 @@ async fn try_clear(api: &Api<Job>, name: &BindingName, uid: Option<&str>) -> Res
         Ok(Either::Left(j)) if j.finalizers().is_empty() => Ok(()),
         Ok(Either::Left(_)) => {
             let free = json!({"metadata": {"uid": uid, "finalizers": null}});
-            api.patch(&name.fuse(), &PatchParams::default(), &Patch::Merge(free)).await.map(drop).map_err(trouble)
+            api.patch(&name.fuse(), &PatchParams::default(), &Patch::Merge(free)).await.map(drop).map_err(provider_error)
         }
         Err(kube::Error::Api(s)) if matches!(s.code, 404 | 409) => Ok(()),
-        Err(e) => Err(trouble(e)),
+        Err(e) => Err(provider_error(e)),
     }
 }
 
@@ -142,7 +142,7 @@ mod tests {
         let mut j = serde_json::to_value(job(&name, name.deadline.plus_secs(-600)).unwrap()).unwrap();
         j["status"] = json!({"startTime": "2026-11-23T08:05:01Z"});
         change(&mut j);
-        is_alive(&serde_json::from_value(j).unwrap(), &name)
+        is_effective(&serde_json::from_value(j).unwrap(), &name)
     }
 
     #[test]

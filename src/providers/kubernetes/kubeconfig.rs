@@ -3,7 +3,7 @@
 //!
 //! kube's own reader runs `exec` plugins, reads files of the operator's container and honours proxies. So every member is
 //! held against a list of what is allowed first, and what is not on it is refused by its path.
-use crate::providers::port::Trouble;
+use crate::providers::port::ProviderError;
 use kube::{
     Config,
     config::{KubeConfigOptions, Kubeconfig},
@@ -34,7 +34,7 @@ const ALLOWED: &[&str] = &[
 ///
 /// # Errors
 /// [`Trouble::Invalid`] that names the first member that is not allowed, or what is missing. It never quotes a value.
-pub async fn read(text: &str) -> Result<Config, Trouble> {
+pub async fn read(text: &str) -> Result<Config, ProviderError> {
     let value: Value = serde_saphyr::from_str(text).map_err(|_| invalid("it is no YAML"))?;
     check(&value)?;
     let parsed: Kubeconfig = serde_json::from_value(value).map_err(|_| invalid("it is no kubeconfig"))?;
@@ -51,11 +51,11 @@ pub async fn read(text: &str) -> Result<Config, Trouble> {
     Ok(config)
 }
 
-fn invalid(why: &str) -> Trouble {
-    Trouble::Invalid(format!("the kubeconfig is refused: {why}"))
+fn invalid(why: &str) -> ProviderError {
+    ProviderError::Invalid(format!("the kubeconfig is refused: {why}"))
 }
 
-fn check(v: &Value) -> Result<(), Trouble> {
+fn check(v: &Value) -> Result<(), ProviderError> {
     if !v.is_object() {
         return Err(invalid("it is no mapping"));
     }

@@ -7,24 +7,24 @@ mod binding;
 pub mod content;
 mod fuse;
 pub mod kubeconfig;
-mod marked;
+mod managed;
 mod revoke;
 
-pub use binding::{Bound, resource};
-pub use marked::{list, remove};
+pub use binding::{BindingState, resource};
+pub use managed::{list, remove};
 
-use super::port::{Enforced, Found, Held, Provider, Taken, Trouble};
+use super::port::{EnforcedBy, ManagedObject, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
 use crate::{
     api::grant::Artifact,
     authority::{Authority, Clock, Permit},
-    identity::gate,
+    identity::admission_check,
 };
 use async_trait::async_trait;
 use curfew_core::{
-    grant::Seen,
-    house::RoleContent,
+    grant::Observation,
     ids::BindingName,
-    pass::Reservation,
+    policy_inputs::RoleContent,
+    reconcile::Reservation,
     resolved::{KubernetesPlan, Plan, PlannedBinding, Ref, RoleKind},
     scope::{KubernetesPermissions, KubernetesScope},
     time::Time,
@@ -70,7 +70,7 @@ pub struct Kubernetes {
 /// How it is known that the marks policy is in force, without which no fuse can be believed.
 pub enum Guard {
     /// By the gate, in the cluster that Curfew runs in.
-    Gate(Arc<Authority>),
+    AdmissionCheck(Arc<Authority>),
     /// By a look of our own, remembered for a while.
     Probe(Mutex<Option<(Time, bool)>>),
 }
@@ -101,14 +101,19 @@ impl Kubernetes {
         store.get(&key)
     }
 
-    async fn live(&self, b: &PlannedBinding) -> Result<Option<Bound>, Trouble> {
-        Ok(self.api(b).get_opt(&b.name).await.map_err(trouble)?.map(|o| Bound::of(&o)))
+    async fn live(&self, b: &PlannedBinding) -> Result<Option<BindingState>, ProviderError> {
+        Ok(self.api(b).get_opt(&b.name).await.map_err(provider_error)?.map(|o| BindingState::of(&o)))
     }
 
     /// The fuse first: a binding never stands a moment without it.
-    async fn reserve_one(&self, grant: &str, plan: &KubernetesPlan, b: &PlannedBinding) -> Result<Result<Bound, String>, Trouble> {
+    async fn reserve_one(
+        &self,
+        grant: &str,
+        plan: &KubernetesPlan,
+        b: &PlannedBinding,
+    ) -> Result<Result<BindingState, String>, ProviderError> {
         let owner = match (&b.namespace, BindingName::parse(&b.name)) {
-            (Some(ns), Some(name)) => match fuse::lay(&self.jobs(ns), &name, self.clock.now()).await? {
+            (Some(ns), Some(name)) => match fuse::ensure(&self.jobs(ns), &name, self.clock.now()).await? {
                 Ok(job) => Some(fuse::owner(&job)),
                 Err(stranger) => return Ok(Err(stranger)),
             },
@@ -116,34 +121,34 @@ impl Kubernetes {
         };
         let uid = owner.as_ref().map(|o| o.uid.clone());
         match self.api(b).create(&PostParams::default(), &binding::reservation(grant, b, owner)).await {
-            Ok(o) => Ok(Ok(Bound::of(&o))),
+            Ok(o) => Ok(Ok(BindingState::of(&o))),
             Err(kube::Error::Api(s)) if s.code == 409 => match self.live(b).await? {
                 Some(found) if found.is_ours(grant, b) && found.fuse == uid && (found.subjects.is_empty() || found.is_armed(plan)) => {
                     Ok(Ok(found))
                 }
                 Some(_) => Ok(Err(format!("{} exists already and is not ours", binding::id(b)))),
-                None => Err(Trouble::Transient { message: format!("{} came and went", binding::id(b)), retry_after: None }),
+                None => Err(ProviderError::Transient { message: format!("{} came and went", binding::id(b)), retry_after: None }),
             },
-            Err(e) => Err(trouble(e)),
+            Err(e) => Err(provider_error(e)),
         }
     }
 
-    async fn observe_one(&self, plan: &KubernetesPlan, b: &PlannedBinding) -> Result<Seen, Trouble> {
-        let right = |found: &Bound| found.is_armed(plan) && found.binds(b) && !found.deleting;
+    async fn observe_one(&self, plan: &KubernetesPlan, b: &PlannedBinding) -> Result<Observation, ProviderError> {
+        let right = |found: &BindingState| found.is_armed(plan) && found.binds(b) && !found.deleting;
         // A watch may lag behind our own write, so it is believed only where it shows what should be.
-        if self.watched(b).is_some_and(|o| right(&Bound::of(&o))) {
-            return Ok(Seen::Present);
+        if self.watched(b).is_some_and(|o| right(&BindingState::of(&o))) {
+            return Ok(Observation::Present);
         }
         Ok(match self.live(b).await? {
-            None => Seen::Absent,
-            Some(found) if right(&found) => Seen::Present,
-            Some(_) => Seen::Drifted,
+            None => Observation::Absent,
+            Some(found) if right(&found) => Observation::Present,
+            Some(_) => Observation::Drifted,
         })
     }
 
-    async fn guarded(&self) -> bool {
+    async fn policy_in_force(&self) -> bool {
         let cache = match &self.guard {
-            Guard::Gate(authority) => return authority.gate_closed(),
+            Guard::AdmissionCheck(authority) => return authority.admission_enforced(),
             Guard::Probe(cache) => cache,
         };
         let now = self.clock.now();
@@ -153,25 +158,25 @@ impl Kubernetes {
         {
             return answer;
         }
-        let answer = gate::probe_marks(&self.client).await.is_ok_and(|v| v.closed());
+        let answer = admission_check::probe_marks(&self.client).await.is_ok_and(|v| v.enforced());
         *cache.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, answer));
         answer
     }
 
     /// Whether the fuse of this binding burns, unchanged, and will end it in time.
-    async fn fused(&self, b: &PlannedBinding) -> Result<bool, Trouble> {
+    async fn fuse_is_effective(&self, b: &PlannedBinding) -> Result<bool, ProviderError> {
         let (Some(ns), Some(name)) = (&b.namespace, BindingName::parse(&b.name)) else { return Ok(false) };
         let seen = self.watched.as_ref().and_then(|w| w.jobs.get(&ObjectRef::new(&name.fuse()).within(ns)));
         let job = match (&self.watched, seen) {
             (Some(_), job) => job.map(|j| (*j).clone()),
-            (None, _) => self.jobs(ns).get_opt(&name.fuse()).await.map_err(trouble)?,
+            (None, _) => self.jobs(ns).get_opt(&name.fuse()).await.map_err(provider_error)?,
         };
         let bound = match (&self.watched, self.watched(b)) {
-            (Some(_), o) => o.map(|o| Bound::of(&o)),
+            (Some(_), o) => o.map(|o| BindingState::of(&o)),
             (None, _) => self.live(b).await?,
         };
         let owned = |j: &Job| bound.as_ref().is_some_and(|b| !b.deleting && b.fuse.is_some() && b.fuse == j.metadata.uid);
-        Ok(job.is_some_and(|j| fuse::is_alive(&j, &name) && owned(&j)))
+        Ok(job.is_some_and(|j| fuse::is_effective(&j, &name) && owned(&j)))
     }
 }
 
@@ -180,55 +185,60 @@ const GUARD_REMEMBERED_SECS: i64 = 50;
 
 #[async_trait]
 impl Provider for Kubernetes {
-    async fn identity(&self) -> Result<String, Trouble> {
-        if let (Some(id), Guard::Gate(_)) = (self.known.get(), &self.guard) {
+    async fn identity(&self) -> Result<String, ProviderError> {
+        if let (Some(id), Guard::AdmissionCheck(_)) = (self.known.get(), &self.guard) {
             return Ok(id.clone());
         }
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        let home = namespaces.get("kube-system").await.map_err(trouble)?;
-        let id = home.metadata.uid.ok_or_else(|| Trouble::Invalid("namespace kube-system has no uid".into()))?;
-        Ok(self.known.get_or_init(|| id.clone()).clone()).map(|first| if matches!(self.guard, Guard::Gate(_)) { first } else { id })
+        let home = namespaces.get("kube-system").await.map_err(provider_error)?;
+        let id = home.metadata.uid.ok_or_else(|| ProviderError::Invalid("namespace kube-system has no uid".into()))?;
+        Ok(self.known.get_or_init(|| id.clone()).clone())
+            .map(|first| if matches!(self.guard, Guard::AdmissionCheck(_)) { first } else { id })
     }
 
-    async fn content(&self, permissions: &KubernetesPermissions, scope: &KubernetesScope) -> Result<(Vec<RoleContent>, Vec<Ref>), Trouble> {
-        content::read(&self.client, permissions, scope).await.map_err(trouble)
+    async fn content(
+        &self,
+        permissions: &KubernetesPermissions,
+        scope: &KubernetesScope,
+    ) -> Result<(Vec<RoleContent>, Vec<Ref>), ProviderError> {
+        content::read(&self.client, permissions, scope).await.map_err(provider_error)
     }
 
-    async fn observe(&self, plan: &Plan) -> Result<Seen, Trouble> {
+    async fn observe(&self, plan: &Plan) -> Result<Observation, ProviderError> {
         let Plan::Kubernetes(plan) = plan;
         let all = try_join_all(plan.bindings.iter().map(|b| self.observe_one(plan, b))).await?;
         Ok(match () {
-            () if all.iter().all(|s| *s == Seen::Present) => Seen::Present,
-            () if all.iter().all(|s| *s == Seen::Absent) => Seen::Absent,
-            () => Seen::Drifted,
+            () if all.iter().all(|s| *s == Observation::Present) => Observation::Present,
+            () if all.iter().all(|s| *s == Observation::Absent) => Observation::Absent,
+            () => Observation::Drifted,
         })
     }
 
-    async fn reserve(&self, grant: &str, plan: &Plan, _: &Permit) -> Result<Held, Trouble> {
+    async fn reserve(&self, grant: &str, plan: &Plan, _: &Permit) -> Result<ReserveOutcome, ProviderError> {
         let Plan::Kubernetes(plan) = plan;
         let mut places = Vec::new();
         for outcome in join_all(plan.bindings.iter().map(|b| self.reserve_one(grant, plan, b))).await {
             match outcome? {
                 Ok(found) => places.push((found.uid.as_str().into(), found.version.as_str().into())),
-                Err(stranger) => return Ok(Held::Occupied(stranger)),
+                Err(stranger) => return Ok(ReserveOutcome::Occupied(stranger)),
             }
         }
-        Ok(Held::Reserved(Reservation(Arc::new(places))))
+        Ok(ReserveOutcome::Reserved(Reservation(Arc::new(places))))
     }
 
-    async fn arm(&self, _: &str, plan: &Plan, reservation: &Reservation, _: &Permit) -> Result<Vec<Artifact>, Trouble> {
+    async fn arm(&self, _: &str, plan: &Plan, reservation: &Reservation, _: &Permit) -> Result<Vec<Artifact>, ProviderError> {
         let Plan::Kubernetes(plan) = plan;
         if reservation.0.len() != plan.bindings.len() {
-            return Err(Trouble::Invalid("the reservation is not of this plan".into()));
+            return Err(ProviderError::Invalid("the reservation is not of this plan".into()));
         }
         let arms = plan.bindings.iter().zip(reservation.0.iter()).map(|(b, (uid, version))| async move {
             // uid and version together: neither a changed nor a re-created object is armed, and a deleted one stays deleted.
             let patch =
                 serde_json::json!({"metadata": {"uid": uid, "resourceVersion": version}, "subjects": [binding::subject(&plan.subject)]});
-            let o = self.api(b).patch(&b.name, &PatchParams::default(), &Patch::Merge(patch)).await.map_err(trouble)?;
-            let found = Bound::of(&o);
+            let o = self.api(b).patch(&b.name, &PatchParams::default(), &Patch::Merge(patch)).await.map_err(provider_error)?;
+            let found = BindingState::of(&o);
             if !found.is_armed(plan) || !found.binds(b) {
-                return Err(Trouble::Invalid(format!("{} was stored otherwise than sent", binding::id(b))));
+                return Err(ProviderError::Invalid(format!("{} was stored otherwise than sent", binding::id(b))));
             }
             let job = found.fuse.clone().zip(b.namespace.clone()).zip(BindingName::parse(&b.name));
             let job = job.map(|((uid, ns), name)| Artifact { kind: "Job".into(), id: format!("{ns}/{}", name.fuse()), uid });
@@ -238,44 +248,44 @@ impl Provider for Kubernetes {
         Ok(try_join_all(arms).await?.concat())
     }
 
-    async fn revoke(&self, grant: &str, plan: &Plan, known: &[Artifact]) -> Result<Taken, Trouble> {
+    async fn revoke(&self, grant: &str, plan: &Plan, known: &[Artifact]) -> Result<RevokeOutcome, ProviderError> {
         let Plan::Kubernetes(plan) = plan;
         // All are tried, whatever becomes of one.
         let all = join_all(plan.bindings.iter().map(|b| async move {
             let uid = |id: &str| known.iter().find(|a| a.id == id).map(|a| a.uid.clone());
-            let taken = revoke::one(&self.api(b), grant, b, uid(&binding::id(b))).await?;
+            let taken = revoke::revoke_binding(&self.api(b), grant, b, uid(&binding::id(b))).await?;
             // The access is gone; the fuse has nothing left to end.
-            if let (Taken::Gone, Some(ns), Some(name)) = (&taken, &b.namespace, BindingName::parse(&b.name)) {
-                fuse::clear(&self.jobs(ns), &name, uid(&format!("{ns}/{}", name.fuse())).as_deref()).await;
+            if let (RevokeOutcome::Gone, Some(ns), Some(name)) = (&taken, &b.namespace, BindingName::parse(&b.name)) {
+                fuse::delete(&self.jobs(ns), &name, uid(&format!("{ns}/{}", name.fuse())).as_deref()).await;
             }
-            Ok::<_, Trouble>(taken)
+            Ok::<_, ProviderError>(taken)
         }))
         .await;
         let mut left = Vec::new();
         for outcome in all {
-            if let Taken::Remains(what) = outcome? {
+            if let RevokeOutcome::Remains(what) = outcome? {
                 left.push(what);
             }
         }
-        Ok(if left.is_empty() { Taken::Gone } else { Taken::Remains(left.join("; ")) })
+        Ok(if left.is_empty() { RevokeOutcome::Gone } else { RevokeOutcome::Remains(left.join("; ")) })
     }
 
-    async fn enforced(&self, plan: &Plan) -> Result<Enforced, Trouble> {
+    async fn enforced(&self, plan: &Plan) -> Result<EnforcedBy, ProviderError> {
         let Plan::Kubernetes(plan) = plan;
-        let all = try_join_all(plan.bindings.iter().map(|b| self.fused(b))).await?;
+        let all = try_join_all(plan.bindings.iter().map(|b| self.fuse_is_effective(b))).await?;
         let fused = !all.is_empty() && all.iter().all(|f| *f);
-        Ok(if fused && self.guarded().await { Enforced::Target } else { Enforced::Curfew })
+        Ok(if fused && self.policy_in_force().await { EnforcedBy::Target } else { EnforcedBy::Curfew })
     }
 
-    async fn managed(&self) -> Result<Vec<Found>, Trouble> {
-        marked::list(&self.client).await
+    async fn managed(&self) -> Result<Vec<ManagedObject>, ProviderError> {
+        managed::list(&self.client).await
     }
 
-    async fn remove(&self, found: &Found) -> Result<Taken, Trouble> {
-        marked::remove(&self.client, found).await
+    async fn remove(&self, found: &ManagedObject) -> Result<RevokeOutcome, ProviderError> {
+        managed::remove(&self.client, found).await
     }
 
-    async fn bindable(&self, plan: &Plan) -> Result<Option<String>, Trouble> {
+    async fn bindable(&self, plan: &Plan) -> Result<Option<String>, ProviderError> {
         let Plan::Kubernetes(plan) = plan;
         let reviews: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
         for b in &plan.bindings {
@@ -293,7 +303,7 @@ impl Provider for Kubernetes {
             };
             let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..SelfSubjectAccessReviewSpec::default() };
             let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
-            let answer = reviews.create(&PostParams::default(), &review).await.map_err(trouble)?;
+            let answer = reviews.create(&PostParams::default(), &review).await.map_err(provider_error)?;
             if !answer.status.is_some_and(|s| s.allowed) {
                 return Ok(Some(format!(
                     "the operator may not bind {resource}/{}; add a rule {{apiGroups: [rbac.authorization.k8s.io], resources: [{resource}], resourceNames: [{}], verbs: [bind]}} to a role of service account curfew-operator",
@@ -306,18 +316,18 @@ impl Provider for Kubernetes {
 }
 
 /// How long an overloaded API server asks to be left alone.
-fn hint(e: &kube::Error) -> Option<Duration> {
+fn retry_after(e: &kube::Error) -> Option<Duration> {
     let kube::Error::Api(s) = e else { return None };
     let seconds = s.details.as_ref()?.retry_after_seconds;
     (seconds > 0).then(|| Duration::from_secs(seconds.into()))
 }
 
 /// What an error of the API server means for us.
-pub(crate) fn trouble(e: kube::Error) -> Trouble {
+pub(crate) fn provider_error(e: kube::Error) -> ProviderError {
     match e {
-        kube::Error::Api(s) if s.code == 404 => Trouble::Gone,
-        kube::Error::Api(s) if matches!(s.code, 401 | 403) => Trouble::Denied(s.message.clone()),
-        kube::Error::Api(s) if matches!(s.code, 400 | 422) => Trouble::Invalid(s.message.clone()),
-        other => Trouble::Transient { retry_after: hint(&other), message: other.to_string() },
+        kube::Error::Api(s) if s.code == 404 => ProviderError::Gone,
+        kube::Error::Api(s) if matches!(s.code, 401 | 403) => ProviderError::Denied(s.message.clone()),
+        kube::Error::Api(s) if matches!(s.code, 400 | 422) => ProviderError::Invalid(s.message.clone()),
+        other => ProviderError::Transient { retry_after: retry_after(&other), message: other.to_string() },
     }
 }

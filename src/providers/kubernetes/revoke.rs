@@ -3,8 +3,8 @@
 //! A delete answered by a Status or by 404 is gone. A delete answered by the object left it terminating, which *still
 //! authorises*: somebody's finalizer holds it. Then the finalizers are patched away, which needs no `bind` and completes
 //! the delete; only if that fails the subjects are emptied. Anything else is unknown, and unknown is present.
-use super::{Bound, binding, trouble};
-use crate::providers::port::{Taken, Trouble};
+use super::{BindingState, binding, provider_error};
+use crate::providers::port::{ProviderError, RevokeOutcome};
 use curfew_core::resolved::PlannedBinding;
 use either::Either;
 use kube::{
@@ -14,38 +14,43 @@ use kube::{
 use serde_json::json;
 
 /// Deletes a binding of this grant. `uid` is what we armed, if we know it.
-pub async fn one(api: &Api<DynamicObject>, grant: &str, b: &PlannedBinding, uid: Option<String>) -> Result<Taken, Trouble> {
+pub async fn revoke_binding(
+    api: &Api<DynamicObject>,
+    grant: &str,
+    b: &PlannedBinding,
+    uid: Option<String>,
+) -> Result<RevokeOutcome, ProviderError> {
     if let Some(uid) = uid
         && let Some(answer) = delete(api, &b.name, &uid).await?
     {
         return Ok(answer);
     }
     // We do not know the uid, or it is another one: only what is there now can tell.
-    let Some(found) = api.get_opt(&b.name).await.map_err(trouble)? else { return Ok(Taken::Gone) };
-    let found = Bound::of(&found);
+    let Some(found) = api.get_opt(&b.name).await.map_err(provider_error)? else { return Ok(RevokeOutcome::Gone) };
+    let found = BindingState::of(&found);
     if found.grant.as_deref() != Some(grant) && !found.binds(b) {
         // Neither our mark nor our role: a stranger's object under our name is not this grant, and not ours to delete.
-        return Ok(Taken::Gone);
+        return Ok(RevokeOutcome::Gone);
     }
     let answer = delete(api, &b.name, &found.uid).await?;
-    Ok(answer.unwrap_or_else(|| Taken::Remains(format!("{} is changing hands", binding::id(b)))))
+    Ok(answer.unwrap_or_else(|| RevokeOutcome::Remains(format!("{} is changing hands", binding::id(b)))))
 }
 
 /// `None` if another object has the name by now.
-pub(super) async fn delete(api: &Api<DynamicObject>, name: &str, uid: &str) -> Result<Option<Taken>, Trouble> {
+pub(super) async fn delete(api: &Api<DynamicObject>, name: &str, uid: &str) -> Result<Option<RevokeOutcome>, ProviderError> {
     let only_this = Preconditions { uid: Some(uid.to_owned()), ..Preconditions::default() };
     let params = DeleteParams { preconditions: Some(only_this), ..DeleteParams::default() };
     match api.delete(name, &params).await {
-        Ok(Either::Right(_)) => Ok(Some(Taken::Gone)),
+        Ok(Either::Right(_)) => Ok(Some(RevokeOutcome::Gone)),
         Ok(Either::Left(_)) => release(api, name, uid).await.map(Some),
-        Err(kube::Error::Api(s)) if s.code == 404 => Ok(Some(Taken::Gone)),
+        Err(kube::Error::Api(s)) if s.code == 404 => Ok(Some(RevokeOutcome::Gone)),
         Err(kube::Error::Api(s)) if s.code == 409 => Ok(None),
-        Err(e) => Err(trouble(e)),
+        Err(e) => Err(provider_error(e)),
     }
 }
 
 /// A terminating object still authorises: take its finalizers away, or at least its subjects.
-async fn release(api: &Api<DynamicObject>, name: &str, uid: &str) -> Result<Taken, Trouble> {
+async fn release(api: &Api<DynamicObject>, name: &str, uid: &str) -> Result<RevokeOutcome, ProviderError> {
     let free = json!({"metadata": {"uid": uid, "finalizers": null}});
     if let Err(e) = api.patch(name, &PatchParams::default(), &Patch::Merge(free)).await
         && !is_404(&e)
@@ -53,17 +58,18 @@ async fn release(api: &Api<DynamicObject>, name: &str, uid: &str) -> Result<Take
         tracing::warn!(name, error = %e, "cannot take the finalizers off a terminating binding; emptying it");
         let empty = json!({"metadata": {"uid": uid}, "subjects": []});
         match api.patch(name, &PatchParams::default(), &Patch::Merge(empty)).await {
-            Ok(o) if Bound::of(&o).subjects.is_empty() => return Ok(Taken::Gone),
+            Ok(o) if BindingState::of(&o).subjects.is_empty() => return Ok(RevokeOutcome::Gone),
             Ok(_) => {}
-            Err(e) if is_404(&e) => return Ok(Taken::Gone),
-            Err(e) => return Err(trouble(e)),
+            Err(e) if is_404(&e) => return Ok(RevokeOutcome::Gone),
+            Err(e) => return Err(provider_error(e)),
         }
     }
-    match api.get_opt(name).await.map_err(trouble)? {
-        Some(o) if Bound::of(&o).uid == uid => {
-            Ok(Taken::Remains(format!("{name} is terminating and held by finalizers {:?}", o.metadata.finalizers.unwrap_or_default())))
-        }
-        Some(_) | None => Ok(Taken::Gone),
+    match api.get_opt(name).await.map_err(provider_error)? {
+        Some(o) if BindingState::of(&o).uid == uid => Ok(RevokeOutcome::Remains(format!(
+            "{name} is terminating and held by finalizers {:?}",
+            o.metadata.finalizers.unwrap_or_default()
+        ))),
+        Some(_) | None => Ok(RevokeOutcome::Gone),
     }
 }
 

@@ -1,0 +1,177 @@
+//! When the admission policies were proven to be in force: what was created then is what its stamp says. Pure.
+//!
+//! The shell proves, each few seconds; here stands what follows from it. A gap is bounded by the last good proof before it
+//! and the first good one after it, and what was created in a gap is trusted for ever less: never accepted, never counted.
+use crate::{digest::Digest, time::Time};
+
+/// How many closed spans are remembered: an upgrade of the policies ends one and begins another.
+pub const MAX_PAST_SPANS: usize = 16;
+/// How often a standing proof is stored again, so that a new process knows how far the old one had proven.
+const STORED_EVERY_SECS: i64 = 60;
+
+/// A time in which the policies were in force without a gap.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Span {
+    /// From here on.
+    pub since: Time,
+    /// Proven last.
+    pub until: Time,
+}
+
+/// Everything that is known of the gate.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct AdmissionHistory {
+    /// Since when it is closed without a gap; nothing while it is open.
+    pub since: Option<Time>,
+    /// When that was proven last, as far as it is stored.
+    pub proven: Option<Time>,
+    /// Over everything that was live at that proof.
+    pub digest: Option<Digest>,
+    /// When this process proved it last itself: not stored, and never earlier than `proven`.
+    pub confirmed: Option<Time>,
+    /// The closed spans before, the oldest first.
+    pub past: Vec<Span>,
+}
+
+/// What the gate says of an object by the time of its creation.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Provenance {
+    /// Created within a closed span: what its stamp says is so.
+    Verified,
+    /// Created after the last proof: the next one tells.
+    Pending,
+    /// Created outside of every closed span that is known.
+    Unverified,
+}
+
+/// One proof, or its failure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Proof {
+    /// Not later than its beginning, by the API server's clock: up to here everything was as it found it.
+    pub started_at: Time,
+    /// Not earlier than its end.
+    pub finished_at: Time,
+    /// Whether everything was in force.
+    pub enforced: bool,
+    /// Over uid, generation and content of everything live.
+    pub digest: Digest,
+}
+
+impl AdmissionHistory {
+    /// Whether an object of this creation time was created while the gate was proven closed. Kubernetes stamps whole
+    /// seconds, so the second of the last proof is not covered by it. What came after the last proof may have come through a
+    /// gap that nobody has noticed yet.
+    pub fn provenance_of(&self, created: Time) -> Provenance {
+        let within = |s: &Span| created >= s.since && created.plus_secs(1) <= s.until;
+        let now = self.since.zip(self.proven.max(self.confirmed)).map(|(since, until)| Span { since, until });
+        match now {
+            Some(s) if within(&s) => Provenance::Verified,
+            _ if self.past.iter().any(within) => Provenance::Verified,
+            Some(s) if created >= s.since => Provenance::Pending,
+            Some(_) | None => Provenance::Unverified,
+        }
+    }
+
+    /// What is known after a proof. `last` is this process's own last good proof, which may be younger than what is stored.
+    #[must_use]
+    pub fn record(&self, p: Proof, last: Option<Proof>) -> AdmissionHistory {
+        let unbroken = p.enforced && self.digest == Some(p.digest);
+        if let (true, Some(since)) = (unbroken, self.since) {
+            let seen = Some(p.started_at.max(since).max(self.confirmed.unwrap_or(since)));
+            let fresh = self.proven.is_some_and(|t| p.started_at < t.plus_secs(STORED_EVERY_SECS));
+            let proven = if fresh { self.proven } else { Some(p.started_at.floor_secs()) };
+            return AdmissionHistory { proven, confirmed: seen, ..self.clone() };
+        }
+        let mut past = self.past.clone();
+        if let (Some(since), Some(stored)) = (self.since, self.proven) {
+            let own = last.filter(|l| l.enforced && self.digest == Some(l.digest)).map(|l| l.started_at.floor_secs());
+            past.push(Span { since, until: own.map_or(stored, |t| t.max(stored)) });
+            let surplus = past.len().saturating_sub(MAX_PAST_SPANS);
+            past.drain(..surplus);
+        }
+        // What was created within this very second may have been created a moment before the proof, and the API server's own
+        // clock is known to the second only.
+        let since = p.enforced.then(|| p.finished_at.floor_secs().plus_secs(2));
+        AdmissionHistory { since, proven: since, confirmed: None, digest: Some(p.digest), past }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proof(at: i64, closed: bool, digest: u64) -> Proof {
+        Proof { started_at: Time::from_secs(at), finished_at: Time::from_secs(at), enforced: closed, digest: Digest::from_bits(digest) }
+    }
+    fn at(s: i64) -> Time {
+        Time::from_secs(s)
+    }
+
+    #[test]
+    fn what_came_after_the_last_proof_waits_for_the_next() {
+        let closed = AdmissionHistory::default().record(proof(10, true, 1), None);
+        assert_eq!(closed.since, Some(at(12)));
+        assert_eq!((closed.provenance_of(at(11)), closed.provenance_of(at(15))), (Provenance::Unverified, Provenance::Pending));
+        let later = closed.record(proof(20, true, 1), None);
+        assert_eq!(
+            (later.provenance_of(at(19)), later.provenance_of(at(20))),
+            (Provenance::Verified, Provenance::Pending),
+            "of the second of the proof nobody can tell"
+        );
+        // Taken out of force and put back between two proofs: what came in between is not trusted.
+        let back = later.record(proof(30, true, 2), Some(proof(20, true, 1)));
+        assert_eq!(
+            (back.provenance_of(at(19)), back.provenance_of(at(25)), back.provenance_of(at(33))),
+            (Provenance::Verified, Provenance::Unverified, Provenance::Pending)
+        );
+    }
+
+    #[test]
+    fn a_gap_is_never_trusted_and_what_was_before_it_stays_trusted() {
+        let last = proof(20, true, 1);
+        let closed = AdmissionHistory::default().record(proof(10, true, 1), None).record(last, None);
+        let open = closed.record(proof(21, false, 2), Some(last));
+        assert_eq!(
+            (open.provenance_of(at(19)), open.provenance_of(at(20)), open.provenance_of(at(25))),
+            (Provenance::Verified, Provenance::Unverified, Provenance::Unverified)
+        );
+        let again = open.record(proof(30, true, 3), Some(last)).record(proof(40, true, 3), None);
+        assert_eq!(
+            (again.provenance_of(at(15)), again.provenance_of(at(25)), again.provenance_of(at(32))),
+            (Provenance::Verified, Provenance::Unverified, Provenance::Verified)
+        );
+    }
+
+    #[test]
+    fn an_upgrade_is_a_gap_and_a_restart_is_none() {
+        let closed = AdmissionHistory::default().record(proof(10, true, 1), None);
+        let later = closed.record(proof(40, true, 1), None);
+        assert_eq!((later.since, later.proven, later.confirmed), (closed.since, closed.proven, Some(at(40))), "nothing is stored anew");
+        let later = later.record(proof(100, true, 1), None);
+        assert_eq!((later.since, later.proven), (Some(at(12)), Some(at(100))));
+        // A new process finds other policies in force: how far the old one had proven stands in status.
+        let stored = AdmissionHistory { confirmed: None, ..later };
+        let upgraded = stored.record(proof(200, true, 2), None).record(proof(210, true, 2), None);
+        assert_eq!(
+            (upgraded.provenance_of(at(99)), upgraded.provenance_of(at(150)), upgraded.provenance_of(at(202))),
+            (Provenance::Verified, Provenance::Unverified, Provenance::Verified)
+        );
+    }
+
+    #[test]
+    fn policies_that_are_there_and_not_in_force_open_it() {
+        let closed = AdmissionHistory::default().record(proof(10, true, 1), None);
+        let open = closed.record(proof(20, false, 1), None);
+        assert_eq!(open.since, None);
+        assert_eq!(open.record(proof(30, true, 1), None).since, Some(at(32)), "the same objects, and a gap all the same");
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut g = AdmissionHistory::default();
+        for i in 0..100u32 {
+            g = g.record(proof(i64::from(i) * 10, true, u64::from(i)), None);
+        }
+        assert_eq!(g.past.len(), MAX_PAST_SPANS);
+    }
+}

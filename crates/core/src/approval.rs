@@ -1,0 +1,498 @@
+//! Whose word counts: stages of approvers, decisions of people, and the tally over both.
+use crate::{
+    admission::Provenance,
+    digest::Digest,
+    duration::Duration,
+    principal::{Subject, UserInfo},
+    reason::Reason,
+    time::Time,
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// One step of an approval: so many distinct people out of these.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ApprovalStage {
+    /// The stage's name, shown to whoever waits for it.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 63)))]
+    pub name: String,
+    /// Who may approve here. A group stands for each of its members; `system:` names are refused.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 32), extend("x-kubernetes-list-type" = "atomic")))]
+    pub approvers: Vec<Subject>,
+    /// How many distinct people must approve.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 16)))]
+    pub quorum: u8,
+    /// How long the stage may wait before the request ends `TimedOut`, such as `4h`. Default: `24h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// Who else may approve once the stage has waited for a while. Not built yet: a template with it is `Unsupported`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalation: Option<Escalation>,
+}
+
+/// More approvers, after a while.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Escalation {
+    /// How long the stage waits for its own approvers first, such as `2h`.
+    pub after: Duration,
+    /// Who may approve from then on.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 32), extend("x-kubernetes-list-type" = "atomic")))]
+    pub approvers: Vec<Subject>,
+}
+
+impl ApprovalStage {
+    /// How long this stage may wait, in seconds; a day where nothing is said.
+    pub fn timeout_secs(&self) -> i64 {
+        self.timeout.as_ref().map_or(86_400, Duration::secs)
+    }
+    fn includes(&self, p: &UserInfo) -> bool {
+        self.approvers.iter().any(|s| s.includes(p))
+    }
+}
+
+/// What a decision does.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Verb {
+    /// Yes to exactly what the digest names.
+    Approve,
+    /// No. From an approver of any stage or a manager; it ends the request, also while it is active.
+    Deny,
+    /// Take it back. From an approver, a manager, the requester or the beneficiary.
+    Revoke,
+    /// The target of a Grant is gone for good: release it without proof. Only about a Grant that is stuck past its deadline.
+    Abandon,
+}
+
+/// One AccessDecision, as far as the tally needs it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct DecisionFacts {
+    /// The decision's uid.
+    pub uid: Arc<str>,
+    /// Who spoke: stamped by the API server.
+    pub decider: Arc<UserInfo>,
+    /// What they said.
+    pub verb: Verb,
+    /// The digest of what they saw.
+    pub digest: Option<Digest>,
+    /// The uid of the request that they meant, if they named one.
+    pub request_uid: Option<Arc<str>>,
+    /// When the API server stored it.
+    pub created: Time,
+    /// Whether RBAC gives them `manage` on the request; nothing while nobody could be asked.
+    pub manager: Option<bool>,
+    /// The login carries what `identity.deciderProof` asks for.
+    pub proven: bool,
+    /// Whether the admission policies were in force when it was created, so that `by` is who it says.
+    pub provenance: Provenance,
+}
+
+/// Who is asking, for whom, and what exactly was frozen: everything a word is held against.
+#[derive(Clone, Copy, Debug)]
+pub struct ApprovalSubject<'a> {
+    /// The request's uid.
+    pub uid: &'a str,
+    /// When the request was created.
+    pub created: Time,
+    /// Who asked.
+    pub requester: &'a UserInfo,
+    /// Whom it is for, if it is somebody else.
+    pub beneficiary: Option<&'a Subject>,
+    /// The digest of what was frozen at acceptance.
+    pub digest: Option<Digest>,
+    /// The stages that must pass, in order.
+    pub stages: &'a [ApprovalStage],
+    /// Extra keys under which one person is known across logins.
+    pub alias_keys: &'a [String],
+}
+
+/// What became of one word.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Counted {
+    /// It counts.
+    Yes,
+    /// It does not, for this reason.
+    No(Reason),
+    /// It waits for its stage to open.
+    Waiting,
+}
+
+/// The state of one stage.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct StageTally {
+    /// Indices (into the words) of the approvals that fill it.
+    pub approved: Vec<usize>,
+    /// How many it needs.
+    pub quorum: u8,
+}
+
+impl DecisionFacts {
+    /// Whether it will be known soon what it counts: nobody but time, or an API server that answers, is waited for.
+    pub fn is_pending(&self) -> bool {
+        match self.verb {
+            Verb::Approve => self.provenance == Provenance::Pending,
+            Verb::Deny | Verb::Revoke | Verb::Abandon => self.manager.is_none(),
+        }
+    }
+}
+
+impl StageTally {
+    fn passed(&self) -> bool {
+        self.approved.len() >= usize::from(self.quorum)
+    }
+}
+
+/// The sum of all words about one request.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Tally {
+    /// Stage by stage, in order.
+    pub stages: Vec<StageTally>,
+    /// What became of each word, in the order they were given.
+    pub counted: Vec<Counted>,
+    /// The first refusal or withdrawal that counts, and why it ends the request.
+    pub stopped_by: Option<Reason>,
+}
+
+impl Tally {
+    /// Whether every stage has passed.
+    pub fn approved(&self) -> bool {
+        self.stages.iter().all(StageTally::passed)
+    }
+    /// The first stage that has not passed.
+    pub fn open_stage(&self) -> Option<usize> {
+        self.stages.iter().position(|s| !s.passed())
+    }
+}
+
+/// Counts the words about a request. The order of the rules, for each word:
+///
+/// 1. A word about another request of the same name (another uid, or spoken before this one existed) is about nothing here.
+/// 2. A login without the configured proof, or without an alias where aliases are configured, is not counted; an approval
+///    that was made while the gate was open never is. A Deny or Revoke from such a time counts: it only takes away (I8).
+/// 3. `Revoke` counts from requester and beneficiary; nothing else of theirs does.
+/// 4. `Deny` and `Revoke` count from a manager and from an approver of any stage, whatever digest they saw.
+/// 5. `Approve` counts from an approver who saw this digest, once per person, for the first unfilled stage that lists them.
+///
+/// Approvals are taken in the order in which the API server stored them, and one for a later stage waits its turn.
+pub fn tally(m: &ApprovalSubject<'_>, words: &[DecisionFacts]) -> Tally {
+    let mut t = Tally {
+        stages: m.stages.iter().map(|s| StageTally { approved: Vec::new(), quorum: s.quorum }).collect(),
+        counted: words.iter().map(|w| evaluate_alone(m, w)).collect(),
+        stopped_by: None,
+    };
+    let mut order: Vec<usize> = (0..words.len()).filter(|&i| t.counted[i] == Counted::Yes).collect();
+    order.sort_by(|&a, &b| (words[a].created, &words[a].uid).cmp(&(words[b].created, &words[b].uid)));
+    t.stopped_by = order.iter().find(|&&i| words[i].verb != Verb::Approve).map(|&i| stop_reason(m, &words[i]));
+    let mut left: Vec<usize> = Vec::new();
+    for i in order.into_iter().filter(|&i| words[i].verb == Verb::Approve) {
+        if left.iter().any(|&j| words[j].decider.is_same_person(&words[i].decider, m.alias_keys)) {
+            t.counted[i] = Counted::No(Reason::AlreadyCounted);
+        } else {
+            left.push(i);
+        }
+    }
+    for (stage, sum) in m.stages.iter().zip(&mut t.stages) {
+        left.retain(|&i| {
+            let counts_here = !sum.passed() && stage.includes(&words[i].decider);
+            if counts_here {
+                sum.approved.push(i);
+            }
+            !counts_here
+        });
+        if !sum.passed() {
+            break;
+        }
+    }
+    let open = t.open_stage().unwrap_or(m.stages.len());
+    for i in left {
+        let later = m.stages.iter().skip(open + 1).any(|s| s.includes(&words[i].decider));
+        t.counted[i] = if later { Counted::Waiting } else { Counted::No(Reason::AlreadyCounted) };
+    }
+    t
+}
+
+/// Rules 1 to 5, as far as one word can be judged by itself.
+fn evaluate_alone(m: &ApprovalSubject<'_>, w: &DecisionFacts) -> Counted {
+    let party = is_party(m, &w.decider);
+    let approver = m.stages.iter().any(|s| s.includes(&w.decider));
+    match w.verb {
+        _ if w.request_uid.as_deref().is_some_and(|u| u != m.uid) || w.created < m.created => Counted::No(Reason::NotFound),
+        _ if !w.proven || !has_required_alias(m, &w.decider) => Counted::No(Reason::UnprovenLogin),
+        Verb::Approve if w.provenance == Provenance::Unverified => Counted::No(Reason::AdmissionNotEnforced),
+        Verb::Approve if w.provenance == Provenance::Pending => Counted::Waiting,
+        Verb::Revoke if party => Counted::Yes,
+        Verb::Approve | Verb::Deny if party => Counted::No(Reason::SelfDecision),
+        Verb::Deny | Verb::Revoke if approver || w.manager == Some(true) => Counted::Yes,
+        Verb::Deny | Verb::Revoke if w.manager.is_none() => Counted::Waiting,
+        Verb::Approve if !approver => Counted::No(Reason::NotEntitled),
+        Verb::Approve if w.digest.is_none() || w.digest != m.digest => Counted::No(Reason::DigestMismatch),
+        Verb::Approve => Counted::Yes,
+        Verb::Deny | Verb::Revoke | Verb::Abandon => Counted::No(Reason::NotEntitled),
+    }
+}
+
+/// Where logins are told apart by aliases, one without any could be anybody's second.
+fn has_required_alias(m: &ApprovalSubject<'_>, p: &UserInfo) -> bool {
+    m.alias_keys.is_empty() || m.alias_keys.iter().any(|k| p.has_extra_keys(std::slice::from_ref(k)))
+}
+
+/// The requester or the beneficiary, under any name: nobody decides in their own matter. Of a beneficiary only the name is
+/// known, so an alias that equals it is theirs.
+fn is_party(m: &ApprovalSubject<'_>, p: &UserInfo) -> bool {
+    let theirs = |b: &Subject| {
+        let alias = |k: &String| matches!(b, Subject::User(n) if p.extra.get(k).is_some_and(|v| v.contains(n)));
+        b.includes(p) || m.alias_keys.iter().any(alias)
+    };
+    m.requester.is_same_person(p, m.alias_keys) || m.beneficiary.is_some_and(theirs)
+}
+
+/// Who wants to release a Grant without proof, and what they saw.
+#[derive(Clone, Copy, Debug)]
+pub struct AbandonDecision<'a> {
+    /// What they said, and who they are. `manager` is whether RBAC gives them `abandon` on the Grant.
+    pub decision: &'a DecisionFacts,
+    /// The namespace of the decision.
+    pub namespace: &'a str,
+}
+
+/// A Grant that somebody wants to release.
+#[derive(Clone, Copy, Debug)]
+pub struct StalledGrant<'a> {
+    /// The namespace of its request.
+    pub namespace: &'a str,
+    /// When it was written.
+    pub created: Time,
+    /// Who asked.
+    pub requester: &'a str,
+    /// Who holds the access.
+    pub beneficiary: &'a Subject,
+    /// What the requester's login carried under the alias keys.
+    pub aliases: &'a [String],
+    /// What was approved.
+    pub digest: Digest,
+    /// In `Revoking`, past its deadline, and for so long that it counts as stalled.
+    pub stalled: bool,
+    /// Extra keys under which one person is known across logins.
+    pub alias_keys: &'a [String],
+}
+
+/// Whether an `Abandon` counts: only for a Grant that is stuck past its deadline, with its digest, from the namespace of its
+/// request, by somebody who may, and never by requester or beneficiary.
+pub fn evaluate_abandon(r: &AbandonDecision<'_>, g: &StalledGrant<'_>) -> Counted {
+    let w = r.decision;
+    let alias = |n: &str| g.alias_keys.iter().any(|k| w.decider.extra.get(k).is_some_and(|v| v.iter().any(|x| x == n)));
+    let theirs = matches!(g.beneficiary, Subject::User(n) if alias(n)) || alias(g.requester) || g.aliases.iter().any(|a| alias(a));
+    match () {
+        () if w.verb != Verb::Abandon => Counted::No(Reason::Unsupported),
+        () if r.namespace != g.namespace || w.created < g.created => Counted::No(Reason::NotFound),
+        () if !w.proven
+            || (!g.alias_keys.is_empty() && !g.alias_keys.iter().any(|k| w.decider.has_extra_keys(std::slice::from_ref(k)))) =>
+        {
+            Counted::No(Reason::UnprovenLogin)
+        }
+        () if w.provenance == Provenance::Unverified => Counted::No(Reason::AdmissionNotEnforced),
+        () if w.provenance == Provenance::Pending || w.manager.is_none() => Counted::Waiting,
+        () if w.decider.username == g.requester || g.beneficiary.includes(&w.decider) || theirs => Counted::No(Reason::SelfDecision),
+        () if w.manager != Some(true) => Counted::No(Reason::NotEntitled),
+        () if w.digest != Some(g.digest) => Counted::No(Reason::DigestMismatch),
+        // It may become stuck: the word stands and waits.
+        () if !g.stalled => Counted::Waiting,
+        () => Counted::Yes,
+    }
+}
+
+fn stop_reason(m: &ApprovalSubject<'_>, w: &DecisionFacts) -> Reason {
+    match (w.verb, is_party(m, &w.decider)) {
+        (_, true) => Reason::RevokedByHolder,
+        (Verb::Deny, false) => Reason::DeniedByApprover,
+        (_, false) => Reason::RevokedByApprover,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const D: Digest = Digest::from_bits(7);
+
+    fn person(name: &str, groups: &[&str]) -> Arc<UserInfo> {
+        let extra = [("person".to_owned(), vec![name.to_owned()])].into();
+        Arc::new(UserInfo {
+            username: name.into(),
+            groups: Arc::new(groups.iter().map(|g| g.to_string()).collect()),
+            extra,
+            ..UserInfo::default()
+        })
+    }
+    fn word(n: i64, by: &Arc<UserInfo>, verb: Verb) -> DecisionFacts {
+        DecisionFacts {
+            uid: format!("d{n}").into(),
+            decider: by.clone(),
+            verb,
+            digest: Some(D),
+            request_uid: None,
+            created: Time::from_secs(10 + n),
+            manager: Some(false),
+            proven: true,
+            provenance: Provenance::Verified,
+        }
+    }
+    fn stage(name: &str, quorum: u8, approvers: &[Subject]) -> ApprovalStage {
+        ApprovalStage { name: name.into(), approvers: approvers.to_vec(), quorum, timeout: None, escalation: None }
+    }
+    fn group(g: &str) -> Subject {
+        Subject::Group(g.into())
+    }
+    fn count(stages: &[ApprovalStage], words: &[DecisionFacts]) -> Tally {
+        let alice = person("alice", &["devs", "leads"]);
+        let keys = vec!["person".to_string()];
+        tally(
+            &ApprovalSubject {
+                uid: "r1",
+                created: Time::from_secs(10),
+                requester: &alice,
+                beneficiary: None,
+                digest: Some(D),
+                stages,
+                alias_keys: &keys,
+            },
+            words,
+        )
+    }
+
+    #[test]
+    fn a_quorum_is_of_distinct_people_in_the_order_of_stages() {
+        let (carol, dave, erin) = (person("carol", &["leads"]), person("dave", &["leads", "sec"]), person("erin", &["sec"]));
+        let stages = [stage("owners", 2, &[group("leads")]), stage("security", 1, &[group("sec")])];
+        // erin speaks early: she waits until the owners are done.
+        let t = count(&stages, &[word(1, &erin, Verb::Approve), word(2, &carol, Verb::Approve), word(3, &carol, Verb::Approve)]);
+        assert_eq!(t.counted, [Counted::Waiting, Counted::Yes, Counted::No(Reason::AlreadyCounted)]);
+        assert_eq!((t.open_stage(), t.approved()), (Some(0), false));
+        let t = count(&stages, &[word(1, &erin, Verb::Approve), word(2, &carol, Verb::Approve), word(4, &dave, Verb::Approve)]);
+        assert_eq!(t.counted, [Counted::Yes; 3]);
+        assert!(t.approved());
+    }
+
+    #[test]
+    fn one_person_never_fills_two_stages() {
+        let dave = person("dave", &["leads", "sec"]);
+        let stages = [stage("owners", 1, &[group("leads")]), stage("security", 1, &[group("sec")])];
+        let t = count(&stages, &[word(1, &dave, Verb::Approve), word(2, &dave, Verb::Approve)]);
+        assert_eq!((t.open_stage(), t.counted[1]), (Some(1), Counted::No(Reason::AlreadyCounted)));
+    }
+
+    #[test]
+    fn nobody_decides_in_their_own_matter_under_any_name() {
+        let alias = |name: &str| {
+            Arc::new(UserInfo { extra: [("person".to_string(), vec!["7".to_string()])].into(), ..(*person(name, &["leads"])).clone() })
+        };
+        let (me, other_me) = (alias("alice"), alias("alice@vpn"));
+        let stages = [stage("owners", 1, &[group("leads")])];
+        let keys = vec!["person".to_string()];
+        let m = ApprovalSubject {
+            uid: "r1",
+            created: Time::from_secs(10),
+            requester: &me,
+            beneficiary: Some(&Subject::User("bob".into())),
+            digest: Some(D),
+            stages: &stages,
+            alias_keys: &keys,
+        };
+        let words = [
+            word(1, &me, Verb::Approve),
+            word(2, &other_me, Verb::Approve),
+            word(3, &person("bob", &["leads"]), Verb::Approve),
+            word(4, &other_me, Verb::Deny),
+        ];
+        let t = tally(&m, &words);
+        assert_eq!(t.counted, [Counted::No(Reason::SelfDecision); 4]);
+        assert!(!t.approved() && t.stopped_by.is_none());
+    }
+
+    #[test]
+    fn an_approval_counts_only_for_what_was_seen() {
+        let carol = person("carol", &["leads"]);
+        let stages = [stage("owners", 1, &[group("leads")])];
+        let bad = |f: fn(&mut DecisionFacts)| {
+            let mut w = word(1, &carol, Verb::Approve);
+            f(&mut w);
+            count(&stages, &[w]).counted[0]
+        };
+        assert_eq!(bad(|w| w.digest = Some(Digest::from_bits(8))), Counted::No(Reason::DigestMismatch));
+        assert_eq!(bad(|w| w.digest = None), Counted::No(Reason::DigestMismatch));
+        assert_eq!(bad(|w| w.created = Time::from_secs(9)), Counted::No(Reason::NotFound));
+        assert_eq!(bad(|w| w.request_uid = Some("r0".into())), Counted::No(Reason::NotFound));
+        assert_eq!(bad(|w| w.proven = false), Counted::No(Reason::UnprovenLogin));
+        assert_eq!(bad(|w| w.decider = person("mallory", &[])), Counted::No(Reason::NotEntitled));
+        assert_eq!(bad(|w| w.verb = Verb::Abandon), Counted::No(Reason::NotEntitled));
+    }
+
+    #[test]
+    fn a_denial_counts_without_a_digest_and_after_an_approval() {
+        let carol = person("carol", &["leads"]);
+        let stages = [stage("owners", 1, &[group("leads")])];
+        let denial = DecisionFacts { digest: None, ..word(2, &carol, Verb::Deny) };
+        let t = count(&stages, &[word(1, &carol, Verb::Approve), denial]);
+        assert_eq!((t.stopped_by, t.counted), (Some(Reason::DeniedByApprover), vec![Counted::Yes; 2]));
+        let manager = DecisionFacts { manager: Some(true), ..word(3, &person("mona", &[]), Verb::Revoke) };
+        assert_eq!(count(&stages, &[manager]).stopped_by, Some(Reason::RevokedByApprover));
+        assert_eq!(count(&stages, &[word(3, &person("alice", &[]), Verb::Revoke)]).stopped_by, Some(Reason::RevokedByHolder));
+        assert_eq!(count(&stages, &[word(3, &person("mallory", &[]), Verb::Deny)]).stopped_by, None);
+    }
+
+    #[test]
+    fn a_word_from_an_open_gate_only_takes_away_and_a_login_without_alias_is_nobody() {
+        let carol = person("carol", &["leads"]);
+        let stages = [stage("owners", 1, &[group("leads")])];
+        let ungated = |verb| DecisionFacts { provenance: Provenance::Unverified, ..word(1, &carol, verb) };
+        assert_eq!(count(&stages, &[ungated(Verb::Approve)]).counted, [Counted::No(Reason::AdmissionNotEnforced)]);
+        assert_eq!(count(&stages, &[ungated(Verb::Deny)]).counted, [Counted::Yes]);
+        let early = DecisionFacts { provenance: Provenance::Pending, ..word(1, &carol, Verb::Approve) };
+        assert_eq!(count(&stages, std::slice::from_ref(&early)).counted, [Counted::Waiting], "nobody has proven the gate since");
+        assert!(early.is_pending());
+        // An access review that failed is no verdict.
+        let asked = DecisionFacts { manager: None, ..word(1, &person("mona", &[]), Verb::Revoke) };
+        let t = count(&stages, std::slice::from_ref(&asked));
+        assert_eq!((t.stopped_by, t.counted), (None, vec![Counted::Waiting]));
+        let bare = Arc::new(UserInfo { extra: Default::default(), ..(*carol).clone() });
+        assert_eq!(count(&stages, &[word(1, &bare, Verb::Approve)]).counted, [Counted::No(Reason::UnprovenLogin)]);
+    }
+
+    #[test]
+    fn a_grant_is_released_only_when_it_is_stuck_and_by_somebody_who_may() {
+        let beneficiary = Subject::User("alice".into());
+        let stuck = StalledGrant {
+            namespace: "payments",
+            created: Time::from_secs(5),
+            requester: "alice",
+            beneficiary: &beneficiary,
+            aliases: &[],
+            digest: D,
+            stalled: true,
+            alias_keys: &[],
+        };
+        let by = |who: &Arc<UserInfo>| DecisionFacts { manager: Some(true), ..word(1, who, Verb::Abandon) };
+        let mona = person("mona", &[]);
+        let judge = |w: &DecisionFacts, ns, g: &StalledGrant<'_>| evaluate_abandon(&AbandonDecision { decision: w, namespace: ns }, g);
+        assert_eq!(judge(&by(&mona), "payments", &stuck), Counted::Yes);
+        assert_eq!(judge(&by(&mona), "payments", &StalledGrant { stalled: false, ..stuck }), Counted::Waiting);
+        assert_eq!(judge(&by(&mona), "other", &stuck), Counted::No(Reason::NotFound));
+        assert_eq!(judge(&by(&person("alice", &[])), "payments", &stuck), Counted::No(Reason::SelfDecision));
+        let may_not = DecisionFacts { manager: Some(false), ..by(&mona) };
+        assert_eq!(judge(&may_not, "payments", &stuck), Counted::No(Reason::NotEntitled));
+        let blind = DecisionFacts { digest: None, ..by(&mona) };
+        assert_eq!(judge(&blind, "payments", &stuck), Counted::No(Reason::DigestMismatch));
+        let second = DecisionFacts {
+            manager: Some(true),
+            ..word(1, &Arc::new(UserInfo { username: "a2".into(), ..(*person("alice", &[])).clone() }), Verb::Abandon)
+        };
+        let keys = vec!["person".to_owned()];
+        assert_eq!(judge(&second, "payments", &StalledGrant { alias_keys: &keys, ..stuck }), Counted::No(Reason::SelfDecision));
+        let numbered = DecisionFacts { manager: Some(true), ..word(1, &person("7", &[]), Verb::Abandon) };
+        let seven = ["7".to_owned()];
+        let known = StalledGrant { alias_keys: &keys, aliases: &seven, ..stuck };
+        assert_eq!(judge(&numbered, "payments", &known), Counted::No(Reason::SelfDecision), "a second login, known by number");
+    }
+}

@@ -1,0 +1,268 @@
+//! What the house says: systems, policies, roles and assignments as the rules read them.
+//!
+//! The kinds of `api/` are made for people and for Git; these are the same facts, stripped to what a rule can ask.
+//! The shell translates; a setting that this build does not obey arrives in `unsupported` and refuses by name.
+use crate::{
+    admission::AdmissionHistory,
+    approval::ApprovalStage,
+    digest::Digest,
+    duration::{Duration, Period},
+    principal::{Subject, UserInfo},
+    resolved::{Ref, RoleKind, SystemRef},
+    scope::{KubernetesPermissions, KubernetesScope},
+    time::Time,
+};
+use std::collections::BTreeMap;
+
+/// Which systems are meant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Systems {
+    /// These, by name.
+    Names(Vec<String>),
+    /// Those that carry all of these labels.
+    Labels(BTreeMap<String, String>),
+}
+
+impl Systems {
+    /// Whether this system is meant.
+    pub fn include(&self, s: &System) -> bool {
+        match self {
+            Systems::Names(n) => n.contains(&s.name),
+            Systems::Labels(l) => l.iter().all(|(k, v)| s.labels.get(k) == Some(v)),
+        }
+    }
+}
+
+/// An AuthorizationSystem.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct System {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// What the target said it is; nothing while it was never reached.
+    pub target: Option<String>,
+    /// `mode: ReadWrite`.
+    pub grants_allowed: bool,
+    /// It is being deleted.
+    pub deleting: bool,
+    /// `suspend: true`.
+    pub suspended: bool,
+    /// An older system stands for the same target: its name.
+    pub duplicate_of: Option<String>,
+    /// Settings that this build does not obey.
+    pub unsupported: Vec<String>,
+}
+
+/// A RoleTemplate.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Template {
+    /// Name and uid.
+    pub reference: Ref,
+    /// Its namespace.
+    pub namespace: String,
+    /// The systems it spans.
+    pub systems: Systems,
+    /// What it holds.
+    pub permissions: KubernetesPermissions,
+    /// Its widest reach.
+    pub scope: KubernetesScope,
+    /// How long, where a request does not say.
+    pub default_duration: Option<Duration>,
+    /// How long at most.
+    pub max_duration: Duration,
+    /// Whether a justification must be given.
+    pub justification: bool,
+    /// Who must approve.
+    pub approval: Vec<ApprovalStage>,
+    /// Whether eligibility without end is allowed.
+    pub permanent_eligibility: bool,
+    /// How long a window of eligibility may be.
+    pub max_eligibility: Option<Period>,
+    /// `suspend: true`.
+    pub suspended: bool,
+    /// What the template's own controller found last, for this generation: roles that cannot be bound.
+    pub not_bindable: Option<String>,
+    /// Settings that this build does not obey.
+    pub unsupported: Vec<String>,
+}
+
+/// When an assignment holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Window {
+    /// Always.
+    Permanent,
+    /// From the first until the second.
+    Between(Time, Time),
+}
+
+/// An EligibleAssignment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Assignment {
+    /// Name and uid.
+    pub reference: Ref,
+    /// The role it makes eligible for.
+    pub role: String,
+    /// Who is eligible.
+    pub subject: Subject,
+    /// How far; nothing means as far as the role.
+    pub scope: Option<KubernetesScope>,
+    /// When.
+    pub window: Window,
+    /// `delegation: Allowed`: a service account may ask for the subject.
+    pub delegated: bool,
+    /// `suspend: true`.
+    pub suspended: bool,
+    /// Settings that this build does not obey.
+    pub unsupported: Vec<String>,
+}
+
+/// The floor under the approval of every template.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ApprovalFloor {
+    /// At least so many.
+    pub quorum: u8,
+    /// All of them out of these.
+    pub from: Vec<Subject>,
+}
+
+/// An AccessPolicy.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Policy {
+    /// Name and uid.
+    pub reference: Ref,
+    /// The namespaces it covers.
+    pub namespaces: Vec<String>,
+    /// The systems that may be reached.
+    pub systems: Systems,
+    /// The roles that may be handed out; names, or `*` as a whole last segment.
+    pub permissions: KubernetesPermissions,
+    /// How far.
+    pub scope: KubernetesScope,
+    /// Who may be made eligible, literally.
+    pub eligible: Vec<Subject>,
+    /// How long at most.
+    pub max_duration: Duration,
+    /// How long a window of eligibility may be.
+    pub max_eligibility: Period,
+    /// Who must approve at least; nothing allows unapproved activation.
+    pub approval: Option<ApprovalFloor>,
+    /// Whether a justification is needed.
+    pub justification: bool,
+    /// Whether eligibility without end is allowed.
+    pub permanent_eligibility: bool,
+    /// Whether assignments may allow delegation.
+    pub delegated: bool,
+    /// Whether roles are allowed that let their holder make access which outlives the grant.
+    pub persistence: bool,
+    /// `suspend: true`.
+    pub suspended: bool,
+    /// Settings that this build does not obey.
+    pub unsupported: Vec<String>,
+}
+
+/// A role as the target holds it now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RoleContent {
+    /// ClusterRole or Role.
+    pub kind: RoleKind,
+    /// The namespace of a Role.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Digest of its rules.
+    pub rules: Digest,
+    /// What its holder could make that outlives the grant, in words.
+    pub persistence: Option<String>,
+}
+
+/// How far a request has come: what is active is not held to what only concerns the beginning.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// Not accepted yet.
+    New,
+    /// Accepted, not active.
+    Accepted,
+    /// Approved or active, until this time.
+    Granted(Time),
+}
+
+/// What a person asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RequestFacts {
+    /// The request's namespace.
+    pub namespace: String,
+    /// The request's uid.
+    pub uid: String,
+    /// When it was created.
+    pub created: Time,
+    /// Who asked.
+    pub requester: UserInfo,
+    /// For whom, if it is somebody else.
+    pub beneficiary: Option<Subject>,
+    /// When all of it must be over at the latest.
+    pub not_after: Option<Time>,
+    /// The RoleTemplate.
+    pub role: String,
+    /// How long.
+    pub duration: Option<Duration>,
+    /// Why.
+    pub justification: Option<String>,
+    /// Where, if the role spans several systems.
+    pub system: Option<String>,
+    /// Settings that this build does not obey.
+    pub unsupported: Vec<String>,
+    /// How far it has come.
+    pub progress: Progress,
+    /// What was approved, if it is active.
+    pub approved: Option<ApprovedTerms>,
+}
+
+/// What was approved of an active request, as far as rules still bound it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ApprovedTerms {
+    /// For how long.
+    pub duration: Duration,
+    /// Who had to approve.
+    pub approval: Vec<ApprovalStage>,
+}
+
+/// Everything around a request, at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct PolicyInputs<'a> {
+    /// The time.
+    pub now: Time,
+    /// When the gate was proven closed: what was created at another time and not accepted is not trusted.
+    pub admission: &'a AdmissionHistory,
+    /// Nobody gets more than this.
+    pub ceiling: Option<&'a Duration>,
+    /// Extra keys that name one person behind several logins.
+    pub alias_keys: &'a [String],
+    /// The role that was asked for, if it exists.
+    pub template: Option<&'a Template>,
+    /// The assignments in the namespace.
+    pub assignments: &'a [Assignment],
+    /// Every policy.
+    pub policies: &'a [Policy],
+    /// Every system.
+    pub systems: &'a [System],
+    /// The roles that the template names, as far as they exist.
+    pub roles: &'a [RoleContent],
+    /// The namespaces of the template's scope, as far as they exist.
+    pub namespaces: &'a [Ref],
+    /// Why roles and namespaces could not be read, if they could not: then what is missing above is unknown, and not gone.
+    pub unreachable: Option<&'a str>,
+    /// Where the operator lives.
+    pub operator_namespace: &'a str,
+}
+
+impl System {
+    /// How the system stands in what was resolved.
+    pub fn to_ref(&self, target: &str) -> SystemRef {
+        SystemRef { name: self.name.clone(), uid: self.uid.clone(), target: target.to_owned() }
+    }
+}

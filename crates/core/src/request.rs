@@ -1,0 +1,386 @@
+//! The first machine: may this request become a grant? Pure.
+//!
+//! A request ends by creating a Grant, and follows that Grant to its end. It never touches a target itself.
+use crate::{
+    admission::Provenance,
+    approval::{ApprovalStage, ApprovalSubject, DecisionFacts, Tally, Verb, tally},
+    digest::Digest,
+    principal::{Subject, UserInfo},
+    reason::{Reason, TerminalState},
+    resolved::Resolved,
+    terms::Refusal,
+    time::Time,
+};
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+/// The clocks of two replicas are within this of each other, or neither grants.
+const CLOCKS_DIFFER_SECS: i64 = 10;
+
+/// The version of a stored object: only ever compared for equality, by the API server.
+pub type Version = Arc<str>;
+
+/// Where a request stands.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum State {
+    /// Not looked at yet.
+    Pending,
+    /// Accepted and frozen; people decide.
+    AwaitingApproval,
+    /// Approved; the deadline is stored and the Grant is on its way.
+    Activating,
+    /// The access is there.
+    Active,
+    /// It is being taken away, for this reason.
+    Revoking(Reason),
+    /// It is over. Final, whatever is edited.
+    Ended(TerminalState, Reason),
+}
+
+/// What would be granted if the request were resolved now.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// The whole of it.
+    pub resolved: Arc<Resolved>,
+    /// Its digest.
+    pub digest: Digest,
+    /// The digest of its effects alone.
+    pub effects: Digest,
+}
+
+impl Terms {
+    /// With the digests of `resolved`.
+    pub fn new(resolved: Resolved) -> Self {
+        Terms { digest: resolved.digest(), effects: resolved.effects(), resolved: Arc::new(resolved) }
+    }
+}
+// Two terms are the same if what is approved and what is granted are.
+impl PartialEq for Terms {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+impl Eq for Terms {}
+impl Hash for Terms {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.digest.hash(state);
+    }
+}
+
+/// What was frozen when the request was accepted.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Frozen {
+    /// The terms of that moment.
+    pub terms: Terms,
+    /// When the approvers must have answered.
+    pub approval_deadline: Time,
+}
+
+/// The part of a request's status that the rules read and write.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Status {
+    /// Where it stands.
+    pub state: State,
+    /// What was frozen.
+    pub frozen: Option<Frozen>,
+    /// When the access ends: stored with `Activating`, before anything is written to a target.
+    pub expires_at: Option<Time>,
+    /// Since when the access is there.
+    pub activated_at: Option<Time>,
+}
+
+impl Status {
+    /// Of a request that nobody has looked at.
+    pub const NEW: Status = Status { state: State::Pending, frozen: None, expires_at: None, activated_at: None };
+}
+
+/// One stored request.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Request {
+    /// Its version, for the compare-and-swap.
+    pub version: Version,
+    /// Its uid: a re-created request of the same name is another one.
+    pub uid: Arc<str>,
+    /// When the API server created it.
+    pub created: Time,
+    /// Whether the gate was closed then: if not, anybody may have written it.
+    pub provenance: Provenance,
+    /// Who asked.
+    pub requester: Arc<UserInfo>,
+    /// Whom it is for, if not the requester.
+    pub beneficiary: Option<Subject>,
+    /// Where it stands.
+    pub status: Status,
+}
+
+/// What the ledger says about this request's Grant.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum GrantView {
+    /// There is none.
+    None,
+    /// There is one.
+    Live {
+        /// Since when its access is there, if it ever was.
+        active_since: Option<Time>,
+        /// It is on its way out.
+        revoking: bool,
+        /// It left because of a change at the target.
+        drifted: bool,
+    },
+    /// It ended, and nothing is left at the target.
+    Ended {
+        /// Since when its access was there, if it ever was.
+        active_since: Option<Time>,
+        /// It ended because of a change at the target.
+        drifted: bool,
+        /// A person has released it: nothing was proven.
+        abandoned: bool,
+    },
+}
+
+/// Everything that a decision rests on.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// The time.
+    pub now: Time,
+    /// The request as it is stored.
+    pub request: &'a Request,
+    /// What it would be if it were resolved now, or why it cannot be.
+    pub terms: &'a Result<Terms, Refusal>,
+    /// The decisions about it.
+    pub decisions: &'a [DecisionFacts],
+    /// Extra keys that name one person behind several logins.
+    pub alias_keys: &'a [String],
+    /// Its Grant.
+    pub grant: GrantView,
+    /// Lease held, gate closed, clock sane, stores synced.
+    pub permit: bool,
+    /// All of this was read live after our last commit.
+    pub fresh: bool,
+}
+
+/// When to look again if nothing changes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Requeue {
+    /// At once.
+    Now,
+    /// At this time.
+    At(Time),
+    /// Only if something changes.
+    OnChange,
+    /// After a pause that grows.
+    Backoff,
+}
+
+/// What to do.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Decision {
+    /// Nothing now.
+    Wait(Requeue),
+    /// Read everything live, and decide again.
+    ReadLive,
+    /// Store this, and decide again.
+    Commit(Status),
+    /// Write the Grant.
+    CreateGrant {
+        /// When it ends.
+        expires_at: Time,
+    },
+    /// Let the Grant end now.
+    BringForward,
+}
+
+/// Counts the words about a request against what it froze.
+pub fn tally_decisions(request: &Request, words: &[DecisionFacts], alias_keys: &[String]) -> Tally {
+    let none: &[ApprovalStage] = &[];
+    let frozen = request.status.frozen.as_ref();
+    let matter = ApprovalSubject {
+        uid: &request.uid,
+        created: request.created,
+        requester: &request.requester,
+        beneficiary: request.beneficiary.as_ref(),
+        digest: frozen.map(|f| f.terms.digest),
+        stages: frozen.map_or(none, |f| &f.terms.resolved.approval),
+        alias_keys,
+    };
+    tally(&matter, words)
+}
+
+/// Decides. The order of the rules:
+///
+/// 1. What is over is over.
+/// 2. `Revoking` ends when the ledger says that nothing is left; that there is no Grant counts only if it was read live
+///    after `Revoking` was stored, since a paused leader may still write one (and its recheck then finds `Revoking`).
+/// 3. `Activating` and `Active` follow their Grant to its end.
+/// 4. They are stopped by a Deny or Revoke, by terms that no longer hold, or, without a Grant, by the deadline:
+///    always through a stored `Revoking`. Terms are believed to have changed only when read live.
+/// 5. `Activating` creates its Grant only on facts read live after it was stored: whatever was said before the commit is seen,
+///    and the approvals are counted again.
+/// 6. `AwaitingApproval` ends by changed terms, by a refusal, by the timeout, or by the last approval, in this order.
+/// 7. `Pending` is accepted and frozen, or refused on live facts.
+///
+/// Without the permit nothing begins, nor while the target cannot be asked what would be granted: rules 5 to 7 wait. What is
+/// unknown ends nothing either; words, ledger and deadline go on being heard.
+pub fn decide(f: &Inputs<'_>) -> Decision {
+    match f.request.status.state {
+        State::Ended(..) => Decision::Wait(Requeue::OnChange),
+        State::Revoking(reason) => decide_revoking(f, reason),
+        State::Activating | State::Active => decide_granted(f),
+        State::AwaitingApproval | State::Pending if !f.permit => Decision::Wait(Requeue::OnChange),
+        State::AwaitingApproval => decide_awaiting(f),
+        State::Pending => decide_pending(f),
+    }
+}
+
+fn decide_revoking(f: &Inputs<'_>, reason: Reason) -> Decision {
+    match f.grant {
+        GrantView::Live { .. } => Decision::BringForward,
+        GrantView::Ended { .. } => finish(f, reason),
+        GrantView::None if f.fresh => finish(f, reason),
+        GrantView::None => Decision::ReadLive,
+    }
+}
+
+fn decide_granted(f: &Inputs<'_>) -> Decision {
+    let status = &f.request.status;
+    if let GrantView::Ended { drifted, .. } = f.grant {
+        return finish(f, grant_end_reason(f, drifted));
+    }
+    if let Some(reason) = tally_decisions(f.request, f.decisions, f.alias_keys).stopped_by {
+        return transition_to(f, State::Revoking(reason));
+    }
+    if let Some(reason) = terms_invalidated_by(f) {
+        return if f.fresh { transition_to(f, State::Revoking(reason)) } else { Decision::ReadLive };
+    }
+    let due = status.expires_at.is_none_or(|t| f.now >= t);
+    match (status.state, f.grant) {
+        (_, GrantView::Live { revoking: true, drifted, .. }) => transition_to(f, State::Revoking(grant_end_reason(f, drifted))),
+        (State::Activating, GrantView::Live { active_since: Some(since), .. }) => {
+            Decision::Commit(Status { state: State::Active, activated_at: Some(since), ..status.clone() })
+        }
+        (_, GrantView::Live { .. }) => wait(f, Requeue::OnChange),
+        (_, GrantView::None) if due => transition_to(f, State::Revoking(Reason::DeadlinePassed)),
+        // The ledger of an active request is gone: only a live look is believed.
+        (State::Active, GrantView::None) if f.fresh => transition_to(f, State::Revoking(Reason::Drifted)),
+        (State::Active, GrantView::None) => Decision::ReadLive,
+        (_, GrantView::None) if !f.permit => Decision::Wait(status.expires_at.map_or(Requeue::Now, Requeue::At)),
+        (_, GrantView::None) if !f.fresh => Decision::ReadLive,
+        (_, GrantView::None) if terms_unknown(f) || f.decisions.iter().any(|w| may_stop(f, w)) => Decision::Wait(Requeue::Backoff),
+        (_, GrantView::None | GrantView::Ended { .. }) => decide_create(f),
+    }
+}
+
+/// The last look before the Grant. That something stands in status is not enough: whoever got past the guard over status has
+/// neither an approval to show nor a request that was made while the gate was closed, and no longer end than what was approved.
+fn decide_create(f: &Inputs<'_>) -> Decision {
+    let status = &f.request.status;
+    let (Some(frozen), Some(expires_at)) = (&status.frozen, status.expires_at) else {
+        return transition_to(f, State::Revoking(Reason::NotApproved));
+    };
+    let longest = f.now.plus_secs(frozen.terms.resolved.duration.secs() + CLOCKS_DIFFER_SECS);
+    match f.request.provenance {
+        Provenance::Unverified => return transition_to(f, State::Revoking(Reason::AdmissionNotEnforced)),
+        Provenance::Pending => return Decision::Wait(Requeue::Backoff),
+        Provenance::Verified => {}
+    }
+    if tally_decisions(f.request, f.decisions, f.alias_keys).approved() && expires_at <= longest {
+        return Decision::CreateGrant { expires_at };
+    }
+    // An approval that nobody has proven yet may be the one that is missing.
+    if f.decisions.iter().any(DecisionFacts::is_pending) {
+        Decision::Wait(Requeue::Backoff)
+    } else {
+        transition_to(f, State::Revoking(Reason::NotApproved))
+    }
+}
+
+/// Whether this word may still turn out to stop what is approved: said before it was, and not settled. What is said later ends
+/// the grant when it is settled, and must not keep it from beginning: anybody can go on talking.
+fn may_stop(f: &Inputs<'_>, w: &DecisionFacts) -> bool {
+    let status = &f.request.status;
+    let begun = status.expires_at.zip(status.frozen.as_ref()).map(|(end, frozen)| end.plus_secs(-frozen.terms.resolved.duration.secs()));
+    w.verb != Verb::Approve && w.is_pending() && begun.is_none_or(|t| w.created <= t.plus_secs(1))
+}
+
+/// Whether what was approved still stands. An active grant is ended by other effects or a refusal; before it is active, by any other digest.
+fn terms_invalidated_by(f: &Inputs<'_>) -> Option<Reason> {
+    let frozen = &f.request.status.frozen.as_ref()?.terms;
+    // The Grant says whether it is active: its target has shown it. What stands in the request's status is only copied from there.
+    let granted = matches!(f.grant, GrantView::Live { active_since: Some(_), .. });
+    match f.terms {
+        Err(_) if terms_unknown(f) => None,
+        Err(refusal) => Some(refusal.reason),
+        Ok(now) if !granted && now.digest != frozen.digest => Some(Reason::TemplateChanged),
+        Ok(now) if now.effects != frozen.effects => Some(Reason::TemplateChanged),
+        Ok(_) => None,
+    }
+}
+
+/// Whether nobody can tell what would be granted.
+fn terms_unknown(f: &Inputs<'_>) -> bool {
+    matches!(f.terms, Err(r) if matches!(r.reason, Reason::TargetUnreachable | Reason::NotProvenYet))
+}
+
+/// When to look again: soon while it is not settled what a word counts.
+fn wait(f: &Inputs<'_>, otherwise: Requeue) -> Decision {
+    Decision::Wait(if f.decisions.iter().any(DecisionFacts::is_pending) { Requeue::Backoff } else { otherwise })
+}
+
+fn decide_awaiting(f: &Inputs<'_>) -> Decision {
+    let status = &f.request.status;
+    let Some(frozen) = &status.frozen else { return transition_to(f, State::Ended(TerminalState::Invalid, Reason::TemplateChanged)) };
+    if let Some(reason) = terms_invalidated_by(f) {
+        return if f.fresh { finish(f, reason) } else { Decision::ReadLive };
+    }
+    let sum = tally_decisions(f.request, f.decisions, f.alias_keys);
+    if let Some(reason) = sum.stopped_by {
+        return finish(f, reason);
+    }
+    if f.now >= frozen.approval_deadline {
+        return finish(f, Reason::ApprovalTimedOut);
+    }
+    if !sum.approved() {
+        return wait(f, Requeue::At(frozen.approval_deadline));
+    }
+    if terms_unknown(f) {
+        return Decision::Wait(Requeue::Backoff);
+    }
+    let expires_at = f.now.plus_secs(frozen.terms.resolved.duration.secs()).floor_secs();
+    Decision::Commit(Status { state: State::Activating, expires_at: Some(expires_at), ..status.clone() })
+}
+
+fn decide_pending(f: &Inputs<'_>) -> Decision {
+    match f.terms {
+        Err(_) if terms_unknown(f) => Decision::Wait(Requeue::Backoff),
+        Err(refusal) if f.fresh => finish(f, refusal.reason),
+        Err(_) => Decision::ReadLive,
+        Ok(terms) => {
+            let wait = terms.resolved.approval.iter().map(ApprovalStage::timeout_secs).sum::<i64>().max(60);
+            let frozen = Frozen { terms: terms.clone(), approval_deadline: f.now.plus_secs(wait).floor_secs() };
+            Decision::Commit(Status { state: State::AwaitingApproval, frozen: Some(frozen), ..Status::NEW })
+        }
+    }
+}
+
+/// Why a Grant ended that nobody here asked to end.
+fn grant_end_reason(f: &Inputs<'_>, drifted: bool) -> Reason {
+    let due = f.request.status.expires_at.is_none_or(|t| f.now >= t);
+    if drifted || !due { Reason::Drifted } else { Reason::DeadlinePassed }
+}
+
+fn finish(f: &Inputs<'_>, reason: Reason) -> Decision {
+    let status = &f.request.status;
+    // Whatever it was to end by: nobody has proven that it ended.
+    let reason = if matches!(f.grant, GrantView::Ended { abandoned: true, .. }) { Reason::Abandoned } else { reason };
+    let since = match f.grant {
+        GrantView::Ended { active_since, .. } | GrantView::Live { active_since, .. } => status.activated_at.or(active_since),
+        GrantView::None => status.activated_at,
+    };
+    Decision::Commit(Status { state: State::Ended(reason.terminal_state(since.is_some()), reason), activated_at: since, ..status.clone() })
+}
+
+fn transition_to(f: &Inputs<'_>, state: State) -> Decision {
+    Decision::Commit(Status { state, ..f.request.status.clone() })
+}

@@ -1,0 +1,586 @@
+//! template × assignment × policy × system → [`Terms`], or a [`Refusal`] that names the rule, the value and the limit.
+//!
+//! Nothing is clamped in silence, and nothing widens by being absent. The same rules make a template `Ready` and a
+//! request resolvable, so that they cannot disagree.
+use crate::{
+    admission::Provenance,
+    approval::ApprovalStage,
+    duration::Duration,
+    messages,
+    policy_inputs::{ApprovalFloor, Assignment, Policy, PolicyInputs, Progress, RequestFacts, RoleContent, System, Template, Window},
+    principal::Subject,
+    reason::Reason,
+    request::Terms,
+    resolved::{RESOLVED_VERSION, Ref, Resolved, ResolvedRole, ResolvedScope, RoleKind},
+    scope::{Empty, KubernetesScope, allows},
+    time::Time,
+};
+
+/// Why not: the reason, and a message for people.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Refusal {
+    /// One word.
+    pub reason: Reason,
+    /// The rule, the value, the limit, and what to do about it.
+    pub message: String,
+}
+
+fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal { reason, message: message.into() })
+}
+
+/// Resolves a request. The order of the rules:
+///
+/// 1. made while the gate was open; 2. asks for something that this build does not have; 3. a login without the alias that
+///    is configured; 4. role; 5. system; 6. content and namespaces; 7. each assignment that makes the requester eligible,
+///    in name order, with each policy, in name order: the first pair that allows all of it.
+pub fn resolve(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal> {
+    match (a.progress, h.admission.provenance_of(a.created)) {
+        (Progress::Granted(_), _) | (_, Provenance::Verified) => {}
+        (Progress::New | Progress::Accepted, Provenance::Pending) => {
+            return refuse(Reason::NotProvenYet, messages::hint(Reason::NotProvenYet));
+        }
+        (Progress::New | Progress::Accepted, Provenance::Unverified) => {
+            return refuse(
+                Reason::AdmissionNotEnforced,
+                "made while Curfew's admission policies were not proven to be in force, so nobody can tell who asked; create a new request",
+            );
+        }
+    }
+    if let Some(what) = a.unsupported.first() {
+        return refuse(Reason::Unsupported, format!("{what} is not supported by this build; create a request without it"));
+    }
+    if !a.requester.is_system_identity()
+        && !h.alias_keys.is_empty()
+        && !h.alias_keys.iter().any(|k| a.requester.has_extra_keys(std::slice::from_ref(k)))
+    {
+        return refuse(
+            Reason::UnprovenLogin,
+            format!("your login carries none of {} that identity.aliases.keys in CurfewConfig asks for", h.alias_keys.join(", ")),
+        );
+    }
+    let Some(t) = h.template else {
+        return refuse(
+            Reason::NoSuchRole,
+            format!("there is no RoleTemplate {} in namespace {}; kubectl get rtpl -n {} lists them", a.role, a.namespace, a.namespace),
+        );
+    };
+    check_usable(t)?;
+    let system = pick_system(a, t, h)?;
+    let target = check_system(system, a.progress)?;
+    // Who may no longer hold it loses it, whether or not the target can be asked what it is.
+    let content = if h.unreachable.is_some() { Vec::new() } else { content(t, h)? };
+    let holder = resolve_beneficiary(a, h)?;
+    let pair = eligible(a, &holder, t, system, &content, h)?;
+    if let Some(why) = h.unreachable {
+        return refuse_unreachable(why);
+    }
+    let scope = match &pair.assignment.scope {
+        None => Some(t.scope.clone()),
+        Some(s) => t.scope.meet(s),
+    };
+    let Some(scope) = scope else {
+        return refuse(
+            Reason::NotEligible,
+            format!("assignment {} reaches nothing of role {}", pair.assignment.reference.name, t.reference.name),
+        );
+    };
+    let permissions: Vec<_> =
+        content.iter().filter(|r| r.namespace.as_deref().is_none_or(|n| scope.reaches(n))).map(|r| resolved_role(r)).collect();
+    if permissions.is_empty() {
+        return refuse(
+            Reason::NotEligible,
+            format!(
+                "assignment {} reaches none of the namespaces in which role {} holds anything",
+                pair.assignment.reference.name, t.reference.name
+            ),
+        );
+    }
+    Ok(Terms::new(Resolved {
+        version: RESOLVED_VERSION.into(),
+        request: a.uid.clone(),
+        requester: a.requester.username.clone(),
+        principal: holder.principal(),
+        beneficiary: holder,
+        system: system.to_ref(target),
+        role: t.reference.clone(),
+        assignment: pair.assignment.reference.clone(),
+        policy: pair.policy.reference.clone(),
+        permissions,
+        scope: scope_with_uids(&scope, h)?,
+        duration: pair.duration,
+        start: None,
+        approval: if a.requester.is_system_identity() { require_two_approvers(t)? } else { t.approval.clone() },
+    }))
+}
+
+/// Whether a template could be used by anybody: the policy that allows it, or why none does.
+pub fn ready<'a>(t: &Template, h: &PolicyInputs<'a>) -> Result<&'a Policy, Refusal> {
+    check_usable(t)?;
+    let systems: Vec<_> = h.systems.iter().filter(|s| t.systems.include(s)).collect();
+    let Some(first) = systems.first() else {
+        return refuse(
+            Reason::NotReady,
+            format!("role {} names no AuthorizationSystem that exists; kubectl get authsys lists them", t.reference.name),
+        );
+    };
+    if systems.iter().all(|s| s.target.is_none()) {
+        return refuse(
+            Reason::NotReady,
+            format!("system {} is not connected yet; kubectl describe authsys {} says why", first.name, first.name),
+        );
+    }
+    let content = content(t, h)?;
+    scope_with_uids(&t.scope, h)?;
+    check_quorum_reachable(&t.approval)?;
+    let policy = first_allowing(t, h, |p| check_policy_offers(p, t, &t.approval, first, &content, h))?;
+    // Only where a policy allows the role is it any use to let the operator bind it.
+    match &t.not_bindable {
+        Some(message) => refuse(Reason::NotBindable, message.clone()),
+        None => Ok(policy),
+    }
+}
+
+/// Whether an assignment could be used: that its role and a policy allow it.
+pub fn assignment_ready(e: &Assignment, t: Option<&Template>, h: &PolicyInputs<'_>) -> Result<(), Refusal> {
+    if e.suspended {
+        return refuse(Reason::Suspended, format!("assignment {} is suspended", e.reference.name));
+    }
+    if let Some(what) = e.unsupported.first() {
+        return refuse(Reason::Unsupported, format!("{what} is not supported by this build"));
+    }
+    let Some(t) = t else { return refuse(Reason::NoSuchRole, format!("there is no RoleTemplate {} in this namespace", e.role)) };
+    check_within_role(e, t)?;
+    first_allowing(t, h, |p| check_policy_eligible(p, e)).map(|_| ())
+}
+
+/// Suspended and unsupported templates are of no use to anybody.
+fn check_usable(t: &Template) -> Result<(), Refusal> {
+    if t.suspended {
+        return refuse(Reason::Suspended, format!("role {} is suspended", t.reference.name));
+    }
+    match t.unsupported.first() {
+        Some(what) => refuse(Reason::Unsupported, format!("role {} asks for {what}, which this build does not have", t.reference.name)),
+        None => Ok(()),
+    }
+}
+
+fn pick_system<'a>(a: &RequestFacts, t: &Template, h: &PolicyInputs<'a>) -> Result<&'a System, Refusal> {
+    let all: Vec<&System> = h.systems.iter().filter(|s| t.systems.include(s)).collect();
+    let names = || all.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
+    match (&a.system, all.as_slice()) {
+        (None, [one]) => Ok(one),
+        (None, []) => refuse(Reason::NotReady, format!("role {} names no AuthorizationSystem that exists", t.reference.name)),
+        (None, _) => refuse(Reason::AmbiguousSystem, format!("role {} spans {}; name one in spec.system", t.reference.name, names())),
+        (Some(n), _) => match all.iter().find(|s| s.name == *n) {
+            Some(s) => Ok(s),
+            None => {
+                refuse(Reason::AmbiguousSystem, format!("role {} does not reach a system {n}; it reaches {}", t.reference.name, names()))
+            }
+        },
+    }
+}
+
+/// The target's identity, if the system may be granted on.
+fn check_system(s: &System, phase: Progress) -> Result<&str, Refusal> {
+    if s.deleting {
+        return refuse(Reason::NotReady, format!("system {} is being deleted", s.name));
+    }
+    if s.suspended {
+        return refuse(Reason::Suspended, format!("system {} is suspended", s.name));
+    }
+    if let Some(what) = s.unsupported.first() {
+        return refuse(Reason::Unsupported, format!("system {} asks for {what}, which this build does not have", s.name));
+    }
+    if let Some(older) = &s.duplicate_of {
+        return refuse(Reason::NotReady, format!("system {} stands for the same target as the older {older}; use that", s.name));
+    }
+    if !s.grants_allowed && !matches!(phase, Progress::Granted(_)) {
+        return refuse(
+            Reason::ReadOnly,
+            format!("system {} is ReadOnly: it only discovers and scores; its platform team can set mode: ReadWrite", s.name),
+        );
+    }
+    s.target.as_deref().map_or_else(
+        || refuse(Reason::NotReady, format!("system {} is not connected yet; kubectl describe authsys {} says why", s.name, s.name)),
+        Ok,
+    )
+}
+
+fn refuse_unreachable<T>(why: &str) -> Result<T, Refusal> {
+    refuse(Reason::TargetUnreachable, format!("the roles at the target cannot be read: {why}"))
+}
+
+/// The roles that the template names, all of which must exist: binding one that does not exist yet would grant whatever it becomes.
+fn content<'a>(t: &Template, h: &PolicyInputs<'a>) -> Result<Vec<&'a RoleContent>, Refusal> {
+    if let Some(why) = h.unreachable {
+        return refuse_unreachable(why);
+    }
+    let clusters = t.permissions.cluster_roles.iter().map(|n| (RoleKind::ClusterRole, None, n));
+    let locals = t.permissions.roles.iter().map(|r| (RoleKind::Role, Some(&r.namespace), &r.name));
+    clusters
+        .chain(locals)
+        .map(|(kind, ns, name)| {
+            if ns.is_some_and(|n| !t.scope.reaches(n)) {
+                return refuse(
+                    Reason::NotReady,
+                    format!("Role {name} of namespace {} lies outside of the template's scope", ns.map_or("", |n| n)),
+                );
+            }
+            let found = h.roles.iter().find(|r| r.kind == kind && r.namespace.as_ref() == ns && r.name == *name);
+            found.map_or_else(|| refuse(Reason::NotReady, format!("{kind:?} {name} does not exist in the target")), Ok)
+        })
+        .collect()
+}
+
+fn resolved_role(r: &RoleContent) -> ResolvedRole {
+    ResolvedRole { kind: r.kind, name: r.name.clone(), namespace: r.namespace.clone(), uid: r.uid.clone(), rules: r.rules }
+}
+
+fn scope_with_uids(s: &KubernetesScope, h: &PolicyInputs<'_>) -> Result<ResolvedScope, Refusal> {
+    match s {
+        KubernetesScope::ClusterWide(_) => Ok(ResolvedScope::ClusterWide(Empty {})),
+        KubernetesScope::Namespaces(names) => names
+            .iter()
+            .map(|n| {
+                h.namespaces
+                    .iter()
+                    .find(|r| r.name == *n)
+                    .cloned()
+                    .map_or_else(|| refuse(Reason::NotReady, format!("namespace {n} does not exist in the target")), Ok)
+            })
+            .collect::<Result<Vec<Ref>, _>>()
+            .map(ResolvedScope::Namespaces),
+    }
+}
+
+/// A quorum that distinct users can never fill is refused; a group may have any number of members.
+fn check_quorum_reachable(stages: &[ApprovalStage]) -> Result<(), Refusal> {
+    for s in stages {
+        let mut users: Vec<_> = s.approvers.iter().filter(|a| matches!(a, Subject::User(_))).collect();
+        users.sort_unstable();
+        users.dedup();
+        let groups = s.approvers.iter().any(|a| matches!(a, Subject::Group(_)));
+        if !groups && users.len() < usize::from(s.quorum) {
+            return refuse(Reason::NobodyCanApprove, format!("stage {} needs {} people and lists {}", s.name, s.quorum, users.len()));
+        }
+    }
+    Ok(())
+}
+
+/// An assignment and a policy that together allow a request.
+struct Eligibility<'a> {
+    assignment: &'a Assignment,
+    policy: &'a Policy,
+    duration: Duration,
+}
+
+fn eligible<'a>(
+    a: &RequestFacts,
+    holder: &Subject,
+    t: &Template,
+    system: &System,
+    content: &[&RoleContent],
+    h: &PolicyInputs<'a>,
+) -> Result<Eligibility<'a>, Refusal> {
+    let duration = duration(a, t, h)?;
+    let stages = a.approved.as_ref().map_or(&t.approval, |held| &held.approval);
+    first_allowing(t, h, |p| check_policy_offers(p, t, stages, system, content, h)).map_err(|e| Refusal {
+        reason: if e.reason == Reason::Suspended { e.reason } else { Reason::NotReady },
+        message: format!("role {} is not ready: {}", t.reference.name, e.message),
+    })?;
+    if !matches!(a.progress, Progress::Granted(_)) {
+        let bindable = t.not_bindable.as_ref().map_or(Ok(()), |message| refuse(Reason::NotBindable, message.clone()));
+        bindable
+            .and_then(|()| check_quorum_reachable(&t.approval))
+            .map_err(|e| Refusal { reason: Reason::NotReady, message: format!("role {} is not ready: {}", t.reference.name, e.message) })?;
+    }
+    if t.justification {
+        check_justification(a, || format!("role {}", t.reference.name))?;
+    }
+    // Of whoever is only named, no groups are known.
+    let machine = a.requester.is_system_identity();
+    let named = |e: &Assignment| if machine { e.subject == *holder } else { e.subject.includes(&a.requester) };
+    let mut mine: Vec<&Assignment> = h.assignments.iter().filter(|e| e.role == t.reference.name && named(e)).collect();
+    mine.sort_by(|x, y| x.reference.name.cmp(&y.reference.name));
+    let mut why = Refusal {
+        reason: Reason::NotEligible,
+        message: format!(
+            "no EligibleAssignment for role {} names {}{}; kubectl get eas -n {} lists them",
+            t.reference.name,
+            if machine { holder.to_string() } else { a.requester.username.clone() },
+            if machine { " itself" } else { " or one of their groups" },
+            a.namespace
+        ),
+    };
+    for assignment in mine {
+        let end = match a.progress {
+            Progress::Granted(end) => end,
+            Progress::New | Progress::Accepted => h.now.plus_secs(duration.secs()),
+        };
+        if machine && !assignment.delegated {
+            why = Refusal {
+                reason: Reason::NotEligible,
+                message: format!(
+                    "{} is no person, and assignment {} does not allow a service account to ask; delegation: Allowed would",
+                    a.requester.username, assignment.reference.name
+                ),
+            };
+            continue;
+        }
+        let found = check_not_after(a, end).and_then(|()| check_assignment_window(assignment, t, h.now, end)).and_then(|()| {
+            first_allowing(t, h, |p| {
+                check_policy_offers(p, t, stages, system, content, h)
+                    .and_then(|()| check_policy_eligible(p, assignment))
+                    .and_then(|()| if p.justification { check_justification(a, || format!("policy {}", p.reference.name)) } else { Ok(()) })
+                    .and_then(|()| check_maximum(&duration, &p.max_duration, || format!("policy {}", p.reference.name)))
+            })
+        });
+        match found {
+            Ok(policy) => return Ok(Eligibility { assignment, policy, duration }),
+            Err(e) if e.reason == Reason::OutsidePolicy => why = Refusal { reason: Reason::NotEligible, ..e },
+            Err(e) => why = e,
+        }
+    }
+    Err(why)
+}
+
+fn check_justification(a: &RequestFacts, whose: impl Fn() -> String) -> Result<(), Refusal> {
+    if a.justification.as_deref().is_none_or(|j| j.trim().is_empty()) {
+        return refuse(Reason::JustificationRequired, format!("{} asks for a justification; say why in spec.justification", whose()));
+    }
+    Ok(())
+}
+
+/// Who will hold the access. A person asks for themselves; a service account for itself, or for somebody whom it names.
+fn resolve_beneficiary(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Subject, Refusal> {
+    if !a.requester.is_system_identity() {
+        return Ok(Subject::User(a.requester.username.clone()));
+    }
+    match (&a.beneficiary, a.requester.service_account()) {
+        (_, None) => refuse(Reason::NotEligible, format!("{} is neither a person nor a service account", a.requester.username)),
+        (Some(Subject::Group(g)), _) => refuse(Reason::NotEligible, format!("nobody asks for a group, such as {g}; name a user")),
+        // Of whoever is only named no alias is known, so their second login could not be told from an approver.
+        (Some(Subject::User(n)), _) if !h.alias_keys.is_empty() => refuse(
+            Reason::NotEligible,
+            format!(
+                "where identity.aliases is configured nobody asks for a person: {n} must ask, or approvers could not be told from them"
+            ),
+        ),
+        (Some(b), _) if b.is_reserved() => refuse(Reason::NotEligible, format!("{b} is an identity that Kubernetes reserves")),
+        (Some(b), _) => Ok(b.clone()),
+        (None, Some(own)) => Ok(own),
+    }
+}
+
+/// The longest that a machine's request may stay around: whatever syncs it would bring it back for ever.
+const MAX_NOT_AFTER_DAYS: i64 = 7;
+
+/// All of it must be over by `notAfter`, and a machine must say one.
+fn check_not_after(a: &RequestFacts, end: Time) -> Result<(), Refusal> {
+    match a.not_after {
+        None if a.requester.is_system_identity() => refuse(
+            Reason::OutsideWindow,
+            "a service account must say spec.notAfter, so that a request which is synced again is dead on arrival",
+        ),
+        Some(t) if a.requester.is_system_identity() && t > a.created.plus_secs(MAX_NOT_AFTER_DAYS * 86_400) => {
+            refuse(Reason::OutsideWindow, format!("notAfter {t} is more than {MAX_NOT_AFTER_DAYS} days after the request was made"))
+        }
+        Some(t) if end > t => refuse(Reason::OutsideWindow, format!("the access would last until {end}, beyond notAfter {t}")),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What a machine asks for needs two people: where the stages ask for fewer, the last one asks for more.
+fn require_two_approvers(t: &Template) -> Result<Vec<ApprovalStage>, Refusal> {
+    let mut stages = t.approval.clone();
+    let people: usize = stages.iter().map(|s| usize::from(s.quorum)).sum();
+    let Some(last) = stages.last_mut() else {
+        return refuse(
+            Reason::BelowFloor,
+            format!("what a service account asks for needs two approvers, and role {} has no stage", t.reference.name),
+        );
+    };
+    last.quorum += u8::try_from(2usize.saturating_sub(people)).unwrap_or(0);
+    check_quorum_reachable(&stages)?;
+    Ok(stages)
+}
+
+/// The duration asked for, within what the template and the ceiling allow.
+fn duration(a: &RequestFacts, t: &Template, h: &PolicyInputs<'_>) -> Result<Duration, Refusal> {
+    let held = a.approved.as_ref().map(|held| &held.duration);
+    let d = held.or(a.duration.as_ref()).or(t.default_duration.as_ref()).unwrap_or(&t.max_duration);
+    check_maximum(d, &t.max_duration, || format!("role {}", t.reference.name))?;
+    match h.ceiling {
+        Some(c) => check_maximum(d, c, || "CurfewConfig's ceiling".into())?,
+        // A lost configuration stops new grants; it takes nothing away.
+        None if matches!(a.progress, Progress::Granted(_)) => {}
+        None => {
+            return refuse(
+                Reason::AdmissionNotEnforced,
+                "there is no CurfewConfig named curfew, so nothing is granted; kubectl apply -f deploy/ brings one",
+            );
+        }
+    }
+    Ok(d.clone())
+}
+
+fn check_maximum(asked: &Duration, limit: &Duration, whose: impl Fn() -> String) -> Result<(), Refusal> {
+    if asked > limit {
+        return refuse(Reason::OverMaximum, format!("asked for {asked}, but {} allows at most {limit}", whose()));
+    }
+    Ok(())
+}
+
+/// Whether an assignment holds at this moment and to the end of the access: the whole duration must fit.
+fn check_assignment_window(e: &Assignment, t: &Template, now: Time, end: Time) -> Result<(), Refusal> {
+    let name = &e.reference.name;
+    if e.suspended {
+        return refuse(Reason::Suspended, format!("assignment {name} is suspended"));
+    }
+    if let Some(what) = e.unsupported.first() {
+        return refuse(Reason::Unsupported, format!("assignment {name} asks for {what}, which this build does not have"));
+    }
+    check_within_role(e, t)?;
+    match e.window {
+        Window::Between(start, _) if now < start => refuse(Reason::OutsideWindow, format!("assignment {name} begins {start}")),
+        Window::Between(_, over) if now >= over => refuse(Reason::OutsideWindow, format!("assignment {name} ended {over}")),
+        Window::Between(_, over) if end > over => {
+            let left = u32::try_from(over.millis_since(now) / 1000)
+                .map_or_else(|_| "nothing".into(), |s| Duration::from_secs(s.max(1)).to_string());
+            refuse(Reason::OutsideWindow, format!("assignment {name} ends {over}: {left} are left, and the whole duration must fit"))
+        }
+        Window::Between(..) | Window::Permanent => Ok(()),
+    }
+}
+
+/// An assignment may narrow its role, never widen it.
+fn check_within_role(e: &Assignment, t: &Template) -> Result<(), Refusal> {
+    let (name, role) = (&e.reference.name, &t.reference.name);
+    if let Some(beyond) = e.scope.as_ref().and_then(|s| s.beyond(&t.scope)) {
+        return refuse(Reason::OutsidePolicy, format!("assignment {name} reaches {beyond}, which role {role} does not"));
+    }
+    if e.subject.is_reserved() {
+        return refuse(Reason::OutsidePolicy, format!("assignment {name} names {}, an identity that Kubernetes reserves", e.subject));
+    }
+    match (e.window, t.max_eligibility) {
+        (Window::Permanent, _) if !t.permanent_eligibility => {
+            refuse(Reason::OutsidePolicy, format!("assignment {name} is permanent, and role {role} does not allow that"))
+        }
+        (Window::Between(from, to), Some(max)) if to.millis_since(from) > max.secs() * 1000 => {
+            refuse(Reason::OutsidePolicy, format!("assignment {name} is longer than the {max} that role {role} allows"))
+        }
+        (Window::Between(..) | Window::Permanent, _) => Ok(()),
+    }
+}
+
+/// The first policy, in name order, that covers the template's namespace and passes; otherwise why the last one did not.
+fn first_allowing<'a>(t: &Template, h: &PolicyInputs<'a>, passes: impl Fn(&Policy) -> Result<(), Refusal>) -> Result<&'a Policy, Refusal> {
+    let mut covering: Vec<&Policy> = h.policies.iter().filter(|p| p.namespaces.contains(&t.namespace)).collect();
+    covering.sort_by(|a, b| a.reference.name.cmp(&b.reference.name));
+    let mut why = Refusal {
+        reason: Reason::OutsidePolicy,
+        message: format!("no AccessPolicy covers namespace {}, and nothing may be handed out without one", t.namespace),
+    };
+    for p in covering {
+        match check_policy_usable(p).and_then(|()| passes(p)) {
+            Ok(()) => return Ok(p),
+            Err(e) => why = e,
+        }
+    }
+    Err(why)
+}
+
+fn check_policy_usable(p: &Policy) -> Result<(), Refusal> {
+    let name = &p.reference.name;
+    if p.suspended {
+        return refuse(Reason::Suspended, format!("policy {name} is suspended"));
+    }
+    match p.unsupported.first() {
+        Some(what) => refuse(Reason::Unsupported, format!("policy {name} asks for {what}, which this build does not have")),
+        None => Ok(()),
+    }
+}
+
+/// Whether a policy lets its namespaces offer this role on this system.
+fn check_policy_offers(
+    p: &Policy,
+    t: &Template,
+    stages: &[ApprovalStage],
+    s: &System,
+    content: &[&RoleContent],
+    h: &PolicyInputs<'_>,
+) -> Result<(), Refusal> {
+    let name = &p.reference.name;
+    let outside = |what: String| refuse(Reason::OutsidePolicy, format!("policy {name} does not allow {what}"));
+    if !p.systems.include(s) {
+        return outside(format!("system {}", s.name));
+    }
+    if let Some(r) = t.permissions.cluster_roles.iter().find(|r| !p.permissions.cluster_roles.iter().any(|pattern| allows(pattern, r))) {
+        return outside(format!("ClusterRole {r}"));
+    }
+    if let Some(r) =
+        t.permissions.roles.iter().find(|r| !p.permissions.roles.iter().any(|q| q.namespace == r.namespace && allows(&q.name, &r.name)))
+    {
+        return outside(format!("Role {} of namespace {}", r.name, r.namespace));
+    }
+    if let Some(beyond) = t.scope.beyond(&p.scope) {
+        return outside(format!("the reach to {beyond}"));
+    }
+    if !p.persistence
+        && let Some(what) = persistence_of(t, content, h)
+    {
+        return outside(format!("what may outlive the grant: {what}; allow.persistence: true would"));
+    }
+    check_floor(p, t, stages)
+}
+
+/// What the holder could make that outlives the grant.
+fn persistence_of(t: &Template, content: &[&RoleContent], h: &PolicyInputs<'_>) -> Option<String> {
+    let homes = ["kube-system", h.operator_namespace];
+    let home = homes
+        .iter()
+        .find(|n| t.scope.reaches(n))
+        .map(|n| format!("a reach that includes namespace {n}, from where its holder could become the operator"));
+    home.or_else(|| content.iter().find_map(|r| r.persistence.as_ref().map(|p| format!("{:?} {} can {p}", r.kind, r.name))))
+}
+
+/// The floor is met when some of these stages has a quorum no smaller, and approvers that all stand, literally, in `from`.
+fn check_floor(p: &Policy, t: &Template, stages: &[ApprovalStage]) -> Result<(), Refusal> {
+    let Some(ApprovalFloor { quorum, from }) = &p.approval else { return Ok(()) };
+    let met = stages.iter().any(|s| s.quorum >= *quorum && s.approvers.iter().all(|a| from.contains(a)));
+    if met {
+        return Ok(());
+    }
+    let from = from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    refuse(
+        Reason::BelowFloor,
+        format!(
+            "policy {} asks for a stage of at least {quorum} out of {from} alone, and role {} has none",
+            p.reference.name, t.reference.name
+        ),
+    )
+}
+
+/// Whether a policy lets this subject be made eligible, in this window.
+fn check_policy_eligible(p: &Policy, e: &Assignment) -> Result<(), Refusal> {
+    let (policy, name) = (&p.reference.name, &e.reference.name);
+    if !p.eligible.contains(&e.subject) {
+        return refuse(Reason::OutsidePolicy, format!("policy {policy} does not let {} be made eligible", e.subject));
+    }
+    if e.delegated && !p.delegated {
+        return refuse(
+            Reason::OutsidePolicy,
+            format!("assignment {name} allows delegation, and policy {policy} does not; allow.delegated: true would"),
+        );
+    }
+    match e.window {
+        Window::Permanent if !p.permanent_eligibility => {
+            refuse(Reason::OutsidePolicy, format!("assignment {name} is permanent, and policy {policy} does not allow that"))
+        }
+        Window::Between(from, to) if to.millis_since(from) > p.max_eligibility.secs() * 1000 => {
+            refuse(Reason::OutsidePolicy, format!("assignment {name} is longer than the {} that policy {policy} allows", p.max_eligibility))
+        }
+        Window::Between(..) | Window::Permanent => Ok(()),
+    }
+}

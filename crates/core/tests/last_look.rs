@@ -1,0 +1,132 @@
+//! The last look before a Grant is written: what stands in status is not believed, and nobody keeps it from coming by talking.
+use curfew_core::{
+    admission::Provenance,
+    approval::{ApprovalStage, DecisionFacts, Verb},
+    digest::Digest,
+    principal::{Subject, UserInfo},
+    reason::Reason,
+    request::{Decision, Frozen, GrantView, Inputs, Request, Requeue, State, Status, Terms, decide},
+    resolved::{RESOLVED_VERSION, Ref, Resolved, ResolvedScope, SystemRef},
+    scope::Empty,
+    time::Time,
+};
+use std::sync::Arc;
+
+const NOW: Time = Time::from_secs(10_000);
+const HOUR: i64 = 3_600;
+
+fn reference(name: &str) -> Ref {
+    Ref { name: name.into(), uid: name.into() }
+}
+
+fn terms(approvers: &[&str]) -> Terms {
+    let user = |n: &&str| Subject::User((*n).into());
+    let stage = ApprovalStage {
+        name: "owners".into(),
+        approvers: approvers.iter().map(user).collect(),
+        quorum: 1,
+        timeout: None,
+        escalation: None,
+    };
+    Terms::new(Resolved {
+        version: RESOLVED_VERSION.into(),
+        request: "r1".into(),
+        requester: "alice".into(),
+        beneficiary: Subject::User("alice".into()),
+        principal: "alice".into(),
+        system: SystemRef { name: "here".into(), uid: "s1".into(), target: "t1".into() },
+        role: reference("role"),
+        assignment: reference("assignment"),
+        policy: reference("policy"),
+        permissions: Vec::new(),
+        scope: ResolvedScope::ClusterWide(Empty {}),
+        duration: "1h".parse().unwrap(),
+        start: None,
+        approval: if approvers.is_empty() { Vec::new() } else { vec![stage] },
+    })
+}
+
+fn says(who: &str, verb: Verb, digest: Digest, at: i64) -> DecisionFacts {
+    DecisionFacts {
+        uid: format!("{who}-{at}").into(),
+        decider: Arc::new(UserInfo { username: who.into(), ..UserInfo::default() }),
+        proven: true,
+        verb,
+        digest: Some(digest),
+        request_uid: None,
+        created: Time::from_secs(at),
+        manager: Some(false),
+        provenance: Provenance::Verified,
+    }
+}
+
+/// Approved by Carol a moment ago, and read live after that was stored; changed by `change`.
+fn decided(change: impl FnOnce(&mut Request, &mut Vec<DecisionFacts>)) -> Decision {
+    let live = terms(&["carol"]);
+    let mut words = vec![says("carol", Verb::Approve, live.digest, 9_990)];
+    let frozen = Frozen { terms: live.clone(), approval_deadline: NOW.plus_secs(HOUR) };
+    let status = Status { state: State::Activating, frozen: Some(frozen), expires_at: Some(NOW.plus_secs(HOUR)), activated_at: None };
+    let mut request = Request {
+        version: "1".into(),
+        uid: "r1".into(),
+        created: Time::from_secs(9_900),
+        provenance: Provenance::Verified,
+        requester: Arc::new(UserInfo { username: "alice".into(), ..UserInfo::default() }),
+        beneficiary: None,
+        status,
+    };
+    change(&mut request, &mut words);
+    let facts = Inputs {
+        now: NOW,
+        request: &request,
+        terms: &Ok(live),
+        decisions: &words,
+        alias_keys: &[],
+        grant: GrantView::None,
+        permit: true,
+        fresh: true,
+    };
+    decide(&facts)
+}
+
+fn stopped(d: &Decision) -> Option<Reason> {
+    match d {
+        Decision::Commit(Status { state: State::Revoking(reason), .. }) => Some(*reason),
+        _ => None,
+    }
+}
+
+#[test]
+fn what_was_approved_is_granted() {
+    assert_eq!(decided(|_, _| ()), Decision::CreateGrant { expires_at: NOW.plus_secs(HOUR) });
+}
+
+#[test]
+fn a_status_that_tells_a_better_story_is_not_believed() {
+    assert_eq!(stopped(&decided(|_, words| words.clear())), Some(Reason::NotApproved));
+    // Nobody needs to approve, it says, and that it is active already, so that this need not be compared.
+    let forged = |r: &mut Request, words: &mut Vec<DecisionFacts>| {
+        words.clear();
+        r.status.activated_at = Some(NOW);
+        r.status.frozen.as_mut().unwrap().terms = terms(&[]);
+    };
+    assert_eq!(stopped(&decided(forged)), Some(Reason::TemplateChanged));
+    // Approved for an hour, and a day, it says.
+    assert_eq!(stopped(&decided(|r, _| r.status.expires_at = Some(NOW.plus_secs(24 * HOUR)))), Some(Reason::NotApproved));
+    // Made in a gap, and said to have been accepted.
+    assert_eq!(stopped(&decided(|r, _| r.provenance = Provenance::Unverified)), Some(Reason::AdmissionNotEnforced));
+    assert_eq!(decided(|r, _| r.provenance = Provenance::Pending), Decision::Wait(Requeue::Backoff));
+}
+
+#[test]
+fn nobody_keeps_an_approved_grant_from_coming_by_talking() {
+    let granted = Decision::CreateGrant { expires_at: NOW.plus_secs(HOUR) };
+    let unproven =
+        |verb, at| DecisionFacts { provenance: Provenance::Pending, manager: None, ..says("mallory", verb, Digest::from_bits(7), at) };
+    assert_eq!(decided(|_, words| words.push(unproven(Verb::Approve, 10_000))), granted);
+    assert_eq!(decided(|_, words| words.push(unproven(Verb::Deny, 10_002))), granted, "it ends the grant if it counts");
+    assert_eq!(decided(|_, words| words.push(unproven(Verb::Deny, 9_995))), Decision::Wait(Requeue::Backoff), "said before it began");
+    // What may be the missing approval is waited for.
+    let early = |_: &mut Request, words: &mut Vec<DecisionFacts>| words[0].provenance = Provenance::Pending;
+    assert_eq!(decided(early), Decision::Wait(Requeue::Backoff));
+}

@@ -1,0 +1,466 @@
+//! template × assignment × policy × system: every refusal by its reason, and what the digest covers.
+use curfew_core::{
+    admission::AdmissionHistory,
+    approval::ApprovalStage,
+    digest::Digest,
+    duration::Duration,
+    policy_inputs::{
+        ApprovalFloor, ApprovedTerms, Assignment, Policy, PolicyInputs, Progress, RequestFacts, RoleContent, System, Systems, Template,
+        Window,
+    },
+    principal::{Subject, UserInfo},
+    reason::Reason,
+    request::Terms,
+    resolved::{Ref, RoleKind},
+    scope::{KubernetesPermissions, KubernetesScope},
+    terms::{Refusal, assignment_ready, ready, resolve},
+    time::Time,
+};
+use std::sync::Arc;
+
+/// Everything around alice's request; each test changes one thing.
+struct Fixture {
+    asked: RequestFacts,
+    template: Option<Template>,
+    assignments: Vec<Assignment>,
+    policies: Vec<Policy>,
+    systems: Vec<System>,
+    roles: Vec<RoleContent>,
+    namespaces: Vec<Ref>,
+    unreachable: Option<&'static str>,
+    gate: AdmissionHistory,
+    ceiling: Option<Duration>,
+    aliases: Vec<String>,
+}
+
+fn reference(name: &str) -> Ref {
+    Ref { name: name.into(), uid: format!("{name}-uid") }
+}
+fn long(text: &str) -> Duration {
+    text.parse().unwrap()
+}
+fn namespaces(names: &[&str]) -> KubernetesScope {
+    KubernetesScope::Namespaces(names.iter().map(ToString::to_string).collect())
+}
+fn roles(names: &[&str]) -> KubernetesPermissions {
+    KubernetesPermissions { cluster_roles: names.iter().map(ToString::to_string).collect(), roles: Vec::new() }
+}
+fn group(name: &str) -> Subject {
+    Subject::Group(name.into())
+}
+const NOW: Time = Time::from_secs(1_000_000);
+
+fn fixture() -> Fixture {
+    let leads = ApprovalStage { name: "owners".into(), approvers: vec![group("leads")], quorum: 1, timeout: None, escalation: None };
+    Fixture {
+        asked: RequestFacts {
+            namespace: "payments".into(),
+            uid: "r1".into(),
+            created: NOW,
+            requester: UserInfo { username: "alice".into(), groups: Arc::new(vec!["devs".into()]), ..UserInfo::default() },
+            role: "admin".into(),
+            duration: Some(long("45m")),
+            justification: Some("roll back".into()),
+            beneficiary: None,
+            not_after: None,
+            system: None,
+            unsupported: Vec::new(),
+            progress: Progress::New,
+            approved: None,
+        },
+        template: Some(Template {
+            reference: reference("admin"),
+            namespace: "payments".into(),
+            systems: Systems::Names(vec!["prod".into()]),
+            permissions: roles(&["payments-admin"]),
+            scope: namespaces(&["payments", "canary"]),
+            default_duration: Some(long("1h")),
+            max_duration: long("4h"),
+            justification: true,
+            approval: vec![leads],
+            permanent_eligibility: true,
+            max_eligibility: Some("365d".parse().unwrap()),
+            suspended: false,
+            not_bindable: None,
+            unsupported: Vec::new(),
+        }),
+        assignments: vec![Assignment {
+            reference: reference("devs"),
+            role: "admin".into(),
+            subject: group("devs"),
+            scope: None,
+            window: Window::Permanent,
+            delegated: false,
+            suspended: false,
+            unsupported: Vec::new(),
+        }],
+        policies: vec![Policy {
+            reference: reference("payments"),
+            namespaces: vec!["payments".into()],
+            systems: Systems::Names(vec!["prod".into()]),
+            permissions: roles(&["payments-admin", "view"]),
+            scope: namespaces(&["payments", "canary"]),
+            eligible: vec![group("devs")],
+            max_duration: long("8h"),
+            max_eligibility: "365d".parse().unwrap(),
+            approval: Some(ApprovalFloor { quorum: 1, from: vec![group("leads"), group("oncall")] }),
+            justification: true,
+            permanent_eligibility: true,
+            delegated: false,
+            persistence: false,
+            suspended: false,
+            unsupported: Vec::new(),
+        }],
+        systems: vec![System {
+            name: "prod".into(),
+            uid: "s".into(),
+            labels: [("env".to_owned(), "prod".to_owned())].into(),
+            target: Some("cluster-1".into()),
+            grants_allowed: true,
+            deleting: false,
+            suspended: false,
+            duplicate_of: None,
+            unsupported: Vec::new(),
+        }],
+        roles: vec![RoleContent {
+            kind: RoleKind::ClusterRole,
+            namespace: None,
+            name: "payments-admin".into(),
+            uid: "c".into(),
+            rules: Digest::from_bits(1),
+            persistence: None,
+        }],
+        namespaces: vec![reference("payments"), reference("canary")],
+        unreachable: None,
+        gate: AdmissionHistory {
+            since: Some(Time::from_secs(1)),
+            confirmed: Some(Time::from_secs(2_000_000)),
+            ..AdmissionHistory::default()
+        },
+        ceiling: Some(long("24h")),
+        aliases: Vec::new(),
+    }
+}
+
+impl Fixture {
+    fn house(&self) -> PolicyInputs<'_> {
+        PolicyInputs {
+            now: NOW,
+            admission: &self.gate,
+            ceiling: self.ceiling.as_ref(),
+            alias_keys: &self.aliases,
+            template: self.template.as_ref(),
+            assignments: &self.assignments,
+            policies: &self.policies,
+            systems: &self.systems,
+            roles: &self.roles,
+            namespaces: &self.namespaces,
+            unreachable: self.unreachable,
+            operator_namespace: "curfew-system",
+        }
+    }
+    fn template(&mut self) -> &mut Template {
+        self.template.as_mut().unwrap()
+    }
+}
+
+fn with(change: impl FnOnce(&mut Fixture)) -> Result<Terms, Refusal> {
+    let mut f = fixture();
+    change(&mut f);
+    resolve(&f.asked, &f.house())
+}
+/// The refusal has this reason, and its message says these words.
+fn refused(reason: Reason, words: &str, change: impl FnOnce(&mut Fixture)) {
+    let refusal = with(change).expect_err(words);
+    assert!(refusal.reason == reason && refusal.message.contains(words), "expected {reason} {words:?}, got {refusal:?}");
+}
+
+#[test]
+fn what_everything_allows_is_resolved() {
+    let terms = with(|_| ()).unwrap();
+    assert_eq!((terms.resolved.policy.name.as_str(), terms.resolved.assignment.name.as_str()), ("payments", "devs"));
+    assert_eq!((terms.resolved.duration.to_string().as_str(), terms.resolved.approval.len()), ("45m", 1));
+}
+
+#[test]
+fn what_cannot_be_resolved_is_invalid_by_name() {
+    refused(Reason::AdmissionNotEnforced, "create a new request", |f| f.gate = AdmissionHistory::default());
+    refused(Reason::AdmissionNotEnforced, "create a new request", |f| f.gate.since = Some(NOW.plus_secs(1)));
+    refused(Reason::Unsupported, "startTime", |f| f.asked.unsupported = vec!["startTime".into()]);
+    refused(Reason::NoSuchRole, "RoleTemplate admin", |f| f.template = None);
+    refused(Reason::Unsupported, "activation.mfa", |f| f.template().unsupported = vec!["activation.mfa".into()]);
+    refused(Reason::AmbiguousSystem, "mars", |f| f.asked.system = Some("mars".into()));
+    refused(Reason::AmbiguousSystem, "prod, test", |f| {
+        let second = System { name: "test".into(), ..f.systems[0].clone() };
+        f.systems.push(second);
+        f.template().systems = Systems::Labels([("env".to_owned(), "prod".to_owned())].into());
+    });
+    refused(Reason::NotReady, "not connected", |f| f.systems[0].target = None);
+    refused(Reason::NotReady, "older", |f| f.systems[0].duplicate_of = Some("elder".into()));
+    refused(Reason::NotReady, "payments-admin does not exist", |f| f.roles.clear());
+    refused(Reason::NotReady, "namespace canary does not exist", |f| drop(f.namespaces.pop()));
+    refused(Reason::NotReady, "the verb", |f| f.template().not_bindable = Some("the verb bind is missing".into()));
+    refused(Reason::UnprovenLogin, "curfew.dev/person", |f| f.aliases = vec!["curfew.dev/person".into()]);
+}
+
+#[test]
+fn nobody_asks_for_a_person_whose_second_login_could_approve() {
+    refused(Reason::NotEligible, "erin must ask", |f| {
+        delegated(f);
+        f.asked.beneficiary = Some(Subject::User("erin".into()));
+        f.aliases = vec!["person".into()];
+    });
+}
+
+#[test]
+fn a_role_that_nobody_could_approve_is_asked_for_in_vain() {
+    let impossible = |f: &mut Fixture| {
+        let stage = &mut f.template.as_mut().unwrap().approval[0];
+        (stage.approvers, stage.quorum) = (vec![Subject::User("carol".into())], 2);
+        f.policies[0].approval = None;
+    };
+    refused(Reason::NotReady, "needs 2 people and lists 1", impossible);
+    assert_eq!(template_ready(impossible), Some(Reason::NobodyCanApprove));
+}
+
+#[test]
+fn what_cannot_be_asked_is_unknown_and_not_gone() {
+    let away = |f: &mut Fixture| {
+        f.unreachable = Some("connection refused");
+        f.roles.clear();
+    };
+    refused(Reason::TargetUnreachable, "connection refused", away);
+    refused(Reason::Suspended, "suspended", |f| {
+        away(f);
+        f.systems[0].suspended = true;
+    });
+    assert_eq!(template_ready(away), Some(Reason::TargetUnreachable));
+}
+
+#[test]
+fn what_is_not_allowed_is_denied_by_rule_value_and_limit() {
+    refused(Reason::NotEligible, "alice", |f| f.assignments.clear());
+    refused(Reason::NotEligible, "alice", |f| f.assignments[0].role = "other".into());
+    refused(Reason::NotEligible, "names service account", |f| f.asked.requester.username = "system:serviceaccount:ci:bot".into());
+    refused(Reason::NotEligible, "group strangers", |f| {
+        f.assignments[0].subject = group("strangers");
+        f.asked.requester.groups = Arc::new(vec!["strangers".into()]);
+    });
+    refused(Reason::OverMaximum, "asked for 6h, but role admin allows at most 4h", |f| f.asked.duration = Some(long("6h")));
+    refused(Reason::OverMaximum, "policy payments allows at most 30m", |f| f.policies[0].max_duration = long("30m"));
+    refused(Reason::OverMaximum, "ceiling allows at most 10m", |f| f.ceiling = Some(long("10m")));
+    refused(Reason::JustificationRequired, "spec.justification", |f| f.asked.justification = Some(" ".into()));
+    refused(Reason::ReadOnly, "prod", |f| f.systems[0].grants_allowed = false);
+    let window = |from: i64, to: i64| Window::Between(NOW.plus_secs(from), NOW.plus_secs(to));
+    refused(Reason::OutsideWindow, "begins", |f| f.assignments[0].window = window(60, 9000));
+    refused(Reason::OutsideWindow, "ended", |f| f.assignments[0].window = window(-60, 0));
+    refused(Reason::OutsideWindow, "30m are left, and the whole duration must fit", |f| f.assignments[0].window = window(-60, 1800));
+    refused(Reason::Suspended, "suspended", |f| f.template().suspended = true);
+    refused(Reason::Suspended, "suspended", |f| f.assignments[0].suspended = true);
+    refused(Reason::Suspended, "suspended", |f| f.policies[0].suspended = true);
+    refused(Reason::Suspended, "suspended", |f| f.systems[0].suspended = true);
+}
+
+#[test]
+fn an_assignment_narrows_and_never_widens() {
+    let terms = with(|f| f.assignments[0].scope = Some(namespaces(&["canary"]))).unwrap();
+    assert_ne!(terms.effects, with(|_| ()).unwrap().effects);
+    refused(Reason::NotEligible, "namespace elsewhere", |f| f.assignments[0].scope = Some(namespaces(&["canary", "elsewhere"])));
+    refused(Reason::NotEligible, "permanent", |f| f.policies[0].permanent_eligibility = false);
+    refused(Reason::NotEligible, "longer than the 365d", |f| {
+        f.assignments[0].window = Window::Between(NOW.plus_secs(-60), NOW.plus_secs(400 * 86_400))
+    });
+}
+
+#[test]
+fn policies_are_tried_in_name_order_each_as_a_whole() {
+    let narrow =
+        |f: &Fixture, name: &str, max: &str| Policy { reference: reference(name), max_duration: long(max), ..f.policies[0].clone() };
+    let terms = with(|f| {
+        let (short, first) = (narrow(f, "a-short", "10m"), narrow(f, "b-long", "2h"));
+        f.policies.extend([first, short]);
+    });
+    assert_eq!(terms.unwrap().resolved.policy.name, "b-long", "the first, by name, that allows all of it");
+    refused(Reason::NotReady, "no AccessPolicy covers", |f| f.policies.clear());
+    refused(Reason::NotReady, "min.mfa", |f| f.policies[0].unsupported = vec!["min.mfa".into()]);
+    refused(Reason::NotReady, "ClusterRole payments-admin", |f| f.policies[0].permissions = roles(&["view"]));
+    refused(Reason::NotReady, "system prod", |f| f.policies[0].systems = Systems::Names(vec!["other".into()]));
+    refused(Reason::NotReady, "namespace canary", |f| f.policies[0].scope = namespaces(&["payments"]));
+}
+
+fn template_ready(change: impl FnOnce(&mut Fixture)) -> Option<Reason> {
+    let mut f = fixture();
+    change(&mut f);
+    ready(f.template.as_ref().unwrap(), &f.house()).err().map(|e| e.reason)
+}
+
+#[test]
+fn a_template_is_ready_only_if_somebody_could_use_it() {
+    assert_eq!(template_ready(|_| ()), None);
+    assert_eq!(template_ready(|f| f.template().approval[0].approvers.push(group("anybody"))), Some(Reason::BelowFloor));
+    assert_eq!(template_ready(|f| f.template().approval.clear()), Some(Reason::BelowFloor));
+    assert_eq!(template_ready(|f| f.policies[0].approval.as_mut().unwrap().quorum = 2), Some(Reason::BelowFloor));
+    assert_eq!(template_ready(|f| f.template().approval[0].approvers = vec![group("oncall")]), None, "a subset of the floor is as strict");
+    assert_eq!(template_ready(|f| f.policies[0].permissions = roles(&["view"])), Some(Reason::OutsidePolicy));
+    assert_eq!(template_ready(|f| f.template().not_bindable = Some("no".into())), Some(Reason::NotBindable));
+    assert_eq!(
+        template_ready(|f| {
+            f.template().approval[0].quorum = 2;
+            f.template().approval[0].approvers = vec![Subject::User("carol".into()), Subject::User("carol".into())];
+        }),
+        Some(Reason::NobodyCanApprove)
+    );
+}
+
+#[test]
+fn what_outlives_a_grant_needs_the_policys_word() {
+    let lasting = |f: &mut Fixture| f.roles[0].persistence = Some("make tokens of service accounts".into());
+    assert_eq!(template_ready(lasting), Some(Reason::OutsidePolicy));
+    let home = |f: &mut Fixture| {
+        for scope in [&mut f.template.as_mut().unwrap().scope, &mut f.policies[0].scope] {
+            *scope = namespaces(&["curfew-system"]);
+        }
+        f.namespaces = vec![reference("curfew-system")];
+    };
+    assert_eq!(template_ready(home), Some(Reason::OutsidePolicy));
+    let allowed = |f: &mut Fixture| {
+        home(f);
+        lasting(f);
+        f.policies[0].persistence = true;
+    };
+    assert_eq!(template_ready(allowed), None);
+}
+
+#[test]
+fn an_assignment_is_ready_only_within_its_role_and_policy() {
+    let check = |change: fn(&mut Fixture)| {
+        let mut f = fixture();
+        change(&mut f);
+        assignment_ready(&f.assignments[0], f.template.as_ref(), &f.house()).err().map(|e| e.reason)
+    };
+    assert_eq!(check(|_| ()), None);
+    assert_eq!(check(|f| f.assignments[0].subject = Subject::Group("system:masters".into())), Some(Reason::OutsidePolicy));
+    assert_eq!(check(|f| f.assignments[0].subject = group("strangers")), Some(Reason::OutsidePolicy));
+    assert_eq!(check(|f| f.template = None), Some(Reason::NoSuchRole));
+    assert_eq!(check(|f| f.assignments[0].unsupported = vec!["delegation".into()]), Some(Reason::Unsupported));
+}
+
+#[test]
+fn the_digest_covers_what_is_granted_and_who_decides() {
+    let plain = with(|_| ()).unwrap();
+    let same = |change: fn(&mut Fixture)| with(change).unwrap().digest == plain.digest;
+    assert!(same(|f| f.template().max_duration = long("5h")), "a limit is no effect");
+    assert!(!same(|f| f.asked.uid = "r2".into()), "a re-created request is another one");
+    assert!(!same(|f| f.roles[0].rules = Digest::from_bits(2)), "a role that has grown is another one");
+    assert!(!same(|f| f.roles[0].uid = "d".into()));
+    assert!(!same(|f| f.namespaces[0].uid = "other".into()), "a namespace that was made anew is another one");
+    assert!(!same(|f| f.asked.duration = Some(long("46m"))));
+    assert!(!same(|f| f.policies[0].reference.uid = "other".into()), "another policy is another digest");
+    let fewer = with(|f| f.template().approval[0].approvers = vec![group("oncall")]).unwrap();
+    assert!(fewer.digest != plain.digest && fewer.effects == plain.effects, "who decides is approved, and is no effect");
+}
+
+#[test]
+fn what_is_active_is_held_to_its_end_and_not_to_its_beginning() {
+    let running = |f: &mut Fixture| f.asked.progress = Progress::Granted(NOW.plus_secs(600));
+    assert!(with(running).is_ok());
+    let read_only = with(|f| {
+        running(f);
+        f.systems[0].grants_allowed = false;
+    });
+    assert!(read_only.is_ok(), "ReadOnly stops what is new");
+    let without_config = with(|f| {
+        running(f);
+        f.ceiling = None;
+        f.gate = AdmissionHistory::default();
+    });
+    assert!(without_config.is_ok(), "a lost configuration takes nothing away");
+    let ends_in_time = with(|f| {
+        running(f);
+        f.assignments[0].window = Window::Between(NOW.plus_secs(-60), NOW.plus_secs(700));
+    });
+    assert!(ends_in_time.is_ok(), "45m would not fit any more, and ten minutes do");
+    refused(Reason::OverMaximum, "at most 30m", |f| {
+        running(f);
+        f.template().max_duration = long("30m");
+    });
+}
+
+#[test]
+fn what_is_active_is_held_against_what_was_approved_and_not_against_what_the_role_says_now() {
+    let active = |f: &mut Fixture| {
+        f.asked.progress = Progress::Granted(NOW.plus_secs(10_000));
+        f.asked.duration = None;
+        f.asked.approved = Some(ApprovedTerms { duration: long("4h"), approval: f.template().approval.clone() });
+    };
+    assert!(with(active).is_ok());
+    // Whoever makes the default short has not made what runs short.
+    refused(Reason::OverMaximum, "asked for 4h, but role admin allows at most 5m", |f| {
+        active(f);
+        f.template().default_duration = Some(long("5m"));
+        f.template().max_duration = long("5m");
+    });
+    refused(Reason::OverMaximum, "policy", |f| {
+        active(f);
+        f.template().default_duration = Some(long("5m"));
+        f.policies[0].max_duration = long("1h");
+    });
+    // Two people from now on, and one has approved what runs.
+    refused(Reason::NotReady, "at least 2", |f| {
+        active(f);
+        f.template().approval[0].quorum = 2;
+        f.policies[0].approval = Some(ApprovalFloor { quorum: 2, from: vec![group("leads")] });
+    });
+}
+
+/// A GitOps agent that asks for Alice, in a house that allows it.
+fn delegated(f: &mut Fixture) {
+    f.asked.requester = UserInfo { username: "system:serviceaccount:flux:agent".into(), ..UserInfo::default() };
+    f.asked.beneficiary = Some(Subject::User("alice".into()));
+    f.asked.not_after = Some(NOW.plus_secs(7_200));
+    f.assignments[0].subject = Subject::User("alice".into());
+    f.assignments[0].delegated = true;
+    f.policies[0].eligible.push(Subject::User("alice".into()));
+    f.policies[0].delegated = true;
+}
+
+#[test]
+fn a_service_account_asks_only_where_that_is_allowed_and_two_people_must_approve() {
+    let terms = with(delegated).unwrap();
+    assert_eq!((terms.resolved.principal.as_str(), terms.resolved.approval[0].quorum), ("alice", 2));
+    // For itself.
+    let own = with(|f| {
+        delegated(f);
+        f.asked.beneficiary = None;
+        let agent = f.asked.requester.service_account().unwrap();
+        f.assignments[0].subject = agent.clone();
+        f.policies[0].eligible.push(agent);
+    });
+    assert_eq!(own.unwrap().resolved.principal, "system:serviceaccount:flux:agent");
+    let refused = |reason, words: &str, change: fn(&mut Fixture)| {
+        refused(reason, words, |f| {
+            delegated(f);
+            change(f);
+        });
+    };
+    refused(Reason::NotEligible, "delegation: Allowed would", |f| f.assignments[0].delegated = false);
+    refused(Reason::NotEligible, "allow.delegated: true would", |f| f.policies[0].delegated = false);
+    refused(Reason::NotEligible, "names user alice itself", |f| f.assignments[0].subject = group("devs"));
+    refused(Reason::NotEligible, "nobody asks for a group", |f| f.asked.beneficiary = Some(group("devs")));
+    refused(Reason::NotEligible, "an identity that Kubernetes reserves", |f| {
+        f.asked.beneficiary = Some(Subject::User("system:admin".into()));
+    });
+    refused(Reason::NotEligible, "neither a person nor a service account", |f| f.asked.requester.username = "system:node:a".into());
+    refused(Reason::OutsideWindow, "must say spec.notAfter", |f| f.asked.not_after = None);
+    refused(Reason::OutsideWindow, "more than 7 days", |f| f.asked.not_after = Some(NOW.plus_secs(8 * 86_400)));
+    refused(Reason::OutsideWindow, "beyond notAfter", |f| f.asked.not_after = Some(NOW.plus_secs(60)));
+    refused(Reason::BelowFloor, "needs two approvers", |f| {
+        f.template().approval.clear();
+        f.policies[0].approval = None;
+    });
+    refused(Reason::NobodyCanApprove, "needs 2 people and lists 1", |f| {
+        let one = vec![Subject::User("carol".into())];
+        f.template().approval[0].approvers = one.clone();
+        f.policies[0].approval = Some(ApprovalFloor { quorum: 1, from: one });
+    });
+}

@@ -1,0 +1,218 @@
+//! A small world in which the real [`Pass`](curfew_core::pass::Pass) runs: one request (which may be deleted and created
+//! anew under the same name), its Grants, one binding each at the target, two replicas and the people around them.
+//!
+//! What the API server and the target hold is plain data of a few bytes, so that millions of states fit into memory and are
+//! compared exactly, not by fingerprint. What the replicas *think* is the library's own `Pass`, interned: a state holds its
+//! number. The rules under test are run by `Pass::next` and by nothing else.
+//!
+//! | Room | What it holds |
+//! |---|---|
+//! | this file | what there is: objects, replicas, the whole state |
+//! | [`model`] | between this data and the library's types; runs `Pass::next` and remembers its answers |
+//! | [`answers`] | what the API server and the target do when a pass asks |
+//! | [`moves`] | everything that can happen next |
+//! | [`invariants`] | I1 to I4 and I8, in terms of the world and not of the rules |
+//! | [`search`] | breadth first |
+//! | [`scenarios`] | where to begin, and with what budget of misfortune |
+//! | [`mutants`] | protections taken away, one at a time |
+//!
+//! How stale stores are modelled: a pass may begin from any combination of what its parts once were (request, words, house,
+//! Grant: four watches). That is more than real stores do, which at least never go back, and it needs no store in the state.
+pub mod answers;
+pub mod invariants;
+pub mod model;
+pub mod moves;
+pub mod mutants;
+pub mod scenarios;
+pub mod search;
+
+use curfew_core::{
+    grant::{OwnerState, State as GrantState},
+    request::{GrantView, State},
+    time::Time,
+};
+
+/// The world's clock counts in these.
+pub type Tick = u8;
+const TICK_SECS: i64 = 60;
+const EPOCH_SECS: i64 = 6_000;
+/// How long the access lasts, and how long the approvers have, in ticks.
+pub const DURATION: Tick = 1;
+pub const APPROVAL: Tick = 2;
+/// Later than every deadline, on every clock.
+pub const MUCH_LATER: Tick = 100;
+
+pub fn time(t: Tick) -> Time {
+    Time::from_secs(EPOCH_SECS + TICK_SECS * i64::from(t))
+}
+pub fn tick(t: Time) -> Tick {
+    Tick::try_from((t.as_millis() / 1000 - EPOCH_SECS) / TICK_SECS).expect("the world's times are ticks")
+}
+
+/// The stored request. `life` 0 is the first of its name, 1 the one that was created after the first was deleted.
+///
+/// Its version is its content: it only ever moves forward (`invariants` checks that), so no content comes back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Req {
+    pub life: u8,
+    pub state: State,
+    /// The house at acceptance, and the approvers' deadline.
+    pub frozen: Option<(House, Tick)>,
+    pub expires: Option<Tick>,
+    pub active: bool,
+}
+
+impl Req {
+    pub const fn new(life: u8) -> Self {
+        Req { life, state: State::Pending, frozen: None, expires: None, active: false }
+    }
+    /// Whether it wants its grant.
+    pub fn wants(self, life: u8) -> bool {
+        self.life == life && matches!(self.state, State::Activating | State::Active)
+    }
+}
+
+/// A stored Grant; its version is its content, too.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Gr {
+    pub expires: Tick,
+    pub stage: GrantState,
+    pub drifted: bool,
+    pub deleting: bool,
+    /// It was stored `Active` once (`grantedAt`).
+    pub lived: bool,
+}
+
+impl Gr {
+    pub const fn new(expires: Tick) -> Self {
+        Gr { expires, stage: GrantState::Granting, drifted: false, deleting: false, lived: false }
+    }
+    pub fn over(self) -> bool {
+        matches!(self.stage, GrantState::Ended | GrantState::Abandoned)
+    }
+}
+
+/// What templates, assignments, policies and systems say. It changes at most once.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum House {
+    Plain,
+    /// Another digest, the same effects.
+    OtherApprovers,
+    /// Other effects.
+    Wider,
+    /// Nothing would be granted.
+    Suspended,
+    /// Nobody can tell what would be granted.
+    Unreachable,
+}
+
+/// The binding at the target.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Binding {
+    /// Every object has its own; 0 is none.
+    pub uid: u8,
+    pub held: Held,
+}
+
+/// What a binding holds. It is its resourceVersion as well: a binding only ever moves down this list.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Held {
+    Nothing,
+    Reserved,
+    Armed,
+    /// Armed, and somebody has added a subject.
+    Widened,
+}
+
+impl Binding {
+    pub const NONE: Binding = Binding { uid: 0, held: Held::Nothing };
+    pub fn armed(self) -> bool {
+        self.held >= Held::Armed
+    }
+}
+
+/// What people may say about the request: bits. Who speaks when the second request exists sets the bit four places up.
+pub mod say {
+    /// With the digest of the first request, as carol saw it; alice's own Approve is always there.
+    pub const CAROL_APPROVES: u8 = 1;
+    pub const DAVE_DENIES: u8 = 2;
+    pub const CAROL_REVOKES: u8 = 4;
+    pub const ALICE_REVOKES: u8 = 8;
+    pub const STOPS: u8 = DAVE_DENIES | CAROL_REVOKES | ALICE_REVOKES;
+    pub const LATE: u8 = 4;
+}
+
+/// What happened once, for the invariants alone: no rule reads it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Ghost {
+    /// The first deadline that was stored with `Activating`.
+    pub first: Option<Tick>,
+    /// At that commit: approved by the quorum; refused or taken back; other terms than those that were frozen.
+    pub approved: bool,
+    pub stopped: bool,
+    pub changed: bool,
+    /// A Grant of this request was stored `Active`, `Ended`.
+    pub lived: bool,
+    pub ended: bool,
+}
+
+/// What may still go wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Budget {
+    /// Words that may still be spoken.
+    pub words: u8,
+    pub crashes: u8,
+    pub lease_moves: u8,
+    /// Asks that fail, or seem to.
+    pub faults: u8,
+    /// Edits of templates and policies.
+    pub edits: u8,
+    /// Deletions of the request, and its re-creations.
+    pub deletes: u8,
+    pub creates: u8,
+    /// Deletions of a Grant object, by somebody with the power to.
+    pub grant_deletes: u8,
+    /// Changes at the target by hand.
+    pub hands: u8,
+}
+
+/// The whole state.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct World {
+    pub now: Tick,
+    pub request: Option<Req>,
+    pub words: u8,
+    pub house: House,
+    /// By the life of the request: its Grant and its binding have names of their own.
+    pub grants: [Option<Gr>; 2],
+    pub bindings: [Binding; 2],
+    pub next_uid: u8,
+    /// Which replica holds the lease.
+    pub leader: u8,
+    /// By replica: the request's pass and the Grant's, as numbers in the model; 0 is none. Both run at the same time.
+    pub minds: [[u32; 2]; 2],
+    /// What the stores may still show, as a number in the model.
+    pub past: u32,
+    pub budget: Budget,
+    pub ghosts: [Ghost; 2],
+    /// A step that no state shows any more was wrong.
+    pub broken: Option<invariants::Broken>,
+}
+
+impl World {
+    /// Whether the request behind a Grant is there and wants it, live.
+    pub fn behind(&self, life: u8) -> OwnerState {
+        if self.request.is_some_and(|r| r.wants(life)) { OwnerState::Wanted } else { OwnerState::Gone }
+    }
+}
+
+/// What the ledger says.
+pub fn ledger(g: Option<Gr>) -> GrantView {
+    let Some(g) = g else { return GrantView::None };
+    let active_since = g.lived.then_some(time(0));
+    if g.over() {
+        GrantView::Ended { active_since, drifted: g.drifted, abandoned: false }
+    } else {
+        GrantView::Live { active_since, revoking: g.stage == GrantState::Revoking, drifted: g.drifted }
+    }
+}

@@ -1,0 +1,150 @@
+//! Protections taken away, one at a time. A check that cannot fail shows nothing; each of these must be found.
+//!
+//! A mutant is a liar between the real `Pass` and the world, or a worse world: it hears other answers, says other asks, or
+//! sees another view. The library has no switch for any of it.
+use super::{DURATION, TICK_SECS, model::Memory};
+use curfew_core::{
+    approval::Verb,
+    grant::{Grant, OwnerState, State as GrantState},
+    reason::Reason,
+    reconcile::{Effect, Outcome, Reservation, View},
+    request::{GrantView, Request, State, Status},
+    time::Time,
+};
+use std::sync::Arc;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mutant {
+    /// The rules as they are.
+    None,
+    /// Absence seen means ended, and an arm that needs no reservation.
+    CommitThenPerform,
+    /// Neither reservation nor recheck: the access is written as soon as it is decided.
+    NoFence,
+    /// A recheck, and no reservation.
+    RecheckOnly,
+    /// A reservation, and no recheck.
+    ReserveOnly,
+    /// An arm that creates what is missing, as PUT and server-side apply do with RBAC's kinds.
+    ArmCreates,
+    /// An arm that takes whatever stands in the place.
+    ArmNamesNoUid,
+    /// Our own delete proves the end even of a Grant that is still `Granting`.
+    OwnDeleteProvesTooMuch,
+    /// What the stores say is believed between approval and Grant.
+    NoLiveReread,
+    /// A request that is stopped before its Grant is seen is over at once.
+    OverWithoutRevoking,
+    /// The recheck does not care what has become of the request.
+    RecheckIgnoresTheRequest,
+    /// A Grant never asks for its request.
+    NeverInDoubt,
+    /// Granting goes on without lease or gate.
+    PermitIgnored,
+    /// Revoking waits for the lease.
+    RevokeNeedsThePermit,
+    /// The requester may approve.
+    SelfApproval,
+    /// An approval counts for whatever stands under that name now.
+    AnyDigest,
+    /// What was frozen is not compared with what would be granted.
+    TermsNotCompared,
+    /// What cannot be asked is taken to be as it was.
+    UnknownIsUnchanged,
+    /// The end is reckoned anew when the Grant is made, a tick after the deadline was stored.
+    DeadlineReckonedAnew,
+    /// A request's status is written whatever is stored by now.
+    RequestsWithoutSwap,
+    /// A Grant's status is written whatever is stored by now.
+    GrantsWithoutSwap,
+}
+
+/// What a mutant makes of an ask.
+pub enum Said {
+    AsIs,
+    Instead(Effect),
+    /// It is not asked at all; this is taken for the answer.
+    Skipped(Outcome),
+}
+
+impl Mutant {
+    /// Whether it uses what it knew when the pass began.
+    pub fn remembers(self) -> bool {
+        matches!(self, Mutant::NoFence | Mutant::ReserveOnly | Mutant::NoLiveReread | Mutant::OverWithoutRevoking)
+    }
+
+    /// How a Grant's pass begins.
+    pub fn begins(self, grant: Grant, now: Time) -> Grant {
+        let due = now >= grant.expires_at && grant.state == GrantState::Granting;
+        if self == Mutant::OwnDeleteProvesTooMuch && due { Grant { state: GrantState::Active, ..grant } } else { grant }
+    }
+
+    /// What a request's pass sees.
+    pub fn sees(self, view: &mut View) {
+        let Some(request) = &mut view.request else { return };
+        match self {
+            Mutant::SelfApproval => request.requester = Arc::default(),
+            Mutant::AnyDigest => {
+                let (digest, created) = (request.status.frozen.as_ref().map(|f| f.terms.digest), request.created);
+                let mut words = (*view.decisions).clone();
+                for w in words.iter_mut().filter(|w| w.verb == Verb::Approve) {
+                    w.digest = digest;
+                    w.created = w.created.max(created);
+                }
+                view.decisions = Arc::new(words);
+            }
+            Mutant::TermsNotCompared | Mutant::UnknownIsUnchanged => {
+                let unknown = matches!(&*view.terms, Err(r) if r.reason == Reason::TargetUnreachable);
+                if let Some(frozen) = &request.status.frozen
+                    && (self == Mutant::TermsNotCompared || unknown)
+                {
+                    view.terms = Arc::new(Ok(frozen.terms.clone()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What a pass hears.
+    pub fn hears(self, ask: &Effect, answer: Outcome, memory: Option<&Memory>) -> Outcome {
+        match (self, ask, answer, memory) {
+            (Mutant::NoLiveReread, Effect::ReadLive, Outcome::Refreshed(live), Some(Memory::View(then))) => {
+                Outcome::Refreshed(View { request: live.request, ..then.clone() })
+            }
+            (Mutant::RecheckIgnoresTheRequest, Effect::Recheck, Outcome::Rechecked(grant, _), _) => {
+                Outcome::Rechecked(grant, OwnerState::Wanted)
+            }
+            (_, _, answer, _) => answer,
+        }
+    }
+
+    /// What a pass says.
+    pub fn says(self, ask: &Effect, memory: Option<&Memory>, now: Time) -> Said {
+        let nothing = || Outcome::Reserved(Reservation(Arc::default()));
+        let as_then = || match memory {
+            Some(Memory::Grant(g)) => Outcome::Rechecked(Some(g.clone()), OwnerState::Wanted),
+            Some(Memory::View(_)) | None => Outcome::Failed,
+        };
+        match (self, ask) {
+            (Mutant::NoFence | Mutant::RecheckOnly | Mutant::CommitThenPerform, Effect::Reserve) => Said::Skipped(nothing()),
+            (Mutant::NoFence | Mutant::ReserveOnly, Effect::Recheck) => Said::Skipped(as_then()),
+            (Mutant::DeadlineReckonedAnew, Effect::CreateGrant { request, .. }) => {
+                let expires_at = now.plus_secs(TICK_SECS * i64::from(DURATION + 1));
+                Said::Instead(Effect::CreateGrant { request: request.clone(), expires_at })
+            }
+            (Mutant::OverWithoutRevoking, Effect::CommitRequest(r)) => over_at_once(r, memory),
+            _ => Said::AsIs,
+        }
+    }
+}
+
+fn over_at_once(r: &Request, memory: Option<&Memory>) -> Said {
+    let unseen = matches!(memory, Some(Memory::View(v)) if v.grant == GrantView::None);
+    match r.status.state {
+        State::Revoking(reason) if unseen => {
+            let state = State::Ended(reason.terminal_state(false), reason);
+            Said::Instead(Effect::CommitRequest(Request { status: Status { state, ..r.status.clone() }, ..r.clone() }))
+        }
+        _ => Said::AsIs,
+    }
+}

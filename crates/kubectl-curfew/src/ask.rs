@@ -1,0 +1,102 @@
+//! `kubectl curfew request`
+use crate::cli::{CliContext, plain};
+use anyhow::{Context as _, bail};
+use curfew_api::{
+    ActivationRequest,
+    assignment::NameRef,
+    request::{ActivationRequestSpec, RequestState, Ticket},
+};
+use curfew_core::duration::Duration;
+use futures::TryStreamExt;
+use kube::{
+    Api, ResourceExt,
+    api::PostParams,
+    runtime::watcher::{self, watch_object},
+};
+use std::pin::pin;
+
+/// Ask for a role.
+///
+/// Prints the name of the request. Approvers see it with `kubectl get areq`; delete it to take it back or to give the access back.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Example:\n  kubectl curfew request payments-admin -n payments --duration 45m --justification 'roll back release 2311' --wait"
+)]
+pub struct Ask {
+    /// The RoleTemplate; `kubectl get rtpl` lists them.
+    role: String,
+    /// How long, such as 45m or 1h30m. Default: the role's.
+    #[arg(short, long)]
+    duration: Option<Duration>,
+    /// Why you need it; approvers read this.
+    #[arg(short, long)]
+    justification: Option<String>,
+    /// The system, if the role spans several.
+    #[arg(long)]
+    system: Option<String>,
+    /// The ticket behind it, as SYSTEM:NUMBER, such as jira:INC-4711.
+    #[arg(long, value_parser = ticket)]
+    ticket: Option<Ticket>,
+    /// The request's name. Default: the role's, with a few letters behind it.
+    #[arg(long)]
+    name: Option<String>,
+    /// Wait until you have the access, or will not get it.
+    #[arg(short, long)]
+    wait: bool,
+}
+
+fn ticket(text: &str) -> Result<Ticket, String> {
+    let (system, number) = text.split_once(':').ok_or("write it as SYSTEM:NUMBER, such as jira:INC-4711")?;
+    Ok(Ticket { system: system.into(), number: number.into() })
+}
+
+pub async fn run(me: &CliContext, ask: &Ask) -> anyhow::Result<()> {
+    let requests: Api<ActivationRequest> = Api::namespaced(me.client.clone(), &me.namespace);
+    let spec = ActivationRequestSpec {
+        role_ref: NameRef { name: ask.role.clone() },
+        duration: ask.duration.clone(),
+        justification: ask.justification.clone(),
+        ticket: ask.ticket.clone(),
+        system: ask.system.clone(),
+        start_time: None,
+        scope: None,
+        permissions: None,
+        beneficiary: None,
+        extends: None,
+        break_glass: None,
+        not_after: None,
+        ttl_after_finished: None,
+        requester: Some(me.who().await?),
+    };
+    let mut request = ActivationRequest::new(ask.name.as_deref().unwrap_or_default(), spec);
+    if ask.name.is_none() {
+        request.metadata.name = None;
+        request.metadata.generate_name = Some(format!("{}-", ask.role));
+    }
+    let made = requests.create(&PostParams::default(), &request).await.map_err(plain)?;
+    println!("activationrequest.curfew.dev/{} created", made.name_any());
+    if ask.wait { follow(requests, &made.name_any()).await } else { Ok(()) }
+}
+
+/// Tells each step on standard error until there is access or will be none.
+async fn follow(requests: Api<ActivationRequest>, name: &str) -> anyhow::Result<()> {
+    let mut changes = pin!(watch_object(requests, name));
+    let mut told = None;
+    while let Some(change) =
+        changes.try_next().await.or_else(|e| if matches!(e, watcher::Error::NoResourceVersion) { Ok(None) } else { Err(e) })?
+    {
+        let Some(request) = change else { bail!("request {name} is gone") };
+        let status = request.status.unwrap_or_default();
+        let Some(state) = status.state else { continue };
+        let message = status.message.unwrap_or_default();
+        if told.replace((state, message.clone())) != Some((state, message.clone())) {
+            eprintln!("{state:?}: {message}");
+        }
+        match state {
+            RequestState::Active => return Ok(()),
+            over if over.outcome().is_some() => bail!("{over:?} ({}): {message}", status.reason.unwrap_or_default()),
+            _ => {}
+        }
+    }
+    Err(anyhow::anyhow!("the watch ended")).context("cannot follow the request; kubectl get areq shows where it stands")
+}

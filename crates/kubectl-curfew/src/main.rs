@@ -1,0 +1,27 @@
+//! `kubectl curfew`: ask for access, decide on it, give it back.
+#![forbid(unsafe_code)]
+
+use clap::Parser;
+mod ask;
+mod cli;
+mod decide;
+mod init;
+mod list;
+mod summary;
+
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let plugin = cli::Plugin::parse();
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        eprintln!("kubectl curfew: a crypto provider is installed already");
+    }
+    match cli::run(plugin).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The gate, kept: probed by every replica, recorded by the leader in CurfewConfig's status.
+//!
+//! The epoch is since when the policies are in force without a gap. It survives a restart only if nothing was touched in
+//! between: the digest covers uid and generation of every live object. `core/gate.rs` says what follows from a proof.
+use super::Context;
+use crate::{
+    api::{
+        CONFIG_NAME, CurfewConfig,
+        conditions::{Is, set},
+        config::AdmissionStatus,
+    },
+    audit::{EventData, EventKind},
+    identity::{
+        admission_check::{self, AdmissionCheck},
+        cluster,
+    },
+    kube_writes::{self, WriteOutcome},
+};
+use curfew_core::{
+    admission::{AdmissionHistory, Proof},
+    sweep::{self, ClusterIdentity},
+    time::Time,
+};
+use kube::{Api, ResourceExt};
+use std::{sync::Arc, time::Duration};
+
+/// How often the gate is proven while it is closed, and at most, when somebody waits for it or it is open.
+const CLOSED: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(1);
+/// How long one proof may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What this process remembers from one proof to the next.
+#[derive(Default)]
+struct Memory {
+    /// Its own last good proof.
+    last: Option<Proof>,
+    /// The gate as this process knows it, while it leads: what stands in status could have been written by anybody in a gap.
+    mine: Option<AdmissionHistory>,
+}
+
+/// Proves the gate for ever.
+pub async fn run(ctx: Arc<Context>) {
+    let mut memory = Memory::default();
+    loop {
+        ctx.authority.check_clock();
+        let begun = ctx.authority.clock.server().unwrap_or(Time::from_millis(0));
+        let closed = match tokio::time::timeout(PATIENCE, look(&ctx)).await {
+            Ok(Ok((verdict, keys))) => {
+                let proof = Proof { started_at: begun, finished_at: ctx.now(), enforced: verdict.enforced(), digest: verdict.digest };
+                let recorded = tokio::time::timeout(PATIENCE, record(&ctx, &verdict, keys, proof, &mut memory)).await;
+                memory.last = Some(proof).filter(|p| p.enforced).or(memory.last);
+                recorded.unwrap_or_else(|_| unproven(&ctx, "recording the gate takes too long"))
+            }
+            Ok(Err(e)) => unproven(&ctx, &format!("cannot prove the gate: {e}")),
+            Err(_) => unproven(&ctx, "proving the gate takes too long"),
+        };
+        ctx.metrics.admission_enforced.set(i64::from(closed));
+        tokio::time::sleep(SOON).await;
+        if closed {
+            let _either = tokio::time::timeout(CLOSED - SOON, ctx.proof_wanted.notified()).await;
+        }
+    }
+}
+
+/// Takes note that nothing is known now.
+fn unproven(ctx: &Context, why: &str) -> bool {
+    tracing::warn!("{why}; the gate counts as open");
+    ctx.set_admission_unproven();
+    false
+}
+
+async fn look(ctx: &Context) -> kube::Result<(AdmissionCheck, Vec<String>)> {
+    futures::try_join!(admission_check::probe(&ctx.client), cluster::keys(&ctx.client))
+}
+
+/// Takes note of a verdict; `true` if the gate is closed and that is on record.
+async fn record(ctx: &Context, v: &AdmissionCheck, keys: Vec<String>, proof: Proof, memory: &mut Memory) -> bool {
+    let configs: Api<CurfewConfig> = Api::all(ctx.client.clone());
+    let config = match configs.get_opt(CONFIG_NAME).await {
+        Ok(Some(c)) => c,
+        Ok(None) => return unproven(ctx, &format!("there is no CurfewConfig named {CONFIG_NAME}")),
+        Err(e) => return unproven(ctx, &format!("cannot read CurfewConfig: {e}")),
+    };
+    let status = config.status.clone().unwrap_or_default();
+    if !ctx.authority.leads() {
+        memory.mine = None;
+    }
+    let stored = memory.mine.clone().unwrap_or_else(|| status.admission.as_ref().map(AdmissionStatus::to_core).unwrap_or_default());
+    let mut v = v.clone();
+    if sweep::compare_cluster_keys(&status.cluster_keys, &keys, &config.spec.accepted_cluster_keys) == ClusterIdentity::Clone {
+        v.problems.push(format!(
+            "this looks like a clone: none of its service account keys ({}) is known from before; if this is the cluster that shall grant, \
+             and no other, write one of them into spec.acceptedClusterKeys of CurfewConfig",
+            keys.join(", ")
+        ));
+    }
+    let proof = Proof { enforced: v.enforced(), ..proof };
+    if !ctx.authority.leads() {
+        // A follower rests on what the leader has recorded.
+        let known = proof.enforced && stored.since.is_some() && stored.digest == Some(v.digest);
+        let seen = known.then_some(proof.started_at);
+        ctx.set_admission(AdmissionHistory { confirmed: seen, ..stored }, known);
+        return known;
+    }
+    let history = stored.record(proof, memory.last);
+    // Known whether or not it can be written: whoever keeps us from writing must not make us forget a gap.
+    memory.mine = Some(history.clone());
+    // Who sees the gate closed may ask at once: the epoch has begun when it is shown.
+    let ahead = history.since.map_or(0, |t| t.millis_since(ctx.now())).clamp(0, 2000);
+    tokio::time::sleep(Duration::from_millis(ahead.unsigned_abs())).await;
+    let keys = if v.enforced() { keys } else { status.cluster_keys };
+    if history.since.is_some() != stored.since.is_some() {
+        let what = if history.since.is_some() { EventKind::AdmissionEnforced } else { EventKind::AdmissionNotEnforced };
+        let message = if v.enforced() { "the admission policies are in force as built".into() } else { v.problems.join("; ") };
+        ctx.audit.append(what, EventData { digest: Some(v.digest.to_string()), message: Some(message), ..EventData::default() });
+    }
+    let ok = write(ctx, &configs, &config, &v, AdmissionStatus::from_core(&history), keys).await;
+    ctx.set_admission(history, ok && v.enforced());
+    ok && v.enforced()
+}
+
+async fn write(
+    ctx: &Context,
+    configs: &Api<CurfewConfig>,
+    config: &CurfewConfig,
+    v: &AdmissionCheck,
+    status: AdmissionStatus,
+    keys: Vec<String>,
+) -> bool {
+    let (now, generation) = (ctx.now(), config.metadata.generation);
+    let mut next = config.status.clone().unwrap_or_default();
+    next.observed_generation = generation;
+    next.admission = Some(status);
+    next.cluster_keys = keys;
+    let problems = v.problems.join("; ");
+    if v.enforced() {
+        set(&mut next.conditions, "AdmissionEnforced", Is::True, "Proven", "the admission policies are in force as built", generation, now);
+    } else {
+        tracing::error!(problems, "the gate is open: nothing is granted, revocation goes on");
+        set(&mut next.conditions, "AdmissionEnforced", Is::False, "NotAsBuilt", problems, generation, now);
+    }
+    let (skew, sane) = (ctx.authority.clock.skew_millis().unwrap_or(0), ctx.authority.clock.sane());
+    let clock = if sane {
+        "the local clock and the API server's agree".to_owned()
+    } else {
+        format!("the local clock is {skew} ms away from the API server's; nothing is granted")
+    };
+    set(&mut next.conditions, "ClockSynced", Is::from(sane), if sane { "Agree" } else { "Skewed" }, clock, generation, now);
+    match ctx.audit.error() {
+        None => set(&mut next.conditions, "AuditDelivered", Is::True, "Delivered", "every sink takes records", generation, now),
+        Some(why) => {
+            let message = format!("{why}; nothing new is granted until it takes records again, and revocation goes on");
+            set(&mut next.conditions, "AuditDelivered", Is::False, "SinkFailing", message, generation, now);
+        }
+    }
+    if config.status.as_ref() == Some(&next) {
+        return true;
+    }
+    match kube_writes::commit(configs, CONFIG_NAME, &config.resource_version().unwrap_or_default(), config.status.as_ref(), &next).await {
+        WriteOutcome::Stored(_) => true,
+        WriteOutcome::Conflict => false,
+        WriteOutcome::Failed(e) => {
+            tracing::warn!(error = %e, "cannot record the gate");
+            false
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! From the kinds to what evidence says about them. Pure.
+use crate::{
+    api::{
+        AccessDecision, ActivationRequest, Grant,
+        decision::About,
+        grant::{GrantSpec, GrantStatus},
+        request::{ActivationRequestStatus, RequestState},
+    },
+    audit::{CountedDecision, EventData, EventKind},
+};
+use curfew_core::{
+    grant::State,
+    ids::BindingName,
+    reason::Reason,
+    request,
+    resolved::{Plan, Resolved},
+    time::Time,
+};
+use kube::ResourceExt;
+
+/// A request's transition, told before it is committed. Activation and its end are the Grant's to tell.
+pub fn request_event(
+    r: &ActivationRequest,
+    next: &ActivationRequestStatus,
+    state: request::State,
+    words: &[CountedDecision],
+) -> Option<(EventKind, EventData)> {
+    let what = match state {
+        request::State::AwaitingApproval => EventKind::RequestAccepted,
+        request::State::Activating => EventKind::RequestApproved,
+        request::State::Ended(..) => EventKind::RequestEnded,
+        request::State::Pending | request::State::Active | request::State::Revoking(_) => return None,
+    };
+    let mut facts = about(r, next.resolved.as_ref());
+    facts.grant = next.grant_ref.as_ref().map(|g| g.name.clone());
+    facts.digest = next.digest.map(|d| d.to_string());
+    facts.expires_at = next.expires_at;
+    facts.state = next.state.map(|s| format!("{s:?}"));
+    facts.reason.clone_from(&next.reason);
+    facts.message.clone_from(&next.message);
+    facts.decisions = words.to_vec();
+    Some((what, facts))
+}
+
+fn about(r: &ActivationRequest, resolved: Option<&Resolved>) -> EventData {
+    let mut facts = EventData {
+        namespace: r.namespace(),
+        name: Some(r.name_any()),
+        request: r.uid(),
+        actor: r.spec.requester.as_ref().map(|p| p.username.clone()),
+        role: Some(r.spec.role_ref.name.clone()),
+        justification: r.spec.justification.clone(),
+        ticket: r.spec.ticket.as_ref().map(|t| format!("{} {}", t.system, t.number)),
+        ..EventData::default()
+    };
+    if let Some(v) = resolved {
+        facts.user = Some(v.principal.clone());
+        facts.system = Some(v.system.name.clone());
+        facts.target = Some(v.system.target.clone());
+        facts.policy = Some(v.policy.name.clone());
+        facts.assignment = Some(v.assignment.name.clone());
+        facts.privileges = v.permissions.iter().map(|p| format!("{:?} {} ({})", p.kind, p.name, p.rules)).collect();
+    }
+    facts
+}
+
+/// What is about to be granted, told before the Grant is written.
+pub fn intent(r: &ActivationRequest, spec: &GrantSpec, id: &str, words: &[CountedDecision]) -> EventData {
+    let resolved = r.status.as_ref().and_then(|s| s.resolved.as_ref());
+    EventData {
+        grant: Some(id.to_owned()),
+        digest: Some(spec.digest.to_string()),
+        expires_at: Some(spec.expires_at),
+        privileges: privileges(&spec.plan),
+        decisions: words.to_vec(),
+        ..about(r, resolved)
+    }
+}
+
+fn privileges(plan: &Plan) -> Vec<String> {
+    let Plan::Kubernetes(p) = plan;
+    let at = |ns: &Option<String>| ns.as_ref().map_or_else(|| "in the whole cluster".to_owned(), |n| format!("in {n}"));
+    p.bindings.iter().map(|b| format!("{:?} {} {}", b.role_kind, b.role, at(&b.namespace))).collect()
+}
+
+/// Why a Grant ends, as far as it is known. `request` is the one behind it, if it is still there: with a request that was
+/// deleted goes the only status that could say why.
+pub fn why(g: &Grant, drifted: bool, request: Option<&ActivationRequest>, now: Time) -> Option<Reason> {
+    let said = request.and_then(|r| r.status.as_ref()).filter(|s| s.state.is_some_and(ends)).and_then(|s| s.reason.as_deref());
+    let Plan::Kubernetes(p) = &g.spec.plan;
+    // The end in a binding's name stays where it was when the Grant's own is brought forward.
+    let planned = p.bindings.first().and_then(|b| BindingName::parse(&b.name)).map(|n| n.deadline);
+    match (said, request) {
+        _ if drifted => Some(Reason::Drifted),
+        (Some(said), _) => said.parse().ok(),
+        _ if planned.is_some_and(|end| now >= end && g.spec.expires_at == end) => Some(Reason::DeadlinePassed),
+        (None, None) => Some(Reason::RequestDeleted),
+        // The request ends the Grant, and the store does not show that yet. What it says in its own end is told then.
+        (None, Some(_)) => None,
+    }
+}
+
+fn ends(s: RequestState) -> bool {
+    s == RequestState::Revoking || s.outcome().is_some()
+}
+
+/// A Grant's transition, told before it is committed, with what the target showed, and why it ends.
+pub fn grant_event(g: &Grant, next: &GrantStatus, stage: State, why: Option<Reason>) -> Option<(EventKind, EventData)> {
+    let names = || next.artifacts.iter().map(|a| format!("{} {} ({})", a.kind, a.id, a.uid)).collect::<Vec<_>>().join(", ");
+    let (what, confirmed) = match stage {
+        State::Granting => return None,
+        State::Active => (EventKind::GrantConfirmed, Some(format!("the target shows {}", names()))),
+        State::Revoking => (EventKind::RevocationBegun, None),
+        State::Ended => (EventKind::RevocationConfirmed, Some(format!("the target shows that nothing is left of {}", names()))),
+        State::Abandoned => (EventKind::GrantAbandoned, Some("nothing: the target is gone for good".into())),
+    };
+    let s = &g.spec;
+    let facts = EventData {
+        namespace: Some(s.request.namespace.clone()),
+        name: Some(s.request.name.clone()),
+        request: Some(s.request.uid.clone()),
+        grant: Some(g.name_any()),
+        user: Some(s.principal.name.clone()),
+        system: Some(s.system.reference.name.clone()),
+        target: Some(s.system.reference.target.clone()),
+        privileges: privileges(&s.plan),
+        digest: Some(s.digest.to_string()),
+        expires_at: Some(s.expires_at),
+        state: next.state.map(|s| format!("{s:?}")),
+        reason: match stage {
+            State::Granting | State::Active => None,
+            State::Revoking | State::Ended => why,
+            State::Abandoned => Some(Reason::Abandoned),
+        }
+        .map(|r| r.to_string()),
+        confirmed,
+        ..EventData::default()
+    };
+    Some((what, facts))
+}
+
+/// What became of a person's word. `of` is the request behind what it is about, by name and uid, where it is known: a name
+/// alone may be used again, so only the uid joins a word to a grant.
+pub fn decision(d: &AccessDecision, verdict: &str, of: Option<(&str, &str)>) -> EventData {
+    let (name, uid, grant) = match &d.spec.about {
+        About::ActivationRequest(r) => (Some(r.name.as_str()), r.uid.as_deref(), None),
+        About::Grant(g) => (None, None, Some(g.name.clone())),
+    };
+    EventData {
+        namespace: d.namespace(),
+        name: Some(d.name_any()),
+        request: uid.or(of.map(|(_, uid)| uid)).map(str::to_owned),
+        request_name: name.or(of.map(|(name, _)| name)).map(str::to_owned),
+        grant,
+        actor: d.spec.decider.as_ref().map(|p| p.username.clone()),
+        digest: d.spec.digest.map(|d| d.to_string()),
+        state: Some(format!("{:?}", d.spec.decision)),
+        reason: Some(verdict.to_owned()),
+        message: Some(format!("about {}: {}", name.unwrap_or("a grant"), d.spec.comment.as_deref().unwrap_or_default())),
+        ..EventData::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const BEFORE: &str = "2026-11-23T08:00:00Z";
+    const END: &str = "2026-11-23T08:15:00Z";
+
+    fn ending(expires_at: &str) -> Grant {
+        let who = json!({"user": "alice"});
+        let spec = json!({
+            "system": {"name": "s", "uid": "u", "target": "t", "connection": {"kubernetes": {"inCluster": {}}}},
+            "request": {"namespace": "payments", "name": "first", "uid": "u1", "requester": "alice", "beneficiary": who},
+            "principal": {"name": "alice"}, "digest": "0123456789abcdef", "expiresAt": expires_at,
+            "plan": {"kubernetes": {"subject": who, "bindings": [
+                {"name": "curfew:0123abcd:00000000000000a1:20261123T081500Z:0", "namespace": "payments", "roleKind": "ClusterRole", "role": "view"},
+            ]}},
+        });
+        Grant::new("00000000000000a1", serde_json::from_value(spec).unwrap())
+    }
+
+    fn behind(state: &str, reason: &str) -> ActivationRequest {
+        let request = json!({
+            "apiVersion": "curfew.dev/v1alpha1", "kind": "ActivationRequest", "metadata": {"name": "first", "namespace": "payments"},
+            "spec": {"roleRef": {"name": "view"}}, "status": {"state": state, "reason": reason, "conditions": []},
+        });
+        serde_json::from_value(request).unwrap()
+    }
+
+    #[test]
+    fn a_grant_tells_why_it_ends_though_nothing_else_is_left_to_say_so() {
+        let (active, revoking) = (behind("Active", "AsExpected"), behind("Revoking", "RevokedByApprover"));
+        let cases = [
+            // Brought forward by whoever found that the request is gone.
+            (BEFORE, BEFORE, false, None, Some(Reason::RequestDeleted)),
+            (BEFORE, BEFORE, false, Some(&revoking), Some(Reason::RevokedByApprover)),
+            (BEFORE, BEFORE, false, Some(&active), None),
+            (BEFORE, BEFORE, true, Some(&active), Some(Reason::Drifted)),
+            (END, END, false, Some(&active), Some(Reason::DeadlinePassed)),
+            (END, END, false, None, Some(Reason::DeadlinePassed)),
+            // Not armed, since its place was taken: no end has come.
+            (END, BEFORE, false, Some(&active), None),
+        ];
+        for (i, (expires_at, now, drifted, request, is)) in cases.into_iter().enumerate() {
+            assert_eq!(why(&ending(expires_at), drifted, request, Time::parse(now).unwrap()), is, "case {i}");
+        }
+        let reason = |stage, why| grant_event(&ending(BEFORE), &GrantStatus::default(), stage, why).and_then(|(_, f)| f.reason);
+        for stage in [State::Revoking, State::Ended] {
+            assert_eq!(reason(stage, Some(Reason::RequestDeleted)).as_deref(), Some("RequestDeleted"));
+        }
+        assert_eq!(reason(State::Active, Some(Reason::RequestDeleted)), None);
+        assert_eq!(reason(State::Abandoned, None).as_deref(), Some("Abandoned"));
+    }
+
+    #[test]
+    fn a_decision_names_the_request_behind_what_it_is_about() {
+        let about = |about: serde_json::Value, of| {
+            let d = json!({
+                "apiVersion": "curfew.dev/v1alpha1", "kind": "AccessDecision", "metadata": {"name": "d-1", "namespace": "payments"},
+                "spec": {"about": about, "digest": "0123456789abcdef", "decision": "Revoke"},
+            });
+            let f = decision(&serde_json::from_value(d).unwrap(), "Counted", of);
+            (f.request_name.unwrap_or_default(), f.request.unwrap_or_default(), f.grant.unwrap_or_default())
+        };
+        let is = |name: &str, uid: &str, grant: &str| (name.to_owned(), uid.to_owned(), grant.to_owned());
+        let known = Some(("first", "u1"));
+        assert_eq!(about(json!({"activationRequest": {"name": "first"}}), known), is("first", "u1", ""));
+        assert_eq!(about(json!({"activationRequest": {"name": "first"}}), None), is("first", "", ""));
+        assert_eq!(about(json!({"activationRequest": {"name": "first", "uid": "u0"}}), None), is("first", "u0", ""));
+        assert_eq!(about(json!({"grant": {"name": "00000000000000a1"}}), known), is("first", "u1", "00000000000000a1"));
+    }
+}

@@ -1,0 +1,311 @@
+//! From the kinds, as people write them, to the facts that rules read. What this build does not obey is named here.
+use crate::api::{
+    AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, EligibleAssignment, Grant, RoleTemplate,
+    assignment::{AssignmentScope, Delegation, Window as ApiWindow},
+    conditions,
+    decision::About,
+    grant::GrantState,
+    policy::{ApprovalFloor as ApiFloor, MfaRule, SystemsRef, TicketFloor},
+    request::{ActivationRequestStatus, RequestState},
+    system::Mode,
+    template::{Approval, Justification, Limits, TicketRule},
+};
+use curfew_core::{
+    admission::{AdmissionHistory, Provenance},
+    approval::{ApprovalStage, DecisionFacts, Verb},
+    grant as core_grant,
+    policy_inputs::{ApprovalFloor, ApprovedTerms, Assignment, Policy, Progress, RequestFacts, System, Systems, Template, Window},
+    principal::UserInfo,
+    reason::Reason,
+    request::{Frozen, GrantView, Request, State, Status, Terms},
+    resolved::Ref,
+    scope::{KubernetesPermissions, KubernetesScope, Permissions, Scope},
+    time::Time,
+};
+use kube::ResourceExt;
+use std::sync::Arc;
+
+fn reference<K: ResourceExt>(o: &K) -> Ref {
+    Ref { name: o.name_any(), uid: o.uid().unwrap_or_default() }
+}
+
+/// When the API server created an object.
+pub fn created<K: ResourceExt>(o: &K) -> Time {
+    o.creation_timestamp().map_or(Time::from_millis(0), |t| Time::from_millis(t.0.as_millisecond()))
+}
+
+/// Collects what a build does not obey, by the names under which people wrote it.
+fn unsupported(list: &[(bool, &str)]) -> Vec<String> {
+    list.iter().filter(|(used, _)| *used).map(|(_, what)| (*what).to_owned()).collect()
+}
+
+fn systems(s: &SystemsRef) -> Systems {
+    match s {
+        SystemsRef::Names(n) => Systems::Names(n.clone()),
+        SystemsRef::Selector(l) => Systems::Labels(l.match_labels.clone()),
+    }
+}
+
+/// A provider that is left out is out of reach: an empty list reaches nothing.
+fn kubernetes_scope(s: &Scope) -> KubernetesScope {
+    s.kubernetes.clone().unwrap_or(KubernetesScope::Namespaces(Vec::new()))
+}
+
+fn kubernetes_permissions(p: &Permissions) -> KubernetesPermissions {
+    p.kubernetes.clone().unwrap_or_default()
+}
+
+/// An AuthorizationSystem; `older` is another one for the same target.
+pub fn system(s: &AuthorizationSystem, all: &[AuthorizationSystem]) -> System {
+    let status = s.status.as_ref();
+    System {
+        name: s.name_any(),
+        uid: s.uid().unwrap_or_default(),
+        labels: s.labels().clone(),
+        target: status.and_then(|s| s.target.as_ref()).map(|t| t.id.clone()),
+        grants_allowed: s.spec.mode == Mode::ReadWrite,
+        deleting: s.metadata.deletion_timestamp.is_some(),
+        suspended: s.spec.suspend,
+        duplicate_of: all
+            .iter()
+            .filter(|o| same_target(o, s) && (created(*o), o.name_any()) < (created(s), s.name_any()))
+            .map(ResourceExt::name_any)
+            .min(),
+        unsupported: unsupported(&[(s.spec.principals.is_some(), "principals")]),
+    }
+}
+
+fn same_target(a: &AuthorizationSystem, b: &AuthorizationSystem) -> bool {
+    let target = |s: &AuthorizationSystem| s.status.as_ref().and_then(|s| s.target.as_ref()).map(|t| t.id.clone());
+    a.uid() != b.uid() && (a.spec.provider == b.spec.provider || (target(a).is_some() && target(a) == target(b)))
+}
+
+/// An AccessPolicy.
+pub fn policy(p: &AccessPolicy) -> Policy {
+    let s = &p.spec;
+    Policy {
+        reference: reference(p),
+        namespaces: s.namespaces.names.clone(),
+        systems: systems(&s.systems),
+        permissions: kubernetes_permissions(&s.permissions),
+        scope: kubernetes_scope(&s.scope),
+        eligible: s.eligible.clone(),
+        max_duration: s.max.duration.clone(),
+        max_eligibility: s.max.eligibility,
+        approval: match &s.min.approval {
+            ApiFloor::None(_) => None,
+            ApiFloor::AtLeast(f) => Some(ApprovalFloor { quorum: f.quorum, from: f.from.clone() }),
+        },
+        justification: s.min.justification,
+        permanent_eligibility: s.allow.permanent_eligibility,
+        delegated: s.allow.delegated,
+        persistence: s.allow.persistence,
+        suspended: s.suspend,
+        unsupported: unsupported(&[
+            (!matches!(s.min.mfa, MfaRule::None(_)), "min.mfa"),
+            (!matches!(s.min.ticket, TicketFloor::None(_)), "min.ticket"),
+            (!s.requestor_admins.is_empty(), "requestorAdmins"),
+        ]),
+    }
+}
+
+/// A RoleTemplate.
+pub fn template(t: &RoleTemplate) -> Template {
+    let (s, a) = (&t.spec, &t.spec.activation);
+    let stages: Vec<ApprovalStage> = match &a.approval {
+        Approval::None(_) => Vec::new(),
+        Approval::Stages(s) | Approval::Parallel(s) => s.clone(),
+    };
+    Template {
+        reference: reference(t),
+        namespace: t.namespace().unwrap_or_default(),
+        systems: systems(&s.systems),
+        permissions: kubernetes_permissions(&s.permissions),
+        scope: kubernetes_scope(&s.scope),
+        default_duration: a.duration.default.clone(),
+        max_duration: a.duration.max.clone(),
+        justification: a.justification == Justification::Required,
+        permanent_eligibility: s.assignment.eligible.permanent,
+        max_eligibility: s.assignment.eligible.max,
+        suspended: s.suspend,
+        not_bindable: not_bindable(t),
+        unsupported: unsupported(&[
+            (!matches!(a.mfa, MfaRule::None(_)), "activation.mfa"),
+            (!matches!(a.ticket, TicketRule::None(_)), "activation.ticket"),
+            (!matches!(a.limits, Limits::None(_)), "activation.limits"),
+            (matches!(a.approval, Approval::Parallel(_)), "activation.approval.parallel"),
+            (stages.iter().any(|s| s.escalation.is_some()), "activation.approval.stages.escalation"),
+            (a.break_glass.is_some(), "activation.breakGlass"),
+        ]),
+        approval: stages,
+    }
+}
+
+/// Whether we may bind is asked by the template's own controller and stands in its status, for this generation.
+fn not_bindable(t: &RoleTemplate) -> Option<String> {
+    let ready = conditions::find(&t.status.as_ref()?.conditions, "Ready")?;
+    let now = ready.observed_generation == t.metadata.generation && ready.reason == Reason::NotBindable.as_str();
+    now.then(|| ready.message.clone())
+}
+
+/// An EligibleAssignment.
+pub fn assignment(e: &EligibleAssignment) -> Assignment {
+    let s = &e.spec;
+    Assignment {
+        reference: reference(e),
+        role: s.role_ref.name.clone(),
+        subject: s.subject.clone(),
+        scope: match &s.scope {
+            AssignmentScope::All(_) => None,
+            AssignmentScope::Kubernetes(k) => Some(k.clone()),
+        },
+        window: match &s.window {
+            ApiWindow::Permanent(_) => Window::Permanent,
+            ApiWindow::Between(b) => Window::Between(b.start, b.end),
+        },
+        suspended: s.suspend,
+        delegated: s.delegation == Delegation::Allowed,
+        unsupported: Vec::new(),
+    }
+}
+
+/// What was asked for.
+pub fn request_facts(r: &ActivationRequest) -> RequestFacts {
+    let s = &r.spec;
+    let status = r.status.as_ref();
+    let requester = s.requester.clone().unwrap_or_default();
+    let phase = match status.and_then(|s| s.state) {
+        None | Some(RequestState::Pending) => Progress::New,
+        Some(RequestState::Activating | RequestState::Active | RequestState::Revoking) => {
+            status.and_then(|s| s.expires_at).map_or(Progress::Accepted, Progress::Granted)
+        }
+        Some(_) => Progress::Accepted,
+    };
+    let for_somebody = s.beneficiary.is_some() && !requester.is_system_identity();
+    RequestFacts {
+        namespace: r.namespace().unwrap_or_default(),
+        uid: r.uid().unwrap_or_default(),
+        created: created(r),
+        requester,
+        beneficiary: s.beneficiary.clone().map(Into::into),
+        not_after: s.not_after,
+        role: s.role_ref.name.clone(),
+        duration: s.duration.clone(),
+        justification: s.justification.clone(),
+        system: s.system.clone(),
+        unsupported: unsupported(&[
+            (s.start_time.is_some(), "startTime"),
+            (s.scope.is_some(), "scope"),
+            (s.permissions.is_some(), "permissions"),
+            // Requestor admins are to come; a service account names whom it asks for.
+            (for_somebody, "beneficiary"),
+            (s.extends.is_some(), "extends"),
+            (s.break_glass == Some(true), "breakGlass"),
+        ]),
+        progress: phase,
+        approved: approved_terms(status),
+    }
+}
+
+/// What was approved, of what is active: another rule is held against that, and not against what the role says by now.
+fn approved_terms(status: Option<&ActivationRequestStatus>) -> Option<ApprovedTerms> {
+    let s = status.filter(|s| s.state == Some(RequestState::Active))?;
+    let r = s.resolved.as_ref()?;
+    Some(ApprovedTerms { duration: r.duration.clone(), approval: r.approval.clone() })
+}
+
+/// A request as the rules read it.
+pub fn request(r: &ActivationRequest, gate: &AdmissionHistory) -> Request {
+    Request {
+        version: r.resource_version().unwrap_or_default().into(),
+        uid: r.uid().unwrap_or_default().into(),
+        created: created(r),
+        provenance: gate.provenance_of(created(r)),
+        requester: Arc::new(r.spec.requester.clone().unwrap_or_default()),
+        beneficiary: r.spec.beneficiary.clone().map(Into::into),
+        status: status(r),
+    }
+}
+
+fn status(r: &ActivationRequest) -> Status {
+    let Some(s) = &r.status else { return Status::NEW };
+    let reason = || s.reason.as_deref().and_then(|r| r.parse().ok()).unwrap_or(Reason::Drifted);
+    let state = match s.state {
+        // Scheduled is never written by this build.
+        None | Some(RequestState::Pending | RequestState::Scheduled) => State::Pending,
+        Some(RequestState::AwaitingApproval) => State::AwaitingApproval,
+        Some(RequestState::Activating) => State::Activating,
+        Some(RequestState::Active) => State::Active,
+        Some(RequestState::Revoking) => State::Revoking(reason()),
+        Some(over) => over.outcome().map_or(State::Pending, |o| State::Ended(o, reason())),
+    };
+    let deadline = s.approval.as_ref().and_then(|a| a.deadline);
+    let frozen =
+        s.resolved.clone().zip(deadline).map(|(resolved, approval_deadline)| Frozen { terms: Terms::new(resolved), approval_deadline });
+    Status { state, frozen, expires_at: s.expires_at, activated_at: s.activated_at }
+}
+
+/// A decision; `manager` is what RBAC says of the decider, `proof` the keys that a login must carry to count, if anybody said.
+pub fn decision(d: &AccessDecision, manager: Option<bool>, proof: Option<&[String]>, gate: &AdmissionHistory) -> DecisionFacts {
+    let decider: UserInfo = d.spec.decider.clone().unwrap_or_default();
+    let counted = d.status.as_ref().and_then(|s| conditions::find(&s.conditions, "Counted"));
+    let about_uid = match &d.spec.about {
+        // What was about nothing once is about nothing for good: a request that took the name later is another one, however
+        // close in time (the API server's clock has whole seconds).
+        _ if counted.is_some_and(|c| c.reason == Reason::NotFound.as_str()) => Some("".into()),
+        About::ActivationRequest(r) => r.uid.as_deref().map(Into::into),
+        About::Grant(_) => None,
+    };
+    DecisionFacts {
+        uid: d.uid().unwrap_or_default().into(),
+        proven: !decider.is_system_identity() && proof.map_or(d.spec.decision != Verb::Approve, |keys| decider.has_extra_keys(keys)),
+        decider: Arc::new(decider),
+        verb: d.spec.decision,
+        digest: d.spec.digest,
+        request_uid: about_uid,
+        created: created(d),
+        manager,
+        provenance: gate.provenance_of(created(d)),
+    }
+}
+
+/// A Grant as the rules read it; `mine` if this process has made it itself.
+pub fn grant(g: &Grant, gate: &AdmissionHistory, mine: bool) -> core_grant::Grant {
+    core_grant::Grant {
+        version: g.resource_version().unwrap_or_default().into(),
+        expires_at: g.spec.expires_at,
+        state: grant_state(g),
+        drifted: drifted(g),
+        deleting: g.metadata.deletion_timestamp.is_some(),
+        provenance: if mine { Provenance::Verified } else { gate.provenance_of(created(g)) },
+    }
+}
+
+/// Where a Grant stands; no status yet means that the intent is stored and nothing more.
+pub fn grant_state(g: &Grant) -> core_grant::State {
+    match g.status.as_ref().and_then(|s| s.state) {
+        None | Some(GrantState::Granting) => core_grant::State::Granting,
+        Some(GrantState::Active) => core_grant::State::Active,
+        Some(GrantState::Revoking) => core_grant::State::Revoking,
+        Some(GrantState::Ended) => core_grant::State::Ended,
+        Some(GrantState::Abandoned) => core_grant::State::Abandoned,
+    }
+}
+
+fn drifted(g: &Grant) -> bool {
+    g.status.as_ref().is_some_and(|s| conditions::is_true(&s.conditions, "Drifted"))
+}
+
+/// What a Grant means for its request.
+pub fn grant_view(g: Option<&Grant>) -> GrantView {
+    let Some(g) = g else { return GrantView::None };
+    let active_since = g.status.as_ref().and_then(|s| s.granted_at);
+    let drifted = drifted(g);
+    match grant_state(g) {
+        core_grant::State::Ended | core_grant::State::Abandoned => {
+            GrantView::Ended { active_since, drifted, abandoned: grant_state(g) == core_grant::State::Abandoned }
+        }
+        core_grant::State::Revoking => GrantView::Live { active_since, revoking: true, drifted },
+        core_grant::State::Granting | core_grant::State::Active => GrantView::Live { active_since, revoking: false, drifted },
+    }
+}

@@ -1,0 +1,59 @@
+//! From the rules' few words to a Grant's status. Pure.
+use crate::api::{
+    Grant,
+    conditions::{self, Is},
+    grant::{Artifact, Before, GrantState, GrantStatus},
+};
+use crate::providers::EnforcedBy;
+use curfew_core::{
+    grant::{self as core, State},
+    time::Time,
+};
+
+/// The status for this stage, resting on what `g` has already: times are stamped once.
+pub fn status(g: &Grant, next: &core::Grant, armed: Option<Vec<Artifact>>, enforced: EnforcedBy, now: Time) -> GrantStatus {
+    let old = g.status.clone().unwrap_or_default();
+    let at = now.floor_secs();
+    let mut s = GrantStatus {
+        observed_generation: g.metadata.generation,
+        state: Some(match next.state {
+            State::Granting => GrantState::Granting,
+            State::Active => GrantState::Active,
+            State::Revoking => GrantState::Revoking,
+            State::Ended => GrantState::Ended,
+            State::Abandoned => GrantState::Abandoned,
+        }),
+        before: old.before.clone().or(Some(Before { standing: false })),
+        artifacts: armed.unwrap_or(old.artifacts),
+        enforced_by: Some(enforced.as_str().into()),
+        granted_at: old.granted_at.or((next.state == State::Active).then_some(at)),
+        verified_at: if matches!(next.state, State::Active | State::Ended) { Some(at) } else { old.verified_at },
+        revoked_at: old.revoked_at.or((next.state == State::Ended).then_some(at)),
+        // Once it has come through, what went wrong before is history.
+        last_error: if matches!(next.state, State::Granting | State::Revoking) { old.last_error } else { None },
+        attempts: old.attempts,
+        conditions: old.conditions,
+        in_flight: None,
+    };
+    let generation = g.metadata.generation;
+    let mut set =
+        |type_: &str, is: Is, reason: &str, message: &str| conditions::set(&mut s.conditions, type_, is, reason, message, generation, now);
+    match next.state {
+        State::Granting => set("Active", Is::False, "Granting", "on its way to the target"),
+        State::Active => set("Active", Is::True, "Armed", "the target has shown the access"),
+        State::Revoking => set("Active", Is::Unknown, "Revoking", "being taken away; unknown counts as present"),
+        State::Ended => set("Active", Is::False, "Ended", "the target has shown that nothing is left"),
+        State::Abandoned => set("Active", Is::Unknown, "Abandoned", "released by a person without proof"),
+    }
+    set("Revoked", Is::from(next.state == State::Ended), if next.state == State::Ended { "Proven" } else { "NotYet" }, "");
+    if next.drifted {
+        set("Drifted", Is::True, "Changed", "what was granted was changed or removed at the target, so all of it is taken away");
+    }
+    s
+}
+
+/// The status of a Grant on which something went wrong.
+pub fn with_error(g: &Grant, what: &str) -> GrantStatus {
+    let old = g.status.clone().unwrap_or_default();
+    GrantStatus { attempts: Some(old.attempts.unwrap_or(0).saturating_add(1)), last_error: Some(what.to_owned()), ..old }
+}

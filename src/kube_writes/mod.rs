@@ -1,0 +1,140 @@
+//! Every API write of our own kinds, and nothing else writes them.
+//!
+//! A status is written by a merge patch that carries the version that was read: a compare-and-swap. Never by PUT or apply
+//! of the object itself, which would bring a deleted one back.
+use crate::{
+    api::{AccessDecision, ActivationRequest, AuthorizationSystem, Grant, grant::GrantSpec},
+    authority::Permit,
+};
+use curfew_core::{
+    ids::{GRANTS_FINALIZER, REVOKE_FINALIZER},
+    time::Time,
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use std::fmt::Debug;
+
+/// What came of a write.
+#[derive(Debug)]
+pub enum WriteOutcome<T> {
+    /// It is stored.
+    Stored(T),
+    /// The object has changed since it was read, or is gone. Nothing was written.
+    Conflict,
+    /// It failed, or nobody knows.
+    Failed(kube::Error),
+}
+
+impl<T> From<kube::Result<T>> for WriteOutcome<T> {
+    fn from(r: kube::Result<T>) -> Self {
+        match r {
+            Ok(t) => WriteOutcome::Stored(t),
+            Err(kube::Error::Api(s)) if matches!(s.code, 404 | 409) => WriteOutcome::Conflict,
+            Err(e) => WriteOutcome::Failed(e),
+        }
+    }
+}
+
+/// Stores a status if the object still has this version. What `old` had and `next` has not is removed.
+pub async fn commit<K, S>(api: &Api<K>, name: &str, version: &str, old: Option<&S>, next: &S) -> WriteOutcome<K>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+    S: Serialize,
+{
+    let (old, next) = match (serde_json::to_value(old), serde_json::to_value(next)) {
+        (Ok(o), Ok(n)) => (o, n),
+        (Err(e), _) | (_, Err(e)) => return WriteOutcome::Failed(kube::Error::SerdeError(e)),
+    };
+    let patch = json!({"metadata": {"resourceVersion": version}, "status": merge(&old, &next)});
+    api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch)).await.into()
+}
+
+/// The merge patch from `old` to `next`: a member that is gone must be said to be null.
+fn merge(old: &Value, next: &Value) -> Value {
+    let (Value::Object(o), Value::Object(n)) = (old, next) else { return next.clone() };
+    let mut patch: serde_json::Map<String, Value> =
+        n.iter().map(|(k, v)| (k.clone(), o.get(k).map_or_else(|| v.clone(), |was| merge(was, v)))).collect();
+    for gone in o.keys().filter(|k| !n.contains_key(*k)) {
+        patch.insert(gone.clone(), Value::Null);
+    }
+    Value::Object(patch)
+}
+
+/// Writes a Grant: the intent, before anything is written to a target. It is there already if another replica was faster.
+pub async fn create_grant(client: &Client, id: &str, spec: GrantSpec, _: &Permit) -> WriteOutcome<Option<Grant>> {
+    let mut grant = Grant::new(id, spec);
+    grant.metadata.finalizers = Some(vec![REVOKE_FINALIZER.into()]);
+    match Api::<Grant>::all(client.clone()).create(&PostParams::default(), &grant).await {
+        Ok(made) => WriteOutcome::Stored(Some(made)),
+        Err(kube::Error::Api(s)) if s.is_already_exists() => WriteOutcome::Stored(None),
+        Err(e) => WriteOutcome::Failed(e),
+    }
+}
+
+/// Lets a Grant end at `to`, if that is earlier than now stored; its own CEL rule refuses a later end. Gives back what stands.
+pub async fn bring_forward(client: &Client, id: &str, to: Time) -> WriteOutcome<Grant> {
+    let grants: Api<Grant> = Api::all(client.clone());
+    let patch = json!({"spec": {"expiresAt": to.floor_secs()}});
+    match grants.patch(id, &PatchParams::default(), &Patch::Merge(patch)).await {
+        // It ends even earlier already.
+        Err(kube::Error::Api(s)) if s.code == 422 => grants.get(id).await.into(),
+        other => other.into(),
+    }
+}
+
+/// Lets a deleted Grant go: removes our finalizer, if the object still has this version.
+pub async fn remove_revoke_finalizer(client: &Client, grant: &Grant) -> WriteOutcome<()> {
+    let rest: Vec<&String> = grant.finalizers().iter().filter(|f| *f != REVOKE_FINALIZER).collect();
+    let patch = json!({"metadata": {"resourceVersion": grant.resource_version(), "finalizers": rest}});
+    Api::<Grant>::all(client.clone()).patch(&grant.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await.map(drop).into()
+}
+
+/// Holds a system by our finalizer while Grants need its name, or lets it go, if it still has this version.
+pub async fn set_grants_finalizer(client: &Client, system: &AuthorizationSystem, held: bool) -> WriteOutcome<AuthorizationSystem> {
+    let mut list: Vec<&str> = system.finalizers().iter().map(String::as_str).filter(|f| *f != GRANTS_FINALIZER).collect();
+    if held {
+        list.push(GRANTS_FINALIZER);
+    }
+    let patch = json!({"metadata": {"resourceVersion": system.resource_version(), "finalizers": list}});
+    Api::<AuthorizationSystem>::all(client.clone()).patch(&system.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await.into()
+}
+
+/// Deletes what has ended and was kept long enough, if it is still this very object.
+pub async fn delete_expired<K>(api: &Api<K>, object: &K) -> kube::Result<()>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+{
+    let only_this = Preconditions { uid: object.uid(), ..Preconditions::default() };
+    let params = DeleteParams { preconditions: Some(only_this), ..DeleteParams::default() };
+    match api.delete(&object.name_any(), &params).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(s)) if matches!(s.code, 404 | 409) => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// The requests of a namespace.
+pub fn requests(client: &Client, namespace: &str) -> Api<ActivationRequest> {
+    Api::namespaced(client.clone(), namespace)
+}
+
+/// The decisions of a namespace.
+pub fn decisions(client: &Client, namespace: &str) -> Api<AccessDecision> {
+    Api::namespaced(client.clone(), namespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_is_said_to_be_gone() {
+        let patch = merge(&json!({"a": 1, "b": {"c": 1, "d": 2}, "e": [1]}), &json!({"a": 1, "b": {"d": 3}, "e": [2]}));
+        assert_eq!(patch, json!({"a": 1, "b": {"c": null, "d": 3}, "e": [2]}));
+        assert_eq!(merge(&Value::Null, &json!({"a": 1})), json!({"a": 1}));
+    }
+}
