@@ -3,17 +3,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use std::{fmt, str::FromStr};
 
-/// The first 64 bits of a SHA-256, written as 16 hex digits.
+/// A SHA-256 digest, written as 64 hex digits. A shorter one could be collided by an attacker who writes both contents.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Digest(u64);
+pub struct Digest([u8; 32]);
 
 impl Digest {
     /// Of these bytes.
     pub fn of_bytes(bytes: &[u8]) -> Self {
-        let full: [u8; 32] = Sha256::digest(bytes).into();
-        let mut head = [0; 8];
-        head.copy_from_slice(&full[..8]);
-        Digest(u64::from_be_bytes(head))
+        Digest(Sha256::digest(bytes).into())
     }
     /// Of a value as canonical JSON: no spaces, keys of every object in byte order, absent members left out by the value itself.
     pub fn of(value: &impl Serialize) -> Self {
@@ -24,7 +21,13 @@ impl Digest {
     }
     /// For tests that need one of a known value.
     pub const fn from_bits(bits: u64) -> Self {
-        Digest(bits)
+        let (low, mut all) = (bits.to_be_bytes(), [0; 32]);
+        let mut i = 0;
+        while i < 8 {
+            all[24 + i] = low[i];
+            i += 1;
+        }
+        Digest(all)
     }
 }
 
@@ -58,18 +61,22 @@ fn canonical(v: &serde_json::Value, out: &mut String) {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
 impl FromStr for Digest {
     type Err = String;
     fn from_str(s: &str) -> Result<Self, String> {
-        let hex = s.len() == 16 && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        hex.then(|| u64::from_str_radix(s, 16).ok())
-            .flatten()
-            .map(Digest)
-            .ok_or_else(|| format!("{s:?} is no digest: 16 hex digits in lower case, as in kubectl get areq -o wide"))
+        let wrong = || format!("{s:?} is not a digest: write all 64 hex digits in lower case, as kubectl get areq -o wide shows them");
+        if s.len() != 64 || !s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(wrong());
+        }
+        let mut bytes = [0; 32];
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&s[2 * i..2 * i + 2], 16).map_err(|_| wrong())?;
+        }
+        Ok(Digest(bytes))
     }
 }
 
@@ -92,7 +99,7 @@ impl schemars::JsonSchema for Digest {
         true
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": "string", "pattern": "^[0-9a-f]{16}$", "maxLength": 16})
+        schemars::json_schema!({"type": "string", "pattern": "^[0-9a-f]{64}$", "maxLength": 64})
     }
 }
 
@@ -110,9 +117,9 @@ mod tests {
     #[test]
     fn is_the_head_of_sha_256_over_canonical_json() {
         // printf '{"a":1,"b":"\\u00e9"}' would differ: strings stand as UTF-8. Vector: sha256 of {"a":1}
-        assert_eq!(Digest::of(&json!({"a": 1})).to_string(), "015abd7f5cc57a2d");
+        assert_eq!(Digest::of(&json!({"a": 1})).to_string(), "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862");
         let d = Digest::of(&json!({"a": 1}));
         assert_eq!(d.to_string().parse::<Digest>(), Ok(d));
-        assert!("015ABD7F5CC57A2D".parse::<Digest>().is_err());
+        assert!("015ABD7F5CC57A2DD94B7590F04AD8084273905EE33EC5CEBEAE62276A97F862".parse::<Digest>().is_err());
     }
 }

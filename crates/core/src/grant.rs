@@ -1,21 +1,36 @@
-//! The second machine: how long, and is it true? Pure.
+//! The Grant's state machine: for how long access exists, and whether that is true at the target. Pure.
 //!
-//! A Grant is ledger and outbox in one. It needs nothing but itself and its target to end (I3).
-use crate::{admission::Provenance, request::Requeue, request::Version, time::Time};
+//! A Grant is the record of an access and the intent to write it. To end, it needs only itself and its target (I3).
+use crate::{
+    admission::Provenance,
+    ids::Version,
+    requeue::Requeue,
+    resolved::Schema,
+    target::{Fence, Guarantees, SlotSet},
+    time::Time,
+};
+use std::sync::Arc;
 
-/// Where a Grant stands.
+/// A state of a Grant.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum State {
     /// The intent is stored; the target may or may not have been written.
     Granting,
     /// The target has shown the access.
     Active,
-    /// The access is being taken away; unknown counts as present.
+    /// The access is being removed; unknown counts as present.
     Revoking,
     /// The target has shown that nothing is left.
     Ended,
     /// A person has released a Grant whose target is gone for good. It justifies nothing.
     Abandoned,
+}
+
+impl State {
+    /// Whether the Grant has ended, with proof or without.
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, State::Ended | State::Abandoned)
+    }
 }
 
 /// What the target shows.
@@ -25,38 +40,100 @@ pub enum Observation {
     Present,
     /// Nothing.
     Absent,
-    /// Less or more than was granted, a reservation that lost its subjects included.
+    /// Less or more than was granted, including a reservation that lost its subjects.
     Drifted,
-    /// No telling.
+    /// The target could not be read.
     Unknown,
 }
 
-/// What is known of the request behind a Grant.
+/// What is known about the request that owns a Grant.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum OwnerState {
-    /// Nobody asked.
+    /// It was not read.
     NotRead,
-    /// It is there, the same one, and wants its grant.
+    /// It exists, is the same one, and wants its grant.
     Wanted,
-    /// It is gone, another one, or has ended.
+    /// It is gone, is another one, or has ended.
     Gone,
+}
+
+/// What is known about the other Grants that fill slots of the same plan, read live.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum SlotOwners {
+    /// Another Grant is removing one of the slots, or has ended so recently that reads of the target cannot be believed.
+    Unsettled,
+    /// None is.
+    Settled {
+        /// Slots that another Grant holds: it is active, or has stored the intent to write.
+        held: SlotSet,
+        /// Of these, the slots that were filled before any Grant wrote them, as that Grant recorded it.
+        standing: SlotSet,
+    },
+}
+
+impl SlotOwners {
+    /// No other Grant fills any of the slots.
+    pub const FREE: SlotOwners = SlotOwners::Settled { held: SlotSet::NONE, standing: SlotSet::NONE };
+}
+
+/// The stored intent to write without a reservation.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Intent {
+    /// Slots that were filled before the first write, by others than Curfew. They are never written and never removed.
+    pub standing: SlotSet,
+    /// Nothing is sent after this. `None` once the target has confirmed the write.
+    pub until: Option<Time>,
+}
+
+/// What a long-running operation of the target does.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum OperationKind {
+    /// It creates the access.
+    Apply,
+    /// It removes the access.
+    Revoke,
+}
+
+/// A long-running operation of the target. It is stored, so any replica can follow it and no worker waits for it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Operation {
+    /// The target's name for it.
+    pub id: Arc<str>,
+    /// What it does.
+    pub kind: OperationKind,
+    /// When to ask the target about it.
+    pub poll_at: Time,
 }
 
 /// One stored Grant, as far as the rules need it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Grant {
-    /// Its version, for the compare-and-swap.
+    /// The version for the compare-and-swap.
     pub version: Version,
+    /// Which build can judge it.
+    pub schema: Schema,
     /// When it ends. May only move earlier.
     pub expires_at: Time,
-    /// Where it stands.
+    /// The state.
     pub state: State,
     /// It was ended by a change at the target.
     pub drifted: bool,
-    /// Somebody deleted the object; its finalizer holds it until nothing is left.
+    /// It was ended because the target said that the write can never work.
+    pub refused: bool,
+    /// The object was deleted; its finalizer holds it until nothing is left.
     pub deleting: bool,
-    /// Whether the gate was closed when it was created, or this process has made it itself. If not, anybody may have written it.
+    /// Whether admission was proven when it was created, or this process created it. If not, anyone may have written it.
     pub provenance: Provenance,
+    /// What its plan declares about the target.
+    pub guarantees: Guarantees,
+    /// When the target first showed the access.
+    pub active_since: Option<Time>,
+    /// The intent to write; only where the fence is a time limit.
+    pub intent: Option<Intent>,
+    /// A long-running operation at the target.
+    pub operation: Option<Operation>,
+    /// When the target accepted the last removal; only where its reads lag behind its writes.
+    pub removed_at: Option<Time>,
 }
 
 /// Everything that a decision rests on.
@@ -66,76 +143,232 @@ pub struct Inputs<'a> {
     pub now: Time,
     /// The Grant as it is stored.
     pub grant: &'a Grant,
-    /// What the target shows, if it was asked.
+    /// What the target shows, if it was read in this run.
     pub observation: Option<Observation>,
-    /// The request behind it.
+    /// Which slots of the plan are filled, if they were read in this run.
+    pub filled: Option<SlotSet>,
+    /// The other Grants in the same slots, if they were read in this run.
+    pub slot_owners: Option<SlotOwners>,
+    /// The time limit that this run has stored itself, after which it may write.
+    pub write_until: Option<Time>,
+    /// The request that owns it.
     pub owner: OwnerState,
-    /// Whether the request must be asked about: after a delete, on start, in the heartbeat.
+    /// Whether the request must be read live: after a delete, at start, in the heartbeat.
     pub verify_owner: bool,
-    /// Lease held, gate closed, clock sane, stores synced.
+    /// Lease held, admission proven, clock sane, caches synced.
     pub permit: bool,
-    /// Somebody who may has released it, because its target is gone for good.
+    /// A person who may has released it, because its target is gone for good.
     pub abandoned: bool,
 }
 
 /// What to do.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Decision {
     /// Nothing now.
     Wait(Requeue),
-    /// Read live whether the request is there.
+    /// Read live whether the request exists.
     ReadOwner,
-    /// Look at the target.
-    Observe,
+    /// Read the target, leaving out these slots.
+    Observe {
+        /// Slots that are not this grant's to judge.
+        except: SlotSet,
+    },
+    /// Read which slots of the plan are filled.
+    Survey,
+    /// Read live which other Grants fill the same slots.
+    ReadSlotOwners,
     /// Store an earlier end: now.
     BringForward,
-    /// Store this stage.
-    Commit(State),
-    /// Store `Revoking`, and that a change at the target was the reason.
-    CommitDrift,
-    /// Write to the target: reserve, recheck, arm.
-    Grant,
-    /// Take it away.
-    Revoke,
-    /// Let the deleted object go.
+    /// Store this.
+    Commit(Grant),
+    /// Write to the target behind a reservation: reserve, recheck, arm.
+    Reserve,
+    /// Recheck, then write to the target within the stored time limit.
+    Apply {
+        /// Nothing is sent after this.
+        until: Time,
+    },
+    /// Ask the target about the stored operation.
+    Poll,
+    /// Remove the access.
+    Revoke {
+        /// Slots that stay: they were filled before, or another Grant holds them.
+        keep: SlotSet,
+    },
+    /// Remove the finalizer of the deleted object.
     RemoveFinalizer,
 }
 
 /// Decides. The order of the rules:
 ///
-/// 1. What has ended has ended; a deleted object is let go only then.
-/// 2. `Revoking` revokes, until the target shows that nothing is left. It asks nobody else (I3). Past the deadline a person
-///    may release it without proof: it ends `Abandoned`, never `Ended`.
-/// 3. At the deadline `Active` revokes first and commits after: the stored deadline is the intent. `Granting` stores
-///    `Revoking` first, for another replica with a slower clock may still pass its recheck.
-/// 4. A Grant in doubt asks for its request. One that is gone, like a deleted Grant, brings the deadline forward to now.
-/// 5. `Granting` writes to the target, with the permit only; one that was created while the gate was open is only revoked, and one
-///    that came since the last proof waits for the next.
-/// 6. `Active` looks at the target. Drift ends it: what was removed stays removed, what was widened is revoked. Unknown is present.
-pub fn decide(f: &Inputs<'_>) -> Decision {
-    let due = f.now >= f.grant.expires_at;
-    match f.grant.state {
-        State::Ended | State::Abandoned if f.grant.deleting => Decision::RemoveFinalizer,
+/// 1. A Grant that has ended stays ended; the finalizer of a deleted object is removed only then.
+/// 2. `Revoking` revokes until the target shows that nothing is left ([`decide_revoking`]). It reads no other object than
+///    Grants (I3). Past the deadline a person may release it without proof: it ends `Abandoned`, never `Ended`.
+/// 3. At the deadline an `Active` Grant of its own objects revokes first and commits after: the stored deadline is the intent.
+///    Where slots are shared, `Revoking` is stored first, so that of two owners that end at once each sees the other.
+///    `Granting` stores `Revoking` first, because another replica with a slower clock may still pass its recheck.
+/// 4. A Grant written by a newer build does nothing else.
+/// 5. A Grant whose owner must be verified reads its request. If that is gone, or the Grant is deleted, the deadline is brought
+///    forward to now.
+/// 6. `Granting` writes to the target, with the permit only ([`decide_granting`]). A Grant that was created while admission was
+///    not enforced is only revoked, and one that was created after the last proof waits for the next.
+/// 7. `Active` reads the target. Drift ends the grant: what was removed stays removed, what was widened is revoked. Unknown
+///    counts as present, and so does absence before reads have settled.
+pub fn decide(i: &Inputs<'_>) -> Decision {
+    let g = i.grant;
+    let due = i.now >= g.expires_at;
+    match g.state {
+        State::Ended | State::Abandoned if g.deleting => Decision::RemoveFinalizer,
         State::Ended | State::Abandoned => Decision::Wait(Requeue::OnChange),
-        State::Revoking if due && f.abandoned => Decision::Commit(State::Abandoned),
-        State::Revoking => Decision::Revoke,
-        State::Active if due => Decision::Revoke,
-        State::Granting if due => Decision::Commit(State::Revoking),
-        State::Active | State::Granting if f.grant.deleting || f.owner == OwnerState::Gone => Decision::BringForward,
-        State::Active | State::Granting if f.verify_owner && f.owner == OwnerState::NotRead => Decision::ReadOwner,
-        State::Granting if f.permit => match f.grant.provenance {
-            Provenance::Verified => Decision::Grant,
+        State::Revoking if due && i.abandoned => commit(g, State::Abandoned),
+        State::Revoking => decide_revoking(i),
+        State::Active if due && g.guarantees.slots == 0 => Decision::Revoke { keep: SlotSet::NONE },
+        State::Active | State::Granting if due => commit(g, State::Revoking),
+        State::Active | State::Granting if g.schema == Schema::Newer => Decision::Wait(Requeue::At(g.expires_at)),
+        State::Active | State::Granting if g.deleting || i.owner == OwnerState::Gone => Decision::BringForward,
+        State::Active | State::Granting if i.verify_owner && i.owner == OwnerState::NotRead => Decision::ReadOwner,
+        State::Granting if i.permit => match g.provenance {
+            Provenance::Verified => decide_granting(i),
             Provenance::Pending => Decision::Wait(Requeue::Backoff),
             Provenance::Unverified => Decision::BringForward,
         },
-        State::Granting => Decision::Wait(Requeue::At(f.grant.expires_at)),
-        State::Active => match f.observation {
-            None => Decision::Observe,
-            Some(Observation::Present) => Decision::Wait(Requeue::At(f.grant.expires_at)),
-            Some(Observation::Unknown) => Decision::Wait(Requeue::Backoff),
-            Some(Observation::Absent | Observation::Drifted) => Decision::CommitDrift,
+        State::Granting => Decision::Wait(Requeue::At(g.expires_at)),
+        State::Active => match i.observation {
+            None => Decision::Observe { except: standing(g) },
+            Some(Observation::Present) => Decision::Wait(Requeue::At(g.expires_at)),
+            Some(Observation::Absent | Observation::Drifted) if settled(g, g.active_since, i.now) => {
+                Decision::Commit(Grant { drifted: true, state: State::Revoking, ..g.clone() })
+            }
+            Some(Observation::Unknown | Observation::Absent | Observation::Drifted) => Decision::Wait(Requeue::Backoff),
         },
     }
+}
+
+/// How a Grant writes to its target. The order of the rules:
+///
+/// 1. A stored operation is followed until the target says how it ended.
+/// 2. Behind a reservation: reserve.
+/// 3. With a time limit, first the intent is stored: which slots were filled before (by a survey of the target, and then of
+///    the other Grants, so that a slot is `standing` only if no Grant accounts for it) and until when the write may be sent. While
+///    another Grant removes one of the slots, or has just done so, this one waits.
+/// 4. Only the run that has stored the time limit writes, after a recheck. Any other waits until it has passed, and stores another.
+/// 5. If every slot was filled before, there is nothing to write.
+fn decide_granting(i: &Inputs<'_>) -> Decision {
+    let g = i.grant;
+    if let Some(operation) = &g.operation {
+        return poll(operation, i.now);
+    }
+    let Fence::TimeLimit { write_secs } = g.guarantees.fence else { return Decision::Reserve };
+    let until = i.now.plus_secs(i64::from(write_secs)).min(g.expires_at);
+    match (g.intent, i.filled, i.slot_owners) {
+        (None, None, _) if g.guarantees.slots > 0 => Decision::Survey,
+        (None, Some(_), None) => Decision::ReadSlotOwners,
+        (None, Some(_), Some(SlotOwners::Unsettled)) => Decision::Wait(Requeue::Backoff),
+        (None, filled, owners) => {
+            let (held, theirs) = match owners {
+                Some(SlotOwners::Settled { held, standing }) => (held, standing),
+                Some(SlotOwners::Unsettled) | None => (SlotSet::NONE, SlotSet::NONE),
+            };
+            let standing = filled.unwrap_or(SlotSet::NONE).without(held).union(theirs);
+            store_intent(g, Intent { standing, until: Some(until) })
+        }
+        (Some(intent), _, _) if g.guarantees.slots > 0 && intent.standing == SlotSet::all(g.guarantees.slots) => commit(g, State::Active),
+        (Some(Intent { until: Some(stored), .. }), _, _) if i.write_until == Some(stored) && i.now < stored => {
+            Decision::Apply { until: stored }
+        }
+        (Some(Intent { until: Some(stored), .. }), _, _) if i.now < late_writes_end(g, stored) => {
+            Decision::Wait(Requeue::At(late_writes_end(g, stored)))
+        }
+        (Some(intent), _, _) => store_intent(g, Intent { until: Some(until), ..intent }),
+    }
+}
+
+/// How a Grant leaves its target. The order of the rules:
+///
+/// 1. A stored operation is followed to its end first: an operation that creates the access may still do so.
+/// 2. With a time limit, a Grant without an intent has never written, and one whose slots were all filled before neither.
+/// 3. Slots that another Grant holds, or that were filled before, stay. That they are held is read after `Revoking` was stored
+///    and counts as the end only when no late write of our own can follow.
+/// 4. The rest is removed. Where reads lag behind writes, the end is what the target shows after they have settled, counted
+///    from the last removal and from the last moment at which a write could be sent. What shows up again is removed again.
+fn decide_revoking(i: &Inputs<'_>) -> Decision {
+    let g = i.grant;
+    if let Some(operation) = &g.operation {
+        return poll(operation, i.now);
+    }
+    let timed = matches!(g.guarantees.fence, Fence::TimeLimit { .. });
+    let mut keep = SlotSet::NONE;
+    if timed {
+        let Some(intent) = g.intent else { return commit(g, State::Ended) };
+        keep = intent.standing;
+        if g.guarantees.slots > 0 {
+            match i.slot_owners {
+                None => return Decision::ReadSlotOwners,
+                Some(SlotOwners::Settled { held, .. }) => keep = keep.union(held),
+                Some(SlotOwners::Unsettled) => {}
+            }
+        }
+    }
+    let quiet_at = g.intent.and_then(|i| i.until).map(|until| late_writes_end(g, until));
+    let all_stay = g.guarantees.slots > 0 && keep == SlotSet::all(g.guarantees.slots);
+    let proof_from = g.removed_at.map(|t| t.plus_secs(i64::from(g.guarantees.settle_secs))).max(quiet_at);
+    match (all_stay, proof_from) {
+        (true, _) if quiet_at.is_none_or(|t| i.now >= t) => commit(g, State::Ended),
+        (true, _) => Decision::Wait(Requeue::At(quiet_at.unwrap_or(i.now))),
+        (false, _) if g.removed_at.is_none() => Decision::Revoke { keep },
+        (false, Some(t)) if i.now < t => Decision::Wait(Requeue::At(t)),
+        (false, _) => match i.observation {
+            None => Decision::Observe { except: keep },
+            Some(Observation::Absent) => commit(g, State::Ended),
+            Some(Observation::Present | Observation::Drifted) => Decision::Revoke { keep },
+            Some(Observation::Unknown) => Decision::Wait(Requeue::Backoff),
+        },
+    }
+}
+
+/// After the target has accepted a removal: the end, if its answer is proof; otherwise the time from which reads settle.
+pub fn after_removal(g: &Grant, now: Time) -> Grant {
+    let late_write = g.intent.and_then(|i| i.until).is_some_and(|until| now < late_writes_end(g, until));
+    let proven = g.guarantees.settle_secs == 0 && !late_write;
+    // Where slots are shared, an end is stored only from a stored `Revoking`.
+    let ended = proven && (g.state == State::Revoking || g.guarantees.slots == 0);
+    Grant {
+        state: if ended { State::Ended } else { State::Revoking },
+        removed_at: if ended { g.removed_at } else { Some(now) },
+        operation: None,
+        ..g.clone()
+    }
+}
+
+/// After the target has confirmed the write: active, and no time limit runs any more.
+pub fn after_apply(g: &Grant) -> Grant {
+    Grant { state: State::Active, intent: g.intent.map(|i| Intent { until: None, ..i }), operation: None, ..g.clone() }
+}
+
+/// When a write that was sent by `until` can neither follow nor be hidden from reads any more.
+fn late_writes_end(g: &Grant, until: Time) -> Time {
+    until.plus_secs(i64::from(g.guarantees.settle_secs))
+}
+
+/// Whether reads can be believed, counted from this write.
+fn settled(g: &Grant, since: Option<Time>, now: Time) -> bool {
+    since.is_none_or(|t| now >= t.plus_secs(i64::from(g.guarantees.settle_secs)))
+}
+
+fn standing(g: &Grant) -> SlotSet {
+    g.intent.map_or(SlotSet::NONE, |i| i.standing)
+}
+
+fn poll(operation: &Operation, now: Time) -> Decision {
+    if now >= operation.poll_at { Decision::Poll } else { Decision::Wait(Requeue::At(operation.poll_at)) }
+}
+
+fn store_intent(g: &Grant, intent: Intent) -> Decision {
+    Decision::Commit(Grant { intent: Some(intent), ..g.clone() })
+}
+
+fn commit(g: &Grant, state: State) -> Decision {
+    Decision::Commit(Grant { state, ..g.clone() })
 }
 
 #[cfg(test)]
@@ -144,29 +377,73 @@ mod tests {
 
     const NOW: Time = Time::from_secs(1_000);
 
-    fn grant(stage: State, gated: Provenance) -> Grant {
-        Grant { version: "1".into(), expires_at: NOW.plus_secs(60), state: stage, drifted: false, deleting: false, provenance: gated }
+    fn grant(state: State, provenance: Provenance) -> Grant {
+        Grant {
+            version: "1".into(),
+            schema: Schema::Known,
+            expires_at: NOW.plus_secs(60),
+            state,
+            drifted: false,
+            refused: false,
+            deleting: false,
+            provenance,
+            guarantees: Guarantees::OWN_OBJECTS,
+            active_since: None,
+            intent: None,
+            operation: None,
+            removed_at: None,
+        }
     }
 
-    fn decided(g: &Grant) -> Decision {
-        decide(&Inputs {
+    fn inputs(grant: &Grant) -> Inputs<'_> {
+        Inputs {
             now: NOW,
-            grant: g,
+            grant,
             observation: Some(Observation::Present),
+            filled: None,
+            slot_owners: None,
+            write_until: None,
             owner: OwnerState::Wanted,
             verify_owner: false,
             permit: true,
             abandoned: false,
-        })
+        }
     }
 
     #[test]
-    fn a_grant_from_a_gap_is_only_revoked() {
-        assert_eq!(decided(&grant(State::Granting, Provenance::Verified)), Decision::Grant);
-        assert_eq!(decided(&grant(State::Granting, Provenance::Pending)), Decision::Wait(Requeue::Backoff));
-        assert_eq!(decided(&grant(State::Granting, Provenance::Unverified)), Decision::BringForward);
-        // What it says to be at the target is looked at, and nothing is written there for it.
-        assert_eq!(decided(&grant(State::Active, Provenance::Unverified)), Decision::Wait(Requeue::At(NOW.plus_secs(60))));
-        assert_eq!(decided(&grant(State::Revoking, Provenance::Unverified)), Decision::Revoke);
+    fn a_grant_created_while_admission_was_not_enforced_is_only_revoked() {
+        let decided = |state, provenance| decide(&inputs(&grant(state, provenance)));
+        assert_eq!(decided(State::Granting, Provenance::Verified), Decision::Reserve);
+        assert_eq!(decided(State::Granting, Provenance::Pending), Decision::Wait(Requeue::Backoff));
+        assert_eq!(decided(State::Granting, Provenance::Unverified), Decision::BringForward);
+        // What it claims to be at the target is read, and nothing is written there for it.
+        assert_eq!(decided(State::Active, Provenance::Unverified), Decision::Wait(Requeue::At(NOW.plus_secs(60))));
+        assert_eq!(decided(State::Revoking, Provenance::Unverified), Decision::Revoke { keep: SlotSet::NONE });
+    }
+
+    #[test]
+    fn a_grant_of_a_newer_schema_is_only_revoked_when_due() {
+        for state in [State::Granting, State::Active] {
+            let newer = Grant { schema: Schema::Newer, ..grant(state, Provenance::Verified) };
+            let gone = Inputs { owner: OwnerState::Gone, observation: Some(Observation::Drifted), verify_owner: true, ..inputs(&newer) };
+            assert_eq!(decide(&gone), Decision::Wait(Requeue::At(newer.expires_at)), "{state:?}");
+            let due = Inputs { now: newer.expires_at, ..gone };
+            assert!(matches!(decide(&due), Decision::Revoke { .. } | Decision::Commit(Grant { state: State::Revoking, .. })), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn absence_is_not_believed_before_reads_have_settled() {
+        let guarantees = Guarantees { settle_secs: 30, ..Guarantees::OWN_OBJECTS };
+        let active = Grant { guarantees, active_since: Some(NOW.plus_secs(-29)), ..grant(State::Active, Provenance::Verified) };
+        let absent = Inputs { observation: Some(Observation::Absent), ..inputs(&active) };
+        assert_eq!(decide(&absent), Decision::Wait(Requeue::Backoff));
+        let later = Inputs { now: NOW.plus_secs(1), ..absent };
+        assert!(matches!(decide(&later), Decision::Commit(Grant { drifted: true, state: State::Revoking, .. })));
+        let removed = Grant { removed_at: Some(NOW), ..grant(State::Revoking, Provenance::Verified) };
+        let removed = Grant { guarantees, ..removed };
+        let early = Inputs { observation: Some(Observation::Absent), ..inputs(&removed) };
+        assert_eq!(decide(&early), Decision::Wait(Requeue::At(NOW.plus_secs(30))));
+        assert!(matches!(decide(&Inputs { now: NOW.plus_secs(30), ..early }), Decision::Commit(Grant { state: State::Ended, .. })));
     }
 }

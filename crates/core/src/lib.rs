@@ -1,17 +1,18 @@
-//! The rules of Curfew: who may hold what until when, and how it is taken away.
+//! The rules of Curfew: who may hold which access until when, and how it is removed.
 //!
 //! Facts in, decisions out. Nothing here does I/O, reads a clock or awaits; the crate has no dependency that could.
 //! The operator's driver and the model checker in `tests/` both run exactly this code.
 //!
-//! | Room | What it holds |
+//! | Modules | What they hold |
 //! |---|---|
-//! | [`time`], [`duration`], [`digest`], [`principal`], [`scope`], [`reason`], [`ids`] | values |
-//! | [`house`], [`terms`], [`persistence`], [`resolved`] | template × assignment × policy × system → what would be granted |
-//! | [`approval`], [`messages`] | whose word counts, and what people are told |
-//! | [`request`], [`grant`] | the two machines |
-//! | [`gate`], [`sweep`] | what may be trusted by its time of creation, and what nothing justifies |
+//! | [`time`], [`duration`], [`digest`], [`principal`], [`reason`], [`ids`], [`requeue`] | values |
+//! | [`target`] | what differs between providers: permissions, scope, content, plan, principal |
+//! | [`policy_inputs`], [`terms`], [`resolved`] | template × assignment × policy × system → what would be granted |
+//! | [`approval`], [`messages`] | which decisions count, and what users are told |
+//! | [`request`], [`grant`], [`slots`] | the two state machines, and accesses that grants share |
+//! | [`admission`], [`sweep`] | what may be trusted by its creation time, and what no Grant justifies |
 //! | [`deadlines`], [`lanes`] | when, and in which order |
-//! | [`pass`] | the four steps around them, as a value that asks |
+//! | [`reconcile`] | the steps around the state machines, as a value that requests effects |
 pub mod admission;
 pub mod approval;
 pub mod deadlines;
@@ -21,14 +22,15 @@ pub mod grant;
 pub mod ids;
 pub mod lanes;
 pub mod messages;
-pub mod persistence;
 pub mod policy_inputs;
 pub mod principal;
 pub mod reason;
 pub mod reconcile;
 pub mod request;
+pub mod requeue;
 pub mod resolved;
-pub mod scope;
+pub mod slots;
 pub mod sweep;
+pub mod target;
 pub mod terms;
 pub mod time;

@@ -36,6 +36,7 @@ pub const fn hint(reason: Reason) -> &'static str {
         NotApproved => "no approval that counts stands behind it any more; create a new request",
         Unsupported => "it needs a rule that this build does not have",
         TargetUnreachable => "the target cannot be asked now; it is tried again",
+        TargetRefused => "the target refused the grant for good; the Grant's status says why; create a new request once that is mended",
         AlreadyConsumed => "this request was used before; create a new one under a fresh name",
         DeniedByApprover => "an approver or manager said no; their AccessDecision says why",
         Withdrawn => "it was taken back",

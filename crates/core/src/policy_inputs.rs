@@ -5,11 +5,10 @@
 use crate::{
     admission::AdmissionHistory,
     approval::ApprovalStage,
-    digest::Digest,
     duration::{Duration, Period},
     principal::{Subject, UserInfo},
-    resolved::{Ref, RoleKind, SystemRef},
-    scope::{KubernetesPermissions, KubernetesScope},
+    resolved::{Ref, SystemRef},
+    target::{Inventory, PermissionsByProvider, ProviderKind, Scope, ScopeByProvider},
     time::Time,
 };
 use std::collections::BTreeMap;
@@ -40,6 +39,8 @@ pub struct System {
     pub name: String,
     /// Its uid.
     pub uid: String,
+    /// The provider of its target.
+    pub provider: ProviderKind,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// What the target said it is; nothing while it was never reached.
@@ -66,9 +67,9 @@ pub struct Template {
     /// The systems it spans.
     pub systems: Systems,
     /// What it holds.
-    pub permissions: KubernetesPermissions,
+    pub permissions: PermissionsByProvider,
     /// Its widest reach.
-    pub scope: KubernetesScope,
+    pub scope: ScopeByProvider,
     /// How long, where a request does not say.
     pub default_duration: Option<Duration>,
     /// How long at most.
@@ -108,7 +109,7 @@ pub struct Assignment {
     /// Who is eligible.
     pub subject: Subject,
     /// How far; nothing means as far as the role.
-    pub scope: Option<KubernetesScope>,
+    pub scope: Option<Scope>,
     /// When.
     pub window: Window,
     /// `delegation: Allowed`: a service account may ask for the subject.
@@ -138,9 +139,9 @@ pub struct Policy {
     /// The systems that may be reached.
     pub systems: Systems,
     /// The roles that may be handed out; names, or `*` as a whole last segment.
-    pub permissions: KubernetesPermissions,
+    pub permissions: PermissionsByProvider,
     /// How far.
-    pub scope: KubernetesScope,
+    pub scope: ScopeByProvider,
     /// Who may be made eligible, literally.
     pub eligible: Vec<Subject>,
     /// How long at most.
@@ -161,23 +162,6 @@ pub struct Policy {
     pub suspended: bool,
     /// Settings that this build does not obey.
     pub unsupported: Vec<String>,
-}
-
-/// A role as the target holds it now.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RoleContent {
-    /// ClusterRole or Role.
-    pub kind: RoleKind,
-    /// The namespace of a Role.
-    pub namespace: Option<String>,
-    /// Its name.
-    pub name: String,
-    /// Its uid.
-    pub uid: String,
-    /// Digest of its rules.
-    pub rules: Digest,
-    /// What its holder could make that outlives the grant, in words.
-    pub persistence: Option<String>,
 }
 
 /// How far a request has come: what is active is not held to what only concerns the beginning.
@@ -250,11 +234,9 @@ pub struct PolicyInputs<'a> {
     pub policies: &'a [Policy],
     /// Every system.
     pub systems: &'a [System],
-    /// The roles that the template names, as far as they exist.
-    pub roles: &'a [RoleContent],
-    /// The namespaces of the template's scope, as far as they exist.
-    pub namespaces: &'a [Ref],
-    /// Why roles and namespaces could not be read, if they could not: then what is missing above is unknown, and not gone.
+    /// What the target holds of what the template names; `None` where the system was never reached.
+    pub inventory: Option<&'a Inventory>,
+    /// Why the target could not be read, if it could not: then what is missing above is unknown, and not gone.
     pub unreachable: Option<&'a str>,
     /// Where the operator lives.
     pub operator_namespace: &'a str,

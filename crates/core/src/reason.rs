@@ -53,6 +53,8 @@ reasons! {
     Unsupported,
     /// The target cannot be asked now, so nobody can tell what would be granted. It ends nothing and begins nothing.
     TargetUnreachable,
+    /// The target says that the grant can never work.
+    TargetRefused,
     /// A request of this name was used before.
     AlreadyConsumed,
     /// An approver or manager said no.
@@ -132,7 +134,7 @@ impl Reason {
             (ApprovalTimedOut, _) => TerminalState::TimedOut,
             (_, true) => TerminalState::Revoked,
             (RevokedByHolder | RequestDeleted | Withdrawn, false) => TerminalState::Cancelled,
-            (Drifted | AsExpected | Abandoned, false) => TerminalState::Failed,
+            (Drifted | AsExpected | Abandoned | TargetRefused, false) => TerminalState::Failed,
             (
                 NotEligible
                 | OutsideWindow

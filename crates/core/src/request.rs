@@ -4,23 +4,18 @@
 use crate::{
     admission::Provenance,
     approval::{ApprovalStage, ApprovalSubject, DecisionFacts, Tally, Verb, tally},
-    digest::Digest,
+    ids::Version,
     principal::{Subject, UserInfo},
     reason::{Reason, TerminalState},
-    resolved::Resolved,
+    requeue::Requeue,
+    resolved::{Schema, Terms},
     terms::Refusal,
     time::Time,
 };
-use std::{
-    hash::{Hash, Hasher},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 /// The clocks of two replicas are within this of each other, or neither grants.
 const CLOCKS_DIFFER_SECS: i64 = 10;
-
-/// The version of a stored object: only ever compared for equality, by the API server.
-pub type Version = Arc<str>;
 
 /// Where a request stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -37,36 +32,6 @@ pub enum State {
     Revoking(Reason),
     /// It is over. Final, whatever is edited.
     Ended(TerminalState, Reason),
-}
-
-/// What would be granted if the request were resolved now.
-#[derive(Clone, Debug)]
-pub struct Terms {
-    /// The whole of it.
-    pub resolved: Arc<Resolved>,
-    /// Its digest.
-    pub digest: Digest,
-    /// The digest of its effects alone.
-    pub effects: Digest,
-}
-
-impl Terms {
-    /// With the digests of `resolved`.
-    pub fn new(resolved: Resolved) -> Self {
-        Terms { digest: resolved.digest(), effects: resolved.effects(), resolved: Arc::new(resolved) }
-    }
-}
-// Two terms are the same if what is approved and what is granted are.
-impl PartialEq for Terms {
-    fn eq(&self, other: &Self) -> bool {
-        self.digest == other.digest
-    }
-}
-impl Eq for Terms {}
-impl Hash for Terms {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.digest.hash(state);
-    }
 }
 
 /// What was frozen when the request was accepted.
@@ -101,6 +66,8 @@ impl Status {
 pub struct Request {
     /// Its version, for the compare-and-swap.
     pub version: Version,
+    /// Which build can judge its status.
+    pub schema: Schema,
     /// Its uid: a re-created request of the same name is another one.
     pub uid: Arc<str>,
     /// When the API server created it.
@@ -128,6 +95,8 @@ pub enum GrantView {
         revoking: bool,
         /// It left because of a change at the target.
         drifted: bool,
+        /// The target said that the write can never work.
+        refused: bool,
     },
     /// It ended, and nothing is left at the target.
     Ended {
@@ -135,6 +104,8 @@ pub enum GrantView {
         active_since: Option<Time>,
         /// It ended because of a change at the target.
         drifted: bool,
+        /// The target said that the write can never work.
+        refused: bool,
         /// A person has released it: nothing was proven.
         abandoned: bool,
     },
@@ -159,19 +130,6 @@ pub struct Inputs<'a> {
     pub permit: bool,
     /// All of this was read live after our last commit.
     pub fresh: bool,
-}
-
-/// When to look again if nothing changes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Requeue {
-    /// At once.
-    Now,
-    /// At this time.
-    At(Time),
-    /// Only if something changes.
-    OnChange,
-    /// After a pause that grows.
-    Backoff,
 }
 
 /// What to do.
@@ -226,6 +184,8 @@ pub fn tally_decisions(request: &Request, words: &[DecisionFacts], alias_keys: &
 pub fn decide(f: &Inputs<'_>) -> Decision {
     match f.request.status.state {
         State::Ended(..) => Decision::Wait(Requeue::OnChange),
+        // Its Grant ends at its own deadline; everything else is left to the build that wrote it.
+        _ if f.request.schema == Schema::Newer => Decision::Wait(Requeue::OnChange),
         State::Revoking(reason) => decide_revoking(f, reason),
         State::Activating | State::Active => decide_granted(f),
         State::AwaitingApproval | State::Pending if !f.permit => Decision::Wait(Requeue::OnChange),
@@ -245,8 +205,8 @@ fn decide_revoking(f: &Inputs<'_>, reason: Reason) -> Decision {
 
 fn decide_granted(f: &Inputs<'_>) -> Decision {
     let status = &f.request.status;
-    if let GrantView::Ended { drifted, .. } = f.grant {
-        return finish(f, grant_end_reason(f, drifted));
+    if let GrantView::Ended { drifted, refused, .. } = f.grant {
+        return finish(f, grant_end_reason(f, drifted, refused));
     }
     if let Some(reason) = tally_decisions(f.request, f.decisions, f.alias_keys).stopped_by {
         return transition_to(f, State::Revoking(reason));
@@ -256,7 +216,9 @@ fn decide_granted(f: &Inputs<'_>) -> Decision {
     }
     let due = status.expires_at.is_none_or(|t| f.now >= t);
     match (status.state, f.grant) {
-        (_, GrantView::Live { revoking: true, drifted, .. }) => transition_to(f, State::Revoking(grant_end_reason(f, drifted))),
+        (_, GrantView::Live { revoking: true, drifted, refused, .. }) => {
+            transition_to(f, State::Revoking(grant_end_reason(f, drifted, refused)))
+        }
         (State::Activating, GrantView::Live { active_since: Some(since), .. }) => {
             Decision::Commit(Status { state: State::Active, activated_at: Some(since), ..status.clone() })
         }
@@ -312,6 +274,8 @@ fn terms_invalidated_by(f: &Inputs<'_>) -> Option<Reason> {
     match f.terms {
         Err(_) if terms_unknown(f) => None,
         Err(refusal) => Some(refusal.reason),
+        // What another build has frozen cannot be compared: it ends nothing that is active, and nothing begins on it.
+        Ok(_) if granted && !frozen.is_comparable() => None,
         Ok(now) if !granted && now.digest != frozen.digest => Some(Reason::TemplateChanged),
         Ok(now) if now.effects != frozen.effects => Some(Reason::TemplateChanged),
         Ok(_) => None,
@@ -365,9 +329,13 @@ fn decide_pending(f: &Inputs<'_>) -> Decision {
 }
 
 /// Why a Grant ended that nobody here asked to end.
-fn grant_end_reason(f: &Inputs<'_>, drifted: bool) -> Reason {
+fn grant_end_reason(f: &Inputs<'_>, drifted: bool, refused: bool) -> Reason {
     let due = f.request.status.expires_at.is_none_or(|t| f.now >= t);
-    if drifted || !due { Reason::Drifted } else { Reason::DeadlinePassed }
+    match (refused, drifted || !due) {
+        (true, _) => Reason::TargetRefused,
+        (false, true) => Reason::Drifted,
+        (false, false) => Reason::DeadlinePassed,
+    }
 }
 
 fn finish(f: &Inputs<'_>, reason: Reason) -> Decision {

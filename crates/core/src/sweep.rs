@@ -2,7 +2,7 @@
 //!
 //! It looks from the target's side, so it finds what a lost ledger, a restored backup or a bug has left behind. It reads
 //! install and deadline off the immutable name: a label can be put on anybody's binding and proves nothing.
-use crate::{ids::BindingName, time::Time};
+use crate::{ids::Mark, time::Time};
 
 /// A binding is this old before it can be an orphan: its Grant is written first, but a view may lag. Whoever sweeps looks live
 /// for the Grant as well.
@@ -14,7 +14,7 @@ const MAX_PLAUSIBLE_ORPHANS: usize = 5;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SweepCandidate {
     /// What its name says.
-    pub name: BindingName,
+    pub mark: Mark,
     /// When it was created.
     pub created: Time,
 }
@@ -45,15 +45,15 @@ pub enum Verdict {
 
 /// Judges everything of `install` that was found. Bindings of other installs are none of our business.
 pub fn evaluate(install: &str, found: &[SweepCandidate], now: Time, behind: impl Fn(&str) -> GrantLookup) -> Vec<Verdict> {
-    let ours = found.iter().filter(|m| m.name.install == install).count();
+    let ours = found.iter().filter(|m| m.mark.install == install).count();
     let orphan = |m: &SweepCandidate| {
-        m.name.install == install && now >= m.created.plus_secs(SETTLED_SECS) && behind(&m.name.grant) == GrantLookup::Missing
+        m.mark.install == install && now >= m.created.plus_secs(SETTLED_SECS) && behind(&m.mark.grant) == GrantLookup::Missing
     };
-    let orphans = found.iter().filter(|m| now < m.name.deadline && orphan(m)).count();
+    let orphans = found.iter().filter(|m| now < m.mark.deadline && orphan(m)).count();
     let plausible = orphans <= MAX_PLAUSIBLE_ORPHANS || orphans * 10 <= ours;
     let verdict = |m: &SweepCandidate| match () {
-        () if m.name.install != install => Verdict::Keep,
-        () if now >= m.name.deadline => Verdict::Overdue,
+        () if m.mark.install != install => Verdict::Keep,
+        () if now >= m.mark.deadline => Verdict::Overdue,
         () if !orphan(m) => Verdict::Keep,
         () if plausible => Verdict::Orphan,
         () => Verdict::HeldBack,
@@ -84,8 +84,8 @@ mod tests {
     const NOW: Time = Time::from_secs(1_000_000);
 
     fn mark(install: &str, grant: usize, ends_in: i64) -> SweepCandidate {
-        let name = BindingName { install: install.into(), grant: format!("{grant:016x}"), deadline: NOW.plus_secs(ends_in), n: 0 };
-        SweepCandidate { name, created: Time::from_secs(900_000) }
+        let mark = Mark { install: install.into(), grant: format!("{grant:016x}"), deadline: NOW.plus_secs(ends_in) };
+        SweepCandidate { mark, created: Time::from_secs(900_000) }
     }
 
     #[test]

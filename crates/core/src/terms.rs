@@ -7,12 +7,11 @@ use crate::{
     approval::ApprovalStage,
     duration::Duration,
     messages,
-    policy_inputs::{ApprovalFloor, Assignment, Policy, PolicyInputs, Progress, RequestFacts, RoleContent, System, Template, Window},
+    policy_inputs::{ApprovalFloor, Assignment, Policy, PolicyInputs, Progress, RequestFacts, System, Template, Window},
     principal::Subject,
     reason::Reason,
-    request::Terms,
-    resolved::{RESOLVED_VERSION, Ref, Resolved, ResolvedRole, ResolvedScope, RoleKind},
-    scope::{Empty, KubernetesScope, allows},
+    resolved::{Resolved, SCHEMA, Terms},
+    target::{Inventory, Permissions, ProviderKind, Scope, Unresolvable},
     time::Time,
 };
 
@@ -68,16 +67,19 @@ pub fn resolve(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
     check_usable(t)?;
     let system = pick_system(a, t, h)?;
     let target = check_system(system, a.progress)?;
-    // Who may no longer hold it loses it, whether or not the target can be asked what it is.
-    let content = if h.unreachable.is_some() { Vec::new() } else { content(t, h)? };
+    let offer = Offer::of(t, system.provider, h)?;
+    // Eligibility is judged whether or not the target can be read: a person who lost it loses the access.
+    if h.unreachable.is_none() {
+        offer.check_permissions()?;
+    }
     let holder = resolve_beneficiary(a, h)?;
-    let pair = eligible(a, &holder, t, system, &content, h)?;
+    let pair = eligible(a, &holder, t, system, &offer, h)?;
     if let Some(why) = h.unreachable {
         return refuse_unreachable(why);
     }
     let scope = match &pair.assignment.scope {
-        None => Some(t.scope.clone()),
-        Some(s) => t.scope.meet(s),
+        None => Some(offer.scope.clone()),
+        Some(s) => offer.scope.intersection(s),
     };
     let Some(scope) = scope else {
         return refuse(
@@ -85,29 +87,28 @@ pub fn resolve(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
             format!("assignment {} reaches nothing of role {}", pair.assignment.reference.name, t.reference.name),
         );
     };
-    let permissions: Vec<_> =
-        content.iter().filter(|r| r.namespace.as_deref().is_none_or(|n| scope.reaches(n))).map(|r| resolved_role(r)).collect();
-    if permissions.is_empty() {
-        return refuse(
+    let (permissions, scope) = offer.permissions.resolve(&scope, &offer.inventory).or_else(|e| match e {
+        Unresolvable::NotReady(what) => refuse(Reason::NotReady, what),
+        Unresolvable::NothingReached => refuse(
             Reason::NotEligible,
             format!(
                 "assignment {} reaches none of the namespaces in which role {} holds anything",
                 pair.assignment.reference.name, t.reference.name
             ),
-        );
-    }
+        ),
+    })?;
     Ok(Terms::new(Resolved {
-        version: RESOLVED_VERSION.into(),
+        schema: SCHEMA,
         request: a.uid.clone(),
         requester: a.requester.username.clone(),
-        principal: holder.principal(),
+        principal: system.provider.principal(&holder),
         beneficiary: holder,
         system: system.to_ref(target),
         role: t.reference.clone(),
         assignment: pair.assignment.reference.clone(),
         policy: pair.policy.reference.clone(),
         permissions,
-        scope: scope_with_uids(&scope, h)?,
+        scope,
         duration: pair.duration,
         start: None,
         approval: if a.requester.is_system_identity() { require_two_approvers(t)? } else { t.approval.clone() },
@@ -130,10 +131,13 @@ pub fn ready<'a>(t: &Template, h: &PolicyInputs<'a>) -> Result<&'a Policy, Refus
             format!("system {} is not connected yet; kubectl describe authsys {} says why", first.name, first.name),
         );
     }
-    let content = content(t, h)?;
-    scope_with_uids(&t.scope, h)?;
+    let offer = Offer::of(t, first.provider, h)?;
+    if let Some(why) = h.unreachable {
+        return refuse_unreachable(why);
+    }
+    offer.permissions.check(&offer.scope, &offer.inventory).or_else(|what| refuse(Reason::NotReady, what))?;
     check_quorum_reachable(&t.approval)?;
-    let policy = first_allowing(t, h, |p| check_policy_offers(p, t, &t.approval, first, &content, h))?;
+    let policy = first_allowing(t, h, |p| check_policy_offers(p, t, &t.approval, first, &offer, h))?;
     // Only where a policy allows the role is it any use to let the operator bind it.
     match &t.not_bindable {
         Some(message) => refuse(Reason::NotBindable, message.clone()),
@@ -211,46 +215,26 @@ fn refuse_unreachable<T>(why: &str) -> Result<T, Refusal> {
     refuse(Reason::TargetUnreachable, format!("the roles at the target cannot be read: {why}"))
 }
 
-/// The roles that the template names, all of which must exist: binding one that does not exist yet would grant whatever it becomes.
-fn content<'a>(t: &Template, h: &PolicyInputs<'a>) -> Result<Vec<&'a RoleContent>, Refusal> {
-    if let Some(why) = h.unreachable {
-        return refuse_unreachable(why);
+/// What a template offers at systems of one provider, and what the target holds of it.
+struct Offer {
+    permissions: Permissions,
+    scope: Scope,
+    inventory: Inventory,
+}
+
+impl Offer {
+    /// The part of a template that concerns this provider.
+    fn of(t: &Template, provider: ProviderKind, h: &PolicyInputs<'_>) -> Result<Self, Refusal> {
+        let (Some(permissions), Some(scope)) = (t.permissions.of(provider), t.scope.of(provider)) else {
+            let (role, provider) = (&t.reference.name, provider.as_str());
+            return refuse(Reason::NotReady, format!("role {role} needs permissions and a scope for provider {provider}"));
+        };
+        Ok(Offer { permissions, scope, inventory: h.inventory.cloned().unwrap_or_else(|| Inventory::empty(provider)) })
     }
-    let clusters = t.permissions.cluster_roles.iter().map(|n| (RoleKind::ClusterRole, None, n));
-    let locals = t.permissions.roles.iter().map(|r| (RoleKind::Role, Some(&r.namespace), &r.name));
-    clusters
-        .chain(locals)
-        .map(|(kind, ns, name)| {
-            if ns.is_some_and(|n| !t.scope.reaches(n)) {
-                return refuse(
-                    Reason::NotReady,
-                    format!("Role {name} of namespace {} lies outside of the template's scope", ns.map_or("", |n| n)),
-                );
-            }
-            let found = h.roles.iter().find(|r| r.kind == kind && r.namespace.as_ref() == ns && r.name == *name);
-            found.map_or_else(|| refuse(Reason::NotReady, format!("{kind:?} {name} does not exist in the target")), Ok)
-        })
-        .collect()
-}
 
-fn resolved_role(r: &RoleContent) -> ResolvedRole {
-    ResolvedRole { kind: r.kind, name: r.name.clone(), namespace: r.namespace.clone(), uid: r.uid.clone(), rules: r.rules }
-}
-
-fn scope_with_uids(s: &KubernetesScope, h: &PolicyInputs<'_>) -> Result<ResolvedScope, Refusal> {
-    match s {
-        KubernetesScope::ClusterWide(_) => Ok(ResolvedScope::ClusterWide(Empty {})),
-        KubernetesScope::Namespaces(names) => names
-            .iter()
-            .map(|n| {
-                h.namespaces
-                    .iter()
-                    .find(|r| r.name == *n)
-                    .cloned()
-                    .map_or_else(|| refuse(Reason::NotReady, format!("namespace {n} does not exist in the target")), Ok)
-            })
-            .collect::<Result<Vec<Ref>, _>>()
-            .map(ResolvedScope::Namespaces),
+    /// All permissions that are named must exist: a grant of one that does not exist yet would give everything it becomes.
+    fn check_permissions(&self) -> Result<(), Refusal> {
+        self.permissions.check_permissions(&self.scope, &self.inventory).or_else(|what| refuse(Reason::NotReady, what))
     }
 }
 
@@ -280,12 +264,12 @@ fn eligible<'a>(
     holder: &Subject,
     t: &Template,
     system: &System,
-    content: &[&RoleContent],
+    offer: &Offer,
     h: &PolicyInputs<'a>,
 ) -> Result<Eligibility<'a>, Refusal> {
     let duration = duration(a, t, h)?;
     let stages = a.approved.as_ref().map_or(&t.approval, |held| &held.approval);
-    first_allowing(t, h, |p| check_policy_offers(p, t, stages, system, content, h)).map_err(|e| Refusal {
+    first_allowing(t, h, |p| check_policy_offers(p, t, stages, system, offer, h)).map_err(|e| Refusal {
         reason: if e.reason == Reason::Suspended { e.reason } else { Reason::NotReady },
         message: format!("role {} is not ready: {}", t.reference.name, e.message),
     })?;
@@ -330,7 +314,7 @@ fn eligible<'a>(
         }
         let found = check_not_after(a, end).and_then(|()| check_assignment_window(assignment, t, h.now, end)).and_then(|()| {
             first_allowing(t, h, |p| {
-                check_policy_offers(p, t, stages, system, content, h)
+                check_policy_offers(p, t, stages, system, offer, h)
                     .and_then(|()| check_policy_eligible(p, assignment))
                     .and_then(|()| if p.justification { check_justification(a, || format!("policy {}", p.reference.name)) } else { Ok(()) })
                     .and_then(|()| check_maximum(&duration, &p.max_duration, || format!("policy {}", p.reference.name)))
@@ -457,7 +441,11 @@ fn check_assignment_window(e: &Assignment, t: &Template, now: Time, end: Time) -
 /// An assignment may narrow its role, never widen it.
 fn check_within_role(e: &Assignment, t: &Template) -> Result<(), Refusal> {
     let (name, role) = (&e.reference.name, &t.reference.name);
-    if let Some(beyond) = e.scope.as_ref().and_then(|s| s.beyond(&t.scope)) {
+    let beyond = |s: &Scope| match t.scope.of(s.provider()) {
+        Some(outer) => s.beyond(&outer),
+        None => Some(format!("systems of provider {}", s.provider().as_str())),
+    };
+    if let Some(beyond) = e.scope.as_ref().and_then(beyond) {
         return refuse(Reason::OutsidePolicy, format!("assignment {name} reaches {beyond}, which role {role} does not"));
     }
     if e.subject.is_reserved() {
@@ -508,7 +496,7 @@ fn check_policy_offers(
     t: &Template,
     stages: &[ApprovalStage],
     s: &System,
-    content: &[&RoleContent],
+    offer: &Offer,
     h: &PolicyInputs<'_>,
 ) -> Result<(), Refusal> {
     let name = &p.reference.name;
@@ -516,33 +504,21 @@ fn check_policy_offers(
     if !p.systems.include(s) {
         return outside(format!("system {}", s.name));
     }
-    if let Some(r) = t.permissions.cluster_roles.iter().find(|r| !p.permissions.cluster_roles.iter().any(|pattern| allows(pattern, r))) {
-        return outside(format!("ClusterRole {r}"));
+    let (Some(patterns), Some(widest)) = (p.permissions.of(s.provider), p.scope.of(s.provider)) else {
+        return outside(format!("systems of provider {}", s.provider.as_str()));
+    };
+    if let Some(permission) = offer.permissions.not_allowed(&patterns) {
+        return outside(permission);
     }
-    if let Some(r) =
-        t.permissions.roles.iter().find(|r| !p.permissions.roles.iter().any(|q| q.namespace == r.namespace && allows(&q.name, &r.name)))
-    {
-        return outside(format!("Role {} of namespace {}", r.name, r.namespace));
-    }
-    if let Some(beyond) = t.scope.beyond(&p.scope) {
+    if let Some(beyond) = offer.scope.beyond(&widest) {
         return outside(format!("the reach to {beyond}"));
     }
     if !p.persistence
-        && let Some(what) = persistence_of(t, content, h)
+        && let Some(what) = offer.permissions.persistence(&offer.scope, &offer.inventory, h.operator_namespace)
     {
         return outside(format!("what may outlive the grant: {what}; allow.persistence: true would"));
     }
     check_floor(p, t, stages)
-}
-
-/// What the holder could make that outlives the grant.
-fn persistence_of(t: &Template, content: &[&RoleContent], h: &PolicyInputs<'_>) -> Option<String> {
-    let homes = ["kube-system", h.operator_namespace];
-    let home = homes
-        .iter()
-        .find(|n| t.scope.reaches(n))
-        .map(|n| format!("a reach that includes namespace {n}, from where its holder could become the operator"));
-    home.or_else(|| content.iter().find_map(|r| r.persistence.as_ref().map(|p| format!("{:?} {} can {p}", r.kind, r.name))))
 }
 
 /// The floor is met when some of these stages has a quorum no smaller, and approvers that all stand, literally, in `from`.

@@ -1,0 +1,218 @@
+//! The reconcile of a Grant.
+use super::{Effect, Outcome, Reconcile, Reservation};
+use crate::{
+    admission::Provenance,
+    grant::{self, Decision, Grant, Intent, Observation, OperationKind, OwnerState, SlotOwners, State},
+    requeue::Requeue,
+    target::SlotSet,
+    time::Time,
+};
+
+/// A running reconcile of a Grant.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct GrantReconcile {
+    grant: Grant,
+    observation: Option<Observation>,
+    filled: Option<SlotSet>,
+    slot_owners: Option<SlotOwners>,
+    write_until: Option<Time>,
+    owner: OwnerState,
+    verify_owner: bool,
+    abandoned: bool,
+    pending: Pending,
+}
+
+/// The effect whose outcome is awaited.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum Pending {
+    Nothing,
+    Reading,
+    Committing(Grant),
+    Reserving,
+    Rechecking(Write),
+    Writing,
+    Polling(OperationKind),
+    Revoking,
+    /// Removes a reservation whose Grant is gone or has ended.
+    Discarding,
+    Last,
+}
+
+/// What follows a recheck.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum Write {
+    Arm(Reservation),
+    Apply { until: Time },
+}
+
+impl GrantReconcile {
+    pub(super) fn new(grant: Grant, verify_owner: bool, abandoned: bool) -> Self {
+        GrantReconcile {
+            grant,
+            observation: None,
+            filled: None,
+            slot_owners: None,
+            write_until: None,
+            owner: OwnerState::NotRead,
+            verify_owner,
+            abandoned,
+            pending: Pending::Nothing,
+        }
+    }
+
+    pub(super) fn next(mut self, outcome: Outcome, now: Time, permit: bool) -> (Reconcile, Effect) {
+        let stored = self.grant.clone();
+        match (std::mem::replace(&mut self.pending, Pending::Nothing), outcome) {
+            (Pending::Nothing, Outcome::Start) => self.evaluate(now, permit),
+            (Pending::Reading, outcome) => self.read(outcome, now, permit),
+            (Pending::Committing(next), Outcome::Stored(version)) => {
+                self.committed(Grant { version, ..next });
+                self.evaluate(now, permit)
+            }
+            (Pending::Reserving, Outcome::Reserved(r)) => self.perform(Pending::Rechecking(Write::Arm(r)), Effect::Recheck),
+            (Pending::Reserving, Outcome::Occupied) => self.commit(Grant { state: State::Revoking, ..stored }),
+            (Pending::Reserving | Pending::Writing, Outcome::Refused) => {
+                self.commit(Grant { state: State::Revoking, refused: true, ..stored })
+            }
+            (Pending::Rechecking(write), Outcome::Rechecked(live, owner, others)) => self.recheck(write, live, owner, others, now, permit),
+            (Pending::Writing, Outcome::Done) => self.commit(grant::after_apply(&stored)),
+            (Pending::Writing, Outcome::Started(operation)) => self.commit(Grant { operation: Some(operation), ..stored }),
+            (Pending::Polling(kind), outcome) => self.polled(kind, outcome, now),
+            (Pending::Revoking, Outcome::Gone) => self.commit(grant::after_removal(&stored, now)),
+            (Pending::Revoking, Outcome::Started(operation)) => {
+                self.commit(Grant { state: State::Revoking, operation: Some(operation), ..stored })
+            }
+            // A removal that could not be proven is stored as such, so that its age shows.
+            (Pending::Revoking, _) if self.grant.state == State::Active => {
+                let next = Grant { state: State::Revoking, ..stored };
+                self.perform(Pending::Last, Effect::CommitGrant(next))
+            }
+            (Pending::Revoking | Pending::Last, _) | (_, Outcome::Failed) => self.finish(Requeue::Backoff),
+            (_, _) => self.finish(Requeue::Now),
+        }
+    }
+
+    fn read(mut self, outcome: Outcome, now: Time, permit: bool) -> (Reconcile, Effect) {
+        match outcome {
+            Outcome::Owner(owner) => self.owner = owner,
+            Outcome::Observed(observation) => self.observation = Some(observation),
+            Outcome::Filled(slots) => self.filled = Some(slots),
+            Outcome::SlotOwners(owners) => self.slot_owners = Some(owners),
+            Outcome::BroughtForward(grant) => self.grant = grant,
+            Outcome::Failed => return self.finish(Requeue::Backoff),
+            _ => return self.finish(Requeue::Now),
+        }
+        self.evaluate(now, permit)
+    }
+
+    /// Reads from before a commit do not count after it: another owner of a slot reads this one's state, too. Only the answer
+    /// to our own write is proof of the access.
+    fn committed(&mut self, stored: Grant) {
+        let until = |g: &Grant| g.intent.and_then(|i| i.until);
+        if until(&stored) != until(&self.grant) {
+            self.write_until = until(&stored);
+        }
+        let shown = stored.state == State::Active && self.grant.state == State::Granting;
+        self.observation = shown.then_some(Observation::Present);
+        self.filled = None;
+        self.slot_owners = None;
+        self.grant = stored;
+    }
+
+    fn evaluate(self, now: Time, permit: bool) -> (Reconcile, Effect) {
+        let inputs = grant::Inputs {
+            now,
+            grant: &self.grant,
+            observation: self.observation,
+            filled: self.filled,
+            slot_owners: self.slot_owners,
+            write_until: self.write_until,
+            owner: self.owner,
+            verify_owner: self.verify_owner,
+            permit,
+            abandoned: self.abandoned,
+        };
+        match grant::decide(&inputs) {
+            Decision::Wait(requeue) => self.finish(requeue),
+            Decision::ReadOwner => self.perform(Pending::Reading, Effect::ReadOwner),
+            Decision::Observe { except } => self.perform(Pending::Reading, Effect::Observe { except }),
+            Decision::Survey => self.perform(Pending::Reading, Effect::Survey),
+            Decision::ReadSlotOwners => self.perform(Pending::Reading, Effect::ReadSlotOwners),
+            Decision::BringForward => self.perform(Pending::Reading, Effect::BringForward(now)),
+            Decision::Commit(next) => self.commit(next),
+            Decision::Reserve => self.perform(Pending::Reserving, Effect::Reserve),
+            Decision::Apply { until } => self.perform(Pending::Rechecking(Write::Apply { until }), Effect::Recheck),
+            Decision::Poll => match self.grant.operation.clone() {
+                Some(operation) => self.perform(Pending::Polling(operation.kind), Effect::Poll(operation)),
+                None => self.finish(Requeue::Now),
+            },
+            Decision::Revoke { keep } => self.perform(Pending::Revoking, Effect::Revoke { keep }),
+            Decision::RemoveFinalizer => self.perform(Pending::Last, Effect::RemoveFinalizer),
+        }
+    }
+
+    /// Before the write that gives access, everything that may have changed is read live. Behind a reservation, a change after
+    /// this read makes the arm fail, since a revoker deletes the reservation; with a time limit, the end waits for the limit.
+    fn recheck(
+        mut self,
+        write: Write,
+        live: Option<Grant>,
+        owner: OwnerState,
+        others: SlotOwners,
+        now: Time,
+        permit: bool,
+    ) -> (Reconcile, Effect) {
+        let reserved = matches!(write, Write::Arm(_));
+        let Some(live) = live else { return self.discard(reserved) };
+        let same_intent = live.intent == self.grant.intent;
+        self.grant = live;
+        let may_write = self.grant.state == State::Granting
+            && !self.grant.deleting
+            && now < self.grant.expires_at
+            && self.grant.provenance == Provenance::Verified
+            && permit;
+        match (self.grant.state, owner, write) {
+            (State::Granting, OwnerState::Wanted, Write::Arm(r)) if may_write => self.perform(Pending::Writing, Effect::Arm(r)),
+            (State::Granting, OwnerState::Wanted, Write::Apply { .. }) if others == SlotOwners::Unsettled => self.finish(Requeue::Backoff),
+            (State::Granting, OwnerState::Wanted, Write::Apply { until }) if may_write && same_intent && now < until => {
+                let except = self.grant.intent.map_or(SlotSet::NONE, |i: Intent| i.standing);
+                self.perform(Pending::Writing, Effect::Apply { until, except })
+            }
+            (State::Granting, OwnerState::Gone, _) => {
+                self.owner = OwnerState::Gone;
+                self.evaluate(now, permit)
+            }
+            (State::Ended | State::Abandoned, ..) => self.discard(reserved),
+            (State::Granting | State::Active | State::Revoking, ..) => self.finish(Requeue::Now),
+        }
+    }
+
+    /// A reservation of a Grant that is gone or has ended is removed. Without one, nothing was written.
+    fn discard(self, reserved: bool) -> (Reconcile, Effect) {
+        if reserved { self.perform(Pending::Discarding, Effect::Revoke { keep: SlotSet::NONE }) } else { self.finish(Requeue::OnChange) }
+    }
+
+    fn polled(self, kind: OperationKind, outcome: Outcome, now: Time) -> (Reconcile, Effect) {
+        let over = Grant { operation: None, ..self.grant.clone() };
+        match (outcome, kind, self.grant.state) {
+            (Outcome::Running(at), ..) => self.finish(Requeue::At(at)),
+            (Outcome::Succeeded, OperationKind::Apply, State::Granting) => self.commit(grant::after_apply(&over)),
+            (Outcome::Succeeded, OperationKind::Revoke, _) => self.commit(grant::after_removal(&over, now)),
+            (Outcome::Succeeded | Outcome::OperationFailed, ..) => self.commit(over),
+            (_, ..) => self.finish(Requeue::Backoff),
+        }
+    }
+
+    fn commit(self, next: Grant) -> (Reconcile, Effect) {
+        self.perform(Pending::Committing(next.clone()), Effect::CommitGrant(next))
+    }
+
+    fn perform(mut self, pending: Pending, effect: Effect) -> (Reconcile, Effect) {
+        self.pending = pending;
+        (Reconcile::Grant(self), effect)
+    }
+
+    fn finish(self, requeue: Requeue) -> (Reconcile, Effect) {
+        (Reconcile::Grant(self), Effect::Done(requeue))
+    }
+}

@@ -1,0 +1,15 @@
+//! When a reconcile runs again.
+use crate::time::Time;
+
+/// When to run again if nothing changes before.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Requeue {
+    /// At once.
+    Now,
+    /// At this time.
+    At(Time),
+    /// Only when something changes.
+    OnChange,
+    /// After a pause that grows with each failure in a row.
+    Backoff,
+}

@@ -1,0 +1,402 @@
+//! The rules of Kubernetes: ClusterRoles and Roles, bound in namespaces or in the whole cluster.
+//!
+//! A grant writes bindings of its own ([`names`]), so grants never share anything and standing bindings are never touched. A
+//! binding without subjects is the reservation.
+pub mod names;
+pub mod persistence;
+
+use super::{Empty, Guarantees, PlanNames, Unresolvable};
+use crate::{digest::Digest, principal::Subject, resolved::Ref, time::Time};
+use names::BindingName;
+use serde::{Deserialize, Serialize};
+
+/// What may outlive the end of an access.
+pub const SESSION_TAIL: &str = "requests already under way: open exec, port-forward and watch streams end when they close";
+
+/// The scope in a Kubernetes cluster: `namespaces: [...]` or, in words, `clusterWide: {}`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("minProperties" = 1, "maxProperties" = 1)))]
+#[cfg_attr(feature = "schema", schemars(rename = "KubernetesScope"))]
+#[serde(rename_all = "camelCase")]
+pub enum Scope {
+    /// Only these namespaces.
+    Namespaces(
+        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set")))]
+         Vec<String>,
+    ),
+    /// The whole cluster: every namespace and everything without a namespace.
+    ClusterWide(Empty),
+}
+
+impl Scope {
+    /// Whether a namespace is inside.
+    pub fn reaches(&self, namespace: &str) -> bool {
+        match self {
+            Scope::ClusterWide(_) => true,
+            Scope::Namespaces(names) => names.iter().any(|n| n == namespace),
+        }
+    }
+    /// The namespaces it names; none for the whole cluster.
+    pub fn namespaces(&self) -> &[String] {
+        match self {
+            Scope::Namespaces(names) => names,
+            Scope::ClusterWide(_) => &[],
+        }
+    }
+}
+
+/// ClusterRoles and Roles of a Kubernetes cluster; at least one of them.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "KubernetesPermissions", extend("minProperties" = 1)))]
+#[serde(rename_all = "camelCase")]
+pub struct Permissions {
+    /// ClusterRoles by name, bound in each namespace of the scope, or in the whole cluster.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 16), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set")))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cluster_roles: Vec<String>,
+    /// Roles by namespace and name, each bound in its own namespace, which must be in the scope.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "atomic")))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<RoleName>,
+}
+
+/// A Role by namespace and name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RoleName {
+    /// The Role's namespace.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 63)))]
+    pub namespace: String,
+    /// The Role's name.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 253)))]
+    pub name: String,
+}
+
+/// Which kind of role a binding refers to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum RoleKind {
+    /// A ClusterRole.
+    ClusterRole,
+    /// A Role of one namespace.
+    Role,
+}
+
+/// The roles and namespaces that a template names, as far as they exist in the cluster.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Inventory {
+    /// The roles with their content.
+    pub roles: Vec<RoleContent>,
+    /// The namespaces with their uids.
+    pub namespaces: Vec<Ref>,
+}
+
+/// A role as the cluster holds it now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RoleContent {
+    /// ClusterRole or Role.
+    pub kind: RoleKind,
+    /// The namespace of a Role.
+    pub namespace: Option<String>,
+    /// The role's name.
+    pub name: String,
+    /// The role's uid.
+    pub uid: String,
+    /// Digest of its rules in canonical form.
+    pub rules: Digest,
+    /// What its holder could create that outlives the grant, in words.
+    pub persistence: Option<String>,
+}
+
+/// The roles of an approval, with their content.
+pub type GrantedPermissions = GrantedRoles;
+
+/// One or more roles, with their content.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct GrantedRoles {
+    /// The roles, sorted: ClusterRoles first, then Roles by namespace and name.
+    #[cfg_attr(feature = "schema", schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic")))]
+    pub roles: Vec<GrantedRole>,
+}
+
+/// One role with its content.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct GrantedRole {
+    /// ClusterRole or Role.
+    pub kind: RoleKind,
+    /// The role's name.
+    #[cfg_attr(feature = "schema", schemars(length(max = 253)))]
+    pub name: String,
+    /// The namespace of a Role.
+    #[cfg_attr(feature = "schema", schemars(length(max = 63)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The role's uid.
+    #[cfg_attr(feature = "schema", schemars(length(max = 128)))]
+    pub uid: String,
+    /// Digest of the role's rules in canonical form: a ClusterRole has no generation, and grows by aggregation under the same
+    /// uid.
+    pub rules: Digest,
+}
+
+/// The scope of an approval, with the uids of its namespaces.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("minProperties" = 1, "maxProperties" = 1)))]
+#[cfg_attr(feature = "schema", schemars(rename = "KubernetesGrantedScope"))]
+#[serde(rename_all = "camelCase")]
+pub enum GrantedScope {
+    /// These namespaces.
+    Namespaces(#[cfg_attr(feature = "schema", schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic")))] Vec<Ref>),
+    /// The whole cluster.
+    ClusterWide(Empty),
+}
+
+/// Bindings in a Kubernetes cluster, one for each role and namespace.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "KubernetesPlan"))]
+pub struct Plan {
+    /// The subject that every binding names once it is armed.
+    pub subject: Subject,
+    /// The bindings, in the order of the number that ends their names.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 1024), extend("x-kubernetes-list-type" = "atomic")))]
+    pub bindings: Vec<PlannedBinding>,
+}
+
+/// One RoleBinding, or a ClusterRoleBinding where it has no namespace.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PlannedBinding {
+    /// The binding's whole name: `curfew:<install>:<grant>:<deadline>:<n>`.
+    #[cfg_attr(feature = "schema", schemars(length(max = 253)))]
+    pub name: String,
+    /// The namespace of a RoleBinding; a ClusterRoleBinding has none.
+    #[cfg_attr(feature = "schema", schemars(length(max = 63)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Which kind of role it binds.
+    #[serde(rename = "roleKind")]
+    pub role_kind: RoleKind,
+    /// The role's name.
+    #[cfg_attr(feature = "schema", schemars(length(max = 253)))]
+    pub role: String,
+}
+
+/// The first thing that `inner` reaches beyond `outer`, in words.
+pub fn beyond(inner: &Scope, outer: &Scope) -> Option<String> {
+    match (inner, outer) {
+        (_, Scope::ClusterWide(_)) => None,
+        (Scope::ClusterWide(_), Scope::Namespaces(_)) => Some("the whole cluster".into()),
+        (Scope::Namespaces(inner), Scope::Namespaces(outer)) => inner.iter().find(|n| !outer.contains(n)).map(|n| format!("namespace {n}")),
+    }
+}
+
+/// The namespaces that both reach.
+pub fn intersection(a: &Scope, b: &Scope) -> Option<Scope> {
+    match (a, b) {
+        (scope, Scope::ClusterWide(_)) | (Scope::ClusterWide(_), scope) => Some(scope.clone()),
+        (Scope::Namespaces(a), Scope::Namespaces(b)) => {
+            let both: Vec<_> = a.iter().filter(|n| b.contains(n)).cloned().collect();
+            (!both.is_empty()).then_some(Scope::Namespaces(both))
+        }
+    }
+}
+
+/// The first role that a policy's patterns do not allow, in words.
+pub fn not_allowed(permissions: &Permissions, patterns: &Permissions) -> Option<String> {
+    let cluster_role = |role: &&String| !patterns.cluster_roles.iter().any(|pattern| pattern_allows(pattern, role));
+    let role = |role: &&RoleName| !patterns.roles.iter().any(|p| p.namespace == role.namespace && pattern_allows(&p.name, &role.name));
+    let cluster_roles = permissions.cluster_roles.iter().find(cluster_role).map(|r| format!("ClusterRole {r}"));
+    cluster_roles.or_else(|| permissions.roles.iter().find(role).map(|r| format!("Role {} of namespace {}", r.name, r.namespace)))
+}
+
+/// Whether a policy's pattern allows a name: the name itself, or `*` as its whole last segment (segments end at `:`, `.` or `/`).
+pub fn pattern_allows(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        None => pattern == name,
+        Some("") => true,
+        Some(head) => {
+            head.ends_with([':', '.', '/'])
+                && name.len() > head.len()
+                && name.starts_with(head)
+                && !name[head.len()..].contains([':', '.', '/'])
+        }
+    }
+}
+
+/// The content of each role that the template names, in its order. All of them must exist: a binding to a role that does not
+/// exist yet would grant everything that the role becomes.
+fn contents<'a>(permissions: &Permissions, scope: &Scope, inventory: &'a Inventory) -> Result<Vec<&'a RoleContent>, String> {
+    let cluster_roles = permissions.cluster_roles.iter().map(|name| (RoleKind::ClusterRole, None, name));
+    let roles = permissions.roles.iter().map(|r| (RoleKind::Role, Some(&r.namespace), &r.name));
+    cluster_roles
+        .chain(roles)
+        .map(|(kind, namespace, name)| {
+            if let Some(outside) = namespace.filter(|n| !scope.reaches(n)) {
+                return Err(format!("Role {name} of namespace {outside} is outside of the template's scope"));
+            }
+            let found = inventory.roles.iter().find(|r| r.kind == kind && r.namespace.as_ref() == namespace && r.name == *name);
+            found.ok_or_else(|| format!("{kind:?} {name} does not exist in the target"))
+        })
+        .collect()
+}
+
+fn scope_with_uids(scope: &Scope, inventory: &Inventory) -> Result<GrantedScope, String> {
+    let find = |name: &String| {
+        let found = inventory.namespaces.iter().find(|r| r.name == *name).cloned();
+        found.ok_or_else(|| format!("namespace {name} does not exist in the target"))
+    };
+    match scope {
+        Scope::ClusterWide(_) => Ok(GrantedScope::ClusterWide(Empty {})),
+        Scope::Namespaces(names) => {
+            let mut found: Vec<Ref> = names.iter().map(find).collect::<Result<_, _>>()?;
+            found.sort();
+            found.dedup();
+            Ok(GrantedScope::Namespaces(found))
+        }
+    }
+}
+
+/// Whether every role exists, and every Role is in the scope.
+///
+/// # Errors
+/// What is missing, in words.
+pub fn check_permissions(permissions: &Permissions, scope: &Scope, inventory: &Inventory) -> Result<(), String> {
+    contents(permissions, scope, inventory).map(drop)
+}
+
+/// Whether every role and namespace exists, and every Role is in the scope.
+///
+/// # Errors
+/// What is missing, in words.
+pub fn check(permissions: &Permissions, scope: &Scope, inventory: &Inventory) -> Result<(), String> {
+    contents(permissions, scope, inventory)?;
+    scope_with_uids(scope, inventory).map(drop)
+}
+
+/// The roles that the scope reaches, with their content, and the namespaces with their uids, both sorted: the order in which a
+/// template lists them changes no digest.
+///
+/// # Errors
+/// What is missing, or that the scope reaches none of the roles.
+pub fn resolve(
+    permissions: &Permissions,
+    scope: &Scope,
+    inventory: &Inventory,
+) -> Result<(GrantedPermissions, GrantedScope), Unresolvable> {
+    let reached = Permissions {
+        cluster_roles: permissions.cluster_roles.clone(),
+        roles: permissions.roles.iter().filter(|r| scope.reaches(&r.namespace)).cloned().collect(),
+    };
+    let contents = contents(&reached, scope, inventory).map_err(Unresolvable::NotReady)?;
+    if contents.is_empty() {
+        return Err(Unresolvable::NothingReached);
+    }
+    let scope = scope_with_uids(scope, inventory).map_err(Unresolvable::NotReady)?;
+    let mut roles: Vec<GrantedRole> = contents.into_iter().map(granted_role).collect();
+    roles.sort_by(|a, b| (a.kind, &a.namespace, &a.name).cmp(&(b.kind, &b.namespace, &b.name)));
+    roles.dedup();
+    Ok((GrantedRoles { roles }, scope))
+}
+
+fn granted_role(r: &RoleContent) -> GrantedRole {
+    GrantedRole { kind: r.kind, name: r.name.clone(), namespace: r.namespace.clone(), uid: r.uid.clone(), rules: r.rules }
+}
+
+/// What the holder could create that outlives the grant: by the content of the roles, or because the scope includes a namespace
+/// from which the holder could become the operator.
+pub fn persistence(permissions: &Permissions, scope: &Scope, inventory: &Inventory, operator_namespace: &str) -> Option<String> {
+    let privileged = ["kube-system", operator_namespace].into_iter().find(|n| scope.reaches(n));
+    if let Some(namespace) = privileged {
+        return Some(format!("a reach that includes namespace {namespace}, from where its holder could become the operator"));
+    }
+    let contents = contents(permissions, scope, inventory).unwrap_or_default();
+    contents.iter().find_map(|r| r.persistence.as_ref().map(|p| format!("{:?} {} can {p}", r.kind, r.name)))
+}
+
+/// One binding for each role and namespace, named so that grant, install and deadline can be read off it without any other object.
+pub fn plan(permissions: &GrantedPermissions, scope: &GrantedScope, subject: &Subject, names: PlanNames<'_>) -> Plan {
+    let everywhere: Vec<Option<&str>> = match scope {
+        GrantedScope::ClusterWide(_) => vec![None],
+        GrantedScope::Namespaces(n) => n.iter().map(|n| Some(n.name.as_str())).collect(),
+    };
+    let mut bindings = Vec::new();
+    for role in &permissions.roles {
+        let namespaces = role.namespace.as_deref().map_or_else(|| everywhere.clone(), |n| vec![Some(n)]);
+        for namespace in namespaces {
+            let name = BindingName::of(names, bindings.len()).text();
+            bindings.push(PlannedBinding { name, namespace: namespace.map(str::to_owned), role_kind: role.kind, role: role.name.clone() });
+        }
+    }
+    Plan { subject: subject.clone(), bindings }
+}
+
+/// The bindings of the widest reach of a template, without names and subject.
+pub fn probe(permissions: &Permissions, scope: &Scope) -> Plan {
+    let everywhere: Vec<Option<String>> = match scope {
+        Scope::ClusterWide(_) => vec![None],
+        Scope::Namespaces(names) => names.iter().cloned().map(Some).collect(),
+    };
+    let binding = |role_kind, namespace, role: &str| PlannedBinding { name: String::new(), namespace, role_kind, role: role.to_owned() };
+    let cluster_roles = permissions.cluster_roles.iter();
+    let cluster_roles = cluster_roles.flat_map(|r| everywhere.iter().map(move |n| binding(RoleKind::ClusterRole, n.clone(), r)));
+    let roles = permissions.roles.iter().map(|r| binding(RoleKind::Role, Some(r.namespace.clone()), &r.name));
+    Plan { subject: Subject::User(String::new()), bindings: cluster_roles.chain(roles).collect() }
+}
+
+/// Bindings are objects of the grant's own, reserved without subjects, and the API server's answer is proof at once.
+pub fn guarantees(_: &Plan) -> Guarantees {
+    Guarantees::OWN_OBJECTS
+}
+
+/// None: no two grants share a binding.
+pub fn slots(_: &Plan) -> Vec<String> {
+    Vec::new()
+}
+
+/// The deadline in the names of the bindings.
+pub fn planned_deadline(plan: &Plan) -> Option<Time> {
+    plan.bindings.first().and_then(|b| BindingName::parse(&b.name)).map(|n| n.deadline)
+}
+
+/// Each binding in words.
+pub fn privileges(plan: &Plan) -> Vec<String> {
+    let place = |namespace: &Option<String>| namespace.as_ref().map_or_else(|| "in the whole cluster".to_owned(), |n| format!("in {n}"));
+    plan.bindings.iter().map(|b| format!("{:?} {} {}", b.role_kind, b.role, place(&b.namespace))).collect()
+}
+
+/// Each role with the digest of its rules, in words.
+pub fn granted_privileges(permissions: &GrantedPermissions) -> Vec<String> {
+    permissions.roles.iter().map(|r| format!("{:?} {} ({})", r.kind, r.name, r.rules)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn namespaces(names: &[&str]) -> Scope {
+        Scope::Namespaces(names.iter().map(|n| n.to_string()).collect())
+    }
+    const CLUSTER_WIDE: Scope = Scope::ClusterWide(Empty {});
+
+    #[test]
+    fn a_scope_never_widens() {
+        assert_eq!(beyond(&namespaces(&["a"]), &namespaces(&["a", "b"])), None);
+        assert_eq!(beyond(&namespaces(&["a", "c"]), &namespaces(&["a", "b"])), Some("namespace c".into()));
+        assert_eq!(beyond(&CLUSTER_WIDE, &namespaces(&["a"])), Some("the whole cluster".into()));
+        assert_eq!(beyond(&CLUSTER_WIDE, &CLUSTER_WIDE), None);
+        assert_eq!(intersection(&namespaces(&["a", "b"]), &namespaces(&["b", "c"])), Some(namespaces(&["b"])));
+        assert_eq!(intersection(&namespaces(&["a"]), &namespaces(&["b"])), None);
+        assert_eq!(intersection(&CLUSTER_WIDE, &namespaces(&["a"])), Some(namespaces(&["a"])));
+    }
+
+    #[test]
+    fn a_star_is_a_whole_last_segment_or_everything() {
+        assert!(pattern_allows("view", "view") && !pattern_allows("view", "viewer"));
+        assert!(pattern_allows("payments:*", "payments:admin"));
+        assert!(!pattern_allows("payments:*", "payments:a:b") && !pattern_allows("payments:*", "payments:"));
+        assert!(!pattern_allows("pay*", "payments"), "a star inside a segment is not a pattern");
+        assert!(pattern_allows("*", "anything:at/all"));
+    }
+}

@@ -1,0 +1,162 @@
+//! The rules of the simulated directory: group memberships, for tests only.
+//!
+//! It is everything that Kubernetes is not, so that the port and the protocol are shown to fit targets such as Entra groups and
+//! Azure role assignments: no reservation (a time limit is the fence), one copy per access (each membership is a slot), writes
+//! that finish asynchronously, and reads that lag behind writes.
+use super::{Empty, Fence, Guarantees, PlanNames, Unresolvable};
+use crate::{principal::Subject, time::Time};
+use serde::{Deserialize, Serialize};
+
+/// What may outlive the end of a membership.
+pub const SESSION_TAIL: &str = "tokens that were issued while the membership lasted, until they expire";
+
+/// Seconds within which a write is sent after its intent is stored.
+const WRITE_SECS: u32 = 4;
+/// Seconds after which an accepted write has taken effect and reads show it. Includes the difference between two clocks.
+const SETTLE_SECS: u32 = 8;
+
+/// Groups by name.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct Permissions {
+    /// The groups of which the principal becomes a member; in a policy, the groups that may be granted.
+    pub groups: Vec<String>,
+}
+
+/// The only scope: `directory: {}`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct Scope {
+    /// The whole directory.
+    pub directory: Empty,
+}
+
+/// The groups that exist.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Inventory {
+    /// With their ids.
+    pub groups: Vec<Group>,
+}
+
+/// A group with the id that only this one ever had.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+}
+
+/// The groups of an approval.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct GrantedPermissions {
+    /// Sorted by name.
+    pub groups: Vec<Group>,
+}
+
+/// A member of the directory.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Principal {
+    /// The member's name.
+    pub member: String,
+}
+
+/// Memberships, one for each group.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// Who becomes a member.
+    pub member: String,
+    /// Of which groups, in the order of the slots.
+    pub groups: Vec<Group>,
+    /// The end date of each membership, where the directory obeys end dates.
+    pub deadline: Time,
+}
+
+/// Nothing: there is only one scope.
+pub fn beyond(_: &Scope, _: &Scope) -> Option<String> {
+    None
+}
+
+/// The only scope.
+pub fn intersection(a: &Scope, _: &Scope) -> Option<Scope> {
+    Some(a.clone())
+}
+
+/// The first group that a policy does not list.
+pub fn not_allowed(permissions: &Permissions, patterns: &Permissions) -> Option<String> {
+    permissions.groups.iter().find(|g| !patterns.groups.contains(g)).map(|g| format!("group {g}"))
+}
+
+/// Whether every group exists.
+///
+/// # Errors
+/// The first that does not, in words.
+pub fn check_permissions(permissions: &Permissions, _: &Scope, inventory: &Inventory) -> Result<(), String> {
+    let missing = permissions.groups.iter().find(|name| !inventory.groups.iter().any(|g| g.name == **name));
+    missing.map_or(Ok(()), |name| Err(format!("group {name} does not exist in the target")))
+}
+
+/// Whether every group exists.
+///
+/// # Errors
+/// The first that does not, in words.
+pub fn check(permissions: &Permissions, scope: &Scope, inventory: &Inventory) -> Result<(), String> {
+    check_permissions(permissions, scope, inventory)
+}
+
+/// The groups with their ids.
+///
+/// # Errors
+/// What is missing, or that nothing is named.
+pub fn resolve(permissions: &Permissions, scope: &Scope, inventory: &Inventory) -> Result<(GrantedPermissions, Scope), Unresolvable> {
+    check(permissions, scope, inventory).map_err(Unresolvable::NotReady)?;
+    let mut groups: Vec<Group> = inventory.groups.iter().filter(|g| permissions.groups.contains(&g.name)).cloned().collect();
+    groups.sort();
+    groups.dedup();
+    if groups.is_empty() { Err(Unresolvable::NothingReached) } else { Ok((GrantedPermissions { groups }, scope.clone())) }
+}
+
+/// Members of the group `owners` can add members.
+pub fn persistence(permissions: &Permissions, _: &Scope, _: &Inventory, _: &str) -> Option<String> {
+    permissions.groups.iter().any(|g| g == "owners").then(|| "members of group owners can add members".to_owned())
+}
+
+/// Members have the names of users.
+pub fn principal(subject: &Subject) -> Principal {
+    Principal { member: subject.principal() }
+}
+
+/// One membership for each group.
+pub fn plan(permissions: &GrantedPermissions, principal: &Principal, names: PlanNames<'_>) -> Plan {
+    Plan { member: principal.member.clone(), groups: permissions.groups.clone(), deadline: names.deadline }
+}
+
+/// Memberships of nobody, to ask about rights.
+pub fn probe(permissions: &Permissions) -> Plan {
+    let groups = permissions.groups.iter().map(|name| Group { name: name.clone(), id: String::new() }).collect();
+    Plan { member: String::new(), groups, deadline: Time::from_secs(0) }
+}
+
+/// A time limit, reads that settle, and a slot for each membership.
+pub fn guarantees(plan: &Plan) -> Guarantees {
+    let slots = u8::try_from(plan.groups.len()).unwrap_or(u8::MAX);
+    Guarantees { fence: Fence::TimeLimit { write_secs: WRITE_SECS }, settle_secs: SETTLE_SECS, slots }
+}
+
+/// Group and member.
+pub fn slots(plan: &Plan) -> Vec<String> {
+    plan.groups.iter().map(|g| format!("{}/{}", g.id, plan.member)).collect()
+}
+
+/// The end date of the memberships.
+pub fn planned_deadline(plan: &Plan) -> Option<Time> {
+    Some(plan.deadline)
+}
+
+/// Each membership in words.
+pub fn privileges(plan: &Plan) -> Vec<String> {
+    plan.groups.iter().map(|g| format!("member of {}", g.name)).collect()
+}
+
+/// Each group with its id, in words.
+pub fn granted_privileges(permissions: &GrantedPermissions) -> Vec<String> {
+    permissions.groups.iter().map(|g| format!("group {} ({})", g.name, g.id)).collect()
+}
