@@ -13,7 +13,7 @@ use crate::{
     kube_writes::{self, WriteOutcome},
     observe::Metrics,
 };
-use curfew_core::{scope::Empty, time::Time};
+use curfew_core::{target::Empty, time::Time};
 use futures::future::join_all;
 use kube::{Api, Client, ResourceExt, runtime::reflector::Store};
 use std::{

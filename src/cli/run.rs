@@ -23,9 +23,6 @@ use anyhow::Context as _;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet};
 
-/// How many pieces of work run at a time in one lane.
-const WIDTH: usize = 16;
-
 /// Runs the operator until it is told to stop.
 ///
 /// KUBECONFIG, or the service account of the pod, says which cluster. Several replicas may run: one holds the lease and
@@ -53,7 +50,11 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
     let (stores, changes) = Stores::start(&client, &mut tasks);
     let watched =
-        Watched { bindings: stores.bindings.clone(), cluster_bindings: stores.cluster_bindings.clone(), jobs: stores.jobs.clone() };
+        Watched { bindings: stores.bindings.clone(), cluster_bindings: stores.cluster_bindings.clone(), jobs: stores.jobs.clone(),
+        cluster_roles: stores.cluster_roles.clone(),
+        roles: stores.roles.clone(),
+        namespaces: stores.namespaces.clone(),
+    };
     let here = Kubernetes::new(client.clone(), clock.clone(), Some(watched), Guard::AdmissionCheck(authority.clone()));
     #[cfg(feature = "crash-points")]
     let here = crate::providers::faults::Faulty::around(here);
@@ -113,9 +114,9 @@ fn start(
 ) -> impl Future<Output = ()> + use<> {
     let clock = ctx.authority.clock.clone();
     let grant_controller = Arc::new(GrantController::new(ctx.clone()));
-    let (grants, grants_in) = Engine::new("grants", grant_controller.clone(), clock.clone(), WIDTH);
-    let (requests, requests_in) = Engine::new("requests", Arc::new(RequestController::new(ctx.clone())), clock.clone(), WIDTH);
-    let (readiness, readiness_in) = Engine::new("readiness", Arc::new(ReadinessController::new(ctx.clone())), clock, 1);
+    let (grants, grants_in) = Engine::new("grants", grant_controller.clone(), clock.clone());
+    let (requests, requests_in) = Engine::new("requests", Arc::new(RequestController::new(ctx.clone())), clock.clone());
+    let (readiness, readiness_in) = Engine::new("readiness", Arc::new(ReadinessController::new(ctx.clone())), clock);
     tasks.spawn(grant::heartbeat(ctx.clone(), grant_controller.clone(), grants_in.clone()));
     tasks.spawn(
         Router { ctx: ctx.clone(), grant_controller, requests: requests_in, grants: grants_in, readiness: readiness_in }.run(changes),

@@ -43,7 +43,7 @@ pub async fn sweep(args: Sweep) -> anyhow::Result<()> {
         None => install_id(&client).await?,
     };
     let found = kubernetes::list(&client).await.context("cannot list bindings")?;
-    let marks: Vec<SweepCandidate> = found.iter().map(|f| SweepCandidate { name: f.name.clone(), created: f.created }).collect();
+    let marks: Vec<SweepCandidate> = found.iter().map(|f| SweepCandidate { mark: f.mark.clone(), created: f.created }).collect();
     // The answer to the list has brought the API server's time, too.
     let verdicts = evaluate(&install, &marks, clock.now(), |_| GrantLookup::Unknown);
     let (mut gone, mut left) = (0, 0);
@@ -54,6 +54,10 @@ pub async fn sweep(args: Sweep) -> anyhow::Result<()> {
                 Ok(RevokeOutcome::Gone) => {
                     gone += 1;
                     "gone".to_owned()
+                }
+                Ok(RevokeOutcome::Started(operation)) => {
+                    left += 1;
+                    format!("being removed by operation {}", operation.id)
                 }
                 Ok(RevokeOutcome::Remains(what)) => {
                     left += 1;
@@ -67,7 +71,7 @@ pub async fn sweep(args: Sweep) -> anyhow::Result<()> {
         };
         println!(
             "{}",
-            json!({"binding": f.name.text(), "namespace": f.namespace, "grant": f.name.grant, "deadline": f.name.deadline, "outcome": outcome})
+            json!({"kind": f.artifact.kind, "binding": f.artifact.id, "grant": f.mark.grant, "deadline": f.mark.deadline, "outcome": outcome})
         );
     }
     println!("{}", json!({"install": install, "marked": found.len(), "gone": gone, "left": left}));

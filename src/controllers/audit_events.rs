@@ -10,10 +10,9 @@ use crate::{
 };
 use curfew_core::{
     grant::State,
-    ids::BindingName,
     reason::Reason,
     request,
-    resolved::{Plan, Resolved},
+    resolved::Resolved,
     time::Time,
 };
 use kube::ResourceExt;
@@ -54,12 +53,12 @@ fn about(r: &ActivationRequest, resolved: Option<&Resolved>) -> EventData {
         ..EventData::default()
     };
     if let Some(v) = resolved {
-        facts.user = Some(v.principal.clone());
+        facts.user = Some(v.principal.name());
         facts.system = Some(v.system.name.clone());
         facts.target = Some(v.system.target.clone());
         facts.policy = Some(v.policy.name.clone());
         facts.assignment = Some(v.assignment.name.clone());
-        facts.privileges = v.permissions.iter().map(|p| format!("{:?} {} ({})", p.kind, p.name, p.rules)).collect();
+        facts.privileges = v.permissions.privileges();
     }
     facts
 }
@@ -71,25 +70,18 @@ pub fn intent(r: &ActivationRequest, spec: &GrantSpec, id: &str, words: &[Counte
         grant: Some(id.to_owned()),
         digest: Some(spec.digest.to_string()),
         expires_at: Some(spec.expires_at),
-        privileges: privileges(&spec.plan),
+        privileges: spec.plan.privileges(),
         decisions: words.to_vec(),
         ..about(r, resolved)
     }
-}
-
-fn privileges(plan: &Plan) -> Vec<String> {
-    let Plan::Kubernetes(p) = plan;
-    let at = |ns: &Option<String>| ns.as_ref().map_or_else(|| "in the whole cluster".to_owned(), |n| format!("in {n}"));
-    p.bindings.iter().map(|b| format!("{:?} {} {}", b.role_kind, b.role, at(&b.namespace))).collect()
 }
 
 /// Why a Grant ends, as far as it is known. `request` is the one behind it, if it is still there: with a request that was
 /// deleted goes the only status that could say why.
 pub fn why(g: &Grant, drifted: bool, request: Option<&ActivationRequest>, now: Time) -> Option<Reason> {
     let said = request.and_then(|r| r.status.as_ref()).filter(|s| s.state.is_some_and(ends)).and_then(|s| s.reason.as_deref());
-    let Plan::Kubernetes(p) = &g.spec.plan;
     // The end in a binding's name stays where it was when the Grant's own is brought forward.
-    let planned = p.bindings.first().and_then(|b| BindingName::parse(&b.name)).map(|n| n.deadline);
+    let planned = g.spec.plan.planned_deadline();
     match (said, request) {
         _ if drifted => Some(Reason::Drifted),
         (Some(said), _) => said.parse().ok(),
@@ -120,10 +112,10 @@ pub fn grant_event(g: &Grant, next: &GrantStatus, stage: State, why: Option<Reas
         name: Some(s.request.name.clone()),
         request: Some(s.request.uid.clone()),
         grant: Some(g.name_any()),
-        user: Some(s.principal.name.clone()),
+        user: Some(s.principal.name()),
         system: Some(s.system.reference.name.clone()),
         target: Some(s.system.reference.target.clone()),
-        privileges: privileges(&s.plan),
+        privileges: s.plan.privileges(),
         digest: Some(s.digest.to_string()),
         expires_at: Some(s.expires_at),
         state: next.state.map(|s| format!("{s:?}")),
@@ -174,7 +166,7 @@ mod tests {
         let spec = json!({
             "system": {"name": "s", "uid": "u", "target": "t", "connection": {"kubernetes": {"inCluster": {}}}},
             "request": {"namespace": "payments", "name": "first", "uid": "u1", "requester": "alice", "beneficiary": who},
-            "principal": {"name": "alice"}, "digest": "0123456789abcdef", "expiresAt": expires_at,
+            "principal": {"kubernetes": {"user": "alice"}}, "digest": "0".repeat(64), "expiresAt": expires_at,
             "plan": {"kubernetes": {"subject": who, "bindings": [
                 {"name": "curfew:0123abcd:00000000000000a1:20261123T081500Z:0", "namespace": "payments", "roleKind": "ClusterRole", "role": "view"},
             ]}},
@@ -220,7 +212,7 @@ mod tests {
         let about = |about: serde_json::Value, of| {
             let d = json!({
                 "apiVersion": "curfew.dev/v1alpha1", "kind": "AccessDecision", "metadata": {"name": "d-1", "namespace": "payments"},
-                "spec": {"about": about, "digest": "0123456789abcdef", "decision": "Revoke"},
+                "spec": {"about": about, "digest": "0".repeat(64), "decision": "Revoke"},
             });
             let f = decision(&serde_json::from_value(d).unwrap(), "Counted", of);
             (f.request_name.unwrap_or_default(), f.request.unwrap_or_default(), f.grant.unwrap_or_default())

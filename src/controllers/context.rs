@@ -33,6 +33,8 @@ pub struct Context {
     pub registry: Registry,
     /// The install id.
     pub install: String,
+    /// The name of this replica.
+    pub replica: String,
     /// Events for people.
     pub events: Events,
     /// What stays when the objects are gone.
@@ -66,6 +68,7 @@ impl Context {
             authority,
             registry,
             install,
+            replica: replica.to_owned(),
             events,
             metrics,
             audit: evidence,

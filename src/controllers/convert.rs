@@ -1,10 +1,10 @@
 //! From the kinds, as people write them, to the facts that rules read. What this build does not obey is named here.
 use crate::api::{
     AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, EligibleAssignment, Grant, RoleTemplate,
-    assignment::{AssignmentScope, Delegation, Window as ApiWindow},
+    assignment::{Delegation, Window as ApiWindow},
     conditions,
     decision::About,
-    grant::GrantState,
+    grant::{GrantState, OperationKind},
     policy::{ApprovalFloor as ApiFloor, MfaRule, SystemsRef, TicketFloor},
     request::{ActivationRequestStatus, RequestState},
     system::Mode,
@@ -13,13 +13,12 @@ use crate::api::{
 use curfew_core::{
     admission::{AdmissionHistory, Provenance},
     approval::{ApprovalStage, DecisionFacts, Verb},
-    grant as core_grant,
+    grant::{self as core_grant, Intent},
     policy_inputs::{ApprovalFloor, ApprovedTerms, Assignment, Policy, Progress, RequestFacts, System, Systems, Template, Window},
     principal::UserInfo,
     reason::Reason,
-    request::{Frozen, GrantView, Request, State, Status, Terms},
-    resolved::Ref,
-    scope::{KubernetesPermissions, KubernetesScope, Permissions, Scope},
+    request::{Frozen, GrantView, Request, State, Status},
+    resolved::{Ref, Resolved, SCHEMA, Schema, Terms},
     time::Time,
 };
 use kube::ResourceExt;
@@ -46,21 +45,13 @@ fn systems(s: &SystemsRef) -> Systems {
     }
 }
 
-/// A provider that is left out is out of reach: an empty list reaches nothing.
-fn kubernetes_scope(s: &Scope) -> KubernetesScope {
-    s.kubernetes.clone().unwrap_or(KubernetesScope::Namespaces(Vec::new()))
-}
-
-fn kubernetes_permissions(p: &Permissions) -> KubernetesPermissions {
-    p.kubernetes.clone().unwrap_or_default()
-}
-
 /// An AuthorizationSystem; `older` is another one for the same target.
 pub fn system(s: &AuthorizationSystem, all: &[AuthorizationSystem]) -> System {
     let status = s.status.as_ref();
     System {
         name: s.name_any(),
         uid: s.uid().unwrap_or_default(),
+        provider: s.spec.provider.kind(),
         labels: s.labels().clone(),
         target: status.and_then(|s| s.target.as_ref()).map(|t| t.id.clone()),
         grants_allowed: s.spec.mode == Mode::ReadWrite,
@@ -87,8 +78,8 @@ pub fn policy(p: &AccessPolicy) -> Policy {
         reference: reference(p),
         namespaces: s.namespaces.names.clone(),
         systems: systems(&s.systems),
-        permissions: kubernetes_permissions(&s.permissions),
-        scope: kubernetes_scope(&s.scope),
+        permissions: s.permissions.clone(),
+        scope: s.scope.clone(),
         eligible: s.eligible.clone(),
         max_duration: s.max.duration.clone(),
         max_eligibility: s.max.eligibility,
@@ -120,8 +111,8 @@ pub fn template(t: &RoleTemplate) -> Template {
         reference: reference(t),
         namespace: t.namespace().unwrap_or_default(),
         systems: systems(&s.systems),
-        permissions: kubernetes_permissions(&s.permissions),
-        scope: kubernetes_scope(&s.scope),
+        permissions: s.permissions.clone(),
+        scope: s.scope.clone(),
         default_duration: a.duration.default.clone(),
         max_duration: a.duration.max.clone(),
         justification: a.justification == Justification::Required,
@@ -155,10 +146,7 @@ pub fn assignment(e: &EligibleAssignment) -> Assignment {
         reference: reference(e),
         role: s.role_ref.name.clone(),
         subject: s.subject.clone(),
-        scope: match &s.scope {
-            AssignmentScope::All(_) => None,
-            AssignmentScope::Kubernetes(k) => Some(k.clone()),
-        },
+        scope: s.scope.narrowed(),
         window: match &s.window {
             ApiWindow::Permanent(_) => Window::Permanent,
             ApiWindow::Between(b) => Window::Between(b.start, b.end),
@@ -218,6 +206,7 @@ fn approved_terms(status: Option<&ActivationRequestStatus>) -> Option<ApprovedTe
 pub fn request(r: &ActivationRequest, gate: &AdmissionHistory) -> Request {
     Request {
         version: r.resource_version().unwrap_or_default().into(),
+        schema: Schema::of(r.status.as_ref().and_then(|s| s.schema)),
         uid: r.uid().unwrap_or_default().into(),
         created: created(r),
         provenance: gate.provenance_of(created(r)),
@@ -240,8 +229,13 @@ fn status(r: &ActivationRequest) -> Status {
         Some(over) => over.outcome().map_or(State::Pending, |o| State::Ended(o, reason())),
     };
     let deadline = s.approval.as_ref().and_then(|a| a.deadline);
-    let frozen =
-        s.resolved.clone().zip(deadline).map(|(resolved, approval_deadline)| Frozen { terms: Terms::new(resolved), approval_deadline });
+    // The digest of this build's own form is computed, so a status that was changed on its own does not match. That of another
+    // form can only be taken as it is stored.
+    let terms = |resolved: Resolved| match s.digest {
+        Some(stored) if resolved.schema != SCHEMA => Terms::as_stored(resolved, stored),
+        Some(_) | None => Terms::new(resolved),
+    };
+    let frozen = s.resolved.clone().zip(deadline).map(|(r, approval_deadline)| Frozen { terms: terms(r), approval_deadline });
     Status { state, frozen, expires_at: s.expires_at, activated_at: s.activated_at }
 }
 
@@ -269,15 +263,31 @@ pub fn decision(d: &AccessDecision, manager: Option<bool>, proof: Option<&[Strin
     }
 }
 
-/// A Grant as the rules read it; `mine` if this process has made it itself.
-pub fn grant(g: &Grant, gate: &AdmissionHistory, mine: bool) -> core_grant::Grant {
+/// A Grant as the rules read it. `created_here` if this process has created it itself.
+pub fn grant(g: &Grant, admission: &AdmissionHistory, created_here: bool) -> core_grant::Grant {
+    let status = g.status.clone().unwrap_or_default();
+    let until = status.in_flight.as_ref().map(|f| f.until);
     core_grant::Grant {
         version: g.resource_version().unwrap_or_default().into(),
+        schema: Schema::of(g.spec.schema),
         expires_at: g.spec.expires_at,
         state: grant_state(g),
         drifted: drifted(g),
+        refused: refused(g),
         deleting: g.metadata.deletion_timestamp.is_some(),
-        provenance: if mine { Provenance::Verified } else { gate.provenance_of(created(g)) },
+        provenance: if created_here { Provenance::Verified } else { admission.provenance_of(created(g)) },
+        guarantees: g.spec.plan.guarantees(),
+        active_since: status.granted_at,
+        intent: status.before.map(|b| Intent { standing: b.standing.into_iter().collect(), until }),
+        operation: status.operation.map(|o| core_grant::Operation {
+            id: o.id.into(),
+            kind: match o.kind {
+                OperationKind::Apply => core_grant::OperationKind::Apply,
+                OperationKind::Revoke => core_grant::OperationKind::Revoke,
+            },
+            poll_at: o.poll_at,
+        }),
+        removed_at: status.removed_at,
     }
 }
 
@@ -292,6 +302,10 @@ pub fn grant_state(g: &Grant) -> core_grant::State {
     }
 }
 
+fn refused(g: &Grant) -> bool {
+    g.status.as_ref().is_some_and(|s| conditions::is_true(&s.conditions, "Refused"))
+}
+
 fn drifted(g: &Grant) -> bool {
     g.status.as_ref().is_some_and(|s| conditions::is_true(&s.conditions, "Drifted"))
 }
@@ -300,12 +314,11 @@ fn drifted(g: &Grant) -> bool {
 pub fn grant_view(g: Option<&Grant>) -> GrantView {
     let Some(g) = g else { return GrantView::None };
     let active_since = g.status.as_ref().and_then(|s| s.granted_at);
-    let drifted = drifted(g);
+    let (drifted, refused) = (drifted(g), refused(g));
     match grant_state(g) {
-        core_grant::State::Ended | core_grant::State::Abandoned => {
-            GrantView::Ended { active_since, drifted, abandoned: grant_state(g) == core_grant::State::Abandoned }
-        }
-        core_grant::State::Revoking => GrantView::Live { active_since, revoking: true, drifted },
-        core_grant::State::Granting | core_grant::State::Active => GrantView::Live { active_since, revoking: false, drifted },
+        core_grant::State::Ended => GrantView::Ended { active_since, drifted, refused, abandoned: false },
+        core_grant::State::Abandoned => GrantView::Ended { active_since, drifted, refused, abandoned: true },
+        core_grant::State::Revoking => GrantView::Live { active_since, revoking: true, drifted, refused },
+        core_grant::State::Granting | core_grant::State::Active => GrantView::Live { active_since, revoking: false, drifted, refused },
     }
 }

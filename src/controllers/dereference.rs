@@ -3,22 +3,20 @@ use super::{Context, convert};
 use crate::{
     api::{
         AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, CONFIG_NAME, CurfewConfig, EligibleAssignment, GROUP, Grant,
-        RoleTemplate, conditions,
-        request::RequestState,
-        system::{KubernetesConnection, Provider as Connection},
+        RoleTemplate, conditions, request::RequestState,
     },
-    providers::{ProviderError, kubernetes::content},
+    providers::ProviderError,
     runtime::stores::{Key, Stores, about},
 };
 use curfew_core::{
     admission::Provenance,
     approval::{DecisionFacts, Verb},
     ids,
-    policy_inputs::{PolicyInputs, RequestFacts, RoleContent, Template},
+    policy_inputs::{PolicyInputs, RequestFacts, Template},
     principal::UserInfo,
     reconcile::View,
-    resolved::Ref,
-    scope::{Empty, KubernetesScope},
+    resolved::Terms,
+    target::Inventory,
     terms,
 };
 use futures::future::join_all;
@@ -55,8 +53,8 @@ pub struct Dereferenced {
     assignments: Vec<EligibleAssignment>,
     policies: Vec<AccessPolicy>,
     systems: Vec<AuthorizationSystem>,
-    roles: Vec<RoleContent>,
-    namespaces: Vec<Ref>,
+    /// What the target holds of what the template names.
+    inventory: Option<Inventory>,
     /// Why the target could not be asked.
     unreachable: Option<String>,
 }
@@ -81,11 +79,11 @@ pub async fn dereference(ctx: &Context, key: &Key, from: Source) -> kube::Result
     if let Some(t) = s.template.as_ref().map(convert::template) {
         let named = s.request.as_ref().and_then(|r| r.spec.system.as_deref());
         let at = system_of(&t, named, &s.systems);
-        // What was never reached has no content yet, and the rules say so before they ask for it. What is over needs none.
-        if !s.is_over() && at.is_none_or(|a| a.status.as_ref().is_some_and(|s| s.target.is_some())) {
+        // A system that was never reached has no content yet, and the rules say so before they need it. An ended request needs none.
+        if let Some(at) = at.filter(|a| !s.is_over() && a.status.as_ref().is_some_and(|s| s.target.is_some())) {
             match inventory(ctx, &t, at, from).await {
-                Ok((roles, namespaces)) => (s.roles, s.namespaces) = (roles, namespaces),
-                // Whoever takes something back must be heard while the target is away.
+                Ok(found) => s.inventory = found,
+                // Decisions, Grant and deadline still count while the target cannot be read.
                 Err(e) => s.unreachable = Some(e.to_string()),
             }
         }
@@ -105,8 +103,7 @@ fn stored(ctx: &Context, (ns, name): &Key, role: &str, grant: &str) -> Dereferen
         assignments: own(st.assignments.state_filter(|a| here(a.namespace()))),
         policies: own(st.policies.state()),
         systems: own(st.systems.state()),
-        roles: Vec::new(),
-        namespaces: Vec::new(),
+        inventory: None,
         unreachable: None,
     }
 }
@@ -142,8 +139,7 @@ async fn live(ctx: &Context, (ns, name): &Key, role: &str, grant: &str) -> kube:
         assignments: assignments.items,
         policies: policies.items,
         systems: systems.items,
-        roles: Vec::new(),
-        namespaces: Vec::new(),
+        inventory: None,
         unreachable: None,
     })
 }
@@ -152,31 +148,20 @@ fn own<K: Clone>(list: Vec<Arc<K>>) -> Vec<K> {
     list.iter().map(|o| (**o).clone()).collect()
 }
 
-/// The roles that a template names and the namespaces that it reaches at this system, as far as they exist. Of the cluster
-/// that we run in the watches know; any other is asked.
+/// What this system holds of what a template names. From a cache where the provider watches the target, otherwise live.
+/// `None` if the template says nothing for systems of that provider.
 ///
 /// # Errors
-/// If a target cannot be asked: what cannot be seen is unknown, and not gone.
-pub async fn inventory(
-    ctx: &Context,
-    t: &Template,
-    at: Option<&AuthorizationSystem>,
-    from: Source,
-) -> Result<(Vec<RoleContent>, Vec<Ref>), ProviderError> {
-    let here = Connection::Kubernetes(KubernetesConnection::InCluster(Empty {}));
-    let connection = at.map_or(&here, |s| &s.spec.provider);
-    if (connection, from) != (&here, Source::Stores) {
-        return ctx.registry.reach(connection).await?.content(&t.permissions, &t.scope).await;
+/// If the target cannot be read: what cannot be seen is unknown, and not gone.
+pub async fn inventory(ctx: &Context, t: &Template, at: &AuthorizationSystem, from: Source) -> Result<Option<Inventory>, ProviderError> {
+    let provider = at.spec.provider.kind();
+    let (Some(permissions), Some(scope)) = (t.permissions.of(provider), t.scope.of(provider)) else { return Ok(None) };
+    let target = ctx.registry.reach(&at.spec.provider).await?;
+    let cached = if from == Source::Stores { target.cached_inventory(&permissions, &scope) } else { None };
+    match cached {
+        Some(cached) => Ok(Some(cached)),
+        None => target.inventory(&permissions, &scope).await.map(Some),
     }
-    let names: &[String] = match &t.scope {
-        KubernetesScope::Namespaces(n) => n,
-        KubernetesScope::ClusterWide(_) => &[],
-    };
-    let (p, st) = (&t.permissions, &ctx.stores);
-    let clusters = p.cluster_roles.iter().filter_map(|n| st.cluster_roles.get(&ObjectRef::new(n)).map(|r| content::cluster_role(&r)));
-    let locals = p.roles.iter().filter_map(|r| st.roles.get(&ObjectRef::new(&r.name).within(&r.namespace)).map(|r| content::role(&r)));
-    let spaces = names.iter().filter_map(|n| st.namespaces.get(&ObjectRef::new(n)).map(|n| content::namespace_ref(&n)));
-    Ok((clusters.chain(locals).collect(), spaces.collect()))
 }
 
 /// The system that a request will be resolved on, if there is exactly one.
@@ -261,7 +246,7 @@ impl Dereferenced {
         }
     }
 
-    fn resolve(&self, ctx: &Context, asked: &RequestFacts, aliases: &[String]) -> Result<curfew_core::request::Terms, terms::Refusal> {
+    fn resolve(&self, ctx: &Context, asked: &RequestFacts, aliases: &[String]) -> Result<Terms, terms::Refusal> {
         let template = self.template.as_ref().map(convert::template);
         let assignments: Vec<_> = self.assignments.iter().map(convert::assignment).collect();
         let policies: Vec<_> = self.policies.iter().map(convert::policy).collect();
@@ -276,8 +261,7 @@ impl Dereferenced {
             assignments: &assignments,
             policies: &policies,
             systems: &systems,
-            roles: &self.roles,
-            namespaces: &self.namespaces,
+            inventory: self.inventory.as_ref(),
             unreachable: self.unreachable.as_deref(),
             operator_namespace: ctx.operator_namespace(),
         };

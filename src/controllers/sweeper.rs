@@ -49,7 +49,7 @@ pub async fn run(ctx: Arc<Context>) {
 /// Sweeps one target; says how much was held back.
 async fn sweep(ctx: &Context, target: &dyn Provider) -> Result<i64, ProviderError> {
     let found = target.managed().await?;
-    let marks: Vec<SweepCandidate> = found.iter().map(|f| SweepCandidate { name: f.name.clone(), created: f.created }).collect();
+    let marks: Vec<SweepCandidate> = found.iter().map(|f| SweepCandidate { mark: f.mark.clone(), created: f.created }).collect();
     let sure = ctx.authority.permit().is_some();
     let behind = |grant: &str| match ctx.stores.grants.get(&ObjectRef::new(grant)).map(|g| convert::grant_state(&g)) {
         _ if !sure => GrantLookup::Unknown,
@@ -78,25 +78,24 @@ async fn sweep(ctx: &Context, target: &dyn Provider) -> Result<i64, ProviderErro
 
 /// The stores say that nothing is behind it; only a live look is believed.
 async fn is_orphan(ctx: &Context, f: &ManagedObject) -> bool {
-    match Api::<Grant>::all(ctx.client.clone()).get_opt(&f.name.grant).await {
+    match Api::<Grant>::all(ctx.client.clone()).get_opt(&f.mark.grant).await {
         Ok(None) => true,
         Ok(Some(g)) => matches!(convert::grant_state(&g), State::Ended | State::Abandoned),
         Err(e) => {
-            tracing::info!(error = %e, grant = f.name.grant, "cannot look for the Grant behind a binding; it stays");
+            tracing::info!(error = %e, grant = f.mark.grant, "cannot look for the Grant behind a binding; it stays");
             false
         }
     }
 }
 
 async fn remove(ctx: &Context, target: &dyn Provider, f: &ManagedObject, why: &str) {
-    let (name, namespace) = (f.name.text(), f.namespace.clone().unwrap_or_default());
+    let name = f.artifact.id.clone();
     match target.remove(f).await {
         Ok(RevokeOutcome::Gone) => {
-            tracing::warn!(name, namespace, why, "swept");
+            tracing::warn!(name, why, "swept");
             ctx.metrics.swept.inc();
             let event = EventData {
-                grant: Some(f.name.grant.clone()),
-                namespace: f.namespace.clone(),
+                grant: Some(f.mark.grant.clone()),
                 name: Some(name),
                 confirmed: Some("the binding is gone".into()),
                 message: Some(why.into()),
@@ -104,7 +103,8 @@ async fn remove(ctx: &Context, target: &dyn Provider, f: &ManagedObject, why: &s
             };
             ctx.audit.append(EventKind::SweepRemoved, event);
         }
-        Ok(RevokeOutcome::Remains(what)) => tracing::error!(name, namespace, what, "cannot prove that what was swept is gone"),
-        Err(e) => tracing::error!(name, namespace, error = %e, "cannot sweep"),
+        Ok(RevokeOutcome::Started(operation)) => tracing::warn!(name, operation = %operation.id, why, "being removed by the sweep"),
+        Ok(RevokeOutcome::Remains(what)) => tracing::error!(name, what, "cannot prove that what was swept is gone"),
+        Err(e) => tracing::error!(name, error = %e, "cannot sweep"),
     }
 }

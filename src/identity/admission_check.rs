@@ -180,7 +180,7 @@ impl Canary {
     }
     /// It binds a role without any rules, which needs no right to bind.
     fn binding() -> Self {
-        let kind = crate::providers::kubernetes::resource(true);
+        let kind = crate::runtime::stores::binding_resource(true);
         let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": CANARY_ROLE});
         let body = json!({"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": CANARY_BINDING}, "roleRef": role});
         Canary { policy: "curfew-marks", kind, namespaced: true, body }

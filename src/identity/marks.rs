@@ -3,7 +3,7 @@
 //! A holder of `edit` could otherwise keep a binding alive by a finalizer, widen it, or take the label off so that nobody
 //! finds it. A plain DELETE of a binding stays open to whom RBAC allows it: it only takes access away.
 use super::{CANARY_BINDING, NAMESPACE, SWEEP, is_controller, is_operator, rule, validating};
-use curfew_core::ids::{BINDING_PREFIX, GRANT_LABEL};
+use curfew_core::{ids::GRANT_LABEL, target::kubernetes::names::BINDING_PREFIX};
 use serde_json::{Value, json};
 
 /// How every Job fuse is called.

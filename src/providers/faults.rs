@@ -1,14 +1,13 @@
 //! Faults at a target, for tests: built only with the feature that also builds the crash points, and idle unless
 //! `CURFEW_FAULTS` names some. It breaks the *target*, never a rule of ours.
-use super::port::{EnforcedBy, ManagedObject, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
+use super::port::{ApplyOutcome, EnforcedBy, ManagedObject, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
 use crate::{api::grant::Artifact, authority::Permit};
 use async_trait::async_trait;
 use curfew_core::{
-    grant::Observation,
-    policy_inputs::RoleContent,
+    grant::{Observation, Operation},
     reconcile::Reservation,
-    resolved::{KubernetesPlan, Plan, Ref},
-    scope::{KubernetesPermissions, KubernetesScope},
+    target::{Inventory, Permissions, Plan, Scope, SlotSet},
+    time::Time,
 };
 use serde::Deserialize;
 use std::{
@@ -39,7 +38,7 @@ pub enum Kind {
 /// One fault: of this operation, so many times.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Fault {
-    /// `reserve`, `arm`, `observe`, `revoke`.
+    /// `reserve`, `arm`, `apply`, `survey`, `observe`, `poll`, `revoke`.
     pub op: String,
     /// What happens.
     pub kind: Kind,
@@ -100,10 +99,24 @@ fn failed<T>() -> Result<T, ProviderError> {
     Err(ProviderError::Transient { message: "the answer was lost".into(), retry_after: None })
 }
 
-/// The first half of a plan.
+/// The first part of a plan: what is written before a write breaks off.
 fn first(plan: &Plan) -> Plan {
-    let Plan::Kubernetes(p) = plan;
-    Plan::Kubernetes(KubernetesPlan { subject: p.subject.clone(), bindings: p.bindings.iter().take(1).cloned().collect() })
+    let mut part = plan.clone();
+    match &mut part {
+        Plan::Kubernetes(p) => p.bindings.truncate(1),
+        #[cfg(feature = "simulated")]
+        Plan::Simulated(p) => p.groups.truncate(1),
+    }
+    part
+}
+
+/// How many objects a reservation of this plan has.
+fn size(plan: &Plan) -> usize {
+    match plan {
+        Plan::Kubernetes(p) => p.bindings.len(),
+        #[cfg(feature = "simulated")]
+        Plan::Simulated(_) => 0,
+    }
 }
 
 #[async_trait]
@@ -111,14 +124,23 @@ impl<P: Provider> Provider for Faulty<P> {
     async fn identity(&self) -> Result<String, ProviderError> {
         self.inner.identity().await
     }
-    async fn content(&self, p: &KubernetesPermissions, s: &KubernetesScope) -> Result<(Vec<RoleContent>, Vec<Ref>), ProviderError> {
-        self.inner.content(p, s).await
+    async fn inventory(&self, permissions: &Permissions, scope: &Scope) -> Result<Inventory, ProviderError> {
+        self.inner.inventory(permissions, scope).await
     }
-    async fn observe(&self, plan: &Plan) -> Result<Observation, ProviderError> {
+    fn cached_inventory(&self, permissions: &Permissions, scope: &Scope) -> Option<Inventory> {
+        self.inner.cached_inventory(permissions, scope)
+    }
+    async fn observe(&self, plan: &Plan, except: SlotSet) -> Result<Observation, ProviderError> {
         match self.meet("observe").await? {
             Some(Kind::Lie) => Ok(Observation::Absent),
             Some(_) => failed(),
-            None => self.inner.observe(plan).await,
+            None => self.inner.observe(plan, except).await,
+        }
+    }
+    async fn survey(&self, plan: &Plan) -> Result<SlotSet, ProviderError> {
+        match self.meet("survey").await? {
+            None => self.inner.survey(plan).await,
+            Some(_) => failed(),
         }
     }
     async fn reserve(&self, grant: &str, plan: &Plan, permit: &Permit) -> Result<ReserveOutcome, ProviderError> {
@@ -129,8 +151,7 @@ impl<P: Provider> Provider for Faulty<P> {
                 failed()
             }
             Some(Kind::Lie) => {
-                let Plan::Kubernetes(p) = plan;
-                let places = p.bindings.iter().map(|_| ("00000000-0000-0000-0000-000000000000".into(), "1".into())).collect();
+                let places = (0..size(plan)).map(|_| ("00000000-0000-0000-0000-000000000000".into(), "1".into())).collect();
                 Ok(ReserveOutcome::Reserved(Reservation(std::sync::Arc::new(places))))
             }
             Some(_) => {
@@ -139,10 +160,10 @@ impl<P: Provider> Provider for Faulty<P> {
             }
         }
     }
-    async fn arm(&self, grant: &str, plan: &Plan, r: &Reservation, permit: &Permit) -> Result<Vec<Artifact>, ProviderError> {
+    async fn arm(&self, grant: &str, plan: &Plan, r: &Reservation, permit: &Permit) -> Result<ApplyOutcome, ProviderError> {
         match self.meet("arm").await? {
             None => self.inner.arm(grant, plan, r, permit).await,
-            Some(Kind::Lie) => Ok(Vec::new()),
+            Some(Kind::Lie) => Ok(ApplyOutcome::Done(Vec::new())),
             Some(Kind::Partial) => {
                 let half = Reservation(std::sync::Arc::new(r.0.iter().take(1).cloned().collect()));
                 self.inner.arm(grant, &first(plan), &half, permit).await?;
@@ -154,22 +175,42 @@ impl<P: Provider> Provider for Faulty<P> {
             }
         }
     }
-    async fn revoke(&self, grant: &str, plan: &Plan, known: &[Artifact]) -> Result<RevokeOutcome, ProviderError> {
-        match self.meet("revoke").await? {
-            None => self.inner.revoke(grant, plan, known).await,
-            Some(Kind::Lie) => Ok(RevokeOutcome::Gone),
+    async fn apply(&self, grant: &str, plan: &Plan, except: SlotSet, until: Time, permit: &Permit) -> Result<ApplyOutcome, ProviderError> {
+        match self.meet("apply").await? {
+            None => self.inner.apply(grant, plan, except, until, permit).await,
+            Some(Kind::Lie) => Ok(ApplyOutcome::Done(Vec::new())),
             Some(Kind::Partial) => {
-                self.inner.revoke(grant, &first(plan), known).await?;
+                self.inner.apply(grant, &first(plan), except, until, permit).await?;
                 failed()
             }
             Some(_) => {
-                self.inner.revoke(grant, plan, known).await?;
+                self.inner.apply(grant, plan, except, until, permit).await?;
                 failed()
             }
         }
     }
-    async fn enforced(&self, plan: &Plan) -> Result<EnforcedBy, ProviderError> {
-        self.inner.enforced(plan).await
+    async fn poll(&self, operation: &Operation) -> Result<OperationState, ProviderError> {
+        match self.meet("poll").await? {
+            None => self.inner.poll(operation).await,
+            Some(_) => failed(),
+        }
+    }
+    async fn revoke(&self, grant: &str, plan: &Plan, known: &[Artifact], keep: SlotSet) -> Result<RevokeOutcome, ProviderError> {
+        match self.meet("revoke").await? {
+            None => self.inner.revoke(grant, plan, known, keep).await,
+            Some(Kind::Lie) => Ok(RevokeOutcome::Gone),
+            Some(Kind::Partial) => {
+                self.inner.revoke(grant, &first(plan), known, keep).await?;
+                failed()
+            }
+            Some(_) => {
+                self.inner.revoke(grant, plan, known, keep).await?;
+                failed()
+            }
+        }
+    }
+    async fn enforced_by(&self, plan: &Plan) -> Result<EnforcedBy, ProviderError> {
+        self.inner.enforced_by(plan).await
     }
     async fn managed(&self) -> Result<Vec<ManagedObject>, ProviderError> {
         self.inner.managed().await
@@ -177,7 +218,7 @@ impl<P: Provider> Provider for Faulty<P> {
     async fn remove(&self, found: &ManagedObject) -> Result<RevokeOutcome, ProviderError> {
         self.inner.remove(found).await
     }
-    async fn bindable(&self, plan: &Plan) -> Result<Option<String>, ProviderError> {
-        self.inner.bindable(plan).await
+    async fn missing_right(&self, plan: &Plan) -> Result<Option<String>, ProviderError> {
+        self.inner.missing_right(plan).await
     }
 }

@@ -3,8 +3,10 @@
 pub mod faults;
 pub mod kubernetes;
 pub mod port;
+#[cfg(feature = "simulated")]
+pub mod simulated;
 
-pub use port::{EnforcedBy, ManagedObject, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
+pub use port::{ApplyOutcome, EnforcedBy, ManagedObject, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
 
 use crate::{
     api::system::{KubernetesConnection, Provider as Connection, SecretKey},
@@ -12,7 +14,7 @@ use crate::{
     identity::NAMESPACE,
     runtime::stores::Stores,
 };
-use curfew_core::time::Time;
+use curfew_core::{lanes::Limits, time::Time};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use kubernetes::{Guard, Kubernetes, kubeconfig};
@@ -20,6 +22,15 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
+
+/// The limits of a connection's lane.
+pub const fn limits(connection: &Connection) -> Limits {
+    match connection {
+        Connection::Kubernetes(_) => kubernetes::LIMITS,
+        #[cfg(feature = "simulated")]
+        Connection::Simulated(_) => simulated::LIMITS,
+    }
+}
 
 /// How long a kubeconfig is used before its secret is read again.
 const KUBECONFIG_SECS: i64 = 10;
@@ -56,6 +67,8 @@ impl Registry {
         match connection {
             Connection::Kubernetes(KubernetesConnection::InCluster(_)) => Ok(self.in_cluster.clone()),
             Connection::Kubernetes(KubernetesConnection::KubeconfigSecretRef(s)) => Ok(self.remote(s).await?),
+            #[cfg(feature = "simulated")]
+            Connection::Simulated(c) => Ok(Arc::new(simulated::Simulated::new(c, self.clock.clone()))),
         }
     }
 

@@ -1,32 +1,30 @@
-//! The port: what every kind of target must be able to do. All of it idempotent, by names that follow from the grant id.
+//! The port: what every kind of target must be able to do. Everything is idempotent by names that follow from the grant id.
 use crate::{api::grant::Artifact, authority::Permit};
 use async_trait::async_trait;
 use curfew_core::{
-    grant::Observation,
-    ids::BindingName,
-    policy_inputs::RoleContent,
+    grant::{Observation, Operation},
+    ids::Mark,
     reconcile::Reservation,
-    resolved::{Plan, Ref},
-    scope::{KubernetesPermissions, KubernetesScope},
+    target::{Inventory, Permissions, Plan, Scope, SlotSet},
     time::Time,
 };
 use std::{fmt, time::Duration};
 
-/// What can go wrong at a target. Four kinds, because there are four answers to it.
+/// An error of a target. Four kinds, because there are four answers to it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ProviderError {
-    /// It may work later: wait, and try again.
+    /// It may work later: wait, and try again. A target that throttles slows down its whole lane.
     Transient {
         /// What the target said.
         message: String,
-        /// How long it asked us to wait.
+        /// How long the target asked us to wait.
         retry_after: Option<Duration>,
     },
-    /// The target refuses us: somebody must give us a right.
+    /// The target refuses the operator: a right is missing, and the message says which. Retried slowly.
     Denied(String),
-    /// What we ask can never work.
+    /// The request can never work. A grant fails, and the message says why.
     Invalid(String),
-    /// What we meant is not there.
+    /// The object does not exist.
     Gone,
 }
 
@@ -46,31 +44,53 @@ impl fmt::Display for ProviderError {
             ProviderError::Transient { message, .. } => write!(f, "{message}; trying again"),
             ProviderError::Denied(m) => write!(f, "the target refuses: {m}"),
             ProviderError::Invalid(m) => f.write_str(m),
-            ProviderError::Gone => f.write_str("it is not there"),
+            ProviderError::Gone => f.write_str("it does not exist"),
         }
     }
 }
 impl std::error::Error for ProviderError {}
 
-/// What came of a reservation.
+/// The outcome of a reservation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReserveOutcome {
-    /// The place is ours, and gives nobody anything yet.
+    /// The objects are reserved and give no access yet.
     Reserved(Reservation),
-    /// A stranger's object stands in the place; it is reported, not touched.
+    /// An object that is not Curfew's has the name. It is reported and not touched.
     Occupied(String),
 }
 
-/// What came of a revocation.
+/// The outcome of a write that gives access.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ApplyOutcome {
+    /// The target has confirmed the access.
+    Done(Vec<Artifact>),
+    /// The target has accepted the write and works on it.
+    Started(Operation),
+}
+
+/// The outcome of a removal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RevokeOutcome {
-    /// The target has shown that nothing is left.
+    /// The target has accepted the removal and, as far as it knows, nothing is left.
     Gone,
-    /// Something is left, or there is no telling.
+    /// The target has accepted the removal and works on it.
+    Started(Operation),
+    /// Something is left, or the outcome is unknown.
     Remains(String),
 }
 
-/// Who ends the access if nobody else does.
+/// The state of a long-running operation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum OperationState {
+    /// It still runs; ask again then.
+    Running(Time),
+    /// It has succeeded.
+    Succeeded,
+    /// It has failed, or the target does not know it.
+    Failed(String),
+}
+
+/// What ends the access if the operator does not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EnforcedBy {
     /// The target, by itself, within half a minute of the deadline.
@@ -80,7 +100,7 @@ pub enum EnforcedBy {
 }
 
 impl EnforcedBy {
-    /// As it stands in status.
+    /// The value in status.
     pub const fn as_str(self) -> &'static str {
         match self {
             EnforcedBy::Target => "Target",
@@ -89,29 +109,27 @@ impl EnforcedBy {
     }
 }
 
-/// Something at the target whose name begins like ours.
+/// An object at the target that carries Curfew's mark.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ManagedObject {
-    /// What its name says.
-    pub name: BindingName,
-    /// Where it is.
-    pub namespace: Option<String>,
-    /// Which one it is.
-    pub uid: String,
-    /// Since when.
+    /// What its immutable name says.
+    pub mark: Mark,
+    /// The object itself.
+    pub artifact: Artifact,
+    /// When it was created.
     pub created: Time,
 }
 
 /// One kind of target.
 #[async_trait]
 pub trait Provider: Send + Sync {
-    /// The target's own word for itself.
+    /// The identity that the target itself reports.
     async fn identity(&self) -> Result<String, ProviderError>;
 
     /// Whether this is the target that was meant. What another one shows proves nothing.
     ///
     /// # Errors
-    /// [`Trouble::Invalid`] if it is another one.
+    /// [`ProviderError::Invalid`] if it is another one.
     async fn confirm(&self, target: &str) -> Result<(), ProviderError> {
         let here = self.identity().await?;
         if here == target {
@@ -122,34 +140,44 @@ pub trait Provider: Send + Sync {
         )))
     }
 
-    /// The roles and namespaces that a role template names, as far as they exist, live.
-    async fn content(
-        &self,
-        permissions: &KubernetesPermissions,
-        scope: &KubernetesScope,
-    ) -> Result<(Vec<RoleContent>, Vec<Ref>), ProviderError>;
+    /// What the target holds of what a template names, read live.
+    async fn inventory(&self, permissions: &Permissions, scope: &Scope) -> Result<Inventory, ProviderError>;
 
-    /// What the target shows of a grant: from the watch where that is what it should be, live where it is not.
-    async fn observe(&self, plan: &Plan) -> Result<Observation, ProviderError>;
+    /// The same from a watch, where one shows it.
+    fn cached_inventory(&self, _: &Permissions, _: &Scope) -> Option<Inventory> {
+        None
+    }
 
-    /// Holds a place without giving any access.
+    /// What the target shows of a grant, without these slots: from a watch where that shows what it should, otherwise live.
+    async fn observe(&self, plan: &Plan, except: SlotSet) -> Result<Observation, ProviderError>;
+
+    /// Which slots of a plan are filled, whoever filled them. Plans without slots have none.
+    async fn survey(&self, plan: &Plan) -> Result<SlotSet, ProviderError>;
+
+    /// Creates a reservation that gives no access. Only for plans whose fence is a reservation.
     async fn reserve(&self, grant: &str, plan: &Plan, permit: &Permit) -> Result<ReserveOutcome, ProviderError>;
 
-    /// Turns the very same reservation into the access; fails if anything touched it since.
-    async fn arm(&self, grant: &str, plan: &Plan, reservation: &Reservation, permit: &Permit) -> Result<Vec<Artifact>, ProviderError>;
+    /// Turns the very same reservation into the access; fails if anything changed it since.
+    async fn arm(&self, grant: &str, plan: &Plan, reservation: &Reservation, permit: &Permit) -> Result<ApplyOutcome, ProviderError>;
 
-    /// Takes everything away that this grant wrote, reservations included. Needs no permit. Nothing there is success.
-    async fn revoke(&self, grant: &str, plan: &Plan, known: &[Artifact]) -> Result<RevokeOutcome, ProviderError>;
+    /// Writes the access, without these slots, and sends nothing after `until`. Only for plans whose fence is a time limit.
+    async fn apply(&self, grant: &str, plan: &Plan, except: SlotSet, until: Time, permit: &Permit) -> Result<ApplyOutcome, ProviderError>;
 
-    /// Who ends the access if Curfew does not: claimed only while it is seen to hold.
-    async fn enforced(&self, plan: &Plan) -> Result<EnforcedBy, ProviderError>;
+    /// Removes everything that this grant wrote except these slots, reservations included. Needs no permit. Nothing there is success.
+    async fn revoke(&self, grant: &str, plan: &Plan, known: &[Artifact], keep: SlotSet) -> Result<RevokeOutcome, ProviderError>;
 
-    /// Everything that carries our mark, whoever's install made it.
+    /// How a long-running operation stands. Any replica may ask.
+    async fn poll(&self, operation: &Operation) -> Result<OperationState, ProviderError>;
+
+    /// What ends the access if Curfew does not: claimed only while it is seen to be in effect.
+    async fn enforced_by(&self, plan: &Plan) -> Result<EnforcedBy, ProviderError>;
+
+    /// Everything that carries Curfew's mark, of any install. Empty where the target can hold no mark.
     async fn managed(&self) -> Result<Vec<ManagedObject>, ProviderError>;
 
-    /// Takes away what the sweep has found. Needs no permit.
+    /// Removes what the sweep has found. Needs no permit.
     async fn remove(&self, found: &ManagedObject) -> Result<RevokeOutcome, ProviderError>;
 
-    /// Whether this build could grant a role at all: a reason, with the right that somebody must give, if it could not.
-    async fn bindable(&self, plan: &Plan) -> Result<Option<String>, ProviderError>;
+    /// The right that the operator lacks to write such a plan, with the rule to add; `None` if it lacks none.
+    async fn missing_right(&self, plan: &Plan) -> Result<Option<String>, ProviderError>;
 }

@@ -3,7 +3,7 @@ use super::crash::{self, When};
 use async_trait::async_trait;
 use curfew_core::{
     reconcile::{Effect, Outcome, Reconcile},
-    request::Requeue,
+    requeue::Requeue,
     time::Time,
 };
 use std::time::Duration;
@@ -43,11 +43,20 @@ pub async fn drive(ports: &impl EffectHandler, pass: Reconcile) -> Requeue {
 /// What came of an ask, in one word for the log.
 fn outcome(a: &Outcome) -> &'static str {
     match a {
-        Outcome::Start | Outcome::Refreshed(_) | Outcome::Owner(_) | Outcome::Observed(_) | Outcome::Rechecked(..) => "read",
-        Outcome::Stored(_) | Outcome::BroughtForward(_) | Outcome::Reserved(_) | Outcome::Done => "done",
+        Outcome::Start
+        | Outcome::Refreshed(_)
+        | Outcome::Owner(_)
+        | Outcome::Observed(_)
+        | Outcome::Filled(_)
+        | Outcome::SlotOwners(_)
+        | Outcome::Rechecked(..) => "read",
+        Outcome::Stored(_) | Outcome::BroughtForward(_) | Outcome::Reserved(_) | Outcome::Done | Outcome::Succeeded => "done",
+        Outcome::Started(_) => "started",
+        Outcome::Running(_) => "running",
         Outcome::Occupied => "occupied",
+        Outcome::Refused => "refused",
         Outcome::Gone => "gone",
         Outcome::Conflict => "conflict",
-        Outcome::Failed => "failed",
+        Outcome::Failed | Outcome::OperationFailed => "failed",
     }
 }

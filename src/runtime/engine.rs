@@ -6,8 +6,8 @@ use crate::authority::Clock;
 use async_trait::async_trait;
 use curfew_core::{
     deadlines::Deadlines,
-    lanes::{Lanes, Urgency},
-    request::Requeue,
+    lanes::{Lanes, Limits, Urgency},
+    requeue::Requeue,
     time::Time,
 };
 use std::{collections::HashMap, fmt::Debug, hash::Hash, sync::Arc, time::Duration};
@@ -20,22 +20,54 @@ use tokio::{
 /// nothing is believed of what it may have done.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// How a piece of work wants to be seen again.
+/// When a piece of work runs again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NextRun {
     /// When, if nothing changes before.
     pub requeue: Requeue,
-    /// At the latest then, whatever `wake` says: a deadline that no failure may lose.
+    /// At the latest then, whatever `requeue` says: a deadline that no failure may lose.
     pub deadline: Option<Time>,
+    /// Nothing of the same lane begins before this, because the target asked for it.
+    pub pause_lane: Option<Time>,
 }
+
+impl NextRun {
+    /// Without a deadline.
+    pub const fn of(requeue: Requeue) -> Self {
+        NextRun { requeue, deadline: None, pause_lane: None }
+    }
+}
+
+/// Where a piece of work waits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Placement {
+    /// The lane.
+    pub lane: String,
+    /// The lane's limits.
+    pub limits: Limits,
+    /// Revocations go first.
+    pub urgency: Urgency,
+    /// Among equals the earlier goes first.
+    pub due: Time,
+}
+
+impl Placement {
+    /// For work that turns out to be nothing: it waits for no target.
+    pub fn anywhere() -> Self {
+        Placement { lane: String::new(), limits: OWN, urgency: Urgency::Other, due: Time::from_millis(0) }
+    }
+}
+
+/// Limits of work that asks no target but the operator's own API server.
+pub const OWN: Limits = Limits { width: 16, per_minute: None };
 
 /// What the engine runs.
 #[async_trait]
 pub trait Reconciler<Id>: Send + Sync + 'static {
     /// Does what is to be done about `id` now.
     async fn reconcile(&self, id: &Id) -> NextRun;
-    /// The lane it runs in, and how urgent it is.
-    fn lane(&self, id: &Id) -> (String, Urgency, Time);
+    /// The lane in which it runs, and how urgent it is.
+    fn lane(&self, id: &Id) -> Placement;
     /// The longest pause after failures.
     fn max_backoff(&self) -> Duration;
 }
@@ -69,11 +101,11 @@ pub struct Engine<Id, W> {
 }
 
 impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> Engine<Id, W> {
-    /// An engine whose lanes are `width` wide.
-    pub fn new(name: &'static str, work: Arc<W>, clock: Arc<Clock>, width: usize) -> (Self, WorkQueue<Id>) {
+    /// An engine, and the sending half of its work queue.
+    pub fn new(name: &'static str, work: Arc<W>, clock: Arc<Clock>) -> (Self, WorkQueue<Id>) {
         let (send, inbox) = mpsc::unbounded_channel();
         let engine =
-            Engine { name, work, clock, inbox, lanes: Lanes::new(width), deadlines: Deadlines::default(), failures: HashMap::new() };
+            Engine { name, work, clock, inbox, lanes: Lanes::default(), deadlines: Deadlines::default(), failures: HashMap::new() };
         (engine, WorkQueue(send))
     }
 
@@ -84,12 +116,12 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
             for id in self.deadlines.take_due(self.clock.now()) {
                 self.ask(id);
             }
-            while let Some((key, id)) = self.lanes.start() {
+            while let Some((key, id)) = self.lanes.start(self.clock.now()) {
                 let work = self.work.clone();
                 running.spawn(async move {
                     let next = tokio::time::timeout(LIMIT, work.reconcile(&id))
                         .await
-                        .unwrap_or(NextRun { requeue: Requeue::Backoff, deadline: None });
+                        .unwrap_or(NextRun::of(Requeue::Backoff));
                     (key, id, next)
                 });
             }
@@ -110,18 +142,22 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
 
     /// Until the next deadline, at most a second.
     fn pause(&self) -> Duration {
-        let left = self.deadlines.next().map_or(1000, |t| t.millis_since(self.clock.now()).clamp(0, 1000));
+        let next = self.deadlines.next().into_iter().chain(self.lanes.next_start()).min();
+        let left = next.map_or(1000, |t| t.millis_since(self.clock.now()).clamp(0, 1000));
         Duration::from_millis(left.unsigned_abs())
     }
 
     fn ask(&mut self, id: Id) {
-        let (key, urgency, due) = self.work.lane(&id);
-        self.lanes.push(key, id, urgency, due);
+        let Placement { lane, limits, urgency, due } = self.work.lane(&id);
+        self.lanes.push(lane, limits, id, urgency, due, self.clock.now());
     }
 
     fn finished(&mut self, key: &str, id: Id, next: NextRun) {
-        self.lanes.finish(&key.to_owned(), &id);
-        let now = self.clock.now();
+        let (now, key) = (self.clock.now(), key.to_owned());
+        if let Some(until) = next.pause_lane {
+            self.lanes.pause(&key, until);
+        }
+        self.lanes.finish(&key, &id, now);
         let tries = match next.requeue {
             Requeue::Backoff => {
                 let n = self.failures.entry(id.clone()).or_default();
@@ -165,10 +201,10 @@ mod tests {
             let mut ran = self.0.lock().unwrap();
             ran.push(*id);
             let again = ran.iter().filter(|x| *x == id).count() < 3;
-            NextRun { requeue: if again { Requeue::Backoff } else { Requeue::OnChange }, deadline: None }
+            NextRun::of(if again { Requeue::Backoff } else { Requeue::OnChange })
         }
-        fn lane(&self, _: &&'static str) -> (String, Urgency, Time) {
-            ("one".into(), Urgency::Other, self.1.now())
+        fn lane(&self, _: &&'static str) -> Placement {
+            Placement { lane: "one".into(), limits: Limits { width: 2, per_minute: None }, urgency: Urgency::Other, due: self.1.now() }
         }
         fn max_backoff(&self) -> Duration {
             Duration::from_millis(10)
@@ -178,7 +214,7 @@ mod tests {
     #[tokio::test]
     async fn what_failed_is_tried_again_until_it_is_done() {
         let work = Arc::new(Once(Mutex::default(), Clock::default()));
-        let (engine, inbox) = Engine::new("test", work.clone(), Arc::new(Clock::default()), 2);
+        let (engine, inbox) = Engine::new("test", work.clone(), Arc::new(Clock::default()));
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(engine.run(stopped));
         inbox.push("a");

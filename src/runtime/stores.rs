@@ -4,7 +4,6 @@ use crate::{
         AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, CurfewConfig, EligibleAssignment, Grant, RoleTemplate,
         decision::About,
     },
-    providers::kubernetes::resource,
 };
 use curfew_core::ids::GRANT_LABEL;
 use futures::StreamExt;
@@ -15,7 +14,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{ApiResource, DynamicObject},
+    api::{ApiResource, DynamicObject, GroupVersionKind},
     runtime::{
         WatchStreamExt,
         reflector::{self, Store},
@@ -82,6 +81,12 @@ pub struct Stores {
     pub jobs: Store<Job>,
 }
 
+/// The API resource of RoleBindings, or of ClusterRoleBindings.
+pub fn binding_resource(namespaced: bool) -> ApiResource {
+    let kind = if namespaced { "RoleBinding" } else { "ClusterRoleBinding" };
+    ApiResource::from_gvk(&GroupVersionKind::gvk("rbac.authorization.k8s.io", "v1", kind))
+}
+
 type Changes = mpsc::UnboundedSender<Change>;
 
 impl Stores {
@@ -103,8 +108,8 @@ impl Stores {
             cluster_roles: w.all(|_, _| Change::PolicyInputs),
             roles: w.all(|_, _| Change::PolicyInputs),
             namespaces: w.all(|_, _| Change::PolicyInputs),
-            bindings: w.watch(Api::all_with(client.clone(), &resource(true)), resource(true), marked.clone(), mark),
-            cluster_bindings: w.watch(Api::all_with(client.clone(), &resource(false)), resource(false), marked.clone(), mark),
+            bindings: w.watch(Api::all_with(client.clone(), &binding_resource(true)), binding_resource(true), marked.clone(), mark),
+            cluster_bindings: w.watch(Api::all_with(client.clone(), &binding_resource(false)), binding_resource(false), marked.clone(), mark),
             jobs: w.watch(Api::all_with(client.clone(), &ApiResource::erase::<Job>(&())), (), marked, mark),
         };
         (stores, receive)

@@ -1,8 +1,10 @@
 //! EligibleAssignment: this subject may activate that role.
 use super::schema;
+#[cfg(feature = "simulated")]
+use curfew_core::target::simulated;
 use curfew_core::{
     principal::Subject,
-    scope::{Empty, KubernetesScope},
+    target::{Empty, Scope, kubernetes},
     time::Time,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -70,7 +72,23 @@ pub enum AssignmentScope {
     /// As wide as the role.
     All(Empty),
     /// Only this in a Kubernetes cluster.
-    Kubernetes(KubernetesScope),
+    Kubernetes(kubernetes::Scope),
+    /// Only this in a simulated directory, for tests only.
+    #[cfg(feature = "simulated")]
+    #[schemars(skip)]
+    Simulated(simulated::Scope),
+}
+
+impl AssignmentScope {
+    /// The narrower scope; `None` if it is as wide as the role.
+    pub fn narrowed(&self) -> Option<Scope> {
+        match self {
+            AssignmentScope::All(_) => None,
+            AssignmentScope::Kubernetes(scope) => Some(Scope::Kubernetes(scope.clone())),
+            #[cfg(feature = "simulated")]
+            AssignmentScope::Simulated(scope) => Some(Scope::Simulated(scope.clone())),
+        }
+    }
 }
 
 /// When an assignment holds: exactly one.

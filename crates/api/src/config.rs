@@ -4,7 +4,7 @@ use curfew_core::{
     admission::{AdmissionHistory, Span},
     digest::Digest,
     duration::{Duration, Period},
-    scope::Empty,
+    target::Empty,
     time::Time,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;

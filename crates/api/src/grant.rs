@@ -3,7 +3,8 @@ use super::{schema, system::Provider};
 use curfew_core::{
     digest::Digest,
     principal::Subject,
-    resolved::{Plan, SystemRef},
+    resolved::SystemRef,
+    target::{Plan, Principal},
     time::Time,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -24,18 +25,21 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq",
     doc = "What is written where, until when, for whom, how to reach it, and what the target showed. Written by the operator alone; it needs nothing else to end.",
     printcolumn(name = "System", type_ = "string", json_path = ".spec.system.name"),
-    printcolumn(name = "Principal", type_ = "string", json_path = ".spec.principal.name"),
+    printcolumn(name = "Principal", type_ = "string", json_path = ".status.display.principal"),
     printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
     printcolumn(name = "Expires", type_ = "string", json_path = ".spec.expiresAt"),
     printcolumn(name = "Enforced-By", type_ = "string", json_path = ".status.enforcedBy"),
     printcolumn(name = "Request", type_ = "string", json_path = ".spec.request.name")
 )]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "self.system == oldSelf.system && self.request == oldSelf.request && self.principal == oldSelf.principal && self.plan == oldSelf.plan && self.digest == oldSelf.digest", "message": "a Grant is frozen, except that expiresAt may move earlier"},
+    {"rule": "self.system == oldSelf.system && self.request == oldSelf.request && self.principal == oldSelf.principal && has(self.schema) == has(oldSelf.schema) && (!has(self.schema) || self.schema == oldSelf.schema) && self.plan == oldSelf.plan && self.digest == oldSelf.digest", "message": "a Grant is frozen, except that expiresAt may move earlier"},
     {"rule": "self.expiresAt <= oldSelf.expiresAt", "message": "expiresAt may only move earlier", "fieldPath": ".expiresAt"}
 ]))]
 #[serde(rename_all = "camelCase")]
 pub struct GrantSpec {
+    /// The form of this spec. A build that meets a higher number than its own only revokes the Grant when it is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<u32>,
     /// How to reach the target, and what it really is. No secrets.
     pub system: GrantSystem,
     /// The request behind it.
@@ -83,14 +87,6 @@ pub struct GrantRequest {
     pub aliases: Vec<String>,
 }
 
-/// Who holds the access at the target.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Principal {
-    /// The target's name for them.
-    #[schemars(length(max = 1024))]
-    pub name: String,
-}
-
 /// Where a Grant stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum GrantState {
@@ -127,9 +123,18 @@ pub struct GrantStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2048), extend("x-kubernetes-list-type" = "atomic"))]
     pub artifacts: Vec<Artifact>,
-    /// A write that may still be under way, where the target has no fence of its own.
+    /// A write that may still be under way, where the target offers no reservation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<InFlight>,
+    /// An operation that the target has accepted and works on. Any replica follows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
+    /// When the target accepted the last removal, where its reads lag behind its writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed_at: Option<Time>,
+    /// What the columns show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display: Option<GrantDisplay>,
     /// `Target` if the target ends the access by itself, `Curfew` if the operator must.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
@@ -155,12 +160,44 @@ pub struct GrantStatus {
 /// What was standing before.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Before {
-    /// Whether the access itself was there.
-    pub standing: bool,
+    /// Slots of the plan, by index, that were filled before. They are never written and never removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    pub standing: Vec<u8>,
+}
+
+/// A long-running operation of the target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Operation {
+    /// The target's name for it.
+    #[schemars(length(max = 1024))]
+    pub id: String,
+    /// What it does.
+    pub kind: OperationKind,
+    /// When the target is asked about it.
+    pub poll_at: Time,
+}
+
+/// What a long-running operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OperationKind {
+    /// It creates the access.
+    Apply,
+    /// It removes the access.
+    Revoke,
+}
+
+/// What the columns show.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GrantDisplay {
+    /// Who holds the access, in the target's terms.
+    #[schemars(length(max = 1024))]
+    pub principal: String,
 }
 
 /// One thing that was written into a target.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Artifact {
     /// RoleBinding, ClusterRoleBinding, or the Job that ends a RoleBinding if nobody else does.
     #[schemars(length(max = 63))]

@@ -25,7 +25,9 @@ pub use request::ActivationRequest;
 pub use system::AuthorizationSystem;
 pub use template::RoleTemplate;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+};
 use kube::CustomResourceExt;
 
 /// The API group of every kind.
@@ -58,7 +60,24 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
             serde_json::json!([{"rule": "self.metadata.name == 'curfew'", "message": "there is one CurfewConfig, and its name is curfew"}]);
         root.x_kubernetes_validations = serde_json::from_value(rule).ok();
     }
+    for schema in all.iter_mut().flat_map(|crd| &mut crd.spec.versions).filter_map(|v| v.schema.as_mut()) {
+        schema.open_api_v3_schema.iter_mut().for_each(drop_redundant_one_of);
+    }
     all
+}
+
+/// A union says with `minProperties` and `maxProperties` that it has exactly one member. The derived `oneOf` repeats that, and the API
+/// server reports it in words that name no field.
+fn drop_redundant_one_of(schema: &mut JSONSchemaProps) {
+    let only_required = |s: &JSONSchemaProps| JSONSchemaProps { required: None, ..s.clone() } == JSONSchemaProps::default();
+    let union = (schema.min_properties, schema.max_properties) == (Some(1), Some(1));
+    if union && schema.one_of.as_ref().is_some_and(|all| all.iter().all(only_required)) {
+        schema.one_of = None;
+    }
+    schema.properties.iter_mut().flatten().for_each(|(_, s)| drop_redundant_one_of(s));
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        drop_redundant_one_of(items);
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use super::schema;
 use curfew_core::{
     duration::{Duration, Period},
     principal::{ServiceAccount, Subject},
-    scope::{Empty, Permissions, Scope},
+    target::{Empty, PermissionsByProvider, ScopeByProvider},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
@@ -35,9 +35,9 @@ pub struct AccessPolicySpec {
     /// The systems that may be reached.
     pub systems: SystemsRef,
     /// The roles that may be handed out, by provider: exact names, or `*` as a whole last segment (`payments:*`).
-    pub permissions: Permissions,
+    pub permissions: PermissionsByProvider,
     /// How far, by provider. A provider that is left out is out of reach.
-    pub scope: Scope,
+    pub scope: ScopeByProvider,
     /// Who may be made eligible. An assignment's subject must stand here, literally.
     #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = [{"rule": schema::NO_SYSTEM_SUBJECTS, "message": "names that begin with system: are Kubernetes' own and cannot be made eligible"}]))]
     pub eligible: Vec<Subject>,

@@ -7,7 +7,7 @@ use curfew_core::{
     principal::UserInfo,
     reason::TerminalState,
     resolved::Resolved,
-    scope::{Permissions, Scope},
+    target::{PermissionsByProvider, ScopeByProvider},
     time::Time,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -69,10 +69,10 @@ pub struct ActivationRequestSpec {
     pub start_time: Option<Time>,
     /// Narrower than the role. Not built yet: a request with it is `Invalid (Unsupported)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scope: Option<Scope>,
+    pub scope: Option<ScopeByProvider>,
     /// Fewer than the role's. Not built yet: a request with it is `Invalid (Unsupported)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub permissions: Option<Permissions>,
+    pub permissions: Option<PermissionsByProvider>,
     /// Whom it is for, if not you. A service account may name one where the assignment allows delegation; from a person it is not built yet: `Invalid (Unsupported)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beneficiary: Option<Beneficiary>,
@@ -185,6 +185,9 @@ impl RequestState {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActivationRequestStatus {
+    /// The form of this status. A build that meets a higher number than its own leaves the request alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<u32>,
     /// The generation that was looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,

@@ -1,6 +1,10 @@
 //! AuthorizationSystem: one place that holds permissions.
 use super::schema;
-use curfew_core::{duration::Period, principal::Subject, scope::Empty};
+use curfew_core::{
+    duration::Period,
+    principal::Subject,
+    target::{Empty, ProviderKind},
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -71,6 +75,29 @@ pub enum Mode {
 pub enum Provider {
     /// A Kubernetes cluster.
     Kubernetes(KubernetesConnection),
+    /// A simulated directory, for tests only.
+    #[cfg(feature = "simulated")]
+    #[schemars(skip)]
+    Simulated(SimulatedConnection),
+}
+
+impl Provider {
+    /// The kind of target.
+    pub const fn kind(&self) -> ProviderKind {
+        match self {
+            Provider::Kubernetes(_) => ProviderKind::Kubernetes,
+            #[cfg(feature = "simulated")]
+            Provider::Simulated(_) => ProviderKind::Simulated,
+        }
+    }
+}
+
+/// How to reach a simulated directory.
+#[cfg(feature = "simulated")]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SimulatedConnection {
+    /// The address of its HTTP server on loopback, such as `http://127.0.0.1:8080`.
+    pub endpoint: String,
 }
 
 /// How to reach a Kubernetes cluster: exactly one way.

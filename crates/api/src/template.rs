@@ -6,7 +6,7 @@ use super::{
 use curfew_core::{
     approval::ApprovalStage,
     duration::{Duration, Period},
-    scope::{Empty, Permissions, Scope},
+    target::{Empty, PermissionsByProvider, ScopeByProvider},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
@@ -42,9 +42,9 @@ pub struct RoleTemplateSpec {
     /// The systems it spans; a request names one if there are several.
     pub systems: SystemsRef,
     /// What it holds, by provider. Every role named must exist, and the operator must be allowed to bind it.
-    pub permissions: Permissions,
+    pub permissions: PermissionsByProvider,
     /// Its widest reach; assignments and requests may narrow it, never widen it.
-    pub scope: Scope,
+    pub scope: ScopeByProvider,
     /// The rules for activating it.
     pub activation: Activation,
     /// The rules for assigning it.

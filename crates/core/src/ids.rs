@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 /// The key of the label on everything that Curfew made; its value is the grant id.
 pub const GRANT_LABEL: &str = "curfew.dev/grant";
+/// The label of a Grant that says on which target it is; its value is [`target_label`].
+pub const TARGET_LABEL: &str = "curfew.dev/target";
 /// The finalizer that holds a Grant until nothing is left at its target.
 pub const REVOKE_FINALIZER: &str = "curfew.dev/revoke";
 /// The finalizer that holds an AuthorizationSystem while Grants live in it.
@@ -34,6 +36,11 @@ pub struct Mark {
     pub grant: String,
     /// When it ends at the latest.
     pub deadline: Time,
+}
+
+/// The value of [`TARGET_LABEL`]: a hash, because the identity of a target may be no legal label value.
+pub fn target_label(target: &str) -> String {
+    hex(target, 16)
 }
 
 /// The version of a stored object: compared for equality only, by the API server.

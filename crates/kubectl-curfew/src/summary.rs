@@ -1,33 +1,20 @@
 //! Everything that would be granted, for the eyes of whoever approves it.
 use anyhow::Context as _;
 use curfew_api::ActivationRequest;
-use curfew_core::resolved::{ResolvedScope, RoleKind};
 use kube::ResourceExt;
 
 /// Prints it on standard error, where the question follows.
 pub fn print(request: &ActivationRequest) -> anyhow::Result<()> {
     let status = request.status.as_ref().context("the request is not resolved yet")?;
     let r = status.resolved.as_ref().context("the request is not resolved yet")?;
-    let scope = match &r.scope {
-        ResolvedScope::ClusterWide(_) => "the whole cluster".to_owned(),
-        ResolvedScope::Namespaces(n) => n.iter().map(|n| n.name.as_str()).collect::<Vec<_>>().join(", "),
-    };
-    let roles: Vec<String> = r
-        .permissions
-        .iter()
-        .map(|p| match (p.kind, &p.namespace) {
-            (RoleKind::Role, Some(n)) => format!("Role {n}/{} (rules {})", p.name, p.rules),
-            (RoleKind::Role | RoleKind::ClusterRole, _) => format!("ClusterRole {} (rules {})", p.name, p.rules),
-        })
-        .collect();
     let rows = [
         ("request", request.name_any()),
         ("asked by", r.requester.clone()),
         ("for", r.beneficiary.to_string()),
         ("role", r.role.name.clone()),
         ("system", r.system.name.clone()),
-        ("permissions", roles.join(", ")),
-        ("reaching", scope),
+        ("permissions", r.permissions.privileges().join(", ")),
+        ("reaching", r.scope.in_words()),
         ("for how long", r.duration.to_string()),
         // Escaped: nobody's justification may look like a line of this.
         ("why", format!("{:?}", request.spec.justification.clone().unwrap_or_default())),

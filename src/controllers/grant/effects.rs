@@ -8,19 +8,21 @@ use crate::{
     },
     controllers::{Context, audit_events, convert, request::seconds},
     kube_writes::{self, WriteOutcome},
-    providers::{EnforcedBy, Provider, ProviderError, ReserveOutcome, RevokeOutcome},
+    providers::{ApplyOutcome, EnforcedBy, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome},
     runtime::driver::EffectHandler,
 };
 use async_trait::async_trait;
 use curfew_core::{
-    grant::{self as core, Observation, OwnerState, State},
+    grant::{self as core, Observation, Operation, OwnerState, SlotOwners, State},
     ids,
     reason::Reason,
     reconcile::{Effect, Outcome, Reservation},
-    resolved::{KubernetesPlan, Plan},
+    resolved::SCHEMA,
+    slots::{self, OtherGrant},
+    target::SlotSet,
     time::Time,
 };
-use kube::{Api, ResourceExt, runtime::reflector::ObjectRef};
+use kube::{Api, ResourceExt, api::ListParams, runtime::reflector::ObjectRef};
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -58,7 +60,7 @@ impl GrantEffects {
     }
 
     /// How long the target asked us to wait, if it did.
-    pub fn wait(&self) -> Option<Duration> {
+    pub fn retry_after(&self) -> Option<Duration> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).wait
     }
 
@@ -133,19 +135,38 @@ impl GrantEffects {
 
     async fn recheck(&self) -> kube::Result<Outcome> {
         let grants: Api<Grant> = Api::all(self.ctx.client.clone());
-        let (live, behind) = futures::try_join!(grants.get_opt(&self.id), self.read_owner())?;
+        let (live, owner, others) = futures::try_join!(grants.get_opt(&self.id), self.read_owner(), self.slot_owners())?;
         let core = live.as_ref().map(|g| self.ctx.grant_facts(g));
         if let Some(live) = live {
             self.change(|k| k.grant = live);
         }
-        Ok(Outcome::Rechecked(core, behind))
+        Ok(Outcome::Rechecked(core, owner, others))
+    }
+
+    /// Live: which other Grants on the same target fill the slots of this plan.
+    async fn slot_owners(&self) -> kube::Result<SlotOwners> {
+        let grant = self.grant();
+        let (mine, guarantees) = (grant.spec.plan.slots(), grant.spec.plan.guarantees());
+        if mine.is_empty() {
+            return Ok(SlotOwners::FREE);
+        }
+        let target = &grant.spec.system.reference.target;
+        let same_target = ListParams::default().labels(&format!("{}={}", ids::TARGET_LABEL, ids::target_label(target)));
+        let all = Api::<Grant>::all(self.ctx.client.clone()).list(&same_target).await?;
+        let others: Vec<_> = all.items.iter().filter(|g| g.uid() != grant.uid() && g.spec.system.reference.target == *target).collect();
+        let read: Vec<_> = others.iter().map(|g| (g.spec.plan.slots(), self.ctx.grant_facts(g))).collect();
+        let others = read.iter().map(|(slots, g)| OtherGrant { slots, state: g.state, intent: g.intent, removed_at: g.removed_at });
+        Ok(slots::owners(&mine, others, guarantees.settle_secs, self.now()))
     }
 
     async fn commit(&self, next: &core::Grant) -> Outcome {
         let grant = self.grant();
         let armed = self.known.lock().unwrap_or_else(PoisonError::into_inner).armed.clone();
         let enforced = if next.state == State::Active { self.enforced().await } else { EnforcedBy::Curfew };
-        let status = grant_status::status(&grant, next, armed, enforced, self.now());
+        let mut status = grant_status::status(&grant, next, armed, enforced, &self.ctx.replica, self.now());
+        if next.refused {
+            status.last_error = self.error().map(|(_, error)| error).or(status.last_error);
+        }
         let grants: Api<Grant> = Api::all(self.ctx.client.clone());
         // Before the commit: a crash in between tells it twice rather than never.
         if let Some((what, event)) = audit_events::grant_event(&grant, &status, next.state, self.why(&grant, next)) {
@@ -175,7 +196,7 @@ impl GrantEffects {
     async fn enforced(&self) -> EnforcedBy {
         let plan = self.grant().spec.plan;
         match self.target().await {
-            Ok(target) => target.enforced(&plan).await.unwrap_or(EnforcedBy::Curfew),
+            Ok(target) => target.enforced_by(&plan).await.unwrap_or(EnforcedBy::Curfew),
             Err(_) => EnforcedBy::Curfew,
         }
     }
@@ -210,51 +231,118 @@ impl GrantEffects {
         }
     }
 
-    async fn observe(&self) -> Outcome {
+    async fn observe(&self, except: SlotSet) -> Outcome {
         let plan = self.grant().spec.plan;
-        let look = async {
+        let read = async {
             let target = self.target().await?;
-            let seen = target.observe(&plan).await?;
-            self.confirm_again(&*target).await.map(|()| seen)
+            let observation = target.observe(&plan, except).await?;
+            self.confirm_again(&*target).await.map(|()| observation)
         };
-        Outcome::Observed(look.await.unwrap_or_else(|e| {
-            drop(self.failed("look at the target", &e));
+        Outcome::Observed(read.await.unwrap_or_else(|e| {
+            drop(self.failed("read the target", &e));
             Observation::Unknown
         }))
+    }
+
+    async fn survey(&self) -> Result<Outcome, ProviderError> {
+        let plan = self.grant().spec.plan;
+        Ok(Outcome::Filled(self.target().await?.survey(&plan).await?))
     }
 
     async fn reserve(&self) -> Result<Outcome, ProviderError> {
         let Some(permit) = self.ctx.authority.permit() else { return Ok(Outcome::Failed) };
         let grant = self.grant();
-        Ok(match self.target().await?.reserve(&self.id, &grant.spec.plan, &permit).await? {
-            ReserveOutcome::Reserved(r) => Outcome::Reserved(r),
-            ReserveOutcome::Occupied(what) => {
+        match self.target().await?.reserve(&self.id, &grant.spec.plan, &permit).await {
+            Ok(ReserveOutcome::Reserved(r)) => Ok(Outcome::Reserved(r)),
+            Ok(ReserveOutcome::Occupied(what)) => {
                 drop(self.failed("reserve", &what));
                 self.ctx.events.publish(&grant, true, "Occupied", "Reserve", &what).await;
-                Outcome::Occupied
+                Ok(Outcome::Occupied)
             }
-        })
+            Err(e) => self.refused("reserve", e).await,
+        }
     }
 
     async fn arm(&self, reservation: &Reservation) -> Result<Outcome, ProviderError> {
         let Some(permit) = self.ctx.authority.permit() else { return Ok(Outcome::Failed) };
         let plan = self.grant().spec.plan;
-        let artifacts = self.target().await?.arm(&self.id, &plan, reservation, &permit).await?;
-        self.change(|k| k.armed = Some(artifacts));
-        Ok(Outcome::Done)
+        let target = self.target().await?;
+        self.applied("arm", target.arm(&self.id, &plan, reservation, &permit).await).await
     }
 
-    async fn revoke(&self) -> Result<Outcome, ProviderError> {
+    /// The write is sent by `until` or not at all: waiting for the target takes time, too.
+    async fn apply(&self, except: SlotSet, until: Time) -> Result<Outcome, ProviderError> {
+        let plan = self.grant().spec.plan;
+        let target = self.target().await?;
+        let (Some(permit), left) = (self.ctx.authority.permit(), until.millis_since(self.now())) else { return Ok(Outcome::Failed) };
+        if left <= 0 {
+            return Ok(Outcome::Failed);
+        }
+        let limit = Duration::from_millis(left.unsigned_abs());
+        match tokio::time::timeout(limit, target.apply(&self.id, &plan, except, until, &permit)).await {
+            Ok(outcome) => self.applied("write", outcome).await,
+            Err(_) => Ok(self.failed("write", &"the target did not answer in time")),
+        }
+    }
+
+    async fn applied(&self, what: &str, outcome: Result<ApplyOutcome, ProviderError>) -> Result<Outcome, ProviderError> {
+        match outcome {
+            Ok(ApplyOutcome::Done(artifacts)) => {
+                self.change(|k| k.armed = Some(artifacts));
+                Ok(Outcome::Done)
+            }
+            Ok(ApplyOutcome::Started(operation)) => Ok(Outcome::Started(operation)),
+            Err(e) => self.refused(what, e).await,
+        }
+    }
+
+    /// A write that can never work fails the grant; every other error is tried again.
+    async fn refused(&self, what: &str, e: ProviderError) -> Result<Outcome, ProviderError> {
+        let ProviderError::Invalid(why) = &e else { return Err(e) };
+        drop(self.failed(what, &e));
+        self.ctx.events.publish(&self.grant(), true, "TargetRefused", "Grant", why).await;
+        Ok(Outcome::Refused)
+    }
+
+    async fn revoke(&self, keep: SlotSet) -> Result<Outcome, ProviderError> {
         let grant = self.grant();
         let known = grant.status.as_ref().map(|s| s.artifacts.clone()).unwrap_or_default();
         let target = self.target().await?;
-        Ok(match target.revoke(&self.id, &grant.spec.plan, &known).await? {
+        Ok(match target.revoke(&self.id, &grant.spec.plan, &known, keep).await? {
             RevokeOutcome::Gone => {
                 self.confirm_again(&*target).await?;
                 Outcome::Gone
             }
+            RevokeOutcome::Started(operation) => Outcome::Started(operation),
             RevokeOutcome::Remains(what) => self.failed("prove that nothing is left", &what),
         })
+    }
+
+    async fn poll(&self, operation: &Operation) -> Result<Outcome, ProviderError> {
+        Ok(match self.target().await?.poll(operation).await? {
+            OperationState::Running(at) => Outcome::Running(at),
+            OperationState::Succeeded => Outcome::Succeeded,
+            OperationState::Failed(why) => {
+                drop(self.failed("finish the operation", &why));
+                Outcome::OperationFailed
+            }
+        })
+    }
+
+    /// Stores what went wrong last, so that it is shown. It decides nothing, and storing the same error again is no news.
+    pub async fn record_error(&self) {
+        let Some((g, error)) = self.error() else { return };
+        if g.status.as_ref().and_then(|s| s.last_error.as_deref()) == Some(error.as_str()) {
+            return;
+        }
+        let next = grant_status::with_error(&g, &error);
+        let api: Api<Grant> = Api::all(self.ctx.client.clone());
+        let version = g.resource_version().unwrap_or_default();
+        match kube_writes::commit(&api, &self.id, &version, g.status.as_ref(), &next).await {
+            WriteOutcome::Stored(stored) => self.change(|k| k.grant = stored),
+            WriteOutcome::Conflict => {}
+            WriteOutcome::Failed(e) => tracing::info!(grant = self.id, error = %e, "cannot store what went wrong"),
+        }
     }
 
     async fn release(&self) -> Outcome {
@@ -273,14 +361,18 @@ impl GrantEffects {
     }
 }
 
-/// A Grant is what its request says, to the letter: somebody who got past the guard could have written another under its name.
+/// Whether a Grant is exactly what its request says: an attacker past the admission policy could have written another under its
+/// name. Its plan is computed again only where both are of this build's form; another form is compared as it is stored.
 fn matches_request(id: &str, g: &GrantSpec, s: &ActivationRequestStatus, install: &str) -> bool {
     let (Some(r), Some(end)) = (&s.resolved, s.expires_at) else { return false };
-    let plan = Plan::Kubernetes(KubernetesPlan::of(r, install, id, end));
-    let whose =
-        ids::grant_id(install, &g.request.uid) == id && g.request.requester == r.requester && g.request.beneficiary == r.beneficiary;
-    let what = g.digest == r.digest() && g.principal.name == r.principal && g.plan == plan;
-    whose && what && g.system.reference == r.system && g.expires_at <= end
+    let comparable = g.schema == Some(SCHEMA) && s.schema == Some(SCHEMA) && r.schema == SCHEMA;
+    let whose = ids::grant_id(install, &g.request.uid) == id && g.request.requester == r.requester && g.request.beneficiary == r.beneficiary;
+    let what = if comparable {
+        g.digest == r.digest() && r.plan(install, id, end).as_ref() == Some(&g.plan)
+    } else {
+        Some(g.digest) == s.digest
+    };
+    whose && what && g.principal == r.principal && g.system.reference == r.system && g.expires_at <= end
 }
 
 #[async_trait]
@@ -288,12 +380,18 @@ impl EffectHandler for GrantEffects {
     async fn perform(&self, ask: &Effect) -> Outcome {
         match ask {
             Effect::ReadOwner => self.read_owner().await.map_or_else(|e| self.failed("ask for the request", &e), Outcome::Owner),
-            Effect::Observe => self.observe().await,
+            Effect::Observe { except } => self.observe(*except).await,
+            Effect::Survey => self.or_failed("read the slots", self.survey().await),
+            Effect::ReadSlotOwners => {
+                self.slot_owners().await.map_or_else(|e| self.failed("read the other owners", &e), Outcome::SlotOwners)
+            }
             Effect::Reserve => self.or_failed("reserve", self.reserve().await),
             Effect::Recheck => self.recheck().await.unwrap_or_else(|e| self.failed("recheck", &e)),
             Effect::Arm(r) => self.or_failed("arm", self.arm(r).await),
+            Effect::Apply { until, except } => self.or_failed("write", self.apply(*except, *until).await),
+            Effect::Poll(operation) => self.or_failed("ask about the operation", self.poll(operation).await),
             Effect::CommitGrant(next) => self.commit(next).await,
-            Effect::Revoke => self.or_failed("revoke", self.revoke().await),
+            Effect::Revoke { keep } => self.or_failed("revoke", self.revoke(*keep).await),
             Effect::BringForward(to) => self.bring_forward(*to).await,
             Effect::RemoveFinalizer => self.release().await,
             Effect::ReadLive | Effect::CommitRequest(_) | Effect::CreateGrant { .. } | Effect::Done(_) => Outcome::Failed,
@@ -319,23 +417,23 @@ mod tests {
     fn status() -> ActivationRequestStatus {
         let reference = |name: &str| json!({"name": name, "uid": name, "generation": 1});
         let resolved = json!({
-            "version": "v1", "request": "r1", "requester": "alice", "beneficiary": {"user": "alice"}, "principal": "alice",
+            "schema": 2, "request": "r1", "requester": "alice", "beneficiary": {"user": "alice"}, "principal": {"kubernetes": {"user": "alice"}},
             "system": {"name": "staging", "uid": "s1", "target": "t1"},
             "role": reference("role"), "assignment": reference("assignment"), "policy": reference("policy"),
-            "permissions": [{"kind": "ClusterRole", "name": "payments-admin", "uid": "c1", "rules": "0123456789abcdef"}],
-            "scope": {"namespaces": [reference("payments")]}, "duration": "1h", "approval": [],
+            "permissions": {"kubernetes": {"roles": [{"kind": "ClusterRole", "name": "payments-admin", "uid": "c1", "rules": "0".repeat(64)}]}},
+            "scope": {"kubernetes": {"namespaces": [reference("payments")]}}, "duration": "1h", "approval": [],
         });
-        serde_json::from_value(json!({"resolved": resolved, "expiresAt": END})).unwrap()
+        serde_json::from_value(json!({"schema": 2, "resolved": resolved, "expiresAt": END})).unwrap()
     }
 
     fn matches(id: &str, change: impl FnOnce(&mut Value)) -> bool {
         let status = status();
         let r: &Resolved = status.resolved.as_ref().unwrap();
-        let plan = Plan::Kubernetes(KubernetesPlan::of(r, INSTALL, id, status.expires_at.unwrap()));
+        let plan = r.plan(INSTALL, id, status.expires_at.unwrap());
         let mut grant = json!({
-            "system": {"name": "staging", "uid": "s1", "target": "t1", "connection": {"kubernetes": {"inCluster": {}}}},
+            "schema": 2, "system": {"name": "staging", "uid": "s1", "target": "t1", "connection": {"kubernetes": {"inCluster": {}}}},
             "request": {"namespace": "payments", "name": "r", "uid": "r1", "requester": "alice", "beneficiary": {"user": "alice"}},
-            "principal": {"name": "alice"}, "plan": plan, "digest": r.digest(), "expiresAt": END,
+            "principal": {"kubernetes": {"user": "alice"}}, "plan": plan, "digest": r.digest(), "expiresAt": END,
         });
         change(&mut grant);
         matches_request(id, &serde_json::from_value(grant).unwrap(), &status, INSTALL)
@@ -355,9 +453,9 @@ mod tests {
             ("another request", |g| g["request"]["uid"] = "r2".into()),
             ("another requester", |g| g["request"]["requester"] = "mallory".into()),
             ("another beneficiary", |g| g["request"]["beneficiary"]["user"] = "mallory".into()),
-            ("another principal", |g| g["principal"]["name"] = "mallory".into()),
+            ("another principal", |g| g["principal"]["kubernetes"]["user"] = "mallory".into()),
             ("another role", |g| g["plan"]["kubernetes"]["bindings"][0]["role"] = "cluster-admin".into()),
-            ("another digest", |g| g["digest"] = "0000000000000000".into()),
+            ("another digest", |g| g["digest"] = "0".repeat(64).into()),
         ];
         for (what, change) in forged {
             assert!(!matches(&id, change), "{what}");

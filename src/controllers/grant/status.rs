@@ -2,7 +2,7 @@
 use crate::api::{
     Grant,
     conditions::{self, Is},
-    grant::{Artifact, Before, GrantState, GrantStatus},
+    grant::{Artifact, Before, GrantDisplay, GrantState, GrantStatus, InFlight, Operation, OperationKind},
 };
 use crate::providers::EnforcedBy;
 use curfew_core::{
@@ -11,7 +11,7 @@ use curfew_core::{
 };
 
 /// The status for this stage, resting on what `g` has already: times are stamped once.
-pub fn status(g: &Grant, next: &core::Grant, armed: Option<Vec<Artifact>>, enforced: EnforcedBy, now: Time) -> GrantStatus {
+pub fn status(g: &Grant, next: &core::Grant, armed: Option<Vec<Artifact>>, enforced: EnforcedBy, holder: &str, now: Time) -> GrantStatus {
     let old = g.status.clone().unwrap_or_default();
     let at = now.floor_secs();
     let mut s = GrantStatus {
@@ -23,17 +23,27 @@ pub fn status(g: &Grant, next: &core::Grant, armed: Option<Vec<Artifact>>, enfor
             State::Ended => GrantState::Ended,
             State::Abandoned => GrantState::Abandoned,
         }),
-        before: old.before.clone().or(Some(Before { standing: false })),
+        before: next.intent.map(|i| Before { standing: i.standing.iter().collect() }),
         artifacts: armed.unwrap_or(old.artifacts),
         enforced_by: Some(enforced.as_str().into()),
         granted_at: old.granted_at.or((next.state == State::Active).then_some(at)),
         verified_at: if matches!(next.state, State::Active | State::Ended) { Some(at) } else { old.verified_at },
         revoked_at: old.revoked_at.or((next.state == State::Ended).then_some(at)),
         // Once it has come through, what went wrong before is history.
-        last_error: if matches!(next.state, State::Granting | State::Revoking) { old.last_error } else { None },
+        last_error: if matches!(next.state, State::Granting | State::Revoking) || next.refused { old.last_error } else { None },
         attempts: old.attempts,
         conditions: old.conditions,
-        in_flight: None,
+        in_flight: next.intent.and_then(|i| i.until).map(|until| InFlight { holder: holder.to_owned(), until }),
+        operation: next.operation.as_ref().map(|o| Operation {
+            id: o.id.to_string(),
+            kind: match o.kind {
+                core::OperationKind::Apply => OperationKind::Apply,
+                core::OperationKind::Revoke => OperationKind::Revoke,
+            },
+            poll_at: o.poll_at,
+        }),
+        removed_at: next.removed_at,
+        display: Some(GrantDisplay { principal: g.spec.principal.name() }),
     };
     let generation = g.metadata.generation;
     let mut set =
@@ -46,6 +56,9 @@ pub fn status(g: &Grant, next: &core::Grant, armed: Option<Vec<Artifact>>, enfor
         State::Abandoned => set("Active", Is::Unknown, "Abandoned", "released by a person without proof"),
     }
     set("Revoked", Is::from(next.state == State::Ended), if next.state == State::Ended { "Proven" } else { "NotYet" }, "");
+    if next.refused {
+        set("Refused", Is::True, "TargetRefused", "the target said that this grant can never work; lastError says why");
+    }
     if next.drifted {
         set("Drifted", Is::True, "Changed", "what was granted was changed or removed at the target, so all of it is taken away");
     }

@@ -7,16 +7,15 @@ use super::{Context, convert};
 use crate::{
     api::{AccessPolicy, AuthorizationSystem, EligibleAssignment, RoleTemplate, conditions},
     kube_writes::{self, WriteOutcome},
-    runtime::engine::{NextRun, Reconciler},
+    runtime::engine::{NextRun, Placement, Reconciler},
 };
 use async_trait::async_trait;
 use curfew_core::{
     admission::AdmissionHistory,
-    lanes::Urgency,
-    policy_inputs::{Assignment, Policy, PolicyInputs, RoleContent, System, Template},
+    policy_inputs::{Assignment, Policy, PolicyInputs, System, Template},
     reason::Reason,
-    request::Requeue,
-    resolved::Ref,
+    requeue::Requeue,
+    target::Inventory,
     terms::Refusal,
     time::Time,
 };
@@ -59,8 +58,7 @@ pub(super) struct Snapshot {
 /// What a target holds of what a template names, or why nobody can tell.
 #[derive(Default)]
 pub(super) struct AtTarget {
-    roles: Vec<RoleContent>,
-    namespaces: Vec<Ref>,
+    inventory: Option<Inventory>,
     unreachable: Option<String>,
 }
 
@@ -139,8 +137,7 @@ impl Snapshot {
             assignments,
             policies: &self.core_policies,
             systems: &self.core_systems,
-            roles: &at.roles,
-            namespaces: &at.namespaces,
+            inventory: at.inventory.as_ref(),
             unreachable: at.unreachable.as_deref(),
             operator_namespace: crate::identity::NAMESPACE,
         }
@@ -157,12 +154,12 @@ impl Reconciler<()> for ReadinessController {
     async fn reconcile(&self, (): &()) -> NextRun {
         let again = Some(self.ctx.now().plus_secs(if self.has_unbindable_templates() { 5 } else { AGAIN_SECS }));
         if !self.ctx.authority.leads() {
-            return NextRun { requeue: Requeue::OnChange, deadline: again };
+            return NextRun { deadline: again, ..NextRun::of(Requeue::OnChange) };
         }
         let now = self.ctx.now();
         let soonest = self.last.lock().unwrap_or_else(PoisonError::into_inner).map(|t| t.plus_secs(1));
         if let Some(t) = soonest.filter(|t| now < *t) {
-            return NextRun { requeue: Requeue::At(t), deadline: again };
+            return NextRun { deadline: again, ..NextRun::of(Requeue::At(t)) };
         }
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         let requeue = match self.reconcile_all().await {
@@ -172,10 +169,10 @@ impl Reconciler<()> for ReadinessController {
                 Requeue::Backoff
             }
         };
-        NextRun { requeue, deadline: again }
+        NextRun { deadline: again, ..NextRun::of(requeue) }
     }
-    fn lane(&self, (): &()) -> (String, Urgency, Time) {
-        ("house".into(), Urgency::Other, Time::from_millis(0))
+    fn lane(&self, (): &()) -> Placement {
+        Placement::anywhere()
     }
     fn max_backoff(&self) -> Duration {
         Duration::from_secs(10)

@@ -4,7 +4,7 @@ use crate::{
     api::{
         AuthorizationSystem, Grant,
         conditions::{Is, set},
-        system::{AuthorizationSystemStatus, GrantCounts, Mode, Provider, SystemDisplay, Target},
+        system::{AuthorizationSystemStatus, GrantCounts, Mode, SystemDisplay, Target},
     },
     controllers::convert,
     kube_writes::{self, WriteOutcome},
@@ -19,11 +19,10 @@ pub async fn reconcile(ctx: &Context, answers: &Answers, s: &Snapshot, o: &Autho
     let core = convert::system(o, &s.systems);
     let (now, generation) = (ctx.now(), o.metadata.generation);
     let old = o.status.clone().unwrap_or_default();
-    let Provider::Kubernetes(_) = &o.spec.provider;
     let mut next = AuthorizationSystemStatus {
         observed_generation: generation,
         grants: Some(count(ctx, o)),
-        display: Some(SystemDisplay { provider: "kubernetes".into() }),
+        display: Some(SystemDisplay { provider: o.spec.provider.kind().as_str().into() }),
         ..old.clone()
     };
     let connected = identity(ctx, answers, o).await;

@@ -15,8 +15,6 @@ use crate::{
 use curfew_core::{
     policy_inputs::{Assignment, Policy, Systems, Template, Window},
     reason::Reason,
-    resolved::{KubernetesPlan, Plan, PlannedBinding},
-    scope::KubernetesScope,
     terms::{self, Refusal},
 };
 use kube::{Api, ResourceExt};
@@ -26,9 +24,12 @@ pub async fn reconcile(ctx: &Context, answers: &Answers, s: &Snapshot, o: &RoleT
     let mut core = convert::template(o);
     core.not_bindable = not_bindable(ctx, answers, s, &core, o).await;
     let at = s.systems.iter().find(|x| core.systems.include(&convert::system(x, &s.systems)));
-    let at = match dereference::inventory(ctx, &core, at, Source::Stores).await {
-        Ok((roles, namespaces)) => AtTarget { roles, namespaces, unreachable: None },
-        Err(e) => AtTarget { unreachable: Some(e.to_string()), ..AtTarget::default() },
+    let at = match at {
+        Some(at) => match dereference::inventory(ctx, &core, at, Source::Stores).await {
+            Ok(inventory) => AtTarget { inventory, unreachable: None },
+            Err(e) => AtTarget { inventory: None, unreachable: Some(e.to_string()) },
+        },
+        None => AtTarget::default(),
     };
     let assignments: Vec<Assignment> = s.assignments_of(&core).collect();
     let verdict = judge(ctx, s, &core, &at);
@@ -71,24 +72,12 @@ async fn not_bindable(ctx: &Context, answers: &Answers, s: &Snapshot, t: &Templa
     }
     let system = s.systems.iter().find(|x| t.systems.include(&convert::system(x, &s.systems)))?;
     let target = ctx.registry.reach(&system.spec.provider).await.ok()?;
+    let provider = system.spec.provider.kind();
+    let probe = t.permissions.of(provider)?.probe(&t.scope.of(provider)?)?;
     let answer =
-        target.bindable(&probe(t)).await.unwrap_or_else(|e| Some(format!("cannot ask whether the operator may bind the roles: {e}")));
+        target.missing_right(&probe).await.unwrap_or_else(|e| Some(format!("cannot ask whether the operator may bind the roles: {e}")));
     answers.insert(question, ctx.now(), answer.clone());
     answer
-}
-
-/// A plan of the widest reach, only to ask about.
-fn probe(t: &Template) -> Plan {
-    use curfew_core::{principal::Subject, resolved::RoleKind};
-    let wheres: Vec<Option<String>> = match &t.scope {
-        KubernetesScope::ClusterWide(_) => vec![None],
-        KubernetesScope::Namespaces(n) => n.iter().cloned().map(Some).collect(),
-    };
-    let planned = |role_kind, namespace, role: &str| PlannedBinding { name: String::new(), namespace, role_kind, role: role.to_owned() };
-    let clusters =
-        t.permissions.cluster_roles.iter().flat_map(|r| wheres.iter().map(move |w| planned(RoleKind::ClusterRole, w.clone(), r)));
-    let locals = t.permissions.roles.iter().map(|r| planned(RoleKind::Role, Some(r.namespace.clone()), &r.name));
-    Plan::Kubernetes(KubernetesPlan { subject: Subject::User(String::new()), bindings: clusters.chain(locals).collect() })
 }
 
 fn display(ctx: &Context, t: &Template, p: Option<&Policy>) -> TemplateDisplay {

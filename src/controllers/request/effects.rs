@@ -3,7 +3,7 @@ use super::status;
 use crate::{
     api::{
         ActivationRequest,
-        grant::{GrantRequest, GrantSpec, GrantSystem, Principal},
+        grant::{GrantRequest, GrantSpec, GrantSystem},
     },
     audit::{CountedDecision, EventKind},
     controllers::{
@@ -18,7 +18,7 @@ use curfew_core::{
     ids,
     reconcile::{Effect, Outcome, View},
     request::{Request, State},
-    resolved::{KubernetesPlan, Plan},
+    resolved::SCHEMA,
     time::Time,
 };
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -118,7 +118,9 @@ impl RequestEffects {
         let r = &frozen.terms.resolved;
         let id = ids::grant_id(&self.ctx.install, &request.uid);
         let Some(connection) = self.connection(&r.system.name) else { return Outcome::Failed };
+        let Some(plan) = r.plan(&self.ctx.install, &id, expires_at) else { return Outcome::Failed };
         let spec = GrantSpec {
+            schema: Some(SCHEMA),
             system: GrantSystem { reference: r.system.clone(), connection },
             request: GrantRequest {
                 namespace: self.key.0.clone(),
@@ -128,8 +130,8 @@ impl RequestEffects {
                 beneficiary: r.beneficiary.clone(),
                 aliases: self.aliases(request),
             },
-            principal: Principal { name: r.principal.clone() },
-            plan: Plan::Kubernetes(KubernetesPlan::of(r, &self.ctx.install, &id, expires_at)),
+            principal: r.principal.clone(),
+            plan,
             digest: frozen.terms.digest,
             expires_at,
         };
@@ -215,12 +217,16 @@ impl EffectHandler for RequestEffects {
                 self.bring_forward(&uid, *to).await
             }
             Effect::ReadOwner
-            | Effect::Observe
+            | Effect::Observe { .. }
+            | Effect::Survey
+            | Effect::ReadSlotOwners
             | Effect::Reserve
             | Effect::Recheck
             | Effect::Arm(_)
+            | Effect::Apply { .. }
+            | Effect::Poll(_)
             | Effect::CommitGrant(_)
-            | Effect::Revoke
+            | Effect::Revoke { .. }
             | Effect::RemoveFinalizer
             | Effect::Done(_) => Outcome::Failed,
         }

@@ -12,13 +12,13 @@ use crate::{
     kube_writes::{self, WriteOutcome},
     runtime::{
         driver::drive,
-        engine::{NextRun, Reconciler},
+        engine::{self, NextRun, Placement, Reconciler},
         expectations::Expectations,
         stores::Key,
     },
 };
 use async_trait::async_trait;
-use curfew_core::{lanes::Urgency, reconcile::Reconcile, request::Requeue, time::Time};
+use curfew_core::{lanes::Urgency, reconcile::Reconcile, requeue::Requeue, time::Time};
 use effects::RequestEffects;
 pub(crate) use effects::seconds;
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
@@ -109,19 +109,21 @@ impl Reconciler<Key> for RequestController {
                 None
             }
         };
-        NextRun { requeue, deadline }
+        NextRun { deadline, ..NextRun::of(requeue) }
     }
 
-    /// One lane for each system: to look at a request is to ask its target, and one that never answers fills only its own.
-    fn lane(&self, key: &Key) -> (String, Urgency, Time) {
-        let Some(known) = self.ctx.stores.requests.get(&ObjectRef::new(&key.1).within(&key.0)) else {
-            return (String::new(), Urgency::Other, Time::from_millis(0));
-        };
+    /// One lane for each system: a reconcile may read its target, and a target that does not answer fills only its own lane.
+    fn lane(&self, key: &Key) -> Placement {
+        let Some(known) = self.ctx.stores.requests.get(&ObjectRef::new(&key.1).within(&key.0)) else { return Placement::anywhere() };
         let state = known.status.as_ref().and_then(|s| s.state);
-        // What may have to end goes before what may begin.
-        let held = matches!(state, Some(RequestState::Activating | RequestState::Active | RequestState::Revoking));
-        let urgency = if held { Urgency::Revoke } else { Urgency::Other };
-        (dereference::system_name(&self.ctx.stores, &known).unwrap_or_default(), urgency, super::convert::created(&*known))
+        // Access that may have to end goes before access that may begin.
+        let granted = matches!(state, Some(RequestState::Activating | RequestState::Active | RequestState::Revoking));
+        Placement {
+            lane: dereference::system_name(&self.ctx.stores, &known).unwrap_or_default(),
+            limits: engine::OWN,
+            urgency: if granted { Urgency::Revoke } else { Urgency::Other },
+            due: super::convert::created(&*known),
+        }
     }
 
     fn max_backoff(&self) -> Duration {

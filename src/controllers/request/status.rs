@@ -15,15 +15,13 @@ use curfew_core::{
     reason::{Reason, TerminalState},
     reconcile::View,
     request::{State, Status, tally_decisions},
+    resolved::SCHEMA,
     time::Time,
 };
 use kube::ResourceExt;
 
 /// How long an ended request is kept, where it does not say.
 const KEPT: &str = "7d";
-
-/// What may outlive the end of an access in Kubernetes.
-const SESSION_TAIL: &str = "requests already under way: open exec, port-forward and watch streams end when they close";
 
 /// What the status tells beside the rules' own words.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +43,7 @@ pub fn status(object: &ActivationRequest, core: &Status, view: &View, around: St
     let (state, reason) = shown(core.state);
     let over = matches!(core.state, State::Ended(..));
     let mut s = ActivationRequestStatus {
+        schema: Some(SCHEMA),
         observed_generation: object.metadata.generation,
         state: Some(state),
         reason: reason.map(|r| r.as_str().to_owned()),
@@ -57,7 +56,7 @@ pub fn status(object: &ActivationRequest, core: &Status, view: &View, around: St
         // The name follows from the request, so it can be told before the Grant is there.
         grant_ref: core.expires_at.map(|_| NameRef { name: ids::grant_id(around.install, &request.uid) }),
         enforced_by: core.expires_at.map(|_| around.enforced_by.unwrap_or("Curfew").into()),
-        session_tail: core.expires_at.map(|_| SESSION_TAIL.into()),
+        session_tail: core.expires_at.and(core.frozen.as_ref()).map(|f| f.terms.resolved.permissions.provider().session_tail().into()),
         conditions: old.conditions.clone(),
         ..ActivationRequestStatus::default()
     };

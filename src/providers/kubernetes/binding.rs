@@ -1,23 +1,18 @@
 //! RoleBindings and ClusterRoleBindings, seen as one.
+use crate::runtime::stores::binding_resource;
 use curfew_core::{
     ids::GRANT_LABEL,
     principal::Subject,
-    resolved::{KubernetesPlan, PlannedBinding, RoleKind},
+    target::kubernetes::{Plan, PlannedBinding, RoleKind},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{
     ResourceExt,
-    api::{ApiResource, DynamicObject, GroupVersionKind, TypeMeta},
+    api::{DynamicObject, TypeMeta},
 };
 use serde_json::{Value, json};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
-
-/// The resource of RoleBindings, or of ClusterRoleBindings.
-pub fn resource(namespaced: bool) -> ApiResource {
-    let kind = if namespaced { "RoleBinding" } else { "ClusterRoleBinding" };
-    ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1", kind))
-}
 
 /// A binding as the target holds it, as far as it matters.
 #[derive(Clone, PartialEq, Debug)]
@@ -59,7 +54,7 @@ impl BindingState {
         self.role == role_ref(b)
     }
     /// It names exactly the subject that was planned.
-    pub fn is_armed(&self, plan: &KubernetesPlan) -> bool {
+    pub fn is_armed(&self, plan: &Plan) -> bool {
         self.subjects == [subject(&plan.subject)]
     }
     /// It carries our label and role and is not on its way out.
@@ -75,7 +70,7 @@ pub fn id(b: &PlannedBinding) -> String {
 
 /// A place without any access: no subjects. It is escalation-checked all the same, so a missing `bind` shows here.
 pub fn reservation(grant: &str, b: &PlannedBinding, fuse: Option<OwnerReference>) -> DynamicObject {
-    let kind = resource(b.namespace.is_some());
+    let kind = binding_resource(b.namespace.is_some());
     let mut o = DynamicObject::new(&b.name, &kind);
     o.types = Some(TypeMeta { api_version: kind.api_version.clone(), kind: kind.kind.clone() });
     o.metadata.namespace.clone_from(&b.namespace);

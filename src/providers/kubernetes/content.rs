@@ -1,37 +1,48 @@
-//! What a cluster's roles hold, as the rules read it.
+//! The content of a cluster's roles and the uids of its namespaces, as the rules read them.
+use super::Watched;
 use curfew_core::{
-    persistence::{self, Rule},
-    policy_inputs::RoleContent,
-    resolved::{Ref, RoleKind},
-    scope::{KubernetesPermissions, KubernetesScope},
+    resolved::Ref,
+    target::kubernetes::{
+        Inventory, Permissions, RoleContent, RoleKind, RoleName, Scope,
+        persistence::{self, Rule},
+    },
 };
 use futures::future::try_join_all;
 use k8s_openapi::api::{
     core::v1::Namespace,
     rbac::v1::{ClusterRole, PolicyRule, Role},
 };
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, ResourceExt, runtime::reflector::ObjectRef};
 
-/// Reads the roles that are named and the namespaces that are reached, live, as far as they exist.
+/// Reads the roles that are named and the namespaces in the scope, live, as far as they exist.
 ///
 /// # Errors
-/// If the API server cannot be asked.
-pub async fn read(client: &Client, p: &KubernetesPermissions, scope: &KubernetesScope) -> kube::Result<(Vec<RoleContent>, Vec<Ref>)> {
-    let names: &[String] = match scope {
-        KubernetesScope::Namespaces(n) => n,
-        KubernetesScope::ClusterWide(_) => &[],
-    };
-    let (clusters, spaces) = (Api::<ClusterRole>::all(client.clone()), Api::<Namespace>::all(client.clone()));
-    let clusters = try_join_all(p.cluster_roles.iter().map(|n| clusters.get_opt(n)));
-    let locals =
-        try_join_all(p.roles.iter().map(|r| async move { Api::<Role>::namespaced(client.clone(), &r.namespace).get_opt(&r.name).await }));
-    let spaces = try_join_all(names.iter().map(|n| spaces.get_opt(n)));
-    let (clusters, locals, spaces) = futures::try_join!(clusters, locals, spaces)?;
-    let roles = clusters.iter().flatten().map(cluster_role).chain(locals.iter().flatten().map(role)).collect();
-    Ok((roles, spaces.iter().flatten().map(namespace_ref).collect()))
+/// If the API server cannot be read.
+pub async fn read(client: &Client, permissions: &Permissions, scope: &Scope) -> kube::Result<Inventory> {
+    let (cluster_roles, namespaces) = (Api::<ClusterRole>::all(client.clone()), Api::<Namespace>::all(client.clone()));
+    let cluster_roles = try_join_all(permissions.cluster_roles.iter().map(|name| cluster_roles.get_opt(name)));
+    let named = |r: &RoleName| (Api::<Role>::namespaced(client.clone(), &r.namespace), r.name.clone());
+    let roles = try_join_all(permissions.roles.iter().map(named).map(|(api, name)| async move { api.get_opt(&name).await }));
+    let namespaces = try_join_all(scope.namespaces().iter().map(|name| namespaces.get_opt(name)));
+    let (cluster_roles, roles, namespaces) = futures::try_join!(cluster_roles, roles, namespaces)?;
+    Ok(Inventory {
+        roles: cluster_roles.iter().flatten().map(cluster_role).chain(roles.iter().flatten().map(role)).collect(),
+        namespaces: namespaces.iter().flatten().map(namespace_ref).collect(),
+    })
 }
 
-/// A namespace and the uid that only this one ever had.
+/// The same from what the watches of the operator's own cluster show.
+pub fn cached(caches: &Watched, permissions: &Permissions, scope: &Scope) -> Inventory {
+    let cluster_roles = permissions.cluster_roles.iter().filter_map(|n| caches.cluster_roles.get(&ObjectRef::new(n)));
+    let roles = permissions.roles.iter().filter_map(|r| caches.roles.get(&ObjectRef::new(&r.name).within(&r.namespace)));
+    let namespaces = scope.namespaces().iter().filter_map(|n| caches.namespaces.get(&ObjectRef::new(n)));
+    Inventory {
+        roles: cluster_roles.map(|r| cluster_role(&r)).chain(roles.map(|r| role(&r))).collect(),
+        namespaces: namespaces.map(|n| namespace_ref(&n)).collect(),
+    }
+}
+
+/// A namespace by name and uid.
 pub fn namespace_ref(n: &Namespace) -> Ref {
     reference(n)
 }

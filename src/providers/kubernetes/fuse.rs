@@ -12,7 +12,8 @@
 use super::provider_error;
 use crate::providers::port::ProviderError;
 use curfew_core::{
-    ids::{BindingName, GRANT_LABEL},
+    ids::GRANT_LABEL,
+    target::kubernetes::names::BindingName,
     time::Time,
 };
 use either::Either;

@@ -1,8 +1,12 @@
-//! Everything in a cluster whose name begins like ours. Read by name and not by label: a label can be put on anybody's
-//! binding, and a name never changes.
-use super::{provider_error, resource, revoke};
-use crate::providers::port::{ManagedObject, ProviderError, RevokeOutcome};
-use curfew_core::{ids::BindingName, time::Time};
+//! Every binding in a cluster whose name is one of Curfew's. Read by name and not by label: a label can be put on any binding,
+//! and a name never changes.
+use super::{provider_error, revoke};
+use crate::{
+    api::grant::Artifact,
+    providers::port::{ManagedObject, ProviderError, RevokeOutcome},
+    runtime::stores::binding_resource,
+};
+use curfew_core::{target::kubernetes::names::BindingName, time::Time};
 use kube::{
     Api, Client, ResourceExt,
     api::{DynamicObject, ListParams, PartialObjectMeta},
@@ -11,15 +15,19 @@ use kube::{
 /// How many objects are read at a time.
 const PAGE: u32 = 500;
 
-/// Lists our marks, whichever install made them.
+/// Lists the bindings that carry a mark, of any install.
+///
+/// # Errors
+/// If the API server cannot be read.
 pub async fn list(client: &Client) -> Result<Vec<ManagedObject>, ProviderError> {
     let mut all = Vec::new();
     for namespaced in [true, false] {
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource(namespaced));
+        let kind = binding_resource(namespaced);
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &kind);
         let mut page = ListParams::default().limit(PAGE);
         loop {
             let some = api.list_metadata(&page).await.map_err(provider_error)?;
-            all.extend(some.items.iter().filter_map(found));
+            all.extend(some.items.iter().filter_map(|o| found(o, &kind.kind)));
             match some.metadata.continue_.filter(|c| !c.is_empty()) {
                 Some(next) => page = page.continue_token(&next),
                 None => break,
@@ -29,22 +37,27 @@ pub async fn list(client: &Client) -> Result<Vec<ManagedObject>, ProviderError> 
     Ok(all)
 }
 
-fn found(o: &PartialObjectMeta<DynamicObject>) -> Option<ManagedObject> {
+fn found(o: &PartialObjectMeta<DynamicObject>, kind: &str) -> Option<ManagedObject> {
+    let name = o.metadata.name.as_deref()?;
+    let id = o.metadata.namespace.as_ref().map_or_else(|| name.to_owned(), |n| format!("{n}/{name}"));
     Some(ManagedObject {
-        name: BindingName::parse(o.metadata.name.as_deref()?)?,
-        namespace: o.metadata.namespace.clone(),
-        uid: o.uid()?,
+        mark: BindingName::parse(name)?.mark(),
+        artifact: Artifact { kind: kind.to_owned(), id, uid: o.uid()? },
         created: Time::from_millis(o.creation_timestamp()?.0.as_millisecond()),
     })
 }
 
-/// Deletes this very object, and knows that it is gone.
-pub async fn remove(client: &Client, f: &ManagedObject) -> Result<RevokeOutcome, ProviderError> {
-    let kind = resource(f.namespace.is_some());
-    let api: Api<DynamicObject> = match &f.namespace {
-        Some(n) => Api::namespaced_with(client.clone(), n, &kind),
+/// Deletes this very object and reports whether it is gone.
+///
+/// # Errors
+/// If the API server cannot be reached or refuses.
+pub async fn remove(client: &Client, found: &ManagedObject) -> Result<RevokeOutcome, ProviderError> {
+    let (namespace, name) = found.artifact.id.split_once('/').map_or((None, found.artifact.id.as_str()), |(ns, name)| (Some(ns), name));
+    let kind = binding_resource(namespace.is_some());
+    let api: Api<DynamicObject> = match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
         None => Api::all_with(client.clone(), &kind),
     };
-    // Another uid under that name is another object, which the next look finds.
-    Ok(revoke::delete(&api, &f.name.text(), &f.uid).await?.unwrap_or(RevokeOutcome::Gone))
+    // Another uid under that name is another object, which the next sweep finds.
+    Ok(revoke::delete(&api, name, &found.artifact.uid).await?.unwrap_or(RevokeOutcome::Gone))
 }

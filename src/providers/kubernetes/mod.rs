@@ -10,23 +10,27 @@ pub mod kubeconfig;
 mod managed;
 mod revoke;
 
-pub use binding::{BindingState, resource};
+pub use binding::BindingState;
 pub use managed::{list, remove};
 
-use super::port::{EnforcedBy, ManagedObject, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
+use super::port::{
+    ApplyOutcome, EnforcedBy, ManagedObject, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome,
+};
 use crate::{
     api::grant::Artifact,
     authority::{Authority, Clock, Permit},
     identity::admission_check,
+    runtime::stores::binding_resource,
 };
 use async_trait::async_trait;
 use curfew_core::{
-    grant::Observation,
-    ids::BindingName,
-    policy_inputs::RoleContent,
+    grant::{Observation, Operation},
+    lanes::Limits,
     reconcile::Reservation,
-    resolved::{KubernetesPlan, Plan, PlannedBinding, Ref, RoleKind},
-    scope::{KubernetesPermissions, KubernetesScope},
+    target::{
+        Inventory, Permissions, Plan, Scope, SlotSet,
+        kubernetes::{self, Plan as KubernetesPlan, PlannedBinding, RoleKind, names::BindingName},
+    },
     time::Time,
 };
 use futures::future::{join_all, try_join_all};
@@ -34,6 +38,7 @@ use k8s_openapi::api::{
     authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
     batch::v1::Job,
     core::v1::Namespace,
+    rbac::v1::{ClusterRole, Role},
 };
 use kube::{
     Api, Client,
@@ -54,6 +59,12 @@ pub struct Watched {
     pub cluster_bindings: Store<DynamicObject>,
     /// Job fuses.
     pub jobs: Store<Job>,
+    /// ClusterRoles.
+    pub cluster_roles: Store<ClusterRole>,
+    /// Roles.
+    pub roles: Store<Role>,
+    /// Namespaces.
+    pub namespaces: Store<Namespace>,
 }
 
 /// A cluster.
@@ -82,7 +93,7 @@ impl Kubernetes {
     }
 
     fn api(&self, b: &PlannedBinding) -> Api<DynamicObject> {
-        let kind = resource(b.namespace.is_some());
+        let kind = binding_resource(b.namespace.is_some());
         match &b.namespace {
             Some(n) => Api::namespaced_with(self.client.clone(), n, &kind),
             None => Api::all_with(self.client.clone(), &kind),
@@ -96,7 +107,7 @@ impl Kubernetes {
     fn watched(&self, b: &PlannedBinding) -> Option<Arc<DynamicObject>> {
         let watched = self.watched.as_ref()?;
         let store = if b.namespace.is_some() { &watched.bindings } else { &watched.cluster_bindings };
-        let mut key = ObjectRef::new_with(&b.name, resource(b.namespace.is_some()));
+        let mut key = ObjectRef::new_with(&b.name, binding_resource(b.namespace.is_some()));
         key.namespace.clone_from(&b.namespace);
         store.get(&key)
     }
@@ -180,6 +191,8 @@ impl Kubernetes {
     }
 }
 
+/// How many pieces of work run at a time on one cluster. An API server throttles by itself.
+pub const LIMITS: Limits = Limits { width: 16, per_minute: None };
 /// How long a look at another cluster's policies is believed.
 const GUARD_REMEMBERED_SECS: i64 = 50;
 
@@ -196,16 +209,18 @@ impl Provider for Kubernetes {
             .map(|first| if matches!(self.guard, Guard::AdmissionCheck(_)) { first } else { id })
     }
 
-    async fn content(
-        &self,
-        permissions: &KubernetesPermissions,
-        scope: &KubernetesScope,
-    ) -> Result<(Vec<RoleContent>, Vec<Ref>), ProviderError> {
-        content::read(&self.client, permissions, scope).await.map_err(provider_error)
+    async fn inventory(&self, permissions: &Permissions, scope: &Scope) -> Result<Inventory, ProviderError> {
+        let (permissions, scope) = role(permissions, scope)?;
+        content::read(&self.client, permissions, scope).await.map(Inventory::Kubernetes).map_err(provider_error)
     }
 
-    async fn observe(&self, plan: &Plan) -> Result<Observation, ProviderError> {
-        let Plan::Kubernetes(plan) = plan;
+    fn cached_inventory(&self, permissions: &Permissions, scope: &Scope) -> Option<Inventory> {
+        let (caches, (permissions, scope)) = (self.watched.as_ref()?, role(permissions, scope).ok()?);
+        Some(Inventory::Kubernetes(content::cached(caches, permissions, scope)))
+    }
+
+    async fn observe(&self, plan: &Plan, _: SlotSet) -> Result<Observation, ProviderError> {
+        let plan = bindings(plan)?;
         let all = try_join_all(plan.bindings.iter().map(|b| self.observe_one(plan, b))).await?;
         Ok(match () {
             () if all.iter().all(|s| *s == Observation::Present) => Observation::Present,
@@ -214,8 +229,12 @@ impl Provider for Kubernetes {
         })
     }
 
+    async fn survey(&self, _: &Plan) -> Result<SlotSet, ProviderError> {
+        Ok(SlotSet::NONE)
+    }
+
     async fn reserve(&self, grant: &str, plan: &Plan, _: &Permit) -> Result<ReserveOutcome, ProviderError> {
-        let Plan::Kubernetes(plan) = plan;
+        let plan = bindings(plan)?;
         let mut places = Vec::new();
         for outcome in join_all(plan.bindings.iter().map(|b| self.reserve_one(grant, plan, b))).await {
             match outcome? {
@@ -226,8 +245,8 @@ impl Provider for Kubernetes {
         Ok(ReserveOutcome::Reserved(Reservation(Arc::new(places))))
     }
 
-    async fn arm(&self, _: &str, plan: &Plan, reservation: &Reservation, _: &Permit) -> Result<Vec<Artifact>, ProviderError> {
-        let Plan::Kubernetes(plan) = plan;
+    async fn arm(&self, _: &str, plan: &Plan, reservation: &Reservation, _: &Permit) -> Result<ApplyOutcome, ProviderError> {
+        let plan = bindings(plan)?;
         if reservation.0.len() != plan.bindings.len() {
             return Err(ProviderError::Invalid("the reservation is not of this plan".into()));
         }
@@ -242,14 +261,18 @@ impl Provider for Kubernetes {
             }
             let job = found.fuse.clone().zip(b.namespace.clone()).zip(BindingName::parse(&b.name));
             let job = job.map(|((uid, ns), name)| Artifact { kind: "Job".into(), id: format!("{ns}/{}", name.fuse()), uid });
-            let bound = Artifact { kind: resource(b.namespace.is_some()).kind, id: binding::id(b), uid: found.uid };
+            let bound = Artifact { kind: binding_resource(b.namespace.is_some()).kind, id: binding::id(b), uid: found.uid };
             Ok([Some(bound), job].into_iter().flatten().collect::<Vec<_>>())
         });
-        Ok(try_join_all(arms).await?.concat())
+        Ok(ApplyOutcome::Done(try_join_all(arms).await?.concat()))
     }
 
-    async fn revoke(&self, grant: &str, plan: &Plan, known: &[Artifact]) -> Result<RevokeOutcome, ProviderError> {
-        let Plan::Kubernetes(plan) = plan;
+    async fn apply(&self, _: &str, _: &Plan, _: SlotSet, _: Time, _: &Permit) -> Result<ApplyOutcome, ProviderError> {
+        Err(ProviderError::Invalid("bindings are reserved and armed, not applied".into()))
+    }
+
+    async fn revoke(&self, grant: &str, plan: &Plan, known: &[Artifact], _: SlotSet) -> Result<RevokeOutcome, ProviderError> {
+        let plan = bindings(plan)?;
         // All are tried, whatever becomes of one.
         let all = join_all(plan.bindings.iter().map(|b| async move {
             let uid = |id: &str| known.iter().find(|a| a.id == id).map(|a| a.uid.clone());
@@ -270,8 +293,12 @@ impl Provider for Kubernetes {
         Ok(if left.is_empty() { RevokeOutcome::Gone } else { RevokeOutcome::Remains(left.join("; ")) })
     }
 
-    async fn enforced(&self, plan: &Plan) -> Result<EnforcedBy, ProviderError> {
-        let Plan::Kubernetes(plan) = plan;
+    async fn poll(&self, operation: &Operation) -> Result<OperationState, ProviderError> {
+        Ok(OperationState::Failed(format!("a cluster has no long-running operation {}", operation.id)))
+    }
+
+    async fn enforced_by(&self, plan: &Plan) -> Result<EnforcedBy, ProviderError> {
+        let plan = bindings(plan)?;
         let all = try_join_all(plan.bindings.iter().map(|b| self.fuse_is_effective(b))).await?;
         let fused = !all.is_empty() && all.iter().all(|f| *f);
         Ok(if fused && self.policy_in_force().await { EnforcedBy::Target } else { EnforcedBy::Curfew })
@@ -285,8 +312,8 @@ impl Provider for Kubernetes {
         managed::remove(&self.client, found).await
     }
 
-    async fn bindable(&self, plan: &Plan) -> Result<Option<String>, ProviderError> {
-        let Plan::Kubernetes(plan) = plan;
+    async fn missing_right(&self, plan: &Plan) -> Result<Option<String>, ProviderError> {
+        let plan = bindings(plan)?;
         let reviews: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
         for b in &plan.bindings {
             let (resource, here) = match b.role_kind {
@@ -312,6 +339,27 @@ impl Provider for Kubernetes {
             }
         }
         Ok(None)
+    }
+}
+
+/// The bindings of a plan.
+fn bindings(plan: &Plan) -> Result<&KubernetesPlan, ProviderError> {
+    match plan {
+        Plan::Kubernetes(plan) => Ok(plan),
+        #[cfg(feature = "simulated")]
+        Plan::Simulated(_) => Err(ProviderError::Invalid("the plan is not of a Kubernetes cluster".into())),
+    }
+}
+
+/// What a template names, for a cluster.
+fn role<'a>(
+    permissions: &'a Permissions,
+    scope: &'a Scope,
+) -> Result<(&'a kubernetes::Permissions, &'a kubernetes::Scope), ProviderError> {
+    match (permissions, scope) {
+        (Permissions::Kubernetes(permissions), Scope::Kubernetes(scope)) => Ok((permissions, scope)),
+        #[cfg(feature = "simulated")]
+        _ => Err(ProviderError::Invalid("the role is not of a Kubernetes cluster".into())),
     }
 }
 

@@ -5,7 +5,7 @@
 //! the delete; only if that fails the subjects are emptied. Anything else is unknown, and unknown is present.
 use super::{BindingState, binding, provider_error};
 use crate::providers::port::{ProviderError, RevokeOutcome};
-use curfew_core::resolved::PlannedBinding;
+use curfew_core::target::kubernetes::PlannedBinding;
 use either::Either;
 use kube::{
     Api,

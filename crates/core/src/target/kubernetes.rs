@@ -366,6 +366,14 @@ pub fn privileges(plan: &Plan) -> Vec<String> {
     plan.bindings.iter().map(|b| format!("{:?} {} {}", b.role_kind, b.role, place(&b.namespace))).collect()
 }
 
+/// The namespaces, or the whole cluster.
+pub fn scope_in_words(scope: &GrantedScope) -> String {
+    match scope {
+        GrantedScope::ClusterWide(_) => "the whole cluster".to_owned(),
+        GrantedScope::Namespaces(n) => n.iter().map(|n| n.name.as_str()).collect::<Vec<_>>().join(", "),
+    }
+}
+
 /// Each role with the digest of its rules, in words.
 pub fn granted_privileges(permissions: &GrantedPermissions) -> Vec<String> {
     permissions.roles.iter().map(|r| format!("{:?} {} ({})", r.kind, r.name, r.rules)).collect()

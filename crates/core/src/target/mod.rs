@@ -427,6 +427,14 @@ impl Permissions {
 }
 
 impl GrantedPermissions {
+    /// The provider that these concern.
+    pub const fn provider(&self) -> ProviderKind {
+        match self {
+            GrantedPermissions::Kubernetes(_) => ProviderKind::Kubernetes,
+            #[cfg(feature = "simulated")]
+            GrantedPermissions::Simulated(_) => ProviderKind::Simulated,
+        }
+    }
     /// Each permission with the digest of its content, in words, for the audit log.
     pub fn privileges(&self) -> Vec<String> {
         dispatch!(self, GrantedPermissions(a) => p::granted_privileges(a))
@@ -435,6 +443,13 @@ impl GrantedPermissions {
     /// canonical form, so neither the order nor the way it is written matters.
     pub fn changed_since(&self, scope: &GrantedScope, frozen: (&GrantedPermissions, &GrantedScope)) -> bool {
         (self, scope) != frozen
+    }
+}
+
+impl GrantedScope {
+    /// The scope in words, for people.
+    pub fn in_words(&self) -> String {
+        dispatch!(self, GrantedScope(a) => p::scope_in_words(a))
     }
 }
 

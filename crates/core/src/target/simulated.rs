@@ -156,6 +156,11 @@ pub fn privileges(plan: &Plan) -> Vec<String> {
     plan.groups.iter().map(|g| format!("member of {}", g.name)).collect()
 }
 
+/// The whole directory.
+pub fn scope_in_words(_: &Scope) -> String {
+    "the whole directory".to_owned()
+}
+
 /// Each group with its id, in words.
 pub fn granted_privileges(permissions: &GrantedPermissions) -> Vec<String> {
     permissions.groups.iter().map(|g| format!("group {} ({})", g.name, g.id)).collect()
