@@ -1,5 +1,6 @@
 //! Names that follow from facts, so that doing something twice is doing it once.
 use crate::time::Time;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
@@ -41,6 +42,18 @@ pub struct Mark {
 /// The value of [`TARGET_LABEL`]: a hash, because the identity of a target may be no legal label value.
 pub fn target_label(target: &str) -> String {
     hex(target, 16)
+}
+
+/// An object by its name and the uid, which no other object ever has.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Ref {
+    /// The object's name.
+    #[cfg_attr(feature = "schema", schemars(length(max = 253)))]
+    pub name: String,
+    /// The object's uid.
+    #[cfg_attr(feature = "schema", schemars(length(max = 128)))]
+    pub uid: String,
 }
 
 /// The version of a stored object: compared for equality only, by the API server.

@@ -1,4 +1,5 @@
 //! What an approval is about: everything that would be granted, frozen, and a digest over it.
+pub use crate::ids::Ref;
 use crate::{
     approval::ApprovalStage,
     digest::Digest,
@@ -31,18 +32,6 @@ impl Schema {
     pub fn of(number: Option<u32>) -> Self {
         if number.is_some_and(|n| n > SCHEMA) { Schema::Newer } else { Schema::Known }
     }
-}
-
-/// An object by its name and the uid, which no other object ever has.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Ref {
-    /// The object's name.
-    #[cfg_attr(feature = "schema", schemars(length(max = 253)))]
-    pub name: String,
-    /// The object's uid.
-    #[cfg_attr(feature = "schema", schemars(length(max = 128)))]
-    pub uid: String,
 }
 
 /// A system and its real identity.

@@ -1,5 +1,5 @@
 //! `kubectl curfew request`
-use crate::cli::{CliContext, plain};
+use crate::context::{CliContext, plain};
 use anyhow::{Context as _, bail};
 use curfew_api::{
     ActivationRequest,

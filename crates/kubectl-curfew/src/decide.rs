@@ -1,6 +1,6 @@
 //! `kubectl curfew approve | deny | revoke`
 use crate::{
-    cli::{CliContext, plain},
+    context::{CliContext, plain},
     summary,
 };
 use anyhow::{Context as _, bail, ensure};

@@ -1,5 +1,5 @@
 //! `kubectl curfew list`
-use crate::cli::{CliContext, plain};
+use crate::context::{CliContext, plain};
 use curfew_api::{ActivationRequest, request::RequestState};
 use kube::{Api, ResourceExt, api::ListParams};
 

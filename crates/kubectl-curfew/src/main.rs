@@ -1,14 +1,15 @@
 //! `kubectl curfew`: ask for access, decide on it, give it back.
 #![forbid(unsafe_code)]
 
-use clap::Parser;
 mod ask;
 mod cli;
+mod context;
 mod decide;
 mod init;
 mod list;
 mod summary;
 
+use clap::Parser;
 use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]

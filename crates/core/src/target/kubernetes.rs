@@ -6,7 +6,7 @@ pub mod names;
 pub mod persistence;
 
 use super::{Empty, Guarantees, PlanNames, Unresolvable};
-use crate::{digest::Digest, principal::Subject, resolved::Ref, time::Time};
+use crate::{digest::Digest, ids::Ref, principal::Subject, time::Time};
 use names::BindingName;
 use serde::{Deserialize, Serialize};
 
