@@ -1,6 +1,6 @@
-//! What one Kubernetes lifecycle (approve → expire) costs the API server: calls by verb, counted in its audit log.
+//! Counts the API calls of one grant lifecycle (approve → expire) by verb, from the audit log of the API server.
 //!
-//! Counts, not times: the same on any machine. `make bench` prints them.
+//! It reports counts and not times, so the result is the same on any machine. `make bench` prints it.
 #[path = "../tests/support/mod.rs"]
 mod support;
 
@@ -43,18 +43,20 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// The operator's calls so far, by what they did to what. The lease and the gate tick by themselves and are left out.
+/// Returns the number of the operator's calls so far, by verb and resource. Periodic calls (lease, admission check, watches) are left
+/// out.
 fn count(log: &Path) -> Result<BTreeMap<String, usize>> {
-    let log = std::fs::read_to_string(log).context("no audit log")?;
+    let log = std::fs::read_to_string(log).context("cannot read the audit log of the API server")?;
     let mut calls = BTreeMap::new();
     for line in log.lines() {
-        let e: serde_json::Value = serde_json::from_str(line)?;
-        let (verb, resource) = (e["verb"].as_str().unwrap_or_default(), e["objectRef"]["resource"].as_str().unwrap_or_default());
-        let sub = e["objectRef"]["subresource"].as_str().map(|s| format!("/{s}")).unwrap_or_default();
-        let ticking = matches!(resource, "leases" | "customresourcedefinitions" | "curfewconfigs") || resource.contains("admissionpolic");
-        let canary = e["objectRef"]["name"] == "curfew-admission-canary" || e["requestURI"].as_str().is_some_and(|u| u.contains("dryRun"));
-        if e["user"]["username"] == OPERATOR && verb != "watch" && !ticking && !canary {
-            *calls.entry(format!("{verb} {resource}{sub}")).or_default() += 1;
+        let event: serde_json::Value = serde_json::from_str(line)?;
+        let object = &event["objectRef"];
+        let (verb, resource) = (event["verb"].as_str().unwrap_or_default(), object["resource"].as_str().unwrap_or_default());
+        let subresource = object["subresource"].as_str().map(|name| format!("/{name}")).unwrap_or_default();
+        let periodic = matches!(resource, "leases" | "customresourcedefinitions" | "curfewconfigs") || resource.contains("admissionpolic");
+        let canary = object["name"] == "curfew-admission-canary" || event["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun"));
+        if event["user"]["username"] == OPERATOR && verb != "watch" && !periodic && !canary {
+            *calls.entry(format!("{verb} {resource}{subresource}")).or_default() += 1;
         }
     }
     Ok(calls)
@@ -62,15 +64,15 @@ fn count(log: &Path) -> Result<BTreeMap<String, usize>> {
 
 #[allow(clippy::cast_precision_loss)]
 fn report(before: &BTreeMap<String, usize>, after: &BTreeMap<String, usize>) {
-    println!("calls of the operator for each lifecycle, over {LIFECYCLES} (floor: 11 writes with reservation and ledger):");
+    println!("API calls of the operator per lifecycle, average of {LIFECYCLES} (minimum: 11 writes, with reservation and Grant):");
     let (mut reads, mut writes) = (0.0, 0.0);
-    for (what, n) in after {
-        let each = (n - before.get(what).unwrap_or(&0)) as f64 / LIFECYCLES as f64;
-        if each == 0.0 {
+    for (call, total) in after {
+        let average = (total - before.get(call).unwrap_or(&0)) as f64 / LIFECYCLES as f64;
+        if average == 0.0 {
             continue;
         }
-        println!("  {each:5.1}  {what}");
-        if what.starts_with("get") || what.starts_with("list") { reads += each } else { writes += each }
+        println!("  {average:5.1}  {call}");
+        if call.starts_with("get") || call.starts_with("list") { reads += average } else { writes += average }
     }
     println!("reads {reads:.1}, writes {writes:.1}");
 }

@@ -1,4 +1,4 @@
-//! Everything in the tree that is printed from code: one command writes it, one test finds drift.
+//! The manifests that are generated from code: one command writes them, and a test reports files that differ.
 use crate::{api, identity::install};
 use serde_json::Value;
 use std::{
@@ -9,7 +9,7 @@ use std::{
 
 const HEADER: &str = "# Generated from code by `make generate`; edits are lost.\n";
 
-/// Every generated file with its content.
+/// Returns every generated file, by its path relative to the root, with its content.
 pub fn files() -> BTreeMap<PathBuf, String> {
     let mut files = BTreeMap::new();
     for crd in api::crds() {
@@ -22,14 +22,14 @@ pub fn files() -> BTreeMap<PathBuf, String> {
 }
 
 fn yaml(objects: &[Value]) -> String {
-    let documents: Vec<String> = objects.iter().map(|o| serde_saphyr::to_string(o).expect("JSON is YAML")).collect();
+    let documents: Vec<String> = objects.iter().map(|object| serde_saphyr::to_string(object).expect("JSON is YAML")).collect();
     format!("{HEADER}{}", documents.join("---\n"))
 }
 
-/// Writes every file below `root`; says which were written.
+/// Writes the files below `root` that differ, and returns their paths.
 ///
 /// # Errors
-/// If a file cannot be written.
+/// If a file or directory cannot be written.
 pub fn write(root: &Path) -> io::Result<Vec<PathBuf>> {
     let mut written = Vec::new();
     for (path, content) in files() {
@@ -43,20 +43,23 @@ pub fn write(root: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(written)
 }
 
-/// The files below `root` that are not as the code would write them.
+/// Returns the files below `root` that differ from the generated content, are missing, or are not generated.
 pub fn drift(root: &Path) -> Vec<PathBuf> {
     let expected = files();
-    let mut off: Vec<PathBuf> =
-        expected.iter().filter(|(p, c)| std::fs::read_to_string(root.join(p)).ok().as_ref() != Some(c)).map(|(p, _)| p.clone()).collect();
+    let mut outdated: Vec<PathBuf> = expected
+        .iter()
+        .filter(|(path, content)| std::fs::read_to_string(root.join(path)).ok().as_ref() != Some(content))
+        .map(|(path, _)| path.clone())
+        .collect();
     for dir in ["crds", "deploy", "deploy/remote"] {
         for entry in std::fs::read_dir(root.join(dir)).into_iter().flatten().flatten() {
             let path = Path::new(dir).join(entry.file_name());
             if entry.path().is_file() && !expected.contains_key(&path) {
-                off.push(path);
+                outdated.push(path);
             }
         }
     }
-    off
+    outdated
 }
 
 #[cfg(test)]
@@ -64,8 +67,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_generated_has_drifted() {
-        let off = drift(Path::new(env!("CARGO_MANIFEST_DIR")));
-        assert!(off.is_empty(), "run make generate: {off:?}");
+    fn the_generated_files_are_up_to_date() {
+        let outdated = drift(Path::new(env!("CARGO_MANIFEST_DIR")));
+        assert!(outdated.is_empty(), "run make generate: {outdated:?}");
     }
 }

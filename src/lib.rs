@@ -1,23 +1,24 @@
-//! Curfew: just-in-time privileged access for Kubernetes. Every privilege goes home on time.
+//! Curfew: just-in-time privileged access for Kubernetes. Every access ends at its deadline.
 //!
 //! ```text
-//!   cli/            run sweep audit, the plugin       what people start
-//!   controllers/    request revoker house router …    gather facts, drive a pass, show where it stands
-//!   runtime/        drive engine stores client        the one driver, the one engine, the watches
-//!   ledger/  providers/  identity/  evidence/         every write: of our kinds, of targets; admission; what stays
-//!   observe/                                          what is seen: metrics, health, Events
-//!   authority/      lease clock permit                whether we may grant
-//!   api/            one file for each kind            what users write
-//!   curfew_core     request grant pass terms …        the rules: pure
+//!   cli/            run sweep audit, the plugin       the commands
+//!   controllers/    request revoker house router …    gather inputs, run a reconcile, publish status
+//!   runtime/        drive engine stores client        the reconcile driver, the work queue, watches and caches
+//!   ledger/  providers/  identity/  evidence/         writes to Curfew's kinds and to targets; admission; the audit log
+//!   observe/                                          metrics, health endpoints, Events
+//!   authority/      lease clock permit                decides whether this replica may grant
+//!   api/            one file for each kind            the CRDs
+//!   curfew_core     request grant pass terms …        the rules, without I/O
 //! ```
-//! Dependencies point down. `curfew_core` depends on nothing here.
+//! Dependencies point down. `curfew_core` does not depend on this crate.
 #![forbid(unsafe_code)]
 
-pub use curfew_api as api;
-pub mod audit;
 pub mod authority;
 pub mod cli;
 pub mod controllers;
+pub use curfew_api as api;
+
+pub mod audit;
 pub mod generate;
 pub mod identity;
 pub mod kube_writes;

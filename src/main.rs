@@ -6,7 +6,7 @@ use curfew::{cli, generate};
 use std::{path::PathBuf, process::ExitCode};
 use tracing_subscriber::EnvFilter;
 
-/// Just-in-time privileged access for Kubernetes: every privilege goes home on time.
+/// Just-in-time privileged access for Kubernetes: every access ends at its deadline.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Curfew {
@@ -19,12 +19,12 @@ enum Verb {
     Run(cli::run::Run),
     Sweep(cli::sweep::Sweep),
     Audit(cli::audit::Audit),
-    /// Writes CRDs, admission policies and RBAC into crds/ and deploy/ below a directory.
+    /// Write the CRDs, admission policies and RBAC manifests to crds/ and deploy/ below a directory.
     Generate {
-        /// The root of the source tree.
+        /// Root of the source tree.
         #[arg(default_value = ".")]
         root: PathBuf,
-        /// Write nothing; fail and name each file that is not as the code would write it.
+        /// Write nothing; fail and list the files that differ from the generated content.
         #[arg(long)]
         check: bool,
     },
@@ -35,7 +35,7 @@ async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
     if rustls::crypto::ring::default_provider().install_default().is_err() {
-        tracing::debug!("a crypto provider is installed already");
+        tracing::debug!("a crypto provider is already installed");
     }
     let outcome = match Curfew::parse().verb {
         Verb::Run(args) => cli::run::run(args).await,
@@ -45,8 +45,8 @@ async fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("curfew: {e:#}");
+        Err(error) => {
+            eprintln!("curfew: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -54,8 +54,8 @@ async fn main() -> ExitCode {
 
 fn write_or_check(root: &std::path::Path, check: bool) -> anyhow::Result<()> {
     if check {
-        let off = generate::drift(root);
-        anyhow::ensure!(off.is_empty(), "not as the code would write it: {off:?}; run make generate");
+        let outdated = generate::drift(root);
+        anyhow::ensure!(outdated.is_empty(), "these files differ from the generated content: {outdated:?}; run make generate");
         return Ok(());
     }
     for path in generate::write(root)? {

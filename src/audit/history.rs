@@ -1,192 +1,202 @@
-//! What evidence answers when every object is gone: who had what, when, why, on whose word, and what the target confirmed.
-//! Pure.
-use super::record::{CountedDecision, EventData};
+//! `curfew audit show`: reconstructs from the audit log who had which access, when, why, who approved it and what the target
+//! system confirmed. It works when all objects are deleted. No I/O.
+use super::record::{EventData, CountedDecision};
 use curfew_core::time::Time;
 use serde::Serialize;
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt};
 
-/// One access, from its intent to its end.
+/// One access, from the intent to its end.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Access {
-    /// The Grant.
+    /// The name of the Grant.
     pub grant: String,
-    /// Who had it.
+    /// The user who had the access.
     pub user: String,
-    /// Who asked.
+    /// The user who created the request.
     pub requester: String,
     /// The request, as namespace/name.
     pub request: String,
-    /// Its uid: names are used again.
+    /// The uid of the request, since a name can be reused.
     pub request_uid: String,
-    /// Where.
+    /// The name of the AuthorizationSystem.
     pub system: String,
-    /// What.
+    /// The permissions: each role with the scope in which it was bound.
     pub privileges: Vec<String>,
-    /// Why.
+    /// The justification from the request.
     pub justification: String,
-    /// For which ticket.
+    /// The ticket from the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ticket: Option<String>,
-    /// On whose word.
+    /// The decisions that approved the request.
     pub words: Vec<CountedDecision>,
-    /// The digest they approved.
+    /// The digest of the approved terms.
     pub digest: String,
-    /// When it was intended: before the first write.
+    /// When the intent was recorded, which is before the first write to the target.
     pub intended: Option<Time>,
-    /// When the target had shown it.
+    /// When the target system showed the access.
     pub from: Option<Time>,
-    /// When it was to end.
+    /// The deadline.
     pub expires_at: Option<Time>,
-    /// When the target had shown that nothing is left.
+    /// When the target system showed that no part of the access is left.
     pub until: Option<Time>,
-    /// What the target confirmed, in order.
+    /// What the target system confirmed, in the order of the records.
     pub confirmed: Vec<String>,
-    /// On whose word it was to end: who denied, revoked or released it, and when that was judged to count.
+    /// The decisions that ended the access (Deny, Revoke, Abandon), and when each counted.
     pub ended_by: Vec<CountedDecision>,
-    /// How it ended.
+    /// The final state, with its reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<String>,
-    /// How much the record weighs that says so.
+    /// The weight of the record that `ended` comes from; a record with more weight replaces it.
     #[serde(skip)]
     weight: u8,
 }
 
 impl Access {
-    /// Whether it may have been there at a time: from its intent until the proof of its end.
-    pub fn covers(&self, t: Time) -> bool {
-        self.intended.or(self.from).is_some_and(|from| t >= from) && self.until.is_none_or(|until| t <= until)
+    /// Whether the access may have existed at a time: from its intent until the proof that it is gone.
+    pub fn covers(&self, time: Time) -> bool {
+        self.intended.or(self.from).is_some_and(|from| time >= from) && self.until.is_none_or(|until| time <= until)
     }
 }
 
-/// A person's word that counted against an access.
-struct Against {
+/// A decision that counted and that ends access.
+struct EndingDecision {
     grant: Option<String>,
     request: Option<String>,
-    said: CountedDecision,
+    decision: CountedDecision,
 }
 
-impl Against {
-    /// Only what counted, and only what takes away: approvals stand in the intent.
-    fn read(f: EventData, at: Time) -> Option<Self> {
-        let (name, decision) = f.actor.zip(f.state)?;
-        let counts = f.reason.as_deref() == Some("Counted") && matches!(decision.as_str(), "Deny" | "Revoke" | "Abandon");
-        counts.then_some(Against { grant: f.grant, request: f.request, said: CountedDecision { name, decision, at } })
+impl EndingDecision {
+    /// Returns `None` for decisions that did not count, and for approvals, which the intent lists.
+    fn read(facts: EventData, at: Time) -> Option<Self> {
+        let (name, verb) = facts.actor.zip(facts.state)?;
+        let counts = facts.reason.as_deref() == Some("Counted") && matches!(verb.as_str(), "Deny" | "Revoke" | "Abandon");
+        counts.then_some(EndingDecision { grant: facts.grant, request: facts.request, decision: CountedDecision { name, decision: verb, at } })
     }
 
-    fn is_about(&self, a: &Access) -> bool {
-        self.grant.as_ref() == Some(&a.grant) || self.request.as_ref().is_some_and(|uid| *uid == a.request_uid)
+    fn is_about(&self, access: &Access) -> bool {
+        self.grant.as_ref() == Some(&access.grant) || self.request.as_ref().is_some_and(|uid| *uid == access.request_uid)
     }
 }
 
-/// Every access that evidence tells of, in the order of its intents.
+/// Returns every access in the audit log, ordered by the time of the intent. Lines that are not audit records are skipped.
 pub fn history(lines: impl IntoIterator<Item = String>) -> Vec<Access> {
-    let mut all: BTreeMap<String, Access> = BTreeMap::new();
-    let mut against: Vec<Against> = Vec::new();
+    let mut by_grant: BTreeMap<String, Access> = BTreeMap::new();
+    let mut decisions: Vec<EndingDecision> = Vec::new();
     for line in lines {
-        let Ok(v) = serde_json::from_str::<Value>(&line) else { continue };
-        let Ok(f) = serde_json::from_value::<EventData>(v["data"]["unmapped"]["curfew"].clone()) else { continue };
-        let Some(at) = v["time"].as_str().and_then(Time::parse) else { continue };
-        let kind = v["type"].as_str().unwrap_or_default().trim_start_matches("dev.curfew.").trim_end_matches(".v1").to_owned();
-        // Anybody may decide about a Grant that never was, so a decision makes no access.
+        let Ok(record) = serde_json::from_str::<Value>(&line) else { continue };
+        let Ok(facts) = serde_json::from_value::<EventData>(record["data"]["unmapped"]["curfew"].clone()) else { continue };
+        let Some(at) = record["time"].as_str().and_then(Time::parse) else { continue };
+        let kind = record["type"].as_str().unwrap_or_default().trim_start_matches("dev.curfew.").trim_end_matches(".v1").to_owned();
+        // A decision can name a Grant that never existed, so a decision does not create an access.
         if kind == "decision.judged" {
-            against.extend(Against::read(f, at));
+            decisions.extend(EndingDecision::read(facts, at));
             continue;
         }
-        let Some(grant) = f.grant.clone() else { continue };
-        let a = all.entry(grant.clone()).or_insert_with(|| Access { grant, ..Access::default() });
-        learn(a, &kind, f, at);
+        let Some(grant) = facts.grant.clone() else { continue };
+        let access = by_grant.entry(grant.clone()).or_insert_with(|| Access { grant, ..Access::default() });
+        apply_record(access, &kind, facts, at);
     }
-    let mut all: Vec<Access> = all.into_values().collect();
-    against.sort_by_key(|w| w.said.at);
-    for a in &mut all {
-        a.ended_by = against_it(a, &against);
+    let mut accesses: Vec<Access> = by_grant.into_values().collect();
+    decisions.sort_by_key(|ending| ending.decision.at);
+    for access in &mut accesses {
+        access.ended_by = decisions_about(access, &decisions);
     }
-    all.sort_by_key(|a| (a.intended.or(a.from), a.grant.clone()));
-    all
+    accesses.sort_by_key(|access| (access.intended.or(access.from), access.grant.clone()));
+    accesses
 }
 
-/// Each person's word once, though a crash tells it again.
-fn against_it(a: &Access, words: &[Against]) -> Vec<CountedDecision> {
-    let mut all: Vec<CountedDecision> = Vec::new();
-    for w in words.iter().filter(|w| w.is_about(a)) {
-        if !all.iter().any(|s| (&s.name, &s.decision) == (&w.said.name, &w.said.decision)) {
-            all.push(w.said.clone());
+/// Returns the decisions about an access, each person and verb once: a crash can record the same decision twice.
+fn decisions_about(access: &Access, decisions: &[EndingDecision]) -> Vec<CountedDecision> {
+    let mut unique: Vec<CountedDecision> = Vec::new();
+    for EndingDecision { decision, .. } in decisions.iter().filter(|ending| ending.is_about(access)) {
+        if !unique.iter().any(|known| (&known.name, &known.decision) == (&decision.name, &decision.decision)) {
+            unique.push(decision.clone());
         }
     }
-    all
+    unique
 }
 
-/// How it ended, as this record tells it, and how much that weighs. What nobody has proven gone is said above all, whatever
-/// its request says; a request that was deleted never tells its end, and then the target's word is what there is.
-fn ending(kind: &str, f: &EventData) -> Option<(u8, String)> {
-    let (weight, state, why) = match kind {
+/// Returns the end that a record describes, and the weight of that record. Abandonment has the most weight, since the access is
+/// not proven gone, even if the request says that it was revoked. A deleted request never records its end; then the confirmation
+/// by the target system counts.
+fn ending(kind: &str, facts: &EventData) -> Option<(u8, String)> {
+    let (weight, state, reason) = match kind {
         "grant.abandoned" => (4, "Abandoned", None),
-        "request.ended" => (3, f.state.as_deref()?, f.reason.as_ref()),
-        "revocation.confirmed" => (2, "Ended", f.reason.as_ref()),
-        "sweep.removed" => (1, "Swept", f.message.as_ref()),
+        "request.ended" => (3, facts.state.as_deref()?, facts.reason.as_ref()),
+        "revocation.confirmed" => (2, "Ended", facts.reason.as_ref()),
+        "sweep.removed" => (1, "Swept", facts.message.as_ref()),
         _ => return None,
     };
-    Some((weight, why.map_or_else(|| state.to_owned(), |w| format!("{state} ({w})"))))
+    Some((weight, reason.map_or_else(|| state.to_owned(), |reason| format!("{state} ({reason})"))))
 }
 
-fn learn(a: &mut Access, kind: &str, f: EventData, at: Time) {
-    if let Some((weight, ended)) = ending(kind, &f).filter(|(w, _)| *w > a.weight) {
-        (a.weight, a.ended) = (weight, Some(ended));
+/// Adds the content of one record to its access. Fields that are set already keep their value.
+fn apply_record(access: &mut Access, kind: &str, facts: EventData, at: Time) {
+    if let Some((weight, ended)) = ending(kind, &facts).filter(|(weight, _)| *weight > access.weight) {
+        (access.weight, access.ended) = (weight, Some(ended));
     }
-    let keep = |old: &mut String, new: Option<String>| {
-        if let Some(n) = new.filter(|_| old.is_empty()) {
-            *old = n;
+    let set_if_empty = |field: &mut String, value: Option<String>| {
+        if let Some(value) = value.filter(|_| field.is_empty()) {
+            *field = value;
         }
     };
-    keep(&mut a.user, f.user);
-    keep(&mut a.requester, f.actor.filter(|_| kind == "grant.intended"));
-    keep(&mut a.request, f.namespace.zip(f.name).map(|(ns, n)| format!("{ns}/{n}")).filter(|_| kind != "sweep.removed"));
-    keep(&mut a.request_uid, f.request);
-    keep(&mut a.system, f.system);
-    keep(&mut a.justification, f.justification);
-    keep(&mut a.digest, f.digest);
-    a.ticket = a.ticket.take().or(f.ticket);
-    // What was asked for names roles; what was intended says where, too.
-    if a.privileges.is_empty() || (kind == "grant.intended" && a.intended.is_none()) {
-        a.privileges = f.privileges;
+    let request = facts.namespace.zip(facts.name).map(|(namespace, name)| format!("{namespace}/{name}"));
+    set_if_empty(&mut access.user, facts.user);
+    set_if_empty(&mut access.requester, facts.actor.filter(|_| kind == "grant.intended"));
+    set_if_empty(&mut access.request, request.filter(|_| kind != "sweep.removed"));
+    set_if_empty(&mut access.request_uid, facts.request);
+    set_if_empty(&mut access.system, facts.system);
+    set_if_empty(&mut access.justification, facts.justification);
+    set_if_empty(&mut access.digest, facts.digest);
+    access.ticket = access.ticket.take().or(facts.ticket);
+    // The records of a request list roles only; the intent also lists the scope of each role.
+    if access.privileges.is_empty() || (kind == "grant.intended" && access.intended.is_none()) {
+        access.privileges = facts.privileges;
     }
-    if kind == "grant.intended" && a.intended.is_none() {
-        a.words = f.decisions;
-        a.intended = a.intended.or(Some(at));
+    if kind == "grant.intended" && access.intended.is_none() {
+        access.words = facts.decisions;
+        access.intended = access.intended.or(Some(at));
     }
-    a.expires_at = a.expires_at.into_iter().chain(f.expires_at).min();
+    access.expires_at = access.expires_at.into_iter().chain(facts.expires_at).min();
     if kind == "grant.confirmed" {
-        a.from = a.from.or(Some(at));
+        access.from = access.from.or(Some(at));
     }
     if matches!(kind, "revocation.confirmed" | "sweep.removed") {
-        a.until = a.until.or(Some(at));
+        access.until = access.until.or(Some(at));
     }
-    if let Some(c) = f.confirmed {
-        a.confirmed.push(format!("{at} {kind}: {c}"));
+    if let Some(confirmed) = facts.confirmed {
+        access.confirmed.push(format!("{at} {kind}: {confirmed}"));
     }
 }
 
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = |t: Option<Time>| t.map_or_else(|| "never shown".to_owned(), |t| t.to_string());
+        let time = |time: Option<Time>| time.map_or_else(|| "not confirmed".to_owned(), |time| time.to_string());
         writeln!(f, "{} had {} on {}", self.user, self.privileges.join(", "), self.system)?;
         writeln!(f, "  from       {} (intended {})", time(self.from), time(self.intended))?;
         writeln!(f, "  until      {} (deadline {})", time(self.until), time(self.expires_at))?;
-        // In the requester's own words: in quotes and escaped, so that no words of theirs look like words of ours.
-        writeln!(f, "  why        {:?}{}", self.justification, self.ticket.as_ref().map_or_else(String::new, |t| format!(" ({t:?})")))?;
-        writeln!(f, "  asked      {} by {} as {}", self.digest, self.requester, self.request)?;
-        let said = |w: &[CountedDecision]| w.iter().map(|w| format!("{} {} {}", w.name, w.decision, w.at)).collect::<Vec<_>>().join(", ");
-        let words = said(&self.words);
-        writeln!(f, "  on word of {}", if words.is_empty() { "nobody: no approval was needed" } else { &words })?;
-        for c in &self.confirmed {
-            writeln!(f, "  confirmed  {c}")?;
+        // The requester chooses this text: it is quoted and escaped, so that it cannot imitate a line of this output.
+        let ticket = self.ticket.as_ref().map_or_else(String::new, |ticket| format!(" ({ticket:?})"));
+        writeln!(f, "  why        {:?}{ticket}", self.justification)?;
+        writeln!(f, "  requested  {} by {} as {}", self.digest, self.requester, self.request)?;
+        let list = |decisions: &[CountedDecision]| {
+            decisions
+                .iter()
+                .map(|decision| format!("{} {} {}", decision.name, decision.decision, decision.at))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let approvals = list(&self.words);
+        writeln!(f, "  approvals  {}", if approvals.is_empty() { "none: no approval was required" } else { &approvals })?;
+        for confirmed in &self.confirmed {
+            writeln!(f, "  confirmed  {confirmed}")?;
         }
         if !self.ended_by.is_empty() {
-            writeln!(f, "  ended by   {}", said(&self.ended_by))?;
+            writeln!(f, "  ended by   {}", list(&self.ended_by))?;
         }
-        write!(f, "  ended      {}", self.ended.as_deref().unwrap_or("not yet, or not told"))
+        write!(f, "  ended      {}", self.ended.as_deref().unwrap_or("not yet, or not recorded"))
     }
 }
 
@@ -197,17 +207,17 @@ mod tests {
         *,
     };
 
-    fn at(s: i64) -> Time {
-        Time::from_secs(s)
+    fn at(seconds: i64) -> Time {
+        Time::from_secs(seconds)
     }
 
-    /// One grant from its intent to the target's word, whatever comes after that.
-    fn held_then(after: impl IntoIterator<Item = (EventKind, EventData)>) -> Vec<Access> {
-        let mut c = Chain::start("0123abcd", "a");
+    /// The history of one Grant: intent, confirmation by the target, then the given records.
+    fn history_with(after: impl IntoIterator<Item = (EventKind, EventData)>) -> Vec<Access> {
+        let mut chain = Chain::start("0123abcd", "a");
         let intended = EventData { actor: Some("alice".into()), ..about_grant() };
         let mut lines =
-            vec![c.append(EventKind::GrantIntended, &intended, at(10)), c.append(EventKind::GrantConfirmed, &about_grant(), at(11))];
-        lines.extend(after.into_iter().zip(20..).map(|((what, f), s)| c.append(what, &f, at(s))));
+            vec![chain.append(EventKind::GrantIntended, &intended, at(10)), chain.append(EventKind::GrantConfirmed, &about_grant(), at(11))];
+        lines.extend(after.into_iter().zip(20..).map(|((what, facts), seconds)| chain.append(what, &facts, at(seconds))));
         history(lines)
     }
 
@@ -222,59 +232,59 @@ mod tests {
         }
     }
 
-    /// A decision about a request or a Grant, as it was judged.
-    fn judged(who: &str, verb: &str, verdict: &str, request: Option<&str>, grant: Option<&str>) -> (EventKind, EventData) {
-        let f = EventData {
+    /// The record of an evaluated decision about a request or a Grant.
+    fn judged(who: &str, verb: &str, result: &str, request: Option<&str>, grant: Option<&str>) -> (EventKind, EventData) {
+        let facts = EventData {
             namespace: Some("payments".into()),
             name: Some("d-1".into()),
             request: request.map(str::to_owned),
             grant: grant.map(str::to_owned),
             actor: Some(who.into()),
             state: Some(verb.into()),
-            reason: Some(verdict.into()),
+            reason: Some(result.into()),
             ..EventData::default()
         };
-        (EventKind::DecisionJudged, f)
+        (EventKind::DecisionJudged, facts)
     }
 
     fn ending(what: EventKind, state: &str, reason: Option<&str>) -> (EventKind, EventData) {
         (what, EventData { state: Some(state.into()), reason: reason.map(str::to_owned), ..about_grant() })
     }
 
-    /// The one access of a story, as people read it.
-    fn text(all: &[Access]) -> String {
-        let [a] = all else { panic!("{all:?}") };
-        a.to_string()
+    /// The text output for the only access of a history.
+    fn text(accesses: &[Access]) -> String {
+        let [access] = accesses else { panic!("{accesses:?}") };
+        access.to_string()
     }
 
     #[test]
-    fn whoever_released_a_grant_is_told_and_it_has_not_ended() {
-        let story = [
+    fn an_abandoned_grant_names_who_released_it_and_is_not_reported_as_ended() {
+        let records = [
             judged("carol", "Abandon", "NotEntitled", None, Some("g1")),
             judged("olga", "Abandon", "Waiting", None, Some("g1")),
             judged("olga", "Abandon", "Counted", None, Some("g1")),
-            // Told before the commit, a crash tells it again.
+            // The record is sent before the commit, so a crash duplicates it.
             judged("olga", "Abandon", "Counted", None, Some("g1")),
             ending(EventKind::GrantAbandoned, "Abandoned", Some("Abandoned")),
-            // The request ends as if it were revoked; its Grant has not been.
+            // The request ends as Revoked, although its Grant was not revoked.
             ending(EventKind::RequestEnded, "Revoked", Some("Abandoned")),
         ];
-        let all = held_then(story);
-        let told = text(&all);
-        assert!(told.ends_with("\n  ended by   olga Abandon 1970-01-01T00:00:22Z\n  ended      Abandoned"), "{told}");
-        assert!(told.contains("until      never shown") && !told.contains("carol"), "{told}");
-        assert_eq!(all[0].request, "payments/first");
+        let accesses = history_with(records);
+        let output = text(&accesses);
+        assert!(output.ends_with("\n  ended by   olga Abandon 1970-01-01T00:00:22Z\n  ended      Abandoned"), "{output}");
+        assert!(output.contains("until      not confirmed") && !output.contains("carol"), "{output}");
+        assert_eq!(accesses[0].request, "payments/first");
     }
 
     #[test]
-    fn a_decision_about_nothing_is_no_access() {
-        let all = held_then([judged("mallory", "Abandon", "NotFound", None, Some("g2"))]);
-        assert!(!text(&all).contains("mallory"));
+    fn a_decision_about_an_unknown_grant_creates_no_access() {
+        let accesses = history_with([judged("mallory", "Abandon", "NotFound", None, Some("g2"))]);
+        assert!(!text(&accesses).contains("mallory"));
     }
 
     #[test]
-    fn whoever_denied_or_revoked_it_is_told() {
-        let story = [
+    fn the_output_names_who_denied_or_revoked_the_access() {
+        let records = [
             judged("dave", "Approve", "Counted", Some("u1"), None),
             judged("mallory", "Revoke", "NotEntitled", Some("u1"), None),
             judged("mallory", "Revoke", "Counted", Some("u2"), None),
@@ -283,32 +293,32 @@ mod tests {
             ending(EventKind::RequestEnded, "Revoked", Some("RevokedByApprover")),
             judged("dave", "Deny", "Counted", Some("u1"), None),
         ];
-        let told = text(&held_then(story));
+        let output = text(&history_with(records));
         let end =
             "\n  ended by   carol Revoke 1970-01-01T00:00:23Z, dave Deny 1970-01-01T00:00:26Z\n  ended      Revoked (RevokedByApprover)";
-        assert!(told.ends_with(end) && !told.contains("mallory"), "{told}");
+        assert!(output.ends_with(end) && !output.contains("mallory"), "{output}");
     }
 
     #[test]
-    fn an_end_that_is_known_is_told_though_the_request_never_ended() {
-        for (reason, words) in [(Some("RequestDeleted"), "Ended (RequestDeleted)"), (None, "Ended")] {
-            let told = text(&held_then([ending(EventKind::RevocationConfirmed, "Ended", reason)]));
-            assert!(told.ends_with(&format!("\n  ended      {words}")), "{told}");
-            assert!(told.contains("until      1970-01-01T00:00:20Z"), "{told}");
+    fn the_end_is_reported_without_a_request_ended_record() {
+        for (reason, expected) in [(Some("RequestDeleted"), "Ended (RequestDeleted)"), (None, "Ended")] {
+            let output = text(&history_with([ending(EventKind::RevocationConfirmed, "Ended", reason)]));
+            assert!(output.ends_with(&format!("\n  ended      {expected}")), "{output}");
+            assert!(output.contains("until      1970-01-01T00:00:20Z"), "{output}");
         }
         let swept = EventData { message: Some("past the deadline in its name".into()), ..about_grant() };
-        let told = text(&held_then([(EventKind::SweepRemoved, swept.clone())]));
-        assert!(told.ends_with("\n  ended      Swept (past the deadline in its name)"), "{told}");
+        let output = text(&history_with([(EventKind::SweepRemoved, swept.clone())]));
+        assert!(output.ends_with("\n  ended      Swept (past the deadline in its name)"), "{output}");
         let proven = ending(EventKind::RevocationConfirmed, "Ended", Some("RequestDeleted"));
-        let told = text(&held_then([(EventKind::SweepRemoved, swept), proven]));
-        assert!(told.ends_with("\n  ended      Ended (RequestDeleted)"), "{told}");
-        let begun = text(&held_then([ending(EventKind::RevocationBegun, "Revoking", Some("RequestDeleted"))]));
-        assert!(begun.ends_with("\n  ended      not yet, or not told"), "{begun}");
+        let output = text(&history_with([(EventKind::SweepRemoved, swept), proven]));
+        assert!(output.ends_with("\n  ended      Ended (RequestDeleted)"), "{output}");
+        let begun = text(&history_with([ending(EventKind::RevocationBegun, "Revoking", Some("RequestDeleted"))]));
+        assert!(begun.ends_with("\n  ended      not yet, or not recorded"), "{begun}");
     }
 
     #[test]
-    fn the_whole_story_is_told_when_nothing_else_is_left() {
-        let mut c = Chain::start("0123abcd", "a");
+    fn the_history_of_an_access_is_complete_without_any_object() {
+        let mut chain = Chain::start("0123abcd", "a");
         let base = EventData {
             grant: Some("g1".into()),
             namespace: Some("payments".into()),
@@ -325,21 +335,21 @@ mod tests {
             expires_at: Some(at(100)),
             ..base.clone()
         };
-        let seen = |text: &str| EventData { confirmed: Some(text.into()), ..base.clone() };
+        let confirmed = |text: &str| EventData { confirmed: Some(text.into()), ..base.clone() };
         let ended = EventData { state: Some("Expired".into()), reason: Some("DeadlinePassed".into()), ..base.clone() };
         let approved = EventData { privileges: vec!["ClusterRole payments-admin (0123)".into()], ..base.clone() };
         let lines = vec![
-            c.append(EventKind::RequestApproved, &approved, at(9)),
-            c.append(EventKind::GrantIntended, &intent, at(10)),
-            c.append(EventKind::GrantConfirmed, &seen("armed"), at(11)),
-            c.append(EventKind::RevocationConfirmed, &seen("gone"), at(101)),
-            c.append(EventKind::RequestEnded, &ended, at(102)),
+            chain.append(EventKind::RequestApproved, &approved, at(9)),
+            chain.append(EventKind::GrantIntended, &intent, at(10)),
+            chain.append(EventKind::GrantConfirmed, &confirmed("armed"), at(11)),
+            chain.append(EventKind::RevocationConfirmed, &confirmed("gone"), at(101)),
+            chain.append(EventKind::RequestEnded, &ended, at(102)),
         ];
-        let all = history(lines);
-        let [a] = all.as_slice() else { panic!("{all:?}") };
-        assert_eq!((a.from, a.until, a.expires_at), (Some(at(11)), Some(at(101)), Some(at(100))));
-        assert!(a.covers(at(50)) && !a.covers(at(5)) && !a.covers(at(200)));
-        let text = a.to_string();
+        let accesses = history(lines);
+        let [access] = accesses.as_slice() else { panic!("{accesses:?}") };
+        assert_eq!((access.from, access.until, access.expires_at), (Some(at(11)), Some(at(101)), Some(at(100))));
+        assert!(access.covers(at(50)) && !access.covers(at(5)) && !access.covers(at(200)));
+        let text = access.to_string();
         for part in
             ["alice had ClusterRole payments-admin in payments", "carol Approve", "roll back", "confirmed", "Expired (DeadlinePassed)"]
         {

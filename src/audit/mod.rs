@@ -1,14 +1,15 @@
-//! Evidence that survives the objects (I7): append-only lines, one for each decision and effect, chained per writer.
+//! The audit log, which outlives the objects it describes (I7): append-only JSON lines, one for each decision and effect,
+//! hash-chained per writer.
 //!
-//! An intent is recorded *before* the Grant is written, and a sink that does not take it keeps the Grant from being written.
-//! Everything else is told and never waited for: no sink delays a revocation (I8). What a pass is about to commit is told
-//! before the commit, so that a crash in between tells it twice rather than never.
+//! The record of an intent must be stored by every sink *before* the Grant is written; if a sink fails, the Grant is not
+//! written. All other records are sent without waiting, so that no sink delays a revocation (I8). A reconcile sends its records
+//! before it commits, so that a crash in between duplicates a record and does not lose it.
 //!
-//! | File | What it holds |
+//! | File | Content |
 //! |---|---|
-//! | `record.rs`, `chain.rs` | one line, and its place in its writer's chain |
-//! | `verify.rs`, `history.rs` | what `curfew audit` makes of such lines |
-//! | `sinks.rs`, `writer.rs` | where they go, and the one task that writes them |
+//! | `record.rs`, `chain.rs` | one audit record, and its position in the chain of its writer |
+//! | `verify.rs`, `history.rs` | the checks and queries of `curfew audit` |
+//! | `sinks.rs`, `writer.rs` | the audit sinks, and the one task that writes to them |
 pub mod chain;
 pub mod history;
 pub mod record;
@@ -16,5 +17,5 @@ mod sinks;
 pub mod verify;
 mod writer;
 
-pub use record::{CountedDecision, EventData, EventKind};
+pub use record::{EventData, CountedDecision, EventKind};
 pub use writer::{AuditLog, Setup};

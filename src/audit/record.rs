@@ -1,43 +1,43 @@
-//! One line of evidence: a CloudEvents 1.0 envelope (structured JSON) around an OCSF 1.5 body. Pure.
+//! One audit record: a CloudEvents 1.0 envelope (structured JSON) around an OCSF 1.5 body. No I/O.
 //!
-//! Grants and revocations are OCSF *User Access Management* (class 3005: 1 Assign Privileges, 2 Revoke Privileges); what
-//! people and the gate do is *API Activity* (class 6003). What OCSF has no field for stands under `unmapped.curfew`.
+//! Grants and revocations are OCSF *User Access Management* (class 3005: 1 Assign Privileges, 2 Revoke Privileges). Requests,
+//! decisions and the admission check are *API Activity* (class 6003). Data without an OCSF field is under `unmapped.curfew`.
 use curfew_core::time::Time;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// What happened.
+/// The kind of event that an audit record describes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EventKind {
-    /// A writer has begun; its chain starts here.
+    /// A writer started; this is the first record of its chain.
     ChainStarted,
-    /// A request was resolved and frozen.
+    /// A request was resolved and its terms were frozen.
     RequestAccepted,
-    /// A decision of a person was judged.
+    /// An AccessDecision was evaluated.
     DecisionJudged,
-    /// Every stage has passed; the deadline is stored.
+    /// Every approval stage has passed; the deadline is stored.
     RequestApproved,
-    /// A request has ended, however.
+    /// A request has reached a final state, which `state` names.
     RequestEnded,
-    /// A Grant is about to be written. Recorded before it is.
+    /// A Grant is about to be written. This record is stored before the Grant.
     GrantIntended,
-    /// The target has shown the access.
+    /// The target system shows the access.
     GrantConfirmed,
-    /// The access is being taken away.
+    /// The revocation of the access has started.
     RevocationBegun,
-    /// The target has shown that nothing is left.
+    /// The target system shows that no part of the access is left.
     RevocationConfirmed,
-    /// A person has released a Grant without proof.
+    /// A person has released a Grant without proof that the access is gone.
     GrantAbandoned,
-    /// The sweep has removed what nothing justified.
+    /// The sweep has removed an object that no Grant justifies.
     SweepRemoved,
-    /// The admission policies are proven to be in force.
+    /// The admission policies were proven to be in force.
     AdmissionEnforced,
-    /// They are not.
+    /// The proof that the admission policies are in force failed.
     AdmissionNotEnforced,
 }
 
-/// How OCSF sees it.
+/// The OCSF class (`class_uid`), `activity_id` and `severity_id` of an event.
 struct Class {
     uid: u32,
     activity: u32,
@@ -45,7 +45,7 @@ struct Class {
 }
 
 impl EventKind {
-    /// The last part of the event's type.
+    /// The part of the CloudEvents type between `dev.curfew.` and the version.
     pub const fn name(self) -> &'static str {
         match self {
             EventKind::ChainStarted => "chain.started",
@@ -64,7 +64,7 @@ impl EventKind {
         }
     }
 
-    /// The type of the CloudEvent.
+    /// The CloudEvents `type`.
     pub fn event_type(self) -> String {
         format!("dev.curfew.{}.v1", self.name())
     }
@@ -83,107 +83,107 @@ impl EventKind {
     }
 }
 
-/// One person's word, as it counted.
+/// One decision that counted.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CountedDecision {
-    /// Who.
+    /// The username of the person who decided.
     pub name: String,
-    /// What.
+    /// The verb: Approve, Deny, Revoke or Abandon.
     pub decision: String,
-    /// When.
+    /// When the decision counted.
     pub at: Time,
 }
 
-/// What is known about it. What is not known is left out.
+/// The payload of an audit record (`unmapped.curfew`). Unknown fields are left out.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EventData {
-    /// The namespace of what it is about.
+    /// The namespace of the object that the record is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Its name.
+    /// The name of the object that the record is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The request's uid.
+    /// The uid of the ActivationRequest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
-    /// The request's name, where `name` is that of a decision about it.
+    /// The name of the request, if `name` is the name of a decision about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_name: Option<String>,
-    /// The Grant.
+    /// The name of the Grant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grant: Option<String>,
-    /// Who did it: the requester, the decider.
+    /// The username that caused the event: the requester or the decider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
-    /// Who holds the access, or would.
+    /// The beneficiary: the user who holds the access or would hold it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// The AuthorizationSystem.
+    /// The name of the AuthorizationSystem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system: Option<String>,
-    /// What that really is.
+    /// The identity of the target system itself, which does not depend on the name in `system`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// The RoleTemplate.
+    /// The name of the RoleTemplate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// What is held: roles and where.
+    /// The permissions: each role with the scope in which it is bound.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub privileges: Vec<String>,
-    /// The digest that was approved.
+    /// The digest of the resolved terms that were approved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// The policy that allows it.
+    /// The AccessPolicy that allows the access.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
-    /// The assignment that makes eligible.
+    /// The EligibleAssignment that makes the requester eligible.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assignment: Option<String>,
-    /// Why, in the requester's words.
+    /// The justification from the request, unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub justification: Option<String>,
-    /// The ticket.
+    /// The ticket from the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ticket: Option<String>,
-    /// On whose word.
+    /// The decisions that approved the request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<CountedDecision>,
-    /// When it ends.
+    /// The deadline of the access.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
-    /// What the target showed.
+    /// What the target system showed, as text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirmed: Option<String>,
-    /// The state that was reached.
+    /// The state that the object reached; for a decision its verb.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
-    /// Why, in one word.
+    /// The reason in CamelCase, as in a condition; for a decision the result of its evaluation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// For people.
+    /// An explanation for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
 
-/// Where a record stands in its chain.
+/// The position of a record in its chain.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
-    /// The install id.
+    /// The install id of this Curfew installation.
     pub install: &'a str,
-    /// Who writes.
+    /// The name of the writer.
     pub writer: &'a str,
-    /// The record's number, from 1.
+    /// The sequence number of the record, starting at 1.
     pub sequence: u64,
-    /// The hash of the record before it.
+    /// The hash of the preceding record.
     pub previous: &'a str,
 }
 
-/// The record, without its hash.
-pub fn record(place: Place<'_>, what: EventKind, f: &EventData, at: Time) -> Value {
+/// Builds the record without its hash.
+pub fn record(place: Place<'_>, what: EventKind, facts: &EventData, at: Time) -> Value {
     let Class { uid, activity, severity } = what.class();
-    let subject = match (&f.namespace, &f.name, &f.grant) {
-        (Some(ns), Some(name), _) => format!("{ns}/{name}"),
+    let subject = match (&facts.namespace, &facts.name, &facts.grant) {
+        (Some(namespace), Some(name), _) => format!("{namespace}/{name}"),
         (None, Some(name), _) => name.clone(),
         (_, None, Some(grant)) => format!("grants/{grant}"),
         (_, None, None) => place.writer.to_owned(),
@@ -192,18 +192,18 @@ pub fn record(place: Place<'_>, what: EventKind, f: &EventData, at: Time) -> Val
         "activity_id": activity, "category_uid": uid / 1000, "class_uid": uid, "type_uid": uid * 100 + activity,
         "severity_id": severity, "status_id": 1, "time": at.as_millis(),
         "metadata": {"version": "1.5.0", "product": {"name": "Curfew", "vendor_name": "Curfew", "version": env!("CARGO_PKG_VERSION")}},
-        "unmapped": {"curfew": f},
+        "unmapped": {"curfew": facts},
     });
     let mut set = |key: &str, value: Option<Value>| {
-        if let Some(v) = value {
-            data[key] = v;
+        if let Some(value) = value {
+            data[key] = value;
         }
     };
-    set("actor", f.actor.as_ref().map(|a| json!({"user": {"name": a}})));
-    set("user", f.user.as_ref().map(|u| json!({"name": u})));
-    set("privileges", (!f.privileges.is_empty()).then(|| json!(f.privileges)));
-    set("resource", f.system.as_ref().map(|s| json!({"name": s, "uid": f.target})));
-    set("message", f.message.as_ref().map(|m| json!(m)));
+    set("actor", facts.actor.as_ref().map(|actor| json!({"user": {"name": actor}})));
+    set("user", facts.user.as_ref().map(|user| json!({"name": user})));
+    set("privileges", (!facts.privileges.is_empty()).then(|| json!(facts.privileges)));
+    set("resource", facts.system.as_ref().map(|system| json!({"name": system, "uid": facts.target})));
+    set("message", facts.message.as_ref().map(|message| json!(message)));
     if uid == 6003 {
         set("api", Some(json!({"operation": what.name()})));
     }
@@ -211,7 +211,7 @@ pub fn record(place: Place<'_>, what: EventKind, f: &EventData, at: Time) -> Val
         "specversion": "1.0", "type": what.event_type(), "source": format!("curfew/{}/{}", place.install, place.writer),
         "id": format!("{}/{}", place.writer, place.sequence), "subject": subject, "time": at.to_string(),
         "datacontenttype": "application/json",
-        // Extension attributes: the CloudEvents `sequence` extension, and the chain.
+        // Extension attributes: the CloudEvents `sequence` extension, and the hash of the preceding record.
         "sequence": format!("{:020}", place.sequence), "prevhash": place.previous,
         "data": data,
     })
@@ -241,7 +241,7 @@ mod tests {
         EventKind::AdmissionNotEnforced,
     ];
 
-    /// Name, OCSF class, activity and severity. Who consumes evidence rests on these: a change here is a change of the format.
+    /// Name, OCSF class, activity and severity. Consumers of the audit log depend on these values: changing one changes the format.
     const fn row(what: EventKind) -> (&'static str, u32, u32, u32) {
         match what {
             EventKind::ChainStarted => ("chain.started", 6003, 99, 1),
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn each_thing_that_happens_has_its_class_and_a_whole_envelope() {
+    fn each_event_kind_has_its_ocsf_class_and_a_complete_envelope() {
         let facts = EventData {
             namespace: Some("payments".into()),
             name: Some("first".into()),
@@ -276,11 +276,11 @@ mod tests {
         let mut chain = Chain::start("0123abcd", "op-a");
         let mut previous = GENESIS_HASH.to_owned();
         for (i, what) in ALL.into_iter().enumerate() {
-            assert_eq!(what as usize, i, "every What is in the list, once");
+            assert_eq!(what as usize, i, "every event kind is listed once, in order");
             let (name, class, activity, severity) = row(what);
-            let v: Value = serde_json::from_str(&chain.append(what, &facts, Time::from_millis(1_500))).unwrap();
+            let event: Value = serde_json::from_str(&chain.append(what, &facts, Time::from_millis(1_500))).unwrap();
 
-            let keys: BTreeSet<&str> = v.as_object().unwrap().keys().map(String::as_str).collect();
+            let keys: BTreeSet<&str> = event.as_object().unwrap().keys().map(String::as_str).collect();
             let attributes = ["specversion", "id", "source", "type", "time", "subject", "datacontenttype", "sequence", "hash", "prevhash"];
             assert_eq!(keys, attributes.into_iter().chain(["data"]).collect(), "{name}");
             let id = format!("op-a/{}", i + 1);
@@ -294,13 +294,13 @@ mod tests {
                 ("datacontenttype", "application/json"),
                 ("sequence", &format!("{:020}", i + 1)),
                 ("prevhash", &previous),
-                ("hash", &hash(&v)),
+                ("hash", &hash(&event)),
             ] {
-                assert_eq!(v[key], is, "{key} of {name}");
+                assert_eq!(event[key], is, "{key} of {name}");
             }
-            v["hash"].as_str().unwrap().clone_into(&mut previous);
+            event["hash"].as_str().unwrap().clone_into(&mut previous);
 
-            let d = &v["data"];
+            let data = &event["data"];
             for (key, is) in [
                 ("class_uid", class),
                 ("category_uid", if class == 3005 { 3 } else { 6 }),
@@ -310,19 +310,19 @@ mod tests {
                 ("status_id", 1),
                 ("time", 1_500),
             ] {
-                assert_eq!(d[key], is, "{key} of {name}");
+                assert_eq!(data[key], is, "{key} of {name}");
             }
-            assert_eq!(d["metadata"]["version"], "1.5.0", "{name}");
-            assert_eq!(d["api"]["operation"].as_str(), (class == 6003).then_some(name), "only API Activity names an operation");
-            assert_eq!((&d["actor"]["user"]["name"], &d["user"]["name"]), (&json!("alice"), &json!("bob")), "{name}");
-            assert_eq!(d["resource"], json!({"name": "prod", "uid": "7d1c"}), "{name}");
-            assert_eq!((&d["privileges"], &d["message"]), (&json!(["ClusterRole view in payments"]), &json!("for people")), "{name}");
-            assert_eq!(serde_json::from_value::<EventData>(d["unmapped"]["curfew"].clone()).unwrap(), facts, "{name}");
+            assert_eq!(data["metadata"]["version"], "1.5.0", "{name}");
+            assert_eq!(data["api"]["operation"].as_str(), (class == 6003).then_some(name), "only API Activity has an operation");
+            assert_eq!((&data["actor"]["user"]["name"], &data["user"]["name"]), (&json!("alice"), &json!("bob")), "{name}");
+            assert_eq!(data["resource"], json!({"name": "prod", "uid": "7d1c"}), "{name}");
+            assert_eq!((&data["privileges"], &data["message"]), (&json!(["ClusterRole view in payments"]), &json!("for people")), "{name}");
+            assert_eq!(serde_json::from_value::<EventData>(data["unmapped"]["curfew"].clone()).unwrap(), facts, "{name}");
         }
     }
 
     #[test]
-    fn a_record_is_about_what_is_known_and_says_nothing_of_what_is_not() {
+    fn the_subject_uses_the_known_fields_and_unknown_fields_are_omitted() {
         let some = |s: &str| Some(s.to_owned());
         let cases = [
             (some("payments"), some("first"), some("g1"), "payments/first"),
@@ -333,10 +333,10 @@ mod tests {
         for (namespace, name, grant, subject) in cases {
             let facts = EventData { namespace, name, grant, ..EventData::default() };
             let place = Place { install: "0123abcd", writer: "op-a", sequence: 1, previous: GENESIS_HASH };
-            let v = record(place, EventKind::GrantConfirmed, &facts, Time::from_secs(1));
-            assert_eq!(v["subject"], subject);
+            let event = record(place, EventKind::GrantConfirmed, &facts, Time::from_secs(1));
+            assert_eq!(event["subject"], subject);
             for key in ["actor", "user", "privileges", "resource", "message", "api"] {
-                assert!(v["data"].get(key).is_none(), "{key} of {subject}");
+                assert!(event["data"].get(key).is_none(), "{key} of {subject}");
             }
         }
     }

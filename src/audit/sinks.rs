@@ -1,4 +1,4 @@
-//! Where evidence goes. Each sink has a queue and a task of its own: a slow one holds up no other.
+//! Audit sinks. Each sink has its own queue and task, so that a slow sink does not delay the others.
 use crate::{
     api::{config::Sink, system::SecretKey},
     identity::NAMESPACE,
@@ -15,51 +15,52 @@ use std::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-/// How many records go to an HTTP sink at a time.
+/// Maximum number of records in one delivery to a sink.
 const BATCH: usize = 100;
-/// How long one delivery may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Pauses between tries, the last one for ever.
-const PAUSES: [u64; 5] = [1, 2, 5, 10, 30];
+/// Timeout of one delivery to an HTTP sink.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Delays between retries, in seconds. The last one repeats until the delivery succeeds.
+const RETRY_DELAYS: [u64; 5] = [1, 2, 5, 10, 30];
 
-/// One record for a sink, and who waits for it to be there.
+/// One record for a sink, with an optional acknowledgement.
 pub struct Line {
-    /// The record.
+    /// The record as one line of JSON, without the newline.
     pub text: Arc<str>,
-    /// Told once the sink has it.
+    /// Receives a message when the sink has stored the record; is dropped if the sink ends without storing it.
     pub taken: Option<oneshot::Sender<()>>,
 }
 
-/// One sink at work.
+/// A running sink: the sending half of its queue, and its task.
 pub struct SinkWorker {
     queue: mpsc::UnboundedSender<Line>,
-    trouble: Arc<Mutex<Option<String>>>,
+    last_error: Arc<Mutex<Option<String>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl SinkWorker {
-    /// Starts a sink.
+    /// Starts the task of a sink.
     pub fn start(sink: &Sink, client: &Client, metrics: &Arc<Metrics>) -> Self {
         let target = match sink {
             Sink::Stdout(_) => Target::Stdout,
-            Sink::File(f) => Target::File(PathBuf::from(&f.path)),
-            Sink::Http(h) => Target::Http { client: client.clone(), secret: h.url_secret_ref.clone() },
+            Sink::File(file) => Target::File(PathBuf::from(&file.path)),
+            Sink::Http(http) => Target::Http { client: client.clone(), secret: http.url_secret_ref.clone() },
         };
         let (queue, lines) = mpsc::unbounded_channel();
-        let trouble = Arc::new(Mutex::new(None));
-        let task = tokio::spawn(deliver(target, lines, trouble.clone(), metrics.clone()));
-        SinkWorker { queue, trouble, task }
+        let last_error = Arc::new(Mutex::new(None));
+        let task = tokio::spawn(deliver(target, lines, last_error.clone(), metrics.clone()));
+        SinkWorker { queue, last_error, task }
     }
-    /// Hands a record over.
+    /// Queues a record. Does not wait.
     pub fn push(&self, line: Line) {
-        // A sink whose task has ended takes nothing, and whoever waits for it learns that.
+        // If the task has ended, the record is dropped together with its acknowledgement, which the waiting caller sees.
         let _ended = self.queue.send(line);
     }
-    /// What keeps it from taking records, if anything does.
+    /// The error of the last failed delivery; `None` once a delivery has succeeded.
     pub fn error(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-    /// Lets it take what it has been given, and ends it.
+    /// Waits at most `limit` for the queued records to be delivered, and stops accepting records. After `limit` the task goes on
+    /// alone.
     pub async fn finish(self, limit: Duration) {
         drop(self.queue);
         let _in_time = tokio::time::timeout(limit, self.task).await;
@@ -72,8 +73,8 @@ enum Target {
     Http { client: Client, secret: SecretKey },
 }
 
-/// Delivers in order, each record until it is taken.
-async fn deliver(target: Target, mut lines: mpsc::UnboundedReceiver<Line>, trouble: Arc<Mutex<Option<String>>>, metrics: Arc<Metrics>) {
+/// Delivers the records in order, and retries each batch until the sink stores it.
+async fn deliver(target: Target, mut lines: mpsc::UnboundedReceiver<Line>, last_error: Arc<Mutex<Option<String>>>, metrics: Arc<Metrics>) {
     let mut waiting: VecDeque<Line> = VecDeque::new();
     loop {
         if waiting.is_empty() {
@@ -85,20 +86,20 @@ async fn deliver(target: Target, mut lines: mpsc::UnboundedReceiver<Line>, troub
         while let Ok(line) = lines.try_recv() {
             waiting.push_back(line);
         }
-        let batch: Vec<Arc<str>> = waiting.iter().take(BATCH).map(|l| l.text.clone()).collect();
+        let batch: Vec<Arc<str>> = waiting.iter().take(BATCH).map(|line| line.text.clone()).collect();
         let mut tries = 0;
-        while let Err(why) = target.write(&batch).await {
+        while let Err(error) = target.write(&batch).await {
             metrics.audit_failures.inc();
             metrics.audit_backlog.set(i64::try_from(waiting.len() + lines.len()).unwrap_or(i64::MAX));
-            tracing::warn!(sink = target.name(), error = why, "a sink does not take evidence; it is tried again");
-            *trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{}: {why}", target.name()));
-            tokio::time::sleep(Duration::from_secs(PAUSES[tries.min(PAUSES.len() - 1)])).await;
+            tracing::warn!(sink = target.name(), error, "cannot deliver audit records to a sink; retrying");
+            *last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{}: {error}", target.name()));
+            tokio::time::sleep(Duration::from_secs(RETRY_DELAYS[tries.min(RETRY_DELAYS.len() - 1)])).await;
             tries += 1;
         }
-        *trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *last_error.lock().unwrap_or_else(PoisonError::into_inner) = None;
         for line in waiting.drain(..batch.len()) {
             if let Some(taken) = line.taken {
-                let _nobody_waits = taken.send(());
+                let _receiver_dropped = taken.send(());
             }
         }
         metrics.audit_backlog.set(i64::try_from(waiting.len() + lines.len()).unwrap_or(i64::MAX));
@@ -109,7 +110,7 @@ impl Target {
     fn name(&self) -> String {
         match self {
             Target::Stdout => "stdout".into(),
-            Target::File(p) => p.display().to_string(),
+            Target::File(path) => path.display().to_string(),
             Target::Http { secret, .. } => format!("http ({}/{})", secret.name, secret.key),
         }
     }
@@ -118,10 +119,10 @@ impl Target {
         match self {
             Target::Stdout => {
                 let batch = batch.to_vec();
-                // A pipe that nobody reads blocks whoever writes, and that must be nobody else.
+                // Writing to a pipe that is not read blocks the thread, so it must not be a thread of the async runtime.
                 let print = move || {
                     let mut out = std::io::stdout().lock();
-                    batch.iter().try_for_each(|l| writeln!(out, "{l}")).and_then(|()| out.flush())
+                    batch.iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush())
                 };
                 tokio::task::spawn_blocking(print).await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
             }
@@ -130,18 +131,18 @@ impl Target {
                 let written = tokio::task::spawn_blocking(move || append(&path, &batch)).await;
                 written.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
             }
-            Target::Http { client, secret } => {
-                tokio::time::timeout(PATIENCE, post(client, secret, batch)).await.map_err(|_| "it does not answer".to_owned())?
-            }
+            Target::Http { client, secret } => tokio::time::timeout(DELIVERY_TIMEOUT, post(client, secret, batch))
+                .await
+                .map_err(|_| format!("no response within {} s", DELIVERY_TIMEOUT.as_secs()))?,
         }
     }
 }
 
-/// Appends and syncs. The file is opened anew each time, so that whoever rotates it need not tell us.
+/// Appends the batch and syncs the file. The file is reopened for each batch, so that log rotation needs no signal.
 fn append(path: &Path, batch: &[Arc<str>]) -> std::io::Result<()> {
     let mut file = std::fs::OpenOptions::new().create(true).read(true).append(true).open(path)?;
     let mut text = String::new();
-    // A line that was cut off by a crash stays one bad line.
+    // A crash can leave an incomplete last line. The newline keeps the next record off that line.
     if file.seek(SeekFrom::End(0))? > 0 {
         file.seek(SeekFrom::End(-1))?;
         let mut last = [0];
@@ -158,20 +159,22 @@ fn append(path: &Path, batch: &[Arc<str>]) -> std::io::Result<()> {
     file.sync_data()
 }
 
-/// Posts a CloudEvents batch to the URL in a secret of the operator's namespace, which may change.
+/// Posts a CloudEvents batch to the URL in a Secret of the operator's namespace. The Secret is read each time, since it may change.
 async fn post(client: &Client, secret: &SecretKey, batch: &[Arc<str>]) -> Result<(), String> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), NAMESPACE);
-    let held = secrets.get(&secret.name).await.map_err(|e| format!("cannot read secret {}: {e}", secret.name))?;
-    let bytes =
-        held.data.and_then(|mut d| d.remove(&secret.key)).ok_or_else(|| format!("secret {} has no key {}", secret.name, secret.key))?;
+    let stored = secrets.get(&secret.name).await.map_err(|e| format!("cannot read secret {}: {e}", secret.name))?;
+    let bytes = stored
+        .data
+        .and_then(|mut data| data.remove(&secret.key))
+        .ok_or_else(|| format!("secret {} has no key {}", secret.name, secret.key))?;
     let url = String::from_utf8(bytes.0).map_err(|e| e.to_string())?;
-    let uri: http::Uri = url.trim().parse().map_err(|_| "the URL in the secret is none".to_owned())?;
+    let uri: http::Uri = url.trim().parse().map_err(|_| "the value in the secret is not a valid URL".to_owned())?;
     let path = uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
     let mut parts = uri.into_parts();
     parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
     let base = http::Uri::from_parts(parts).map_err(|e| e.to_string())?;
     let target = Client::try_from(Config::new(base)).map_err(|e| e.to_string())?;
-    let body = format!("[{}]", batch.iter().map(|l| &**l).collect::<Vec<_>>().join(","));
+    let body = format!("[{}]", batch.iter().map(|line| &**line).collect::<Vec<_>>().join(","));
     let request = http::Request::post(path).header("content-type", "application/cloudevents-batch+json").body(body.into_bytes());
     target.request_text(request.map_err(|e| e.to_string())?).await.map(drop).map_err(|e| e.to_string())
 }
@@ -181,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_was_cut_off_stays_one_bad_line() {
+    fn an_incomplete_line_stays_a_line_of_its_own() {
         let path = std::env::temp_dir().join(format!("curfew-evidence-{}", std::process::id()));
         std::fs::write(&path, "{\"cut").unwrap();
         append(&path, &["{}".into()]).unwrap();

@@ -1,4 +1,4 @@
-//! The one task of a process that writes evidence: it numbers, chains, and hands to every sink.
+//! The audit writer: one task per process that numbers and chains the audit records and queues them for every sink.
 use super::{
     chain::Chain,
     record::{EventData, EventKind},
@@ -23,11 +23,13 @@ use std::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-/// How long an intent waits for every sink. Then the grant is not written, and tried again later.
+/// Timeout for all sinks to store an intent, and for each API call of the writer. On timeout the Grant is not written; a later
+/// reconcile tries again.
 const INTENT: Duration = Duration::from_secs(5);
-/// How often the head is anchored in CurfewConfig's status, if it has moved. `verify` takes what comes much later for somebody else's.
+/// Interval at which the head is anchored in the status of CurfewConfig, if it has changed. `verify` reports records that are much
+/// later than the last anchor as not written by this writer.
 pub(super) const ANCHOR: Duration = Duration::from_secs(15);
-/// How many writers' heads are kept there.
+/// Maximum number of heads in the status of CurfewConfig; the oldest are removed first.
 const HEADS: usize = 32;
 
 struct Item {
@@ -38,159 +40,163 @@ struct Item {
     last: bool,
 }
 
-/// What the writer needs.
+/// The dependencies of the writer.
 pub struct Setup {
-    /// The API server: secrets of sinks, anchors.
+    /// Client for the Secrets of sinks and the anchors in CurfewConfig.
     pub client: Client,
-    /// CurfewConfig, for the sinks.
+    /// Cache of CurfewConfig, which lists the sinks.
     pub configs: Store<CurfewConfig>,
-    /// The install id.
+    /// The install id, as in `source` of each record.
     pub install: String,
-    /// The name of this process's chain.
+    /// The name of the chain of this process; unique per process.
     pub writer: String,
-    /// The time, and when the stores are synced.
+    /// Provides the time, and signals when the caches are synced.
     pub authority: Arc<Authority>,
-    /// Counters.
+    /// Metrics for failed deliveries and the backlog.
     pub metrics: Arc<Metrics>,
 }
 
-/// Where everybody tells what has happened.
+/// Handle for sending audit records to the writer.
 #[derive(Clone)]
 pub struct AuditLog {
     items: mpsc::UnboundedSender<Item>,
     clock: Arc<Clock>,
-    trouble: Arc<Mutex<Option<String>>>,
+    last_error: Arc<Mutex<Option<String>>>,
 }
 
 impl AuditLog {
-    /// The handle, and the task that must run for it.
-    pub fn new(s: Setup) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let (items, inbox) = mpsc::unbounded_channel();
-        let trouble = Arc::new(Mutex::new(None));
-        let handle = AuditLog { items, clock: s.authority.clock.clone(), trouble: trouble.clone() };
-        (handle, write(s, inbox, trouble))
+    /// Creates the handle and the writer task, which the caller must spawn.
+    pub fn new(setup: Setup) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (items, queue) = mpsc::unbounded_channel();
+        let last_error = Arc::new(Mutex::new(None));
+        let handle = AuditLog { items, clock: setup.authority.clock.clone(), last_error: last_error.clone() };
+        (handle, write(setup, queue, last_error))
     }
 
-    /// Tells what has happened. Waits for nobody.
+    /// Queues an audit record. Does not wait for the sinks.
     pub fn append(&self, what: EventKind, facts: EventData) {
         let _ended = self.items.send(Item { what, facts, at: self.clock.now(), taken: None, last: false });
     }
 
-    /// Records an intent, and waits until every sink has it. `false` means that some sink has not: do not go on.
+    /// Records an intent and waits until every sink has stored it. Returns `false` if a sink has not stored it within the timeout:
+    /// the caller must not perform the intended effect.
     pub async fn append_and_wait(&self, what: EventKind, facts: EventData) -> bool {
-        let (taken, answer) = oneshot::channel();
+        let (taken, stored) = oneshot::channel();
         let sent = self.items.send(Item { what, facts, at: self.clock.now(), taken: Some(taken), last: false });
-        sent.is_ok() && tokio::time::timeout(INTENT, answer).await.is_ok_and(|a| a == Ok(true))
+        sent.is_ok() && tokio::time::timeout(INTENT, stored).await.is_ok_and(|result| result == Ok(true))
     }
 
-    /// What keeps evidence from being delivered, if anything does.
+    /// The last delivery error of a failing sink; `None` while every sink accepts records.
     pub fn error(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Writes what was told, anchors the head, and ends.
+    /// Writes the queued records, anchors the head and ends the writer. Waits at most `limit`.
     pub async fn finish(&self, limit: Duration) {
-        let (taken, answer) = oneshot::channel();
+        let (taken, finished) = oneshot::channel();
         let end = Item { what: EventKind::ChainStarted, facts: EventData::default(), at: self.clock.now(), taken: Some(taken), last: true };
         if self.items.send(end).is_ok() {
-            let _in_time = tokio::time::timeout(limit, answer).await;
+            let _in_time = tokio::time::timeout(limit, finished).await;
         }
     }
 }
 
-async fn write(s: Setup, mut inbox: mpsc::UnboundedReceiver<Item>, trouble: Arc<Mutex<Option<String>>>) {
-    s.authority.until_synced().await;
-    let mut w = Writer { chain: Chain::start(&s.install, &s.writer), sinks: BTreeMap::new(), anchored: 0, s };
-    let before: BTreeMap<String, (i64, String)> = w
+async fn write(setup: Setup, mut queue: mpsc::UnboundedReceiver<Item>, last_error: Arc<Mutex<Option<String>>>) {
+    setup.authority.until_synced().await;
+    let mut writer = Writer { chain: Chain::start(&setup.install, &setup.writer), sinks: BTreeMap::new(), anchored: 0, setup };
+    let previous_heads: BTreeMap<String, (i64, String)> = writer
         .config()
-        .and_then(|c| c.status)
-        .map(|s| s.audit_heads)
+        .and_then(|config| config.status)
+        .map(|status| status.audit_heads)
         .unwrap_or_default()
         .into_iter()
-        .map(|h| (h.writer, (h.sequence, h.hash)))
+        .map(|head| (head.writer, (head.sequence, head.hash)))
         .collect();
     let facts = EventData {
-        confirmed: serde_json::to_string(&before).ok(),
-        message: Some("a chain of evidence begins".into()),
+        confirmed: serde_json::to_string(&previous_heads).ok(),
+        message: Some("the audit writer has started a chain".into()),
         ..EventData::default()
     };
-    w.put(EventKind::ChainStarted, &facts, w.s.authority.clock.now(), None);
+    writer.append(EventKind::ChainStarted, &facts, writer.setup.authority.clock.now(), None);
     let mut tick = tokio::time::interval(ANCHOR);
     // Whether the last tick had nothing to anchor.
     let mut idle = false;
     loop {
         tokio::select! {
-            item = inbox.recv() => match item {
+            item = queue.recv() => match item {
                 None => return,
                 Some(Item { last: true, taken, .. }) => {
-                    w.anchor().await;
-                    join_all(std::mem::take(&mut w.sinks).into_values().map(|r| r.finish(INTENT))).await;
-                    let _nobody_waits = taken.map(|t| t.send(true));
+                    writer.anchor().await;
+                    join_all(std::mem::take(&mut writer.sinks).into_values().map(|sink| sink.finish(INTENT))).await;
+                    let _receiver_dropped = taken.map(|sender| sender.send(true));
                     return;
                 }
-                Some(i) => {
-                    w.put(i.what, &i.facts, i.at, i.taken);
-                    // After a pause the last anchor is old: until the next, nothing tells this record from one that was added later.
+                Some(item) => {
+                    writer.append(item.what, &item.facts, item.at, item.taken);
+                    // After an idle interval the last anchor is old. Without a new one, `verify` could not tell this record from one
+                    // that someone else appends later.
                     if std::mem::take(&mut idle) {
-                        w.anchor().await;
+                        writer.anchor().await;
                         tick.reset();
                     }
                 }
             },
             _ = tick.tick() => {
-                idle = w.is_anchored();
-                w.anchor().await;
+                idle = writer.is_anchored();
+                writer.anchor().await;
             }
         }
-        let now = w.sinks.values().find_map(SinkWorker::error);
-        *trouble.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        let current = writer.sinks.values().find_map(SinkWorker::error);
+        *last_error.lock().unwrap_or_else(PoisonError::into_inner) = current;
     }
 }
 
 struct Writer {
-    s: Setup,
+    setup: Setup,
     chain: Chain,
-    /// By what they are configured as.
+    /// The running sinks, keyed by their configuration as JSON.
     sinks: BTreeMap<String, SinkWorker>,
-    /// The number that is anchored.
+    /// The sequence number of the last anchored head.
     anchored: u64,
 }
 
 impl Writer {
     fn config(&self) -> Option<CurfewConfig> {
-        self.s.configs.state().iter().find(|c| c.name_any() == CONFIG_NAME).map(|c| (**c).clone())
+        self.setup.configs.state().iter().find(|config| config.name_any() == CONFIG_NAME).map(|config| (**config).clone())
     }
 
-    /// The sinks as they are configured now; stdout where nothing is.
-    fn tend(&mut self) {
-        let mut wanted = self.config().and_then(|c| c.spec.audit).map(|a| a.sinks).unwrap_or_default();
+    /// Starts and stops sinks to match the current CurfewConfig. Uses stdout if no sink is configured.
+    fn reconcile_sinks(&mut self) {
+        let mut wanted = self.config().and_then(|config| config.spec.audit).map(|audit| audit.sinks).unwrap_or_default();
         if wanted.is_empty() {
             wanted.push(Sink::Stdout(Empty {}));
         }
-        let wanted: BTreeMap<String, Sink> = wanted.into_iter().map(|k| (serde_json::to_string(&k).unwrap_or_default(), k)).collect();
-        for key in self.sinks.keys().filter(|k| !wanted.contains_key(*k)).cloned().collect::<Vec<_>>() {
-            if let Some(gone) = self.sinks.remove(&key) {
-                tokio::spawn(gone.finish(Duration::from_secs(60)));
+        let wanted: BTreeMap<String, Sink> =
+            wanted.into_iter().map(|sink| (serde_json::to_string(&sink).unwrap_or_default(), sink)).collect();
+        for key in self.sinks.keys().filter(|key| !wanted.contains_key(*key)).cloned().collect::<Vec<_>>() {
+            if let Some(removed) = self.sinks.remove(&key) {
+                tokio::spawn(removed.finish(Duration::from_secs(60)));
             }
         }
         for (key, sink) in wanted {
-            self.sinks.entry(key).or_insert_with(|| SinkWorker::start(&sink, &self.s.client, &self.s.metrics));
+            self.sinks.entry(key).or_insert_with(|| SinkWorker::start(&sink, &self.setup.client, &self.setup.metrics));
         }
     }
 
-    fn put(&mut self, what: EventKind, facts: &EventData, at: Time, taken: Option<oneshot::Sender<bool>>) {
-        self.tend();
+    /// Appends a record to the chain and queues it for every sink. `taken` receives whether all of them have stored it.
+    fn append(&mut self, what: EventKind, facts: &EventData, at: Time, taken: Option<oneshot::Sender<bool>>) {
+        self.reconcile_sinks();
         let text: Arc<str> = self.chain.append(what, facts, at).into();
-        let mut answers = Vec::new();
+        let mut acknowledgements = Vec::new();
         for sink in self.sinks.values() {
-            let (send, answer) = oneshot::channel();
-            sink.push(Line { text: text.clone(), taken: taken.is_some().then_some(send) });
-            answers.push(answer);
+            let (sender, acknowledgement) = oneshot::channel();
+            sink.push(Line { text: text.clone(), taken: taken.is_some().then_some(sender) });
+            acknowledgements.push(acknowledgement);
         }
         if let Some(taken) = taken {
             tokio::spawn(async move {
-                let all = join_all(answers).await.iter().all(Result::is_ok);
-                let _nobody_waits = taken.send(all);
+                let all_stored = join_all(acknowledgements).await.iter().all(Result::is_ok);
+                let _receiver_dropped = taken.send(all_stored);
             });
         }
     }
@@ -199,24 +205,24 @@ impl Writer {
         self.chain.head().sequence == self.anchored
     }
 
-    /// Stores how far this chain has come where a sink cannot reach.
+    /// Stores the head of this chain in the status of CurfewConfig, where a user who can edit a sink cannot change it.
     async fn anchor(&mut self) {
         if self.is_anchored() {
             return;
         }
         let head = self.chain.head().clone();
-        let configs: Api<CurfewConfig> = Api::all(self.s.client.clone());
+        let configs: Api<CurfewConfig> = Api::all(self.setup.client.clone());
         let Ok(Ok(Some(config))) = tokio::time::timeout(INTENT, configs.get_opt(CONFIG_NAME)).await else { return };
         let mut next = config.status.clone().unwrap_or_default();
-        next.audit_heads.retain(|h| h.writer != self.chain.writer());
+        next.audit_heads.retain(|other| other.writer != self.chain.writer());
         let own = AuditHead {
             writer: self.chain.writer().to_owned(),
             sequence: i64::try_from(head.sequence).unwrap_or(i64::MAX),
             hash: head.hash,
-            at: self.s.authority.clock.now().floor_secs(),
+            at: self.setup.authority.clock.now().floor_secs(),
         };
         next.audit_heads.push(own);
-        next.audit_heads.sort_by_key(|h| h.at);
+        next.audit_heads.sort_by_key(|head| head.at);
         let surplus = next.audit_heads.len().saturating_sub(HEADS);
         next.audit_heads.drain(..surplus);
         let version = config.resource_version().unwrap_or_default();
@@ -225,7 +231,7 @@ impl Writer {
             WriteOutcome::Stored(_) => self.anchored = head.sequence,
             // The next tick tries again.
             WriteOutcome::Conflict => {}
-            WriteOutcome::Failed(e) => tracing::info!(error = %e, "cannot anchor the chain of evidence"),
+            WriteOutcome::Failed(e) => tracing::info!(error = %e, "cannot anchor the audit chain in CurfewConfig"),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! What time it is, for rules: never earlier than anything we have seen.
+//! The time that deadlines are compared with. It never goes backwards.
 //!
 //! A deadline is due when the latest of these has reached it: the local clock; the API server's newest `Date` plus the
-//! monotonic time since; the latest time this process has ever told, plus the monotonic time since. So a step back of the
-//! wall clock delays no revocation.
+//! monotonic time since then; the latest time that this process has returned, plus the monotonic time since then. A step back of
+//! the wall clock therefore does not delay a revocation.
 use super::MAX_SKEW;
 use curfew_core::time::Time;
 use http::{HeaderMap, Request, Response};
@@ -14,83 +14,86 @@ use std::{
 };
 use tower::{Layer, Service};
 
-/// Two clocks and the monotonic time between looks at them.
+/// Combines the local clock with the clock of the API server.
 #[derive(Debug, Default)]
 pub struct Clock {
-    seen: Mutex<Seen>,
+    readings: Mutex<Readings>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
-    /// The API server's `Date`, which has whole seconds, and when we got it.
+struct Readings {
+    /// The API server's newest `Date`, in whole seconds, and when it was received.
     server: Option<(Time, Instant)>,
-    /// The latest time we told, and when.
-    told: Option<(Time, Instant)>,
+    /// The latest time that `now` returned, and when.
+    returned: Option<(Time, Instant)>,
 }
 
 impl Clock {
-    /// The time that rules go by.
+    /// Returns the time that deadlines are compared with.
     pub fn now(&self) -> Time {
         self.latest(local(), Instant::now())
     }
 
-    /// Whether local clock and API server agree well enough to grant, and so does the time that rules go by: a clock that was
-    /// ahead once stays ahead there, and no deadline may be reckoned from it. Without any answer from the server nobody can
-    /// tell otherwise, and nothing can be granted anyway.
+    /// Whether the local clock and `now` both agree with the API server well enough to grant. If the local clock was ahead once,
+    /// `now` stays ahead, and no deadline may be computed from it. Returns true before the first response from the server: nothing
+    /// can be granted then anyway.
     pub fn sane(&self) -> bool {
-        let near = |skew: i64| skew.unsigned_abs() <= MAX_SKEW.as_millis() as u64;
-        self.skew_millis().is_none_or(near) && self.server().is_none_or(|t| near(self.now().millis_since(t)))
+        let tolerable = |skew: i64| skew.unsigned_abs() <= MAX_SKEW.as_millis() as u64;
+        self.skew_millis().is_none_or(tolerable) && self.server().is_none_or(|server| tolerable(self.now().millis_since(server)))
     }
 
-    /// The API server's time, not later than it is there: its newest `Date`, which has whole seconds, and the monotonic time since.
+    /// Returns the API server's time: its newest `Date`, in whole seconds, plus the monotonic time since it was received. It is never
+    /// later than the server's clock. `None` before the first response.
     pub fn server(&self) -> Option<Time> {
-        let (t, when) = self.seen.lock().unwrap_or_else(PoisonError::into_inner).server?;
-        Some(since(t, when, Instant::now()))
+        let (time, received) = self.readings.lock().unwrap_or_else(PoisonError::into_inner).server?;
+        Some(advance(time, received, Instant::now()))
     }
 
-    /// How far the local clock is ahead of the API server's, in milliseconds; the server's second is taken as its middle.
+    /// Returns how far the local clock is ahead of the API server's, in milliseconds. `Date` has whole seconds, so the middle of the
+    /// second is assumed. `None` before the first response.
     pub fn skew_millis(&self) -> Option<i64> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let (server, at) = seen.server?;
-        Some(local().millis_since(since(server, at, Instant::now())) - 500)
+        let server = self.server()?;
+        Some(local().millis_since(server) - 500)
     }
 
-    /// Takes note of the `Date` of an answer.
+    /// Records the `Date` header of a response. A missing or invalid header is ignored.
     pub fn observe(&self, headers: &HeaderMap) {
-        let date = headers.get(http::header::DATE).and_then(|d| d.to_str().ok());
-        let Some(at) = date.and_then(|d| jiff::fmt::rfc2822::parse(d).ok()) else { return };
+        let date = headers.get(http::header::DATE).and_then(|value| value.to_str().ok());
+        let Some(at) = date.and_then(|text| jiff::fmt::rfc2822::parse(text).ok()) else { return };
         let time = Time::from_millis(at.timestamp().as_millisecond());
         self.observe_at(time, Instant::now());
     }
 
-    fn observe_at(&self, time: Time, at: Instant) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = seen.server.map(|(t, when)| since(t, when, at));
-        // A late answer, or the same second again, must not set the clock back.
-        if known.is_none_or(|k| time > k || k.millis_since(time) > 60_000) {
-            seen.server = Some((time, at));
+    fn observe_at(&self, time: Time, received: Instant) {
+        let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = readings.server.map(|(earlier, when)| advance(earlier, when, received));
+        // A delayed response, or another one of the same second, must not set the clock back. A difference of more than a minute is
+        // a correction of the server's clock.
+        if known.is_none_or(|known| time > known || known.millis_since(time) > 60_000) {
+            readings.server = Some((time, received));
         }
     }
 
     fn latest(&self, local: Time, at: Instant) -> Time {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let others = [seen.server, seen.told].into_iter().flatten().map(|(t, when)| since(t, when, at));
+        let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        let others = [readings.server, readings.returned].into_iter().flatten().map(|(time, when)| advance(time, when, at));
         let now = others.fold(local, Time::max);
-        seen.told = Some((now, at));
+        readings.returned = Some((now, at));
         now
     }
 }
 
-fn since(t: Time, when: Instant, now: Instant) -> Time {
-    let passed = i64::try_from(now.saturating_duration_since(when).as_millis()).unwrap_or(i64::MAX);
-    Time::from_millis(t.as_millis().saturating_add(passed))
+/// Returns `time`, which was read at `read_at`, plus the monotonic time from then to `now`.
+fn advance(time: Time, read_at: Instant, now: Instant) -> Time {
+    let passed = i64::try_from(now.saturating_duration_since(read_at).as_millis()).unwrap_or(i64::MAX);
+    Time::from_millis(time.as_millis().saturating_add(passed))
 }
 
 fn local() -> Time {
     Time::from_millis(jiff::Timestamp::now().as_millisecond())
 }
 
-/// A layer around the client that notes the `Date` of every answer.
+/// A client layer that records the `Date` header of every response.
 #[derive(Clone, Debug)]
 pub struct ObserveDate(pub Arc<Clock>);
 
@@ -101,7 +104,7 @@ impl<S> Layer<S> for ObserveDate {
     }
 }
 
-/// The service that [`ObserveDate`] makes.
+/// The service that [`ObserveDate`] adds.
 #[derive(Clone, Debug)]
 pub struct ObservingDate<S> {
     inner: S,
@@ -121,11 +124,11 @@ where
         self.inner.poll_ready(cx)
     }
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let (clock, answer) = (self.clock.clone(), self.inner.call(request));
+        let (clock, response) = (self.clock.clone(), self.inner.call(request));
         Box::pin(async move {
-            let answer = answer.await?;
-            clock.observe(answer.headers());
-            Ok(answer)
+            let response = response.await?;
+            clock.observe(response.headers());
+            Ok(response)
         })
     }
 }
@@ -136,39 +139,40 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_step_back_of_the_wall_clock_delays_nothing() {
-        let (c, t0) = (Clock::default(), Instant::now());
-        assert_eq!(c.latest(Time::from_secs(1000), t0), Time::from_secs(1000));
-        let later = t0 + Duration::from_secs(30);
-        assert_eq!(c.latest(Time::from_secs(400), later), Time::from_secs(1030));
+    fn a_step_back_of_the_wall_clock_does_not_change_the_time() {
+        let (clock, start) = (Clock::default(), Instant::now());
+        assert_eq!(clock.latest(Time::from_secs(1000), start), Time::from_secs(1000));
+        let later = start + Duration::from_secs(30);
+        assert_eq!(clock.latest(Time::from_secs(400), later), Time::from_secs(1030));
     }
 
     #[test]
-    fn the_servers_clock_counts_when_it_is_ahead() {
-        let (c, t0) = (Clock::default(), Instant::now());
-        c.observe_at(Time::from_secs(5000), t0);
-        assert_eq!(c.latest(Time::from_secs(1000), t0 + Duration::from_secs(2)), Time::from_secs(5002));
-        c.observe_at(Time::from_secs(4990), t0 + Duration::from_secs(2));
-        assert_eq!(c.latest(Time::from_secs(1000), t0 + Duration::from_secs(2)), Time::from_secs(5002), "a late answer sets nothing back");
+    fn the_servers_clock_is_used_when_it_is_ahead() {
+        let (clock, start) = (Clock::default(), Instant::now());
+        let later = start + Duration::from_secs(2);
+        clock.observe_at(Time::from_secs(5000), start);
+        assert_eq!(clock.latest(Time::from_secs(1000), later), Time::from_secs(5002));
+        clock.observe_at(Time::from_secs(4990), later);
+        assert_eq!(clock.latest(Time::from_secs(1000), later), Time::from_secs(5002), "a delayed response does not set the clock back");
     }
 
     #[test]
-    fn a_clock_that_was_ahead_once_reckons_no_deadline() {
-        let c = Clock::default();
-        c.observe_at(local(), Instant::now());
-        assert!(c.sane());
-        c.latest(local().plus_secs(86_400), Instant::now());
-        assert!(!c.sane(), "rules go by a time that is a day ahead, though the clock is right again");
+    fn a_clock_that_was_ahead_once_is_not_sane() {
+        let clock = Clock::default();
+        clock.observe_at(local(), Instant::now());
+        assert!(clock.sane());
+        clock.latest(local().plus_secs(86_400), Instant::now());
+        assert!(!clock.sane(), "the returned time stays a day ahead after the local clock is corrected");
     }
 
     #[test]
     fn a_clock_far_from_the_servers_is_not_sane() {
-        let c = Clock::default();
-        assert!(c.sane());
+        let clock = Clock::default();
+        assert!(clock.sane());
         let mut headers = HeaderMap::new();
         headers.insert(http::header::DATE, "Mon, 01 Jan 2035 00:00:00 GMT".parse().unwrap());
-        c.observe(&headers);
-        assert!(!c.sane());
-        assert!(c.now() >= Time::parse("2035-01-01T00:00:00Z").unwrap());
+        clock.observe(&headers);
+        assert!(!clock.sane());
+        assert!(clock.now() >= Time::parse("2035-01-01T00:00:00Z").unwrap());
     }
 }

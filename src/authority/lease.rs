@@ -1,8 +1,8 @@
-//! Our own lease: one replica at a time may grant, and it knows until when.
+//! Leader election: one replica at a time may grant, and it knows until which instant.
 //!
-//! The crates for this hand out a bool. The permit needs an instant: it ends before anybody else could take the lease,
-//! counted from *before* the renewal was sent, whatever becomes of this process meanwhile. A paused holder is fenced by
-//! the protocol (reserve, recheck, arm), not by this.
+//! The existing crates return a bool. The permit needs an instant that is before any other replica can take the lease. It is
+//! counted from *before* the renewal was sent, so that a slow response or a paused process does not extend it. A holder that is
+//! paused after its check is fenced by the protocol (reserve, recheck, arm), not by the lease.
 use super::Authority;
 use k8s_openapi::{
     api::coordination::v1::{Lease as KubeLease, LeaseSpec},
@@ -19,14 +19,14 @@ use std::{
 };
 
 const NAME: &str = "curfew-operator";
-/// How long a lease lasts after its last renewal.
-const LASTS: Duration = Duration::from_secs(15);
-/// How long before its end the holder stops relying on it.
+/// How long a lease is valid after its last renewal.
+const DURATION: Duration = Duration::from_secs(15);
+/// How long before the end of the lease the holder stops granting.
 const MARGIN: Duration = Duration::from_secs(3);
-/// How often it is renewed, or looked at by who waits for it.
-const EVERY: Duration = Duration::from_secs(2);
+/// Interval at which the holder renews the lease and the other replicas read it; also the timeout of one attempt.
+const RENEW_INTERVAL: Duration = Duration::from_secs(2);
 
-/// One replica's claim.
+/// The leader election of one replica.
 #[derive(Clone, Debug)]
 pub struct Lease {
     api: Api<KubeLease>,
@@ -34,76 +34,79 @@ pub struct Lease {
     authority: Arc<Authority>,
 }
 
-/// What was last seen of the other holder: a lease is free when it has not changed for its whole length *on our clock*.
+/// The last observed version of a lease of another holder. The lease is free when it has not changed for its whole duration *on
+/// the local monotonic clock*, so that clock skew between replicas does not matter.
 #[derive(Debug, Default)]
-struct Other {
+struct ObservedLease {
     version: Option<String>,
     unchanged_since: Option<Instant>,
 }
 
 impl Lease {
-    /// A claim in the operator's namespace under this holder's name.
+    /// Prepares the election in a namespace under the name of this holder. Does not call the API server.
     pub fn new(client: Client, namespace: &str, holder: String, authority: Arc<Authority>) -> Self {
         Lease { api: Api::namespaced(client, namespace), holder, authority }
     }
 
-    /// Claims and renews for ever. A failed call never shortens what was promised, and never lengthens it.
+    /// Acquires and renews the lease until the process ends. A failed call does not change the instant until which the lease is held.
     pub async fn run(self) {
-        let mut other = Other::default();
+        let mut other = ObservedLease::default();
         loop {
-            match tokio::time::timeout(EVERY, self.step(&mut other)).await {
+            match tokio::time::timeout(RENEW_INTERVAL, self.acquire_or_renew(&mut other)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(e)) => tracing::warn!(error = %e, "cannot renew the lease {NAME}"),
-                Err(_) => tracing::warn!("renewing the lease {NAME} takes too long"),
+                Err(_) => tracing::warn!("renewing the lease {NAME} timed out"),
             }
             if !self.authority.leads() {
                 self.authority.set_lease(None);
             }
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep(RENEW_INTERVAL).await;
         }
     }
 
-    /// Gives the lease back, so that a follower need not wait for its end.
+    /// Releases the lease, so that another replica can acquire it before it expires.
     pub async fn release(&self) {
         if !self.authority.leads() {
             return;
         }
         self.authority.set_lease(None);
         let Ok(Some(mut lease)) = self.api.get_opt(NAME).await else { return };
-        if let Some(spec) = lease.spec.as_mut().filter(|s| s.holder_identity.as_deref() == Some(&self.holder)) {
+        if let Some(spec) = lease.spec.as_mut().filter(|spec| spec.holder_identity.as_deref() == Some(&self.holder)) {
             spec.holder_identity = Some(String::new());
             if let Err(e) = self.api.replace(NAME, &PostParams::default(), &lease).await {
-                tracing::info!(error = %e, "could not give the lease {NAME} back; it ends by itself");
+                tracing::info!(error = %e, "cannot release the lease {NAME}; it expires by itself");
             }
         }
     }
 
-    async fn step(&self, other: &mut Other) -> kube::Result<()> {
-        let begun = Instant::now();
+    async fn acquire_or_renew(&self, other: &mut ObservedLease) -> kube::Result<()> {
+        let started = Instant::now();
         let Some(mut lease) = self.api.get_opt(NAME).await? else {
             let fresh = KubeLease { metadata: ObjectMeta { name: Some(NAME.into()), ..ObjectMeta::default() }, spec: Some(self.spec(0)) };
-            return self.claimed(begun, self.api.create(&PostParams::default(), &fresh).await);
+            return self.handle_response(started, self.api.create(&PostParams::default(), &fresh).await);
         };
-        let (held_by, turns) = lease.spec.as_ref().map_or((None, 0), |s| (s.holder_identity.clone(), s.lease_transitions.unwrap_or(0)));
-        let ours = held_by.as_deref() == Some(self.holder.as_str());
-        if !ours && held_by.is_some_and(|h| !h.is_empty()) && !other.is_silent(lease.metadata.resource_version.as_deref(), begun) {
+        let (current_holder, transitions) =
+            lease.spec.as_ref().map_or((None, 0), |spec| (spec.holder_identity.clone(), spec.lease_transitions.unwrap_or(0)));
+        let held_here = current_holder.as_deref() == Some(self.holder.as_str());
+        let held_elsewhere = !held_here && current_holder.is_some_and(|holder| !holder.is_empty());
+        if held_elsewhere && !other.has_expired(lease.metadata.resource_version.as_deref(), started) {
             return Ok(());
         }
-        lease.spec = Some(self.spec(if ours { turns } else { turns + 1 }));
-        // A replace with the version that was read: of two claimants one gets a conflict.
-        self.claimed(begun, self.api.replace(NAME, &PostParams::default(), &lease).await)
+        lease.spec = Some(self.spec(if held_here { transitions } else { transitions + 1 }));
+        // The replace carries the resourceVersion that was read: of two concurrent claims one fails with a conflict.
+        self.handle_response(started, self.api.replace(NAME, &PostParams::default(), &lease).await)
     }
 
-    fn claimed(&self, begun: Instant, answer: kube::Result<KubeLease>) -> kube::Result<()> {
-        match answer {
+    fn handle_response(&self, started: Instant, response: kube::Result<KubeLease>) -> kube::Result<()> {
+        match response {
             Ok(_) => {
                 if !self.authority.leads() {
-                    tracing::info!(holder = %self.holder, "this replica leads");
+                    tracing::info!(holder = %self.holder, "this replica has acquired the lease");
                 }
-                self.authority.set_lease(Some(begun + LASTS - MARGIN));
+                self.authority.set_lease(Some(started + DURATION - MARGIN));
                 Ok(())
             }
-            Err(kube::Error::Api(s)) if s.is_conflict() || s.is_already_exists() => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(()),
             Err(e) => Err(e),
         }
     }
@@ -111,7 +114,7 @@ impl Lease {
     fn spec(&self, transitions: i32) -> LeaseSpec {
         LeaseSpec {
             holder_identity: Some(self.holder.clone()),
-            lease_duration_seconds: i32::try_from(LASTS.as_secs()).ok(),
+            lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
             renew_time: Some(MicroTime(Timestamp::now())),
             lease_transitions: Some(transitions),
             ..LeaseSpec::default()
@@ -119,12 +122,12 @@ impl Lease {
     }
 }
 
-impl Other {
-    fn is_silent(&mut self, version: Option<&str>, now: Instant) -> bool {
+impl ObservedLease {
+    fn has_expired(&mut self, version: Option<&str>, now: Instant) -> bool {
         if self.version.as_deref() != version {
-            *self = Other { version: version.map(str::to_owned), unchanged_since: Some(now) };
+            *self = ObservedLease { version: version.map(str::to_owned), unchanged_since: Some(now) };
         }
-        self.unchanged_since.is_some_and(|t| now.duration_since(t) >= LASTS)
+        self.unchanged_since.is_some_and(|since| now.duration_since(since) >= DURATION)
     }
 }
 
@@ -133,11 +136,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lease_is_free_only_after_its_whole_length_of_silence() {
-        let (mut other, t0) = (Other::default(), Instant::now());
-        assert!(!other.is_silent(Some("1"), t0));
-        assert!(!other.is_silent(Some("1"), t0 + LASTS - Duration::from_millis(1)));
-        assert!(!other.is_silent(Some("2"), t0 + LASTS), "it was renewed");
-        assert!(other.is_silent(Some("2"), t0 + LASTS + LASTS));
+    fn a_lease_expires_only_after_its_whole_duration_without_renewal() {
+        let (mut other, start) = (ObservedLease::default(), Instant::now());
+        assert!(!other.has_expired(Some("1"), start));
+        assert!(!other.has_expired(Some("1"), start + DURATION - Duration::from_millis(1)));
+        assert!(!other.has_expired(Some("2"), start + DURATION), "it was renewed");
+        assert!(other.has_expired(Some("2"), start + DURATION + DURATION));
     }
 }

@@ -1,7 +1,7 @@
-//! Whether we may grant: lease held ∧ gate closed ∧ clock sane ∧ stores synced.
+//! Decides whether this replica may grant: lease held ∧ admission enforced ∧ clock sane ∧ caches synced.
 //!
-//! Only this module can build a [`Permit`], and every effect that grants demands one. Revoking demands none: on any doubt
-//! granting stops and revocation goes on (I8).
+//! Only this module can build a [`Permit`], and every effect that grants requires one. Revoking does not require one: if any
+//! condition is not met, granting stops and revocation continues (I8).
 mod clock;
 mod lease;
 
@@ -17,27 +17,27 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// Proof that granting was allowed a moment ago. It cannot be stored or copied, so it is asked for anew for each effect.
+/// Proof that granting was allowed when the permit was issued. It cannot be copied, and each effect requests a new one.
 #[derive(Debug)]
 pub struct Permit(());
 
-/// Everything that a permit rests on.
+/// The conditions for a permit.
 #[derive(Debug)]
 pub struct Authority {
-    /// The time that rules go by.
+    /// The clock that deadlines are compared with.
     pub clock: Arc<Clock>,
-    /// Until when the lease is ours; `None` while it is not.
+    /// The instant until which this replica holds the lease; `None` while it does not hold it.
     lease_until: watch::Sender<Option<Instant>>,
-    /// Until when the last proof of the gate is good; nothing while it is open.
+    /// The instant until which the last admission proof is valid; `None` while admission is not enforced.
     admission_until: Mutex<Option<Instant>>,
     synced: AtomicBool,
-    /// Whether the clock was sane when somebody looked last.
+    /// Whether the clock was sane at the last check, to detect changes.
     sane: AtomicBool,
     changed: watch::Sender<u64>,
 }
 
 impl Authority {
-    /// An authority that permits nothing yet.
+    /// Creates an authority that permits nothing yet.
     pub fn new(clock: Arc<Clock>) -> Arc<Self> {
         Arc::new(Authority {
             clock,
@@ -49,70 +49,70 @@ impl Authority {
         })
     }
 
-    /// A permit, if there is one at this moment.
+    /// Returns a permit if every condition is met now.
     pub fn permit(&self) -> Option<Permit> {
         self.why_not().is_none().then_some(Permit(()))
     }
 
-    /// What keeps us from granting, in words; `None` if nothing does.
+    /// Returns the first condition that is not met, as text; `None` if granting is allowed.
     pub fn why_not(&self) -> Option<&'static str> {
         match () {
             () if !self.leads() => Some("another replica holds the lease"),
             () if !self.admission_enforced() => Some("the admission policies are not proven to be in force"),
-            () if !self.synced.load(Ordering::Acquire) => Some("the stores are not synced yet"),
-            () if !self.clock.sane() => Some("the local clock and the API server's differ too much"),
+            () if !self.synced.load(Ordering::Acquire) => Some("the caches are not synced yet"),
+            () if !self.clock.sane() => Some("the local clock and the clock of the API server differ by more than 5 s"),
             () => None,
         }
     }
 
-    /// Whether the lease is ours at this instant.
+    /// Whether this replica holds the lease now.
     pub fn leads(&self) -> bool {
         self.lease_until.borrow().is_some_and(|until| Instant::now() < until)
     }
 
-    /// The lease is ours until then, or not ours.
+    /// Sets the instant until which this replica holds the lease; `None` if it does not hold it.
     pub fn set_lease(&self, until: Option<Instant>) {
-        let was = self.lease_until.send_replace(until).is_some();
-        if was != until.is_some() {
-            self.bump();
+        let was_held = self.lease_until.send_replace(until).is_some();
+        if was_held != until.is_some() {
+            self.notify();
         }
     }
 
-    /// The gate was proven closed, or not. Like a lease a proof ends by itself: whoever should prove it anew may hang.
+    /// Sets the result of an admission check. Like a lease, a proof expires, since the task that renews it can hang.
     pub fn set_admission_enforced(&self, closed: bool) {
-        let until = closed.then(|| Instant::now() + PROOF_LASTS);
-        let was = std::mem::replace(&mut *self.admission_until.lock().unwrap_or_else(PoisonError::into_inner), until);
-        if was.is_some() != closed {
-            self.bump();
+        let until = closed.then(|| Instant::now() + PROOF_VALIDITY);
+        let previous = std::mem::replace(&mut *self.admission_until.lock().unwrap_or_else(PoisonError::into_inner), until);
+        if previous.is_some() != closed {
+            self.notify();
         }
     }
 
-    /// Whether the gate was proven closed a short while ago.
+    /// Whether the last admission check succeeded and its proof has not expired.
     pub fn admission_enforced(&self) -> bool {
-        self.admission_until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|t| Instant::now() < t)
+        self.admission_until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| Instant::now() < until)
     }
 
-    /// Looks at the clocks, so that who waits for them to agree is woken.
+    /// Compares the clocks, and notifies the subscribers of [`changes`](Self::changes) if the result differs from the last one.
     pub fn check_clock(&self) {
         let sane = self.clock.sane();
         if self.sane.swap(sane, Ordering::AcqRel) != sane {
-            self.bump();
+            self.notify();
         }
     }
 
-    /// Every store has had its first full list.
+    /// Records that every cache has received its initial list.
     pub fn set_synced(&self) {
         if !self.synced.swap(true, Ordering::AcqRel) {
-            self.bump();
+            self.notify();
         }
     }
 
-    /// Whether every store has had its first full list.
+    /// Whether every cache has received its initial list.
     pub fn synced(&self) -> bool {
         self.synced.load(Ordering::Acquire)
     }
 
-    /// Waits until every store has had its first full list. (Of a store itself only one task may wait: kube wakes one.)
+    /// Waits until every cache has received its initial list. Use this instead of the store's own wait, which wakes only one task.
     pub async fn until_synced(&self) {
         let mut changes = self.changes();
         while !self.synced() {
@@ -122,20 +122,20 @@ impl Authority {
         }
     }
 
-    /// Ticks whenever something that a permit rests on has changed.
+    /// Returns a receiver that is notified whenever a condition for a permit changes. Expiry of the lease or the proof does not notify.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
 
-    fn bump(&self) {
+    fn notify(&self) {
         self.changed.send_modify(|n| *n += 1);
     }
 }
 
-/// How long a proof of the gate is good.
-const PROOF_LASTS: Duration = Duration::from_secs(40);
+/// How long an admission proof is valid.
+const PROOF_VALIDITY: Duration = Duration::from_secs(40);
 
-/// How far local clock and API server may be apart before granting stops.
+/// Maximum difference between the local clock and the API server's clock; beyond it granting stops.
 pub const MAX_SKEW: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
@@ -143,20 +143,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_permit_needs_everything_at_once() {
-        let a = Authority::new(Arc::new(Clock::default()));
+    fn a_permit_requires_every_condition() {
+        let authority = Authority::new(Arc::new(Clock::default()));
         let later = Instant::now() + Duration::from_secs(60);
-        assert_eq!(a.why_not(), Some("another replica holds the lease"));
-        a.set_lease(Some(later));
-        assert_eq!(a.why_not(), Some("the admission policies are not proven to be in force"));
-        a.set_admission_enforced(true);
-        assert_eq!(a.why_not(), Some("the stores are not synced yet"));
-        a.set_synced();
-        assert!(a.permit().is_some());
-        a.set_lease(Some(Instant::now()));
-        assert!(a.permit().is_none(), "a lease that has run out permits nothing, whether or not anybody noticed");
-        a.set_lease(Some(later));
-        a.set_admission_enforced(false);
-        assert!(a.permit().is_none());
+        assert_eq!(authority.why_not(), Some("another replica holds the lease"));
+        authority.set_lease(Some(later));
+        assert_eq!(authority.why_not(), Some("the admission policies are not proven to be in force"));
+        authority.set_admission_enforced(true);
+        assert_eq!(authority.why_not(), Some("the caches are not synced yet"));
+        authority.set_synced();
+        assert!(authority.permit().is_some());
+        authority.set_lease(Some(Instant::now()));
+        assert!(authority.permit().is_none(), "an expired lease permits nothing, even before its holder is notified");
+        authority.set_lease(Some(later));
+        authority.set_admission_enforced(false);
+        assert!(authority.permit().is_none());
     }
 }

@@ -1,12 +1,12 @@
-//! `curfew audit`: what evidence says, with neither cluster nor operator.
+//! `curfew audit`: verifies and queries an audit log. It needs neither a cluster nor the operator.
 use crate::{
     api::{CONFIG_NAME, CurfewConfig},
+    authority::Clock,
     audit::{
         chain::Head,
         history,
         verify::{self, Anchor},
     },
-    authority::Clock,
     runtime::client,
 };
 use anyhow::{Context, Result, ensure};
@@ -15,7 +15,7 @@ use curfew_core::time::Time;
 use kube::Api;
 use std::{collections::BTreeMap, io::Read, path::PathBuf, sync::Arc};
 
-/// Verifies evidence, and answers who had what.
+/// Verify an audit log, or show who had which access.
 #[derive(Args, Debug)]
 pub struct Audit {
     #[command(subcommand)]
@@ -24,36 +24,36 @@ pub struct Audit {
 
 #[derive(Subcommand, Debug)]
 enum Verb {
-    /// Finds records that were edited, dropped, reordered or cut off. Fails if there is any.
+    /// Find records that were edited, dropped, reordered or truncated. Fails if there are any.
     ///
-    /// A chain alone cannot show that its end was cut off, or that somebody added to it: give it the heads that were anchored
-    /// elsewhere, by --anchors or --live. They must be as new as the files: what comes later is vouched for by nothing.
+    /// The log alone cannot show that its end is missing, or that someone appended records. To check this, pass the anchored heads
+    /// with --anchors or --live. They must be as recent as the files: later records are not covered by any anchor.
     Verify {
-        /// Files of JSON lines, the oldest first; - for standard input.
+        /// JSON Lines files, oldest first; - reads standard input.
         #[arg(required = true)]
         files: Vec<PathBuf>,
-        /// CurfewConfig as JSON, as from: kubectl get curfewconfig curfew -o json
+        /// File with the CurfewConfig as JSON, from: kubectl get curfewconfig curfew -o json
         #[arg(long, conflicts_with = "live")]
         anchors: Option<PathBuf>,
         /// Read the anchored heads from the cluster.
         #[arg(long)]
         live: bool,
     },
-    /// Tells who had what, when, why, on whose word, and what the target confirmed.
+    /// Show who had which access, when, why, who approved it, and what the target system confirmed.
     Show {
-        /// Files of JSON lines, the oldest first; - for standard input.
+        /// JSON Lines files, oldest first; - reads standard input.
         #[arg(required = true)]
         files: Vec<PathBuf>,
-        /// Only what this user had.
+        /// Show only the access of this user.
         #[arg(long)]
         user: Option<String>,
-        /// Only on this AuthorizationSystem.
+        /// Show only access on this AuthorizationSystem.
         #[arg(long)]
         system: Option<String>,
-        /// Only what may have been there at this time, such as 2026-11-23T08:15:00Z.
+        /// Show only access that may have existed at this time, such as 2026-11-23T08:15:00Z.
         #[arg(long, value_parser = time)]
         at: Option<Time>,
-        /// How to print.
+        /// Output format.
         #[arg(long, short, value_enum, default_value = "text")]
         output: Output,
     },
@@ -61,54 +61,57 @@ enum Verb {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum Output {
-    /// For people.
+    /// Several lines for each access.
     Text,
-    /// One JSON array.
+    /// A JSON array.
     Json,
 }
 
-fn time(s: &str) -> Result<Time, String> {
-    Time::parse(s).ok_or_else(|| format!("{s:?} is no RFC 3339 time in UTC, such as 2026-11-23T08:15:00Z"))
+fn time(text: &str) -> Result<Time, String> {
+    Time::parse(text).ok_or_else(|| format!("{text:?} is not an RFC 3339 time in UTC, such as 2026-11-23T08:15:00Z"))
 }
 
-/// Runs it.
+/// Runs `curfew audit`.
 ///
 /// # Errors
-/// If something cannot be read, or evidence is not sound.
+/// If a file or the cluster cannot be read, or `verify` has findings.
 pub async fn audit(args: Audit) -> Result<()> {
     match args.verb {
         Verb::Verify { files, anchors, live } => {
             let anchors = match (anchors, live) {
-                (Some(file), _) => {
-                    heads(&serde_json::from_str(&read(&file)?).with_context(|| format!("{} is no CurfewConfig", file.display()))?)
-                }
+                (Some(file), _) => heads(
+                    &serde_json::from_str(&read(&file)?).with_context(|| format!("{} does not contain a CurfewConfig", file.display()))?,
+                ),
                 (None, true) => heads(&from_cluster().await?),
                 (None, false) => BTreeMap::new(),
             };
             let report = verify::verify(lines(&files)?, &anchors);
             println!("{report}");
-            ensure!(report.is_sound(), "the evidence is not what was written");
+            ensure!(report.is_sound(), "verification failed: the audit log differs from what the operator wrote");
             Ok(())
         }
         Verb::Show { files, user, system, at, output } => {
-            let all: Vec<_> = history::history(lines(&files)?)
+            let accesses: Vec<_> = history::history(lines(&files)?)
                 .into_iter()
-                .filter(|a| user.as_ref().is_none_or(|u| a.user == *u))
-                .filter(|a| system.as_ref().is_none_or(|s| a.system == *s))
-                .filter(|a| at.is_none_or(|t| a.covers(t)))
+                .filter(|access| user.as_ref().is_none_or(|user| access.user == *user))
+                .filter(|access| system.as_ref().is_none_or(|system| access.system == *system))
+                .filter(|access| at.is_none_or(|time| access.covers(time)))
                 .collect();
             match output {
-                Output::Json => println!("{}", serde_json::to_string_pretty(&all)?),
-                Output::Text => all.iter().for_each(|a| println!("{a}\n")),
+                Output::Json => println!("{}", serde_json::to_string_pretty(&accesses)?),
+                Output::Text => accesses.iter().for_each(|access| println!("{access}\n")),
             }
             Ok(())
         }
     }
 }
 
-fn heads(c: &CurfewConfig) -> BTreeMap<String, Anchor> {
-    let all = c.status.as_ref().map(|s| s.audit_heads.clone()).unwrap_or_default();
-    all.into_iter().map(|h| (h.writer, Anchor { head: Head { sequence: h.sequence.unsigned_abs(), hash: h.hash }, at: h.at })).collect()
+fn heads(config: &CurfewConfig) -> BTreeMap<String, Anchor> {
+    let heads = config.status.as_ref().map(|status| status.audit_heads.clone()).unwrap_or_default();
+    heads
+        .into_iter()
+        .map(|head| (head.writer, Anchor { head: Head { sequence: head.sequence.unsigned_abs(), hash: head.hash }, at: head.at }))
+        .collect()
 }
 
 async fn from_cluster() -> Result<CurfewConfig> {

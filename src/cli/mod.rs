@@ -1,4 +1,4 @@
-//! What people start: the operator, the sweep, the reader of evidence, and the verbs of `kubectl curfew`.
+//! The commands: `curfew run`, `curfew sweep`, `curfew audit`, and the subcommands of `kubectl curfew`.
 pub mod audit;
 pub mod run;
 pub mod sweep;

@@ -1,16 +1,16 @@
 //! `curfew run`: the operator.
 use crate::{
-    audit::{AuditLog, Setup},
     authority::{Authority, Clock, Lease},
     controllers::{
         Context, admission,
-        grant::{self, GrantController},
         readiness::ReadinessController,
         request::RequestController,
         retention,
+        grant::{self, GrantController},
         router::Router,
         sweeper,
     },
+    audit::{AuditLog, Setup},
     identity::NAMESPACE,
     observe::{self, Metrics},
     providers::{
@@ -23,16 +23,16 @@ use anyhow::Context as _;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet};
 
-/// Runs the operator until it is told to stop.
+/// Run the operator until SIGTERM or Ctrl-C.
 ///
-/// KUBECONFIG, or the service account of the pod, says which cluster. Several replicas may run: one holds the lease and
-/// grants, every one revokes.
+/// Connects to the cluster of KUBECONFIG or, in a pod, of the service account. Several replicas can run: the one that holds the
+/// lease grants, and all of them revoke.
 #[derive(clap::Args, Debug)]
 pub struct Run {
-    /// The name of this replica, as it stands in the lease and in Events.
+    /// Name of this replica in the lease, in Events and in audit records.
     #[arg(long, env = "CURFEW_REPLICA", default_value = "curfew-operator-0")]
     pub replica: String,
-    /// Where /healthz, /readyz and /metrics are served.
+    /// Address and port for /healthz, /readyz and /metrics.
     #[arg(long, env = "CURFEW_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 }
@@ -40,12 +40,12 @@ pub struct Run {
 /// Runs the operator.
 ///
 /// # Errors
-/// If the cluster cannot be reached at the start, or a task that must not end has ended.
+/// If the cluster cannot be reached at the start, or a background task ends unexpectedly.
 pub async fn run(args: Run) -> anyhow::Result<()> {
     let clock = Arc::new(Clock::default());
     let client = client::connect(clock.clone()).await.context("no usable kubeconfig or service account")?;
     let install = super::sweep::install_id(&client).await?;
-    tracing::info!(install, replica = args.replica, version = env!("CARGO_PKG_VERSION"), "curfew starts");
+    tracing::info!(install, replica = args.replica, version = env!("CARGO_PKG_VERSION"), "starting curfew");
     let authority = Authority::new(clock.clone());
     let mut tasks = JoinSet::new();
     let (stores, changes) = Stores::start(&client, &mut tasks);
@@ -55,10 +55,10 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
         roles: stores.roles.clone(),
         namespaces: stores.namespaces.clone(),
     };
-    let here = Kubernetes::new(client.clone(), clock.clone(), Some(watched), Guard::AdmissionCheck(authority.clone()));
+    let local = Kubernetes::new(client.clone(), clock.clone(), Some(watched), Guard::AdmissionCheck(authority.clone()));
     #[cfg(feature = "crash-points")]
-    let here = crate::providers::faults::Faulty::around(here);
-    let registry = Registry::new(Arc::new(here), client.clone(), clock.clone());
+    let local = crate::providers::faults::Faulty::around(local);
+    let registry = Registry::new(Arc::new(local), client.clone(), clock.clone());
     let metrics = Arc::new(Metrics::default());
     let holder = format!("{}_{}", args.replica, std::process::id());
     let (evidence, writing) = AuditLog::new(Setup {
@@ -77,7 +77,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let (listen, served) = (args.listen, ctx.clone());
     tasks.spawn(async move {
         if let Err(e) = observe::serve(listen, served).await {
-            tracing::error!(error = %e, address = %listen, "cannot serve; choose another address with --listen");
+            tracing::error!(error = %e, address = %listen, "cannot serve the health and metrics endpoints; choose another address with --listen");
         }
     });
     tasks.spawn(lease.clone().run());
@@ -88,24 +88,25 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let ready = async move {
         synced.stores.ready().await;
         synced.authority.set_synced();
-        tracing::info!("stores are synced");
+        tracing::info!("caches are synced");
         std::future::pending::<()>().await;
     };
     tasks.spawn(ready);
-    let why = tokio::select! {
-        () = told_to_stop() => None,
-        _ = tasks.join_next() => Some("a task that must not end has ended"),
+    let failure = tokio::select! {
+        () = stop_signal() => None,
+        _ = tasks.join_next() => Some("a background task ended unexpectedly"),
     };
-    // First no new grants, then what runs is finished, then the lease goes to the other replica.
+    // Releasing the lease stops new grants here and lets another replica take over. Then the running reconciles finish.
     lease.release().await;
     stop.send_replace(true);
     let finished = tokio::time::timeout(Duration::from_secs(10), engines).await;
     ctx.audit.finish(Duration::from_secs(10)).await;
-    tracing::info!(finished = finished.is_ok(), "curfew stops");
-    why.map_or(Ok(()), |w| Err(anyhow::anyhow!(w)))
+    tracing::info!(finished = finished.is_ok(), "stopping curfew");
+    failure.map_or(Ok(()), |message| Err(anyhow::anyhow!(message)))
 }
 
-/// Starts the engines, the router between watches and engines, and the heartbeat.
+/// Starts the engines, the router from watches to engines, and the heartbeat. The returned future ends when all engines have
+/// finished after `stopped`.
 fn start(
     ctx: &Arc<Context>,
     changes: tokio::sync::mpsc::UnboundedReceiver<crate::runtime::stores::Change>,
@@ -121,22 +122,22 @@ fn start(
     tasks.spawn(
         Router { ctx: ctx.clone(), grant_controller, requests: requests_in, grants: grants_in, readiness: readiness_in }.run(changes),
     );
-    let (g, r, h) =
+    let (grants, requests, readiness) =
         (tokio::spawn(grants.run(stopped.clone())), tokio::spawn(requests.run(stopped.clone())), tokio::spawn(readiness.run(stopped)));
     async move {
-        let _all_finished = tokio::join!(g, r, h);
+        let _all_finished = tokio::join!(grants, requests, readiness);
     }
 }
 
 #[cfg(not(unix))]
-async fn told_to_stop() {
+async fn stop_signal() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending().await
     }
 }
 
 #[cfg(unix)]
-async fn told_to_stop() {
+async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut term) = signal(SignalKind::terminate()) else { return std::future::pending().await };
     tokio::select! {

@@ -1,4 +1,4 @@
-//! `curfew sweep`: ends what is past its deadline, with neither operator nor CRDs.
+//! `curfew sweep`: ends access past its deadline. It needs neither the operator nor the CRDs.
 use crate::{
     authority::Clock,
     identity::NAMESPACE,
@@ -15,26 +15,26 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 use std::sync::Arc;
 
-/// Deletes every binding of this install that is past the deadline in its own name, once, and ends.
+/// Delete every binding of this install whose deadline has passed, once, and exit.
 ///
-/// It needs the operator neither to run nor to have ever run, and no CRD: install and deadline are read off the name. What is
-/// not past its deadline stays, since only a live Grant could tell. deploy/70-sweep.yaml runs it each minute, under a service
-/// account of its own. Prints one line of JSON for each binding, and fails if one is left that should be gone.
+/// Install id and deadline are part of the name of a binding, so the command needs neither a running operator nor the CRDs. It
+/// keeps bindings before their deadline, since only a Grant could show that they are not needed. deploy/70-sweep.yaml runs it
+/// every minute under its own service account. Prints one line of JSON for each overdue binding, and fails if one is left.
 #[derive(clap::Args, Debug)]
 pub struct Sweep {
-    /// Only say what would be deleted.
+    /// Only print what would be deleted.
     #[arg(long)]
     pub dry_run: bool,
-    /// The install id. Default: as it follows from the uid of namespace curfew-system. On a cluster that Curfew reaches from
-    /// outside, give the id of the cluster where it runs: its log names it.
+    /// Install id. Default: derived from the uid of namespace curfew-system. On a remote cluster, pass the id of the cluster where
+    /// the operator runs; its log contains it as `install`.
     #[arg(long)]
     pub install: Option<String>,
 }
 
-/// Sweeps once.
+/// Runs `curfew sweep`.
 ///
 /// # Errors
-/// If the cluster cannot be asked, or something past its deadline could not be proven gone.
+/// If the bindings cannot be listed, or an overdue binding is not proven to be deleted.
 pub async fn sweep(args: Sweep) -> anyhow::Result<()> {
     let clock = Arc::new(Clock::default());
     let client = client::connect(clock.clone()).await.context("no usable kubeconfig or service account")?;
@@ -43,14 +43,14 @@ pub async fn sweep(args: Sweep) -> anyhow::Result<()> {
         None => install_id(&client).await?,
     };
     let found = kubernetes::list(&client).await.context("cannot list bindings")?;
-    let marks: Vec<SweepCandidate> = found.iter().map(|f| SweepCandidate { mark: f.mark.clone(), created: f.created }).collect();
+    let marks: Vec<SweepCandidate> = found.iter().map(|binding| SweepCandidate { mark: binding.mark.clone(), created: binding.created }).collect();
     // The answer to the list has brought the API server's time, too.
     let verdicts = evaluate(&install, &marks, clock.now(), |_| GrantLookup::Unknown);
     let (mut gone, mut left) = (0, 0);
-    for (f, _) in found.iter().zip(verdicts).filter(|(_, v)| *v == Verdict::Overdue) {
+    for (binding, _) in found.iter().zip(verdicts).filter(|(_, verdict)| *verdict == Verdict::Overdue) {
         let outcome = match args.dry_run {
             true => "would be deleted".to_owned(),
-            false => match kubernetes::remove(&client, f).await {
+            false => match kubernetes::remove(&client, binding).await {
                 Ok(RevokeOutcome::Gone) => {
                     gone += 1;
                     "gone".to_owned()
@@ -59,9 +59,9 @@ pub async fn sweep(args: Sweep) -> anyhow::Result<()> {
                     left += 1;
                     format!("being removed by operation {}", operation.id)
                 }
-                Ok(RevokeOutcome::Remains(what)) => {
+                Ok(RevokeOutcome::Remains(remaining)) => {
                     left += 1;
-                    what
+                    remaining
                 }
                 Err(e) => {
                     left += 1;
@@ -71,21 +71,23 @@ pub async fn sweep(args: Sweep) -> anyhow::Result<()> {
         };
         println!(
             "{}",
-            json!({"kind": f.artifact.kind, "binding": f.artifact.id, "grant": f.mark.grant, "deadline": f.mark.deadline, "outcome": outcome})
+            json!({"kind": binding.artifact.kind, "binding": binding.artifact.id, "grant": binding.mark.grant, "deadline": binding.mark.deadline, "outcome": outcome})
         );
     }
     println!("{}", json!({"install": install, "marked": found.len(), "gone": gone, "left": left}));
-    ensure!(left == 0, "{left} bindings past their deadline could not be proven gone");
+    ensure!(left == 0, "{left} bindings past their deadline are not proven to be deleted");
     Ok(())
 }
 
-/// The install id follows from the uid of the operator's namespace.
+/// Derives the install id from the uid of the operator's namespace.
 ///
 /// # Errors
 /// If the namespace cannot be read.
 pub async fn install_id(client: &Client) -> anyhow::Result<String> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let home =
-        namespaces.get(NAMESPACE).await.with_context(|| format!("cannot read namespace {NAMESPACE}; kubectl apply -f deploy/ makes it"))?;
-    Ok(ids::install_id(&home.uid().unwrap_or_default()))
+    let namespace = namespaces
+        .get(NAMESPACE)
+        .await
+        .with_context(|| format!("cannot read namespace {NAMESPACE}; kubectl apply -f deploy/ creates it"))?;
+    Ok(ids::install_id(&namespace.uid().unwrap_or_default()))
 }

@@ -1,8 +1,8 @@
-//! The gate: are the policies and CRDs in force, as built, at this moment? Proven, never assumed (I8).
+//! The admission check: proves that the admission policies and CRDs are in force as built, and never assumes it (I8).
 //!
-//! Two looks. The live objects must say what we built, to the letter: re-applying a manifest does not remove a selector
-//! that somebody added, so the live object counts and not the file. And dry-run writes of names that nobody may create, one
-//! for each guarded kind, must be refused by *our* policy: a policy that is there but not in force refuses nothing.
+//! It has two parts. First, the live objects must equal the built ones exactly: re-applying a manifest does not remove a
+//! selector that someone added, so the live object is compared and not the file. Second, dry-run writes of reserved names, one
+//! for each guarded kind, must be refused by Curfew's own policy: a policy that exists but is not in force refuses nothing.
 use super::{CANARY, CANARY_BINDING, CANARY_ROLE, NAMESPACE, marks, policies};
 use crate::api;
 use curfew_core::digest::Digest;
@@ -12,44 +12,45 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-/// What the gate found.
+/// The result of the admission check.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AdmissionCheck {
-    /// Over uid, generation and content of everything live: the same digest means that nothing was touched in between.
+    /// The digest of uid, generation and spec of every live object. Equal digests mean that no object changed in between.
     pub digest: Digest,
-    /// What is wrong, and what to do about it. Empty means closed.
+    /// The problems, each with its fix. Empty means that admission is enforced.
     pub problems: Vec<String>,
 }
 
 impl AdmissionCheck {
-    /// Whether everything is in force.
+    /// Whether all policies and CRDs are in force.
     pub fn enforced(&self) -> bool {
         self.problems.is_empty()
     }
 }
 
-/// One object that must be live, and how strictly.
+/// One object that must exist in the cluster, and how it is compared.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Expected {
     path: String,
     name: String,
     kind: String,
     spec: Value,
-    /// The API server adds defaults to a CRD; of a policy we wrote out every one.
+    /// Whether the live spec may have no additional fields. The API server adds defaults to a CRD; the policies are built with every
+    /// default.
     exact: bool,
-    /// Kubernetes before 1.36 does not serve it; the plugin fills in the stamp there.
+    /// Kubernetes before 1.36 does not serve MutatingAdmissionPolicy; there the plugin sends the identity.
     optional: bool,
     file: &'static str,
 }
 
-fn of(v: &Value, exact: bool, file: &'static str) -> Expected {
-    let text = |p: &str| v.pointer(p).and_then(Value::as_str).unwrap_or_default().to_owned();
+fn expect(object: &Value, exact: bool, file: &'static str) -> Expected {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (kind, name) = (text("/kind"), text("/metadata/name"));
     let plural = format!("{}s", kind.to_lowercase().trim_end_matches('y')).replace("polics", "policies").replace("policis", "policies");
     Expected {
         path: format!("/apis/{}/{plural}/{name}", text("/apiVersion")),
         optional: kind.starts_with("Mutating"),
-        spec: v["spec"].clone(),
+        spec: object["spec"].clone(),
         name,
         kind,
         exact,
@@ -57,69 +58,72 @@ fn of(v: &Value, exact: bool, file: &'static str) -> Expected {
     }
 }
 
-fn policy(p: &Value) -> Expected {
-    of(p, true, "deploy/30-policies.yaml")
+fn expect_policy(policy: &Value) -> Expected {
+    expect(policy, true, "deploy/30-policies.yaml")
 }
 
-/// Everything that must be live.
+/// Returns every object that must exist in the cluster.
 pub fn expected() -> Vec<Expected> {
-    let mut all: Vec<_> = policies().iter().map(policy).collect();
-    all.extend(api::crds().iter().map(|c| of(&serde_json::to_value(c).expect("a CRD is JSON"), false, "crds/")));
+    let mut all: Vec<_> = policies().iter().map(expect_policy).collect();
+    all.extend(api::crds().iter().map(|crd| expect(&serde_json::to_value(crd).expect("a CRD is JSON"), false, "crds/")));
     all
 }
 
-/// What is wrong with one live object.
-pub fn compare(e: &Expected, live: Option<&Value>) -> Option<String> {
-    let fix = || format!("kubectl apply --server-side -f {} brings it back", e.file);
-    let Some(live) = live else { return (!e.optional).then(|| format!("{} {} is missing; {}", e.kind, e.name, fix())) };
+/// Returns the problem with one live object, with its fix; `None` if it is as built.
+pub fn compare(expected: &Expected, live: Option<&Value>) -> Option<String> {
+    let Expected { kind, name, .. } = expected;
+    let fix = || format!("kubectl apply --server-side -f {} restores it", expected.file);
+    let Some(live) = live else { return (!expected.optional).then(|| format!("{kind} {name} is missing; {}", fix())) };
     if live.pointer("/metadata/deletionTimestamp").is_some() {
-        return Some(format!("{} {} is being deleted", e.kind, e.name));
+        return Some(format!("{kind} {name} is being deleted"));
     }
-    let off = if e.exact { difference("spec", &e.spec, &live["spec"], true) } else { difference("spec", &e.spec, &live["spec"], false) };
-    off.map(|at| format!("{} {} is not as built at {at}; delete it, then {}", e.kind, e.name, fix()))
+    let difference = difference("spec", &expected.spec, &live["spec"], expected.exact);
+    difference.map(|path| format!("{kind} {name} differs from the built object at {path}; delete it, then {}", fix()))
 }
 
-/// Where `live` is not what was built. Unless `exact`, what the server added is fine, but never in a list.
-fn difference(at: &str, built: &Value, live: &Value, exact: bool) -> Option<String> {
+/// Returns the path of the first difference between the built and the live value. Unless `exact`, fields that the server added to
+/// an object are ignored; additional list items never are.
+fn difference(path: &str, built: &Value, live: &Value, exact: bool) -> Option<String> {
     match (built, live) {
-        (Value::Object(b), Value::Object(l)) => {
-            let missing = b.iter().find_map(|(k, v)| match l.get(k) {
-                // The server leaves out what is null or empty.
-                None if v.is_null() || v == &json!([]) => None,
-                None => Some(format!("{at}.{k}")),
-                Some(x) => difference(&format!("{at}.{k}"), v, x, exact),
+        (Value::Object(built), Value::Object(live)) => {
+            let different = built.iter().find_map(|(key, value)| match live.get(key) {
+                // The server omits null and empty fields.
+                None if value.is_null() || value == &json!([]) => None,
+                None => Some(format!("{path}.{key}")),
+                Some(other) => difference(&format!("{path}.{key}"), value, other, exact),
             });
-            missing.or_else(|| exact.then(|| l.keys().find(|k| !b.contains_key(*k)).map(|k| format!("{at}.{k}"))).flatten())
+            let added = || live.keys().find(|key| !built.contains_key(*key)).map(|key| format!("{path}.{key}"));
+            different.or_else(|| exact.then(added).flatten())
         }
-        (Value::Array(b), Value::Array(l)) if b.len() == l.len() => {
-            b.iter().zip(l).enumerate().find_map(|(i, (x, y))| difference(&format!("{at}[{i}]"), x, y, exact))
+        (Value::Array(built), Value::Array(live)) if built.len() == live.len() => {
+            built.iter().zip(live).enumerate().find_map(|(i, (item, other))| difference(&format!("{path}[{i}]"), item, other, exact))
         }
-        (b, l) if b == l => None,
-        // 1 and 1.0 are one number to the server.
-        (Value::Number(b), Value::Number(l)) if b.as_f64() == l.as_f64() => None,
-        _ => Some(at.to_owned()),
+        (built, live) if built == live => None,
+        // The server treats 1 and 1.0 as the same number.
+        (Value::Number(built), Value::Number(live)) if built.as_f64() == live.as_f64() => None,
+        _ => Some(path.to_owned()),
     }
 }
 
-/// Reads everything live and tries the canaries.
+/// Compares every live object and tries the canaries.
 ///
 /// # Errors
-/// If the API server cannot be asked. That is no verdict: the caller counts it as open.
+/// If a call to the API server fails. The caller must then treat admission as not enforced.
 pub async fn probe(client: &Client) -> kube::Result<AdmissionCheck> {
-    look(client, &expected(), &[Canary::request(), Canary::decision(), Canary::grant(), Canary::binding()]).await
+    check(client, &expected(), &[Canary::request(), Canary::decision(), Canary::grant(), Canary::binding()]).await
 }
 
-/// Only what guards bindings and Jobs: what must be in force on a cluster that Curfew reaches from outside before a Job fuse
-/// is believed there.
+/// Checks only the policies that guard bindings and Jobs. On a remote cluster they must be in force before a Job fuse is trusted
+/// there.
 ///
 /// # Errors
-/// If the API server cannot be asked.
+/// If a call to the API server fails.
 pub async fn probe_marks(client: &Client) -> kube::Result<AdmissionCheck> {
-    let expected: Vec<_> = marks::policies().iter().map(policy).collect();
-    look(client, &expected, &[Canary::binding()]).await
+    let expected: Vec<_> = marks::policies().iter().map(expect_policy).collect();
+    check(client, &expected, &[Canary::binding()]).await
 }
 
-async fn look(client: &Client, expected: &[Expected], canaries: &[Canary]) -> kube::Result<AdmissionCheck> {
+async fn check(client: &Client, expected: &[Expected], canaries: &[Canary]) -> kube::Result<AdmissionCheck> {
     let mut problems = Vec::new();
     let mut content = Vec::new();
     for e in expected {
@@ -131,7 +135,7 @@ async fn look(client: &Client, expected: &[Expected], canaries: &[Canary]) -> ku
     }
     if problems.is_empty() {
         for canary in canaries {
-            problems.extend(canary.try_it(client).await?);
+            problems.extend(canary.try_create(client).await?);
         }
     }
     Ok(AdmissionCheck { digest: Digest::of(&content), problems })
@@ -139,13 +143,13 @@ async fn look(client: &Client, expected: &[Expected], canaries: &[Canary]) -> ku
 
 async fn read(client: &Client, path: &str) -> kube::Result<Option<Value>> {
     match client.request(http::Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?).await {
-        Ok(v) => Ok(Some(v)),
-        Err(kube::Error::Api(s)) if s.code == 404 => Ok(None),
+        Ok(object) => Ok(Some(object)),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
         Err(e) => Err(e),
     }
 }
 
-/// What nobody may create, and the policy that must refuse it.
+/// An object with a reserved name, and the policy that must refuse its creation.
 struct Canary {
     policy: &'static str,
     kind: ApiResource,
@@ -154,19 +158,19 @@ struct Canary {
 }
 
 impl Canary {
-    fn ours<K: kube::Resource<DynamicType = ()>>(policy: &'static str, namespaced: bool, spec: Value) -> Self {
+    fn of_kind<K: kube::Resource<DynamicType = ()>>(policy: &'static str, namespaced: bool, spec: Value) -> Self {
         let kind = ApiResource::erase::<K>(&());
         let body = json!({"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": CANARY}, "spec": spec});
         Canary { policy, kind, namespaced, body }
     }
     fn request() -> Self {
         let spec = json!({"roleRef": {"name": CANARY}, "requester": {"username": "nobody", "groups": []}});
-        Canary::ours::<api::ActivationRequest>("curfew-requests", true, spec)
+        Canary::of_kind::<api::ActivationRequest>("curfew-requests", true, spec)
     }
     fn decision() -> Self {
         let spec =
             json!({"about": {"activationRequest": {"name": CANARY}}, "decision": "Deny", "decider": {"username": "nobody", "groups": []}});
-        Canary::ours::<api::AccessDecision>("curfew-decisions", true, spec)
+        Canary::of_kind::<api::AccessDecision>("curfew-decisions", true, spec)
     }
     fn grant() -> Self {
         let spec = json!({
@@ -176,9 +180,9 @@ impl Canary {
             "plan": {"kubernetes": {"subject": {"user": "nobody"}, "bindings": [{"name": CANARY_BINDING, "roleKind": "ClusterRole", "role": CANARY_ROLE}]}},
             "digest": "0000000000000000", "expiresAt": "2000-01-01T00:00:00Z",
         });
-        Canary::ours::<api::Grant>("curfew-ledger", false, spec)
+        Canary::of_kind::<api::Grant>("curfew-ledger", false, spec)
     }
-    /// It binds a role without any rules, which needs no right to bind.
+    /// It binds a role without rules, so the operator needs no `bind` right for it.
     fn binding() -> Self {
         let kind = crate::runtime::stores::binding_resource(true);
         let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": CANARY_ROLE});
@@ -186,25 +190,27 @@ impl Canary {
         Canary { policy: "curfew-marks", kind, namespaced: true, body }
     }
 
-    /// Tries to create it, without storing it. Only a refusal by our own policy's name is a good answer.
-    async fn try_it(&self, client: &Client) -> kube::Result<Option<String>> {
-        let dry = PostParams { dry_run: true, ..PostParams::default() };
+    /// Tries to create the object with a dry run. Returns `None` if the expected policy refuses it by name, and otherwise the problem.
+    async fn try_create(&self, client: &Client) -> kube::Result<Option<String>> {
+        let dry_run = PostParams { dry_run: true, ..PostParams::default() };
         let api: Api<DynamicObject> = if self.namespaced {
             Api::namespaced_with(client.clone(), NAMESPACE, &self.kind)
         } else {
             Api::all_with(client.clone(), &self.kind)
         };
         let body = serde_json::from_value(self.body.clone()).map_err(kube::Error::SerdeError)?;
-        let what = format!("the reserved name of a {}", self.kind.kind);
-        match api.create(&dry, &body).await {
-            Ok(_) => Ok(Some(format!("{what} could be created: policy {} is there but not in force yet", self.policy))),
-            Err(kube::Error::Api(s)) if s.code >= 500 => Err(kube::Error::Api(s)),
-            Err(kube::Error::Api(s))
-                if s.message.contains(&format!("'{}'", self.policy)) && s.message.contains("this name is reserved") =>
+        let reserved = format!("the reserved name of kind {}", self.kind.kind);
+        match api.create(&dry_run, &body).await {
+            Ok(_) => Ok(Some(format!("{reserved} can be created: policy {} exists but is not in force yet", self.policy))),
+            Err(kube::Error::Api(status)) if status.code >= 500 => Err(kube::Error::Api(status)),
+            Err(kube::Error::Api(status))
+                if status.message.contains(&format!("'{}'", self.policy)) && status.message.contains("this name is reserved") =>
             {
                 Ok(None)
             }
-            Err(kube::Error::Api(s)) => Ok(Some(format!("{what} was refused, but not by policy {}: {}", self.policy, s.message))),
+            Err(kube::Error::Api(status)) => {
+                Ok(Some(format!("{reserved} was refused, but not by policy {}: {}", self.policy, status.message)))
+            }
             Err(e) => Err(e),
         }
     }
@@ -214,48 +220,53 @@ impl Canary {
 mod tests {
     use super::*;
 
-    fn policy() -> Expected {
-        expected().into_iter().find(|e| e.kind == "ValidatingAdmissionPolicy" && e.name == "curfew-requests").expect("it is built")
+    fn requests_policy() -> Expected {
+        expected()
+            .into_iter()
+            .find(|object| object.kind == "ValidatingAdmissionPolicy" && object.name == "curfew-requests")
+            .expect("it is built")
     }
 
     #[test]
-    fn paths_are_those_of_the_api_server() {
-        let paths: Vec<_> = expected().into_iter().map(|e| e.path).collect();
-        for p in [
+    fn paths_match_the_api_server() {
+        let paths: Vec<_> = expected().into_iter().map(|object| object.path).collect();
+        for path in [
             "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/curfew-requests",
             "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/curfew-marks",
             "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies/curfew-stamp-requests",
             "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings/curfew-stamp-decisions",
             "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/grants.curfew.dev",
         ] {
-            assert!(paths.iter().any(|x| x == p), "{p} not in {paths:?}");
+            assert!(paths.iter().any(|known| known == path), "{path} not in {paths:?}");
         }
     }
 
     #[test]
-    fn whatever_is_not_as_built_opens_the_gate() {
-        let e = policy();
-        let live = |f: fn(&mut Value)| {
-            let mut v = json!({"metadata": {"uid": "1"}, "spec": e.spec});
-            f(&mut v);
-            compare(&e, Some(&v))
+    fn admission_check_fails_on_any_difference_from_the_built_policies() {
+        let expected = requests_policy();
+        let problem_after = |change: fn(&mut Value)| {
+            let mut live = json!({"metadata": {"uid": "1"}, "spec": expected.spec});
+            change(&mut live);
+            compare(&expected, Some(&live))
         };
-        assert_eq!(live(|_| ()), None);
-        let off = live(|v| v["spec"]["matchConstraints"]["namespaceSelector"] = json!({"matchLabels": {"a": "b"}}));
-        assert!(off.is_some_and(|m| m.contains("matchConstraints.namespaceSelector.matchLabels") && m.contains("kubectl apply")));
-        assert!(live(|v| v["spec"]["failurePolicy"] = json!("Ignore")).is_some());
-        assert!(live(|v| drop(v["spec"]["validations"].as_array_mut().map(Vec::pop))).is_some());
-        assert!(live(|v| v["metadata"]["deletionTimestamp"] = json!("now")).is_some());
-        assert!(compare(&e, None).is_some_and(|m| m.contains("missing")));
+        assert_eq!(problem_after(|_| ()), None);
+        let problem = problem_after(|live| live["spec"]["matchConstraints"]["namespaceSelector"] = json!({"matchLabels": {"a": "b"}}));
+        assert!(
+            problem.is_some_and(|text| text.contains("matchConstraints.namespaceSelector.matchLabels") && text.contains("kubectl apply"))
+        );
+        assert!(problem_after(|live| live["spec"]["failurePolicy"] = json!("Ignore")).is_some());
+        assert!(problem_after(|live| drop(live["spec"]["validations"].as_array_mut().map(Vec::pop))).is_some());
+        assert!(problem_after(|live| live["metadata"]["deletionTimestamp"] = json!("now")).is_some());
+        assert!(compare(&expected, None).is_some_and(|text| text.contains("missing")));
     }
 
     #[test]
-    fn defaults_that_the_server_adds_to_a_crd_are_fine_and_other_rules_are_not() {
-        let e = expected().into_iter().find(|e| e.name == "grants.curfew.dev").expect("it is built");
-        let mut live = json!({"metadata": {}, "spec": e.spec});
+    fn server_defaults_in_a_crd_are_accepted_and_changed_rules_are_not() {
+        let expected = expected().into_iter().find(|object| object.name == "grants.curfew.dev").expect("it is built");
+        let mut live = json!({"metadata": {}, "spec": expected.spec});
         live["spec"]["conversion"] = json!({"strategy": "None"});
-        assert_eq!(compare(&e, Some(&live)), None);
+        assert_eq!(compare(&expected, Some(&live)), None);
         live["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"] = json!([]);
-        assert!(compare(&e, Some(&live)).is_some());
+        assert!(compare(&expected, Some(&live)).is_some());
     }
 }

@@ -1,14 +1,16 @@
-//! The answer at apply time: what a role's own rules refuse is refused before anything is stored, and at `--dry-run=server`.
+//! Early rejection: an admission policy refuses a request that violates the rules of its RoleTemplate before it is stored, and
+//! at `--dry-run=server`.
 //!
-//! A convenience and no protection: the same rules stand in `core/terms.rs`, and what slips past here (a template that the API
-//! server has not seen yet, a limit of the policy or the cluster) ends `Denied` there. So no template found means no answer.
+//! This is a convenience and not a protection. The same rules are in `core/terms.rs`, and a request that this policy admits
+//! (because the API server does not have the template yet, or because of a limit of the AccessPolicy or the cluster) ends as
+//! `Denied` there. A missing template therefore admits the request.
 use super::{match_constraints, validating};
 use crate::api::{GROUP, VERSION};
 use serde_json::{Value, json};
 
-/// The policy whose parameters are the RoleTemplates of the request's namespace, and its binding.
+/// Returns the policy, whose parameters are the RoleTemplates of the request's namespace, and its binding.
 pub fn policies() -> Vec<Value> {
-    let asks = |expression: &str, message: &str, words: &str| json!({"expression": expression, "message": message, "messageExpression": words, "reason": "Invalid"});
+    let validation = |expression: &str, message: &str, message_expression: &str| json!({"expression": expression, "message": message, "messageExpression": message_expression, "reason": "Invalid"});
     let mut all = validating(
         "curfew-answers",
         json!({
@@ -16,22 +18,22 @@ pub fn policies() -> Vec<Value> {
             "matchConstraints": match_constraints(GROUP, VERSION, &["CREATE"], &["activationrequests"]),
             "matchConditions": [{"name": "this-role", "expression": "params != null && params.metadata.name == object.spec.roleRef.name"}],
             "validations": [
-                asks("!params.spec.?suspend.orValue(false)",
-                    "the role is suspended; ask whoever suspended it",
-                    "'role ' + params.metadata.name + ' is suspended; ask whoever suspended it'"),
-                asks("!has(object.spec.duration) || duration(object.spec.duration) <= duration(params.spec.activation.duration.max)",
+                validation("!params.spec.?suspend.orValue(false)",
+                    "the role is suspended; ask its owner to resume it",
+                    "'role ' + params.metadata.name + ' is suspended; ask its owner to resume it'"),
+                validation("!has(object.spec.duration) || duration(object.spec.duration) <= duration(params.spec.activation.duration.max)",
                     "longer than the role allows; ask for less time",
                     "'asked for ' + object.spec.duration + ', but role ' + params.metadata.name + ' allows at most ' + params.spec.activation.duration.max"),
-                asks("params.spec.activation.?justification.orValue('Required') != 'Required' || object.spec.?justification.orValue('').trim() != ''",
+                validation("params.spec.activation.?justification.orValue('Required') != 'Required' || object.spec.?justification.orValue('').trim() != ''",
                     "the role asks for a justification; say why in spec.justification",
                     "'role ' + params.metadata.name + ' asks for a justification; say why in spec.justification'"),
-                asks("!has(params.spec.activation.ticket.pattern) || (has(object.spec.ticket) && object.spec.ticket.number.matches(params.spec.activation.ticket.pattern))",
+                validation("!has(params.spec.activation.ticket.pattern) || (has(object.spec.ticket) && object.spec.ticket.number.matches(params.spec.activation.ticket.pattern))",
                     "the role asks for a ticket; name it in spec.ticket",
                     "'role ' + params.metadata.name + ' asks for a ticket whose number matches ' + params.spec.activation.ticket.pattern + '; name it in spec.ticket'"),
             ],
         }),
     );
-    // Every template of the namespace; the match condition picks the one that was asked for.
+    // The parameters are all templates of the namespace; the match condition selects the one that the request names.
     all[1]["spec"]["paramRef"] = json!({"selector": {}, "parameterNotFoundAction": "Allow"});
     all
 }

@@ -1,9 +1,10 @@
-//! What is installed beside the policies: namespace, configuration, the cluster as a system, the operator itself.
+//! The other objects of the installation: the namespace, the CurfewConfig, the local cluster as an AuthorizationSystem, and the
+//! workloads.
 use super::{NAMESPACE, OPERATOR, SWEEP, marks, policies, rbac};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// The files of `deploy/`, in the order in which they apply.
+/// Returns the files of `deploy/` in the order in which `kubectl apply` needs them.
 pub fn files() -> Vec<(PathBuf, Vec<Value>)> {
     let file = |name: &str, objects: Vec<Value>| (PathBuf::from("deploy").join(name), objects);
     vec![
@@ -14,7 +15,7 @@ pub fn files() -> Vec<(PathBuf, Vec<Value>)> {
         file("50-people.yaml", rbac::people()),
         file("60-operator.yaml", vec![deployment()]),
         file("70-sweep.yaml", vec![sweep()]),
-        // For a cluster that Curfew reaches from outside; not part of `kubectl apply -f deploy/`.
+        // For a remote cluster; not part of `kubectl apply -f deploy/`, which does not read subdirectories.
         file("remote/target.yaml", [vec![namespace()], rbac::target(), marks::policies()].concat()),
     ]
 }
@@ -41,7 +42,7 @@ fn this_cluster() -> Value {
     })
 }
 
-/// The sweep on its own: it ends what is past its deadline while no operator runs.
+/// The CronJob that runs the sweep: it ends access past its deadline while no operator runs.
 fn sweep() -> Value {
     let labels = json!({"app.kubernetes.io/name": "curfew", "app.kubernetes.io/component": "sweep"});
     json!({

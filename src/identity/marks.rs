@@ -1,20 +1,21 @@
-//! What Curfew made in a cluster is its own: bindings whose names begin `curfew:`, and whatever carries its label.
+//! Admission policies that protect the objects that Curfew creates in a cluster: bindings whose names begin with `curfew:`, Job
+//! fuses, and every binding, Job or Pod with its label.
 //!
-//! A holder of `edit` could otherwise keep a binding alive by a finalizer, widen it, or take the label off so that nobody
-//! finds it. A plain DELETE of a binding stays open to whom RBAC allows it: it only takes access away.
+//! Without them a user with `edit` rights could keep a binding alive with a finalizer, widen it, or remove the label so that the
+//! sweep does not find it. Deleting a binding is not restricted beyond RBAC, since it only removes access.
 use super::{CANARY_BINDING, NAMESPACE, SWEEP, is_controller, is_operator, rule, validating};
 use curfew_core::{ids::GRANT_LABEL, target::kubernetes::names::BINDING_PREFIX};
 use serde_json::{Value, json};
 
-/// How every Job fuse is called.
+/// Regular expression for the names of Job fuses.
 const FUSE: &str = "^curfew-[0-9a-f]{16}-[0-9]+$";
 
-/// The guards over bindings, Jobs and the Pods that a Job could select, and their bindings.
+/// Returns the policies for bindings, Jobs and the Pods that a Job could select, and their policy bindings.
 pub fn policies() -> Vec<Value> {
-    let marked = |o: &str| {
+    let marked = |object: &str| {
         format!(
-            "({o} != null && ({o}.metadata.?name.orValue('').startsWith('{BINDING_PREFIX}') || {o}.metadata.?generateName.orValue('').startsWith('{BINDING_PREFIX}') \
-             || {o}.metadata.?name.orValue('').matches('{FUSE}') || '{GRANT_LABEL}' in {o}.metadata.?labels.orValue({{}})))"
+            "({object} != null && ({object}.metadata.?name.orValue('').startsWith('{BINDING_PREFIX}') || {object}.metadata.?generateName.orValue('').startsWith('{BINDING_PREFIX}') \
+             || {object}.metadata.?name.orValue('').matches('{FUSE}') || '{GRANT_LABEL}' in {object}.metadata.?labels.orValue({{}})))"
         )
     };
     let sweep = format!("request.userInfo.username == 'system:serviceaccount:{NAMESPACE}:{SWEEP}'");
@@ -23,21 +24,21 @@ pub fn policies() -> Vec<Value> {
     let rules = json!({"matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {}, "resourceRules": [
         {"apiGroups": ["rbac.authorization.k8s.io"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["rolebindings", "clusterrolebindings"], "scope": "*"},
         {"apiGroups": ["batch"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE", "DELETE"], "resources": ["jobs", "jobs/status"], "scope": "*"},
-        // A Pod that answers to a fuse's selector keeps it from burning.
+        // A Pod that matches the selector of a Job fuse could keep the Job from finishing.
         {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["pods"], "scope": "*"},
     ]});
     let mut all = validating(
         "curfew-marks",
         json!({
             "matchConstraints": rules,
-            "matchConditions": [{"name": "ours-before-or-after", "expression": format!("{} || {}", marked("object"), marked("oldObject"))}],
+            "matchConditions": [{"name": "curfew-object", "expression": format!("{} || {}", marked("object"), marked("oldObject"))}],
             "variables": [
                 {"name": "owner", "expression": format!("{} || {sweep}", is_operator())},
                 {"name": "controller", "expression": controllers},
             ],
             "validations": [
-                rule(format!("request.operation != 'CREATE' || object.metadata.?name.orValue('') != '{CANARY_BINDING}'"), "this name is reserved: that nobody can create it proves that this policy is in force"),
-                rule("variables.owner || (request.operation != 'CREATE' && variables.controller)", "what Curfew made is changed by Curfew alone; deleting one of its bindings is allowed and ends the access"),
+                rule(format!("request.operation != 'CREATE' || object.metadata.?name.orValue('') != '{CANARY_BINDING}'"), "this name is reserved: the refusal to create it proves that this policy is in force"),
+                rule("variables.owner || (request.operation != 'CREATE' && variables.controller)", "only Curfew may change objects that it created; deleting one of its bindings is allowed and ends the access"),
             ],
         }),
     );
@@ -45,10 +46,10 @@ pub fn policies() -> Vec<Value> {
     all
 }
 
-/// Nothing names what Curfew made as its owner: whoever is owned and held by a finalizer would hold its owner, too, as soon as
-/// that is deleted in the foreground, which is how a finished Job goes.
+/// Returns the policy that keeps all other objects from naming an object of Curfew as their owner. A dependent with a finalizer
+/// blocks the foreground deletion of its owner, and a finished Job is deleted in the foreground.
 ///
-/// It looks at every write in the cluster, so it looks for one thing, and lets pass what it cannot read.
+/// The policy matches every write in the cluster, so it checks only this, and its `failurePolicy` is `Ignore`.
 fn owners() -> Vec<Value> {
     let named = format!(
         "o.?kind.orValue('') in ['RoleBinding', 'ClusterRoleBinding'] && o.?name.orValue('').startsWith('{BINDING_PREFIX}') \
@@ -63,8 +64,8 @@ fn owners() -> Vec<Value> {
         "curfew-owners",
         json!({
             "matchConstraints": rules,
-            "matchConditions": [{"name": "owned-by-ours", "expression": owned}],
-            "validations": [rule(format!("{} || {controllers}", is_operator()), "what Curfew made is changed by Curfew alone, and owns nothing of anybody else's")],
+            "matchConditions": [{"name": "curfew-object-as-owner", "expression": owned}],
+            "validations": [rule(format!("{} || {controllers}", is_operator()), "only Curfew may change objects that it created, and other objects must not name them as owner")],
         }),
     );
     all[0]["spec"]["failurePolicy"] = json!("Ignore");

@@ -1,48 +1,51 @@
-//! Who is who: the admission policies that stamp and prove it, the rights that go with it, and the gate that watches both.
+//! Authenticated identity: the admission policies that record and verify it, the RBAC roles, and the admission check ([`gate`]).
 //!
-//! There is no webhook server. Built-in admission policies do it in the API server's own process: nothing to keep
-//! available, and nothing that fails open when it is down. They are built here as values, printed to `deploy/` by
-//! `make generate`, and compared with what is live by the [`gate`].
-pub mod admission_check;
+//! There is no webhook server. The API server evaluates built-in admission policies in its own process, so no server must be
+//! kept available and none fails open when it is down. The policies are built here as values, written to `deploy/` by
+//! `make generate`, and compared with the live objects by [`gate`].
 pub mod answer;
 pub mod cluster;
+pub mod admission_check;
 pub mod install;
 pub mod marks;
 pub mod prove;
 pub mod rbac;
 pub mod stamp;
 
-pub use curfew_api::{OPERATOR_ACCOUNT as OPERATOR, OPERATOR_NAMESPACE as NAMESPACE};
-
-/// The service account of the sweep.
+/// The namespace of the operator.
+pub const NAMESPACE: &str = "curfew-system";
+/// The name of the operator's service account.
+pub const OPERATOR: &str = "curfew-operator";
+/// The name of the sweep's service account.
 pub const SWEEP: &str = "curfew-sweep";
-/// A name that nobody may create, the operator included: the gate's canary.
+/// The reserved object name of the admission check's canaries. The policies refuse it to every user, including the operator.
 pub const CANARY: &str = "curfew-admission-canary";
-/// A role without rules, for the canary among bindings to refer to.
+/// A ClusterRole without rules, which the canary binding refers to.
 pub const CANARY_ROLE: &str = "curfew-admission-canary";
-/// The canary among bindings.
+/// The reserved name of the canary binding.
 pub const CANARY_BINDING: &str = "curfew:admission-canary";
 
 use serde_json::{Value, json};
 
-/// Every admission policy with its binding, in the order in which they are installed.
+/// Returns every admission policy with its binding, in the order in which they are installed.
 pub fn policies() -> Vec<Value> {
     [stamp::policies(), prove::policies(), marks::policies(), answer::policies()].concat()
 }
 
-/// `true` in CEL if it is the operator who asks.
+/// Returns a CEL expression that is true if the operator makes the API request.
 fn is_operator() -> String {
     format!("request.userInfo.username == 'system:serviceaccount:{NAMESPACE}:{OPERATOR}'")
 }
 
-/// `true` in CEL if one of these controllers of Kubernetes asks, under an account of its own or under the controller-manager's.
+/// Returns a CEL expression that is true if one of these Kubernetes controllers makes the API request, under its own service
+/// account or as the controller-manager.
 fn is_controller(names: &[&str]) -> String {
-    let mut all: Vec<_> = names.iter().map(|n| format!("'system:serviceaccount:kube-system:{n}'")).collect();
+    let mut all: Vec<_> = names.iter().map(|name| format!("'system:serviceaccount:kube-system:{name}'")).collect();
     all.push("'system:kube-controller-manager'".into());
     format!("request.userInfo.username in [{}]", all.join(", "))
 }
 
-/// One rule of a policy.
+/// Returns one validation of a policy, which refuses with 403 Forbidden.
 fn rule(expression: impl Into<String>, message: &str) -> Value {
     json!({"expression": expression.into(), "message": message, "reason": "Forbidden"})
 }
@@ -56,8 +59,8 @@ fn match_constraints(group: &str, version: &str, operations: &[&str], resources:
     })
 }
 
-/// A ValidatingAdmissionPolicy and the binding that puts it in force everywhere. Every default is written out, so that the
-/// live object must equal it to the letter.
+/// Returns a ValidatingAdmissionPolicy and the binding that puts it in force in all namespaces. Every default is written out, so
+/// that the live object must be equal.
 fn validating(name: &str, spec: Value) -> Vec<Value> {
     let mut spec = spec;
     spec["failurePolicy"] = json!("Fail");

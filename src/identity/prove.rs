@@ -1,23 +1,23 @@
-//! The proof: nobody forges who asked, who decided, or what came of it (I6).
+//! Validating admission policies: requester, decider, status and Grants cannot be forged (I6).
 //!
-//! Each rule answers an attack that was tried on a real API server; `tests/identity/` keeps them.
+//! Each rule refuses an attack that `tests/identity/` tries on a real API server.
 use super::{CANARY, is_controller, is_operator, match_constraints, rule, validating};
 use crate::api::{GROUP, VERSION};
 use serde_json::{Value, json};
 
-/// The validating policies over our own kinds, and their bindings.
+/// Returns the validating policies for Curfew's own kinds, and their bindings.
 pub fn policies() -> Vec<Value> {
-    [requests(), decisions(), ledger()].concat()
+    [requests(), decisions(), operator_writes()].concat()
 }
 
-/// Namespace deletion and garbage collection must not hang on our guards.
+/// The controllers for namespace deletion and garbage collection, which the policies must not block.
 fn is_cleaner() -> String {
     is_controller(&["namespace-controller", "generic-garbage-collector"])
 }
 
 fn requests() -> Vec<Value> {
     let mut rules = vec![canary()];
-    rules.extend(stamp("requester"));
+    rules.extend(identity("requester"));
     rules.extend(metadata());
     rules.push(rule(
         "request.operation != 'DELETE' || variables.operator || variables.cleaner \
@@ -26,12 +26,12 @@ fn requests() -> Vec<Value> {
          || authorizer.group('curfew.dev').resource('activationrequests').namespace(oldObject.metadata.namespace).name(oldObject.metadata.name).check('manage').allowed()",
         "a request is deleted by its requester, its beneficiary, or a manager (RBAC verb manage on it)",
     ));
-    over("curfew-requests", "activationrequests", rules)
+    policy("curfew-requests", "activationrequests", rules)
 }
 
 fn decisions() -> Vec<Value> {
     let mut rules = vec![canary()];
-    rules.extend(stamp("decider"));
+    rules.extend(identity("decider"));
     rules.push(rule(
         "request.operation != 'CREATE' || !request.userInfo.username.startsWith('system:')",
         "decisions are made by people: service accounts and other system: identities cannot decide",
@@ -39,12 +39,12 @@ fn decisions() -> Vec<Value> {
     rules.extend(metadata());
     rules.push(rule(
         "request.operation != 'DELETE' || variables.operator || variables.cleaner",
-        "a decision is evidence and stays; to take back an approval, create another decision with Deny or Revoke",
+        "a decision is an audit record and cannot be deleted; to take back an approval, create another decision with Deny or Revoke",
     ));
-    over("curfew-decisions", "accessdecisions", rules)
+    policy("curfew-decisions", "accessdecisions", rules)
 }
 
-fn over(name: &str, resource: &str, rules: Vec<Value>) -> Vec<Value> {
+fn policy(name: &str, resource: &str, rules: Vec<Value>) -> Vec<Value> {
     validating(
         name,
         json!({
@@ -65,35 +65,38 @@ fn over(name: &str, resource: &str, rules: Vec<Value>) -> Vec<Value> {
     )
 }
 
-/// Nobody creates the canary, the operator included: that it is refused, by this policy's name, proves the policy is in force.
+/// Refuses the canary to every user, including the operator: a refusal that names this policy proves that the policy is in force.
 fn canary() -> Value {
     rule(
         format!("request.operation != 'CREATE' || object.metadata.?name.orValue('') != '{CANARY}'"),
-        "this name is reserved: that nobody can create it proves that this policy is in force",
+        "this name is reserved: the refusal to create it proves that this policy is in force",
     )
 }
 
-/// The stamp must be equal to the login. Lists by `==`: `sets.equivalent` breaks the cost limit at 800 groups.
-fn stamp(field: &str) -> Vec<Value> {
-    let with = |what: &str, absent: &str| {
+/// Requires that the identity in `field` equals `request.userInfo`. Lists are compared with `==`, because `sets.equivalent` exceeds
+/// the CEL cost limit at 800 groups.
+fn identity(field: &str) -> Vec<Value> {
+    let equals = |attribute: &str, absent: &str| {
         format!(
-            "request.operation != 'CREATE' || object.spec.?{field}.?{what}.orValue({absent}) == request.userInfo.?{what}.orValue({absent})"
+            "request.operation != 'CREATE' || object.spec.?{field}.?{attribute}.orValue({absent}) == request.userInfo.?{attribute}.orValue({absent})"
         )
     };
-    let must =
-        |what: &str| format!("{field}.{what} must be your own, as this server authenticated you; leave {field} out and it is filled in");
+    let message = |attribute: &str| {
+        format!("{field}.{attribute} must be your own, as this server authenticated you; leave {field} out and it is filled in")
+    };
     vec![
         rule(
             format!("request.operation != 'CREATE' || object.spec.?{field}.?username.orValue('') == request.userInfo.username"),
-            &must("username"),
+            &message("username"),
         ),
-        rule(with("uid", "''"), &must("uid")),
-        rule(with("groups", "[]"), &must("groups")),
-        rule(with("extra", "{}"), &must("extra")),
+        rule(equals("uid", "''"), &message("uid")),
+        rule(equals("groups", "[]"), &message("groups")),
+        rule(equals("extra", "{}"), &message("extra")),
     ]
 }
 
-/// What would let somebody else's object decide over ours: owners get it collected, finalizers keep it, reserved keys mislead us.
+/// Protects metadata with side effects: an owner reference can delete the object, a finalizer can keep it, and the labels and
+/// annotations under `curfew.dev/` are input of the operator.
 fn metadata() -> Vec<Value> {
     let keys = |new: &str, old: &str| {
         format!(
@@ -108,15 +111,15 @@ fn metadata() -> Vec<Value> {
         ),
         rule(
             "variables.mine || object.metadata.?ownerReferences.orValue([]) == variables.oldOwners",
-            "ownerReferences are not allowed here: whoever owns the owner could have this deleted",
+            "ownerReferences are not allowed here: deleting the owner would delete this object",
         ),
         rule(keys("labels", "oldLabels"), "labels under curfew.dev/ are set by the operator alone"),
         rule(keys("annotations", "oldAnnotations"), "annotations under curfew.dev/ are set by the operator alone"),
     ]
 }
 
-/// Status and Grants are the operator's word, and nobody else's.
-fn ledger() -> Vec<Value> {
+/// Only the operator writes status subresources and Grants.
+fn operator_writes() -> Vec<Value> {
     const STATUS: &[&str] = &[
         "curfewconfigs/status",
         "authorizationsystems/status",
@@ -148,7 +151,7 @@ mod tests {
 
     #[test]
     fn the_status_of_every_kind_is_guarded() {
-        let guarded = ledger()[0]["spec"]["matchConstraints"]["resourceRules"][0]["resources"].to_string();
+        let guarded = operator_writes()[0]["spec"]["matchConstraints"]["resourceRules"][0]["resources"].to_string();
         for crd in api::crds() {
             assert!(guarded.contains(&format!("\"{}/status\"", crd.spec.names.plural)), "{} is not guarded", crd.spec.names.plural);
         }

@@ -1,11 +1,12 @@
-//! The stamp: who asks and who decides is filled in by the API server, so that plain `kubectl apply` works.
+//! Mutating admission policies: the API server fills in requester and decider from the authenticated user, so that plain
+//! `kubectl apply` works.
 //!
-//! It only fills what is absent: a forged stamp is left standing, for the proof to refuse it with a message.
+//! They fill in the field only if it is absent. A forged value is kept, so that the validating policy refuses it with a message.
 use super::match_constraints;
 use crate::api::{GROUP, VERSION};
 use serde_json::{Value, json};
 
-/// The mutating policies and their bindings.
+/// Returns the mutating policies and their bindings.
 pub fn policies() -> Vec<Value> {
     [mutating("curfew-stamp-requests", "activationrequests", "requester"), mutating("curfew-stamp-decisions", "accessdecisions", "decider")]
         .concat()
@@ -13,7 +14,7 @@ pub fn policies() -> Vec<Value> {
 
 fn mutating(name: &str, resource: &str, field: &str) -> Vec<Value> {
     // JSONPatch, because an apply configuration may not touch atomic lists.
-    let stamp = format!(
+    let patch = format!(
         "[JSONPatch{{op: 'add', path: '/spec/{field}', value: Object.spec.{field}{{\
          username: request.userInfo.username, uid: request.userInfo.?uid.orValue(''), \
          groups: request.userInfo.?groups.orValue([]), extra: request.userInfo.?extra.orValue({{}})}}}}]"
@@ -26,7 +27,7 @@ fn mutating(name: &str, resource: &str, field: &str) -> Vec<Value> {
                 "reinvocationPolicy": "Never",
                 "matchConstraints": match_constraints(GROUP, VERSION, &["CREATE"], &[resource]),
                 "matchConditions": [{"name": "no-stamp-yet", "expression": format!("has(object.spec) && !has(object.spec.{field})")}],
-                "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": stamp}}],
+                "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": patch}}],
             },
         }),
         json!({

@@ -1,51 +1,51 @@
-//! Counters and gauges. Labels name systems and states, never users or requests.
+//! Prometheus metrics. Labels contain states, never users or requests, so that the number of series is bounded.
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 
-/// A state as a label.
+/// The label `state`.
 #[derive(Clone, Hash, PartialEq, Eq, Debug, EncodeLabelSet)]
 pub struct StateLabel {
-    /// The state.
+    /// The name of the state, as in `status.state`.
     pub state: String,
 }
 
-/// Everything that is counted.
+/// All metrics of the operator, with their registry.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Grants that are not ended.
+    /// The number of Grants that have not ended.
     pub grants_active: Gauge,
-    /// Of these, past their deadline.
+    /// The number of Grants that have not ended although their deadline has passed.
     pub grants_overdue: Gauge,
-    /// From the deadline to the proof that the access is gone, in seconds.
+    /// The time from the deadline to the proof that the access is gone, in seconds.
     pub revocation_lag: Histogram,
-    /// From the request's creation to the access, in seconds.
+    /// The time from the creation of a request to its access, in seconds.
     pub activation_duration: Histogram,
-    /// Revocations that did not come through at once.
+    /// The number of revocation attempts that failed or did not remove everything.
     pub revocation_failures: Counter,
-    /// Requests by state, as the stores show them.
+    /// The number of requests in each state, from the caches of this replica.
     pub requests: Family<StateLabel, Gauge>,
     /// 1 while the admission policies are proven to be in force.
     pub admission_enforced: Gauge,
     /// 1 while this replica holds the lease.
     pub leads: Gauge,
-    /// Bindings that the sweep has removed.
+    /// The number of bindings that the sweep has removed.
     pub swept: Counter,
-    /// Bindings that no Grant seems to justify and that are too many to believe it.
+    /// The number of bindings without a Grant that the sweep keeps, because so many at once suggest an incomplete list of Grants.
     pub sweep_held_back: Gauge,
-    /// Records of evidence that a sink did not take.
+    /// The number of failed deliveries to an audit sink.
     pub audit_failures: Counter,
-    /// Records of evidence that wait for a sink.
+    /// The number of audit records that wait for a sink.
     pub audit_backlog: Gauge,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let lag = [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
-        let mut m = Metrics {
+        let mut metrics = Metrics {
             registry: Registry::with_prefix("curfew"),
             grants_active: Gauge::default(),
             grants_overdue: Gauge::default(),
@@ -60,25 +60,41 @@ impl Default for Metrics {
             audit_failures: Counter::default(),
             audit_backlog: Gauge::default(),
         };
-        let r = &mut m.registry;
-        r.register("grants_active", "Grants that are not ended", m.grants_active.clone());
-        r.register("grants_overdue", "Grants past their deadline that are not ended", m.grants_overdue.clone());
-        r.register("revocation_lag_seconds", "From the deadline to the proof that the access is gone", m.revocation_lag.clone());
-        r.register("activation_duration_seconds", "From the creation of a request to its access", m.activation_duration.clone());
-        r.register("revocation_failures", "Revocations that did not come through at once", m.revocation_failures.clone());
-        r.register("requests", "Requests by state", m.requests.clone());
-        r.register("admission_enforced", "1 while the admission policies are proven to be in force", m.admission_enforced.clone());
-        r.register("swept", "Bindings that the sweep has removed", m.swept.clone());
-        r.register("sweep_held_back", "Bindings that no Grant seems to justify, too many to be believed", m.sweep_held_back.clone());
-        r.register("audit_failures", "Deliveries of evidence that a sink did not take", m.audit_failures.clone());
-        r.register("audit_backlog", "Records of evidence that wait for a sink", m.audit_backlog.clone());
-        r.register("leader", "1 while this replica holds the lease", m.leads.clone());
-        m
+        let registry = &mut metrics.registry;
+        registry.register("grants_active", "Number of Grants that have not ended", metrics.grants_active.clone());
+        registry.register("grants_overdue", "Number of Grants past their deadline that have not ended", metrics.grants_overdue.clone());
+        registry.register(
+            "revocation_lag_seconds",
+            "Time from the deadline to the proof that the access is gone, in seconds",
+            metrics.revocation_lag.clone(),
+        );
+        registry.register(
+            "activation_duration_seconds",
+            "Time from the creation of a request to its access, in seconds",
+            metrics.activation_duration.clone(),
+        );
+        registry.register(
+            "revocation_failures",
+            "Number of revocation attempts that failed or did not remove everything",
+            metrics.revocation_failures.clone(),
+        );
+        registry.register("requests", "Number of ActivationRequests in each state", metrics.requests.clone());
+        registry.register("admission_enforced", "1 while the admission policies are proven to be in force", metrics.admission_enforced.clone());
+        registry.register("swept", "Number of bindings that the sweep has removed", metrics.swept.clone());
+        registry.register(
+            "sweep_held_back",
+            "Number of bindings without a Grant that the sweep keeps because they are implausibly many",
+            metrics.sweep_held_back.clone(),
+        );
+        registry.register("audit_failures", "Number of failed deliveries to an audit sink", metrics.audit_failures.clone());
+        registry.register("audit_backlog", "Number of audit records that wait for a sink", metrics.audit_backlog.clone());
+        registry.register("leader", "1 while this replica holds the lease", metrics.leads.clone());
+        metrics
     }
 }
 
 impl Metrics {
-    /// In Prometheus' text format.
+    /// Returns all metrics in the text format of OpenMetrics.
     pub fn text(&self) -> String {
         let mut out = String::new();
         // Writing to a String cannot fail.

@@ -1,4 +1,4 @@
-//! What machines and people see of the operator itself: metrics, health, Events.
+//! Observability of the operator: metrics, health endpoints and Kubernetes Events.
 mod events;
 mod metrics;
 mod serve;

@@ -1,13 +1,13 @@
-//! `/healthz`, `/readyz`, `/metrics`.
+//! The HTTP endpoints `/healthz`, `/readyz` and `/metrics`.
 use crate::controllers::{Context, gauges};
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
 
-/// Serves until the process ends.
+/// Serves the endpoints until the process ends.
 ///
 /// # Errors
-/// If the address cannot be bound.
+/// If the address cannot be bound or accepting connections fails.
 pub async fn serve(listen: SocketAddr, ctx: Arc<Context>) -> anyhow::Result<()> {
     let app = Router::new()
         .route("/healthz", get(|| async { "ok" }))
@@ -19,13 +19,13 @@ pub async fn serve(listen: SocketAddr, ctx: Arc<Context>) -> anyhow::Result<()> 
     Ok(axum::serve(listener, app).await?)
 }
 
-/// Ready is who could revoke: the stores are synced. A replica without the lease is as ready as the other.
+/// A replica is ready when it can revoke, which is when its caches are synced. The lease does not matter.
 async fn ready(State(ctx): State<Arc<Context>>) -> (StatusCode, String) {
     if !ctx.authority.synced() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "the stores are not synced yet\n".into());
+        return (StatusCode::SERVICE_UNAVAILABLE, "the caches are not synced yet\n".into());
     }
-    let grants = ctx.authority.why_not().map_or_else(|| "granting".to_owned(), |why| format!("not granting: {why}"));
-    (StatusCode::OK, format!("ok, {grants}\n"))
+    let granting = ctx.authority.why_not().map_or_else(|| "granting".to_owned(), |reason| format!("not granting: {reason}"));
+    (StatusCode::OK, format!("ok, {granting}\n"))
 }
 
 async fn metrics(State(ctx): State<Arc<Context>>) -> String {

@@ -1,4 +1,4 @@
-//! EligibleAssignment: this subject may activate that role.
+//! EligibleAssignment: makes a subject eligible to activate a role.
 use super::schema;
 #[cfg(feature = "simulated")]
 use curfew_core::target::simulated;
@@ -12,7 +12,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// This subject may activate that role, in this window.
+/// Makes a subject eligible to activate a role within a time window.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "curfew.dev",
@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq",
     selectable = ".spec.subject.group",
     selectable = ".spec.subject.user",
-    doc = "This subject may activate that role, in this window. It is no access yet: an ActivationRequest asks for it.",
+    doc = "Makes a subject eligible to activate a role within a time window. It grants no access by itself: an ActivationRequest asks for access.",
     printcolumn(name = "Subject", type_ = "string", json_path = ".status.display.subject"),
     printcolumn(name = "Role", type_ = "string", json_path = ".spec.roleRef.name"),
     printcolumn(name = "Ends", type_ = "string", json_path = ".status.display.ends"),
@@ -35,43 +35,43 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct EligibleAssignmentSpec {
-    /// The RoleTemplate in this namespace.
+    /// The RoleTemplate, in the same namespace.
     pub role_ref: NameRef,
-    /// Who may: a user, a group or a service account. Kubernetes' own names (`system:`) are refused.
+    /// Who is eligible: a user, a group or a service account. User and group names that begin with `system:` are refused.
     #[schemars(extend("x-kubernetes-validations" = [{"rule": "!(has(self.user) && self.user.startsWith('system:')) && !(has(self.group) && self.group.startsWith('system:'))", "message": "names that begin with system: are Kubernetes' own and cannot be made eligible"}]))]
     pub subject: Subject,
-    /// How far: `all: {}` alone is as wide as the role.
+    /// Where the role may be activated: `all: {}` is the full scope of the role; a provider's scope narrows it.
     pub scope: AssignmentScope,
-    /// When: `permanent: {}` needs template and policy to allow it.
+    /// When the subject is eligible. `permanent: {}` must be allowed by both the template and the policy.
     pub window: Window,
-    /// Whether a service account may ask for itself or a GitOps agent for a person. Default: `Forbidden`. `Allowed` needs the policy's `allow.delegated`, and then two people must approve.
+    /// Whether a service account may request access for itself, or a GitOps agent for a person. Default: `Forbidden`. `Allowed` requires `allow.delegated: true` in the policy, and then two people must approve each request.
     #[serde(default)]
     pub delegation: Delegation,
-    /// Why they are eligible.
+    /// Why the subject is eligible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub justification: Option<String>,
-    /// `true` stops new grants and ends what is active under it alone.
+    /// `true` stops new grants and ends active access that no other assignment allows.
     #[serde(default)]
     pub suspend: bool,
 }
 
-/// An object of this namespace by name.
+/// A reference by name to an object in the same namespace, or to a cluster-scoped object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NameRef {
-    /// The object's name.
+    /// `metadata.name` of the object.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 }
 
-/// How far an assignment reaches: as wide as the role, or narrower by provider.
+/// The scope of an assignment: the full scope of the role, or a narrower one by provider.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 #[serde(rename_all = "camelCase")]
 pub enum AssignmentScope {
-    /// As wide as the role.
+    /// The full scope of the role.
     All(Empty),
-    /// Only this in a Kubernetes cluster.
+    /// A narrower scope in a Kubernetes cluster.
     Kubernetes(kubernetes::Scope),
     /// Only this in a simulated directory, for tests only.
     #[cfg(feature = "simulated")]
@@ -91,60 +91,60 @@ impl AssignmentScope {
     }
 }
 
-/// When an assignment holds: exactly one.
+/// When an assignment applies. Exactly one member is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 #[serde(rename_all = "camelCase")]
 pub enum Window {
-    /// From here to there.
+    /// Between two times.
     Between(Between),
-    /// Without end.
+    /// Without an end.
     Permanent(Empty),
 }
 
-/// From here to there.
+/// A window between two times.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-kubernetes-validations" = [{"rule": "self.start < self.end", "message": "start must be before end"}]))]
 pub struct Between {
-    /// From when, in UTC.
+    /// Start of the window, in UTC.
     pub start: Time,
-    /// Until when, in UTC.
+    /// End of the window, in UTC.
     pub end: Time,
 }
 
-/// Whether somebody else than the person may ask.
+/// Whether an identity other than the beneficiary may create requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Delegation {
-    /// Only the person.
+    /// Only the beneficiary may.
     #[default]
     Forbidden,
-    /// Also a service account or a GitOps agent.
+    /// A service account or a GitOps agent may, too.
     Allowed,
 }
 
-/// What Curfew has found out.
+/// What the operator has observed. Written only by the operator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EligibleAssignmentStatus {
-    /// The generation that was looked at.
+    /// The `metadata.generation` that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`: it makes somebody eligible; if not, the message says what to change.
+    /// `Ready`: the subject is eligible; otherwise the message says what to change.
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
-    /// For the columns of kubectl.
+    /// Values for the columns of `kubectl get`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display: Option<AssignmentDisplay>,
 }
 
-/// For the columns of kubectl.
+/// Values for the columns of `kubectl get`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AssignmentDisplay {
-    /// The subject in words.
+    /// The subject as text, such as `group payments-devs`.
     #[schemars(length(max = 512))]
     pub subject: String,
-    /// When it ends.
+    /// The end of the window, as text.
     #[schemars(length(max = 64))]
     pub ends: String,
 }

@@ -1,23 +1,24 @@
-//! Conditions: the contract with tools. A transition is stamped once; what did not change is not written again.
+//! Status conditions. `lastTransitionTime` changes only when the status of a condition changes, so that equal inputs give an equal
+//! status and no write.
 use curfew_core::time::Time;
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time as KubeTime},
     jiff::Timestamp,
 };
 
-/// True, False or Unknown.
+/// The status of a condition: True, False or Unknown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Is {
-    /// It holds.
+    /// The condition holds.
     True,
-    /// It does not.
+    /// The condition does not hold.
     False,
-    /// Nobody knows yet.
+    /// Not yet determined.
     Unknown,
 }
 
 impl Is {
-    /// As it is written.
+    /// The text in `status.conditions[].status`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Is::True => "True",
@@ -33,7 +34,7 @@ impl From<bool> for Is {
     }
 }
 
-/// A message as long as a status may hold.
+/// Shortens a message to 1024 bytes, the limit of the schema, and ends a shortened one with `...`.
 pub fn clip(mut message: String) -> String {
     if message.len() > 1024 {
         let cut = (0..=1021).rev().find(|&i| message.is_char_boundary(i)).unwrap_or(0);
@@ -43,7 +44,7 @@ pub fn clip(mut message: String) -> String {
     message
 }
 
-/// Sets one condition in place, in a stable order, and stamps the time only when its status changes.
+/// Sets the condition `type_` in place and keeps the order of the list. Sets `lastTransitionTime` to `now` only if the status changes.
 pub fn set(list: &mut Vec<Condition>, type_: &str, is: Is, reason: &str, message: impl Into<String>, generation: Option<i64>, now: Time) {
     let message = clip(message.into());
     let stamp = KubeTime(Timestamp::from_millisecond(now.floor_secs().as_millis()).unwrap_or(Timestamp::UNIX_EPOCH));
@@ -64,12 +65,12 @@ pub fn set(list: &mut Vec<Condition>, type_: &str, is: Is, reason: &str, message
     }
 }
 
-/// One condition by type.
+/// The condition of this type, if the list has one.
 pub fn find<'a>(list: &'a [Condition], type_: &str) -> Option<&'a Condition> {
     list.iter().find(|c| c.type_ == type_)
 }
 
-/// Whether a condition is `True`.
+/// Whether the list has this condition with status `True`.
 pub fn is_true(list: &[Condition], type_: &str) -> bool {
     find(list, type_).is_some_and(|c| c.status == "True")
 }
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_transition_is_stamped_once() {
+    fn transition_time_changes_only_with_the_status() {
         let mut list = Vec::new();
         set(&mut list, "Ready", Is::False, "NotReady", "one", Some(1), Time::from_secs(10));
         set(&mut list, "Ready", Is::False, "Suspended", "two", Some(2), Time::from_secs(20));

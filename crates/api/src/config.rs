@@ -1,9 +1,9 @@
-//! CurfewConfig: one for the cluster.
+//! CurfewConfig: the configuration of Curfew in a cluster.
 use super::schema;
 use curfew_core::{
-    admission::{AdmissionHistory, Span},
     digest::Digest,
     duration::{Duration, Period},
+    admission::{AdmissionHistory, Span},
     target::Empty,
     time::Time,
 };
@@ -12,7 +12,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The ceilings, retention and identity settings of this cluster. There is one, named `curfew`; without it nothing is granted.
+/// The ceilings, retention and identity settings of a cluster. The only object is named `curfew`; without it nothing is granted.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "curfew.dev",
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
     category = "curfew",
     status = "CurfewConfigStatus",
     derive = "PartialEq",
-    doc = "How Curfew works in this cluster: ceilings, retention, identity. There is one, named curfew; without it nothing is granted, and revocation goes on.",
+    doc = "The configuration of Curfew in this cluster: ceilings, retention, identity, audit. The only object is named curfew. Without it nothing is granted; revocation continues.",
     printcolumn(name = "Admission", type_ = "string", json_path = ".status.conditions[?(@.type==\"AdmissionEnforced\")].status"),
     printcolumn(name = "Clock", type_ = "string", json_path = ".status.conditions[?(@.type==\"ClockSynced\")].status"),
     printcolumn(name = "Audit", type_ = "string", json_path = ".status.conditions[?(@.type==\"AuditDelivered\")].status"),
@@ -30,55 +30,55 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct CurfewConfigSpec {
-    /// What nobody gets more of, whatever a policy says.
+    /// Limits that apply to all access. An AccessPolicy cannot raise them.
     pub ceilings: Ceilings,
-    /// How long ended Grants are kept, and decisions about what is gone, counted from when they were made; such as `30d`.
+    /// How long Grants are kept after their end, and AccessDecisions after their creation once their request or Grant is deleted; such as `30d`.
     pub retention: Period,
-    /// How people are told apart.
+    /// How the operator recognises people and their logins.
     pub identity: Identity,
-    /// Thumbprints of service account keys that a person has confirmed. A cluster whose keys have none in common with
-    /// `status.clusterKeys` counts as a clone, such as a restored backup, and grants nothing until one of its keys stands here.
+    /// Thumbprints of service account signing keys that an administrator has confirmed. If the keys of this cluster and `status.clusterKeys`
+    /// have none in common, the cluster is treated as a clone, such as a restored backup, and grants nothing until one of its keys is listed here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(min = 16, max = 16)), extend("x-kubernetes-list-type" = "set"))]
     pub accepted_cluster_keys: Vec<String>,
-    /// Where evidence goes. Default: the operator's standard output.
+    /// Where audit records are sent. Default: the operator's standard output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<Audit>,
 }
 
-/// What nobody gets more of.
+/// Limits that apply to all access.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ceilings {
-    /// The longest that any access may last, such as `24h`.
+    /// The longest duration of any access, such as `24h`.
     pub duration: Duration,
 }
 
-/// How people are told apart.
+/// How the operator recognises people and their logins.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
-    /// Where a login says how it was authenticated. It only describes; a rule that asks for MFA is `Unsupported` in this build.
+    /// Which extra keys of a login describe its authentication. Informational: rules that require MFA are `Unsupported` in this build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mfa: Option<MfaKeys>,
-    /// Which extra keys name the same person behind two logins, or `none: {}`.
+    /// The extra keys whose values identify the person, so that two logins of one person are recognised; or `none: {}`.
     pub aliases: Keys,
-    /// Which extra keys a decider's login must carry to count, or `none: {}`. A plain impersonation carries none.
+    /// The extra keys that the login of a decider must have for the decision to count, or `none: {}`. An impersonated login usually has none.
     pub decider_proof: Keys,
 }
 
-/// Extra keys, or none.
+/// A list of extra keys, or none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 #[serde(rename_all = "camelCase")]
 pub enum Keys {
     /// These keys of `userInfo.extra`.
     Keys(#[schemars(length(min = 1, max = 8), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))] Vec<String>),
-    /// None, said in words.
+    /// No keys. Explicit, so that an omitted field is an error.
     None(Empty),
 }
 
 impl Keys {
-    /// The keys; an empty list for none.
+    /// The keys, or an empty list for `none`.
     pub fn list(&self) -> Vec<String> {
         match self {
             Keys::Keys(k) => k.clone(),
@@ -87,132 +87,132 @@ impl Keys {
     }
 }
 
-/// Where a login says how it was authenticated.
+/// The extra keys of a login that describe its authentication.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MfaKeys {
-    /// The extra key that lists the methods used, such as an OIDC `amr` claim.
+    /// The extra key that lists the authentication methods, such as an OIDC `amr` claim.
     #[schemars(length(min = 1, max = 253))]
     pub methods_key: String,
     /// The methods that count as MFA.
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 64)), extend("x-kubernetes-list-type" = "set"))]
     pub methods: Vec<String>,
-    /// The extra key that says when the person authenticated, in seconds since the epoch.
+    /// The extra key that holds the time of the authentication, in seconds since the Unix epoch.
     #[schemars(length(min = 1, max = 253))]
     pub time_key: String,
 }
 
-/// Where evidence goes.
+/// Where audit records are sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Audit {
-    /// Sinks, each of which gets every record. While one of them does not take records, nothing new is granted; revocation goes on.
+    /// The audit sinks. Each receives every record. While one of them does not accept records, nothing new is granted; revocation continues.
     #[schemars(length(max = 4), extend("x-kubernetes-list-type" = "atomic"))]
     pub sinks: Vec<Sink>,
 }
 
-/// One sink.
+/// An audit sink. Exactly one member is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 #[serde(rename_all = "camelCase")]
 pub enum Sink {
-    /// The operator's standard output, which carries nothing else.
+    /// The operator's standard output. Logs go to standard error.
     Stdout(Empty),
-    /// A file of JSON lines.
+    /// A file, one JSON object per line.
     File(FileSink),
-    /// An HTTP endpoint.
+    /// An HTTP endpoint that receives records by POST.
     Http(HttpSink),
 }
 
-/// A file of JSON lines.
+/// A file sink, one JSON object per line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FileSink {
-    /// The file's path in the operator's container, where it must be writable: a volume.
+    /// Path in the operator's container. It must be on a writable volume.
     #[schemars(length(min = 1, max = 1024))]
     pub path: String,
 }
 
-/// An HTTP endpoint.
+/// An HTTP sink.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpSink {
-    /// The secret in the operator's namespace that holds the URL.
+    /// The Secret key that holds the URL, in the operator's namespace.
     pub url_secret_ref: super::system::SecretKey,
 }
 
-/// What Curfew has found out.
+/// What the operator has observed. Written only by the operator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CurfewConfigStatus {
-    /// The generation that was looked at.
+    /// The `metadata.generation` that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// `AdmissionEnforced`, `ClockSynced`, `AuditDelivered`.
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
-    /// The admission policies as they were last proven.
+    /// The last proof that the admission policies are in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admission: Option<AdmissionStatus>,
-    /// Thumbprints of the keys that sign this cluster's service account tokens: how a clone is told from the original.
+    /// Thumbprints of the keys that sign the service account tokens of this cluster. They distinguish a clone from the original.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub cluster_keys: Vec<String>,
-    /// The heads of the chains of evidence, by writer: what a truncated file cannot hide.
+    /// The last record of each audit chain, by writer. `curfew audit verify --live` uses them to detect truncated files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["writer"]))]
     pub audit_heads: Vec<AuditHead>,
 }
 
-/// How far one writer's chain of evidence has come.
+/// The last anchored record of one writer's audit chain.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditHead {
-    /// The writer: one process of one replica.
+    /// The writer's id: one process of one replica.
     #[schemars(length(min = 1, max = 128))]
     pub writer: String,
-    /// The number of its last record.
+    /// Sequence number of the record.
     pub sequence: i64,
-    /// The hash of that record.
+    /// SHA-256 of the record, in hex.
     #[schemars(length(max = 64))]
     pub hash: String,
-    /// When it was anchored.
+    /// When the record was anchored here.
     pub at: Time,
 }
 
-/// The admission policies as they were last proven.
+/// The last proof that the admission policies are in force.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AdmissionStatus {
-    /// Since when they are in force without a gap.
+    /// Start of the current span without a gap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
-    /// Digest over uid, generation and content of the live policies, bindings and CRDs.
+    /// Digest over uid, generation and content of the policies, bindings and CRDs in the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// When that was proven last; stored once a minute.
+    /// When enforcement was last proven. Stored once a minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proven: Option<Time>,
-    /// The times before in which they were in force. What was created outside of all of them and not accepted is `Invalid` for ever.
+    /// Earlier spans in which the policies were in force. An object created outside every span and not accepted before is never trusted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub past: Vec<AdmissionSpan>,
 }
 
-/// A time in which the admission policies were in force without a gap.
+/// A span of time in which the admission policies were in force without a gap.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AdmissionSpan {
-    /// From here on.
+    /// Start of the span.
     pub since: Time,
-    /// Proven last.
+    /// Last proof in the span.
     pub until: Time,
 }
 
 impl AdmissionStatus {
-    /// As the rules read it.
+    /// Converts the stored form into the input of the core's admission rules.
     pub fn to_core(&self) -> AdmissionHistory {
         let past = self.past.iter().map(|s| Span { since: s.since, until: s.until }).collect();
         AdmissionHistory { since: self.since, proven: self.proven, confirmed: None, digest: self.digest, past }
     }
-    /// As it is stored.
+    /// Converts the core's value into the stored form.
     pub fn from_core(g: &AdmissionHistory) -> Self {
         let past = g.past.iter().map(|s| AdmissionSpan { since: s.since, until: s.until }).collect();
         AdmissionStatus { since: g.since, digest: g.digest, proven: g.proven, past }

@@ -1,4 +1,4 @@
-//! AccessDecision: one immutable act about one thing.
+//! AccessDecision: one immutable decision about a request or a Grant.
 use super::{assignment::NameRef, schema};
 use curfew_core::{approval::Verb, digest::Digest, principal::UserInfo};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -6,7 +6,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One person's act about one thing.
+/// One person's immutable decision about a request or a Grant.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "curfew.dev",
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
     status = "AccessDecisionStatus",
     derive = "PartialEq",
     selectable = ".spec.about.activationRequest.name",
-    doc = "One person's act about one thing, immutable: approve, deny, revoke, or abandon a Grant whose target is gone for good. An approval names the digest of what was seen, so it can count for nothing else.",
+    doc = "One person's immutable decision: approve, deny or revoke a request, or abandon a Grant whose target no longer exists. An approval names the digest of what was reviewed, so it cannot count for anything else.",
     printcolumn(name = "About", type_ = "string", json_path = ".status.display.about"),
     printcolumn(name = "Decision", type_ = "string", json_path = ".spec.decision"),
     printcolumn(name = "By", type_ = "string", json_path = ".spec.decider.username"),
@@ -29,72 +29,72 @@ use serde::{Deserialize, Serialize};
 )]
 #[schemars(extend("x-kubernetes-validations" = [
     {"rule": "self == oldSelf", "message": "a decision is immutable; to take back an approval, create another decision with Deny or Revoke"},
-    {"rule": "has(self.decider)", "message": "decider is filled in by the server; this server cannot (Kubernetes before 1.36): use kubectl curfew approve, deny or revoke"},
+    {"rule": "has(self.decider)", "message": "decider is filled in by the API server from Kubernetes 1.36 on; on this version use kubectl curfew approve, deny or revoke"},
     {"rule": "self.decision != 'Approve' || has(self.digest)", "message": "digest is required to Approve: kubectl get areq -o wide shows what you are approving", "fieldPath": ".digest"},
     {"rule": "self.decision != 'Abandon' || has(self.digest)", "message": "digest is required to Abandon: kubectl get grt NAME -o jsonpath={.spec.digest}", "fieldPath": ".digest"},
     {"rule": "self.decision == 'Abandon' ? has(self.about.grant) : true", "message": "Abandon is about a grant", "fieldPath": ".about"}
 ]))]
 #[serde(rename_all = "camelCase")]
 pub struct AccessDecisionSpec {
-    /// What it is about: exactly one thing.
+    /// The request or Grant that the decision is about. Exactly one member is set.
     pub about: About,
-    /// What you saw, from `kubectl get areq -o wide`. Required to Approve, and to Abandon (the Grant's own); a Deny or Revoke counts whatever it says.
+    /// The digest that you reviewed, from `kubectl get areq -o wide`. Required for `Approve`, and for `Abandon`, which takes the Grant's digest. `Deny` and `Revoke` count regardless of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// `Approve` (an approver of a stage), `Deny` (an approver or manager), `Revoke` (these, the requester or the beneficiary), `Abandon` (a Grant whose target is gone for good).
+    /// `Approve` (an approver of a stage), `Deny` (an approver or a manager), `Revoke` (an approver, a manager, the requester or the beneficiary), `Abandon` (releases a Grant whose target no longer exists; needs the verb `abandon`).
     pub decision: Verb,
-    /// Why.
+    /// Why you decided so. Recorded in the audit log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub comment: Option<String>,
-    /// Who decides. Filled in by the API server; leave it out.
+    /// The identity of the decider. Filled in by the API server; leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decider: Option<UserInfo>,
 }
 
-/// What a decision is about.
+/// The object that a decision is about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 #[serde(rename_all = "camelCase")]
 pub enum About {
-    /// A request of this namespace.
+    /// An ActivationRequest in the same namespace.
     ActivationRequest(RequestRef),
-    /// A Grant, to release it: `Abandon` alone counts.
+    /// A Grant. Only `Abandon` counts.
     Grant(NameRef),
 }
 
-/// A request by name, and by uid if you like.
+/// A reference to an ActivationRequest by name and, optionally, uid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RequestRef {
-    /// The request's name.
+    /// `metadata.name` of the request.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Its uid: then the decision counts for no other request of this name.
+    /// `metadata.uid` of the request. With it the decision does not count for another request of the same name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub uid: Option<String>,
 }
 
-/// What became of it. Written by the operator alone.
+/// Whether the decision counted. Written only by the operator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccessDecisionStatus {
-    /// The generation that was looked at.
+    /// The `metadata.generation` that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Counted`: True, False with the reason, or Unknown while its stage is not open yet.
+    /// `Counted`: True, False with the reason, or Unknown while an earlier stage is pending.
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
-    /// For the columns of kubectl.
+    /// Values for the columns of `kubectl get`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display: Option<DecisionDisplay>,
 }
 
-/// For the columns of kubectl.
+/// Values for the columns of `kubectl get`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DecisionDisplay {
-    /// What it is about, in one word.
+    /// Name of the request or Grant.
     #[schemars(length(max = 512))]
     pub about: String,
 }

@@ -1,4 +1,4 @@
-//! Grant: ledger and outbox. Written by the operator alone.
+//! Grant: the record of one access, stored before the first write to the target. Written only by the operator.
 use super::{schema, system::Provider};
 use curfew_core::{
     digest::Digest,
@@ -12,7 +12,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is written where, until when, for whom.
+/// The record of one access: what is written to which target, for whom and until when.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "curfew.dev",
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
     category = "curfew",
     status = "GrantStatus",
     derive = "PartialEq",
-    doc = "What is written where, until when, for whom, how to reach it, and what the target showed. Written by the operator alone; it needs nothing else to end.",
+    doc = "The record of one access: what is written to which target, for whom, until when, how to reach the target, and what was observed there. Written only by the operator. It contains everything that is needed to revoke the access.",
     printcolumn(name = "System", type_ = "string", json_path = ".spec.system.name"),
     printcolumn(name = "Principal", type_ = "string", json_path = ".status.display.principal"),
     printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
@@ -40,86 +40,86 @@ pub struct GrantSpec {
     /// The form of this spec. A build that meets a higher number than its own only revokes the Grant when it is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<u32>,
-    /// How to reach the target, and what it really is. No secrets.
+    /// The target and how to reach it. Contains no credentials.
     pub system: GrantSystem,
-    /// The request behind it.
+    /// The request that this Grant was created for.
     pub request: GrantRequest,
-    /// Who holds the access at the target.
+    /// The principal that holds the access at the target.
     pub principal: Principal,
-    /// What is written there.
+    /// What is written to the target.
     pub plan: Plan,
-    /// The digest that was approved.
+    /// The digest that the approvals name.
     pub digest: Digest,
-    /// When it ends. May only move earlier.
+    /// When the access ends. May only move earlier.
     pub expires_at: Time,
 }
 
-/// How to reach the target, and what it really is.
+/// The target of a Grant and how to reach it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GrantSystem {
-    /// The AuthorizationSystem, its uid and the target's own word for itself.
+    /// The AuthorizationSystem, its uid and the identity that the target reports for itself.
     #[serde(flatten)]
     pub reference: SystemRef,
-    /// How to reach it, as it was when the Grant was made.
+    /// The connection to the target, copied when the Grant was created.
     pub connection: Provider,
 }
 
-/// The request behind a Grant.
+/// The request that a Grant was created for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GrantRequest {
-    /// Its namespace.
+    /// Namespace of the ActivationRequest.
     #[schemars(length(max = 63))]
     pub namespace: String,
-    /// Its name.
+    /// `metadata.name` of the ActivationRequest.
     #[schemars(length(max = 253))]
     pub name: String,
-    /// Its uid.
+    /// `metadata.uid` of the ActivationRequest.
     #[schemars(length(max = 128))]
     pub uid: String,
-    /// Who asked.
+    /// User name of the requester.
     #[schemars(length(max = 1024))]
     pub requester: String,
-    /// For whom.
+    /// The subject that receives the access.
     pub beneficiary: Subject,
-    /// What the requester's login carried under the alias keys, so that no second login of theirs releases it.
+    /// The values of the requester's login under the alias keys, so that another login of the requester cannot abandon the Grant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 1024)), extend("x-kubernetes-list-type" = "atomic"))]
     pub aliases: Vec<String>,
 }
 
-/// Where a Grant stands.
+/// The life cycle state of a Grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum GrantState {
-    /// The intent is stored; the target may or may not have been written.
+    /// The intent is stored; the target may or may not have been written to.
     Granting,
-    /// The target has shown the access.
+    /// The access was observed at the target.
     Active,
-    /// It is being taken away; unknown counts as present.
+    /// The access is being removed. While its presence is unknown it counts as present.
     Revoking,
-    /// The target has shown that nothing is left.
+    /// It was observed that nothing of the access remains at the target.
     Ended,
-    /// Released by a person because the target is gone for good.
+    /// Released by a person because the target no longer exists. The removal is not proven.
     Abandoned,
 }
 
-/// What the target showed. Written by the operator alone.
+/// What was observed at the target. Written only by the operator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GrantStatus {
-    /// The generation that was looked at.
+    /// The `metadata.generation` that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Where it stands. Absent means `Granting`.
+    /// The life cycle state. Absent means `Granting`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<GrantState>,
     /// `Active`, `Revoked`, `Drifted`.
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
-    /// What was standing there before the first write. Bindings carry the Grant's own name, so nothing was.
+    /// What existed at the target before the first write. Nothing for Kubernetes, where the bindings are named after the Grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Before>,
-    /// What was written.
+    /// The objects that were written to the target.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2048), extend("x-kubernetes-list-type" = "atomic"))]
     pub artifacts: Vec<Artifact>,
@@ -135,29 +135,29 @@ pub struct GrantStatus {
     /// What the columns show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display: Option<GrantDisplay>,
-    /// `Target` if the target ends the access by itself, `Curfew` if the operator must.
+    /// `Target` if the target ends the access by itself, `Curfew` if only the operator and the sweep do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub enforced_by: Option<String>,
-    /// When the target first showed the access.
+    /// When the access was first observed at the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted_at: Option<Time>,
-    /// When the target last showed what it should.
+    /// When the access was last observed exactly as planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_at: Option<Time>,
-    /// When the target had shown that nothing is left.
+    /// When it was observed that nothing of the access remains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Time>,
-    /// How often a revocation was tried in vain.
+    /// How many revocation attempts have failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<i32>,
-    /// What went wrong last.
+    /// The last error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub last_error: Option<String>,
 }
 
-/// What was standing before.
+/// What existed at the target before the first write.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Before {
     /// Slots of the plan, by index, that were filled before. They are never written and never removed.
@@ -199,23 +199,23 @@ pub struct GrantDisplay {
 /// One thing that was written into a target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Artifact {
-    /// RoleBinding, ClusterRoleBinding, or the Job that ends a RoleBinding if nobody else does.
+    /// RoleBinding, ClusterRoleBinding, or Job (the fuse that ends a RoleBinding while no operator runs).
     #[schemars(length(max = 63))]
     pub kind: String,
-    /// Its name, with the namespace before it where it has one.
+    /// `namespace/name` of the object, or `name` if it is cluster-scoped.
     #[schemars(length(max = 512))]
     pub id: String,
-    /// Its uid.
+    /// `metadata.uid` of the object.
     #[schemars(length(max = 128))]
     pub uid: String,
 }
 
-/// A write that may still be under way.
+/// A write that may still be in progress.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InFlight {
-    /// Which replica sends it.
+    /// The replica that sends the write.
     #[schemars(length(max = 253))]
     pub holder: String,
-    /// Nothing is sent after this.
+    /// The replica sends nothing after this time.
     pub until: Time,
 }

@@ -1,8 +1,8 @@
-//! The kinds, as their users see them: one file each. Pure: no clock, no client.
+//! The custom resources, one file for each kind. Pure: no clock, no client.
 //!
-//! What protects is required and has no serde default; unions are externally tagged with exactly one member; every list
-//! is bounded; every field has a description, because `kubectl explain` must teach.
-// clippy counts the columns of #[kube(printcolumn(...))] as one attribute written again.
+//! Fields that protect are required and have no serde default. Unions are externally tagged and have exactly one member. Every list is
+//! bounded. Every field has a description, which `kubectl explain` shows.
+// clippy takes repeated #[kube(printcolumn(...))] for duplicated attributes.
 #![allow(clippy::duplicated_attributes)]
 
 pub mod assignment;
@@ -34,14 +34,14 @@ use kube::CustomResourceExt;
 pub const GROUP: &str = "curfew.dev";
 /// The version of every kind.
 pub const VERSION: &str = "v1alpha1";
-/// The name of the only CurfewConfig.
+/// Name of the only CurfewConfig.
 pub const CONFIG_NAME: &str = "curfew";
 /// The namespace of the operator.
 pub const OPERATOR_NAMESPACE: &str = "curfew-system";
 /// The operator's service account.
 pub const OPERATOR_ACCOUNT: &str = "curfew-operator";
 
-/// Every kind of this build.
+/// The CRDs of all kinds.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     let mut all = vec![
         CurfewConfig::crd(),
@@ -53,11 +53,10 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         AccessDecision::crd(),
         Grant::crd(),
     ];
-    // A rule about metadata must stand at the root, where the derive has no place for it.
+    // A rule about metadata must be at the root of the schema, which the derive macro cannot express.
     let root = all[0].spec.versions[0].schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut());
     if let Some(root) = root {
-        let rule =
-            serde_json::json!([{"rule": "self.metadata.name == 'curfew'", "message": "there is one CurfewConfig, and its name is curfew"}]);
+        let rule = serde_json::json!([{"rule": "self.metadata.name == 'curfew'", "message": "only one CurfewConfig is allowed and its name is curfew"}]);
         root.x_kubernetes_validations = serde_json::from_value(rule).ok();
     }
     for schema in all.iter_mut().flat_map(|crd| &mut crd.spec.versions).filter_map(|v| v.schema.as_mut()) {
@@ -85,33 +84,33 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
-    /// Calls `f` with the path of every property that says nothing about itself.
-    fn mute(path: &str, schema: &Value, f: &mut impl FnMut(String)) {
+    /// Calls `f` with the path of every property that has no description.
+    fn undescribed(path: &str, schema: &Value, f: &mut impl FnMut(String)) {
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
             let path = format!("{path}.{name}");
             if property["description"].as_str().is_none_or(str::is_empty) && !matches!(name.as_str(), "apiVersion" | "kind" | "metadata") {
                 f(path.clone());
             }
-            mute(&path, property, f);
+            undescribed(&path, property, f);
         }
         if schema["items"].is_object() {
-            mute(&format!("{path}[]"), &schema["items"], f);
+            undescribed(&format!("{path}[]"), &schema["items"], f);
         }
     }
 
     #[test]
-    fn every_field_teaches() {
-        let mut silent = Vec::new();
+    fn every_field_has_a_description() {
+        let mut missing = Vec::new();
         for crd in crds() {
             let crd = serde_json::to_value(&crd).unwrap();
             let kind = crd["spec"]["names"]["kind"].as_str().unwrap_or_default().to_owned();
-            mute(&kind, &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"], &mut |p| silent.push(p));
+            undescribed(&kind, &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"], &mut |p| missing.push(p));
         }
-        assert!(silent.is_empty(), "no description: {silent:#?}");
+        assert!(missing.is_empty(), "no description: {missing:#?}");
     }
 
     #[test]
-    fn names_are_the_contract() {
+    fn plural_names_short_names_and_scopes_are_stable() {
         let names: Vec<_> = crds()
             .into_iter()
             .map(|c| (c.spec.names.plural, c.spec.names.short_names.unwrap_or_default().join(","), c.spec.scope))

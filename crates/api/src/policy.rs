@@ -1,4 +1,4 @@
-//! AccessPolicy: what a namespace may hand out.
+//! AccessPolicy: what the teams of a namespace may hand out.
 use super::schema;
 use curfew_core::{
     duration::{Duration, Period},
@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What a namespace may hand out.
+/// What the teams of a namespace may hand out: systems, permissions, scopes, subjects and limits.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "curfew.dev",
@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
     category = "curfew",
     status = "AccessPolicyStatus",
     derive = "PartialEq",
-    doc = "What a namespace may hand out, like a LimitRange: systems, permissions and scopes, who may be made eligible, ceilings and floors. Nothing may be handed out without one. Where several cover a namespace they are tried in name order, each as a whole.",
+    doc = "What the teams of a namespace may hand out, like a LimitRange: systems, permissions and scopes, who may be made eligible, maximum and minimum requirements. Without a policy nothing may be handed out. If several policies cover a namespace they are tried in name order; one of them must allow everything.",
     printcolumn(name = "Namespaces", type_ = "string", json_path = ".status.display.namespaces"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Templates", type_ = "integer", json_path = ".status.templates"),
@@ -30,192 +30,192 @@ use std::collections::BTreeMap;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct AccessPolicySpec {
-    /// The namespaces whose teams it covers.
+    /// The namespaces that the policy covers.
     pub namespaces: NamespaceNames,
-    /// The systems that may be reached.
+    /// The AuthorizationSystems in which access may be granted.
     pub systems: SystemsRef,
     /// The roles that may be handed out, by provider: exact names, or `*` as a whole last segment (`payments:*`).
     pub permissions: PermissionsByProvider,
-    /// How far, by provider. A provider that is left out is out of reach.
+    /// The widest scope, by provider. Nothing may be granted at a provider that is omitted.
     pub scope: ScopeByProvider,
-    /// Who may be made eligible. An assignment's subject must stand here, literally.
+    /// Who may be made eligible. The subject of an assignment must be listed here literally.
     #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = [{"rule": schema::NO_SYSTEM_SUBJECTS, "message": "names that begin with system: are Kubernetes' own and cannot be made eligible"}]))]
     pub eligible: Vec<Subject>,
-    /// Ceilings.
+    /// Maximum durations.
     pub max: PolicyMax,
-    /// Floors.
+    /// Minimum requirements that every template must meet.
     pub min: PolicyMin,
-    /// What is not allowed unless it says `true` here.
+    /// Exceptions. Each is forbidden unless it is `true` here.
     #[serde(default)]
     pub allow: Allow,
-    /// Who may ask on behalf of whom. Not built yet: a policy with it is `Unsupported`.
+    /// Who may request access for whom. Not implemented: a policy with it is `Unsupported`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub requestor_admins: Vec<RequestorAdmin>,
-    /// `true` stops new grants and ends what is active under this policy alone.
+    /// `true` stops new grants and ends active access that no other policy allows.
     #[serde(default)]
     pub suspend: bool,
 }
 
-/// Namespaces, by name: whoever labels a namespace would join otherwise.
+/// Namespaces by name. There is no label selector, because anyone who may label a namespace could add it to the policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NamespaceNames {
-    /// The names.
+    /// Namespace names.
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
     pub names: Vec<String>,
 }
 
-/// Systems, by name or by label: exactly one of them.
+/// AuthorizationSystems by name or by label. Exactly one member is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 #[serde(rename_all = "camelCase")]
 pub enum SystemsRef {
-    /// These AuthorizationSystems.
+    /// Names of AuthorizationSystems.
     Names(#[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))] Vec<String>),
-    /// Those that carry these labels.
+    /// The AuthorizationSystems with these labels.
     Selector(LabelSelector),
 }
 
-/// Objects by label.
+/// Selects objects by label.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LabelSelector {
-    /// Every one of these labels, with this value.
+    /// All of these labels must be present with these values.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
     pub match_labels: BTreeMap<String, String>,
 }
 
-/// Ceilings.
+/// Maximum durations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyMax {
-    /// The longest that an access may last, such as `8h`.
+    /// The longest duration of an access, such as `8h`.
     pub duration: Duration,
-    /// The longest that a window of eligibility may be, such as `365d`.
+    /// The longest window of an EligibleAssignment, such as `365d`.
     pub eligibility: Period,
 }
 
-/// Floors.
+/// Minimum requirements.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyMin {
-    /// Who must approve at least; `none: {}` allows unapproved activation.
+    /// The weakest approval that a template may require; `none: {}` allows activation without approval.
     pub approval: ApprovalFloor,
-    /// Whether a justification must be given.
+    /// Whether a template must require a justification.
     pub justification: bool,
-    /// How fresh MFA must be, or `none: {}`. Anything else is `Unsupported` in this build.
+    /// The greatest age of MFA, or `none: {}`. Any other value is `Unsupported` in this build.
     pub mfa: MfaRule,
-    /// Whether a ticket must be named, or `none: {}`. Anything else is `Unsupported` in this build.
+    /// Whether a template must require a ticket, or `none: {}`. Any other value is `Unsupported` in this build.
     pub ticket: TicketFloor,
 }
 
-/// Who must approve at least.
+/// The weakest approval that a template may require. Exactly one member is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 #[serde(rename_all = "camelCase")]
 pub enum ApprovalFloor {
-    /// Nobody needs to.
+    /// No approval is required.
     None(Empty),
     /// Some stage of the template must be at least this strict.
     AtLeast(AtLeast),
 }
 
-/// A quorum out of these.
+/// The minimum quorum and the subjects it may come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AtLeast {
-    /// How many distinct people at least.
+    /// The least number of distinct people.
     #[schemars(range(min = 1, max = 16))]
     pub quorum: u8,
-    /// Every approver of that stage must stand here, literally.
+    /// The permitted approvers. Every approver of that stage must be listed here literally.
     #[schemars(length(min = 1, max = 32), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = [{"rule": schema::NO_SYSTEM_SUBJECTS, "message": "names that begin with system: are Kubernetes' own and cannot approve"}]))]
     pub from: Vec<Subject>,
 }
 
-/// How fresh MFA must be.
+/// The greatest age of MFA. Exactly one member is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 #[serde(rename_all = "camelCase")]
 pub enum MfaRule {
-    /// Not asked for.
+    /// MFA is not required.
     None(Empty),
-    /// Not older than this, such as `15m`. `Unsupported` in this build.
+    /// MFA must not be older than this, such as `15m`. `Unsupported` in this build.
     MaxAge(Duration),
 }
 
-/// Whether a ticket must be named.
+/// Whether a ticket is required. Exactly one member is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 #[serde(rename_all = "camelCase")]
 pub enum TicketFloor {
-    /// Not asked for.
+    /// A ticket is not required.
     None(Empty),
-    /// Asked for. `Unsupported` in this build.
+    /// A ticket is required. `Unsupported` in this build.
     Required(Empty),
 }
 
-/// What is not allowed unless it says `true`.
+/// Exceptions that are forbidden unless they are `true`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Allow {
-    /// Eligibility without end.
+    /// Assignments with `window.permanent`.
     pub permanent_eligibility: bool,
-    /// Standing access without activation. Nothing in this build can use it.
+    /// Standing access without activation. Not implemented.
     pub active_assignments: bool,
-    /// Access before approval, in an emergency. Nothing in this build can use it.
+    /// Access before approval in an emergency. Not implemented.
     pub break_glass: bool,
-    /// Assignments that let a service account ask for itself, or a GitOps agent for a person (`delegation: Allowed`).
+    /// Assignments with `delegation: Allowed`: a service account may request access for itself, or a GitOps agent for a person.
     pub delegated: bool,
-    /// Roles that let their holder make access which outlives the grant: tokens, bindings, certificate approval, impersonation; and any reach
-    /// that includes kube-system or the operator's namespace, cluster-wide included, from where its holder could become the operator.
+    /// Roles that let their holder create access that outlives the grant (tokens, bindings, certificate approval, impersonation), and any
+    /// scope, cluster-wide ones included, that contains kube-system or the operator's namespace, where the holder could become the operator.
     pub persistence: bool,
 }
 
-/// Who may ask on behalf of whom.
+/// Who may request access for whom.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RequestorAdmin {
-    /// Who asks.
+    /// The identity that may create the requests.
     pub subject: Subject,
-    /// For these.
+    /// The beneficiaries.
     #[serde(rename = "for")]
     #[schemars(length(min = 1, max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub for_: Vec<Beneficiary>,
 }
 
-/// Whom access can be asked for: a user or a service account, never a group.
+/// Whom access can be requested for: a user or a service account, never a group. Exactly one member is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 #[serde(rename_all = "camelCase")]
 pub enum Beneficiary {
-    /// A user by name.
+    /// A user name, as the API server authenticates it.
     User(#[schemars(length(min = 1, max = 253))] String),
     /// A service account.
     ServiceAccount(ServiceAccount),
 }
 
-/// What Curfew has found out.
+/// What the operator has observed. Written only by the operator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccessPolicyStatus {
-    /// The generation that was looked at.
+    /// The `metadata.generation` that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`.
+    /// `Ready`: the policy is in effect; otherwise the message says what to change.
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
-    /// How many templates it allows.
+    /// How many templates the policy allows.
     #[serde(default)]
     pub templates: i32,
-    /// How many templates of its namespaces are weaker than its floor.
+    /// How many templates in its namespaces do not meet its minimum requirements.
     #[serde(default)]
     pub below_floor: i32,
-    /// For the columns of kubectl.
+    /// Values for the columns of `kubectl get`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display: Option<PolicyDisplay>,
 }
 
-/// For the columns of kubectl.
+/// Values for the columns of `kubectl get`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyDisplay {
-    /// The namespaces in one line.
+    /// The namespaces as one line.
     #[schemars(length(max = 1024))]
     pub namespaces: String,
 }

@@ -1,4 +1,4 @@
-//! ActivationRequest: one immutable, one-shot request for a role.
+//! ActivationRequest: an immutable request for a role that is used once.
 use super::{assignment::NameRef, policy::Beneficiary, schema};
 use curfew_core::{
     approval::Verb,
@@ -15,7 +15,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One request for a role.
+/// A request to activate a role.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "curfew.dev",
@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq",
     selectable = ".status.state",
     selectable = ".spec.requester.username",
-    doc = "One request for a role, immutable and used once. Create it with a fresh name or generateName; delete it to give the access back at once.",
+    doc = "A request to activate a role, immutable and used once. Create it with a new name or generateName. Delete it to end the access early.",
     printcolumn(name = "Requester", type_ = "string", json_path = ".spec.requester.username"),
     printcolumn(name = "Role", type_ = "string", json_path = ".spec.roleRef.name"),
     printcolumn(name = "System", type_ = "string", json_path = ".status.resolved.system.name"),
@@ -44,105 +44,105 @@ use serde::{Deserialize, Serialize};
 )]
 #[schemars(extend("x-kubernetes-validations" = [
     {"rule": "self == oldSelf", "message": "a request is immutable; create a new one"},
-    {"rule": "has(self.requester)", "message": "requester is filled in by the server; this server cannot (Kubernetes before 1.36): use kubectl curfew request"}
+    {"rule": "has(self.requester)", "message": "requester is filled in by the API server from Kubernetes 1.36 on; on this version use kubectl curfew request"}
 ]))]
 #[serde(rename_all = "camelCase")]
 pub struct ActivationRequestSpec {
-    /// The RoleTemplate in this namespace. The operator finds the assignment that makes you eligible.
+    /// The RoleTemplate, in the same namespace. The operator finds the EligibleAssignment that makes you eligible.
     pub role_ref: NameRef,
-    /// How long, from the moment of activation, such as `45m`. Default: the template's.
+    /// Duration of the access from activation, such as `45m`. Default: the template's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<Duration>,
-    /// Why you need it; approvers read this.
+    /// Why you need the access. Approvers read this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub justification: Option<String>,
-    /// The ticket behind it. Kept as evidence; not checked by this build.
+    /// The ticket that explains the request. Recorded in the audit log; not checked in this build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<Ticket>,
-    /// The system, if the role spans several.
+    /// The AuthorizationSystem. Required if the role spans several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub system: Option<String>,
-    /// When to begin, instead of at once. Not built yet: a request with it is `Invalid (Unsupported)`.
+    /// Start of the access, if not immediately. Not implemented: a request with it is `Invalid (Unsupported)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
-    /// Narrower than the role. Not built yet: a request with it is `Invalid (Unsupported)`.
+    /// A narrower scope than the role's. Not implemented: a request with it is `Invalid (Unsupported)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<ScopeByProvider>,
-    /// Fewer than the role's. Not built yet: a request with it is `Invalid (Unsupported)`.
+    /// Fewer permissions than the role's. Not implemented: a request with it is `Invalid (Unsupported)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<PermissionsByProvider>,
-    /// Whom it is for, if not you. A service account may name one where the assignment allows delegation; from a person it is not built yet: `Invalid (Unsupported)`.
+    /// Who receives the access. Default: the requester. A service account may set it if the assignment allows delegation; not implemented for people: `Invalid (Unsupported)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beneficiary: Option<Beneficiary>,
-    /// The active request that this one takes over from. Not built yet: a request with it is `Invalid (Unsupported)`.
+    /// The active request that this one extends. Not implemented: a request with it is `Invalid (Unsupported)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extends: Option<UidRef>,
-    /// Before approval, in an emergency. Not built yet: a request with it is `Invalid (Unsupported)`.
+    /// Access before approval, in an emergency. Not implemented: a request with it is `Invalid (Unsupported)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<bool>,
-    /// No access starts or lasts beyond this time, so that a copy from Git is dead on arrival. A service account must say it, at most 7 days ahead.
+    /// The latest end of the access, in UTC. After it the request is not activated, so that an old copy from Git has no effect. Required for service accounts, at most 7 days ahead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<Time>,
-    /// How long the ended request is kept, such as `30d`. Default: `7d`.
+    /// How long the request is kept after its end, such as `30d`. Default: `7d`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_after_finished: Option<Period>,
-    /// Who asks. Filled in by the API server; leave it out.
+    /// The identity of the requester. Filled in by the API server; leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requester: Option<UserInfo>,
 }
 
-/// A ticket in another system.
+/// A ticket in a ticket system.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ticket {
-    /// The system that holds it, such as `jira`.
+    /// The ticket system, such as `jira`.
     #[schemars(length(min = 1, max = 63))]
     pub system: String,
-    /// Its number there.
+    /// The ticket number.
     #[schemars(length(min = 1, max = 253))]
     pub number: String,
 }
 
-/// An object by name and uid.
+/// A reference to an object by name and uid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UidRef {
-    /// The object's name.
+    /// `metadata.name` of the object.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// The object's uid.
+    /// `metadata.uid` of the object.
     #[schemars(length(min = 1, max = 128))]
     pub uid: String,
 }
 
-/// Where a request stands, for people; the conditions are the contract.
+/// The life cycle state of a request. It summarises the conditions for people; tools should read the conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum RequestState {
-    /// Not looked at yet.
+    /// Not reconciled yet.
     Pending,
-    /// People decide.
+    /// Waiting for the decisions of approvers.
     AwaitingApproval,
-    /// Approved, waiting for its start.
+    /// Approved, waiting for its start time.
     Scheduled,
-    /// On its way to the target.
+    /// The access is being written to the target.
     Activating,
-    /// The access is there.
+    /// The access was observed at the target.
     Active,
-    /// It is being taken away.
+    /// The access is being removed.
     Revoking,
-    /// Over: active until its deadline.
+    /// Final: was active until its deadline.
     Expired,
-    /// Over: ended early.
+    /// Final: ended before its deadline.
     Revoked,
-    /// Over: not allowed.
+    /// Final: not allowed.
     Denied,
-    /// Over: taken back before it was active.
+    /// Final: withdrawn before it was active.
     Cancelled,
-    /// Over: not approved in time.
+    /// Final: not approved in time.
     TimedOut,
-    /// Over: not to be resolved or trusted.
+    /// Final: could not be resolved or trusted.
     Invalid,
-    /// Over: never active by its deadline.
+    /// Final: was not active by its deadline.
     Failed,
 }
 
@@ -161,7 +161,7 @@ impl From<TerminalState> for RequestState {
 }
 
 impl RequestState {
-    /// How it ended, if it did.
+    /// The outcome of a final state; `None` for every other state.
     pub const fn outcome(self) -> Option<TerminalState> {
         match self {
             RequestState::Expired => Some(TerminalState::Expired),
@@ -181,116 +181,116 @@ impl RequestState {
     }
 }
 
-/// What Curfew has found out and done. Written by the operator alone.
+/// The state of the request. Written only by the operator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActivationRequestStatus {
     /// The form of this status. A build that meets a higher number than its own leaves the request alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<u32>,
-    /// The generation that was looked at.
+    /// The `metadata.generation` that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Where it stands, in one word, for people.
+    /// The life cycle state, for people; tools should read the conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<RequestState>,
-    /// Why, in one CamelCase word.
+    /// The reason for the state, in CamelCase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub reason: Option<String>,
-    /// Why, for people, and what to do about it.
+    /// Explains the state and says what to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub message: Option<String>,
-    /// `Accepted`, `Approved`, `Active`, `Complete`, and `Stalled` for a stuck revocation.
+    /// `Accepted`, `Approved`, `Active`, `Complete`, and `Stalled` for a revocation that does not succeed.
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
-    /// The digest of `resolved`: what an approval must name.
+    /// The digest of `resolved`. An approval must name it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// What would be granted, frozen when the request was accepted.
+    /// What will be granted, fixed when the request was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<Resolved>,
-    /// The stage that is open, and how many of its people have approved: `owners 0/1`.
+    /// The pending approval stage, with the approvals it has and needs: `owners 0/1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub waiting_for: Option<String>,
-    /// Who has approved what.
+    /// The state of the approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalStatus>,
     /// The Grant that holds the access.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant_ref: Option<NameRef>,
-    /// Since when the access is there.
+    /// When the access was first observed at the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activated_at: Option<Time>,
-    /// When it ends. Stored before anything is written to the target; nothing moves it later.
+    /// When the access ends. Stored before the first write to the target; it never moves later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
-    /// When the target had shown that nothing is left.
+    /// When it was observed that nothing of the access remains at the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Time>,
-    /// `Target` if the target ends the access by itself, `Curfew` if the operator must.
+    /// `Target` if the target ends the access by itself, `Curfew` if only the operator and the sweep do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub enforced_by: Option<String>,
-    /// What may outlive the end, in words.
+    /// What may continue after the end, such as open sessions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub session_tail: Option<String>,
-    /// For the columns of kubectl.
+    /// Values for the columns of `kubectl get`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display: Option<RequestDisplay>,
 }
 
-/// Who has approved what.
+/// The state of the approval.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ApprovalStatus {
-    /// When the approvers must have answered.
+    /// The time by which all stages must be approved. After it the request ends as `TimedOut`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Time>,
-    /// Stage by stage.
+    /// The stages, in the order of the template.
     #[serde(default)]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "atomic"))]
     pub stages: Vec<StageStatus>,
 }
 
-/// One stage.
+/// The state of one approval stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StageStatus {
-    /// Its name.
+    /// Name of the stage in the template.
     #[schemars(length(max = 63))]
     pub name: String,
-    /// How many it needs.
+    /// The number of approvals that the stage needs.
     pub quorum: u8,
-    /// How many it has.
+    /// The number of approvals that counted.
     pub approved: u8,
-    /// Whose word counted.
+    /// The decisions that counted.
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub decisions: Vec<CountedDecision>,
 }
 
-/// One word that counted.
+/// A decision that counted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CountedDecision {
-    /// Who.
+    /// User name of the decider.
     #[schemars(length(max = 1024))]
     pub decider: String,
-    /// What.
+    /// The verb of the decision.
     pub decision: Verb,
-    /// When.
+    /// Creation time of the decision.
     pub at: Time,
 }
 
-/// For the columns of kubectl.
+/// Values for the columns of `kubectl get`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RequestDisplay {
-    /// When it ends; empty once it has.
+    /// The end of the access; empty once it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub expires: Option<String>,
-    /// Whom it is for.
+    /// The beneficiary as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub beneficiary: Option<String>,

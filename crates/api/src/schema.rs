@@ -1,30 +1,30 @@
-//! Pieces of schema that several kinds share.
+//! Schema fragments that several kinds share.
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-/// `status.conditions`: the metav1 shape, a map by type, so that two writers never fight over the order.
+/// Schema of `status.conditions`: metav1.Condition as a map by type, so that the order of the list does not cause conflicts between writers.
 pub fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
-        "description": "What is true of this object now, one entry for each type. The contract for tools; `kubectl wait --for=condition=...` reads it.",
+        "description": "The conditions of this object, one for each type. Tools should read these; `kubectl wait --for=condition=...` does.",
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["type"],
         "maxItems": 16,
         "items": {
             "type": "object",
-            "description": "One condition.",
+            "description": "A condition, as in metav1.Condition.",
             "required": ["type", "status", "lastTransitionTime", "reason", "message"],
             "properties": {
-                "type": {"type": "string", "description": "What it is about.", "maxLength": 64},
+                "type": {"type": "string", "description": "Type of the condition.", "maxLength": 64},
                 "status": {"type": "string", "description": "True, False or Unknown.", "enum": ["True", "False", "Unknown"]},
-                "observedGeneration": {"type": "integer", "format": "int64", "description": "The generation of the spec that was looked at."},
+                "observedGeneration": {"type": "integer", "format": "int64", "description": "The `metadata.generation` that this condition describes."},
                 "lastTransitionTime": {"type": "string", "format": "date-time", "description": "When the status last changed."},
-                "reason": {"type": "string", "description": "Why, in one CamelCase word.", "maxLength": 64},
-                "message": {"type": "string", "description": "Why, for people, and what to do next.", "maxLength": 1024}
+                "reason": {"type": "string", "description": "Reason for the status, in CamelCase.", "maxLength": 64},
+                "message": {"type": "string", "description": "Explains the status and says what to do next.", "maxLength": 1024}
             }
         }
     })
 }
 
-/// The rule that no subject in a list is one of Kubernetes' own identities.
+/// CEL rule: no user or group in the list has a name that begins with `system:`, the prefix that Kubernetes reserves.
 pub const NO_SYSTEM_SUBJECTS: &str =
     "self.all(s, !(has(s.user) && s.user.startsWith('system:')) && !(has(s.group) && s.group.startsWith('system:')))";

@@ -1,4 +1,4 @@
-//! AuthorizationSystem: one place that holds permissions.
+//! AuthorizationSystem: a system in which access is granted.
 use super::schema;
 use curfew_core::{
     duration::Period,
@@ -10,7 +10,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One place that holds permissions.
+/// A system in which access is granted.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "curfew.dev",
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
     category = "curfew",
     status = "AuthorizationSystemStatus",
     derive = "PartialEq",
-    doc = "One place that holds permissions and may grant them: in this build a Kubernetes cluster.",
+    doc = "A system in which Curfew observes and grants access. In this build: a Kubernetes cluster.",
     printcolumn(name = "Provider", type_ = "string", json_path = ".status.display.provider"),
     printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
@@ -33,27 +33,27 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct AuthorizationSystemSpec {
-    /// A name for people.
+    /// A name to show to people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub display_name: Option<String>,
-    /// `ReadOnly` discovers and scores and never grants; `ReadWrite` grants too. Revocation always works.
+    /// `ReadOnly` observes and never grants; `ReadWrite` also grants. Revocation works in both modes.
     #[serde(default)]
     pub mode: Mode,
-    /// What kind of system it is and how to reach it. Immutable: another target is another system.
-    #[schemars(extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "provider is immutable: another target is another AuthorizationSystem"}]))]
+    /// The kind of system and how to reach it. Immutable: create another AuthorizationSystem for another target.
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "provider is immutable; create another AuthorizationSystem for another target"}]))]
     pub provider: Provider,
-    /// How a Kubernetes user maps to a principal of the target. Not needed for Kubernetes, where it is the user itself.
+    /// How a Kubernetes user maps to a principal of the target. Not implemented: a system with it is `Unsupported`. In a Kubernetes target the principal is the user itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub principals: Option<Principals>,
-    /// Accounts that stand and are never touched. It only describes: nothing in this build reads it.
+    /// Accounts with standing access that Curfew never changes. Informational: not read in this build.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub emergency_accounts: Vec<Subject>,
-    /// What is measured and aimed for. It only describes: nothing in this build reads it.
+    /// Settings for usage analytics. Informational: not read in this build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analytics: Option<Analytics>,
-    /// `true` stops new grants and ends what is active.
+    /// `true` stops new grants and ends active access in this system.
     #[serde(default)]
     pub suspend: bool,
 }
@@ -61,14 +61,14 @@ pub struct AuthorizationSystemSpec {
 /// What Curfew may do in a system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Mode {
-    /// Discover and score, never grant.
+    /// Observe, never grant.
     #[default]
     ReadOnly,
-    /// Grant, too.
+    /// Observe and grant.
     ReadWrite,
 }
 
-/// What kind of system it is: exactly one.
+/// The kind of system. Exactly one member is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 #[serde(rename_all = "camelCase")]
@@ -100,24 +100,24 @@ pub struct SimulatedConnection {
     pub endpoint: String,
 }
 
-/// How to reach a Kubernetes cluster: exactly one way.
+/// How to reach a Kubernetes cluster. Exactly one member is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 #[serde(rename_all = "camelCase")]
 pub enum KubernetesConnection {
-    /// The cluster that Curfew runs in, under its own service account.
+    /// The cluster that Curfew runs in, with the operator's own service account.
     InCluster(Empty),
-    /// A kubeconfig in a secret of the operator's namespace: https, inline CA, token or certificate only. Its target's identity is confirmed before anything it shows is believed.
+    /// A kubeconfig in a Secret of the operator's namespace. Only https, an inline CA, and an inline token or client certificate are accepted. The identity of the target is confirmed before observations are trusted.
     KubeconfigSecretRef(SecretKey),
 }
 
-/// A key of a secret in the operator's namespace.
+/// A key of a Secret in the operator's namespace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SecretKey {
-    /// The secret's name.
+    /// `metadata.name` of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// The key in it.
+    /// The key in the Secret's `data`.
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
 }
@@ -126,90 +126,90 @@ pub struct SecretKey {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Principals {
-    /// Where the name comes from.
+    /// The source of the principal's name.
     pub source: PrincipalSource,
-    /// Taken off the front.
+    /// A prefix to remove from the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub strip_prefix: Option<String>,
-    /// Taken off the end.
+    /// A suffix to remove from the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub strip_suffix: Option<String>,
 }
 
-/// Where a principal's name comes from.
+/// The source of a principal's name. Exactly one member is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 #[serde(rename_all = "camelCase")]
 pub enum PrincipalSource {
-    /// The user name.
+    /// The Kubernetes user name.
     Username(Empty),
-    /// One extra key of the login.
+    /// The value of this extra key of the login.
     ExtraKey(#[schemars(length(min = 1, max = 253))] String),
 }
 
-/// What is measured and aimed for.
+/// Settings for usage analytics.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Analytics {
-    /// How far back use counts, such as `90d`.
+    /// The period over which use is counted, such as `90d`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Period>,
-    /// Scores to stay below.
+    /// Target values for the scores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub targets: Option<Targets>,
 }
 
-/// Scores to stay below, 0 to 100, and how many super identities are too many.
+/// Target values: scores from 0 to 100 to stay below, and a number of super identities.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Targets {
-    /// The system's score.
+    /// Score of the whole system.
     #[schemars(range(min = 0, max = 100))]
     pub system: u8,
-    /// A person's.
+    /// Score of a person.
     #[schemars(range(min = 0, max = 100))]
     pub human: u8,
-    /// A guest's.
+    /// Score of a guest account.
     #[schemars(range(min = 0, max = 100))]
     pub guest: u8,
-    /// A workload's.
+    /// Score of a workload identity.
     #[schemars(range(min = 0, max = 100))]
     pub workload: u8,
-    /// How many identities may hold nearly everything.
+    /// The number of identities that may hold nearly all permissions.
     #[schemars(range(min = 0, max = 10000))]
     pub super_identities: u16,
 }
 
-/// What Curfew has found out.
+/// What the operator has observed. Written only by the operator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuthorizationSystemStatus {
-    /// The generation that was looked at.
+    /// The `metadata.generation` that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// `Ready`, `Connected`, `GrantsAllowed`.
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
-    /// What the target really is.
+    /// The identity of the target, as it reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
-    /// The Permission Creep Index. Not measured by this build.
+    /// The Permission Creep Index. Not measured in this build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pci: Option<Pci>,
-    /// Live and overdue grants.
+    /// Numbers of Grants in this system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants: Option<GrantCounts>,
-    /// For the columns of kubectl.
+    /// Values for the columns of `kubectl get`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display: Option<SystemDisplay>,
 }
 
-/// What a target really is.
+/// The identity of a target.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Target {
-    /// Its own word for itself: of a Kubernetes cluster, the uid of its namespace kube-system.
+    /// The id that the target reports: for a Kubernetes cluster, the uid of its namespace kube-system.
     #[schemars(length(max = 512))]
     pub id: String,
 }
@@ -217,29 +217,29 @@ pub struct Target {
 /// The Permission Creep Index.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Pci {
-    /// 0 (least) to 100 (most unused power).
+    /// From 0 (all permissions are used) to 100 (most permissions are unused).
     pub score: i32,
     /// Low, Medium or High.
     #[schemars(length(max = 16))]
     pub band: String,
-    /// Change over seven days.
+    /// Change of the score over seven days.
     #[serde(rename = "change7d", default, skip_serializing_if = "Option::is_none")]
     pub change_7d: Option<i32>,
 }
 
-/// Live and overdue grants.
+/// Numbers of Grants in a system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GrantCounts {
-    /// Grants that are not ended.
+    /// Grants that have not ended.
     pub active: i32,
-    /// Of these, past their deadline.
+    /// Those of them that are past their deadline.
     pub overdue: i32,
 }
 
-/// For the columns of kubectl.
+/// Values for the columns of `kubectl get`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SystemDisplay {
-    /// The provider in one word.
+    /// Name of the provider.
     #[schemars(length(max = 32))]
     pub provider: String,
 }

@@ -1,4 +1,4 @@
-//! RoleTemplate: a named set of permissions, and the rules for using it.
+//! RoleTemplate: a named set of permissions and the rules for activating it.
 use super::{
     policy::{MfaRule, SystemsRef},
     schema,
@@ -13,7 +13,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A named set of permissions on one or many systems, and the rules for using it.
+/// A named set of permissions in one or more systems, and the rules for activating it.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "curfew.dev",
@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
     namespaced,
     status = "RoleTemplateStatus",
     derive = "PartialEq",
-    doc = "A named set of permissions on one or many systems, and the rules for using it. People ask for it with an ActivationRequest; an EligibleAssignment says who may.",
+    doc = "A named set of permissions in one or more systems, and the rules for activating it. An EligibleAssignment says who may activate it; an ActivationRequest does so.",
     printcolumn(name = "Systems", type_ = "string", json_path = ".status.display.systems"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Max", type_ = "string", json_path = ".status.display.max"),
@@ -35,21 +35,21 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct RoleTemplateSpec {
-    /// What the role is for, in a sentence that an approver understands.
+    /// The purpose of the role, in a sentence for approvers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub description: Option<String>,
-    /// The systems it spans; a request names one if there are several.
+    /// The AuthorizationSystems of the role. If there are several, a request must name one.
     pub systems: SystemsRef,
-    /// What it holds, by provider. Every role named must exist, and the operator must be allowed to bind it.
+    /// The permissions of the role, by provider. Every Kubernetes role named here must exist, and the operator must be allowed to bind it.
     pub permissions: PermissionsByProvider,
-    /// Its widest reach; assignments and requests may narrow it, never widen it.
+    /// The widest scope of the role. Assignments and requests may narrow it, but not widen it.
     pub scope: ScopeByProvider,
     /// The rules for activating it.
     pub activation: Activation,
     /// The rules for assigning it.
     pub assignment: AssignmentRules,
-    /// `true` stops new grants and ends what is active.
+    /// `true` stops new grants and ends active access of this role.
     #[serde(default)]
     pub suspend: bool,
 }
@@ -58,94 +58,94 @@ pub struct RoleTemplateSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Activation {
-    /// How long the access may last.
+    /// The permitted duration of the access.
     pub duration: DurationRule,
-    /// Whether a request must say why. Default: `Required`.
+    /// Whether a request must have a justification. Default: `Required`.
     #[serde(default)]
     pub justification: Justification,
-    /// Which ticket a request must name, or `none: {}`. Anything else is `Unsupported` in this build.
+    /// The ticket that a request must name, or `none: {}`. Any other value is `Unsupported` in this build.
     pub ticket: TicketRule,
-    /// How fresh MFA must be, or `none: {}`. Anything else is `Unsupported` in this build.
+    /// The greatest age of MFA, or `none: {}`. Any other value is `Unsupported` in this build.
     pub mfa: MfaRule,
     /// Who must approve.
     pub approval: Approval,
-    /// How many may be active, or `none: {}`. Anything else is `Unsupported` in this build.
+    /// How many requests may be active at a time, or `none: {}`. Any other value is `Unsupported` in this build.
     pub limits: Limits,
-    /// Access before approval in an emergency, reviewed afterwards. Not built yet: a template with it is `Unsupported`.
+    /// Access before approval in an emergency, reviewed afterwards. Not implemented: a template with it is `Unsupported`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<BreakGlass>,
 }
 
-/// How long the access may last.
+/// The permitted duration of an access.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-kubernetes-validations" = [{"rule": "!has(self.default) || duration(self.default) <= duration(self.max)", "message": "default must not be longer than max"}]))]
 pub struct DurationRule {
-    /// Where a request does not say, such as `1h`. Default: `max`.
+    /// The duration if a request does not name one, such as `1h`. Default: `max`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Duration>,
-    /// The longest, such as `4h`. The policy's and CurfewConfig's maximum hold too.
+    /// The longest duration, such as `4h`. The limits of the AccessPolicy and of CurfewConfig apply, too.
     pub max: Duration,
 }
 
-/// Whether a request must say why.
+/// Whether a request must have a justification.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Justification {
-    /// It must.
+    /// A request without a justification is refused.
     #[default]
     Required,
-    /// It may.
+    /// A request may omit the justification.
     Optional,
 }
 
-/// Which ticket a request must name.
+/// The ticket that a request must name. Exactly one member is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 #[serde(rename_all = "camelCase")]
 pub enum TicketRule {
-    /// None.
+    /// No ticket is required.
     None(Empty),
-    /// One whose number matches this regular expression. `Unsupported` in this build.
+    /// A ticket whose number matches this regular expression. `Unsupported` in this build.
     Pattern(#[schemars(length(min = 1, max = 253))] String),
 }
 
-/// Who must approve: exactly one of these ways.
+/// Who must approve. Exactly one member is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 #[serde(rename_all = "camelCase")]
 pub enum Approval {
-    /// Nobody, said in words.
+    /// No approval is required. Explicit, so that an omitted field is an error.
     None(Empty),
     /// All of these stages must pass, in this order.
     Stages(
         #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = [{"rule": STAGE_SUBJECTS, "message": "names that begin with system: are Kubernetes' own and cannot approve"}]))]
          Vec<ApprovalStage>,
     ),
-    /// All of these stages must pass, in any order. Not built yet: `Unsupported`.
+    /// All of these stages must pass, in any order. Not implemented: `Unsupported`.
     Parallel(#[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic"))] Vec<ApprovalStage>),
 }
 
 const STAGE_SUBJECTS: &str =
     "self.all(x, x.approvers.all(s, !(has(s.user) && s.user.startsWith('system:')) && !(has(s.group) && s.group.startsWith('system:'))))";
 
-/// How many may be active.
+/// How many requests may be active at a time. Exactly one member is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 #[serde(rename_all = "camelCase")]
 pub enum Limits {
     /// No limit.
     None(Empty),
-    /// At most so many. `Unsupported` in this build.
+    /// A maximum number. `Unsupported` in this build.
     AtMost(AtMost),
 }
 
-/// At most so many.
+/// Maximum numbers of active requests.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AtMost {
-    /// Of this role at a time.
+    /// Active requests for this role.
     #[schemars(range(min = 1, max = 10000))]
     pub active: u16,
-    /// Of this role at a time for one subject.
+    /// Active requests for this role by one subject.
     #[schemars(range(min = 1, max = 10000))]
     pub per_subject: u16,
 }
@@ -153,7 +153,7 @@ pub struct AtMost {
 /// Access before approval in an emergency.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BreakGlass {
-    /// The channels that are told at once.
+    /// The channels to notify immediately.
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "atomic"))]
     pub notify: Vec<String>,
 }
@@ -161,55 +161,55 @@ pub struct BreakGlass {
 /// The rules for assigning a role.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AssignmentRules {
-    /// For eligibility.
+    /// Rules for eligible assignments.
     pub eligible: AssignmentRule,
-    /// For standing access.
+    /// Rules for standing access.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active: Option<AssignmentRule>,
 }
 
-/// How long an assignment may last.
+/// The permitted length of an assignment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AssignmentRule {
-    /// Whether it may last for ever. The policy must allow it too.
+    /// Whether the assignment may have no end. The policy must allow it, too.
     pub permanent: bool,
-    /// The longest window, such as `365d`. Default: the policy's.
+    /// The longest window, such as `365d`. Default: the policy's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<Period>,
 }
 
-/// What Curfew has found out.
+/// What the operator has observed. Written only by the operator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RoleTemplateStatus {
-    /// The generation that was looked at.
+    /// The `metadata.generation` that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`: the role can be used; if not, the message says what to change.
+    /// `Ready`: the role can be activated; otherwise the message says what to change.
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
-    /// How many assignments make somebody eligible.
+    /// The number of assignments that are Ready.
     #[serde(default)]
     pub eligible: i32,
-    /// How many requests are active.
+    /// The number of active requests.
     #[serde(default)]
     pub active: i32,
-    /// For the columns of kubectl.
+    /// Values for the columns of `kubectl get`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display: Option<TemplateDisplay>,
 }
 
-/// For the columns of kubectl.
+/// Values for the columns of `kubectl get`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TemplateDisplay {
-    /// The systems in one line.
+    /// The systems as one line.
     #[schemars(length(max = 1024))]
     pub systems: String,
-    /// The longest duration that all rules together allow.
+    /// The longest duration that template, policy and CurfewConfig together allow.
     #[schemars(length(max = 64))]
     pub max: String,
-    /// Who approves, in one line.
+    /// The approvers as one line.
     #[schemars(length(max = 1024))]
     pub approval: String,
 }

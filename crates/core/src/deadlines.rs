@@ -1,12 +1,12 @@
-//! One ordered index over absolute time: what is due, earliest first.
+//! An index of absolute deadlines, earliest first.
 //!
-//! Sixteen bytes and a search tree instead of a timer per object: a far deadline costs nothing, and a step of the wall
-//! clock is seen at the next look because nothing here counts down.
+//! It replaces a timer for each object: a deadline costs 16 bytes, and a step of the wall clock takes effect at the next call
+//! because no entry counts down.
 use crate::time::Time;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 
-/// Deadlines by id; each id has at most one.
+/// Deadlines by id. Each id has at most one.
 #[derive(Clone, Debug)]
 pub struct Deadlines<Id> {
     by_time: BTreeSet<(Time, Id)>,
@@ -27,17 +27,17 @@ impl<Id: Clone + Ord + Hash> Deadlines<Id> {
         }
         self.by_time.insert((at, id));
     }
-    /// Forgets `id`.
+    /// Removes the deadline of `id`, if it has one.
     pub fn remove(&mut self, id: &Id) {
         if let Some(old) = self.by_id.remove(id) {
             self.by_time.remove(&(old, id.clone()));
         }
     }
-    /// When the next one is due.
+    /// The earliest deadline.
     pub fn next(&self) -> Option<Time> {
         self.by_time.first().map(|(t, _)| *t)
     }
-    /// Takes out what is due at `now`, earliest first.
+    /// Removes and returns the ids whose deadline is not after `now`, earliest first.
     pub fn take_due(&mut self, now: Time) -> Vec<Id> {
         let mut due = Vec::new();
         while let Some((t, _)) = self.by_time.first() {
@@ -51,11 +51,11 @@ impl<Id: Clone + Ord + Hash> Deadlines<Id> {
         }
         due
     }
-    /// How many there are.
+    /// Number of deadlines.
     pub fn len(&self) -> usize {
         self.by_time.len()
     }
-    /// Whether there is none.
+    /// Whether there are no deadlines.
     pub fn is_empty(&self) -> bool {
         self.by_time.is_empty()
     }
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_due_comes_out_once_and_earliest_first() {
+    fn due_ids_are_taken_once_and_earliest_first() {
         let mut d = Deadlines::default();
         for (id, t) in [("c", 30), ("a", 10), ("b", 20)] {
             d.set(id, Time::from_secs(t));
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_moves_and_is_forgotten() {
+    fn deadline_can_be_moved_and_removed() {
         let mut d = Deadlines::default();
         d.set("a", Time::from_secs(30));
         d.set("a", Time::from_secs(5));

@@ -1,4 +1,4 @@
-//! Digests over versioned canonical JSON: what an approval names, so that it can count for nothing else.
+//! Digests over versioned canonical JSON. An approval names the digest of what it approves, so that it cannot count for anything else.
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use std::{fmt, str::FromStr};
@@ -8,18 +8,19 @@ use std::{fmt, str::FromStr};
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// Of these bytes.
+    /// The digest of `bytes`.
     pub fn of_bytes(bytes: &[u8]) -> Self {
         Digest(Sha256::digest(bytes).into())
     }
-    /// Of a value as canonical JSON: no spaces, keys of every object in byte order, absent members left out by the value itself.
+    /// The digest of a value as canonical JSON: no spaces, the keys of every object in byte order. The value's `Serialize` omits absent
+    /// members.
     pub fn of(value: &impl Serialize) -> Self {
         let json = serde_json::to_value(value).expect("the core's own values are JSON");
         let mut text = String::new();
         canonical(&json, &mut text);
         Self::of_bytes(text.as_bytes())
     }
-    /// For tests that need one of a known value.
+    /// A digest of a known value, for tests.
     pub const fn from_bits(bits: u64) -> Self {
         let (low, mut all) = (bits.to_be_bytes(), [0; 32]);
         let mut i = 0;
@@ -31,7 +32,7 @@ impl Digest {
     }
 }
 
-/// Writes `v` so that equal values give equal texts, whatever order a map was built in.
+/// Appends `v` to `out` so that equal values give equal texts, regardless of the order in which a map was built.
 fn canonical(v: &serde_json::Value, out: &mut String) {
     use serde_json::Value;
     match v {
@@ -109,7 +110,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_order_of_keys_does_not_matter_and_values_do() {
+    fn digest_ignores_key_order_but_not_array_order() {
         assert_eq!(Digest::of(&json!({"a": 1, "b": [{"c": "x", "d": 2}]})), Digest::of(&json!({"b": [{"d": 2, "c": "x"}], "a": 1})));
         assert_ne!(Digest::of(&json!({"a": [1, 2]})), Digest::of(&json!({"a": [2, 1]})));
     }

@@ -1,45 +1,46 @@
-//! Lengths of time as people write them: a duration (`45m`, `1h30m`) and a period (`90d`).
+//! Durations in the notation of the API: [`Duration`] (`45m`, `1h30m`) and [`Period`] (`90d`).
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, str::FromStr};
 
-/// The pattern of a [`Duration`], for schemas and messages.
+/// The pattern of a [`Duration`] in the CRD schemas.
 pub const DURATION_PATTERN: &str = "^([1-9][0-9]{0,4}(s|m|h)){1,3}$";
-/// The pattern of a [`Period`].
+/// The pattern of a [`Period`] in the CRD schemas.
 pub const PERIOD_PATTERN: &str = "^[1-9][0-9]{0,3}d$";
 
-/// A positive length of time, to the second: `45m`, `1h30m`, `90s`. Kept as it was written, compared by length.
+/// A positive duration in whole seconds, written as `45m`, `1h30m` or `90s`. Keeps its notation; equality and order use the seconds.
 #[derive(Clone, Debug)]
 pub struct Duration {
     written: Box<str>,
     secs: u32,
 }
 
-/// A positive number of days: `90d`. CEL's `duration()` knows no days, so it is a type of its own.
+/// A positive number of days, written as `90d`. Separate from [`Duration`] because CEL's `duration()` does not accept days.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Period {
     days: u16,
 }
 
-/// Why a text is no duration or period. It names the text and shows one that is.
+/// A text is not a duration or period. The message quotes the text and gives an example.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NotALength {
     text: String,
+    kind: &'static str,
     example: &'static str,
 }
 
 impl fmt::Display for NotALength {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not understood; write it like {}", self.text, self.example)
+        write!(f, "{:?} is not a {}; write it as {}", self.text, self.kind, self.example)
     }
 }
 impl std::error::Error for NotALength {}
 
 impl Duration {
-    /// Whole seconds.
+    /// The duration in seconds.
     pub fn secs(&self) -> i64 {
         i64::from(self.secs)
     }
-    /// So many seconds, written in the shortest way.
+    /// A duration of `secs` seconds in the shortest notation.
     pub fn from_secs(secs: u32) -> Self {
         let parts = [(secs / 3600, 'h'), (secs % 3600 / 60, 'm'), (secs % 60, 's')];
         let written: String = parts.iter().filter(|(n, _)| *n > 0).map(|(n, u)| format!("{n}{u}")).collect();
@@ -50,7 +51,7 @@ impl Duration {
 impl FromStr for Duration {
     type Err = NotALength;
     fn from_str(s: &str) -> Result<Self, NotALength> {
-        let err = || NotALength { text: s.into(), example: "45m, 1h30m or 90s" };
+        let err = || NotALength { text: s.into(), kind: "duration", example: "1h30m" };
         let (mut secs, mut number, mut parts) = (0u32, String::new(), 0);
         for c in s.chars() {
             match c {
@@ -107,7 +108,7 @@ impl std::hash::Hash for Duration {
 }
 
 impl Period {
-    /// Whole seconds.
+    /// The period in seconds: 86400 for each day.
     pub fn secs(self) -> i64 {
         i64::from(self.days) * 86_400
     }
@@ -116,7 +117,7 @@ impl Period {
 impl FromStr for Period {
     type Err = NotALength;
     fn from_str(s: &str) -> Result<Self, NotALength> {
-        let err = || NotALength { text: s.into(), example: "90d" };
+        let err = || NotALength { text: s.into(), kind: "period", example: "90d" };
         let days = s.strip_suffix('d').filter(|n| !n.starts_with('0') && n.len() <= 4 && n.bytes().all(|b| b.is_ascii_digit()));
         Ok(Period { days: days.and_then(|n| n.parse().ok()).ok_or_else(err)? })
     }
@@ -162,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_people_write_them() {
+    fn durations_parse_and_keep_their_notation() {
         for (text, secs) in [("45m", 2700), ("1h30m", 5400), ("90s", 90), ("1h1m1s", 3661), ("99999s", 99_999)] {
             let d: Duration = text.parse().unwrap();
             assert_eq!((d.secs(), d.to_string().as_str()), (secs, text));
@@ -172,21 +173,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused_with_an_example() {
+    fn invalid_duration_is_refused_with_an_example() {
         for text in ["", "0s", "-5m", "5", "1d", "1h 5m", "1h1m1s1s", "100000s", "05m"] {
             assert!(text.parse::<Duration>().is_err(), "{text:?}");
         }
-        assert_eq!(
-            "4 hours".parse::<Duration>().unwrap_err().to_string(),
-            "\"4 hours\" is not understood; write it like 45m, 1h30m or 90s"
-        );
+        assert_eq!("4 hours".parse::<Duration>().unwrap_err().to_string(), "\"4 hours\" is not a duration; write it as 1h30m");
     }
 
     #[test]
-    fn periods_are_days() {
+    fn periods_are_whole_days() {
         assert_eq!("90d".parse::<Period>().unwrap().secs(), 90 * 86_400);
         for text in ["0d", "90", "+9d", "12345d", "d", "1h"] {
             assert!(text.parse::<Period>().is_err(), "{text:?}");
         }
+        assert_eq!("90".parse::<Period>().unwrap_err().to_string(), "\"90\" is not a period; write it as 90d");
     }
 }

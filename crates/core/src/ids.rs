@@ -1,16 +1,16 @@
-//! Names that follow from facts, so that doing something twice is doing it once.
+//! Deterministic ids and names. A repeated create uses the same name, so that it is idempotent.
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
-/// The key of the label on everything that Curfew made; its value is the grant id.
+/// Label key on every object that Curfew creates at a target; the value is the grant id.
 pub const GRANT_LABEL: &str = "curfew.dev/grant";
 /// The label of a Grant that says on which target it is; its value is [`target_label`].
 pub const TARGET_LABEL: &str = "curfew.dev/target";
 /// The finalizer that holds a Grant until nothing is left at its target.
 pub const REVOKE_FINALIZER: &str = "curfew.dev/revoke";
-/// The finalizer that holds an AuthorizationSystem while Grants live in it.
+/// Finalizer that keeps an AuthorizationSystem while it has Grants that have not ended.
 pub const GRANTS_FINALIZER: &str = "curfew.dev/grants";
 
 fn hex(text: &str, digits: usize) -> String {
@@ -18,12 +18,12 @@ fn hex(text: &str, digits: usize) -> String {
     full.iter().map(|b| format!("{b:02x}")).collect::<String>()[..digits].to_owned()
 }
 
-/// The install id: known to whoever can read the operator's namespace, without any CRD.
+/// The install id, 8 hex digits. Derived from the uid of the operator's namespace, so that the sweep can compute it without CRDs.
 pub fn install_id(operator_namespace_uid: &str) -> String {
     hex(operator_namespace_uid, 8)
 }
 
-/// The id of the one Grant that a request can ever have. It is the Grant's name and stands in everything written for it.
+/// The grant id, 16 hex digits. A request has exactly one: it is the name of its Grant and part of every name written for it.
 pub fn grant_id(install: &str, request_uid: &str) -> String {
     hex(&format!("{install}/{request_uid}"), 16)
 }
@@ -35,7 +35,7 @@ pub struct Mark {
     pub install: String,
     /// The Grant that it belongs to.
     pub grant: String,
-    /// When it ends at the latest.
+    /// The latest end of the access.
     pub deadline: Time,
 }
 
@@ -68,6 +68,6 @@ mod tests {
         assert_eq!(install_id("7d1c"), install_id("7d1c"));
         assert_eq!((install_id("7d1c").len(), grant_id("a", "b").len()), (8, 16));
         assert_ne!(grant_id("a", "b"), grant_id("a", "c"));
-        assert_ne!(grant_id("a", "b"), grant_id("b", "b"), "two installs never share a grant");
+        assert_ne!(grant_id("a", "b"), grant_id("b", "b"), "two installs have different grant ids");
     }
 }

@@ -1,69 +1,75 @@
-//! Reason → what it means and what to do next, for people who read a status.
+//! Texts for status messages: what a [`Reason`] means and what to do next.
+//!
+//! A rule that knows the value and the limit writes its own message instead.
 use crate::reason::Reason;
 
-/// What it means that a decision is not counted. What is said about requests does not always fit.
+/// Why a decision is not counted. `about_grant`: the decision is about a Grant, not a request.
 pub const fn not_counted(reason: Reason, about_grant: bool) -> &'static str {
     match (reason, about_grant) {
-        (Reason::AdmissionNotEnforced, _) => "it was made while Curfew's admission policies were not proven to be in force; decide again",
-        (Reason::Unsupported, true) => "about a Grant only Abandon counts; decide about its request",
-        (Reason::NotEntitled, true) => "RBAC does not give you the verb abandon on this Grant",
-        (Reason::DigestMismatch, true) => {
-            "it names another digest than the Grant's; kubectl get grt NAME -o jsonpath={.spec.digest} shows that"
+        (Reason::AdmissionNotEnforced, _) => {
+            "the decision was created while Curfew's admission policies were not proven to be in force; create it again"
         }
-        (Reason::NotFound, true) => "there is no such Grant whose request is in this namespace",
+        (Reason::Unsupported, true) => "only Abandon counts for a Grant; create a decision about its request instead",
+        (Reason::NotEntitled, true) => "RBAC does not allow the decider the verb abandon on this Grant; ask the platform team",
+        (Reason::DigestMismatch, true) => {
+            "spec.digest differs from the Grant's digest; kubectl get grt NAME -o jsonpath={.spec.digest} shows it"
+        }
+        (Reason::NotFound, true) => "there is no such Grant for a request in this namespace; kubectl get grt lists all Grants",
         _ => hint(reason),
     }
 }
 
-/// One sentence or two. Where a rule knew the value and the limit, its own message is better than this.
+/// What the reason means and what to do next.
 pub const fn hint(reason: Reason) -> &'static str {
     use Reason::*;
     match reason {
-        NotEligible => "no EligibleAssignment makes you eligible for this role; ask the team that owns it",
-        OutsideWindow => "the access would not fit into the assignment's window; ask for less time, or for a longer window",
-        OverMaximum => "longer than the role, its policy or the cluster allows; ask for less time",
-        LimitReached => "too many are active already; wait until one ends",
-        Suspended => "role, assignment, policy or system is suspended; ask whoever suspended it",
-        ReadOnly => "the system is ReadOnly and grants nothing; its platform team can set mode: ReadWrite",
+        NotEligible => "no EligibleAssignment makes you eligible for this role; ask the team that owns the role",
+        OutsideWindow => {
+            "the access would exceed the window of the EligibleAssignment; request less time, or ask the team for a longer window"
+        }
+        OverMaximum => "the duration exceeds the limit of the RoleTemplate, the AccessPolicy or CurfewConfig; request less time",
+        LimitReached => "the maximum number of active requests is reached; wait until one ends",
+        Suspended => "the RoleTemplate, EligibleAssignment, AccessPolicy or AuthorizationSystem is suspended; ask its owner",
+        ReadOnly => "the AuthorizationSystem is ReadOnly and grants nothing; the platform team can set spec.mode: ReadWrite",
         JustificationRequired => "say why in spec.justification of a new request",
         NoSuchRole => "there is no such RoleTemplate in this namespace; kubectl get rtpl lists them",
-        AmbiguousSystem => "the role spans several systems; name one in spec.system of a new request",
-        NotReady => "the role is not Ready; kubectl describe rtpl says why",
-        WiderScope => "wider than the role; ask for less",
-        TemplateChanged => "what was asked for is no longer what would be granted; create a new request and have that approved",
-        AdmissionNotEnforced => "it was made while Curfew's admission policies were not proven to be in force; create a new request",
-        NotProvenYet => "it was made a moment ago; within seconds it is proven that the admission policies were in force",
-        NotApproved => "no approval that counts stands behind it any more; create a new request",
-        Unsupported => "it needs a rule that this build does not have",
-        TargetUnreachable => "the target cannot be asked now; it is tried again",
-        TargetRefused => "the target refused the grant for good; the Grant's status says why; create a new request once that is mended",
-        AlreadyConsumed => "this request was used before; create a new one under a fresh name",
-        DeniedByApprover => "an approver or manager said no; their AccessDecision says why",
-        Withdrawn => "it was taken back",
-        RevokedByApprover => "an approver or manager ended it; their AccessDecision says why",
-        RevokedByHolder => "it was given back by its holder",
-        RequestDeleted => "its request was deleted, and the access went with it",
-        Drifted => "what was granted was changed or removed at the target, so all of it was taken away; ask again if you still need it",
-        DeadlinePassed => "its time is over; ask again if you still need it",
-        ApprovalTimedOut => "nobody approved in time; create a new request and tell the approvers",
-        NotBindable => "the operator may not bind one of the roles; the platform team must give it the verb bind on that role",
-        BelowFloor => "weaker than the policy's floor; raise the role's approval",
-        OutsidePolicy => "no AccessPolicy allows this; ask the security team",
-        NobodyCanApprove => "the approvers listed can never fill the quorum; list more, or ask for fewer",
-        DuplicateTarget => "an older AuthorizationSystem stands for the same target; use that and delete this",
-        SelfDecision => "requester and beneficiary do not decide in their own matter, under any of their logins",
-        NotEntitled => "neither an approver of a stage nor a manager of the request",
+        AmbiguousSystem => "the role spans several AuthorizationSystems; name one in spec.system of a new request",
+        NotReady => "the RoleTemplate is not Ready; kubectl describe rtpl says why",
+        WiderScope => "the scope is wider than the role's; request a narrower one",
+        TemplateChanged => "what would be granted has changed since the request was accepted; create a new request and have it approved",
+        AdmissionNotEnforced => "the request was created while Curfew's admission policies were not proven to be in force; create a new request",
+        NotProvenYet => "waiting for the next proof that the admission policies are in force, which follows within seconds",
+        NotApproved => "the approvals no longer suffice; create a new request",
+        Unsupported => "it uses a feature that this build does not implement; create it without that feature",
+        TargetUnreachable => "the target cannot be read; the operator tries again",
+        TargetRefused => "the target refused the access for good; lastError of the Grant says why; create a new request when it is resolved",
+        AlreadyConsumed => "a request with this name was used before; create a new request with another name",
+        DeniedByApprover => "an approver or manager denied the request; the comment of the AccessDecision says why",
+        Withdrawn => "the requester or beneficiary withdrew the request",
+        RevokedByApprover => "an approver or manager ended the access; the comment of the AccessDecision says why",
+        RevokedByHolder => "the requester or beneficiary ended the access",
+        RequestDeleted => "the request was deleted, which ends the access",
+        Drifted => "the access was changed or removed at the target, so all of it was revoked; create a new request if you still need it",
+        DeadlinePassed => "the deadline has passed; create a new request if you still need it",
+        ApprovalTimedOut => "the approvals were not complete in time; create a new request and notify the approvers",
+        NotBindable => "the operator may not bind one of the roles; the platform team must grant it the verb bind on that role",
+        BelowFloor => "the template is weaker than spec.min of the AccessPolicy; require more approval in the RoleTemplate",
+        OutsidePolicy => "no AccessPolicy for this namespace allows this; ask the security team",
+        NobodyCanApprove => "the listed approvers cannot reach the quorum; list more approvers or lower the quorum",
+        DuplicateTarget => "an older AuthorizationSystem has the same target; use that one and delete this one",
+        SelfDecision => "the requester and the beneficiary may not decide about their own request, with any of their logins",
+        NotEntitled => "the decider is neither an approver of a stage nor a manager of the request",
         DigestMismatch => {
-            "it names another digest than what would be granted; look again with kubectl get areq -o wide, and decide on that"
+            "spec.digest differs from the digest of what would be granted; review it with kubectl get areq -o wide and create a new decision"
         }
         UnprovenLogin => {
-            "the login carries none of what identity.deciderProof or identity.aliases in CurfewConfig ask for; an impersonated login does not count"
+            "the login lacks the extra keys that identity.deciderProof or identity.aliases in CurfewConfig require, as an impersonated login does; log in directly"
         }
-        NotFound => "it is about nothing that existed when it was made",
-        AlreadyCounted => "this person's word counts already, or nobody's is needed any more",
-        Waiting => "an earlier stage is still open; it counts when that has passed",
-        Abandoned => "its target is gone for good and a person has released it; nobody has proven that the access is gone",
-        AlreadyEnded => "what it is about has ended",
-        AsExpected => "all is well",
+        NotFound => "the request did not exist when the decision was created; kubectl get areq lists the requests",
+        AlreadyCounted => "an approval of this person counts already, or no further approval is needed",
+        Waiting => "an earlier stage is pending; the decision counts once that stage has passed",
+        Abandoned => "the target no longer exists and a person has released the Grant; the removal of the access is not proven",
+        AlreadyEnded => "the request or Grant has ended",
+        AsExpected => "in the expected state",
     }
 }

@@ -1,12 +1,12 @@
-//! Who: subjects as policies name them, persons as the API server authenticated them.
+//! Subjects, as policies name them, and identities, as the API server authenticated them.
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-/// Prefix of every identity that Kubernetes reserves for itself; none of them is a subject or an approver.
+/// Prefix of the user and group names that Kubernetes reserves. They are refused as subjects and approvers.
 pub const RESERVED: &str = "system:";
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
-/// A user, a group or a service account: exactly one of them.
+/// A user, a group or a service account. Exactly one member is set.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("minProperties" = 1, "maxProperties" = 1)))]
 #[serde(rename_all = "camelCase")]
@@ -33,28 +33,28 @@ pub enum Subject {
         )]
         String,
     ),
-    /// A service account. It is never a person: it cannot decide, and asks only where delegation is allowed.
+    /// A service account. It cannot decide about requests, and may create requests only if the assignment allows delegation.
     ServiceAccount(ServiceAccount),
 }
 
-/// A service account by namespace and name.
+/// A reference to a ServiceAccount.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServiceAccount {
-    /// The service account's namespace.
+    /// Namespace of the ServiceAccount.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 63)))]
     pub namespace: String,
-    /// The service account's name.
+    /// `metadata.name` of the ServiceAccount.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 253)))]
     pub name: String,
 }
 
 impl Subject {
-    /// Whether it names an identity that Kubernetes reserves for itself.
+    /// Whether the subject is a user or group whose name Kubernetes reserves.
     pub fn is_reserved(&self) -> bool {
         matches!(self, Subject::User(n) | Subject::Group(n) if n.starts_with(RESERVED))
     }
-    /// Whether this person is meant: the user by name, a member by group.
+    /// Whether the subject is this user or service account, or one of the identity's groups.
     pub fn includes(&self, p: &UserInfo) -> bool {
         match self {
             Subject::User(u) => p.username == *u,
@@ -67,7 +67,7 @@ impl Subject {
 }
 
 impl Subject {
-    /// The name under which the API server authenticates it.
+    /// The user or group name that the API server uses for the subject.
     pub fn principal(&self) -> String {
         match self {
             Subject::User(n) | Subject::Group(n) => n.clone(),
@@ -86,37 +86,38 @@ impl fmt::Display for Subject {
     }
 }
 
-/// Somebody as the API server authenticated them: the stamp of a request or a decision. The lists are as the server gave them.
+/// An identity as the API server authenticated it (`UserInfo` of authentication.k8s.io). Recorded in requests and decisions by admission.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UserInfo {
-    /// The user name.
+    /// The authenticated user name.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 1024)))]
     pub username: String,
-    /// The uid, where the authenticator gives one; otherwise empty.
+    /// The uid from the authenticator; empty if it sets none.
     #[cfg_attr(feature = "schema", schemars(length(max = 1024)))]
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub uid: String,
-    /// The groups, in the API server's order.
+    /// The groups, in the order of the API server.
     #[cfg_attr(feature = "schema", schemars(length(max = 4096), extend("x-kubernetes-list-type" = "atomic")))]
     #[serde(default)]
     pub groups: Arc<Vec<String>>,
-    /// The authenticator's extra attributes.
+    /// Extra attributes from the authenticator.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
 impl UserInfo {
-    /// A service account, or another identity of the cluster itself.
+    /// Whether the identity is a service account or another `system:` identity.
     pub fn is_system_identity(&self) -> bool {
         self.username.starts_with(RESERVED)
     }
-    /// The service account that this is, if it is one.
+    /// The service account; `None` for any other identity.
     pub fn service_account(&self) -> Option<Subject> {
         let (namespace, name) = self.username.strip_prefix(SERVICE_ACCOUNT)?.split_once(':')?;
         Some(Subject::ServiceAccount(ServiceAccount { namespace: namespace.into(), name: name.into() }))
     }
-    /// Whether two logins are the same person: one name, one uid, or one value under any of the configured alias keys.
+    /// Whether two logins belong to the same person: equal user names, equal non-empty uids, or a common value under one of the
+    /// `alias_keys` in `extra`.
     pub fn is_same_person(&self, other: &UserInfo, alias_keys: &[String]) -> bool {
         self.username == other.username
             || (!self.uid.is_empty() && self.uid == other.uid)
@@ -125,7 +126,7 @@ impl UserInfo {
                 _ => false,
             })
     }
-    /// Whether the login carries every one of these extra keys, each with a value.
+    /// Whether `extra` has all of these keys, each with at least one value.
     pub fn has_extra_keys(&self, keys: &[String]) -> bool {
         keys.iter().all(|k| self.extra.get(k).is_some_and(|v| !v.is_empty()))
     }
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_is_written_as_one_member() {
+    fn subject_has_exactly_one_member() {
         let s: Subject = serde_json::from_str(r#"{"serviceAccount": {"namespace": "ci", "name": "bot"}}"#).unwrap();
         assert_eq!(s.to_string(), "service account ci/bot");
         assert!(s.includes(&person("system:serviceaccount:ci:bot", &[], &[])));
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_and_users_do_not_mix() {
+    fn user_and_group_names_are_compared_separately() {
         let alice = person("alice", &["payments-devs"], &[]);
         assert!(Subject::User("alice".into()).includes(&alice));
         assert!(Subject::Group("payments-devs".into()).includes(&alice));
@@ -163,10 +164,10 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_makes_two_logins_one_person() {
+    fn common_alias_value_identifies_the_same_person() {
         let keys = vec!["curfew.dev/person".to_string()];
         let (a, b) = (person("alice", &[], &[("curfew.dev/person", "7")]), person("alice@vpn", &[], &[("curfew.dev/person", "7")]));
         assert!(a.is_same_person(&b, &keys) && !a.is_same_person(&b, &[]));
-        assert!(!person("x", &[], &[]).is_same_person(&person("y", &[], &[]), &keys), "an absent alias or an empty uid equals nothing");
+        assert!(!person("x", &[], &[]).is_same_person(&person("y", &[], &[]), &keys), "an absent alias or an empty uid never matches");
     }
 }

@@ -1,17 +1,17 @@
-//! Why something is as it is: one CamelCase word each, and whether it makes a request `Denied` or `Invalid`.
+//! Reasons in status, in CamelCase, and the outcome that each of them gives a request.
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident,)+) => {
-        /// The reasons of `api.md`, in its order: refusals, what cannot be resolved or trusted, how a request ends,
-        /// what keeps a template from being ready, what became of a decision.
+        /// The reason for a state or condition. In this order: refusals, requests that cannot be resolved or trusted, ends of a
+        /// request, templates that are not ready, decisions.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
         pub enum Reason { $($(#[$doc])* $name,)+ }
         impl Reason {
-            /// Every reason.
+            /// All reasons, in the order of declaration.
             pub const ALL: &'static [Reason] = &[$(Reason::$name),+];
-            /// The word as it stands in status.
+            /// The text in status.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Reason::$name => stringify!($name)),+ }
             }
@@ -19,113 +19,113 @@ macro_rules! reasons {
     };
 }
 reasons! {
-    /// No assignment makes this person eligible.
+    /// No assignment makes the beneficiary eligible.
     NotEligible,
-    /// The access would not fit into the assignment's window.
+    /// The access would begin before or end after the assignment's window.
     OutsideWindow,
-    /// More than the template, the policy or the ceiling allows.
+    /// The duration exceeds the limit of the template, the policy or CurfewConfig.
     OverMaximum,
-    /// Too many are active already.
+    /// The maximum number of active requests is reached.
     LimitReached,
-    /// Template, assignment, policy or system is suspended.
+    /// The template, assignment, policy or system is suspended.
     Suspended,
-    /// The system only discovers and scores.
+    /// The mode of the system is `ReadOnly`.
     ReadOnly,
-    /// The role asks for a justification and none was given.
+    /// The role requires a justification and the request has none.
     JustificationRequired,
-    /// The role named does not exist.
+    /// The RoleTemplate does not exist.
     NoSuchRole,
     /// The role spans several systems and the request names none of them.
     AmbiguousSystem,
-    /// The template is not ready; its own reason says why.
+    /// The template is not ready; the reason of its own condition says why.
     NotReady,
-    /// More was asked than the role reaches.
+    /// The request asks for a wider scope than the role has.
     WiderScope,
-    /// What was approved is no longer what would be granted.
+    /// What would be granted differs from what was approved.
     TemplateChanged,
-    /// Made while the admission policies were not proven to be in force.
+    /// Created while the admission policies were not proven to be in force.
     AdmissionNotEnforced,
-    /// Made a moment ago: whether the admission policies were in force is proven within seconds. It ends nothing.
+    /// Created since the last admission proof; the next one follows within seconds. Temporary: it does not end a request.
     NotProvenYet,
-    /// No approval that counts stands behind it.
+    /// No counted approval supports it.
     NotApproved,
-    /// It needs a rule that this build does not have.
+    /// It needs a feature that this build does not implement.
     Unsupported,
-    /// The target cannot be asked now, so nobody can tell what would be granted. It ends nothing and begins nothing.
+    /// The target cannot be read, so what would be granted is unknown. Temporary: nothing is granted and no request ends because of it.
     TargetUnreachable,
     /// The target says that the grant can never work.
     TargetRefused,
-    /// A request of this name was used before.
+    /// A request with this name was used before.
     AlreadyConsumed,
-    /// An approver or manager said no.
+    /// An approver or manager denied the request.
     DeniedByApprover,
-    /// The requester or beneficiary took it back before it was active.
+    /// The requester or beneficiary withdrew the request before it was active.
     Withdrawn,
-    /// An approver or manager ended it.
+    /// An approver or manager ended the access.
     RevokedByApprover,
-    /// The requester or beneficiary ended it.
+    /// The requester or beneficiary ended the access.
     RevokedByHolder,
-    /// The request was deleted. It has no status that could say so: evidence does.
+    /// The request was deleted. Used in audit records and the Grant, because the request has no status any more.
     RequestDeleted,
-    /// What was granted was changed or removed at the target.
+    /// The access was changed or removed at the target.
     Drifted,
-    /// Its time is over.
+    /// The deadline has passed.
     DeadlinePassed,
-    /// The approvers did not answer in time.
+    /// The approvals were not complete in time.
     ApprovalTimedOut,
-    /// The operator may not bind one of the roles.
+    /// The operator lacks the verb `bind` on one of the roles.
     NotBindable,
-    /// Weaker than the policy's floor.
+    /// The template does not meet the policy's minimum requirements.
     BelowFloor,
-    /// Outside of every policy that covers this namespace.
+    /// No policy that covers the namespace allows it.
     OutsidePolicy,
-    /// The approvers can never fill the quorum.
+    /// The listed approvers cannot reach the quorum.
     NobodyCanApprove,
-    /// An older AuthorizationSystem stands for the same target.
+    /// An older AuthorizationSystem has the same target.
     DuplicateTarget,
-    /// Requester and beneficiary do not decide in their own matter.
+    /// The decider is the requester or the beneficiary.
     SelfDecision,
-    /// Neither approver nor manager.
+    /// The decider is neither an approver nor a manager.
     NotEntitled,
-    /// The approval names another digest than what would be granted.
+    /// The digest in the decision differs from the digest of what would be granted.
     DigestMismatch,
-    /// The login carries none of the proof that the configuration asks of deciders.
+    /// The login lacks the extra keys that CurfewConfig requires.
     UnprovenLogin,
-    /// About nothing that exists.
+    /// The decision refers to an object that does not exist.
     NotFound,
-    /// This person's approval counts already, or is not needed any more.
+    /// An approval of this person counts already, or no further approval is needed.
     AlreadyCounted,
-    /// Its turn has not come.
+    /// An earlier stage is pending.
     Waiting,
-    /// What it is about has ended.
+    /// The request or Grant has ended.
     AlreadyEnded,
-    /// Its target is gone for good, and a person has released it without proof.
+    /// The target no longer exists, and a person has released the Grant without proof of removal.
     Abandoned,
-    /// All is well.
+    /// The object is in the expected state.
     AsExpected,
 }
 
-/// How a request ends, once nothing is left at the target.
+/// The final state of a request, once nothing of the access remains at the target.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum TerminalState {
-    /// Active until its deadline.
+    /// Was active until its deadline.
     Expired,
-    /// Ended early, from `Active` on.
+    /// Was active and ended before its deadline.
     Revoked,
-    /// Resolved but not allowed.
+    /// Was resolved but not allowed.
     Denied,
-    /// Taken back before it was active.
+    /// Was withdrawn before it was active.
     Cancelled,
-    /// Not approved in time.
+    /// Was not approved in time.
     TimedOut,
-    /// Not to be resolved or not to be trusted.
+    /// Could not be resolved or trusted.
     Invalid,
-    /// Never active by its deadline.
+    /// Was not active by its deadline.
     Failed,
 }
 
 impl Reason {
-    /// How a request ends for this reason, given whether it was ever active.
+    /// The outcome of a request that ends for this reason. `was_active`: whether the access was ever observed at the target.
     pub const fn terminal_state(self, was_active: bool) -> TerminalState {
         use Reason::*;
         match (self, was_active) {
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_decides_how_it_ends() {
+    fn outcome_depends_on_reason_and_earlier_activation() {
         assert_eq!(Reason::Suspended.terminal_state(false), TerminalState::Denied);
         assert_eq!(Reason::Suspended.terminal_state(true), TerminalState::Revoked);
         assert_eq!(Reason::TemplateChanged.terminal_state(false), TerminalState::Invalid);

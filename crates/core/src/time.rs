@@ -1,46 +1,47 @@
-//! Instants and how they are written. The core is told what time it is; it never asks.
+//! Instants and their notation. The core receives the current time as an argument and never reads a clock.
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
-/// An absolute instant in milliseconds since the Unix epoch, UTC.
+/// An instant in milliseconds since the Unix epoch, UTC.
 ///
-/// Deadlines are stored in whole seconds (Kubernetes' own resolution) and always rounded down: nobody gains the rest of a second.
+/// Deadlines are stored in whole seconds, the resolution of Kubernetes, and are always rounded down, so that rounding never
+/// extends an access.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Time(i64);
 
 impl Time {
-    /// From milliseconds since the epoch.
+    /// The instant `ms` milliseconds after the Unix epoch.
     pub const fn from_millis(ms: i64) -> Self {
         Time(ms)
     }
-    /// From whole seconds since the epoch.
+    /// The instant `s` seconds after the Unix epoch.
     pub const fn from_secs(s: i64) -> Self {
         Time(s * 1000)
     }
-    /// Milliseconds since the epoch.
+    /// Milliseconds since the Unix epoch.
     pub const fn as_millis(self) -> i64 {
         self.0
     }
-    /// The same instant without its fraction of a second.
+    /// The instant rounded down to whole seconds.
     #[must_use]
     pub const fn floor_secs(self) -> Self {
         Time(self.0 - self.0.rem_euclid(1000))
     }
-    /// This instant, so many seconds later.
+    /// The instant `s` seconds later.
     #[must_use]
     pub const fn plus_secs(self, s: i64) -> Self {
         Time(self.0 + s * 1000)
     }
-    /// Milliseconds from `earlier` to this instant; negative if it is the other way round.
+    /// Milliseconds from `earlier` to this instant; negative if `earlier` is later.
     pub const fn millis_since(self, earlier: Time) -> i64 {
         self.0 - earlier.0
     }
-    /// Parses RFC 3339. `None` if it is none.
+    /// Parses an RFC 3339 time; `None` if `s` is not one.
     pub fn parse(s: &str) -> Option<Self> {
         s.parse::<Timestamp>().ok().map(|t| Time(t.as_millisecond()))
     }
-    /// Reads what [`Time::compact`] writes.
+    /// Parses the notation of [`Time::compact`]; `None` for any other text.
     pub fn parse_compact(s: &str) -> Option<Self> {
         let (date, rest) = s.split_once('T')?;
         if !s.is_ascii() || date.len() != 8 || rest.len() != 7 {
@@ -48,7 +49,7 @@ impl Time {
         }
         Time::parse(&format!("{}-{}-{}T{}:{}:{}", &date[..4], &date[4..6], &date[6..], &rest[..2], &rest[2..4], &rest[4..]))
     }
-    /// `20261123T081500Z`: the form in which a deadline stands in a binding's name (no colons, sorts by time).
+    /// The notation of deadlines in binding names, such as `20261123T081500Z`. It has no colons and sorts by time.
     pub fn compact(self) -> String {
         self.floor_secs().to_string().replace(['-', ':'], "")
     }
@@ -63,7 +64,7 @@ impl fmt::Display for Time {
     }
 }
 
-/// The pattern of a [`Time`] in schemas: RFC 3339 in UTC, of a year that every parser knows.
+/// The pattern of a [`Time`] in the CRD schemas: RFC 3339 in UTC, with a year that every parser accepts.
 pub const TIME_PATTERN: &str = "^(19|2[0-9])[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?Z$";
 
 impl Serialize for Time {
@@ -75,7 +76,8 @@ impl Serialize for Time {
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let s = String::deserialize(d)?;
-        Time::parse(&s).ok_or_else(|| serde::de::Error::custom(format!("{s:?} is no RFC 3339 time in UTC, such as 2026-11-23T08:15:00Z")))
+        Time::parse(&s)
+            .ok_or_else(|| serde::de::Error::custom(format!("{s:?} is not an RFC 3339 time in UTC; write it as 2026-11-23T08:15:00Z")))
     }
 }
 
@@ -88,8 +90,8 @@ impl schemars::JsonSchema for Time {
         true
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        // The format alone lets offsets and fractions through that no parser reads, and one object that cannot be read
-        // would break the list of all.
+        // The format alone accepts offsets and fractions that jiff does not parse, and one object that does not deserialize
+        // would make the whole list fail.
         schemars::json_schema!({"type": "string", "format": "date-time", "pattern": TIME_PATTERN, "maxLength": 30})
     }
 }
@@ -99,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_written_and_read_as_rfc_3339() {
+    fn formats_and_parses_rfc_3339_and_the_compact_notation() {
         let t = Time::parse("2026-11-23T08:15:00Z").unwrap();
         assert_eq!(t.to_string(), "2026-11-23T08:15:00Z");
         assert_eq!(t.compact(), "20261123T081500Z");
@@ -109,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_never_gains_the_rest_of_a_second() {
+    fn deadlines_round_down_to_whole_seconds() {
         assert_eq!(Time::from_millis(1_999).floor_secs(), Time::from_secs(1));
         assert_eq!(Time::from_millis(-1).floor_secs(), Time::from_secs(-1));
         assert_eq!(Time::from_millis(1_999).compact(), "19700101T000001Z");

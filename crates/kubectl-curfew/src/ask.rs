@@ -1,4 +1,4 @@
-//! `kubectl curfew request`
+//! `kubectl curfew request`: creates an ActivationRequest.
 use crate::context::{CliContext, plain};
 use anyhow::{Context as _, bail};
 use curfew_api::{
@@ -15,32 +15,32 @@ use kube::{
 };
 use std::pin::pin;
 
-/// Ask for a role.
+/// Request a role.
 ///
-/// Prints the name of the request. Approvers see it with `kubectl get areq`; delete it to take it back or to give the access back.
+/// Prints the name of the request. Approvers see it with `kubectl get areq`. Delete the request to withdraw it or to end the access.
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "Example:\n  kubectl curfew request payments-admin -n payments --duration 45m --justification 'roll back release 2311' --wait"
 )]
 pub struct Ask {
-    /// The RoleTemplate; `kubectl get rtpl` lists them.
+    /// Name of the RoleTemplate; `kubectl get rtpl` lists them.
     role: String,
-    /// How long, such as 45m or 1h30m. Default: the role's.
+    /// Duration of the access, such as 45m or 1h30m. Default: the default of the role.
     #[arg(short, long)]
     duration: Option<Duration>,
-    /// Why you need it; approvers read this.
+    /// Why you need the access; approvers read this.
     #[arg(short, long)]
     justification: Option<String>,
-    /// The system, if the role spans several.
+    /// AuthorizationSystem; required if the role allows several.
     #[arg(long)]
     system: Option<String>,
-    /// The ticket behind it, as SYSTEM:NUMBER, such as jira:INC-4711.
+    /// Ticket, as SYSTEM:NUMBER, such as jira:INC-4711.
     #[arg(long, value_parser = ticket)]
     ticket: Option<Ticket>,
-    /// The request's name. Default: the role's, with a few letters behind it.
+    /// Name of the request. Default: the name of the role with a random suffix.
     #[arg(long)]
     name: Option<String>,
-    /// Wait until you have the access, or will not get it.
+    /// Wait until the access is active; fail if the request ends without it.
     #[arg(short, long)]
     wait: bool,
 }
@@ -73,30 +73,30 @@ pub async fn run(me: &CliContext, ask: &Ask) -> anyhow::Result<()> {
         request.metadata.name = None;
         request.metadata.generate_name = Some(format!("{}-", ask.role));
     }
-    let made = requests.create(&PostParams::default(), &request).await.map_err(plain)?;
-    println!("activationrequest.curfew.dev/{} created", made.name_any());
-    if ask.wait { follow(requests, &made.name_any()).await } else { Ok(()) }
+    let created = requests.create(&PostParams::default(), &request).await.map_err(plain)?;
+    println!("activationrequest.curfew.dev/{} created", created.name_any());
+    if ask.wait { wait_until_active(requests, &created.name_any()).await } else { Ok(()) }
 }
 
-/// Tells each step on standard error until there is access or will be none.
-async fn follow(requests: Api<ActivationRequest>, name: &str) -> anyhow::Result<()> {
+/// Prints each state change on standard error until the request is active. Fails if the request ends without access or is deleted.
+async fn wait_until_active(requests: Api<ActivationRequest>, name: &str) -> anyhow::Result<()> {
     let mut changes = pin!(watch_object(requests, name));
-    let mut told = None;
+    let mut printed = None;
     while let Some(change) =
         changes.try_next().await.or_else(|e| if matches!(e, watcher::Error::NoResourceVersion) { Ok(None) } else { Err(e) })?
     {
-        let Some(request) = change else { bail!("request {name} is gone") };
+        let Some(request) = change else { bail!("request {name} was deleted") };
         let status = request.status.unwrap_or_default();
         let Some(state) = status.state else { continue };
         let message = status.message.unwrap_or_default();
-        if told.replace((state, message.clone())) != Some((state, message.clone())) {
+        if printed.replace((state, message.clone())) != Some((state, message.clone())) {
             eprintln!("{state:?}: {message}");
         }
         match state {
             RequestState::Active => return Ok(()),
-            over if over.outcome().is_some() => bail!("{over:?} ({}): {message}", status.reason.unwrap_or_default()),
+            ended if ended.outcome().is_some() => bail!("{ended:?} ({}): {message}", status.reason.unwrap_or_default()),
             _ => {}
         }
     }
-    Err(anyhow::anyhow!("the watch ended")).context("cannot follow the request; kubectl get areq shows where it stands")
+    Err(anyhow::anyhow!("the watch ended")).context("cannot watch the request; kubectl get areq shows its state")
 }

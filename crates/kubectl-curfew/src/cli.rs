@@ -1,15 +1,15 @@
-//! `kubectl curfew`: thin, over the same API as `kubectl apply`. It holds no rights of its own.
+//! `kubectl curfew`: creates and reads the same objects as plain kubectl, with the rights of the user's kubeconfig.
 
 use crate::{ask, context::CliContext, decide, init, list};
 use clap::{Parser, Subcommand};
 
-/// Ask for access, decide on it, give it back.
+/// Request access, decide on requests, and end access.
 ///
-/// Everything here can be done with plain kubectl, too: a request is an ActivationRequest, a decision an AccessDecision.
+/// Plain kubectl can do the same: a request is an ActivationRequest, a decision is an AccessDecision.
 #[derive(Parser, Debug)]
 #[command(name = "kubectl curfew", bin_name = "kubectl curfew", version)]
 pub struct Plugin {
-    /// The namespace of the role. Default: the one of your kubeconfig's context.
+    /// Namespace of the role. Default: the namespace of the current kubeconfig context.
     #[arg(short, long, global = true)]
     namespace: Option<String>,
     #[command(subcommand)]
@@ -20,20 +20,20 @@ pub struct Plugin {
 enum Verb {
     Request(ask::Ask),
     Approve(decide::Approve),
-    /// Say no to a request, as an approver or manager. It ends the access, too, if there is one already.
+    /// Deny a request, as an approver or manager. If the access is already active, it ends.
     #[command(after_help = "Example:\n  kubectl curfew deny payments-admin-x7k2p -n payments --comment 'not during the freeze'")]
     Deny(decide::Against),
-    /// End an access, or take back or give back what you asked for yourself.
+    /// End an access as an approver or manager, or withdraw your own request or access.
     #[command(after_help = "Example:\n  kubectl curfew revoke payments-admin-x7k2p -n payments --comment done")]
     Revoke(decide::Against),
     List(list::List),
     Init(init::Init),
 }
 
-/// Runs one verb.
+/// Runs one subcommand.
 ///
 /// # Errors
-/// What the API server or the input refuses, in words.
+/// If the kubeconfig is not usable, the input is invalid, or the API server refuses the call.
 pub async fn run(plugin: Plugin) -> anyhow::Result<()> {
     if let Verb::Init(init) = &plugin.verb {
         print!("{}", init::yaml(init, plugin.namespace.as_deref())?);
@@ -41,11 +41,11 @@ pub async fn run(plugin: Plugin) -> anyhow::Result<()> {
     }
     let me = CliContext::connect(plugin.namespace).await?;
     match plugin.verb {
-        Verb::Request(ask) => ask::run(&me, &ask).await,
-        Verb::Approve(a) => decide::approve(&me, &a).await,
-        Verb::Deny(a) => decide::against(&me, &a, curfew_core::approval::Verb::Deny).await,
-        Verb::Revoke(a) => decide::against(&me, &a, curfew_core::approval::Verb::Revoke).await,
-        Verb::List(l) => list::run(&me, &l).await,
+        Verb::Request(args) => ask::run(&me, &args).await,
+        Verb::Approve(args) => decide::approve(&me, &args).await,
+        Verb::Deny(args) => decide::against(&me, &args, curfew_core::approval::Verb::Deny).await,
+        Verb::Revoke(args) => decide::against(&me, &args, curfew_core::approval::Verb::Revoke).await,
+        Verb::List(args) => list::run(&me, &args).await,
         Verb::Init(_) => Ok(()),
     }
 }

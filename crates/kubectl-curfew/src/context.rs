@@ -18,12 +18,16 @@ impl CliContext {
         Ok(CliContext { client, namespace: namespace.unwrap_or(config.default_namespace) })
     }
 
-    /// Who the API server says we are: the stamp that servers before 1.36 cannot fill in. The admission policy proves it all the same.
+    /// The authenticated identity of the user, as the API server sees it. API servers before 1.36 do not fill it in, so the plugin
+    /// sends it; the admission policy verifies it in any case.
     pub(crate) async fn who(&self) -> anyhow::Result<UserInfo> {
         let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
-        let answer =
-            reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.map_err(plain).context("cannot ask who you are")?;
-        let user = answer.status.and_then(|s| s.user_info).context("the server did not say who you are")?;
+        let review = reviews
+            .create(&PostParams::default(), &SelfSubjectReview::default())
+            .await
+            .map_err(plain)
+            .context("cannot create a SelfSubjectReview to find out your identity")?;
+        let user = review.status.and_then(|status| status.user_info).context("the API server did not return your identity")?;
         Ok(UserInfo {
             username: user.username.unwrap_or_default(),
             uid: user.uid.unwrap_or_default(),
@@ -33,10 +37,10 @@ impl CliContext {
     }
 }
 
-/// The server's own words, without the client's wrapping.
-pub(crate) fn plain(e: kube::Error) -> anyhow::Error {
-    match e {
-        kube::Error::Api(s) => anyhow::anyhow!("{}", s.message),
+/// Reduces an error of the API server to its message.
+pub(crate) fn plain(error: kube::Error) -> anyhow::Error {
+    match error {
+        kube::Error::Api(status) => anyhow::anyhow!("{}", status.message),
         other => other.into(),
     }
 }

@@ -1,4 +1,4 @@
-//! `kubectl curfew approve | deny | revoke`
+//! `kubectl curfew approve | deny | revoke`: creates an AccessDecision.
 use crate::{
     context::{CliContext, plain},
     summary,
@@ -12,69 +12,70 @@ use curfew_core::{approval::Verb, digest::Digest};
 use kube::{Api, ResourceExt, api::PostParams};
 use std::io::{IsTerminal, Write};
 
-/// Approve exactly what you saw.
+/// Approve exactly the terms that you reviewed.
 ///
-/// The digest says what that was: kubectl get areq -o wide shows it, and so does the message of the condition Approved.
-/// Without --digest everything that would be granted is printed, and you are asked.
+/// The digest identifies them: kubectl get areq -o wide shows it, and so does the message of the condition Approved.
+/// Without --digest the command prints everything that would be granted and asks for confirmation.
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "Example:\n  kubectl curfew approve payments-admin-x7k2p -n payments --digest 7f3a9c21d0b4e6f1 --comment 'go ahead'"
 )]
 pub struct Approve {
-    /// The request.
+    /// Name of the ActivationRequest.
     name: String,
-    /// The digest of what you saw: 16 hex digits.
+    /// Digest of the terms that you reviewed: 16 hex digits.
     #[arg(long)]
     digest: Option<Digest>,
-    /// Why; it stays as evidence.
+    /// Reason for the decision; it becomes part of the audit log.
     #[arg(short, long)]
     comment: Option<String>,
 }
 
-/// What `deny` and `revoke` take.
+/// Arguments of `deny` and `revoke`.
 #[derive(clap::Args, Debug)]
 pub struct Against {
-    /// The request.
+    /// Name of the ActivationRequest.
     name: String,
-    /// Why; it stays as evidence.
+    /// Reason for the decision; it becomes part of the audit log.
     #[arg(short, long)]
     comment: Option<String>,
 }
 
-pub async fn approve(me: &CliContext, a: &Approve) -> anyhow::Result<()> {
-    let request = find(me, &a.name).await?;
+pub async fn approve(me: &CliContext, args: &Approve) -> anyhow::Result<()> {
+    let request = find(me, &args.name).await?;
     let status = request.status.clone().unwrap_or_default();
-    let current =
-        status.digest.with_context(|| format!("request {} is not resolved yet; look again with kubectl get areq {}", a.name, a.name))?;
-    let digest = match a.digest {
-        Some(d) => {
+    let current = status
+        .digest
+        .with_context(|| format!("request {} is not resolved yet; check it with kubectl get areq {}", args.name, args.name))?;
+    let digest = match args.digest {
+        Some(digest) => {
             ensure!(
-                d == current,
-                "digest {d} is not what would be granted now ({current}); look again with kubectl get areq {} -o wide",
-                a.name
+                digest == current,
+                "digest {digest} does not match what would be granted now ({current}); review it with kubectl get areq {} -o wide",
+                args.name
             );
-            d
+            digest
         }
         None => {
             ensure!(
                 std::io::stdin().is_terminal(),
-                "without a terminal, say what you saw: --digest {current} (kubectl get areq {} -o yaml shows it all)",
-                a.name
+                "without a terminal, confirm what you reviewed with --digest {current} (kubectl get areq {} -o yaml shows everything)",
+                args.name
             );
             summary::print(&request)?;
             if !confirmed()? {
-                bail!("nothing was decided");
+                bail!("cancelled; no decision was created");
             }
             current
         }
     };
-    send(me, &request, Verb::Approve, Some(digest), a.comment.clone()).await
+    send(me, &request, Verb::Approve, Some(digest), args.comment.clone()).await
 }
 
-pub async fn against(me: &CliContext, a: &Against, verb: Verb) -> anyhow::Result<()> {
-    let request = find(me, &a.name).await?;
-    let digest = request.status.as_ref().and_then(|s| s.digest);
-    send(me, &request, verb, digest, a.comment.clone()).await
+pub async fn against(me: &CliContext, args: &Against, verb: Verb) -> anyhow::Result<()> {
+    let request = find(me, &args.name).await?;
+    let digest = request.status.as_ref().and_then(|status| status.digest);
+    send(me, &request, verb, digest, args.comment.clone()).await
 }
 
 async fn find(me: &CliContext, name: &str) -> anyhow::Result<ActivationRequest> {
@@ -90,20 +91,14 @@ fn confirmed() -> anyhow::Result<bool> {
     Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
-async fn send(
-    me: &CliContext,
-    request: &ActivationRequest,
-    decision: Verb,
-    digest: Option<Digest>,
-    comment: Option<String>,
-) -> anyhow::Result<()> {
+async fn send(me: &CliContext, request: &ActivationRequest, decision: Verb, digest: Option<Digest>, comment: Option<String>) -> anyhow::Result<()> {
     let about = About::ActivationRequest(RequestRef { name: request.name_any(), uid: request.uid() });
     let spec = AccessDecisionSpec { about, digest, decision, comment, decider: Some(me.who().await?) };
-    let mut made = AccessDecision::new("", spec);
-    made.metadata.name = None;
-    made.metadata.generate_name = Some(format!("{}-", request.name_any()));
+    let mut decision = AccessDecision::new("", spec);
+    decision.metadata.name = None;
+    decision.metadata.generate_name = Some(format!("{}-", request.name_any()));
     let decisions: Api<AccessDecision> = Api::namespaced(me.client.clone(), &me.namespace);
-    let made = decisions.create(&PostParams::default(), &made).await.map_err(plain)?;
-    println!("accessdecision.curfew.dev/{} created", made.name_any());
+    let created = decisions.create(&PostParams::default(), &decision).await.map_err(plain)?;
+    println!("accessdecision.curfew.dev/{} created", created.name_any());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `kubectl curfew`: ask for access, decide on it, give it back.
+//! `kubectl curfew`: request access, decide on requests, and end access.
 #![forbid(unsafe_code)]
 
 mod ask;
@@ -16,12 +16,12 @@ use std::process::ExitCode;
 async fn main() -> ExitCode {
     let plugin = cli::Plugin::parse();
     if rustls::crypto::ring::default_provider().install_default().is_err() {
-        eprintln!("kubectl curfew: a crypto provider is installed already");
+        eprintln!("kubectl curfew: a crypto provider is already installed");
     }
     match cli::run(plugin).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("error: {e:#}");
+        Err(error) => {
+            eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
