@@ -1,12 +1,9 @@
-//! Counts the API calls of one grant lifecycle (approve → expire) by verb, from the audit log of the API server.
+//! What one Kubernetes lifecycle (approve → expire) costs the API server: calls by verb, counted in its audit log.
 //!
-//! It reports counts and not times, so the result is the same on any machine. `make bench` prints it.
-#[path = "../tests/support/mod.rs"]
-mod support;
-
+//! Counts, not times: the same on any machine. `make bench` prints them.
 use anyhow::{Context, Result};
+use curfew_testkit::{ControlPlane, Stage, World};
 use std::{collections::BTreeMap, path::Path, time::Duration};
-use support::{ControlPlane, World, eventually};
 
 const LIFECYCLES: usize = 10;
 const OPERATOR: &str = "system:serviceaccount:curfew-system:curfew-operator";
@@ -15,7 +12,7 @@ const OPERATOR: &str = "system:serviceaccount:curfew-system:curfew-operator";
 async fn main() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let log = dir.path().join("audit.jsonl");
-    let world = World::first_on(ControlPlane::start_with("bench", Some(log.clone())).await?).await?;
+    let world = World { cp: ControlPlane::start_with("bench", Stage::First, Some(log.clone())).await? };
     let _operator = world.operator("bench").await?;
     world.granting().await?;
     let (alice, carol) = (world.alice()?, world.carol()?);
@@ -34,29 +31,24 @@ async fn main() -> Result<()> {
         carol.apply(&decision).await?.success()?;
         world.state_is(&name, "Active").await?;
     }
-    eventually("every request to have expired", Duration::from_secs(60), || async {
-        let states = world.field(&["areq", "-n", "payments"], "{.items[*].status.state}").await?;
-        Ok((states.split(' ').filter(|s| *s == "Expired").count() == LIFECYCLES).then_some(()))
-    })
-    .await?;
+    let all = |states: &str| states.split(' ').filter(|s| *s == "Expired").count() == LIFECYCLES;
+    world.field_fits(&["areq", "-n", "payments"], "{.items[*].status.state}", "to be all Expired", Duration::from_secs(60), all).await?;
     report(&before, &count(&log)?);
     Ok(())
 }
 
-/// Returns the number of the operator's calls so far, by verb and resource. Periodic calls (lease, admission check, watches) are left
-/// out.
+/// The operator's calls so far, by what they did to what. The lease and the gate tick by themselves and are left out.
 fn count(log: &Path) -> Result<BTreeMap<String, usize>> {
-    let log = std::fs::read_to_string(log).context("cannot read the audit log of the API server")?;
+    let log = std::fs::read_to_string(log).context("no audit log")?;
     let mut calls = BTreeMap::new();
     for line in log.lines() {
-        let event: serde_json::Value = serde_json::from_str(line)?;
-        let object = &event["objectRef"];
-        let (verb, resource) = (event["verb"].as_str().unwrap_or_default(), object["resource"].as_str().unwrap_or_default());
-        let subresource = object["subresource"].as_str().map(|name| format!("/{name}")).unwrap_or_default();
-        let periodic = matches!(resource, "leases" | "customresourcedefinitions" | "curfewconfigs") || resource.contains("admissionpolic");
-        let canary = object["name"] == "curfew-admission-canary" || event["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun"));
-        if event["user"]["username"] == OPERATOR && verb != "watch" && !periodic && !canary {
-            *calls.entry(format!("{verb} {resource}{subresource}")).or_default() += 1;
+        let e: serde_json::Value = serde_json::from_str(line)?;
+        let (verb, resource) = (e["verb"].as_str().unwrap_or_default(), e["objectRef"]["resource"].as_str().unwrap_or_default());
+        let sub = e["objectRef"]["subresource"].as_str().map(|s| format!("/{s}")).unwrap_or_default();
+        let ticking = matches!(resource, "leases" | "customresourcedefinitions" | "curfewconfigs") || resource.contains("admissionpolic");
+        let canary = e["objectRef"]["name"] == "curfew-admission-canary" || e["requestURI"].as_str().is_some_and(|u| u.contains("dryRun"));
+        if e["user"]["username"] == OPERATOR && verb != "watch" && !ticking && !canary {
+            *calls.entry(format!("{verb} {resource}{sub}")).or_default() += 1;
         }
     }
     Ok(calls)
@@ -64,15 +56,15 @@ fn count(log: &Path) -> Result<BTreeMap<String, usize>> {
 
 #[allow(clippy::cast_precision_loss)]
 fn report(before: &BTreeMap<String, usize>, after: &BTreeMap<String, usize>) {
-    println!("API calls of the operator per lifecycle, average of {LIFECYCLES} (minimum: 11 writes, with reservation and Grant):");
+    println!("calls of the operator for each lifecycle, over {LIFECYCLES} (floor: 11 writes with reservation and ledger):");
     let (mut reads, mut writes) = (0.0, 0.0);
-    for (call, total) in after {
-        let average = (total - before.get(call).unwrap_or(&0)) as f64 / LIFECYCLES as f64;
-        if average == 0.0 {
+    for (what, n) in after {
+        let each = (n - before.get(what).unwrap_or(&0)) as f64 / LIFECYCLES as f64;
+        if each == 0.0 {
             continue;
         }
-        println!("  {average:5.1}  {call}");
-        if call.starts_with("get") || call.starts_with("list") { reads += average } else { writes += average }
+        println!("  {each:5.1}  {what}");
+        if what.starts_with("get") || what.starts_with("list") { reads += each } else { writes += each }
     }
     println!("reads {reads:.1}, writes {writes:.1}");
 }

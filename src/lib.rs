@@ -25,3 +25,4 @@ pub mod kube_writes;
 pub mod observe;
 pub mod providers;
 pub mod runtime;
+pub mod timing;

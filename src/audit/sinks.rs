@@ -1,4 +1,5 @@
 //! Audit sinks. Each sink has its own queue and task, so that a slow sink does not delay the others.
+use crate::timing::timing;
 use crate::{
     api::{config::Sink, system::SecretKey},
     identity::NAMESPACE,
@@ -17,10 +18,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Maximum number of records in one delivery to a sink.
 const BATCH: usize = 100;
-/// Timeout of one delivery to an HTTP sink.
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Delays between retries, in seconds. The last one repeats until the delivery succeeds.
-const RETRY_DELAYS: [u64; 5] = [1, 2, 5, 10, 30];
+const RETRY_DELAYS: [u32; 5] = [1, 2, 5, 10, 30];
 
 /// One record for a sink, with an optional acknowledgement.
 pub struct Line {
@@ -93,7 +92,7 @@ async fn deliver(target: Target, mut lines: mpsc::UnboundedReceiver<Line>, last_
             metrics.audit_backlog.set(i64::try_from(waiting.len() + lines.len()).unwrap_or(i64::MAX));
             tracing::warn!(sink = target.name(), error, "cannot deliver audit records to a sink; retrying");
             *last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{}: {error}", target.name()));
-            tokio::time::sleep(Duration::from_secs(RETRY_DELAYS[tries.min(RETRY_DELAYS.len() - 1)])).await;
+            tokio::time::sleep(timing().sink_pause * RETRY_DELAYS[tries.min(RETRY_DELAYS.len() - 1)]).await;
             tries += 1;
         }
         *last_error.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -131,9 +130,9 @@ impl Target {
                 let written = tokio::task::spawn_blocking(move || append(&path, &batch)).await;
                 written.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
             }
-            Target::Http { client, secret } => tokio::time::timeout(DELIVERY_TIMEOUT, post(client, secret, batch))
+            Target::Http { client, secret } => tokio::time::timeout(timing().sink_timeout, post(client, secret, batch))
                 .await
-                .map_err(|_| format!("no response within {} s", DELIVERY_TIMEOUT.as_secs()))?,
+                .map_err(|_| format!("no response within {} s", timing().sink_timeout.as_secs()))?,
         }
     }
 }

@@ -3,10 +3,8 @@
 //! A chain alone reveals edited, dropped and reordered records. A missing end or a missing writer is detectable only with the
 //! heads that are anchored elsewhere: in the status of CurfewConfig, and in the first record of every later writer. The hashes
 //! have no key, so records that someone appended are detectable only with these heads and the times at which they were anchored.
-use super::{
-    chain::{Head, GENESIS_HASH, hash},
-    writer::ANCHOR,
-};
+use super::chain::{Head, GENESIS_HASH, hash};
+use crate::timing::SHIPPED;
 use curfew_core::time::Time;
 use serde_json::Value;
 use std::{
@@ -219,7 +217,7 @@ pub fn verify(lines: impl IntoIterator<Item = String>, anchors: &BTreeMap<String
 /// anchor, so these are only counted. It cannot have written later ones, or any without a time.
 fn check_after_last_anchor(report: &mut Report, anchors: &[(String, Anchor)], kept: &Records) {
     for (writer, (last, at)) in last_anchors(anchors) {
-        let until = at.plus_secs(ANCHOR.as_secs().cast_signed() + SLACK);
+        let until = at.plus_secs(SHIPPED.anchor.as_secs().cast_signed() + SLACK);
         let after = (Bound::Excluded((writer.clone(), last)), Bound::Included((writer.clone(), u64::MAX)));
         for ((_, sequence), record) in kept.range(after) {
             if record.at.is_some_and(|at| at <= until) {

@@ -1,4 +1,5 @@
 //! The audit writer: one task per process that numbers and chains the audit records and queues them for every sink.
+use crate::timing::timing;
 use super::{
     chain::Chain,
     record::{EventData, EventKind},
@@ -26,9 +27,6 @@ use tokio::sync::{mpsc, oneshot};
 /// Timeout for all sinks to store an intent, and for each API call of the writer. On timeout the Grant is not written; a later
 /// reconcile tries again.
 const INTENT: Duration = Duration::from_secs(5);
-/// Interval at which the head is anchored in the status of CurfewConfig, if it has changed. `verify` reports records that are much
-/// later than the last anchor as not written by this writer.
-pub(super) const ANCHOR: Duration = Duration::from_secs(15);
 /// Maximum number of heads in the status of CurfewConfig; the oldest are removed first.
 const HEADS: usize = 32;
 
@@ -118,7 +116,7 @@ async fn write(setup: Setup, mut queue: mpsc::UnboundedReceiver<Item>, last_erro
         ..EventData::default()
     };
     writer.append(EventKind::ChainStarted, &facts, writer.setup.authority.clock.now(), None);
-    let mut tick = tokio::time::interval(ANCHOR);
+    let mut tick = tokio::time::interval(timing().anchor);
     // Whether the last tick had nothing to anchor.
     let mut idle = false;
     loop {

@@ -3,6 +3,7 @@
 //! The existing crates return a bool. The permit needs an instant that is before any other replica can take the lease. It is
 //! counted from *before* the renewal was sent, so that a slow response or a paused process does not extend it. A holder that is
 //! paused after its check is fenced by the protocol (reserve, recheck, arm), not by the lease.
+use crate::timing::timing;
 use super::Authority;
 use k8s_openapi::{
     api::coordination::v1::{Lease as KubeLease, LeaseSpec},
@@ -13,18 +14,9 @@ use kube::{
     Api, Client,
     api::{ObjectMeta, PostParams},
 };
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 const NAME: &str = "curfew-operator";
-/// How long a lease is valid after its last renewal.
-const DURATION: Duration = Duration::from_secs(15);
-/// How long before the end of the lease the holder stops granting.
-const MARGIN: Duration = Duration::from_secs(3);
-/// Interval at which the holder renews the lease and the other replicas read it; also the timeout of one attempt.
-const RENEW_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The leader election of one replica.
 #[derive(Clone, Debug)]
@@ -52,7 +44,7 @@ impl Lease {
     pub async fn run(self) {
         let mut other = ObservedLease::default();
         loop {
-            match tokio::time::timeout(RENEW_INTERVAL, self.acquire_or_renew(&mut other)).await {
+            match tokio::time::timeout(timing().lease_every, self.acquire_or_renew(&mut other)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(e)) => tracing::warn!(error = %e, "cannot renew the lease {NAME}"),
                 Err(_) => tracing::warn!("renewing the lease {NAME} timed out"),
@@ -60,7 +52,7 @@ impl Lease {
             if !self.authority.leads() {
                 self.authority.set_lease(None);
             }
-            tokio::time::sleep(RENEW_INTERVAL).await;
+            tokio::time::sleep(timing().lease_every).await;
         }
     }
 
@@ -103,7 +95,7 @@ impl Lease {
                 if !self.authority.leads() {
                     tracing::info!(holder = %self.holder, "this replica has acquired the lease");
                 }
-                self.authority.set_lease(Some(started + DURATION - MARGIN));
+                self.authority.set_lease(Some(started + timing().lease_lasts - timing().lease_margin));
                 Ok(())
             }
             Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(()),
@@ -114,7 +106,7 @@ impl Lease {
     fn spec(&self, transitions: i32) -> LeaseSpec {
         LeaseSpec {
             holder_identity: Some(self.holder.clone()),
-            lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+            lease_duration_seconds: i32::try_from(timing().lease_lasts.as_secs()).ok(),
             renew_time: Some(MicroTime(Timestamp::now())),
             lease_transitions: Some(transitions),
             ..LeaseSpec::default()
@@ -127,20 +119,21 @@ impl ObservedLease {
         if self.version.as_deref() != version {
             *self = ObservedLease { version: version.map(str::to_owned), unchanged_since: Some(now) };
         }
-        self.unchanged_since.is_some_and(|since| now.duration_since(since) >= DURATION)
+        self.unchanged_since.is_some_and(|since| now.duration_since(since) >= timing().lease_lasts)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn a_lease_expires_only_after_its_whole_duration_without_renewal() {
         let (mut other, start) = (ObservedLease::default(), Instant::now());
         assert!(!other.has_expired(Some("1"), start));
-        assert!(!other.has_expired(Some("1"), start + DURATION - Duration::from_millis(1)));
-        assert!(!other.has_expired(Some("2"), start + DURATION), "it was renewed");
-        assert!(other.has_expired(Some("2"), start + DURATION + DURATION));
+        assert!(!other.has_expired(Some("1"), start + timing().lease_lasts - Duration::from_millis(1)));
+        assert!(!other.has_expired(Some("2"), start + timing().lease_lasts), "it was renewed");
+        assert!(other.has_expired(Some("2"), start + timing().lease_lasts + timing().lease_lasts));
     }
 }

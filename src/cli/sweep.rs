@@ -1,4 +1,5 @@
 //! `curfew sweep`: ends access past its deadline. It needs neither the operator nor the CRDs.
+use crate::timing::timing;
 use crate::{
     authority::Clock,
     identity::NAMESPACE,
@@ -45,7 +46,7 @@ pub async fn sweep(args: Sweep) -> anyhow::Result<()> {
     let found = kubernetes::list(&client).await.context("cannot list bindings")?;
     let marks: Vec<SweepCandidate> = found.iter().map(|binding| SweepCandidate { mark: binding.mark.clone(), created: binding.created }).collect();
     // The answer to the list has brought the API server's time, too.
-    let verdicts = evaluate(&install, &marks, clock.now(), |_| GrantLookup::Unknown);
+    let verdicts = evaluate(&install, &marks, clock.now(), timing().orphan_settles_secs, |_| GrantLookup::Unknown);
     let (mut gone, mut left) = (0, 0);
     for (binding, _) in found.iter().zip(verdicts).filter(|(_, verdict)| *verdict == Verdict::Overdue) {
         let outcome = match args.dry_run {

@@ -2,6 +2,7 @@
 //!
 //! The epoch is since when the policies are in force without a gap. It survives a restart only if nothing was touched in
 //! between: the digest covers uid and generation of every live object. `core/gate.rs` says what follows from a proof.
+use crate::timing::timing;
 use super::Context;
 use crate::{
     api::{
@@ -24,9 +25,6 @@ use curfew_core::{
 use kube::{Api, ResourceExt};
 use std::{sync::Arc, time::Duration};
 
-/// How often the gate is proven while it is closed, and at most, when somebody waits for it or it is open.
-const CLOSED: Duration = Duration::from_secs(10);
-const SOON: Duration = Duration::from_secs(1);
 /// How long one proof may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -56,9 +54,9 @@ pub async fn run(ctx: Arc<Context>) {
             Err(_) => unproven(&ctx, "proving the gate takes too long"),
         };
         ctx.metrics.admission_enforced.set(i64::from(closed));
-        tokio::time::sleep(SOON).await;
+        tokio::time::sleep(timing().admission_check_pause).await;
         if closed {
-            let _either = tokio::time::timeout(CLOSED - SOON, ctx.proof_wanted.notified()).await;
+            let _either = tokio::time::timeout(timing().admission_check_every - timing().admission_check_pause, ctx.proof_wanted.notified()).await;
         }
     }
 }

@@ -1,4 +1,5 @@
 //! What has changed → who must look again. The trigger matrix of the operator, in one place.
+use crate::timing::timing;
 use super::{Context, convert, grant::GrantController, request::decisions};
 use crate::{
     api::request::RequestState,
@@ -9,11 +10,9 @@ use crate::{
 };
 use curfew_core::grant::State;
 use kube::ResourceExt;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// How often everything that is not over is looked at, whatever the watches say.
-const HEARTBEAT: Duration = Duration::from_secs(60);
 
 /// The engines' inboxes.
 pub struct Router {
@@ -33,7 +32,7 @@ impl Router {
     /// Routes for ever.
     pub async fn run(self, mut changes: mpsc::UnboundedReceiver<Change>) {
         let mut authority = self.ctx.authority.changes();
-        let mut again = tokio::time::interval(HEARTBEAT);
+        let mut again = tokio::time::interval(timing().heartbeat);
         loop {
             tokio::select! {
                 change = changes.recv() => match change {

@@ -2,6 +2,7 @@
 //!
 //! Past the deadline in its name everything of ours dies, on any replica and under any doubt. What is younger dies only
 //! under a permit (so never on an unsynced view, with an open gate, or on a clone), after its Grant was looked for live.
+use crate::timing::timing;
 use super::{Context, convert};
 use crate::{
     api::Grant,
@@ -16,12 +17,8 @@ use futures::future::join_all;
 use kube::{Api, runtime::reflector::ObjectRef};
 use std::{sync::Arc, time::Duration};
 
-/// How often everything is looked at.
-const EVERY: Duration = Duration::from_secs(30);
 /// How long one target may take.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How long the revoker has for what is due before the sweep takes it up, in seconds.
-const REVOKER_FIRST: i64 = 5;
 
 /// Sweeps every target for ever.
 pub async fn run(ctx: Arc<Context>) {
@@ -42,7 +39,7 @@ pub async fn run(ctx: Arc<Context>) {
             }
         }));
         ctx.metrics.sweep_held_back.set(held.await.into_iter().sum());
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(timing().sweep_every).await;
     }
 }
 
@@ -56,7 +53,7 @@ async fn sweep(ctx: &Context, target: &dyn Provider) -> Result<i64, ProviderErro
         None | Some(State::Ended | State::Abandoned) => GrantLookup::Missing,
         Some(State::Granting | State::Active | State::Revoking) => GrantLookup::Live,
     };
-    let verdicts = evaluate(&ctx.install, &marks, ctx.now().plus_secs(-REVOKER_FIRST), behind);
+    let verdicts = evaluate(&ctx.install, &marks, ctx.now().plus_secs(-timing().sweep_grace_secs), timing().orphan_settles_secs, behind);
     let mut held = 0;
     for (f, verdict) in found.iter().zip(verdicts) {
         match verdict {

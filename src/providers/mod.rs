@@ -8,6 +8,7 @@ pub mod simulated;
 
 pub use port::{ApplyOutcome, EnforcedBy, ManagedObject, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
 
+use crate::timing::timing;
 use crate::{
     api::system::{KubernetesConnection, Provider as Connection, SecretKey},
     authority::Clock,
@@ -32,8 +33,6 @@ pub const fn limits(connection: &Connection) -> Limits {
     }
 }
 
-/// How long a kubeconfig is used before its secret is read again.
-const KUBECONFIG_SECS: i64 = 10;
 
 /// A cluster reached by a kubeconfig, and which content of the secret that was.
 #[derive(Clone)]
@@ -76,7 +75,7 @@ impl Registry {
         let key = (at.name.clone(), at.key.clone());
         let known = self.remote.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         let now = self.clock.now();
-        if let Some(r) = known.as_ref().filter(|r| now < r.read.plus_secs(KUBECONFIG_SECS)) {
+        if let Some(r) = known.as_ref().filter(|r| now < r.read.plus_secs(timing().kubeconfig_secs)) {
             return Ok(r.cluster.clone());
         }
         let content = match (self.secret(at).await, &known) {

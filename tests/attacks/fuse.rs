@@ -1,8 +1,8 @@
 //! The operator is dead, the deadline comes, and the grantee has used the access to keep the access: seven ways that worked
 //! while nothing guarded the fuse.
 use super::{active, offer, resisted, unprotected};
-use crate::support::{Output, SOON, User, World, eventually};
 use anyhow::Result;
+use curfew_testkit::{Output, SOON, User, World};
 use futures::future::{join_all, try_join_all};
 
 /// What the holder of a role does to keep it.
@@ -28,17 +28,17 @@ async fn strike(w: &World, who: &User, attack: &Attack) -> Result<Output> {
     let mark = format!("curfew.dev/grant={grant}");
     let binding = w.field(&["rolebinding", "-n", "payments", "-l", &mark], "{.items[0].metadata.name}").await?;
     let patch = |kind: &'static str, name: String, patch: String| async move {
-        who.kubectl(&["patch", kind, "-n", "payments", &name, "--type=merge", "-p", &patch]).await
+        who.api(&["patch", kind, "-n", "payments", &name, "--type=merge", "-p", &patch]).await
     };
     match attack.who {
         "raises" => patch("job", job, r#"{"spec": {"activeDeadlineSeconds": 31536000}}"#.into()).await,
         "suspends" => patch("job", job, r#"{"spec": {"suspend": true}}"#.into()).await,
-        "orphans" => who.kubectl(&["delete", "job", "-n", "payments", &job, "--cascade=orphan"]).await,
+        "orphans" => who.api(&["delete", "job", "-n", "payments", &job, "--cascade=orphan"]).await,
         "finalizes" => patch("rolebinding", binding, r#"{"metadata": {"finalizers": ["example.com/mine"]}}"#.into()).await,
         "depends" => depend(w, who, &binding, &job).await,
         "adopts" => orphan(w, who, &job).await,
         _ => {
-            who.kubectl(&["create", "configmap", "-n", "payments", "anchor"]).await?.success()?;
+            who.api(&["create", "configmap", "-n", "payments", "anchor"]).await?.success()?;
             let uid = w.field(&["configmap", "-n", "payments", "anchor"], "{.metadata.uid}").await?;
             let job_uid = w.field(&["job", "-n", "payments", &job], "{.metadata.uid}").await?;
             let owners = format!(
@@ -137,22 +137,19 @@ async fn a_label_is_not_taken_off_and_a_fuse_that_does_not_burn_is_not_claimed()
     unprotected(&w, "curfew-marks").await?;
     unprotected(&w, "curfew-owners").await?;
     for (kind, name) in [("rolebinding", binding_of(&w, &grant).await?), ("job", job.clone())] {
-        let out = user.kubectl(&["label", kind, "-n", "payments", &name, "curfew.dev/grant-"]).await?;
+        let out = user.api(&["label", kind, "-n", "payments", &name, "curfew.dev/grant-"]).await?;
         resisted(!out.ok, &format!("the label of a {kind} was taken off"))?;
     }
     // Somebody beyond the guard (the operator's own account) stretches the fuse: it is not claimed any more.
     let operator = w.cp.service_account("curfew-system", "curfew-operator").await?;
     let stretch = r#"{"spec": {"activeDeadlineSeconds": 31536000}}"#;
-    operator.kubectl(&["patch", "job", "-n", "payments", &job, "--type=merge", "-p", stretch]).await?.success()?;
+    operator.api(&["patch", "job", "-n", "payments", &job, "--type=merge", "-p", stretch]).await?.success()?;
     let told = w.field_is(&["areq", "-n", "payments", "unmarks"], "{.status.enforcedBy}", "Curfew").await;
     resisted(told.is_ok(), "a fuse that was stretched is claimed")?;
     // Deleting a binding is open to whom RBAC allows it: it only takes access away, and the grant ends.
-    user.kubectl(&["delete", "rolebinding", "-n", "payments", &binding_of(&w, &grant).await?]).await?.success()?;
+    user.api(&["delete", "rolebinding", "-n", "payments", &binding_of(&w, &grant).await?]).await?.success()?;
     w.state_is("unmarks", "Revoked").await?;
-    eventually("the fuse to be taken away", SOON, || async {
-        Ok((w.field(&["jobs", "-n", "payments"], "{.items[*].metadata.name}").await?.is_empty()).then_some(()))
-    })
-    .await
+    w.field_fits(&["jobs", "-n", "payments"], "{.items[*].metadata.name}", "to be nothing", SOON, str::is_empty).await
 }
 
 async fn binding_of(w: &World, grant: &str) -> Result<String> {

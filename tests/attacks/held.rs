@@ -1,8 +1,8 @@
 //! Terminating is not gone: whatever holds a binding, a Job or a namespace, the access ends, and by no right beyond the
 //! operator's own.
 use super::{active, ends};
-use crate::support::{SOON, World, eventually};
 use anyhow::Result;
+use curfew_testkit::{SOON, World};
 
 const HELD: &str = r#"{"metadata": {"finalizers": ["example.com/mine"]}}"#;
 
@@ -19,30 +19,30 @@ async fn a_foreign_finalizer_keeps_nothing_alive() -> Result<()> {
         let grant = w.field(&["areq", "-n", "payments", name], "{.status.grantRef.name}").await?;
         let mark = format!("curfew.dev/grant={grant}");
         let object = w.field(&[kind, "-n", "payments", "-l", &mark], "{.items[0].metadata.name}").await?;
-        beyond.kubectl(&["patch", kind, "-n", "payments", &object, "--type=merge", "-p", HELD]).await?.success()?;
-        alice.kubectl(&["delete", "areq", "-n", "payments", name]).await?.success()?;
+        beyond.api(&["patch", kind, "-n", "payments", &object, "--type=merge", "-p", HELD]).await?.success()?;
+        alice.api(&["delete", "areq", "-n", "payments", name]).await?.success()?;
         ends(&w, &alice, SOON, &format!("a finalizer {name} keeps the access")).await?;
         w.field_is(&["grt", &grant], "{.status.state}", "Ended").await?;
         marks.push(mark);
     }
     for mark in marks {
         for kind in ["rolebinding", "job"] {
-            let left = || async { w.field(&[kind, "-n", "payments", "-l", &mark], "{.items[*].metadata.name}").await };
-            eventually(&format!("no {kind} to be left"), SOON, || async { Ok(left().await?.is_empty().then_some(())) }).await?;
+            let all = [kind, "-n", "payments", "-l", &mark];
+            w.field_fits(&all, "{.items[*].metadata.name}", "to be nothing", SOON, str::is_empty).await?;
         }
     }
     // A namespace that cannot go.
     active(&w, &alice, "payments-admin", "in-namespace", "1h").await?;
     let grant = w.field(&["areq", "-n", "payments", "in-namespace"], "{.status.grantRef.name}").await?;
-    admin.kubectl(&["create", "configmap", "-n", "payments", "held"]).await?.success()?;
-    admin.kubectl(&["patch", "configmap", "-n", "payments", "held", "--type=merge", "-p", HELD]).await?.success()?;
-    admin.kubectl(&["delete", "namespace", "payments", "--wait=false"]).await?.success()?;
+    admin.api(&["create", "configmap", "-n", "payments", "held"]).await?.success()?;
+    admin.api(&["patch", "configmap", "-n", "payments", "held", "--type=merge", "-p", HELD]).await?.success()?;
+    admin.api(&["delete", "namespace", "payments", "--wait=false"]).await?.success()?;
     ends(&w, &alice, SOON, "a namespace that cannot go keeps the access").await?;
     w.field_is(&["grt", &grant], "{.status.state}", "Ended").await?;
     let phase = w.field(&["namespace", "payments"], "{.status.phase}").await?;
     assert_eq!(phase, "Terminating", "it is there all the while");
     admin
-        .kubectl(&["patch", "configmap", "-n", "payments", "held", "--type=merge", "-p", r#"{"metadata": {"finalizers": null}}"#])
+        .api(&["patch", "configmap", "-n", "payments", "held", "--type=merge", "-p", r#"{"metadata": {"finalizers": null}}"#])
         .await?
         .success()?;
     Ok(())

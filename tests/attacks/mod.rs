@@ -13,8 +13,8 @@ mod roles;
 mod sweep;
 mod who;
 
-use crate::support::{SOON, User, World, eventually};
 use anyhow::{Result, bail};
+use curfew_testkit::{SOON, User, World, eventually};
 use std::time::Duration;
 
 /// Takes a policy out of force, if this run is to show what it is for.
@@ -22,10 +22,10 @@ pub async fn unprotected(w: &World, policy: &str) -> Result<()> {
     if !std::env::var("CURFEW_WITHOUT").is_ok_and(|all| all.split(' ').any(|p| p == policy)) {
         return Ok(());
     }
-    w.admin()?.kubectl(&["delete", "validatingadmissionpolicybinding", policy]).await?.success()?;
+    w.admin()?.api(&["delete", "validatingadmissionpolicybinding", policy]).await?.success()?;
     let admin = w.admin()?;
     eventually("the policy to be out of force", SOON, || async {
-        let out = admin.kubectl_stdin(&["create", "--dry-run=server", "-f", "-"], refused_by(policy)).await?;
+        let out = admin.api_stdin(&["create", "--dry-run=server", "-f", "-"], refused_by(policy)).await?;
         if out.ok { Ok(Some(())) } else { bail!("{}", out.stderr) }
     })
     .await
@@ -86,8 +86,15 @@ pub fn asks(role: &str, name: &str, duration: &str, more: &str) -> String {
     )
 }
 
-/// Lets the team hand out another ClusterRole under a template of the same name, for the group payments-devs.
+/// Lets the team hand out another ClusterRole under a template of the same name, for the group payments-devs, and waits until
+/// the operator finds it Ready.
 pub async fn offer(w: &World, role: &str, extra_allow: &str) -> Result<()> {
+    offered(w, role, extra_allow).await?;
+    w.field_is(&["rtpl", "-n", "payments", role], "{.status.conditions[?(@.type==\"Ready\")].status}", "True").await
+}
+
+/// The same without waiting.
+pub async fn offered(w: &World, role: &str, extra_allow: &str) -> Result<()> {
     let admin = w.admin()?;
     let yaml = format!(
         r#"
@@ -137,6 +144,15 @@ metadata: {{name: {role}, namespace: payments}}
 spec: {{roleRef: {{name: {role}}}, subject: {{group: payments-devs}}, scope: {{all: {{}}}}, window: {{permanent: {{}}}}}}
 "#
     );
-    admin.apply(&yaml).await?.success()?;
-    w.field_is(&["rtpl", "-n", "payments", role], "{.status.conditions[?(@.type==\"Ready\")].status}", "True").await
+    admin.apply(&yaml).await?.success().map(drop)
+}
+
+/// Waits until the operator has judged a role, and gives back what `Ready` says: `True AsExpected: ...` or `False NotReady: ...`.
+pub async fn judged(w: &World, role: &str) -> Result<String> {
+    let path = "{range .status.conditions[?(@.type==\"Ready\")]}{.status} {.reason}: {.message}{end}";
+    w.until(&["rtpl", "-n", "payments", role], &format!("role {role} to be judged"), SOON, |v| {
+        let now = curfew_testkit::evaluate(path, v)?;
+        Ok(Some(now).filter(|n| !n.is_empty()))
+    })
+    .await
 }

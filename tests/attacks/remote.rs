@@ -1,21 +1,18 @@
 //! A cluster that Curfew reaches from outside: by a kubeconfig that cannot run anything, and that is never believed to lead
 //! to the right place.
-use super::{asks, offer, resisted};
+use super::{asks, judged, offered, resisted};
 use crate::{
     evidence::{audit, sinks},
     story::decide,
-    support::{ControlPlane, SOON, User, World, eventually, metric, path},
 };
 use anyhow::{Result, bail, ensure};
+use curfew_testkit::{ControlPlane, SHIPPED_TIMING, SOON, Stage, User, World, eventually, metric};
 use std::time::Duration;
 
-/// Installs what a target needs, and something to reach.
+/// A target with something to reach, and the right to hand it out.
 async fn target(name: &str) -> Result<ControlPlane> {
-    let cp = ControlPlane::start(name).await?;
+    let cp = ControlPlane::start(name, Stage::Target).await?;
     let admin = cp.admin_user()?;
-    admin.kubectl(&["apply", "--server-side", "-f", &path("deploy/remote/target.yaml")]).await?.success()?;
-    admin.kubectl(&["create", "namespace", "payments"]).await?.success()?;
-    admin.kubectl(&["create", "secret", "generic", "db", "-n", "payments", "--from-literal=password=far"]).await?.success()?;
     let rights = r#"
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -54,17 +51,18 @@ const SYSTEM: &str = "{apiVersion: curfew.dev/v1alpha1, kind: AuthorizationSyste
 
 /// Lets the team hand out the far cluster's role; at home there is none of that name.
 async fn offer_there(w: &World) -> Result<()> {
-    ensure!(offer(w, "reads-secrets", "").await.is_err(), "a role that only exists far away is Ready at home");
+    offered(w, "reads-secrets", "").await?;
+    let here = judged(w, "reads-secrets").await?;
+    ensure!(here.starts_with("False"), "a role that only exists far away is Ready at home: {here}");
     for (kind, name) in [("apol", "offer-reads-secrets"), ("rtpl", "reads-secrets")] {
         let there = r#"{"spec": {"systems": {"names": ["far"]}}}"#;
-        w.admin()?.kubectl(&["patch", kind, name, "-n", "payments", "--type=merge", "-p", there]).await?.success()?;
+        w.admin()?.api(&["patch", kind, name, "-n", "payments", "--type=merge", "-p", there]).await?.success()?;
     }
-    eventually("the far role to be Ready", Duration::from_secs(90), || async {
-        Ok((w.field(&["rtpl", "-n", "payments", "reads-secrets"], READY).await? == "True").then_some(()))
-    })
-    .await
+    let role = ["rtpl", "-n", "payments", "reads-secrets"];
+    w.field_fits(&role, READY, "to be True", Duration::from_secs(90), |r| r == "True").await
 }
 
+const MESSAGE: &str = "{.status.conditions[?(@.type==\"Ready\")].message}";
 const READY: &str = "{.status.conditions[?(@.type==\"Ready\")].status}";
 
 #[tokio::test]
@@ -80,17 +78,11 @@ async fn access_far_away_ends_on_time_and_a_swapped_kubeconfig_never_turns_into_
     ensure!(evil != token);
     connect(&w, &evil).await?;
     admin.apply(SYSTEM).await?.success()?;
-    let told = eventually("the kubeconfig to be refused", SOON, || async {
-        let now = w.field(&["authsys", "far"], "{.status.conditions[?(@.type==\"Ready\")].message}").await?;
-        Ok(now.contains("users.user.exec").then_some(()))
-    })
-    .await;
+    let refused = |m: &str| m.contains("users.user.exec");
+    let told = w.field_fits(&["authsys", "far"], MESSAGE, "to refuse the kubeconfig", SOON, refused).await;
     resisted(told.is_ok(), "a kubeconfig that runs a program is used")?;
     connect(&w, &token).await?;
-    eventually("the far cluster to be connected", Duration::from_secs(90), || async {
-        Ok((w.field(&["authsys", "far"], READY).await? == "True").then_some(()))
-    })
-    .await?;
+    w.field_fits(&["authsys", "far"], READY, "to be True", Duration::from_secs(90), |r| r == "True").await?;
 
     offer_there(&w).await?;
     let (alice, there) = (w.alice()?, far.user("alice@example.com", &[])?);
@@ -123,25 +115,20 @@ async fn access_far_away_ends_on_time_and_a_swapped_kubeconfig_never_turns_into_
             .then_some(()))
     })
     .await?;
-    alice.kubectl(&["delete", "areq", "-n", "payments", "far-two"]).await?.success()?;
-    let told = eventually("the Grant to say that it leads elsewhere", SOON, || async {
-        Ok(w.field(&["grt", &grant], "{.status.lastError}").await?.contains("leads to another target").then_some(()))
-    })
-    .await;
+    alice.api(&["delete", "areq", "-n", "payments", "far-two"]).await?.success()?;
+    let elsewhere = |e: &str| e.contains("leads to another target");
+    let told = w.field_fits(&["grt", &grant], "{.status.lastError}", "to say that it leads elsewhere", SOON, elsewhere).await;
     let state = w.field(&["grt", &grant], "{.status.state}").await?;
     resisted(told.is_ok() && state != "Ended", &format!("the wrong cluster's absence is believed: {state}"))?;
     ensure!(there.can_read_secret("payments", "db").await?, "nobody could take it away");
     connect(&w, &token).await?;
     far_can_read(&there, false, Duration::from_secs(120)).await?;
-    eventually("the Grant to have ended", Duration::from_secs(90), || async {
-        Ok((w.field(&["grt", &grant], "{.status.state}").await? == "Ended").then_some(()))
-    })
-    .await
+    w.field_fits(&["grt", &grant], "{.status.state}", "to be Ended", Duration::from_secs(90), |s| s == "Ended").await
 }
 
 #[tokio::test]
 async fn a_target_that_is_gone_for_good_is_released_and_never_ended() -> Result<()> {
-    let ((w, operator), far) = (World::running("leaving-home").await?, target("target-doomed").await?);
+    let ((w, operator), far) = (World::running_with("leaving-home", &[SHIPPED_TIMING]).await?, target("target-doomed").await?);
     let admin = w.admin()?;
     let file = w.cp.dir().join("evidence.jsonl").display().to_string();
     sinks(&w, &format!(r#"[{{"file": {{"path": "{file}"}}}}]"#)).await?;
@@ -162,23 +149,22 @@ async fn a_target_that_is_gone_for_good_is_released_and_never_ended() -> Result<
              spec: {{about: {{grant: {{name: '{grant}'}}}}, digest: '{digest}', decision: Abandon, comment: the cluster is gone}}}}"
         )
     };
-    let reason = |name: &'static str| {
-        let w = &w;
-        async move { w.field(&["adec", "-n", "payments", name], "{.status.conditions[0].reason}").await }
-    };
     let becomes = |name: &'static str, word: &'static str, limit: Duration| {
-        let reason = &reason;
-        async move { eventually(&format!("{name} to be {word}"), limit, || async { Ok((reason(name).await? == word).then_some(())) }).await }
+        let w = &w;
+        async move {
+            let what = ["adec", "-n", "payments", name];
+            w.field_fits(&what, "{.status.conditions[0].reason}", &format!("to be {word}"), limit, |r| r == word).await
+        }
     };
     // Carol has no `abandon` on it; Alice would release her own.
     w.carol()?.apply(&release("carols", &digest)).await?.success()?;
-    admin.kubectl(&["create", "clusterrole", "abandons", "--verb=abandon", "--resource=grants.curfew.dev"]).await?.success()?;
+    admin.api(&["create", "clusterrole", "abandons", "--verb=abandon", "--resource=grants.curfew.dev"]).await?.success()?;
     for user in ["alice@example.com", "olga@example.com"] {
         let name = format!("abandons-{}", user.split('@').next().unwrap_or_default());
-        admin.kubectl(&["create", "clusterrolebinding", &name, "--clusterrole=abandons", &format!("--user={user}")]).await?.success()?;
+        admin.api(&["create", "clusterrolebinding", &name, "--clusterrole=abandons", &format!("--user={user}")]).await?.success()?;
         let name = format!("decides-{}", user.split('@').next().unwrap_or_default());
         admin
-            .kubectl(&["create", "rolebinding", "-n", "payments", &name, "--clusterrole=curfew-approver", &format!("--user={user}")])
+            .api(&["create", "rolebinding", "-n", "payments", &name, "--clusterrole=curfew-approver", &format!("--user={user}")])
             .await?
             .success()?;
     }
@@ -208,7 +194,7 @@ async fn a_target_that_is_gone_for_good_is_released_and_never_ended() -> Result<
     let end = "\n  ended by   olga@example.com Abandon ";
     eventually("evidence to tell who released it", SOON, || async {
         let told = audit(&admin, &["show", &file, "--user", "alice@example.com"]).await?.success()?;
-        let all = told.contains(end) && told.contains("\n  ended      Abandoned\n") && told.contains("until      never shown");
+        let all = told.contains(end) && told.contains("\n  ended      Abandoned\n") && told.contains("until      not confirmed");
         if all { Ok(Some(())) } else { bail!("{told}") }
     })
     .await
@@ -237,23 +223,20 @@ async fn a_cluster_that_never_answers_holds_up_nobody_else() -> Result<()> {
     offer_there(&w).await?;
     let many: Vec<String> = (0..40).map(|i| asks("reads-secrets", &format!("waits-{i}"), "1h", "")).collect();
     alice.apply(&many.join("\n---\n")).await?.success()?;
-    w.state_is("waits-39", "AwaitingApproval").await?;
+    let all = |states: &str| states.split(' ').filter(|s| *s == "AwaitingApproval").count() == 40;
+    w.field_fits(&["areq", "-n", "payments"], "{.items[*].status.state}", "to be all accepted", SOON, all).await?;
 
     let port = black_hole().await?;
     let mut sick: serde_json::Value = serde_json::from_str(&kubeconfig)?;
     sick["clusters"][0]["cluster"]["server"] = format!("https://127.0.0.1:{port}").into();
     connect(&w, &sick.to_string()).await?;
-    eventually("the far cluster to be seen to be away", Duration::from_secs(120), || async {
-        Ok((w.field(&["authsys", "far"], READY).await? == "False").then_some(()))
-    })
-    .await?;
+    w.field_fits(&["authsys", "far"], READY, "to be False", Duration::from_secs(120), |r| r == "False").await?;
     // Everything that waits is looked at again, and the far cluster is asked for each.
-    admin.kubectl(&["label", "namespace", "payments", "example.com/touched=yes"]).await?.success()?;
+    admin.api(&["label", "namespace", "payments", "example.com/touched=yes"]).await?.success()?;
     alice.apply(&asks("payments-admin", "here", "1h", "")).await?.success()?;
     let quick = Duration::from_secs(15);
-    let asked = eventually("the request here to be accepted", quick, || async {
-        Ok((w.field(&["areq", "-n", "payments", "here"], "{.status.state}").await? == "AwaitingApproval").then_some(()))
-    });
+    let here = ["areq", "-n", "payments", "here"];
+    let asked = w.field_fits(&here, "{.status.state}", "to be accepted", quick, |s| s == "AwaitingApproval");
     resisted(asked.await.is_ok(), "a cluster that never answers holds up requests for another")?;
     decide(&w, &w.carol()?, "here", "Approve").await?;
     resisted(w.access_is(&alice, true, quick).await.is_ok(), "a cluster that never answers holds up grants in another")?;
@@ -261,8 +244,6 @@ async fn a_cluster_that_never_answers_holds_up_nobody_else() -> Result<()> {
     ensure!(w.field(&["areq", "-n", "payments", "waits-0"], "{.status.state}").await? == "AwaitingApproval");
     // And whoever takes something back is heard.
     decide(&w, &alice, "waits-1", "Revoke").await?;
-    eventually("the request to be taken back", Duration::from_secs(90), || async {
-        Ok((w.field(&["areq", "-n", "payments", "waits-1"], "{.status.state}").await? == "Cancelled").then_some(()))
-    })
-    .await
+    let back = ["areq", "-n", "payments", "waits-1"];
+    w.field_fits(&back, "{.status.state}", "to be taken back", Duration::from_secs(90), |s| s == "Cancelled").await
 }

@@ -1,10 +1,8 @@
 //! A role is a name, and what it holds can change: before it exists, while people look at it, and while it is held.
-use super::{active, asks, offer, resisted};
-use crate::{
-    story::decide,
-    support::{SOON, World, eventually},
-};
+use super::{active, asks, judged, offer, offered, resisted};
+use crate::story::decide;
 use anyhow::Result;
+use curfew_testkit::{SOON, World};
 
 const GROW: &str = r#"[{"op": "add", "path": "/rules/-", "value": {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]}}]"#;
 
@@ -13,9 +11,9 @@ async fn a_role_that_does_not_exist_is_not_bound_and_one_that_grows_is_another()
     let (w, _operator) = World::running("roles").await?;
     let (alice, admin) = (w.alice()?, w.admin()?);
     // `bind` works on a role that does not exist yet: whoever creates it later would decide what was approved.
-    let early = offer(&w, "later", "").await;
-    resisted(early.is_err(), "a template with a role that does not exist is Ready")?;
-    let why = w.field(&["rtpl", "-n", "payments", "later"], "{.status.conditions[?(@.type==\"Ready\")].message}").await?;
+    offered(&w, "later", "").await?;
+    let why = judged(&w, "later").await?;
+    resisted(why.starts_with("False"), "a template with a role that does not exist is Ready")?;
     assert!(why.contains("later does not exist"), "{why}");
     alice.apply(&asks("later", "early", "1h", "")).await?.success()?;
     w.state_is("early", "Invalid").await?;
@@ -23,7 +21,7 @@ async fn a_role_that_does_not_exist_is_not_bound_and_one_that_grows_is_another()
     // Grown while it waits: what was approved is not what would be granted.
     alice.apply(&asks("payments-admin", "waits", "1h", "")).await?.success()?;
     w.state_is("waits", "AwaitingApproval").await?;
-    admin.kubectl(&["patch", "clusterrole", "payments-admin", "--type=json", "-p", GROW]).await?.success()?;
+    admin.api(&["patch", "clusterrole", "payments-admin", "--type=json", "-p", GROW]).await?.success()?;
     let voided = w.field_is(&["areq", "-n", "payments", "waits"], "{.status.reason}", "TemplateChanged").await;
     resisted(voided.is_ok(), "an approval counts for a role that has grown since")?;
 
@@ -40,10 +38,7 @@ metadata: {name: part-one, labels: {grows: "yes"}}
 rules: [{apiGroups: [""], resources: [secrets], verbs: [get]}]
 "#;
     admin.apply(aggregated).await?.success()?;
-    eventually("the role to be aggregated", SOON, || async {
-        Ok((!w.field(&["clusterrole", "grows"], "{.rules}").await?.is_empty()).then_some(()))
-    })
-    .await?;
+    w.field_fits(&["clusterrole", "grows"], "{.rules}", "to be aggregated", SOON, |r| r.contains("secrets")).await?;
     offer(&w, "grows", "").await?;
     active(&w, &alice, "grows", "held", "1h").await?;
     let more = r#"{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: part-two, labels: {grows: "yes"}}, rules: [{apiGroups: [""], resources: [nodes], verbs: [list]}]}"#;
@@ -67,7 +62,7 @@ async fn a_word_against_it_wins_the_race_with_the_word_for_it() -> Result<()> {
                 0 => decide(&w, &alice, &name, "Revoke").await,
                 1 => patch(&admin, &["rtpl", "-n", "payments", "payments-admin"], r#"{"spec": {"suspend": true}}"#).await,
                 2 => patch(&admin, &["apol", "payments"], r#"{"spec": {"max": {"duration": "10m"}}}"#).await,
-                3 => admin.kubectl(&["delete", "eas", "-n", "payments", "payments-devs"]).await?.success().map(drop),
+                3 => admin.api(&["delete", "eas", "-n", "payments", "payments-devs"]).await?.success().map(drop),
                 _ => patch(&admin, &["authsys", "this-cluster"], r#"{"spec": {"suspend": true}}"#).await,
             }
         };
@@ -75,19 +70,16 @@ async fn a_word_against_it_wins_the_race_with_the_word_for_it() -> Result<()> {
         for_it?;
         against?;
         let over = ["Cancelled", "Revoked", "Denied", "Invalid", "Failed"];
-        let ended = eventually("the race to be over", SOON, || async {
-            Ok(over.contains(&w.field(&["areq", "-n", "payments", &name], "{.status.state}").await?.as_str()).then_some(()))
-        })
-        .await;
+        let ended = w.field_fits(&["areq", "-n", "payments", &name], "{.status.state}", "to be over", SOON, |s| over.contains(&s)).await;
         resisted(ended.is_ok(), &format!("an approval beats what was said against it ({i})"))?;
         w.access_is(&alice, false, SOON).await?;
         for file in ["platform", "team"] {
-            let file = crate::support::path(&format!("examples/first/{file}.yaml"));
-            admin.kubectl(&["apply", "-f", &file]).await?.success()?;
+            let file = curfew_testkit::path(&format!("examples/first/{file}.yaml"));
+            admin.api(&["apply", "-f", &file]).await?.success()?;
         }
         for what in ["rtpl/payments-admin", "authsys/this-cluster"] {
             let off = r#"{"spec": {"suspend": false}}"#;
-            admin.kubectl(&["patch", "-n", "payments", what, "--type=merge", "-p", off]).await?.success()?;
+            admin.api(&["patch", "-n", "payments", what, "--type=merge", "-p", off]).await?.success()?;
         }
         w.granting().await?;
         w.field_is(&["authsys", "this-cluster"], "{.status.conditions[?(@.type==\"GrantsAllowed\")].status}", "True").await?;
@@ -96,6 +88,6 @@ async fn a_word_against_it_wins_the_race_with_the_word_for_it() -> Result<()> {
     Ok(())
 }
 
-async fn patch(who: &crate::support::User, what: &[&str], patch: &str) -> Result<()> {
-    who.kubectl(&[&["patch"], what, &["--type=merge", "-p", patch]].concat()).await?.success().map(drop)
+async fn patch(who: &curfew_testkit::User, what: &[&str], patch: &str) -> Result<()> {
+    who.api(&[&["patch"], what, &["--type=merge", "-p", patch]].concat()).await?.success().map(drop)
 }

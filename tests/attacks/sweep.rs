@@ -1,8 +1,8 @@
 //! The sweep ends what nobody else ended, and is no weapon: it reads names, which never change, and not labels.
 use super::{active, ends, resisted};
-use crate::support::{Output, SOON, User, World, eventually, operator_binary};
 use anyhow::{Result, ensure};
 use curfew::api::{AuthorizationSystem, Grant};
+use curfew_testkit::{Output, SHIPPED_TIMING, SOON, User, World, eventually, operator_binary};
 use kube::{
     Api,
     api::{Patch, PatchParams},
@@ -34,14 +34,14 @@ async fn with_neither_operator_nor_crds_what_is_overdue_dies_and_nobody_else_is_
     let (w, operator) = World::running("sweep").await?;
     let (alice, admin) = (w.alice()?, w.admin()?);
     let install = curfew_core::ids::install_id(&w.field(&["namespace", "curfew-system"], "{.metadata.uid}").await?);
-    active(&w, &alice, "payments-admin", "swept", "12s").await?;
+    active(&w, &alice, "payments-admin", "swept", "20s").await?;
     let bob = w.cp.user("bob@example.com", &["payments-devs"])?;
     active(&w, &bob, "payments-admin", "stays", "1h").await?;
     let grant = w.field(&["areq", "-n", "payments", "swept"], "{.status.grantRef.name}").await?;
     operator.kill();
     // Without its fuse, as on a cluster without a job controller.
     let beyond = w.cp.service_account("curfew-system", "curfew-operator").await?;
-    beyond.kubectl(&["delete", "job", "-n", "payments", &format!("curfew-{grant}-0"), "--cascade=orphan"]).await?.success()?;
+    beyond.api(&["delete", "job", "-n", "payments", &format!("curfew-{grant}-0"), "--cascade=orphan"]).await?.success()?;
 
     // A stranger's binding with our label, one of another install, one whose name is nearly ours, and a thousand fakes.
     planted(&w, &binding("strangers", &grant, "stranger@example.com")).await?;
@@ -81,7 +81,7 @@ async fn with_neither_operator_nor_crds_what_is_overdue_dies_and_nobody_else_is_
         Api::<Grant>::all(client.clone()).patch(name, &PatchParams::default(), &free).await?;
     }
     Api::<AuthorizationSystem>::all(client).patch("this-cluster", &PatchParams::default(), &free).await?;
-    admin.kubectl(&["delete", "-f", &crate::support::path("crds"), "--timeout=90s"]).await?.success()?;
+    admin.kubectl(&["delete", "-f", &curfew_testkit::path("crds"), "--timeout=90s"]).await?.success()?;
     let overdue = format!("curfew:{install}:00000000000000a2:20200101T000000Z:0");
     planted(&w, &binding(&overdue, "00000000000000a2", "overdue@example.com")).await?;
     swept(&w).await?.success()?;
@@ -92,7 +92,7 @@ async fn with_neither_operator_nor_crds_what_is_overdue_dies_and_nobody_else_is_
 
 #[tokio::test]
 async fn what_no_grant_justifies_is_swept_and_a_finalizer_does_not_help() -> Result<()> {
-    let (w, operator) = World::running("orphans").await?;
+    let (w, operator) = World::running_with("orphans", &[SHIPPED_TIMING]).await?;
     let install = curfew_core::ids::install_id(&w.field(&["namespace", "curfew-system"], "{.metadata.uid}").await?);
     let name = |grant: &str, deadline: &str| format!("curfew:{install}:{grant}:{deadline}:0");
     // Past its deadline, and held by a finalizer from before the guard was in force: terminating is not gone.
@@ -113,7 +113,7 @@ async fn what_no_grant_justifies_is_swept_and_a_finalizer_does_not_help() -> Res
     .await?;
     let finalizer = r#"{"metadata": {"finalizers": ["example.com/mine"]}}"#;
     for (kind, name) in [("rolebinding", &held), ("clusterrolebinding", &wide)] {
-        beyond.kubectl(&["patch", kind, "-n", "payments", name, "--type=merge", "-p", finalizer]).await?.success()?;
+        beyond.api(&["patch", kind, "-n", "payments", name, "--type=merge", "-p", finalizer]).await?.success()?;
     }
     let out = swept(&w).await?;
     resisted(
@@ -149,7 +149,7 @@ async fn a_restored_copy_grants_nothing_until_somebody_says_so() -> Result<()> {
     assert!(why.contains("clone") && why.contains("acceptedClusterKeys"), "{why}");
     // What is not overdue is left alone; what is revoked by a person ends all the same.
     assert!(alice.can_read_secret("payments", "db").await?);
-    alice.kubectl(&["delete", "areq", "-n", "payments", "held"]).await?.success()?;
+    alice.api(&["delete", "areq", "-n", "payments", "held"]).await?.success()?;
     w.access_is(&alice, false, SOON).await?;
     // The sweep goes round: it takes what is overdue, and what it cannot know about stays.
     eventually("it to be old enough to be an orphan", SOON + SOON, || async { Ok((std::time::Instant::now() > settled).then_some(())) })
@@ -157,12 +157,13 @@ async fn a_restored_copy_grants_nothing_until_somebody_says_so() -> Result<()> {
     let overdue = format!("curfew:{install}:00000000000000c2:20200101T000000Z:0");
     planted(&w, &binding(&overdue, "00000000000000c2", "overdue@example.com")).await?;
     let all = || async { w.field(&["rolebinding", "-n", "payments"], "{.items[*].metadata.name}").await };
-    eventually("the sweep to have been there", SOON + SOON, || async { Ok((!all().await?.contains(&overdue)).then_some(())) }).await?;
+    let names = "{.items[*].metadata.name}";
+    w.field_fits(&["rolebinding", "-n", "payments"], names, "to be swept", SOON + SOON, |now| !now.contains(&overdue)).await?;
     resisted(all().await?.contains(&others), "a clone sweeps what the other one granted")?;
     // A person confirms.
     let key = why.split(['(', ')', ',']).nth(1).unwrap_or_default().to_owned();
     let accept = format!(r#"{{"spec": {{"acceptedClusterKeys": ["{key}"]}}}}"#);
-    admin.kubectl(&["patch", "curfewconfig", "curfew", "--type=merge", "-p", &accept]).await?.success()?;
+    admin.api(&["patch", "curfewconfig", "curfew", "--type=merge", "-p", &accept]).await?.success()?;
     w.granting().await?;
     drop(copy);
     Ok(())

@@ -1,21 +1,15 @@
 //! Who is who: machines, second logins, borrowed names.
 use super::{asks, resisted};
-use crate::{
-    story::decide,
-    support::{SOON, User, World, eventually},
-};
+use crate::story::decide;
 use anyhow::{Result, ensure};
+use curfew_testkit::{SOON, User, World, eventually};
 
 async fn counted(w: &World, decider: &str, request: &str, reason: &str) -> Result<()> {
     let path = format!(
         "{{range .items[?(@.spec.decider.username==\"{decider}\")]}}{{.spec.about.activationRequest.name}}={{.status.conditions[0].reason}};{{end}}"
     );
     let is = format!("{request}={reason};");
-    let outcome = crate::support::eventually(&format!("{decider}'s word on {request} to be {reason}"), SOON, || async {
-        let now = w.field(&["adec", "-n", "payments"], &path).await?;
-        if now.contains(&is) { Ok(Some(())) } else { anyhow::bail!("{now}") }
-    })
-    .await;
+    let outcome = w.field_fits(&["adec", "-n", "payments"], &path, &format!("to have {is}"), SOON, |now| now.contains(&is)).await;
     resisted(outcome.is_ok(), &format!("{decider} on {request}: {outcome:?}"))
 }
 
@@ -23,14 +17,14 @@ async fn may(w: &World, role: &str, who: &str) -> Result<()> {
     let name = format!("{role}-{}", who.replace(['@', ':', '.'], "-"));
     let who = if let Some(sa) = who.strip_prefix("sa:") { format!("--serviceaccount={sa}") } else { format!("--user={who}") };
     let args = ["create", "rolebinding", "-n", "payments", &name, &format!("--clusterrole={role}"), &who];
-    w.admin()?.kubectl(&args).await?.success().map(drop)
+    w.admin()?.api(&args).await?.success().map(drop)
 }
 
 #[tokio::test]
 async fn a_machine_asks_only_where_it_may_and_two_people_must_say_yes() -> Result<()> {
     let (w, _operator) = World::running("machines").await?;
     let (admin, carol, dave) = (w.admin()?, w.carol()?, w.cp.user("dave@example.com", &["payments-leads"])?);
-    admin.kubectl(&["create", "serviceaccount", "-n", "payments", "agent"]).await?.success()?;
+    admin.api(&["create", "serviceaccount", "-n", "payments", "agent"]).await?.success()?;
     may(&w, "curfew-requester", "sa:payments:agent").await?;
     let agent = w.cp.service_account("payments", "agent").await?;
     let at = |s: i64| curfew_core::time::Time::from_millis(jiff::Timestamp::now().as_millisecond()).plus_secs(s).floor_secs();
@@ -46,7 +40,7 @@ async fn a_machine_asks_only_where_it_may_and_two_people_must_say_yes() -> Resul
     // The assignment allows it, and the policy does not.
     w.field_is(&["eas", "-n", "payments", "erin"], "{.status.conditions[?(@.type==\"Ready\")].reason}", "OutsidePolicy").await?;
     let allow = r#"{"spec": {"eligible": [{"group": "payments-devs"}, {"user": "erin@example.com"}], "allow": {"permanentEligibility": true, "delegated": true}}}"#;
-    admin.kubectl(&["patch", "apol", "payments", "--type=merge", "-p", allow]).await?.success()?;
+    admin.api(&["patch", "apol", "payments", "--type=merge", "-p", allow]).await?.success()?;
     w.field_is(&["eas", "-n", "payments", "erin"], "{.status.conditions[?(@.type==\"Ready\")].status}", "True").await?;
     agent.apply(&asks("payments-admin", "endless", "1h", ", beneficiary: {user: erin@example.com}")).await?.success()?;
     w.field_is(&["areq", "-n", "payments", "endless"], "{.status.reason}", "OutsideWindow").await?;
@@ -59,7 +53,7 @@ async fn a_machine_asks_only_where_it_may_and_two_people_must_say_yes() -> Resul
     // The policy allows it, and the assignment does not.
     for (name, delegation, state) in [("undelegated", "Forbidden", "Denied"), ("delegated", "Allowed", "AwaitingApproval")] {
         let patch = format!(r#"{{"spec": {{"delegation": "{delegation}"}}}}"#);
-        admin.kubectl(&["patch", "eas", "-n", "payments", "erin", "--type=merge", "-p", &patch]).await?.success()?;
+        admin.api(&["patch", "eas", "-n", "payments", "erin", "--type=merge", "-p", &patch]).await?.success()?;
         agent.apply(&for_erin(name, 3)).await?.success()?;
         let judged = w.state_is(name, state).await;
         resisted(judged.is_ok(), &format!("a service account asks for a person whose assignment says {delegation}: {judged:?}"))?;
@@ -80,12 +74,12 @@ async fn a_machine_asks_only_where_it_may_and_two_people_must_say_yes() -> Resul
     ensure!(!agent.can_read_secret("payments", "db").await?, "whoever asks for somebody gets nothing");
     // Erin gives it back by deleting what she did not write.
     may(&w, "curfew-requester", "erin@example.com").await?;
-    erin.kubectl(&["delete", "areq", "-n", "payments", "delegated"]).await?.success()?;
+    erin.api(&["delete", "areq", "-n", "payments", "delegated"]).await?.success()?;
     w.access_is(&erin, false, SOON).await
 }
 
 /// As an admin who may impersonate, with extras and without.
-async fn borrowed(admin: &User, name: &str, yaml: &str, extra: Option<&str>) -> Result<crate::support::Output> {
+async fn borrowed(admin: &User, name: &str, yaml: &str, extra: Option<&str>) -> Result<curfew_testkit::Output> {
     let who = format!("--as={name}");
     let extra = extra.map(|e| format!("--as-user-extra={e}"));
     // The schema cannot be downloaded under every borrowed name; the server checks it all the same.
@@ -111,9 +105,9 @@ async fn a_borrowed_name_a_second_login_and_the_same_name_from_elsewhere() -> Re
     borrowed(&admin, "carol@example.com", &word("asked", &digest), None).await?.success()?;
     counted(&w, "carol@example.com", "asked", "UnprovenLogin").await?;
     // Who may impersonate users, and no extras, cannot bring the proof along.
-    admin.kubectl(&["create", "clusterrole", "impersonates", "--verb=impersonate", "--resource=users"]).await?.success()?;
+    admin.api(&["create", "clusterrole", "impersonates", "--verb=impersonate", "--resource=users"]).await?.success()?;
     admin
-        .kubectl(&["create", "clusterrolebinding", "impersonates", "--clusterrole=impersonates", "--user=mallory@example.com"])
+        .api(&["create", "clusterrolebinding", "impersonates", "--clusterrole=impersonates", "--user=mallory@example.com"])
         .await?
         .success()?;
     let proof = "authentication.kubernetes.io/credential-id=X509SHA256=0";
@@ -136,12 +130,12 @@ async fn a_borrowed_name_a_second_login_and_the_same_name_from_elsewhere() -> Re
     // Whoever may impersonate extras, too, is part of the trusted base: with the proof it is Carol, and the docs say so.
     borrowed(&admin, "carol@example.com", &word("asked", &digest), Some(proof)).await?.success()?;
     w.state_is("asked", "Active").await?;
-    alice.kubectl(&["delete", "areq", "-n", "payments", "asked"]).await?.success()?;
+    alice.api(&["delete", "areq", "-n", "payments", "asked"]).await?.success()?;
 
     // With aliases configured a second login is the same person, and a login without an alias is nobody.
     let aliases =
         r#"{"spec": {"identity": {"aliases": {"keys": ["curfew.dev/person"], "none": null}, "deciderProof": {"none": {}, "keys": null}}}}"#;
-    admin.kubectl(&["patch", "curfewconfig", "curfew", "--type=merge", "-p", aliases]).await?.success()?;
+    admin.api(&["patch", "curfewconfig", "curfew", "--type=merge", "-p", aliases]).await?.success()?;
     alice.apply(&asks("payments-admin", "bare", "1h", "")).await?.success()?;
     w.field_is(&["areq", "-n", "payments", "bare"], "{.status.reason}", "UnprovenLogin").await?;
     let group = |args: &mut Vec<String>| args.push("--as-group=payments-devs".into());
@@ -158,10 +152,8 @@ async fn a_borrowed_name_a_second_login_and_the_same_name_from_elsewhere() -> Re
     let told = w.field_is(&["adec", "-n", "payments"], path, "SelfDecision;").await;
     resisted(told.is_ok(), "a second login approves one's own request")?;
     borrowed(&admin, "carol@example.com", &word, None).await?.success()?;
-    let told = crate::support::eventually("the bare login not to count", SOON, || async {
-        Ok(w.field(&["adec", "-n", "payments"], path).await?.contains("UnprovenLogin").then_some(()))
-    })
-    .await;
+    let bare = |told: &str| told.contains("UnprovenLogin");
+    let told = w.field_fits(&["adec", "-n", "payments"], path, "to have UnprovenLogin", SOON, bare).await;
     resisted(told.is_ok(), "a login without an alias approves")?;
     borrowed(&admin, "carol@example.com", &word, Some("curfew.dev/person=8")).await?.success()?;
     w.state_is("aliased", "Active").await

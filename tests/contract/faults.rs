@@ -1,11 +1,8 @@
 //! A target that delays, throttles, does half of it, and lies, under the real operator: whatever it does, nobody keeps access
 //! past the deadline, and what is shown is what is.
-use crate::{
-    attacks::asks,
-    story::decide,
-    support::{SOON, World, eventually},
-};
+use crate::{attacks::asks, story::decide};
 use anyhow::{Context, Result, ensure};
+use curfew_testkit::{SOON, World};
 
 /// The fault, and where the request ends by it.
 struct Case {
@@ -56,10 +53,24 @@ const CASES: &[Case] = &[
 ];
 
 #[tokio::test]
-async fn whatever_a_target_does_nobody_keeps_access_past_the_deadline() -> Result<()> {
-    let w = World::first("faults").await?;
+async fn nobody_keeps_access_past_the_deadline_of_a_target_that_is_slow_or_busy() -> Result<()> {
+    all("faults-slow", &CASES[..3]).await
+}
+
+#[tokio::test]
+async fn nobody_keeps_access_past_the_deadline_of_a_target_that_does_half() -> Result<()> {
+    all("faults-half", &CASES[3..6]).await
+}
+
+#[tokio::test]
+async fn nobody_keeps_access_past_the_deadline_of_a_target_that_lies_or_is_down() -> Result<()> {
+    all("faults-lies", &CASES[6..]).await
+}
+
+async fn all(name: &str, cases: &[Case]) -> Result<()> {
+    let w = World::first(name).await?;
     two_roles(&w).await?;
-    for case in CASES {
+    for case in cases {
         one(&w, case).await.with_context(|| format!("a target that {}", case.name))?;
     }
     Ok(())
@@ -68,12 +79,12 @@ async fn whatever_a_target_does_nobody_keeps_access_past_the_deadline() -> Resul
 /// What is granted are two bindings: of one there is no half.
 async fn two_roles(w: &World) -> Result<()> {
     let admin = w.admin()?;
-    admin.kubectl(&["create", "clusterrole", "payments-too", "--verb=get", "--resource=configmaps"]).await?.success()?;
+    admin.api(&["create", "clusterrole", "payments-too", "--verb=get", "--resource=configmaps"]).await?.success()?;
     let more = r#"[{"op": "add", "path": "/rules/0/resourceNames/-", "value": "payments-too"}]"#;
-    admin.kubectl(&["patch", "clusterrole", "curfew-bind-payments", "--type=json", "-p", more]).await?.success()?;
+    admin.api(&["patch", "clusterrole", "curfew-bind-payments", "--type=json", "-p", more]).await?.success()?;
     let both = r#"{"spec": {"permissions": {"kubernetes": {"clusterRoles": ["payments-admin", "payments-too"]}}}}"#;
     for (kind, name) in [("apol", "payments"), ("rtpl", "payments-admin")] {
-        admin.kubectl(&["patch", kind, name, "-n", "payments", "--type=merge", "-p", both]).await?.success()?;
+        admin.api(&["patch", kind, name, "-n", "payments", "--type=merge", "-p", both]).await?.success()?;
     }
     Ok(())
 }
@@ -97,28 +108,24 @@ fn left_alone(log: &str) -> Result<()> {
 
 async fn one(w: &World, case: &Case) -> Result<()> {
     let admin = w.admin()?;
-    admin.kubectl(&["delete", "lease", "-n", "curfew-system", "--all"]).await?.success()?;
+    admin.api(&["delete", "lease", "-n", "curfew-system", "--all"]).await?.success()?;
     let operator = w.operator_with(case.name, &[("CURFEW_FAULTS", case.faults)]).await?;
     w.granting().await?;
     let who = w.cp.user(&format!("{}@example.com", case.name), &["payments-devs"])?;
-    who.apply(&asks("payments-admin", case.name, "12s", "")).await?.success()?;
+    who.apply(&asks("payments-admin", case.name, "15s", "")).await?.success()?;
     w.state_is(case.name, "AwaitingApproval").await?;
     decide(w, &w.carol()?, case.name, "Approve").await?;
     if case.granted {
         w.access_is(&who, true, SOON).await?;
     }
-    eventually(&format!("{} to end {}", case.name, case.ends), SOON + SOON, || async {
-        let now = w.field(&["areq", "-n", "payments", case.name], "{.status.state}").await?;
-        if now == case.ends { Ok(Some(())) } else { anyhow::bail!("{now}") }
-    })
-    .await?;
+    let ends = |state: &str| state == case.ends;
+    let request = ["areq", "-n", "payments", case.name];
+    w.field_fits(&request, "{.status.state}", &format!("to end {}", case.ends), SOON + SOON, ends).await?;
     w.access_is(&who, false, SOON + SOON).await?;
     let grant = w.field(&["areq", "-n", "payments", case.name], "{.status.grantRef.name}").await?;
     let mark = format!("curfew.dev/grant={grant}");
-    eventually("nothing to be left", SOON + SOON, || async {
-        Ok(w.field(&["rolebinding,job", "-n", "payments", "-l", &mark], "{.items[*].metadata.name}").await?.is_empty().then_some(()))
-    })
-    .await?;
+    let all = ["rolebinding,job", "-n", "payments", "-l", &mark];
+    w.field_fits(&all, "{.items[*].metadata.name}", "to be nothing", SOON + SOON, str::is_empty).await?;
     ensure!(operator.log().contains("a fault is injected"), "no fault was met");
     left_alone(&operator.log())?;
     let planned = w.field(&["grt", &grant], "{.spec.plan.kubernetes.bindings[*].role}").await?;

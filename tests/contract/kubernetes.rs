@@ -1,13 +1,12 @@
 //! The Kubernetes provider under the contract, on a real API server: in a namespace and for the whole cluster, in the cluster
 //! that Curfew runs in and in one that it reaches from outside with nothing but the rights of `deploy/remote/target.yaml`.
 use super::{Target, holds, permit, reserved};
-use crate::support::{ControlPlane, SOON, User, World, eventually, path};
 use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use curfew::{
     authority::Clock,
     providers::{
-        EnforcedBy, Provider,
+        Enforced, Provider,
         kubernetes::{Guard, Kubernetes},
     },
 };
@@ -17,6 +16,7 @@ use curfew_core::{
     resolved::{KubernetesPlan, Plan, PlannedBinding, RoleKind},
     scope::{KubernetesPermissions, KubernetesScope, RoleName},
 };
+use curfew_testkit::{ControlPlane, SOON, Stage, User, World, eventually, path};
 use futures::future::try_join_all;
 use std::sync::{Arc, Mutex};
 
@@ -63,7 +63,7 @@ impl Cluster {
 
     /// By hand, past the guard over our names.
     async fn by_hand(&self, args: &[&str], stdin: &str) -> Result<()> {
-        self.operator().await?.kubectl_stdin(args, stdin).await?.success().map(drop)
+        self.operator().await?.api_stdin(args, stdin).await?.success().map(drop)
     }
 
     /// What its roles hold is read live, and what does not exist is missing from the answer.
@@ -143,8 +143,8 @@ const READER: &str = "{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, met
 async fn passes(mut c: Cluster) -> Result<()> {
     let admin = c.cp.admin_user()?;
     admin.apply(READER).await?.success()?;
-    admin.kubectl(&["create", "namespace", PLACES[1]]).await?.success()?;
-    admin.kubectl(&["create", "secret", "generic", "db", "-n", PLACES[1], "--from-literal=password=s3cret"]).await?.success()?;
+    admin.api(&["create", "namespace", PLACES[1]]).await?.success()?;
+    admin.api(&["create", "secret", "generic", "db", "-n", PLACES[1], "--from-literal=password=s3cret"]).await?.success()?;
     c.content().await?;
     holds(&c).await?;
     c.wide = true;
@@ -161,16 +161,16 @@ async fn claimed(c: &Cluster) -> Result<()> {
     let plan = c.plan(grant, n);
     let held = reserved(&c.p, grant, &plan).await?;
     c.p.arm(grant, &plan, &held, &permit()?).await?;
-    let becomes = |p: Kubernetes, expected: EnforcedBy| {
+    let becomes = |p: Kubernetes, expected: Enforced| {
         let plan = &plan;
         async move {
             let now = || async { Ok((p.enforced(plan).await? == expected).then_some(())) };
             eventually(&format!("the end to be enforced by {}", expected.as_str()), SOON, now).await
         }
     };
-    becomes(c.another().await?, EnforcedBy::Target).await?;
-    c.cp.admin_user()?.kubectl(&["delete", "validatingadmissionpolicybinding", "curfew-marks"]).await?.success()?;
-    becomes(c.another().await?, EnforcedBy::Curfew).await
+    becomes(c.another().await?, Enforced::Target).await?;
+    c.cp.admin_user()?.api(&["delete", "validatingadmissionpolicybinding", "curfew-marks"]).await?.success()?;
+    becomes(c.another().await?, Enforced::Curfew).await
 }
 
 #[tokio::test]
@@ -180,14 +180,12 @@ async fn kubernetes_passes() -> Result<()> {
 
 #[tokio::test]
 async fn kubernetes_reached_from_outside_passes() -> Result<()> {
-    let cp = ControlPlane::start("target-contract").await?;
+    let cp = ControlPlane::start("target-contract", Stage::Target).await?;
     let admin = cp.admin_user()?;
-    admin.kubectl(&["apply", "--server-side", "-f", &path("deploy/remote/target.yaml")]).await?.success()?;
     // The role, the right to bind it and the namespace are in the example; the kinds of ours in it are not known here.
     let example = std::fs::read_to_string(path("examples/first/platform.yaml"))?;
     for document in example.split("\n---\n").filter(|d| !d.contains("curfew.dev/")) {
         admin.apply(document).await?.success()?;
     }
-    admin.kubectl(&["create", "secret", "generic", "db", "-n", "payments", "--from-literal=password=far"]).await?.success()?;
     passes(Cluster::of(cp).await?).await
 }

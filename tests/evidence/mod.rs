@@ -2,9 +2,9 @@
 use crate::{
     attacks::{active, asks, ends, resisted},
     story::decide,
-    support::{Operator, SOON, User, World, eventually, operator_binary},
 };
 use anyhow::{Result, bail, ensure};
+use curfew_testkit::{Operator, SOON, User, World, eventually, operator_binary};
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -18,11 +18,11 @@ use tokio::{
 /// Sends evidence there from now on.
 pub async fn sinks(w: &World, sinks: &str) -> Result<()> {
     let patch = format!(r#"{{"spec": {{"audit": {{"sinks": {sinks}}}}}}}"#);
-    w.admin()?.kubectl(&["patch", "curfewconfig", "curfew", "--type=merge", "-p", &patch]).await?.success().map(drop)
+    w.admin()?.api(&["patch", "curfewconfig", "curfew", "--type=merge", "-p", &patch]).await?.success().map(drop)
 }
 
 /// `curfew audit`.
-pub async fn audit(who: &User, args: &[&str]) -> Result<crate::support::Output> {
+pub async fn audit(who: &User, args: &[&str]) -> Result<curfew_testkit::Output> {
     who.run(&operator_binary()?, &[&["audit"], args].concat(), None).await
 }
 
@@ -34,7 +34,7 @@ async fn it_tells_the_whole_story_when_everything_is_gone_and_nobody_edits_it_un
     let operator = w.operator("operator").await?;
     w.granting().await?;
     let (alice, admin) = (w.alice()?, w.admin()?);
-    active(&w, &alice, "payments-admin", "story", "8s").await?;
+    active(&w, &alice, "payments-admin", "story", "15s").await?;
     w.state_is("story", "Expired").await?;
     let path = file.display().to_string();
     // A head is anchored every quarter of a minute, and when the operator stops.
@@ -55,7 +55,7 @@ async fn it_tells_the_whole_story_when_everything_is_gone_and_nobody_edits_it_un
     for what in
         [&["delete", "areq,rtpl,eas", "-n", "payments", "--all"][..], &["delete", "apol", "--all"], &["delete", "namespace", "payments"]]
     {
-        admin.kubectl(what).await?.success()?;
+        admin.api(what).await?.success()?;
     }
     let told = audit(&admin, &["show", &path, "--user", "alice@example.com"]).await?.success()?;
     for part in [
@@ -176,7 +176,7 @@ async fn without_a_sink(name: &str, trouble: Does, kept: &str) -> Result<(World,
     let (alice, admin) = (w.alice()?, w.admin()?);
     let sink = http_sink().await?;
     let url = format!("--from-literal=url={}", sink.url);
-    admin.kubectl(&["create", "secret", "generic", "siem", "-n", "curfew-system", &url]).await?.success()?;
+    admin.api(&["create", "secret", "generic", "siem", "-n", "curfew-system", &url]).await?.success()?;
     sinks(&w, r#"[{"stdout": {}}, {"http": {"urlSecretRef": {"name": "siem", "key": "url"}}}]"#).await?;
     let operator = w.operator("operator").await?;
     w.granting().await?;
@@ -194,9 +194,9 @@ async fn without_a_sink(name: &str, trouble: Does, kept: &str) -> Result<(World,
     w.field_is(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"AuditDelivered\")].status}", "False").await?;
     resisted(!bob.can_read_secret("payments", "db").await?, "access is granted that no evidence tells of")?;
     // A revocation waits for nobody.
-    alice.kubectl(&["delete", "areq", "-n", "payments", "held"]).await?.success()?;
+    alice.api(&["delete", "areq", "-n", "payments", "held"]).await?.success()?;
     ends(&w, &alice, Duration::from_secs(10), kept).await?;
-    ensure!(w.field(&["areq", "-n", "payments", "waits"], "{.status.state}").await? == "Activating");
+    w.state_is("waits", "Activating").await?;
     ensure!(!got().contains("revocation.confirmed"), "the sink took nothing all the while");
 
     sink.will(Does::Take);

@@ -1,10 +1,8 @@
 //! What stands is guarded: status, spec, metadata, Grants, decisions, and what Curfew made.
 use super::{Attempts, decision, denied, patch, request, world};
-use crate::{
-    attacks::unprotected,
-    support::{SOON, World, eventually},
-};
+use crate::attacks::unprotected;
 use anyhow::{Result, ensure};
+use curfew_testkit::{SOON, World};
 
 /// A binding as the operator would have made it.
 async fn marked(w: &World, namespace: &str, name: &str) -> Result<()> {
@@ -91,7 +89,7 @@ async fn grants_are_the_operators() -> Result<()> {
     patch(&operator, &["grt", "mine"], r#"{"spec": {"expiresAt": "2030-01-01T00:00:00Z"}}"#).await?.success()?;
     let other = patch(&operator, &["grt", "mine"], r#"{"spec": {"principal": {"name": "x"}}}"#).await?.refused()?;
     ensure!(other.contains("a Grant is frozen"), "{other}");
-    denied(w.mallory()?.kubectl(&["delete", "grt", "mine"]).await?, "written by the operator alone")?;
+    denied(w.mallory()?.api(&["delete", "grt", "mine"]).await?, "written by the operator alone")?;
     Ok(())
 }
 
@@ -106,18 +104,15 @@ async fn who_may_delete_what() -> Result<()> {
     }
     carol.apply(&decision("evidence", "mine", "")).await?.success()?;
     // Somebody who may delete requests by RBAC, and is no manager.
-    admin
-        .kubectl(&["create", "clusterrole", "deleter", "--verb=get,delete", "--resource=activationrequests.curfew.dev"])
-        .await?
-        .success()?;
-    admin.kubectl(&["create", "clusterrolebinding", "deleter", "--clusterrole=deleter", "--user=dan@example.com"]).await?.success()?;
+    admin.api(&["create", "clusterrole", "deleter", "--verb=get,delete", "--resource=activationrequests.curfew.dev"]).await?.success()?;
+    admin.api(&["create", "clusterrolebinding", "deleter", "--clusterrole=deleter", "--user=dan@example.com"]).await?.success()?;
     let dan = w.cp.user("dan@example.com", &[])?;
-    denied(dan.kubectl(&["delete", "areq", "-n", "payments", "theirs"]).await?, "a request is deleted by its requester")?;
-    admin.kubectl(&["create", "clusterrole", "manager", "--verb=manage", "--resource=activationrequests.curfew.dev"]).await?.success()?;
-    admin.kubectl(&["create", "clusterrolebinding", "manager", "--clusterrole=manager", "--user=dan@example.com"]).await?.success()?;
-    dan.kubectl(&["delete", "areq", "-n", "payments", "managed"]).await?.success()?;
-    alice.kubectl(&["delete", "areq", "-n", "payments", "mine"]).await?.success()?;
-    denied(w.mallory()?.kubectl(&["delete", "adec", "-n", "payments", "evidence"]).await?, "a decision is evidence and stays")?;
+    denied(dan.api(&["delete", "areq", "-n", "payments", "theirs"]).await?, "a request is deleted by its requester")?;
+    admin.api(&["create", "clusterrole", "manager", "--verb=manage", "--resource=activationrequests.curfew.dev"]).await?.success()?;
+    admin.api(&["create", "clusterrolebinding", "manager", "--clusterrole=manager", "--user=dan@example.com"]).await?.success()?;
+    dan.api(&["delete", "areq", "-n", "payments", "managed"]).await?.success()?;
+    alice.api(&["delete", "areq", "-n", "payments", "mine"]).await?.success()?;
+    denied(w.mallory()?.api(&["delete", "adec", "-n", "payments", "evidence"]).await?, "a decision is an audit record and cannot be deleted")?;
     Ok(())
 }
 
@@ -126,7 +121,7 @@ async fn what_curfew_made_is_its_own() -> Result<()> {
     let w = world().await?;
     unprotected(w, "curfew-marks").await?;
     let (mallory, mut all) = (w.mallory()?, Attempts::default());
-    let words = "what Curfew made is changed by Curfew alone";
+    let words = "only Curfew may change objects that it created";
     let name = "curfew:a:b:20300101T000000Z:0";
     marked(w, "payments", name).await?;
     // The name of a fuse is guarded as well: whoever takes it beforehand keeps a grant from being made.
@@ -151,7 +146,7 @@ async fn what_curfew_made_is_its_own() -> Result<()> {
     }
     all.came_to_nothing()?;
     // Deleting only takes access away, and is left to RBAC.
-    mallory.kubectl(&["delete", "rolebinding", "-n", "payments", name]).await?.success()?;
+    mallory.api(&["delete", "rolebinding", "-n", "payments", name]).await?.success()?;
     Ok(())
 }
 
@@ -159,18 +154,15 @@ async fn what_curfew_made_is_its_own() -> Result<()> {
 async fn collection_and_namespace_deletion_still_work() -> Result<()> {
     let w = world().await?;
     let (admin, alice, carol) = (w.admin()?, w.alice()?, w.carol()?);
-    admin.kubectl(&["create", "namespace", "leaving"]).await?.success()?;
+    admin.api(&["create", "namespace", "leaving"]).await?.success()?;
     let there = |yaml: String| yaml.replace("namespace: payments", "namespace: leaving");
     alice.apply(&there(request("r", ""))).await?.success()?;
     carol.apply(&there(decision("d", "r", ""))).await?.success()?;
     marked(w, "leaving", "curfew:a:b:20300101T000000Z:1").await?;
     // Foreground, as GitOps agents prune: the garbage collector must get past our guards.
     alice.apply(&there(request("pruned", ""))).await?.success()?;
-    alice.kubectl(&["delete", "areq", "-n", "leaving", "pruned", "--cascade=foreground", "--timeout=30s"]).await?.success()?;
-    admin.kubectl(&["delete", "namespace", "leaving", "--wait=false"]).await?.success()?;
-    eventually("the namespace to be gone", SOON, || async {
-        let found = admin.kubectl(&["get", "namespace", "leaving", "--ignore-not-found", "-o", "name"]).await?.success()?;
-        Ok(found.is_empty().then_some(()))
-    })
-    .await
+    alice.api(&["delete", "areq", "-n", "leaving", "pruned", "--cascade=foreground", "--timeout=30s"]).await?.success()?;
+    admin.api(&["delete", "namespace", "leaving", "--wait=false"]).await?.success()?;
+    let all = |v: &str| !v.split(' ').any(|n| n == "leaving");
+    w.field_fits(&["namespaces"], "{.items[*].metadata.name}", "not to have leaving", SOON, all).await
 }

@@ -2,23 +2,24 @@
 //! so that admission refuses and not RBAC.
 use crate::{
     attacks::{resisted, unprotected},
-    support::{Output, SOON, User, World, eventually},
+    shared::without_operator,
 };
 use anyhow::{Result, ensure};
 use curfew::identity::admission_check;
+use curfew_testkit::{Output, SOON, User, World, eventually};
 use tokio::sync::OnceCell;
 
 mod guards;
 mod open_gate;
 
-/// One cluster for this file, without an operator: what is tried here is admission alone.
+/// A cluster without an operator: what is tried here is admission alone.
 async fn world() -> Result<&'static World> {
-    static WORLD: OnceCell<World> = OnceCell::const_new();
-    WORLD.get_or_try_init(prepare).await
+    static PREPARED: OnceCell<&World> = OnceCell::const_new();
+    PREPARED.get_or_try_init(prepare).await.copied()
 }
 
-async fn prepare() -> Result<World> {
-    let w = World::first("identity").await?;
+async fn prepare() -> Result<&'static World> {
+    let w = without_operator().await?;
     let admin = w.admin()?;
     // Mallory may do anything that RBAC can allow; alice and carol may ask and decide everywhere.
     for (name, role, user) in [
@@ -26,10 +27,7 @@ async fn prepare() -> Result<World> {
         ("alice", "curfew-requester", "alice@example.com"),
         ("carol", "curfew-approver", "carol@example.com"),
     ] {
-        admin
-            .kubectl(&["create", "clusterrolebinding", name, &format!("--clusterrole={role}"), &format!("--user={user}")])
-            .await?
-            .success()?;
+        admin.api(&["create", "clusterrolebinding", name, &format!("--clusterrole={role}"), &format!("--user={user}")]).await?.success()?;
     }
     Ok(w)
 }
@@ -75,17 +73,18 @@ impl Attempts {
 
 async fn patch(who: &User, what: &[&str], patch: &str) -> Result<Output> {
     let args = [&["patch", "-n", "payments", "--type=merge", "-p", patch], what].concat();
-    who.kubectl(&args).await
+    who.api(&args).await
 }
 
 #[tokio::test]
 async fn plain_apply_is_stamped_with_who_it_was() -> Result<()> {
     let w = world().await?;
     let alice = w.alice()?;
-    alice.apply(&request("stamped", "")).await?.success()?;
+    let plain = ["apply", "-f", "-"];
+    alice.kubectl_stdin(&plain, &request("stamped", "")).await?.success()?;
     let stamp = w.field(&["areq", "-n", "payments", "stamped"], "{.spec.requester.username} {.spec.requester.groups[0]}").await?;
     assert_eq!(stamp, "alice@example.com payments-devs");
-    let again = alice.apply(&request("stamped", "")).await?.success()?;
+    let again = alice.kubectl_stdin(&plain, &request("stamped", "")).await?.success()?;
     assert!(again.contains("unchanged"), "{again}");
     w.carol()?.apply(&decision("stamped", "stamped", "")).await?.success()?;
     let by = w.field(&["adec", "-n", "payments", "stamped"], "{.spec.decider.username}").await?;
@@ -131,7 +130,7 @@ async fn service_accounts_do_not_decide() -> Result<()> {
     unprotected(w, "curfew-decisions").await?;
     let admin = w.admin()?;
     admin
-        .kubectl(&["create", "clusterrolebinding", "robot", "--clusterrole=cluster-admin", "--serviceaccount=payments:default"])
+        .api(&["create", "clusterrolebinding", "robot", "--clusterrole=cluster-admin", "--serviceaccount=payments:default"])
         .await?
         .success()?;
     let accounts = || async { Ok(w.cp.service_account("payments", "default").await.ok()) };
@@ -145,7 +144,7 @@ async fn three_thousand_groups_pass() -> Result<()> {
     let w = world().await?;
     let groups: Vec<String> = (0..3000).map(|i| format!("--as-group=team-{i:04}-of-the-company")).collect();
     let admin = w.admin()?;
-    admin.kubectl(&["create", "clusterrolebinding", "many", "--clusterrole=cluster-admin", "--user=many@example.com"]).await?.success()?;
+    admin.api(&["create", "clusterrolebinding", "many", "--clusterrole=cluster-admin", "--user=many@example.com"]).await?.success()?;
     let mut args = vec!["--as=many@example.com"];
     args.extend(groups.iter().map(String::as_str));
     args.extend(["apply", "-f", "-"]);

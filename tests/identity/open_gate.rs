@@ -1,12 +1,12 @@
-//! The gate sees what is not as built. A cluster of its own, because it is broken on purpose.
-use crate::support::{SOON, World, eventually, path};
+//! The gate sees what differs from the built object. A cluster of its own, because it is broken on purpose.
 use anyhow::{Result, ensure};
 use curfew::identity::admission_check;
+use curfew_testkit::{SOON, World, eventually, path};
 
 async fn reopened_by(w: &World, what: &str, words: &str) -> Result<()> {
     let client = w.cp.admin().await?;
     let verdict = admission_check::probe(&client).await?;
-    ensure!(!verdict.enforced(), "{what}: the gate is still closed");
+    ensure!(!verdict.closed(), "{what}: the gate is still closed");
     let problems = verdict.problems.join("; ");
     ensure!(problems.contains(words), "{what}: {problems}");
     Ok(())
@@ -15,7 +15,7 @@ async fn reopened_by(w: &World, what: &str, words: &str) -> Result<()> {
 async fn mended(w: &World, what: &str) -> Result<()> {
     let client = w.cp.admin().await?;
     eventually(&format!("the gate to be closed again after {what}"), SOON, || async {
-        Ok(admission_check::probe(&client).await?.enforced().then_some(()))
+        Ok(admission_check::probe(&client).await?.closed().then_some(()))
     })
     .await
 }
@@ -27,25 +27,25 @@ async fn whatever_is_touched_opens_it() -> Result<()> {
     let policies = path("deploy/30-policies.yaml");
     let apply = ["apply", "--server-side", "--force-conflicts", "-f", &policies];
     let before = admission_check::probe(&w.cp.admin().await?).await?;
-    assert!(before.enforced());
+    assert!(before.closed());
 
-    admin.kubectl(&["delete", "validatingadmissionpolicybinding", "curfew-requests"]).await?.success()?;
+    admin.api(&["delete", "validatingadmissionpolicybinding", "curfew-requests"]).await?.success()?;
     reopened_by(&w, "a deleted binding", "ValidatingAdmissionPolicyBinding curfew-requests is missing").await?;
     admin.kubectl(&apply).await?.success()?;
     mended(&w, "a deleted binding").await?;
     assert_ne!(admission_check::probe(&w.cp.admin().await?).await?.digest, before.digest, "a gap leaves its trace in the digest");
 
     let selector = r#"{"spec": {"matchResources": {"namespaceSelector": {"matchLabels": {"guarded": "yes"}}}}}"#;
-    admin.kubectl(&["patch", "validatingadmissionpolicybinding", "curfew-decisions", "--type=merge", "-p", selector]).await?.success()?;
-    reopened_by(&w, "a foreign selector", "ValidatingAdmissionPolicyBinding curfew-decisions is not as built").await?;
+    admin.api(&["patch", "validatingadmissionpolicybinding", "curfew-decisions", "--type=merge", "-p", selector]).await?.success()?;
+    reopened_by(&w, "a foreign selector", "ValidatingAdmissionPolicyBinding curfew-decisions differs from the built object").await?;
     admin.kubectl(&apply).await?.success()?;
-    reopened_by(&w, "a manifest that was applied again", "curfew-decisions is not as built").await?;
-    admin.kubectl(&["delete", "validatingadmissionpolicybinding", "curfew-decisions"]).await?.success()?;
+    reopened_by(&w, "a manifest that was applied again", "curfew-decisions differs from the built object").await?;
+    admin.api(&["delete", "validatingadmissionpolicybinding", "curfew-decisions"]).await?.success()?;
     admin.kubectl(&apply).await?.success()?;
     mended(&w, "a foreign selector").await?;
 
     admin
-        .kubectl(&[
+        .api(&[
             "patch",
             "validatingadmissionpolicy",
             "curfew-ledger",
@@ -55,12 +55,12 @@ async fn whatever_is_touched_opens_it() -> Result<()> {
         ])
         .await?
         .success()?;
-    reopened_by(&w, "a rule that was taken out", "ValidatingAdmissionPolicy curfew-ledger is not as built").await?;
+    reopened_by(&w, "a rule that was taken out", "ValidatingAdmissionPolicy curfew-ledger differs from the built object").await?;
     admin.kubectl(&apply).await?.success()?;
     mended(&w, "a rule that was taken out").await?;
 
     let rules = r#"[{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/x-kubernetes-validations"}]"#;
-    admin.kubectl(&["patch", "crd", "activationrequests.curfew.dev", "--type=json", "-p", rules]).await?.success()?;
-    reopened_by(&w, "a CRD without its rules", "CustomResourceDefinition activationrequests.curfew.dev is not as built").await?;
+    admin.api(&["patch", "crd", "activationrequests.curfew.dev", "--type=json", "-p", rules]).await?.success()?;
+    reopened_by(&w, "a CRD without its rules", "CustomResourceDefinition activationrequests.curfew.dev differs from the built object").await?;
     Ok(())
 }

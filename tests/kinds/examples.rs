@@ -1,6 +1,6 @@
 //! Every file in examples/ applies, and each object is judged as the comment before it expects: Ready, or Unsupported by name.
-use crate::support::{SOON, World, eventually, path, root};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use curfew_testkit::{SOON, World, path, root};
 
 /// An example as it would be written today: its window is around now, whenever this runs.
 fn current(text: &str) -> String {
@@ -41,18 +41,12 @@ async fn every_example_is_judged_as_it_says() -> Result<()> {
     let rights = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: bind-view}\nrules: [{apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles], resourceNames: [view], verbs: [bind]}]";
     admin.apply(rights).await?.success()?;
     admin
-        .kubectl(&[
-            "create",
-            "clusterrolebinding",
-            "bind-view",
-            "--clusterrole=bind-view",
-            "--serviceaccount=curfew-system:curfew-operator",
-        ])
+        .api(&["create", "clusterrolebinding", "bind-view", "--clusterrole=bind-view", "--serviceaccount=curfew-system:curfew-operator"])
         .await?
         .success()?;
     let mut seen = 0;
     for (file, document) in documents()? {
-        let made = admin.kubectl_stdin(&["create", "--dry-run=server", "--validate=strict", "-f", "-", "-o", "name"], &document).await?;
+        let made = admin.api_stdin(&["create", "--dry-run=server", "--validate=strict", "-f", "-"], &document).await?;
         ensure!(made.ok || made.stderr.contains("already exists"), "{file}: {}", made.stderr);
         seen += 1;
     }
@@ -72,12 +66,9 @@ async fn every_example_is_judged_as_it_says() -> Result<()> {
 
 async fn judged(w: &World, file: &str, what: &[&str], expect: &str) -> Result<()> {
     let ready = "{range .status.conditions[?(@.type==\"Ready\")]}{.status} {.reason} {.message}{end}";
-    eventually(&format!("{file}: {what:?} to be {expect}"), SOON, || async {
-        let now = w.field(what, ready).await?;
+    w.field_fits(what, ready, &format!("to be {expect} ({file})"), SOON, |now| {
         let (reason, words) = expect.split_once(' ').unwrap_or((expect, ""));
-        let fits =
-            if reason == "Ready" { now.starts_with("True") } else { now.starts_with(&format!("False {reason}")) && now.contains(words) };
-        if fits { Ok(Some(())) } else { bail!("{now}") }
+        if reason == "Ready" { now.starts_with("True") } else { now.starts_with(&format!("False {reason}")) && now.contains(words) }
     })
     .await
 }

@@ -1,19 +1,13 @@
 //! The kinds as their users meet them: examples that apply and are judged, schemas that refuse by name, `explain` that teaches.
-use crate::support::{SOON, World, eventually, path, root};
+use crate::shared::without_operator;
 use anyhow::{Context, Result, ensure};
-use tokio::sync::OnceCell;
+use curfew_testkit::{SOON, eventually, path, root};
 
 mod examples;
 
-/// One cluster for this file, without an operator.
-async fn world() -> Result<&'static World> {
-    static WORLD: OnceCell<World> = OnceCell::const_new();
-    WORLD.get_or_try_init(|| World::first("kinds")).await
-}
-
 /// Applies `yaml` as admin, strictly, and gives back the refusal.
 async fn refused(yaml: &str) -> Result<String> {
-    world().await?.admin()?.kubectl_stdin(&["apply", "--validate=strict", "-f", "-"], yaml).await?.refused()
+    without_operator().await?.admin()?.api_stdin(&["apply", "--validate=strict", "-f", "-"], yaml).await?.refused()
 }
 
 /// An example with one thing exchanged.
@@ -35,12 +29,12 @@ async fn what_the_schema_refuses_it_refuses_by_name() -> Result<()> {
         ("api/roletemplate.yaml", "max: 4h", "max: 0h", "spec.activation.duration.max"),
         ("api/roletemplate.yaml", "default: 1h", "default: 5h", "default must not be longer than max"),
         ("api/roletemplate.yaml", "[{group: payments-leads}, {user: carol@example.com}]", "[]", "approvers"),
-        ("api/roletemplate.yaml", "{group: payments-leads}", "{group: 'system:masters'}", "Kubernetes' own"),
+        ("api/roletemplate.yaml", "{group: payments-leads}", "{group: 'system:masters'}", "reserved for Kubernetes"),
         ("api/accesspolicy.yaml", "  scope: # required", "  scop: # required", "scop"),
-        ("api/accesspolicy.yaml", "{group: payments-devs}", "{user: 'system:admin'}", "Kubernetes' own"),
+        ("api/accesspolicy.yaml", "{group: payments-devs}", "{user: 'system:admin'}", "reserved for Kubernetes"),
         ("api/accesspolicy.yaml", "eligibility: 365d", "eligibility: 365", "eligibility"),
         ("api/eligibleassignment.yaml", "{group: payments-devs}", "{group: a, user: b}", "subject"),
-        ("api/eligibleassignment.yaml", "{group: payments-devs}", "{group: 'system:authenticated'}", "Kubernetes' own"),
+        ("api/eligibleassignment.yaml", "{group: payments-devs}", "{group: 'system:authenticated'}", "reserved for Kubernetes"),
         ("api/eligibleassignment.yaml", "end: \"2026-12-31T00:00:00Z\"", "end: \"2025-12-31T00:00:00Z\"", "start must be before end"),
         ("api/curfewconfig.yaml", "{name: curfew}", "{name: other}", "its name is curfew"),
     ];
@@ -53,7 +47,7 @@ async fn what_the_schema_refuses_it_refuses_by_name() -> Result<()> {
 
 #[tokio::test]
 async fn what_a_decision_must_say() -> Result<()> {
-    let carol = world().await?.carol()?;
+    let carol = without_operator().await?.carol()?;
     for (from, to, names) in [
         ("digest: 7f3a9c21d0b4e6f1", "comment2: x", "comment2"),
         ("  digest: 7f3a9c21d0b4e6f1", "  #", "digest is required to Approve"),
@@ -63,7 +57,7 @@ async fn what_a_decision_must_say() -> Result<()> {
         ("{activationRequest: {name: payments-viewer-x7k2p}}", "{}", "about"),
     ] {
         let yaml = changed("api/accessdecision.yaml", from, to)?;
-        let refusal = carol.kubectl_stdin(&["create", "--validate=strict", "-f", "-"], &yaml).await?.refused()?;
+        let refusal = carol.api_stdin(&["create", "--validate=strict", "-f", "-"], &yaml).await?.refused()?;
         ensure!(refusal.contains(names), "{to:?}: expected {names:?} in: {refusal}");
     }
     Ok(())
@@ -71,9 +65,9 @@ async fn what_a_decision_must_say() -> Result<()> {
 
 #[tokio::test]
 async fn another_target_is_another_system() -> Result<()> {
-    let admin = world().await?.admin()?;
+    let admin = without_operator().await?.admin()?;
     let other = r#"{"spec": {"provider": {"kubernetes": {"inCluster": null, "kubeconfigSecretRef": {"name": "a", "key": "b"}}}}}"#;
-    let refusal = admin.kubectl(&["patch", "authsys", "this-cluster", "--type=merge", "-p", other]).await?.refused()?;
+    let refusal = admin.api(&["patch", "authsys", "this-cluster", "--type=merge", "-p", other]).await?.refused()?;
     ensure!(refusal.contains("provider is immutable"), "{refusal}");
     Ok(())
 }
@@ -81,16 +75,16 @@ async fn another_target_is_another_system() -> Result<()> {
 #[tokio::test]
 async fn a_raw_post_with_a_typo_opens_no_door() -> Result<()> {
     // A client that does not validate strictly: the unknown field is pruned, and what protects is missing then.
-    let admin = world().await?.admin()?;
+    let admin = without_operator().await?.admin()?;
     let yaml = changed("api/roletemplate.yaml", "  scope: # required", "  scpe: # required")?;
-    let refusal = admin.kubectl_stdin(&["apply", "--validate=ignore", "-f", "-"], &yaml).await?.refused()?;
+    let refusal = admin.api_stdin(&["apply", "--validate=ignore", "-f", "-"], &yaml).await?.refused()?;
     ensure!(refusal.contains("spec.scope"), "{refusal}");
     Ok(())
 }
 
 #[tokio::test]
 async fn explain_teaches_every_kind() -> Result<()> {
-    let admin = world().await?.admin()?;
+    let admin = without_operator().await?.admin()?;
     for (what, words) in [
         ("curfewconfig.spec.ceilings", "longest"),
         ("authorizationsystem.spec.mode", "never grants"),
@@ -110,7 +104,7 @@ async fn explain_teaches_every_kind() -> Result<()> {
 
 #[tokio::test]
 async fn the_plain_files_of_deploy_apply() -> Result<()> {
-    let admin = world().await?.admin()?;
+    let admin = without_operator().await?.admin()?;
     for dir in ["crds", "deploy"] {
         admin.kubectl(&["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", &path(dir)]).await?.success()?;
     }

@@ -1,33 +1,27 @@
 //! The Kubernetes provider against a real API server: what it writes is used, what it takes away is refused, and a write
-//! that comes too late comes to nothing.
-use crate::support::{SOON, World, eventually};
+//! that comes too late comes to nothing. No operator runs: the provider is called by hand, under the operator's own rights.
+use crate::shared::without_operator;
 use anyhow::{Context, Result, ensure};
 use curfew::{
     authority::{Authority, Clock, Permit},
     providers::{
-        Provider, ReserveOutcome, RevokeOutcome,
+        Held, Provider, Taken,
         kubernetes::{Guard, Kubernetes},
     },
 };
 use curfew_core::{
-    grant::Observation,
+    grant::Seen,
+    pass::Reservation,
     principal::Subject,
-    reconcile::Reservation,
     resolved::{KubernetesPlan, Plan, PlannedBinding, RoleKind},
 };
+use curfew_testkit::{SOON, World, eventually};
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
-use tokio::sync::OnceCell;
 
 const ALICE: &str = "alice@example.com";
-
-/// One cluster for this file. No operator runs: the provider is called by hand, under the operator's own rights.
-async fn world() -> Result<&'static World> {
-    static WORLD: OnceCell<World> = OnceCell::const_new();
-    WORLD.get_or_try_init(|| World::first("target")).await
-}
 
 /// A provider without watches, so that it looks live.
 async fn provider(w: &World) -> Result<Kubernetes> {
@@ -38,7 +32,7 @@ async fn provider(w: &World) -> Result<Kubernetes> {
 fn permit() -> Result<Permit> {
     let authority = Authority::new(Arc::new(Clock::default()));
     authority.set_lease(Some(Instant::now() + Duration::from_secs(60)));
-    authority.set_admission_enforced(true);
+    authority.set_gate(true);
     authority.set_synced();
     authority.permit().context("no permit")
 }
@@ -61,8 +55,8 @@ fn name(plan: &Plan) -> &str {
 
 async fn reserved(p: &Kubernetes, grant: &str, plan: &Plan) -> Result<Reservation> {
     match p.reserve(grant, plan, &permit()?).await? {
-        ReserveOutcome::Reserved(r) => Ok(r),
-        ReserveOutcome::Occupied(what) => anyhow::bail!("occupied: {what}"),
+        Held::Reserved(r) => Ok(r),
+        Held::Occupied(what) => anyhow::bail!("occupied: {what}"),
     }
 }
 
@@ -73,50 +67,50 @@ async fn can_read(w: &World, user: &str, allowed: bool) -> Result<()> {
 
 #[tokio::test]
 async fn a_place_gives_nothing_until_it_is_armed_and_nothing_after_it_is_taken_away() -> Result<()> {
-    let (w, grant, user) = (world().await?, "00000000000000a1", "a1@example.com");
+    let (w, grant, user) = (without_operator().await?, "00000000000000a1", "a1@example.com");
     let (p, plan) = (provider(w).await?, plan(grant, user));
     let held = reserved(&p, grant, &plan).await?;
     can_read(w, user, false).await?;
-    assert_eq!(p.observe(&plan).await?, Observation::Drifted, "a place is not the access");
+    assert_eq!(p.observe(&plan).await?, Seen::Drifted, "a place is not the access");
     let artifacts = p.arm(grant, &plan, &held, &permit()?).await?;
     can_read(w, user, true).await?;
-    assert_eq!(p.observe(&plan).await?, Observation::Present);
-    assert_eq!(p.revoke(grant, &plan, &artifacts).await?, RevokeOutcome::Gone);
+    assert_eq!(p.observe(&plan).await?, Seen::Present);
+    assert_eq!(p.revoke(grant, &plan, &artifacts).await?, Taken::Gone);
     can_read(w, user, false).await?;
-    assert_eq!(p.observe(&plan).await?, Observation::Absent);
-    assert_eq!(p.revoke(grant, &plan, &artifacts).await?, RevokeOutcome::Gone, "taking away what is gone is success");
+    assert_eq!(p.observe(&plan).await?, Seen::Absent);
+    assert_eq!(p.revoke(grant, &plan, &artifacts).await?, Taken::Gone, "taking away what is gone is success");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_late_arm_comes_to_nothing() -> Result<()> {
-    let (w, grant, user) = (world().await?, "00000000000000a2", "a2@example.com");
+    let (w, grant, user) = (without_operator().await?, "00000000000000a2", "a2@example.com");
     let (p, plan) = (provider(w).await?, plan(grant, user));
     // A leader reserves and is paused; somebody else revokes; the leader wakes up and arms.
     let held = reserved(&p, grant, &plan).await?;
-    assert_eq!(p.revoke(grant, &plan, &[]).await?, RevokeOutcome::Gone);
+    assert_eq!(p.revoke(grant, &plan, &[]).await?, Taken::Gone);
     assert!(p.arm(grant, &plan, &held, &permit()?).await.is_err(), "the place is gone");
-    assert_eq!(p.observe(&plan).await?, Observation::Absent, "and the arm did not bring it back");
+    assert_eq!(p.observe(&plan).await?, Seen::Absent, "and the arm did not bring it back");
     // Also if a new place of that name stands there by now.
     let _other = reserved(&p, grant, &plan).await?;
     assert!(p.arm(grant, &plan, &held, &permit()?).await.is_err(), "it is another place");
     can_read(w, user, false).await?;
-    assert_eq!(p.revoke(grant, &plan, &[]).await?, RevokeOutcome::Gone);
+    assert_eq!(p.revoke(grant, &plan, &[]).await?, Taken::Gone);
     Ok(())
 }
 
 #[tokio::test]
 async fn reserving_twice_is_reserving_once() -> Result<()> {
-    let (w, grant) = (world().await?, "00000000000000a3");
+    let (w, grant) = (without_operator().await?, "00000000000000a3");
     let (p, plan) = (provider(w).await?, plan(grant, ALICE));
     assert_eq!(reserved(&p, grant, &plan).await?, reserved(&p, grant, &plan).await?);
-    assert_eq!(p.revoke(grant, &plan, &[]).await?, RevokeOutcome::Gone);
+    assert_eq!(p.revoke(grant, &plan, &[]).await?, Taken::Gone);
     Ok(())
 }
 
 #[tokio::test]
 async fn a_strangers_object_is_reported_and_not_touched() -> Result<()> {
-    let (w, grant) = (world().await?, "00000000000000a4");
+    let (w, grant) = (without_operator().await?, "00000000000000a4");
     let (p, plan) = (provider(w).await?, plan(grant, ALICE));
     let admin = w.admin()?;
     // Only the operator gets past the guard over our names, so it plays the stranger.
@@ -128,16 +122,16 @@ async fn a_strangers_object_is_reported_and_not_touched() -> Result<()> {
     );
     operator.create(&stranger).await?.success()?;
     let held = p.reserve(grant, &plan, &permit()?).await?;
-    ensure!(matches!(&held, ReserveOutcome::Occupied(what) if what.contains(name(&plan))), "{held:?}");
+    ensure!(matches!(&held, Held::Occupied(what) if what.contains(name(&plan))), "{held:?}");
     let there = w.field(&["rolebinding", "-n", "payments", name(&plan)], "{.subjects[0].name}").await?;
     assert_eq!(there, "eve@example.com");
-    admin.kubectl(&["delete", "rolebinding", "-n", "payments", name(&plan)]).await?.success()?;
+    admin.api(&["delete", "rolebinding", "-n", "payments", name(&plan)]).await?.success()?;
     Ok(())
 }
 
 #[tokio::test]
 async fn terminating_is_not_gone_and_a_foreign_finalizer_keeps_nothing() -> Result<()> {
-    let (w, grant, user) = (world().await?, "00000000000000a5", "a5@example.com");
+    let (w, grant, user) = (without_operator().await?, "00000000000000a5", "a5@example.com");
     let (p, plan) = (provider(w).await?, plan(grant, user));
     let held = reserved(&p, grant, &plan).await?;
     let artifacts = p.arm(grant, &plan, &held, &permit()?).await?;
@@ -145,17 +139,17 @@ async fn terminating_is_not_gone_and_a_foreign_finalizer_keeps_nothing() -> Resu
     // Somebody has put a finalizer on it, before the guard was there: only the operator could now.
     let operator = w.cp.service_account("curfew-system", "curfew-operator").await?;
     let held_by = r#"{"metadata": {"finalizers": ["example.com/mine"]}}"#;
-    operator.kubectl(&["patch", "rolebinding", "-n", "payments", name(&plan), "--type=merge", "-p", held_by]).await?.success()?;
-    w.admin()?.kubectl(&["delete", "rolebinding", "-n", "payments", name(&plan), "--wait=false"]).await?.success()?;
+    operator.api(&["patch", "rolebinding", "-n", "payments", name(&plan), "--type=merge", "-p", held_by]).await?.success()?;
+    w.admin()?.api(&["delete", "rolebinding", "-n", "payments", name(&plan), "--wait=false"]).await?.success()?;
     can_read(w, user, true).await.context("a terminating binding still authorises: that is why it is not gone")?;
-    assert_eq!(p.observe(&plan).await?, Observation::Drifted);
-    assert_eq!(p.revoke(grant, &plan, &artifacts).await?, RevokeOutcome::Gone);
+    assert_eq!(p.observe(&plan).await?, Seen::Drifted);
+    assert_eq!(p.revoke(grant, &plan, &artifacts).await?, Taken::Gone);
     can_read(w, user, false).await
 }
 
 #[tokio::test]
 async fn what_may_not_be_bound_says_which_right_is_missing() -> Result<()> {
-    let p = provider(world().await?).await?;
+    let p = provider(without_operator().await?).await?;
     let Plan::Kubernetes(mut wide) = plan("00000000000000a6", ALICE);
     wide.bindings[0].role = "cluster-admin".into();
     let plan = Plan::Kubernetes(wide);

@@ -1,7 +1,7 @@
 //! What bad input gets: the table of the API's contract, row by row, each as the person who makes the mistake.
 use super::{decide, request};
-use crate::support::{Component, Operator, Output, SOON, User, World, eventually, root};
 use anyhow::{Context, Result, ensure};
+use curfew_testkit::{Component, Operator, Output, SHIPPED_TIMING, SOON, User, World, eventually, root};
 
 const REASON: &str = "{.status.conditions[0].reason}";
 
@@ -15,11 +15,11 @@ struct Stage {
 }
 
 /// The example, an operator, and somebody whom RBAC lets do anything.
-async fn stage() -> Result<Stage> {
-    let (w, operator) = World::running("bad-input").await?;
+async fn stage(name: &str) -> Result<Stage> {
+    let (w, operator) = World::running_with(name, &[SHIPPED_TIMING]).await?;
     let (admin, alice, carol, mallory) = (w.admin()?, w.alice()?, w.carol()?, w.mallory()?);
     admin
-        .kubectl(&["create", "clusterrolebinding", "mallory", "--clusterrole=cluster-admin", "--user=mallory@example.com"])
+        .api(&["create", "clusterrolebinding", "mallory", "--clusterrole=cluster-admin", "--user=mallory@example.com"])
         .await?
         .success()?;
     Ok(Stage { w, _operator: operator, admin, alice, carol, mallory })
@@ -27,7 +27,7 @@ async fn stage() -> Result<Stage> {
 
 #[tokio::test]
 async fn the_table_row_by_row() -> Result<()> {
-    let s = stage().await?;
+    let s = stage("bad-input").await?;
     schema(&s).await.context("row 1: unknown field, wrong type, union, duration")?;
     forgery(&s).await.context("row 2: forged identity, status, Grants, what Curfew made")?;
     edits(&s).await.context("row 3: edits of what is immutable")?;
@@ -35,7 +35,12 @@ async fn the_table_row_by_row() -> Result<()> {
     denied(&s).await.context("row 5: what is denied")?;
     invalid(&s).await.context("row 6: what cannot be resolved or trusted")?;
     words(&s).await.context("row 7: words that do not count")?;
-    templates(&s).await.context("row 8: templates that are not Ready")?;
+    templates(&s).await.context("row 8: templates that are not Ready")
+}
+
+#[tokio::test]
+async fn a_target_that_refuses_or_does_not_answer() -> Result<()> {
+    let s = stage("row-nine").await?;
     unreachable(&s).await.context("row 9: a target that does not answer")
 }
 
@@ -69,7 +74,7 @@ fn of(role: &str, name: &str) -> String {
 }
 
 async fn patch(who: &User, what: &[&str], patch: &str) -> Result<Output> {
-    who.kubectl(&[&["patch", "-n", "payments", "--type=merge", "-p", patch], what].concat()).await
+    who.api(&[&["patch", "-n", "payments", "--type=merge", "-p", patch], what].concat()).await
 }
 
 /// Waits until a request is over, and checks state, reason and message.
@@ -82,11 +87,8 @@ async fn over(s: &Stage, name: &str, state: &str, reason: &str, words: &str) -> 
 
 async fn ready(s: &Stage, name: &str, expect: &str, words: &str) -> Result<()> {
     let path = "{range .status.conditions[?(@.type==\"Ready\")]}{.status} {.reason}: {.message}{end}";
-    eventually(&format!("role {name} to be {expect}"), SOON, || async {
-        let now = s.w.field(&["rtpl", "-n", "payments", name], path).await?;
-        if now.starts_with(expect) && now.contains(words) { Ok(Some(())) } else { anyhow::bail!("{now}") }
-    })
-    .await
+    let fits = |now: &str| now.starts_with(expect) && now.contains(words);
+    s.w.field_fits(&["rtpl", "-n", "payments", name], path, &format!("to be {expect} {words}"), SOON, fits).await
 }
 
 async fn schema(s: &Stage) -> Result<()> {
@@ -156,7 +158,7 @@ async fn role_rules(s: &Stage) -> Result<()> {
         (of("asleep", "bad"), "role asleep is suspended"),
     ] {
         says(s.alice.apply(&yaml).await?, words)?;
-        says(s.alice.kubectl_stdin(&["apply", "--dry-run=server", "-f", "-"], &yaml).await?, words)?;
+        says(s.alice.api_stdin(&["apply", "--dry-run=server", "-f", "-"], &yaml).await?, words)?;
     }
     // MFA is a rule that this build does not have: whatever a login carries, the request cannot be resolved.
     role(s, "with-mfa", &[("mfa: {none: {}}", "mfa: {maxAge: 15m}")]).await?;
@@ -211,7 +213,7 @@ async fn words(s: &Stage) -> Result<()> {
     for user in ["alice@example.com", "eve@example.com"] {
         let name = format!("decides-{}", user.split('@').next().unwrap_or_default());
         let user = format!("--user={user}");
-        s.admin.kubectl(&["create", "rolebinding", "-n", "payments", &name, "--clusterrole=curfew-approver", &user]).await?.success()?;
+        s.admin.api(&["create", "rolebinding", "-n", "payments", &name, "--clusterrole=curfew-approver", &user]).await?.success()?;
     }
     let digest = s.w.field(&["areq", "-n", "payments", "judged"], "{.status.digest}").await?;
     let word = |name: &str, about: &str, digest: &str, verb: &str| {
@@ -276,25 +278,21 @@ async fn templates(s: &Stage) -> Result<()> {
 
 /// The right to write is taken away before the grant; the API server goes away before the end.
 async fn unreachable(s: &Stage) -> Result<()> {
-    s.alice.apply(&request("refused", "6s")).await?.success()?;
+    s.alice.apply(&request("refused", "8s")).await?.success()?;
     s.w.state_is("refused", "AwaitingApproval").await?;
-    let right = s.admin.kubectl(&["get", "clusterrolebinding", "curfew-bind-payments", "-o", "json"]).await?.success()?;
-    s.admin.kubectl(&["delete", "clusterrolebinding", "curfew-bind-payments"]).await?.success()?;
+    let right = s.w.may_not_bind().await?;
+    // The state lasts for six seconds: every version of the request is recorded.
+    let mut seen = s.w.history(&["areq", "-n", "payments", "refused"]).await?;
     decide(&s.w, &s.carol, "refused", "Approve").await?;
-    eventually("the request to say what the target refuses", SOON, || async {
-        let told = s.w.field(&["areq", "-n", "payments", "refused"], "{.status.state}: {.status.message}").await?;
-        Ok((told.starts_with("Activating") && told.contains("the target refuses")).then_some(()))
-    })
-    .await?;
-    over(s, "refused", "Failed", "DeadlinePassed", "its time is over").await?;
-    let mut right: serde_json::Value = serde_json::from_str(&right)?;
-    for key in ["resourceVersion", "uid"] {
-        right["metadata"][key].take();
-    }
-    s.admin.apply(&right.to_string()).await?.success()?;
+    let told = |v: &serde_json::Value| {
+        v["status"]["state"] == "Activating" && v["status"]["message"].as_str().is_some_and(|m| m.contains("the target refuses"))
+    };
+    seen.saw("the request to say what the target refuses", SOON, told).await?;
+    over(s, "refused", "Failed", "DeadlinePassed", "the deadline has passed").await?;
+    s.admin.apply(&right).await?.success()?;
 
     ready(s, "payments-admin", "True", "").await?;
-    s.alice.apply(&request("cut-off", "10s")).await?.success()?;
+    s.alice.apply(&request("cut-off", "15s")).await?.success()?;
     s.w.state_is("cut-off", "AwaitingApproval").await?;
     decide(&s.w, &s.carol, "cut-off", "Approve").await?;
     s.w.state_is("cut-off", "Active").await?;

@@ -1,8 +1,8 @@
 //! The process is killed at every ask of a grant's life, before it is sent and after it is answered. Whatever stood where,
 //! the next one brings it to its end, on time, and leaves nothing behind.
 use super::{decide, request};
-use crate::support::{Component, SOON, World, eventually};
 use anyhow::{Context, Result};
+use curfew_testkit::{Component, SOON, World, eventually};
 use std::time::Duration;
 
 const POINTS: &[&str] = &[
@@ -23,13 +23,27 @@ const POINTS: &[&str] = &[
 ];
 
 #[tokio::test]
-async fn killed_at_every_ask() -> Result<()> {
+async fn killed_at_every_ask_before_there_is_a_grant() -> Result<()> {
+    killed_at(&POINTS[..5]).await
+}
+
+#[tokio::test]
+async fn killed_at_every_ask_of_arming() -> Result<()> {
+    killed_at(&POINTS[5..10]).await
+}
+
+#[tokio::test]
+async fn killed_at_every_ask_from_commit_to_revocation() -> Result<()> {
+    killed_at(&POINTS[10..]).await
+}
+
+async fn killed_at(points: &[&str]) -> Result<()> {
     let w = World::first("crashes").await?;
     let (alice, carol) = (w.alice()?, w.carol()?);
-    for (i, point) in POINTS.iter().enumerate() {
+    for (i, point) in points.iter().enumerate() {
         let name = format!("crash-{i}");
         // The one before has been killed and holds the lease still: nobody waits for that in a test of something else.
-        w.admin()?.kubectl(&["delete", "lease", "-n", "curfew-system", "--all"]).await?.success()?;
+        w.admin()?.api(&["delete", "lease", "-n", "curfew-system", "--all"]).await?.success()?;
         let victim = w.operator_with(&format!("victim-{i}"), &[("CURFEW_PARK_AT", point)]).await?;
         w.granting().await?;
         alice.apply(&request(&name, "4s")).await?.success()?;
@@ -47,7 +61,7 @@ async fn killed_at_every_ask() -> Result<()> {
         }
         eventually(&format!("the operator to be parked {point}"), SOON, parked).await?;
         victim.kill();
-        w.admin()?.kubectl(&["delete", "lease", "-n", "curfew-system", "--all"]).await?.success()?;
+        w.admin()?.api(&["delete", "lease", "-n", "curfew-system", "--all"]).await?.success()?;
         let heir = w.operator(&format!("heir-{i}")).await?;
         if !approved {
             w.state_is(&name, "AwaitingApproval").await?;
@@ -62,11 +76,8 @@ async fn killed_at_every_ask() -> Result<()> {
 
 /// Waits until a request has run its course: `Expired`, or `Failed` if the crash took all of its time.
 async fn over(w: &World, name: &str) -> Result<()> {
-    eventually(&format!("{name} to be over"), Duration::from_secs(60), || async {
-        let state = w.field(&["areq", "-n", "payments", name], "{.status.state}").await?;
-        Ok(matches!(state.as_str(), "Expired" | "Failed").then_some(()))
-    })
-    .await?;
+    let over = |state: &str| matches!(state, "Expired" | "Failed");
+    w.field_fits(&["areq", "-n", "payments", name], "{.status.state}", "to be over", Duration::from_secs(60), over).await?;
     let left = w.field(&["rolebinding", "-n", "payments", "-l", "curfew.dev/grant"], "{.items[*].metadata.name}").await?;
     anyhow::ensure!(left.is_empty(), "bindings are left: {left}");
     Ok(())
@@ -76,7 +87,7 @@ async fn over(w: &World, name: &str) -> Result<()> {
 async fn an_api_server_that_is_away_at_the_deadline() -> Result<()> {
     let (w, _operator) = World::running("away").await?;
     let (alice, carol) = (w.alice()?, w.carol()?);
-    alice.apply(&request("away", "5s")).await?.success()?;
+    alice.apply(&request("away", "15s")).await?.success()?;
     w.state_is("away", "AwaitingApproval").await?;
     decide(&w, &carol, "away", "Approve").await?;
     w.access_is(&alice, true, SOON).await?;

@@ -1,21 +1,22 @@
 //! Every way in which a request ends, by the hands of the people who end it; the access is used each time.
 use super::{decide, request};
-use crate::support::{Operator, SOON, World, eventually};
+use crate::shared::with_operator;
 use anyhow::{Result, ensure};
+use curfew_testkit::{SOON, World, eventually};
 use tokio::sync::OnceCell;
 
-/// One cluster and one operator for this file.
+/// The shared cluster with more people.
 async fn world() -> Result<&'static World> {
-    static WORLD: OnceCell<(World, Operator)> = OnceCell::const_new();
-    let (w, _) = WORLD
+    static PREPARED: OnceCell<&World> = OnceCell::const_new();
+    let w = PREPARED
         .get_or_try_init(|| async {
-            let (w, operator) = World::running("endings").await?;
+            let w = with_operator().await?;
             // More people who may ask, each for their own access, and one who approves without being asked.
             let admin = w.admin()?;
             for user in ["ann", "ben", "cleo", "dan", "eve"] {
                 let name = format!("{user}-asks");
                 admin
-                    .kubectl(&[
+                    .api(&[
                         "create",
                         "rolebinding",
                         "-n",
@@ -27,21 +28,21 @@ async fn world() -> Result<&'static World> {
                     .await?
                     .success()?;
             }
-            anyhow::Ok((w, operator))
+            anyhow::Ok(w)
         })
         .await?;
     Ok(w)
 }
 
 /// Asks as somebody of the group payments-devs, and waits until people decide.
-async fn asked(w: &World, who: &str, name: &str, duration: &str) -> Result<crate::support::User> {
+async fn asked(w: &World, who: &str, name: &str, duration: &str) -> Result<curfew_testkit::User> {
     let user = w.cp.user(&format!("{who}@example.com"), &["payments-devs"])?;
     user.apply(&request(name, duration)).await?.success()?;
     w.state_is(name, "AwaitingApproval").await?;
     Ok(user)
 }
 
-async fn active(w: &World, who: &str, name: &str) -> Result<crate::support::User> {
+async fn active(w: &World, who: &str, name: &str) -> Result<curfew_testkit::User> {
     let user = asked(w, who, name, "1h").await?;
     decide(w, &w.carol()?, name, "Approve").await?;
     w.state_is(name, "Active").await?;
@@ -103,7 +104,7 @@ async fn given_back_ended_and_deleted_while_active() -> Result<()> {
 
     active(w, "cleo", "deleted").await?;
     let grant = w.field(&["areq", "-n", "payments", "deleted"], "{.status.grantRef.name}").await?;
-    cleo.kubectl(&["delete", "areq", "-n", "payments", "deleted"]).await?.success()?;
+    cleo.api(&["delete", "areq", "-n", "payments", "deleted"]).await?.success()?;
     w.access_is(&cleo, false, SOON).await?;
     w.field_is(&["grt", &grant], "{.status.state}", "Ended").await
 }
@@ -114,7 +115,7 @@ async fn what_was_removed_by_hand_stays_removed() -> Result<()> {
     let dan = active(w, "dan", "drift").await?;
     let grant = w.field(&["areq", "-n", "payments", "drift"], "{.status.grantRef.name}").await?;
     let mark = format!("curfew.dev/grant={grant}");
-    w.admin()?.kubectl(&["delete", "rolebinding", "-n", "payments", "-l", &mark]).await?.success()?;
+    w.admin()?.api(&["delete", "rolebinding", "-n", "payments", "-l", &mark]).await?.success()?;
     w.access_is(&dan, false, SOON).await?;
     ended(w, "drift", "Revoked", "Drifted").await?;
     assert_eq!(w.field(&["rolebinding", "-n", "payments", "-l", &mark], "{.items[*].metadata.name}").await?, "");
@@ -124,9 +125,7 @@ async fn what_was_removed_by_hand_stays_removed() -> Result<()> {
 #[tokio::test]
 async fn nobody_decides_in_their_own_matter_and_strangers_not_at_all() -> Result<()> {
     let w = world().await?;
-    // Carol is an approver, and asks herself: by a second assignment.
-    let own = "{apiVersion: curfew.dev/v1alpha1, kind: EligibleAssignment, metadata: {name: carol, namespace: payments}, spec: {roleRef: {name: payments-admin}, subject: {group: payments-devs}, scope: {all: {}}, window: {permanent: {}}}}";
-    w.admin()?.apply(own).await?.success()?;
+    // Carol is an approver, and asks herself: here she is in the team, too.
     let carol = w.cp.user("carol@example.com", &["payments-devs"])?;
     carol.apply(&request("own", "1h")).await?.success()?;
     w.state_is("own", "AwaitingApproval").await?;
@@ -134,7 +133,7 @@ async fn nobody_decides_in_their_own_matter_and_strangers_not_at_all() -> Result
     counted(w, "own", "False SelfDecision;").await?;
     // Eve may create decisions by RBAC, and is no approver.
     w.admin()?
-        .kubectl(&["create", "rolebinding", "-n", "payments", "eve-decides", "--clusterrole=curfew-approver", "--user=eve@example.com"])
+        .api(&["create", "rolebinding", "-n", "payments", "eve-decides", "--clusterrole=curfew-approver", "--user=eve@example.com"])
         .await?
         .success()?;
     asked(w, "ann", "strange", "1h").await?;

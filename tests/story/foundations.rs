@@ -1,10 +1,8 @@
 //! What an access rests on is taken away: it ends, within seconds, each time.
 use super::{decide, request};
-use crate::{
-    attacks::ends,
-    support::{SOON, User, World, path},
-};
+use crate::attacks::ends;
 use anyhow::{Context, Result, ensure};
+use curfew_testkit::{SOON, User, World, path};
 
 async fn active(w: &World, alice: &User, name: &str) -> Result<()> {
     alice.apply(&request(name, "1h")).await?.success()?;
@@ -15,8 +13,17 @@ async fn active(w: &World, alice: &User, name: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn whatever_it_rests_on_is_taken_away() -> Result<()> {
-    let (w, _operator) = World::running("foundations").await?;
+async fn whatever_it_rests_on_is_deleted_or_changed() -> Result<()> {
+    taken_away("foundations-changed", |reason| reason != "Suspended").await
+}
+
+#[tokio::test]
+async fn whatever_it_rests_on_is_suspended() -> Result<()> {
+    taken_away("foundations-suspended", |reason| reason == "Suspended").await
+}
+
+async fn taken_away(name: &str, mine: impl Fn(&str) -> bool) -> Result<()> {
+    let (w, _operator) = World::running(name).await?;
     let (alice, admin) = (w.alice()?, w.admin()?);
     let grow = r#"[{"op": "add", "path": "/rules/-", "value": {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]}}]"#;
     let narrow = r#"{"spec": {"max": {"duration": "10m"}}}"#;
@@ -37,19 +44,19 @@ async fn whatever_it_rests_on_is_taken_away() -> Result<()> {
         ("policy-suspended", &with(&policy, stop), "Suspended"),
         ("system-suspended", &with(&system, stop), "Suspended"),
     ];
-    for (name, command, reason) in table {
+    for (name, command, reason) in table.iter().filter(|(_, _, reason)| mine(reason)) {
         active(&w, &alice, name).await.with_context(|| (*name).to_owned())?;
-        let told = admin.kubectl(command).await?;
+        let told = admin.api(command).await?;
         ends(&w, &alice, SOON, &format!("what it rests on is taken away, and the access stays: {name}")).await?;
         told.success()?;
         w.state_is(name, "Revoked").await?;
         let told = w.field(&["areq", "-n", "payments", name], "{.status.reason}").await?;
         ensure!(told == *reason, "{name}: {told}, not {reason}");
         for file in ["platform", "team"] {
-            admin.kubectl(&["apply", "-f", &path(&format!("examples/first/{file}.yaml"))]).await?.success()?;
+            admin.api(&["apply", "-f", &path(&format!("examples/first/{file}.yaml"))]).await?.success()?;
         }
         for what in [&assignment[..], &policy, &system] {
-            admin.kubectl(&with(what, go)).await?.success()?;
+            admin.api(&with(what, go)).await?.success()?;
         }
         w.granting().await?;
         w.field_is(&["authsys", "this-cluster"], "{.status.conditions[?(@.type==\"GrantsAllowed\")].status}", "True").await?;
@@ -63,6 +70,6 @@ async fn a_namespace_goes_with_everything_in_it() -> Result<()> {
     let (alice, admin) = (w.alice()?, w.admin()?);
     active(&w, &alice, "last").await?;
     let grant = w.field(&["areq", "-n", "payments", "last"], "{.status.grantRef.name}").await?;
-    admin.kubectl(&["delete", "namespace", "payments", "--timeout=60s"]).await?.success()?;
+    admin.api(&["delete", "namespace", "payments", "--timeout=60s"]).await?.success()?;
     w.field_is(&["grt", &grant], "{.status.state}", "Ended").await
 }

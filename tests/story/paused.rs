@@ -1,8 +1,8 @@
 //! The leader is stopped between recheck and arm, the deadline passes, the other replica takes over, the leader wakes up.
 //! A kill never finds this; only a pause does.
 use super::{decide, request};
-use crate::support::{SOON, World, eventually};
 use anyhow::{Result, ensure};
+use curfew_testkit::{SOON, World, eventually};
 use std::time::{Duration, Instant};
 
 #[tokio::test]
@@ -29,7 +29,7 @@ async fn a_leader_that_wakes_up_after_the_deadline_grants_nothing() -> Result<()
         ensure!(!alice.can_read_secret("payments", "db").await?, "a late write has come through");
     }
     assert!(leader.is_running());
-    let left = w.admin()?.kubectl(&["get", "rolebindings", "-n", "payments", "-l", "curfew.dev/grant", "-o", "name"]).await?.success()?;
+    let left = w.field(&["rolebindings", "-n", "payments", "-l", "curfew.dev/grant"], "{.items[*].metadata.name}").await?;
     assert_eq!(left, "");
     Ok(())
 }

@@ -1,14 +1,7 @@
 //! `kubectl curfew`, as people type it.
-use crate::support::{Operator, Output, SOON, User, World, eventually, operator_binary};
+use crate::shared::with_operator;
 use anyhow::{Result, ensure};
-use tokio::sync::OnceCell;
-
-/// One cluster and one operator for this file.
-async fn world() -> Result<&'static World> {
-    static WORLD: OnceCell<(World, Operator)> = OnceCell::const_new();
-    let (w, _) = WORLD.get_or_try_init(|| World::running("plugin")).await?;
-    Ok(w)
-}
+use curfew_testkit::{Output, SOON, User, operator_binary};
 
 async fn curfew(who: &User, args: &[&str]) -> Result<Output> {
     let plugin = operator_binary()?.with_file_name("kubectl-curfew");
@@ -17,7 +10,7 @@ async fn curfew(who: &User, args: &[&str]) -> Result<Output> {
 
 #[tokio::test]
 async fn ask_look_approve_revoke() -> Result<()> {
-    let w = world().await?;
+    let w = with_operator().await?;
     let (alice, carol) = (w.alice()?, w.carol()?);
     let made = curfew(&alice, &["request", "payments-admin", "-n", "payments", "-d", "30m", "-j", "roll back", "--name", "typed"])
         .await?
@@ -46,7 +39,7 @@ async fn ask_look_approve_revoke() -> Result<()> {
 
 #[tokio::test]
 async fn waiting_tells_how_it_ends() -> Result<()> {
-    let w = world().await?;
+    let w = with_operator().await?;
     let alice = w.alice()?;
     let told = curfew(&alice, &["request", "payments-admin", "-n", "payments", "-d", "6h", "-j", "x", "--wait"]).await?.refused()?;
     ensure!(told.contains("asked for 6h, but role payments-admin allows at most 4h"), "{told}");
@@ -64,28 +57,24 @@ async fn waiting_tells_how_it_ends() -> Result<()> {
 
 #[tokio::test]
 async fn init_prints_what_applies_and_applies_nothing() -> Result<()> {
-    let w = world().await?;
+    let w = with_operator().await?;
     let admin = w.admin()?;
     let args = ["init", "-n", "shop", "--role", "view", "--eligible", "group:shop-devs", "--approver", "user:carol@example.com"];
     let printed = curfew(&admin, &args).await?.success()?;
-    let nothing = admin.kubectl(&["get", "apol", "shop", "--ignore-not-found", "-o", "name"]).await?.success()?;
-    assert_eq!(nothing, "");
-    admin.kubectl(&["create", "namespace", "shop"]).await?.success()?;
+    let there = w.field(&["apol"], "{.items[*].metadata.name}").await?;
+    ensure!(!there.split(' ').any(|n| n == "shop"), "it was applied: {there}");
+    admin.api(&["create", "namespace", "shop"]).await?.success()?;
     admin.apply(&printed).await?.success()?;
-    eventually("the first role of shop to be ready", SOON, || async {
-        let ready = w.field(&["rtpl", "-n", "shop", "view"], "{.status.conditions[?(@.type==\"Ready\")].status}").await?;
-        Ok((ready == "True").then_some(()))
-    })
-    .await?;
+    w.field_is(&["rtpl", "-n", "shop", "view"], "{.status.conditions[?(@.type==\"Ready\")].status}", "True").await?;
     let reserved =
         curfew(&admin, &["init", "--role", "view", "--eligible", "group:system:masters", "--approver", "user:c"]).await?.refused()?;
-    ensure!(reserved.contains("Kubernetes' own"), "{reserved}");
+    ensure!(reserved.contains("reserved for Kubernetes"), "{reserved}");
     Ok(())
 }
 
 #[tokio::test]
 async fn help_teaches() -> Result<()> {
-    let admin = world().await?.admin()?;
+    let admin = with_operator().await?.admin()?;
     let help = curfew(&admin, &["--help"]).await?.success()?;
     for verb in ["request", "approve", "deny", "revoke", "list", "init"] {
         ensure!(help.contains(verb), "{help}");

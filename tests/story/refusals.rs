@@ -1,15 +1,8 @@
 //! What is refused, and what people are told: the rule, the value, the limit.
 use super::{decide, request};
-use crate::support::{Operator, SOON, World, eventually};
-use anyhow::{Result, bail, ensure};
-use tokio::sync::OnceCell;
-
-/// One cluster and one operator for this file.
-async fn world() -> Result<&'static World> {
-    static WORLD: OnceCell<(World, Operator)> = OnceCell::const_new();
-    let (w, _) = WORLD.get_or_try_init(|| World::running("refusals")).await?;
-    Ok(w)
-}
+use crate::shared::with_operator;
+use anyhow::{Result, ensure};
+use curfew_testkit::{SHIPPED_TIMING, SOON, World, eventually};
 
 /// Waits for the end of a request, and checks what it says.
 async fn refused(w: &World, name: &str, state: &str, reason: &str, words: &str) -> Result<()> {
@@ -21,7 +14,12 @@ async fn refused(w: &World, name: &str, state: &str, reason: &str, words: &str) 
 
 /// The example's template and assignment under another name, with changes.
 async fn template(w: &World, name: &str, changes: &[(&str, &str)]) -> Result<()> {
-    let mut yaml = std::fs::read_to_string(crate::support::root().join("examples/first/team.yaml"))?;
+    template_in(w, "payments", name, changes).await
+}
+
+/// The same in another namespace, over that namespace.
+async fn template_in(w: &World, namespace: &str, name: &str, changes: &[(&str, &str)]) -> Result<()> {
+    let mut yaml = std::fs::read_to_string(curfew_testkit::root().join("examples/first/team.yaml"))?;
     yaml = yaml.replace("  name: payments-admin\n  namespace", &format!("  name: {name}\n  namespace"));
     yaml = yaml
         .replace("  name: payments-devs\n  namespace", &format!("  name: {name}-devs\n  namespace"))
@@ -30,15 +28,14 @@ async fn template(w: &World, name: &str, changes: &[(&str, &str)]) -> Result<()>
         ensure!(yaml.contains(from), "the example has no {from:?}");
         yaml = yaml.replace(from, to);
     }
+    yaml = yaml.replace("namespace: payments", &format!("namespace: {namespace}"));
+    yaml = yaml.replace("namespaces: [payments]", &format!("namespaces: [{namespace}]"));
     w.admin()?.apply(&yaml).await?.success().map(drop)
 }
 
 async fn ready(w: &World, what: &[&str], expect: &str) -> Result<()> {
-    eventually(&format!("{what:?} to be {expect}"), SOON, || async {
-        let now = w.field(what, "{range .status.conditions[?(@.type==\"Ready\")]}{.status} {.reason} {.message}{end}").await?;
-        if expect.split(" .. ").all(|words| now.contains(words)) { Ok(Some(())) } else { bail!("{now}") }
-    })
-    .await
+    let path = "{range .status.conditions[?(@.type==\"Ready\")]}{.status} {.reason} {.message}{end}";
+    w.field_fits(what, path, &format!("to be {expect}"), SOON, |now| expect.split(" .. ").all(|words| now.contains(words))).await
 }
 
 fn of(role: &str, name: &str, duration: &str) -> String {
@@ -47,10 +44,10 @@ fn of(role: &str, name: &str, duration: &str) -> String {
 
 #[tokio::test]
 async fn requests_are_refused_by_rule_value_and_limit() -> Result<()> {
-    let w = world().await?;
+    let w = with_operator().await?;
     let alice = w.alice()?;
     w.admin()?
-        .kubectl(&["create", "rolebinding", "-n", "payments", "m", "--clusterrole=curfew-requester", "--user=mallory@example.com"])
+        .api(&["create", "rolebinding", "-n", "payments", "m", "--clusterrole=curfew-requester", "--user=mallory@example.com"])
         .await?
         .success()?;
     w.mallory()?.apply(&request("stranger", "1h")).await?.success()?;
@@ -60,7 +57,7 @@ async fn requests_are_refused_by_rule_value_and_limit() -> Result<()> {
         (request("mute", "1h").replace("roll back release 2311", "' '"), "say why in spec.justification"),
     ] {
         for args in [&["apply", "-f", "-"][..], &["apply", "--dry-run=server", "-f", "-"]] {
-            let told = alice.kubectl_stdin(args, &yaml).await?.refused()?;
+            let told = alice.api_stdin(args, &yaml).await?.refused()?;
             ensure!(told.contains("'curfew-answers'") && told.contains(words), "{words:?} is not said: {told}");
         }
     }
@@ -82,7 +79,7 @@ async fn requests_are_refused_by_rule_value_and_limit() -> Result<()> {
 
 #[tokio::test]
 async fn templates_that_cannot_be_used_say_what_to_change() -> Result<()> {
-    let w = world().await?;
+    let w = with_operator().await?;
     template(w, "with-mfa", &[("mfa: {none: {}}", "mfa: {maxAge: 15m}")]).await?;
     template(w, "below", &[("[{group: payments-leads}, {user: carol@example.com}]", "[{group: anybody}]")]).await?;
     template(w, "outside", &[("clusterRoles: [payments-admin]", "clusterRoles: [cluster-admin]")]).await?;
@@ -113,30 +110,33 @@ async fn templates_that_cannot_be_used_say_what_to_change() -> Result<()> {
 
 #[tokio::test]
 async fn what_may_not_be_bound_is_named_with_the_right_that_is_missing() -> Result<()> {
-    let w = world().await?;
-    let policy = "{apiVersion: curfew.dev/v1alpha1, kind: AccessPolicy, metadata: {name: wide}, spec: {namespaces: {names: [payments]}, systems: {names: [this-cluster]}, \
-        permissions: {kubernetes: {clusterRoles: [view, nowhere]}}, scope: {kubernetes: {namespaces: [payments]}}, eligible: [{group: payments-devs}], max: {duration: 8h, eligibility: 365d}, \
+    let w = with_operator().await?;
+    let policy = "{apiVersion: curfew.dev/v1alpha1, kind: AccessPolicy, metadata: {name: wide}, spec: {namespaces: {names: [bindable]}, systems: {names: [this-cluster]}, \
+        permissions: {kubernetes: {clusterRoles: [unbound, nowhere]}}, scope: {kubernetes: {namespaces: [bindable]}}, eligible: [{group: payments-devs}], max: {duration: 8h, eligibility: 365d}, \
         min: {approval: {none: {}}, justification: false, mfa: {none: {}}, ticket: {none: {}}}, allow: {permanentEligibility: true}}}";
+    // A namespace of its own: another policy over payments would change what the other tests are told.
+    w.admin()?.api(&["create", "namespace", "bindable"]).await?.success()?;
+    w.admin()?.api(&["create", "clusterrole", "unbound", "--verb=get", "--resource=configmaps"]).await?.success()?;
     w.admin()?.apply(policy).await?.success()?;
-    template(w, "unbindable", &[("clusterRoles: [payments-admin]", "clusterRoles: [view]")]).await?;
-    template(w, "missing", &[("clusterRoles: [payments-admin]", "clusterRoles: [nowhere]")]).await?;
-    ready(w, &["rtpl", "-n", "payments", "unbindable"], "False NotBindable .. resourceNames: [view]").await?;
-    ready(w, &["rtpl", "-n", "payments", "missing"], "False NotReady .. ClusterRole nowhere does not exist").await
+    template_in(w, "bindable", "unbindable", &[("clusterRoles: [payments-admin]", "clusterRoles: [unbound]")]).await?;
+    template_in(w, "bindable", "missing", &[("clusterRoles: [payments-admin]", "clusterRoles: [nowhere]")]).await?;
+    ready(w, &["rtpl", "-n", "bindable", "unbindable"], "False NotBindable .. resourceNames: [unbound]").await?;
+    ready(w, &["rtpl", "-n", "bindable", "missing"], "False NotReady .. ClusterRole nowhere does not exist").await
 }
 
 #[tokio::test]
 async fn what_changes_while_it_waits_is_not_what_was_approved() -> Result<()> {
-    let w = world().await?;
+    let w = with_operator().await?;
     let alice = w.alice()?;
     template(w, "moving", &[]).await?;
     ready(w, &["rtpl", "-n", "payments", "moving"], "True").await?;
     alice.apply(&of("moving", "before", "1h")).await?.success()?;
     w.state_is("before", "AwaitingApproval").await?;
     let describe = r#"{"spec": {"description": "other words"}}"#;
-    w.admin()?.kubectl(&["patch", "rtpl", "-n", "payments", "moving", "--type=merge", "-p", describe]).await?.success()?;
+    w.admin()?.api(&["patch", "rtpl", "-n", "payments", "moving", "--type=merge", "-p", describe]).await?.success()?;
     let fewer = r#"{"spec": {"activation": {"approval": {"stages": [{"name": "owners", "approvers": [{"group": "payments-leads"}], "quorum": 1}]}}}}"#;
     w.state_is("before", "AwaitingApproval").await?;
-    w.admin()?.kubectl(&["patch", "rtpl", "-n", "payments", "moving", "--type=merge", "-p", fewer]).await?.success()?;
+    w.admin()?.api(&["patch", "rtpl", "-n", "payments", "moving", "--type=merge", "-p", fewer]).await?.success()?;
     refused(w, "before", "Invalid", "TemplateChanged", "create a new request").await
 }
 
@@ -154,17 +154,17 @@ async fn suspension_ends_what_is_active_and_stops_what_waits() -> Result<()> {
     // ReadOnly stops what is new; what is active runs on.
     let system = ["patch", "authsys", "this-cluster", "--type=merge", "-p"];
     let role = ["patch", "rtpl", "-n", "payments", "payments-admin", "--type=merge", "-p"];
-    admin.kubectl(&[&system[..], &[r#"{"spec": {"mode": "ReadOnly"}}"#]].concat()).await?.success()?;
+    admin.api(&[&system[..], &[r#"{"spec": {"mode": "ReadOnly"}}"#]].concat()).await?.success()?;
     refused(&w, "waiting", "Denied", "ReadOnly", "this-cluster").await?;
     assert!(alice.can_read_secret("payments", "db").await?, "what is active runs to its deadline");
-    admin.kubectl(&[&role[..], &[r#"{"spec": {"suspend": true}}"#]].concat()).await?.success()?;
+    admin.api(&[&role[..], &[r#"{"spec": {"suspend": true}}"#]].concat()).await?.success()?;
     w.access_is(&alice, false, SOON).await?;
     refused(&w, "held", "Revoked", "Suspended", "suspended").await?;
     let told = alice.apply(&request("new", "1h")).await?.refused()?;
     ensure!(told.contains("role payments-admin is suspended"), "{told}");
     // What slips past: the role goes on, and the system is suspended.
-    admin.kubectl(&[&role[..], &[r#"{"spec": {"suspend": false}}"#]].concat()).await?.success()?;
-    admin.kubectl(&[&system[..], &[r#"{"spec": {"mode": "ReadWrite", "suspend": true}}"#]].concat()).await?.success()?;
+    admin.api(&[&role[..], &[r#"{"spec": {"suspend": false}}"#]].concat()).await?.success()?;
+    admin.api(&[&system[..], &[r#"{"spec": {"mode": "ReadWrite", "suspend": true}}"#]].concat()).await?.success()?;
     w.field_is(&["authsys", "this-cluster"], "{.status.conditions[?(@.type==\"Ready\")].reason}", "Suspended").await?;
     eventually("the API server to see that the role goes on", SOON, || async {
         Ok(alice.apply(&request("new", "1h")).await?.ok.then_some(()))
@@ -175,31 +175,22 @@ async fn suspension_ends_what_is_active_and_stops_what_waits() -> Result<()> {
 
 #[tokio::test]
 async fn a_target_that_refuses_is_told_and_tried_until_the_deadline() -> Result<()> {
-    let (w, _operator) = World::running("refusing").await?;
+    let (w, _operator) = World::running_with("refusing", &[SHIPPED_TIMING]).await?;
     let (alice, carol, admin) = (w.alice()?, w.carol()?, w.admin()?);
     for (name, duration) in [("patient", "1h"), ("short", "6s")] {
         alice.apply(&request(name, duration)).await?.success()?;
         w.state_is(name, "AwaitingApproval").await?;
     }
-    let right = admin.kubectl(&["get", "clusterrolebinding", "curfew-bind-payments", "-o", "yaml"]).await?.success()?;
-    admin.kubectl(&["delete", "clusterrolebinding", "curfew-bind-payments"]).await?.success()?;
+    let right = w.may_not_bind().await?;
     decide(&w, &carol, "patient", "Approve").await?;
     decide(&w, &carol, "short", "Approve").await?;
-    eventually("the request to say what the target refuses", SOON, || async {
-        let told = w.field(&["areq", "-n", "payments", "patient"], "{.status.state} {.status.message}").await?;
-        if told.starts_with("Activating") && told.contains("the target refuses") && told.contains("tried again") {
-            Ok(Some(()))
-        } else {
-            bail!("{told}")
-        }
-    })
-    .await?;
+    let told = |t: &str| t.starts_with("Activating") && t.contains("the target refuses") && t.contains("tried again");
+    let patient = ["areq", "-n", "payments", "patient"];
+    w.field_fits(&patient, "{.status.state} {.status.message}", "to say what the target refuses", SOON, told).await?;
     assert!(!alice.can_read_secret("payments", "db").await?);
     // Never armed by its deadline: proven absent, and failed.
-    refused(&w, "short", "Failed", "DeadlinePassed", "its time is over").await?;
-    let restored: String =
-        right.lines().filter(|l| !l.contains("resourceVersion") && !l.contains("uid:")).map(|l| format!("{l}\n")).collect();
-    admin.apply(&restored).await?.success()?;
+    refused(&w, "short", "Failed", "DeadlinePassed", "the deadline has passed").await?;
+    admin.apply(&right).await?.success()?;
     w.access_is(&alice, true, SOON).await?;
     w.state_is("patient", "Active").await
 }

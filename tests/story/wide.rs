@@ -1,7 +1,7 @@
 //! The whole cluster, and a Role of one namespace: what the policy must say, who ends it, and that it ends.
 use super::{decide, request};
-use crate::support::{SOON, World, eventually};
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
+use curfew_testkit::{SOON, World};
 use std::time::Duration;
 
 const RIGHTS: &str = r#"
@@ -70,29 +70,25 @@ spec: {{roleRef: {{name: {name}}}, subject: {{group: payments-devs}}, scope: {{a
 
 async fn ready(w: &World, name: &str, expect: &str) -> Result<()> {
     let path = "{range .status.conditions[?(@.type==\"Ready\")]}{.status} {.message}{end}";
-    eventually(&format!("role {name} to be {expect}"), SOON, || async {
-        let now = w.field(&["rtpl", "-n", "payments", name], path).await?;
-        if now.contains(expect) { Ok(Some(())) } else { bail!("{now}") }
-    })
-    .await
+    w.field_fits(&["rtpl", "-n", "payments", name], path, &format!("to be {expect}"), SOON, |now| now.contains(expect)).await
 }
 
 #[tokio::test]
 async fn the_whole_cluster_and_a_role_of_one_namespace() -> Result<()> {
     let (w, _operator) = World::running("wide").await?;
     let (admin, alice, carol) = (w.admin()?, w.alice()?, w.carol()?);
-    admin.kubectl(&["create", "secret", "generic", "db", "-n", "default", "--from-literal=password=x"]).await?.success()?;
+    admin.api(&["create", "secret", "generic", "db", "-n", "default", "--from-literal=password=x"]).await?.success()?;
     admin.apply(RIGHTS).await?.success()?;
     admin.apply(&template("everywhere", "{clusterRoles: [reads-everywhere]}", "{clusterWide: {}}")).await?.success()?;
     admin.apply(&template("reader", "{roles: [{namespace: payments, name: reader}]}", "{namespaces: [payments]}")).await?.success()?;
     // Whoever reaches everything could become the operator: the policy must say so.
     ready(&w, "everywhere", "allow.persistence: true").await?;
     let allow = r#"{"spec": {"allow": {"permanentEligibility": true, "persistence": true}}}"#;
-    admin.kubectl(&["patch", "apol", "wide", "--type=merge", "-p", allow]).await?.success()?;
+    admin.api(&["patch", "apol", "wide", "--type=merge", "-p", allow]).await?.success()?;
     for (role, elsewhere, enforced) in [("everywhere", true, "Curfew"), ("reader", false, "Target")] {
         ready(&w, role, "True").await?;
         let name = format!("asks-{role}");
-        alice.apply(&request(&name, "12s").replace("{name: payments-admin}", &format!("{{name: {role}}}"))).await?.success()?;
+        alice.apply(&request(&name, "20s").replace("{name: payments-admin}", &format!("{{name: {role}}}"))).await?.success()?;
         w.state_is(&name, "AwaitingApproval").await?;
         decide(&w, &carol, &name, "Approve").await?;
         w.access_is(&alice, true, SOON).await?;
@@ -106,7 +102,7 @@ async fn the_whole_cluster_and_a_role_of_one_namespace() -> Result<()> {
             let held = r#"{"metadata": {"finalizers": ["example.com/mine"]}}"#;
             let mark = format!("curfew.dev/grant={grant}");
             let bound = w.field(&["clusterrolebinding", "-l", &mark], "{.items[0].metadata.name}").await?;
-            beyond.kubectl(&["patch", "clusterrolebinding", &bound, "--type=merge", "-p", held]).await?.success()?;
+            beyond.api(&["patch", "clusterrolebinding", &bound, "--type=merge", "-p", held]).await?.success()?;
         }
         w.access_is(&alice, false, Duration::from_secs(45)).await?;
         ensure!(!alice.can_read_secret("default", "db").await?);

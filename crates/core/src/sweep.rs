@@ -4,9 +4,6 @@
 //! install and deadline off the immutable name: a label can be put on anybody's binding and proves nothing.
 use crate::{ids::Mark, time::Time};
 
-/// A binding is this old before it can be an orphan: its Grant is written first, but a view may lag. Whoever sweeps looks live
-/// for the Grant as well.
-const SETTLED_SECS: i64 = 30;
 /// So many orphans are believed at once; more look like a lost ledger rather than like leftovers.
 const MAX_PLAUSIBLE_ORPHANS: usize = 5;
 
@@ -44,10 +41,15 @@ pub enum Verdict {
 }
 
 /// Judges everything of `install` that was found. Bindings of other installs are none of our business.
-pub fn evaluate(install: &str, found: &[SweepCandidate], now: Time, behind: impl Fn(&str) -> GrantLookup) -> Vec<Verdict> {
+pub fn evaluate(
+    install: &str,
+    found: &[SweepCandidate],
+    now: Time,
+    settles_secs: i64,
+    behind: impl Fn(&str) -> GrantLookup) -> Vec<Verdict> {
     let ours = found.iter().filter(|m| m.mark.install == install).count();
     let orphan = |m: &SweepCandidate| {
-        m.mark.install == install && now >= m.created.plus_secs(SETTLED_SECS) && behind(&m.mark.grant) == GrantLookup::Missing
+        m.mark.install == install && now >= m.created.plus_secs(settles_secs) && behind(&m.mark.grant) == GrantLookup::Missing
     };
     let orphans = found.iter().filter(|m| now < m.mark.deadline && orphan(m)).count();
     let plausible = orphans <= MAX_PLAUSIBLE_ORPHANS || orphans * 10 <= ours;
@@ -91,7 +93,7 @@ mod tests {
     #[test]
     fn past_the_deadline_everything_of_ours_dies_and_nothing_of_others() {
         let found = [mark("ours", 1, 0), mark("ours", 2, -9_999), mark("theirs", 3, -9_999), mark("ours", 4, 1)];
-        let unknown = evaluate("ours", &found, NOW, |_| GrantLookup::Unknown);
+        let unknown = evaluate("ours", &found, NOW, 30, |_| GrantLookup::Unknown);
         assert_eq!(unknown, [Verdict::Overdue, Verdict::Overdue, Verdict::Keep, Verdict::Keep]);
     }
 
@@ -99,21 +101,21 @@ mod tests {
     fn before_it_only_what_nothing_justifies_on_a_view_that_is_good_enough() {
         let live = |g: &str| if g.ends_with('1') { GrantLookup::Live } else { GrantLookup::Missing };
         let found = [mark("ours", 1, 60), mark("ours", 2, 60), mark("theirs", 3, 60)];
-        assert_eq!(evaluate("ours", &found, NOW, live), [Verdict::Keep, Verdict::Orphan, Verdict::Keep]);
-        assert_eq!(evaluate("ours", &found, NOW, |_| GrantLookup::Unknown), [Verdict::Keep; 3]);
+        assert_eq!(evaluate("ours", &found, NOW, 30, live), [Verdict::Keep, Verdict::Orphan, Verdict::Keep]);
+        assert_eq!(evaluate("ours", &found, NOW, 30, |_| GrantLookup::Unknown), [Verdict::Keep; 3]);
         let young = [SweepCandidate { created: NOW.plus_secs(-20), ..mark("ours", 2, 60) }];
-        assert_eq!(evaluate("ours", &young, NOW, live), [Verdict::Keep]);
+        assert_eq!(evaluate("ours", &young, NOW, 30, live), [Verdict::Keep]);
     }
 
     #[test]
     fn an_implausible_number_is_held_back_and_the_overdue_die_all_the_same() {
         let mut found: Vec<SweepCandidate> = (0..1000).map(|i| mark("ours", i, 60)).collect();
         found.push(mark("ours", 5000, -1));
-        let verdicts = evaluate("ours", &found, NOW, |_| GrantLookup::Missing);
+        let verdicts = evaluate("ours", &found, NOW, 30, |_| GrantLookup::Missing);
         assert!(verdicts[..1000].iter().all(|v| *v == Verdict::HeldBack));
         assert_eq!(verdicts[1000], Verdict::Overdue);
         // Five leftovers are believed, and among very many a tenth.
-        assert!(evaluate("ours", &found[..5], NOW, |_| GrantLookup::Missing).iter().all(|v| *v == Verdict::Orphan));
+        assert!(evaluate("ours", &found[..5], NOW, 30, |_| GrantLookup::Missing).iter().all(|v| *v == Verdict::Orphan));
     }
 
     #[test]

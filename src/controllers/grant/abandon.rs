@@ -1,4 +1,5 @@
 //! Releasing a Grant whose target is gone for good: a person's word, because nothing can be proven any more.
+use crate::timing::timing;
 use crate::{
     api::{AccessDecision, GROUP, Grant, conditions, decision::About},
     controllers::{Context, convert, dereference, request::decisions},
@@ -12,8 +13,6 @@ use curfew_core::{
 use kube::ResourceExt;
 use std::sync::Arc;
 
-/// How long past its end a revocation counts as stalled.
-pub const STALLED_SECS: i64 = 60;
 
 /// How many decisions are judged at a time; the rest comes next time.
 const AT_ONCE: usize = 16;
@@ -73,7 +72,7 @@ async fn evaluate(ctx: &Context, g: &Grant, d: &Arc<AccessDecision>) -> kube::Re
         beneficiary: &g.spec.request.beneficiary,
         aliases: &g.spec.request.aliases,
         digest: g.spec.digest,
-        stalled: stage == State::Revoking && ctx.now() >= g.spec.expires_at.plus_secs(STALLED_SECS),
+        stalled: stage == State::Revoking && ctx.now() >= g.spec.expires_at.plus_secs(timing().stalled_secs),
         alias_keys: &aliases,
     };
     let namespace = d.namespace().unwrap_or_default();

@@ -6,6 +6,7 @@ pub mod abandon;
 mod effects;
 mod status;
 
+use crate::timing::timing;
 use super::{Context, convert};
 use crate::{
     api::Grant,
@@ -26,14 +27,10 @@ use std::{
     time::Duration,
 };
 
-/// How much later than the leader a follower takes up what is due.
-const FOLLOWERS_WAIT: i64 = 2_000;
 /// How soon to look again when the watch lags behind our own write.
 const AGAIN_MS: i64 = 100;
 /// The longest pause that a target can ask for: a due revocation waits no longer than this.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
-/// How often everything live is looked at again, whatever the watches say.
-const HEARTBEAT_SECS: i64 = 60;
 
 /// The work on Grants.
 pub struct GrantController {
@@ -60,7 +57,7 @@ impl GrantController {
 
     /// When this replica takes up a Grant that is due then.
     fn due_here_at(&self, due: Time) -> Time {
-        if self.ctx.authority.leads() { due } else { Time::from_millis(due.as_millis() + FOLLOWERS_WAIT) }
+        if self.ctx.authority.leads() { due } else { Time::from_millis(due.as_millis() + timing().follower_delay_millis) }
     }
 
     async fn delete_if_expired(&self, g: &Grant) -> NextRun {
@@ -148,15 +145,14 @@ impl Reconciler<String> for GrantController {
     }
 
     fn max_backoff(&self) -> Duration {
-        Duration::from_secs(10)
+        timing().max_backoff
     }
 }
 
 /// Puts everything live in doubt, every minute.
 pub async fn heartbeat(ctx: Arc<Context>, revoker: Arc<GrantController>, inbox: crate::runtime::engine::WorkQueue<String>) {
-    let every = Duration::from_secs(HEARTBEAT_SECS.unsigned_abs());
     loop {
-        tokio::time::sleep(every).await;
+        tokio::time::sleep(timing().heartbeat).await;
         for g in ctx.stores.grants.state() {
             if !matches!(convert::grant_state(&g), State::Ended | State::Abandoned) {
                 revoker.verify_owner(&g.name_any());

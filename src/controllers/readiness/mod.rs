@@ -3,6 +3,7 @@ mod policy;
 mod system;
 mod template;
 
+use crate::timing::timing;
 use super::{Context, convert};
 use crate::{
     api::{AccessPolicy, AuthorizationSystem, EligibleAssignment, RoleTemplate, conditions},
@@ -30,8 +31,6 @@ use std::{
     time::Duration,
 };
 
-/// How often everything is judged again, whatever the watches say: windows begin and end by themselves.
-const AGAIN_SECS: i64 = 60;
 
 /// How many systems or roles are asked about at a time.
 const AT_ONCE: usize = 16;
@@ -152,7 +151,7 @@ impl Snapshot {
 #[async_trait]
 impl Reconciler<()> for ReadinessController {
     async fn reconcile(&self, (): &()) -> NextRun {
-        let again = Some(self.ctx.now().plus_secs(if self.has_unbindable_templates() { 5 } else { AGAIN_SECS }));
+        let again = Some(self.ctx.now().plus_secs(if self.has_unbindable_templates() { timing().readiness_soon_secs } else { timing().readiness_every_secs }));
         if !self.ctx.authority.leads() {
             return NextRun { deadline: again, ..NextRun::of(Requeue::OnChange) };
         }
@@ -175,7 +174,7 @@ impl Reconciler<()> for ReadinessController {
         Placement::anywhere()
     }
     fn max_backoff(&self) -> Duration {
-        Duration::from_secs(10)
+        timing().max_backoff
     }
 }
 

@@ -1,4 +1,5 @@
 //! AuthorizationSystems: what they really are, and whether they may grant.
+use crate::timing::timing;
 use super::{Answers, Context, Snapshot, ready, write};
 use crate::{
     api::{
@@ -87,7 +88,7 @@ async fn has_live_grants(ctx: &Context, o: &AuthorizationSystem) -> kube::Result
 /// Who the target says it is; asked once a minute.
 async fn identity(ctx: &Context, answers: &Answers, o: &AuthorizationSystem) -> Result<String, ProviderError> {
     let question = format!("identity of {}", o.uid().unwrap_or_default());
-    if let Some(Some(id)) = answers.get(&question, ctx.now(), 50) {
+    if let Some(Some(id)) = answers.get(&question, ctx.now(), timing().answer_cache_secs) {
         return Ok(id);
     }
     let id = ctx.registry.reach(&o.spec.provider).await?.identity().await?;

@@ -1,4 +1,5 @@
 //! RoleTemplates and EligibleAssignments: whether anybody can use them, and if not, what to change.
+use crate::timing::timing;
 use super::{Answers, AtTarget, Context, Snapshot, ready, write};
 use crate::{
     api::{
@@ -66,7 +67,7 @@ fn judge(ctx: &Context, s: &Snapshot, t: &Template, at: &AtTarget) -> Result<(Po
 /// whoever adds the rule waits for it.
 async fn not_bindable(ctx: &Context, answers: &Answers, s: &Snapshot, t: &Template, o: &RoleTemplate) -> Option<String> {
     let question = format!("bind {} {:?}", t.reference.uid, o.metadata.generation);
-    let (yes, no) = (answers.get(&question, ctx.now(), 50), answers.get(&question, ctx.now(), 3));
+    let (yes, no) = (answers.get(&question, ctx.now(), timing().answer_cache_secs), answers.get(&question, ctx.now(), 3));
     if let Some(answer) = yes.filter(Option::is_none).or(no) {
         return answer;
     }

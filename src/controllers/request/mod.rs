@@ -3,6 +3,7 @@ pub(crate) mod decisions;
 mod effects;
 mod status;
 
+use crate::timing::timing;
 use super::{
     Context,
     dereference::{self, Source},
@@ -127,6 +128,6 @@ impl Reconciler<Key> for RequestController {
     }
 
     fn max_backoff(&self) -> Duration {
-        Duration::from_secs(10)
+        timing().max_backoff
     }
 }

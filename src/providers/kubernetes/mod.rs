@@ -13,6 +13,7 @@ mod revoke;
 pub use binding::BindingState;
 pub use managed::{list, remove};
 
+use crate::timing::timing;
 use super::port::{
     ApplyOutcome, EnforcedBy, ManagedObject, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome,
 };
@@ -165,7 +166,7 @@ impl Kubernetes {
         let now = self.clock.now();
         let known = *cache.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, answer)) = known
-            && now < at.plus_secs(GUARD_REMEMBERED_SECS)
+            && now < at.plus_secs(timing().guard_cache_secs)
         {
             return answer;
         }
@@ -193,8 +194,6 @@ impl Kubernetes {
 
 /// How many pieces of work run at a time on one cluster. An API server throttles by itself.
 pub const LIMITS: Limits = Limits { width: 16, per_minute: None };
-/// How long a look at another cluster's policies is believed.
-const GUARD_REMEMBERED_SECS: i64 = 50;
 
 #[async_trait]
 impl Provider for Kubernetes {

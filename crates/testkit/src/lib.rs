@@ -1,17 +1,31 @@
-//! What every test against a real API server needs: a control plane, people with certificates, the operator as a process.
-// Each test binary and the demo use a part of this.
-#![allow(dead_code, unused_imports)]
+//! What every test against a real API server needs: control planes that start from prepared data, people with certificates,
+//! watches that see every state, and the operator as a process.
+//!
+//! It does not depend on the operator's library: everything goes over the API, as for any user.
 
+mod arguments;
+mod commands;
+mod components;
 mod control_plane;
+mod jsonpath;
+mod kinds;
+mod machine;
 mod operator;
 mod pki;
+mod prepared;
 mod process;
+mod rest;
 mod user;
+mod watch;
 mod world;
 
+pub use arguments::Selection;
 pub use control_plane::{Component, ControlPlane};
-pub use operator::{Operator, OperatorSpec, metric};
+pub use jsonpath::evaluate;
+pub use operator::{Operator, OperatorSpec, SHIPPED_TIMING, metric};
+pub use prepared::Stage;
 pub use user::{Output, User};
+pub use watch::{History, Watch};
 pub use world::{World, operator_binary, path, root};
 
 use anyhow::{Result, bail};
@@ -19,7 +33,10 @@ use std::time::{Duration, Instant};
 
 /// Probes every 50 ms until `f` has something, or fails after `limit` and names what it waited for.
 ///
-/// Never a bare sleep: what is waited for is asked for, and a test that waits in vain says so.
+/// For what no watch shows. What a watch shows is waited for with [`World::until`] and its relatives, which miss no state.
+///
+/// # Errors
+/// After `limit`, with the last error.
 pub async fn eventually<T, F, Fut>(what: &str, limit: Duration, mut f: F) -> Result<T>
 where
     F: FnMut() -> Fut,

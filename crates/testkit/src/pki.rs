@@ -16,24 +16,35 @@ pub struct Pair {
     pub key: String,
 }
 
+/// The files of an authority and of the servers under it.
+pub const FILES: &[&str] = &["ca.crt", "ca.key", "apiserver.crt", "apiserver.key", "sa.key", "sa.pub"];
+
+/// Everything about the authority but its key.
+fn authority() -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "curfew-test-ca");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+    params
+}
+
 impl Pki {
-    /// A new authority whose files the control plane reads from `dir`.
-    pub fn create(dir: &Path) -> Result<Self> {
+    /// Writes a new authority, a server certificate and token keys into `dir`.
+    pub fn create(dir: &Path) -> Result<()> {
         let key = KeyPair::generate()?;
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "curfew-test-ca");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        let cert = params.self_signed(&key)?;
-        let key_pem = key.serialize_pem();
+        let cert = authority().self_signed(&key)?;
         std::fs::write(dir.join("ca.crt"), cert.pem())?;
-        let pki = Pki { issuer: Issuer::new(params, key) };
-        std::fs::write(dir.join("ca.key"), key_pem)?;
-        let server = pki.server()?;
+        std::fs::write(dir.join("ca.key"), key.serialize_pem())?;
+        let server = Pki::open(dir)?.server()?;
         std::fs::write(dir.join("apiserver.crt"), server.cert)?;
         std::fs::write(dir.join("apiserver.key"), server.key)?;
-        Pki::write_token_keys(dir)?;
-        Ok(pki)
+        Pki::write_token_keys(dir)
+    }
+
+    /// The authority whose key is in `dir`.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let key = KeyPair::from_pem(&std::fs::read_to_string(dir.join("ca.key"))?)?;
+        Ok(Pki { issuer: Issuer::new(authority(), key) })
     }
 
     /// The keys that sign service account tokens.

@@ -1,0 +1,131 @@
+//! Every time constant of the operator that a user or a test can wait for, in one table.
+//!
+//! A release build has the shipped values and no other. A build with the feature `crash-points` (tests only) may take a second
+//! table, where `CURFEW_TIMING=fast` says so: the same rules, with shorter pauses. No value that is promised to users is
+//! changed there: how long after a deadline the Job fuse ends a binding is in `providers/kubernetes/fuse.rs`, for every build.
+use std::time::Duration;
+
+/// The time constants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Timing {
+    /// How often every target is swept.
+    pub sweep_every: Duration,
+    /// Seconds before a binding can be an orphan: a cache may show a binding before its Grant.
+    pub orphan_settles_secs: i64,
+    /// Seconds after a deadline in which the sweep leaves a binding to the Grant controller.
+    pub sweep_grace_secs: i64,
+    /// Seconds for which a target's answer about its identity or the operator's rights is cached.
+    pub answer_cache_secs: i64,
+    /// Seconds for which the check of another cluster's admission policies is cached.
+    pub guard_cache_secs: i64,
+    /// How long a kubeconfig is used before its secret is read again, in seconds.
+    pub kubeconfig_secs: i64,
+    /// Seconds between two runs of the readiness controller without a change.
+    pub readiness_every_secs: i64,
+    /// The same while a template is NotBindable: RBAC edits are not watched.
+    pub readiness_soon_secs: i64,
+    /// Seconds after its deadline from which a Grant that is not revoked counts as stalled.
+    pub stalled_secs: i64,
+    /// How long a lease lasts after its last renewal.
+    pub lease_lasts: Duration,
+    /// How long before its end the holder stops relying on it.
+    pub lease_margin: Duration,
+    /// How often the lease is renewed, or read by a replica that waits for it.
+    pub lease_every: Duration,
+    /// Milliseconds by which a follower starts a due revocation later than the leader.
+    pub follower_delay_millis: i64,
+    /// How often every live request and Grant is reconciled without a change.
+    pub heartbeat: Duration,
+    /// How often the admission policies are proven while they are in force.
+    pub admission_check_every: Duration,
+    /// The shortest time between two proofs.
+    pub admission_check_pause: Duration,
+    /// The longest pause between retries of a reconcile.
+    pub max_backoff: Duration,
+    /// How often the heads of the audit chains are stored in CurfewConfig.
+    pub anchor: Duration,
+    /// The unit of the pauses between retries of an audit sink: 1, 2, 5, 10 and then 30 of it.
+    pub sink_pause: Duration,
+    /// How long one delivery to an audit sink may take.
+    pub sink_timeout: Duration,
+}
+
+/// The values of release builds.
+pub const SHIPPED: Timing = Timing {
+    sweep_every: Duration::from_secs(30),
+    orphan_settles_secs: 30,
+    sweep_grace_secs: 5,
+    answer_cache_secs: 50,
+    guard_cache_secs: 50,
+    kubeconfig_secs: 10,
+    readiness_every_secs: 60,
+    readiness_soon_secs: 5,
+    stalled_secs: 60,
+    lease_lasts: Duration::from_secs(15),
+    lease_margin: Duration::from_secs(3),
+    lease_every: Duration::from_secs(2),
+    follower_delay_millis: 2_000,
+    heartbeat: Duration::from_secs(60),
+    admission_check_every: Duration::from_secs(10),
+    admission_check_pause: Duration::from_secs(1),
+    max_backoff: Duration::from_secs(10),
+    anchor: Duration::from_secs(15),
+    sink_pause: Duration::from_secs(1),
+    sink_timeout: Duration::from_secs(10),
+};
+
+/// Shorter values, for tests that are not about the length of a pause.
+#[cfg(feature = "crash-points")]
+const FAST: Timing = Timing {
+    sweep_every: Duration::from_secs(3),
+    orphan_settles_secs: 5,
+    sweep_grace_secs: 3,
+    answer_cache_secs: 20,
+    guard_cache_secs: 4,
+    kubeconfig_secs: 1,
+    readiness_every_secs: 10,
+    readiness_soon_secs: 1,
+    stalled_secs: 5,
+    lease_lasts: Duration::from_secs(8),
+    lease_margin: Duration::from_secs(2),
+    lease_every: Duration::from_secs(1),
+    follower_delay_millis: 1_000,
+    heartbeat: Duration::from_secs(10),
+    admission_check_every: Duration::from_secs(10),
+    admission_check_pause: Duration::from_millis(250),
+    max_backoff: Duration::from_secs(2),
+    anchor: Duration::from_secs(3),
+    sink_pause: Duration::from_millis(200),
+    sink_timeout: Duration::from_secs(3),
+};
+
+/// The table of this process.
+#[cfg(not(feature = "crash-points"))]
+pub fn timing() -> &'static Timing {
+    &SHIPPED
+}
+
+/// The table of this process, chosen once.
+#[cfg(feature = "crash-points")]
+pub fn timing() -> &'static Timing {
+    static CHOSEN: std::sync::OnceLock<Timing> = std::sync::OnceLock::new();
+    CHOSEN.get_or_init(|| if std::env::var("CURFEW_TIMING").is_ok_and(|t| t == "fast") { FAST } else { SHIPPED })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A release build has no other table; a test build takes another one only if the environment names it.
+    #[test]
+    fn the_table_has_the_shipped_values() {
+        if cfg!(not(feature = "crash-points")) || std::env::var_os("CURFEW_TIMING").is_none() {
+            assert_eq!(timing(), &SHIPPED);
+        }
+    }
+
+    #[test]
+    fn a_holder_stops_relying_on_its_lease_before_another_replica_may_take_it() {
+        assert!(SHIPPED.lease_margin > SHIPPED.lease_every && SHIPPED.lease_lasts > SHIPPED.lease_margin + SHIPPED.lease_every * 2);
+    }
+}
