@@ -6,15 +6,16 @@ use async_trait::async_trait;
 use curfew::{
     authority::Clock,
     providers::{
-        Enforced, Provider,
+        EnforcedBy, Provider,
         kubernetes::{Guard, Kubernetes},
     },
 };
 use curfew_core::{
-    ids::BindingName,
     principal::Subject,
-    resolved::{KubernetesPlan, Plan, PlannedBinding, RoleKind},
-    scope::{KubernetesPermissions, KubernetesScope, RoleName},
+    target::{
+        Inventory, Permissions, Plan, Scope,
+        kubernetes::{self, Plan as KubernetesPlan, PlannedBinding, RoleKind, RoleName, names::BindingName},
+    },
 };
 use curfew_testkit::{ControlPlane, SOON, Stage, User, World, eventually, path};
 use futures::future::try_join_all;
@@ -31,8 +32,17 @@ fn who(n: usize) -> String {
     format!("person-{n}@example.com")
 }
 
+/// The bindings of a plan of a cluster.
+fn bindings(plan: &Plan) -> &KubernetesPlan {
+    match plan {
+        Plan::Kubernetes(plan) => plan,
+        #[cfg(feature = "simulated")]
+        Plan::Simulated(_) => unreachable!("a plan of a cluster"),
+    }
+}
+
 fn first(plan: &Plan) -> &PlannedBinding {
-    let Plan::Kubernetes(p) = plan;
+    let p = bindings(plan);
     &p.bindings[0]
 }
 
@@ -69,12 +79,13 @@ impl Cluster {
     /// What its roles hold is read live, and what does not exist is missing from the answer.
     async fn content(&self) -> Result<()> {
         let role = |name: &str| RoleName { namespace: "payments".into(), name: name.into() };
-        let permissions = KubernetesPermissions {
+        let permissions = kubernetes::Permissions {
             cluster_roles: vec!["payments-admin".into(), "not-there".into()],
             roles: vec![role("reader"), role("not-there")],
         };
-        let scope = KubernetesScope::Namespaces(vec!["payments".into(), "not-there".into()]);
-        let (roles, namespaces) = self.p.content(&permissions, &scope).await?;
+        let scope = kubernetes::Scope::Namespaces(vec!["payments".into(), "not-there".into()]);
+        let found = self.p.inventory(&Permissions::Kubernetes(permissions), &Scope::Kubernetes(scope)).await?;
+        let Inventory::Kubernetes(kubernetes::Inventory { roles, namespaces }) = found;
         let names: Vec<&str> = roles.iter().map(|r| r.name.as_str()).collect();
         ensure!(names == ["payments-admin", "reader"] && namespaces.len() == 1, "{names:?}, {namespaces:?}");
         Ok(())
@@ -99,7 +110,7 @@ impl Target for Cluster {
         self.plan(grant, n)
     }
     fn half(&self, plan: &Plan) -> Plan {
-        let Plan::Kubernetes(p) = plan;
+        let p = bindings(plan);
         Plan::Kubernetes(KubernetesPlan { bindings: vec![first(plan).clone()], ..p.clone() })
     }
     async fn used(&self, n: usize, allowed: bool) -> Result<()> {
@@ -161,16 +172,16 @@ async fn claimed(c: &Cluster) -> Result<()> {
     let plan = c.plan(grant, n);
     let held = reserved(&c.p, grant, &plan).await?;
     c.p.arm(grant, &plan, &held, &permit()?).await?;
-    let becomes = |p: Kubernetes, expected: Enforced| {
+    let becomes = |p: Kubernetes, expected: EnforcedBy| {
         let plan = &plan;
         async move {
-            let now = || async { Ok((p.enforced(plan).await? == expected).then_some(())) };
+            let now = || async { Ok((p.enforced_by(plan).await? == expected).then_some(())) };
             eventually(&format!("the end to be enforced by {}", expected.as_str()), SOON, now).await
         }
     };
-    becomes(c.another().await?, Enforced::Target).await?;
+    becomes(c.another().await?, EnforcedBy::Target).await?;
     c.cp.admin_user()?.api(&["delete", "validatingadmissionpolicybinding", "curfew-marks"]).await?.success()?;
-    becomes(c.another().await?, Enforced::Curfew).await
+    becomes(c.another().await?, EnforcedBy::Curfew).await
 }
 
 #[tokio::test]

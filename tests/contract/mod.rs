@@ -7,9 +7,10 @@ use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use curfew::{
     authority::{Authority, Clock, Permit},
-    providers::{Held, Provider, Taken},
+    api::grant::Artifact,
+    providers::{ApplyOutcome, Provider, ReserveOutcome, RevokeOutcome},
 };
-use curfew_core::{grant::Seen, pass::Reservation, resolved::Plan};
+use curfew_core::{grant::Observation, reconcile::Reservation, target::{Plan, SlotSet}};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -39,15 +40,23 @@ pub trait Target: Send + Sync {
 pub fn permit() -> Result<Permit> {
     let authority = Authority::new(Arc::new(Clock::default()));
     authority.set_lease(Some(Instant::now() + Duration::from_secs(60)));
-    authority.set_gate(true);
+    authority.set_admission_enforced(true);
     authority.set_synced();
     authority.permit().context("no permit")
 }
 
 pub async fn reserved(p: &dyn Provider, grant: &str, plan: &Plan) -> Result<Reservation> {
     match p.reserve(grant, plan, &permit()?).await? {
-        Held::Reserved(r) => Ok(r),
-        Held::Occupied(what) => anyhow::bail!("occupied: {what}"),
+        ReserveOutcome::Reserved(r) => Ok(r),
+        ReserveOutcome::Occupied(what) => anyhow::bail!("occupied: {what}"),
+    }
+}
+
+/// What a confirmed write left at the target.
+pub fn artifacts(outcome: ApplyOutcome) -> Result<Vec<Artifact>> {
+    match outcome {
+        ApplyOutcome::Done(artifacts) => Ok(artifacts),
+        ApplyOutcome::Started(operation) => anyhow::bail!("operation {} still runs", operation.id),
     }
 }
 
@@ -90,17 +99,17 @@ async fn row(t: &dyn Target, n: usize) -> Result<()> {
         1 => {
             let _held = reserved(p, &grant, &plan).await?;
             t.used(n, false).await?;
-            ensure!(p.observe(&plan).await? != Seen::Present, "a place is not the access");
+            ensure!(p.observe(&plan, SlotSet::NONE).await? != Observation::Present, "a place is not the access");
         }
         2 => {
             let held = reserved(p, &grant, &plan).await?;
-            let artifacts = p.arm(&grant, &plan, &held, &permit()?).await?;
+            let artifacts = artifacts(p.arm(&grant, &plan, &held, &permit()?).await?)?;
             ensure!(!artifacts.is_empty(), "it says what it wrote");
             t.used(n, true).await?;
-            ensure!(p.observe(&plan).await? == Seen::Present);
-            ensure!(p.revoke(&grant, &plan, &artifacts).await? == Taken::Gone);
+            ensure!(p.observe(&plan, SlotSet::NONE).await? == Observation::Present);
+            ensure!(p.revoke(&grant, &plan, &artifacts, SlotSet::NONE).await? == RevokeOutcome::Gone);
             t.used(n, false).await?;
-            ensure!(p.observe(&plan).await? == Seen::Absent);
+            ensure!(p.observe(&plan, SlotSet::NONE).await? == Observation::Absent);
         }
         3 => {
             let (a, b) = (reserved(p, &grant, &plan).await?, reserved(p, &grant, &plan).await?);
@@ -110,13 +119,13 @@ async fn row(t: &dyn Target, n: usize) -> Result<()> {
             let c = reserved(p, &grant, &plan).await?;
             p.arm(&grant, &plan, &c, &permit()?).await?;
             t.used(n, true).await?;
-            ensure!(p.revoke(&grant, &plan, &[]).await? == Taken::Gone, "without any memory of what was written");
+            ensure!(p.revoke(&grant, &plan, &[], SlotSet::NONE).await? == RevokeOutcome::Gone, "without any memory of what was written");
             t.used(n, false).await?;
         }
-        4 => ensure!(p.revoke(&grant, &plan, &[]).await? == Taken::Gone && p.revoke(&grant, &plan, &[]).await? == Taken::Gone),
+        4 => ensure!(p.revoke(&grant, &plan, &[], SlotSet::NONE).await? == RevokeOutcome::Gone && p.revoke(&grant, &plan, &[], SlotSet::NONE).await? == RevokeOutcome::Gone),
         5 | 6 => {
             let held = reserved(p, &grant, &plan).await?;
-            ensure!(p.revoke(&grant, &plan, &[]).await? == Taken::Gone);
+            ensure!(p.revoke(&grant, &plan, &[], SlotSet::NONE).await? == RevokeOutcome::Gone);
             if n == 6 {
                 let _another = reserved(p, &grant, &plan).await?;
             }
@@ -125,31 +134,31 @@ async fn row(t: &dyn Target, n: usize) -> Result<()> {
         }
         7 => {
             t.occupied(&plan).await?;
-            ensure!(matches!(p.reserve(&grant, &plan, &permit()?).await?, Held::Occupied(_)), "it takes a stranger's place");
+            ensure!(matches!(p.reserve(&grant, &plan, &permit()?).await?, ReserveOutcome::Occupied(_)), "it takes a stranger's place");
         }
         8 => {
             let held = reserved(p, &grant, &plan).await?;
             p.arm(&grant, &plan, &held, &permit()?).await?;
             t.removed_by_hand(&plan).await?;
-            ensure!(p.observe(&plan).await? != Seen::Present, "it does not see that the access was removed");
+            ensure!(p.observe(&plan, SlotSet::NONE).await? != Observation::Present, "it does not see that the access was removed");
         }
         9 => {
             let other = t.overlapping("00000000000000ff", n);
-            for (id, plan) in [(grant.as_str(), &plan), ("00000000000000ff", &other)] {
+            for (id, plan) in [(&*grant, &plan), ("00000000000000ff", &other)] {
                 let held = reserved(p, id, plan).await?;
                 p.arm(id, plan, &held, &permit()?).await?;
             }
-            ensure!(p.revoke(&grant, &plan, &[]).await? == Taken::Gone);
+            ensure!(p.revoke(&grant, &plan, &[], SlotSet::NONE).await? == RevokeOutcome::Gone);
             t.used(n, true).await?;
-            ensure!(p.observe(&other).await? == Seen::Present);
-            ensure!(p.revoke("00000000000000ff", &other, &[]).await? == Taken::Gone);
+            ensure!(p.observe(&other, SlotSet::NONE).await? == Observation::Present);
+            ensure!(p.revoke("00000000000000ff", &other, &[], SlotSet::NONE).await? == RevokeOutcome::Gone);
             t.used(n, false).await?;
         }
         10 => {
             let held = reserved(p, &grant, &plan).await?;
-            let artifacts = p.arm(&grant, &plan, &held, &permit()?).await?;
+            let artifacts = artifacts(p.arm(&grant, &plan, &held, &permit()?).await?)?;
             if t.held_by_somebody(&plan).await? {
-                ensure!(p.revoke(&grant, &plan, &artifacts).await? == Taken::Gone);
+                ensure!(p.revoke(&grant, &plan, &artifacts, SlotSet::NONE).await? == RevokeOutcome::Gone);
                 t.used(n, false).await?;
             }
         }
@@ -157,30 +166,30 @@ async fn row(t: &dyn Target, n: usize) -> Result<()> {
             let (held, half) = (reserved(p, &grant, &plan).await?, t.half(&plan));
             let first = Reservation(Arc::new(held.0.iter().take(1).cloned().collect()));
             p.arm(&grant, &half, &first, &permit()?).await?;
-            ensure!(p.observe(&plan).await? == Seen::Drifted, "half of it is taken for {:?}", p.observe(&plan).await?);
+            ensure!(p.observe(&plan, SlotSet::NONE).await? == Observation::Drifted, "half of it is taken for {:?}", p.observe(&plan, SlotSet::NONE).await?);
             // Whoever comes next begins again, and does the whole.
             let held = reserved(p, &grant, &plan).await?;
             p.arm(&grant, &plan, &held, &permit()?).await?;
             t.used(n, true).await?;
-            ensure!(p.revoke(&grant, &half, &[]).await? == Taken::Gone);
-            ensure!(p.observe(&plan).await? == Seen::Drifted, "half of it is taken for {:?}", p.observe(&plan).await?);
-            ensure!(p.revoke(&grant, &plan, &[]).await? == Taken::Gone);
+            ensure!(p.revoke(&grant, &half, &[], SlotSet::NONE).await? == RevokeOutcome::Gone);
+            ensure!(p.observe(&plan, SlotSet::NONE).await? == Observation::Drifted, "half of it is taken for {:?}", p.observe(&plan, SlotSet::NONE).await?);
+            ensure!(p.revoke(&grant, &plan, &[], SlotSet::NONE).await? == RevokeOutcome::Gone);
             t.used(n, false).await?;
         }
         _ => {
             let held = reserved(p, &grant, &plan).await?;
             p.arm(&grant, &plan, &held, &permit()?).await?;
-            let found: Vec<_> = p.managed().await?.into_iter().filter(|f| f.name.grant == grant).collect();
+            let found: Vec<_> = p.managed().await?.into_iter().filter(|f| f.mark.grant == grant).collect();
             ensure!(!found.is_empty(), "the sweep cannot find it");
             for f in &found {
-                ensure!(p.remove(f).await? == Taken::Gone);
+                ensure!(p.remove(f).await? == RevokeOutcome::Gone);
             }
             t.used(n, false).await?;
         }
     }
     // Whatever a row did, nothing of it is left.
     if n != 7 {
-        ensure!(p.revoke(&grant, &plan, &[]).await? == Taken::Gone);
+        ensure!(p.revoke(&grant, &plan, &[], SlotSet::NONE).await? == RevokeOutcome::Gone);
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use curfew_testkit::{SOON, World, eventually, path};
 async fn reopened_by(w: &World, what: &str, words: &str) -> Result<()> {
     let client = w.cp.admin().await?;
     let verdict = admission_check::probe(&client).await?;
-    ensure!(!verdict.closed(), "{what}: the gate is still closed");
+    ensure!(!verdict.enforced(), "{what}: the gate is still closed");
     let problems = verdict.problems.join("; ");
     ensure!(problems.contains(words), "{what}: {problems}");
     Ok(())
@@ -15,7 +15,7 @@ async fn reopened_by(w: &World, what: &str, words: &str) -> Result<()> {
 async fn mended(w: &World, what: &str) -> Result<()> {
     let client = w.cp.admin().await?;
     eventually(&format!("the gate to be closed again after {what}"), SOON, || async {
-        Ok(admission_check::probe(&client).await?.closed().then_some(()))
+        Ok(admission_check::probe(&client).await?.enforced().then_some(()))
     })
     .await
 }
@@ -27,7 +27,7 @@ async fn whatever_is_touched_opens_it() -> Result<()> {
     let policies = path("deploy/30-policies.yaml");
     let apply = ["apply", "--server-side", "--force-conflicts", "-f", &policies];
     let before = admission_check::probe(&w.cp.admin().await?).await?;
-    assert!(before.closed());
+    assert!(before.enforced());
 
     admin.api(&["delete", "validatingadmissionpolicybinding", "curfew-requests"]).await?.success()?;
     reopened_by(&w, "a deleted binding", "ValidatingAdmissionPolicyBinding curfew-requests is missing").await?;

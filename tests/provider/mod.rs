@@ -5,16 +5,20 @@ use anyhow::{Context, Result, ensure};
 use curfew::{
     authority::{Authority, Clock, Permit},
     providers::{
-        Held, Provider, Taken,
+        Provider, ReserveOutcome, RevokeOutcome,
         kubernetes::{Guard, Kubernetes},
     },
 };
 use curfew_core::{
-    grant::Seen,
-    pass::Reservation,
+    grant::Observation,
+    reconcile::Reservation,
     principal::Subject,
-    resolved::{KubernetesPlan, Plan, PlannedBinding, RoleKind},
+    target::{
+        Plan, SlotSet,
+        kubernetes::{Plan as KubernetesPlan, PlannedBinding, RoleKind},
+    },
 };
+use crate::contract::artifacts;
 use curfew_testkit::{SOON, World, eventually};
 use std::{
     sync::{Arc, Mutex},
@@ -32,9 +36,18 @@ async fn provider(w: &World) -> Result<Kubernetes> {
 fn permit() -> Result<Permit> {
     let authority = Authority::new(Arc::new(Clock::default()));
     authority.set_lease(Some(Instant::now() + Duration::from_secs(60)));
-    authority.set_gate(true);
+    authority.set_admission_enforced(true);
     authority.set_synced();
     authority.permit().context("no permit")
+}
+
+/// The bindings of a plan of a cluster.
+fn bindings(plan: &Plan) -> &KubernetesPlan {
+    match plan {
+        Plan::Kubernetes(plan) => plan,
+        #[cfg(feature = "simulated")]
+        Plan::Simulated(_) => unreachable!("a plan of a cluster"),
+    }
 }
 
 /// One binding of the example's role for a user of this test alone.
@@ -49,14 +62,14 @@ fn plan(grant: &str, user: &str) -> Plan {
 }
 
 fn name(plan: &Plan) -> &str {
-    let Plan::Kubernetes(p) = plan;
+    let p = bindings(plan);
     &p.bindings[0].name
 }
 
 async fn reserved(p: &Kubernetes, grant: &str, plan: &Plan) -> Result<Reservation> {
     match p.reserve(grant, plan, &permit()?).await? {
-        Held::Reserved(r) => Ok(r),
-        Held::Occupied(what) => anyhow::bail!("occupied: {what}"),
+        ReserveOutcome::Reserved(r) => Ok(r),
+        ReserveOutcome::Occupied(what) => anyhow::bail!("occupied: {what}"),
     }
 }
 
@@ -71,14 +84,14 @@ async fn a_place_gives_nothing_until_it_is_armed_and_nothing_after_it_is_taken_a
     let (p, plan) = (provider(w).await?, plan(grant, user));
     let held = reserved(&p, grant, &plan).await?;
     can_read(w, user, false).await?;
-    assert_eq!(p.observe(&plan).await?, Seen::Drifted, "a place is not the access");
-    let artifacts = p.arm(grant, &plan, &held, &permit()?).await?;
+    assert_eq!(p.observe(&plan, SlotSet::NONE).await?, Observation::Drifted, "a place is not the access");
+    let artifacts = artifacts(p.arm(grant, &plan, &held, &permit()?).await?)?;
     can_read(w, user, true).await?;
-    assert_eq!(p.observe(&plan).await?, Seen::Present);
-    assert_eq!(p.revoke(grant, &plan, &artifacts).await?, Taken::Gone);
+    assert_eq!(p.observe(&plan, SlotSet::NONE).await?, Observation::Present);
+    assert_eq!(p.revoke(grant, &plan, &artifacts, SlotSet::NONE).await?, RevokeOutcome::Gone);
     can_read(w, user, false).await?;
-    assert_eq!(p.observe(&plan).await?, Seen::Absent);
-    assert_eq!(p.revoke(grant, &plan, &artifacts).await?, Taken::Gone, "taking away what is gone is success");
+    assert_eq!(p.observe(&plan, SlotSet::NONE).await?, Observation::Absent);
+    assert_eq!(p.revoke(grant, &plan, &artifacts, SlotSet::NONE).await?, RevokeOutcome::Gone, "taking away what is gone is success");
     Ok(())
 }
 
@@ -88,14 +101,14 @@ async fn a_late_arm_comes_to_nothing() -> Result<()> {
     let (p, plan) = (provider(w).await?, plan(grant, user));
     // A leader reserves and is paused; somebody else revokes; the leader wakes up and arms.
     let held = reserved(&p, grant, &plan).await?;
-    assert_eq!(p.revoke(grant, &plan, &[]).await?, Taken::Gone);
+    assert_eq!(p.revoke(grant, &plan, &[], SlotSet::NONE).await?, RevokeOutcome::Gone);
     assert!(p.arm(grant, &plan, &held, &permit()?).await.is_err(), "the place is gone");
-    assert_eq!(p.observe(&plan).await?, Seen::Absent, "and the arm did not bring it back");
+    assert_eq!(p.observe(&plan, SlotSet::NONE).await?, Observation::Absent, "and the arm did not bring it back");
     // Also if a new place of that name stands there by now.
     let _other = reserved(&p, grant, &plan).await?;
     assert!(p.arm(grant, &plan, &held, &permit()?).await.is_err(), "it is another place");
     can_read(w, user, false).await?;
-    assert_eq!(p.revoke(grant, &plan, &[]).await?, Taken::Gone);
+    assert_eq!(p.revoke(grant, &plan, &[], SlotSet::NONE).await?, RevokeOutcome::Gone);
     Ok(())
 }
 
@@ -104,7 +117,7 @@ async fn reserving_twice_is_reserving_once() -> Result<()> {
     let (w, grant) = (without_operator().await?, "00000000000000a3");
     let (p, plan) = (provider(w).await?, plan(grant, ALICE));
     assert_eq!(reserved(&p, grant, &plan).await?, reserved(&p, grant, &plan).await?);
-    assert_eq!(p.revoke(grant, &plan, &[]).await?, Taken::Gone);
+    assert_eq!(p.revoke(grant, &plan, &[], SlotSet::NONE).await?, RevokeOutcome::Gone);
     Ok(())
 }
 
@@ -122,7 +135,7 @@ async fn a_strangers_object_is_reported_and_not_touched() -> Result<()> {
     );
     operator.create(&stranger).await?.success()?;
     let held = p.reserve(grant, &plan, &permit()?).await?;
-    ensure!(matches!(&held, Held::Occupied(what) if what.contains(name(&plan))), "{held:?}");
+    ensure!(matches!(&held, ReserveOutcome::Occupied(what) if what.contains(name(&plan))), "{held:?}");
     let there = w.field(&["rolebinding", "-n", "payments", name(&plan)], "{.subjects[0].name}").await?;
     assert_eq!(there, "eve@example.com");
     admin.api(&["delete", "rolebinding", "-n", "payments", name(&plan)]).await?.success()?;
@@ -134,7 +147,7 @@ async fn terminating_is_not_gone_and_a_foreign_finalizer_keeps_nothing() -> Resu
     let (w, grant, user) = (without_operator().await?, "00000000000000a5", "a5@example.com");
     let (p, plan) = (provider(w).await?, plan(grant, user));
     let held = reserved(&p, grant, &plan).await?;
-    let artifacts = p.arm(grant, &plan, &held, &permit()?).await?;
+    let artifacts = artifacts(p.arm(grant, &plan, &held, &permit()?).await?)?;
     can_read(w, user, true).await?;
     // Somebody has put a finalizer on it, before the guard was there: only the operator could now.
     let operator = w.cp.service_account("curfew-system", "curfew-operator").await?;
@@ -142,18 +155,18 @@ async fn terminating_is_not_gone_and_a_foreign_finalizer_keeps_nothing() -> Resu
     operator.api(&["patch", "rolebinding", "-n", "payments", name(&plan), "--type=merge", "-p", held_by]).await?.success()?;
     w.admin()?.api(&["delete", "rolebinding", "-n", "payments", name(&plan), "--wait=false"]).await?.success()?;
     can_read(w, user, true).await.context("a terminating binding still authorises: that is why it is not gone")?;
-    assert_eq!(p.observe(&plan).await?, Seen::Drifted);
-    assert_eq!(p.revoke(grant, &plan, &artifacts).await?, Taken::Gone);
+    assert_eq!(p.observe(&plan, SlotSet::NONE).await?, Observation::Drifted);
+    assert_eq!(p.revoke(grant, &plan, &artifacts, SlotSet::NONE).await?, RevokeOutcome::Gone);
     can_read(w, user, false).await
 }
 
 #[tokio::test]
 async fn what_may_not_be_bound_says_which_right_is_missing() -> Result<()> {
     let p = provider(without_operator().await?).await?;
-    let Plan::Kubernetes(mut wide) = plan("00000000000000a6", ALICE);
+    let mut wide = bindings(&plan("00000000000000a6", ALICE)).clone();
     wide.bindings[0].role = "cluster-admin".into();
     let plan = Plan::Kubernetes(wide);
-    let message = p.bindable(&plan).await?.context("the operator may bind cluster-admin")?;
+    let message = p.missing_right(&plan).await?.context("the operator may bind cluster-admin")?;
     ensure!(message.contains("resourceNames: [cluster-admin]") && message.contains("verbs: [bind]"), "{message}");
     let refused =
         eventually("reserving to be refused", SOON, || async { Ok(p.reserve("00000000000000a6", &plan, &permit()?).await.err()) }).await?;

@@ -1,0 +1,138 @@
+//! What the API server and the target do when a pass asks: the driver's I/O, one atomic act for each ask.
+//!
+//! A pause is nothing special here: between an ask and its act anything may happen, for any time.
+use super::{
+    Binding, Content, Gr, Req, World, invariants,
+    model::{Act, Cached, Change, Model, Reply},
+    mutants::Mutant,
+};
+use curfew_core::grant::{Observation, State};
+
+/// How many places are ever reserved in one world.
+const PLACES: u8 = 4;
+
+impl Model {
+    /// What the stores would show if they were up to date.
+    pub fn live(w: &World) -> Cached {
+        let generation = w.request.map_or(0, |r| r.generation);
+        Cached { request: w.request, decisions: w.decisions, policies: w.policies, grant: w.grants[usize::from(generation)] }
+    }
+
+    /// Does what the pass of this replica asked for.
+    pub fn perform(&mut self, w: &mut World, replica: usize, task: u32) -> Reply {
+        let generation = self.generation(task);
+        let l = usize::from(generation);
+        match self.act(task) {
+            Act::ReadLive => Reply::ReadLive(Self::live(w)),
+            Act::CommitRequest { was, next } => self.commit_request(w, was, next),
+            Act::CreateGrant { expires } => {
+                // The name follows from the request's uid: who comes second finds it there.
+                if w.grants[l].is_none() {
+                    self.store_grant(w, generation, Some(Gr::new(expires)));
+                }
+                Reply::Done
+            }
+            Act::BringForward(t) => match w.grants[l] {
+                None => Reply::Conflict,
+                Some(g) => {
+                    // The CRD's rule lets the end move only earlier.
+                    let g = Gr { expires: g.expires.min(t), ..g };
+                    self.store_grant(w, generation, Some(g));
+                    if self.is_grant_reconcile(task) { Reply::BroughtForward(g) } else { Reply::Stored }
+                }
+            },
+            Act::ReadOwner => Reply::Owner(w.owner(generation)),
+            Act::Recheck => Reply::Live(w.grants[l], w.owner(generation)),
+            Act::Observe => Reply::Observed(match w.bindings[l].content {
+                Content::Nothing => Observation::Absent,
+                Content::Reserved | Content::Widened => Observation::Drifted,
+                Content::Armed => Observation::Present,
+            }),
+            Act::Reserve => {
+                if w.bindings[l] == Binding::NONE {
+                    // Replicas that begin anew on old stores could go on reserving for ever; a handful of places is enough.
+                    if w.next_uid == PLACES {
+                        return Reply::Failed;
+                    }
+                    w.next_uid += 1;
+                    w.bindings[l] = Binding { uid: w.next_uid, content: Content::Reserved };
+                }
+                match w.bindings[l] {
+                    Binding { content: Content::Widened, .. } => Reply::Conflict,
+                    Binding { uid, content } => Reply::Reserved { uid, version: content as u8 },
+                }
+            }
+            Act::Arm { uid, version } => self.arm(w, l, uid, version),
+            Act::CommitGrant { was, next } => self.commit_grant(w, generation, was, next),
+            Act::Revoke if self.setting.mutant == Mutant::RevokeNeedsThePermit && usize::from(w.leader) != replica => Reply::Failed,
+            Act::Revoke => {
+                w.bindings[l] = Binding::NONE;
+                Reply::Gone
+            }
+            Act::RemoveFinalizer => {
+                if w.grants[l].is_some_and(|g| g.deleting && g.is_terminal()) {
+                    self.store_grant(w, generation, None);
+                }
+                Reply::Done
+            }
+        }
+    }
+
+    /// A merge patch that names uid and resourceVersion of the reservation.
+    fn arm(&self, w: &mut World, l: usize, uid: u8, version: u8) -> Reply {
+        let b = &mut w.bindings[l];
+        let same = b.uid == uid && b.content as u8 == version && *b != Binding::NONE;
+        let (fits, creates) = match self.setting.mutant {
+            Mutant::CommitThenPerform | Mutant::NoFence | Mutant::RecheckOnly => (true, true),
+            Mutant::ArmNamesNoUid => (*b != Binding::NONE, false),
+            Mutant::ArmCreates => (same, *b == Binding::NONE),
+            _ => (same, false),
+        };
+        if *b == Binding::NONE && creates {
+            w.next_uid = w.next_uid.saturating_add(1);
+            *b = Binding { uid: w.next_uid, content: Content::Armed };
+            Reply::Done
+        } else if fits {
+            b.content = b.content.max(Content::Armed);
+            Reply::Done
+        } else {
+            Reply::Failed
+        }
+    }
+
+    fn commit_request(&mut self, w: &mut World, was: Req, next: Req) -> Reply {
+        let Some(now) = w.request.filter(|r| r.generation == was.generation) else { return Reply::Conflict };
+        if now != was && self.setting.mutant != Mutant::RequestsWithoutSwap {
+            return Reply::Conflict;
+        }
+        invariants::request_moves(w, now, next);
+        w.request = Some(next);
+        w.past = self.remember(w.past, Change::Request(next));
+        Reply::StoredRequest(next)
+    }
+
+    fn commit_grant(&mut self, w: &mut World, generation: u8, was: Gr, next: Gr) -> Reply {
+        let l = usize::from(generation);
+        let (Some(now), mutant) = (w.grants[l], self.setting.mutant) else { return Reply::Conflict };
+        if now != was && mutant != Mutant::GrantsWithoutSwap {
+            return Reply::Conflict;
+        }
+        // The status alone is written; spec and deletion stay as they are.
+        let mut next = Gr { state: next.state, drifted: next.drifted, was_active: now.was_active || next.was_active, ..now };
+        if mutant == Mutant::CommitThenPerform && next.state == State::Revoking && w.bindings[l] == Binding::NONE {
+            next.state = State::Ended;
+        }
+        invariants::grant_moves(w, generation, now, next);
+        self.store_grant(w, generation, Some(next));
+        Reply::StoredGrant(next)
+    }
+
+    pub fn store_grant(&mut self, w: &mut World, generation: u8, g: Option<Gr>) {
+        w.grants[usize::from(generation)] = g;
+        w.past = self.remember(w.past, Change::Grant(generation, g));
+    }
+
+    pub fn is_grant_reconcile(&self, task: u32) -> bool {
+        matches!(self.tasks.get(task).reconcile, curfew_core::reconcile::Reconcile::Grant(_))
+    }
+}
