@@ -60,7 +60,7 @@ mod tests {
 
     const NOW: Time = Time::from_secs(1_000);
 
-    fn other(slots: &[String], state: State, standing: Option<&[u8]>, removed_ago: Option<i64>) -> OtherGrant<'_> {
+    fn other<'a>(slots: &'a [String], state: State, standing: Option<&[u8]>, removed_ago: Option<i64>) -> OtherGrant<'a> {
         let intent = standing.map(|s| Intent { standing: s.iter().copied().collect(), until: None });
         OtherGrant { slots, state, intent, removed_at: removed_ago.map(|s| NOW.plus_secs(-s)) }
     }

@@ -28,7 +28,7 @@ fn run(s: &Scenario, mutant: Mutant, limit: usize) -> Outcome {
         "{:>9} states, {reach:7} {:6.1} s, {:>6} thoughts  {:24} {}: {found}",
         o.states,
         begun.elapsed().as_secs_f32(),
-        model.minds.len(),
+        model.tasks.len(),
         format!("{mutant:?}"),
         s.name
     );

@@ -5,9 +5,13 @@ use curfew_core::{
     digest::Digest,
     principal::{Subject, UserInfo},
     reason::Reason,
-    request::{Decision, Frozen, GrantView, Inputs, Request, Requeue, State, Status, Terms, decide},
-    resolved::{RESOLVED_VERSION, Ref, Resolved, ResolvedScope, SystemRef},
-    scope::Empty,
+    request::{Decision, Frozen, GrantView, Inputs, Request, State, Status, decide},
+    requeue::Requeue,
+    resolved::{Ref, Resolved, SCHEMA, Schema, SystemRef, Terms},
+    target::{
+        Empty, GrantedPermissions, GrantedScope, Principal,
+        kubernetes::{GrantedRoles, GrantedScope as KubernetesScope},
+    },
     time::Time,
 };
 use std::sync::Arc;
@@ -29,17 +33,17 @@ fn terms(approvers: &[&str]) -> Terms {
         escalation: None,
     };
     Terms::new(Resolved {
-        version: RESOLVED_VERSION.into(),
+        schema: SCHEMA,
         request: "r1".into(),
         requester: "alice".into(),
         beneficiary: Subject::User("alice".into()),
-        principal: "alice".into(),
+        principal: Principal::Kubernetes(Subject::User("alice".into())),
         system: SystemRef { name: "here".into(), uid: "s1".into(), target: "t1".into() },
         role: reference("role"),
         assignment: reference("assignment"),
         policy: reference("policy"),
-        permissions: Vec::new(),
-        scope: ResolvedScope::ClusterWide(Empty {}),
+        permissions: GrantedPermissions::Kubernetes(GrantedRoles { roles: Vec::new() }),
+        scope: GrantedScope::Kubernetes(KubernetesScope::ClusterWide(Empty {})),
         duration: "1h".parse().unwrap(),
         start: None,
         approval: if approvers.is_empty() { Vec::new() } else { vec![stage] },
@@ -68,6 +72,7 @@ fn decided(change: impl FnOnce(&mut Request, &mut Vec<DecisionFacts>)) -> Decisi
     let status = Status { state: State::Activating, frozen: Some(frozen), expires_at: Some(NOW.plus_secs(HOUR)), activated_at: None };
     let mut request = Request {
         version: "1".into(),
+        schema: Schema::Known,
         uid: "r1".into(),
         created: Time::from_secs(9_900),
         provenance: Provenance::Verified,

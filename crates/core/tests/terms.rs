@@ -5,14 +5,15 @@ use curfew_core::{
     digest::Digest,
     duration::Duration,
     policy_inputs::{
-        ApprovalFloor, ApprovedTerms, Assignment, Policy, PolicyInputs, Progress, RequestFacts, RoleContent, System, Systems, Template,
-        Window,
+        ApprovalFloor, ApprovedTerms, Assignment, Policy, PolicyInputs, Progress, RequestFacts, System, Systems, Template, Window,
     },
     principal::{Subject, UserInfo},
     reason::Reason,
-    request::Terms,
-    resolved::{Ref, RoleKind},
-    scope::{KubernetesPermissions, KubernetesScope},
+    resolved::{Ref, Terms},
+    target::{
+        Inventory, PermissionsByProvider, ProviderKind, Scope, ScopeByProvider, kubernetes,
+        kubernetes::{RoleContent, RoleKind},
+    },
     terms::{Refusal, assignment_ready, ready, resolve},
     time::Time,
 };
@@ -25,8 +26,7 @@ struct Fixture {
     assignments: Vec<Assignment>,
     policies: Vec<Policy>,
     systems: Vec<System>,
-    roles: Vec<RoleContent>,
-    namespaces: Vec<Ref>,
+    inventory: Inventory,
     unreachable: Option<&'static str>,
     gate: AdmissionHistory,
     ceiling: Option<Duration>,
@@ -39,11 +39,18 @@ fn reference(name: &str) -> Ref {
 fn long(text: &str) -> Duration {
     text.parse().unwrap()
 }
-fn namespaces(names: &[&str]) -> KubernetesScope {
-    KubernetesScope::Namespaces(names.iter().map(ToString::to_string).collect())
+fn kubernetes_scope(names: &[&str]) -> kubernetes::Scope {
+    kubernetes::Scope::Namespaces(names.iter().map(ToString::to_string).collect())
 }
-fn roles(names: &[&str]) -> KubernetesPermissions {
-    KubernetesPermissions { cluster_roles: names.iter().map(ToString::to_string).collect(), roles: Vec::new() }
+fn namespaces(names: &[&str]) -> ScopeByProvider {
+    ScopeByProvider { kubernetes: Some(kubernetes_scope(names)), ..ScopeByProvider::default() }
+}
+fn roles(names: &[&str]) -> PermissionsByProvider {
+    let cluster_roles = names.iter().map(ToString::to_string).collect();
+    PermissionsByProvider {
+        kubernetes: Some(kubernetes::Permissions { cluster_roles, roles: Vec::new() }),
+        ..PermissionsByProvider::default()
+    }
 }
 fn group(name: &str) -> Subject {
     Subject::Group(name.into())
@@ -114,6 +121,7 @@ fn fixture() -> Fixture {
         systems: vec![System {
             name: "prod".into(),
             uid: "s".into(),
+            provider: ProviderKind::Kubernetes,
             labels: [("env".to_owned(), "prod".to_owned())].into(),
             target: Some("cluster-1".into()),
             grants_allowed: true,
@@ -122,15 +130,17 @@ fn fixture() -> Fixture {
             duplicate_of: None,
             unsupported: Vec::new(),
         }],
-        roles: vec![RoleContent {
-            kind: RoleKind::ClusterRole,
-            namespace: None,
-            name: "payments-admin".into(),
-            uid: "c".into(),
-            rules: Digest::from_bits(1),
-            persistence: None,
-        }],
-        namespaces: vec![reference("payments"), reference("canary")],
+        inventory: Inventory::Kubernetes(kubernetes::Inventory {
+            roles: vec![RoleContent {
+                kind: RoleKind::ClusterRole,
+                namespace: None,
+                name: "payments-admin".into(),
+                uid: "c".into(),
+                rules: Digest::from_bits(1),
+                persistence: None,
+            }],
+            namespaces: vec![reference("payments"), reference("canary")],
+        }),
         unreachable: None,
         gate: AdmissionHistory {
             since: Some(Time::from_secs(1)),
@@ -153,10 +163,16 @@ impl Fixture {
             assignments: &self.assignments,
             policies: &self.policies,
             systems: &self.systems,
-            roles: &self.roles,
-            namespaces: &self.namespaces,
+            inventory: Some(&self.inventory),
             unreachable: self.unreachable,
             operator_namespace: "curfew-system",
+        }
+    }
+    fn kubernetes(&mut self) -> &mut kubernetes::Inventory {
+        match &mut self.inventory {
+            Inventory::Kubernetes(inventory) => inventory,
+            #[cfg(feature = "simulated")]
+            Inventory::Simulated(_) => unreachable!("the fixture is a cluster"),
         }
     }
     fn template(&mut self) -> &mut Template {
@@ -197,8 +213,8 @@ fn what_cannot_be_resolved_is_invalid_by_name() {
     });
     refused(Reason::NotReady, "not connected", |f| f.systems[0].target = None);
     refused(Reason::NotReady, "older", |f| f.systems[0].duplicate_of = Some("elder".into()));
-    refused(Reason::NotReady, "payments-admin does not exist", |f| f.roles.clear());
-    refused(Reason::NotReady, "namespace canary does not exist", |f| drop(f.namespaces.pop()));
+    refused(Reason::NotReady, "payments-admin does not exist", |f| f.kubernetes().roles.clear());
+    refused(Reason::NotReady, "namespace canary does not exist", |f| drop(f.kubernetes().namespaces.pop()));
     refused(Reason::NotReady, "the verb", |f| f.template().not_bindable = Some("the verb bind is missing".into()));
     refused(Reason::UnprovenLogin, "curfew.dev/person", |f| f.aliases = vec!["curfew.dev/person".into()]);
 }
@@ -227,7 +243,7 @@ fn a_role_that_nobody_could_approve_is_asked_for_in_vain() {
 fn what_cannot_be_asked_is_unknown_and_not_gone() {
     let away = |f: &mut Fixture| {
         f.unreachable = Some("connection refused");
-        f.roles.clear();
+        f.kubernetes().roles.clear();
     };
     refused(Reason::TargetUnreachable, "connection refused", away);
     refused(Reason::Suspended, "suspended", |f| {
@@ -263,9 +279,11 @@ fn what_is_not_allowed_is_denied_by_rule_value_and_limit() {
 
 #[test]
 fn an_assignment_narrows_and_never_widens() {
-    let terms = with(|f| f.assignments[0].scope = Some(namespaces(&["canary"]))).unwrap();
+    let terms = with(|f| f.assignments[0].scope = Some(Scope::Kubernetes(kubernetes_scope(&["canary"])))).unwrap();
     assert_ne!(terms.effects, with(|_| ()).unwrap().effects);
-    refused(Reason::NotEligible, "namespace elsewhere", |f| f.assignments[0].scope = Some(namespaces(&["canary", "elsewhere"])));
+    refused(Reason::NotEligible, "namespace elsewhere", |f| {
+        f.assignments[0].scope = Some(Scope::Kubernetes(kubernetes_scope(&["canary", "elsewhere"])))
+    });
     refused(Reason::NotEligible, "permanent", |f| f.policies[0].permanent_eligibility = false);
     refused(Reason::NotEligible, "longer than the 365d", |f| {
         f.assignments[0].window = Window::Between(NOW.plus_secs(-60), NOW.plus_secs(400 * 86_400))
@@ -314,13 +332,13 @@ fn a_template_is_ready_only_if_somebody_could_use_it() {
 
 #[test]
 fn what_outlives_a_grant_needs_the_policys_word() {
-    let lasting = |f: &mut Fixture| f.roles[0].persistence = Some("make tokens of service accounts".into());
+    let lasting = |f: &mut Fixture| f.kubernetes().roles[0].persistence = Some("make tokens of service accounts".into());
     assert_eq!(template_ready(lasting), Some(Reason::OutsidePolicy));
     let home = |f: &mut Fixture| {
         for scope in [&mut f.template.as_mut().unwrap().scope, &mut f.policies[0].scope] {
             *scope = namespaces(&["curfew-system"]);
         }
-        f.namespaces = vec![reference("curfew-system")];
+        f.kubernetes().namespaces = vec![reference("curfew-system")];
     };
     assert_eq!(template_ready(home), Some(Reason::OutsidePolicy));
     let allowed = |f: &mut Fixture| {
@@ -351,9 +369,9 @@ fn the_digest_covers_what_is_granted_and_who_decides() {
     let same = |change: fn(&mut Fixture)| with(change).unwrap().digest == plain.digest;
     assert!(same(|f| f.template().max_duration = long("5h")), "a limit is no effect");
     assert!(!same(|f| f.asked.uid = "r2".into()), "a re-created request is another one");
-    assert!(!same(|f| f.roles[0].rules = Digest::from_bits(2)), "a role that has grown is another one");
-    assert!(!same(|f| f.roles[0].uid = "d".into()));
-    assert!(!same(|f| f.namespaces[0].uid = "other".into()), "a namespace that was made anew is another one");
+    assert!(!same(|f| f.kubernetes().roles[0].rules = Digest::from_bits(2)), "a role that has grown is another one");
+    assert!(!same(|f| f.kubernetes().roles[0].uid = "d".into()));
+    assert!(!same(|f| f.kubernetes().namespaces[0].uid = "other".into()), "a namespace that was made anew is another one");
     assert!(!same(|f| f.asked.duration = Some(long("46m"))));
     assert!(!same(|f| f.policies[0].reference.uid = "other".into()), "another policy is another digest");
     let fewer = with(|f| f.template().approval[0].approvers = vec![group("oncall")]).unwrap();
@@ -427,7 +445,7 @@ fn delegated(f: &mut Fixture) {
 #[test]
 fn a_service_account_asks_only_where_that_is_allowed_and_two_people_must_approve() {
     let terms = with(delegated).unwrap();
-    assert_eq!((terms.resolved.principal.as_str(), terms.resolved.approval[0].quorum), ("alice", 2));
+    assert_eq!((terms.resolved.principal.name().as_str(), terms.resolved.approval[0].quorum), ("alice", 2));
     // For itself.
     let own = with(|f| {
         delegated(f);
@@ -436,7 +454,7 @@ fn a_service_account_asks_only_where_that_is_allowed_and_two_people_must_approve
         f.assignments[0].subject = agent.clone();
         f.policies[0].eligible.push(agent);
     });
-    assert_eq!(own.unwrap().resolved.principal, "system:serviceaccount:flux:agent");
+    assert_eq!(own.unwrap().resolved.principal.name(), "system:serviceaccount:flux:agent");
     let refused = |reason, words: &str, change: fn(&mut Fixture)| {
         refused(reason, words, |f| {
             delegated(f);

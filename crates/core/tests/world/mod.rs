@@ -9,7 +9,7 @@
 //! |---|---|
 //! | this file | what there is: objects, replicas, the whole state |
 //! | [`model`] | between this data and the library's types; runs `Pass::next` and remembers its answers |
-//! | [`answers`] | what the API server and the target do when a pass asks |
+//! | [`effects`] | what the API server and the target do when a pass asks |
 //! | [`moves`] | everything that can happen next |
 //! | [`invariants`] | I1 to I4 and I8, in terms of the world and not of the rules |
 //! | [`search`] | breadth first |
@@ -18,7 +18,7 @@
 //!
 //! How stale stores are modelled: a pass may begin from any combination of what its parts once were (request, words, house,
 //! Grant: four watches). That is more than real stores do, which at least never go back, and it needs no store in the state.
-pub mod answers;
+pub mod effects;
 pub mod invariants;
 pub mod model;
 pub mod moves;
@@ -54,21 +54,21 @@ pub fn tick(t: Time) -> Tick {
 /// Its version is its content: it only ever moves forward (`invariants` checks that), so no content comes back.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Req {
-    pub life: u8,
+    pub generation: u8,
     pub state: State,
     /// The house at acceptance, and the approvers' deadline.
-    pub frozen: Option<(House, Tick)>,
+    pub frozen: Option<(Policies, Tick)>,
     pub expires: Option<Tick>,
     pub active: bool,
 }
 
 impl Req {
-    pub const fn new(life: u8) -> Self {
-        Req { life, state: State::Pending, frozen: None, expires: None, active: false }
+    pub const fn new(generation: u8) -> Self {
+        Req { generation, state: State::Pending, frozen: None, expires: None, active: false }
     }
     /// Whether it wants its grant.
-    pub fn wants(self, life: u8) -> bool {
-        self.life == life && matches!(self.state, State::Activating | State::Active)
+    pub fn wants(self, generation: u8) -> bool {
+        self.generation == generation && matches!(self.state, State::Activating | State::Active)
     }
 }
 
@@ -76,25 +76,25 @@ impl Req {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Gr {
     pub expires: Tick,
-    pub stage: GrantState,
+    pub state: GrantState,
     pub drifted: bool,
     pub deleting: bool,
     /// It was stored `Active` once (`grantedAt`).
-    pub lived: bool,
+    pub was_active: bool,
 }
 
 impl Gr {
     pub const fn new(expires: Tick) -> Self {
-        Gr { expires, stage: GrantState::Granting, drifted: false, deleting: false, lived: false }
+        Gr { expires, state: GrantState::Granting, drifted: false, deleting: false, was_active: false }
     }
-    pub fn over(self) -> bool {
-        matches!(self.stage, GrantState::Ended | GrantState::Abandoned)
+    pub fn is_terminal(self) -> bool {
+        matches!(self.state, GrantState::Ended | GrantState::Abandoned)
     }
 }
 
 /// What templates, assignments, policies and systems say. It changes at most once.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum House {
+pub enum Policies {
     Plain,
     /// Another digest, the same effects.
     OtherApprovers,
@@ -111,12 +111,12 @@ pub enum House {
 pub struct Binding {
     /// Every object has its own; 0 is none.
     pub uid: u8,
-    pub held: Held,
+    pub content: Content,
 }
 
 /// What a binding holds. It is its resourceVersion as well: a binding only ever moves down this list.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Held {
+pub enum Content {
     Nothing,
     Reserved,
     Armed,
@@ -125,14 +125,14 @@ pub enum Held {
 }
 
 impl Binding {
-    pub const NONE: Binding = Binding { uid: 0, held: Held::Nothing };
+    pub const NONE: Binding = Binding { uid: 0, content: Content::Nothing };
     pub fn armed(self) -> bool {
-        self.held >= Held::Armed
+        self.content >= Content::Armed
     }
 }
 
 /// What people may say about the request: bits. Who speaks when the second request exists sets the bit four places up.
-pub mod say {
+pub mod decision_bits {
     /// With the digest of the first request, as carol saw it; alice's own Approve is always there.
     pub const CAROL_APPROVES: u8 = 1;
     pub const DAVE_DENIES: u8 = 2;
@@ -144,7 +144,7 @@ pub mod say {
 
 /// What happened once, for the invariants alone: no rule reads it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Ghost {
+pub struct History {
     /// The first deadline that was stored with `Activating`.
     pub first: Option<Tick>,
     /// At that commit: approved by the quorum; refused or taken back; other terms than those that were frozen.
@@ -152,7 +152,7 @@ pub struct Ghost {
     pub stopped: bool,
     pub changed: bool,
     /// A Grant of this request was stored `Active`, `Ended`.
-    pub lived: bool,
+    pub was_active: bool,
     pub ended: bool,
 }
 
@@ -160,7 +160,7 @@ pub struct Ghost {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Budget {
     /// Words that may still be spoken.
-    pub words: u8,
+    pub decisions: u8,
     pub crashes: u8,
     pub lease_moves: u8,
     /// Asks that fail, or seem to.
@@ -173,7 +173,7 @@ pub struct Budget {
     /// Deletions of a Grant object, by somebody with the power to.
     pub grant_deletes: u8,
     /// Changes at the target by hand.
-    pub hands: u8,
+    pub target_changes: u8,
 }
 
 /// The whole state.
@@ -181,8 +181,8 @@ pub struct Budget {
 pub struct World {
     pub now: Tick,
     pub request: Option<Req>,
-    pub words: u8,
-    pub house: House,
+    pub decisions: u8,
+    pub policies: Policies,
     /// By the life of the request: its Grant and its binding have names of their own.
     pub grants: [Option<Gr>; 2],
     pub bindings: [Binding; 2],
@@ -190,29 +190,29 @@ pub struct World {
     /// Which replica holds the lease.
     pub leader: u8,
     /// By replica: the request's pass and the Grant's, as numbers in the model; 0 is none. Both run at the same time.
-    pub minds: [[u32; 2]; 2],
+    pub tasks: [[u32; 2]; 2],
     /// What the stores may still show, as a number in the model.
     pub past: u32,
     pub budget: Budget,
-    pub ghosts: [Ghost; 2],
+    pub histories: [History; 2],
     /// A step that no state shows any more was wrong.
     pub broken: Option<invariants::Broken>,
 }
 
 impl World {
     /// Whether the request behind a Grant is there and wants it, live.
-    pub fn behind(&self, life: u8) -> OwnerState {
-        if self.request.is_some_and(|r| r.wants(life)) { OwnerState::Wanted } else { OwnerState::Gone }
+    pub fn owner(&self, generation: u8) -> OwnerState {
+        if self.request.is_some_and(|r| r.wants(generation)) { OwnerState::Wanted } else { OwnerState::Gone }
     }
 }
 
 /// What the ledger says.
-pub fn ledger(g: Option<Gr>) -> GrantView {
+pub fn grant_view(g: Option<Gr>) -> GrantView {
     let Some(g) = g else { return GrantView::None };
-    let active_since = g.lived.then_some(time(0));
-    if g.over() {
-        GrantView::Ended { active_since, drifted: g.drifted, abandoned: false }
+    let active_since = g.was_active.then_some(time(0));
+    if g.is_terminal() {
+        GrantView::Ended { active_since, drifted: g.drifted, refused: false, abandoned: false }
     } else {
-        GrantView::Live { active_since, revoking: g.stage == GrantState::Revoking, drifted: g.drifted }
+        GrantView::Live { active_since, revoking: g.state == GrantState::Revoking, drifted: g.drifted, refused: false }
     }
 }

@@ -1,8 +1,7 @@
 //! Between the world's plain data and the library's types. Here, and only here, `Pass::next` runs; what it answered is remembered.
 use super::{
-    APPROVAL, DURATION, Gr, House, Req, Tick, ledger,
-    mutants::{Mutant, Said},
-    say,
+    APPROVAL, DURATION, Gr, Policies, Req, Tick, decision_bits, grant_view,
+    mutants::{Altered, Mutant},
     search::Fast,
     tick, time,
 };
@@ -10,12 +9,16 @@ use curfew_core::{
     admission::Provenance,
     approval::{ApprovalStage, DecisionFacts, Verb},
     duration::Duration,
-    grant::{Grant, Observation, OwnerState},
+    grant::{Grant, Observation, OwnerState, SlotOwners},
     principal::{Subject, UserInfo},
     reason::Reason,
     reconcile::{Effect, Outcome, Reconcile, Reservation, View},
-    request::{Frozen, Request, Status, Terms},
-    resolved::{RESOLVED_VERSION, Ref, Resolved, ResolvedRole, ResolvedScope, RoleKind, SystemRef},
+    request::{Frozen, Request, Status},
+    resolved::{Ref, Resolved, SCHEMA, Schema, SystemRef, Terms},
+    target::{
+        GrantedPermissions, GrantedScope, Guarantees, Principal,
+        kubernetes::{GrantedRole, GrantedRoles, GrantedScope as Namespaces, RoleKind},
+    },
     terms::Refusal,
     time::Time,
 };
@@ -49,10 +52,10 @@ impl<T: Clone + Eq + Hash> Pool<T> {
 
 /// A pass on its way: whose it is, what it thinks, and what it waits for.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Mind {
-    pub life: u8,
-    pub pass: Reconcile,
-    pub ask: Effect,
+pub struct Task {
+    pub generation: u8,
+    pub reconcile: Reconcile,
+    pub effect: Effect,
     /// Only for mutants that use what they knew at the start.
     pub memory: Option<Memory>,
 }
@@ -64,39 +67,39 @@ pub enum Memory {
 
 /// What a replica's stores show of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Sight {
+pub struct Cached {
     pub request: Option<Req>,
-    pub words: u8,
-    pub house: House,
+    pub decisions: u8,
+    pub policies: Policies,
     pub grant: Option<Gr>,
 }
 
 /// An [`Ask`] as plain data.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Act {
-    Refresh,
+    ReadLive,
     CommitRequest { was: Req, next: Req },
     CreateGrant { expires: Tick },
     BringForward(Tick),
-    ReadBehind,
+    ReadOwner,
     Observe,
     Reserve,
     Recheck,
     Arm { uid: u8, version: u8 },
     CommitGrant { was: Gr, next: Gr },
     Revoke,
-    Release,
+    RemoveFinalizer,
 }
 /// An [`Answer`] as plain data.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Reply {
-    Fresh(Sight),
+    ReadLive(Cached),
     StoredRequest(Req),
     StoredGrant(Gr),
     Stored,
-    Forwarded(Gr),
-    Behind(OwnerState),
-    Seen(Observation),
+    BroughtForward(Gr),
+    Owner(OwnerState),
+    Observed(Observation),
     Reserved { uid: u8, version: u8 },
     Live(Option<Gr>, OwnerState),
     Done,
@@ -107,23 +110,23 @@ pub enum Reply {
 /// What a pass begins from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Start {
-    Request(Sight),
-    Grant { life: u8, grant: Gr, doubt: bool },
+    Request(Cached),
+    Grant { generation: u8, grant: Gr, verify_owner: bool },
 }
 /// Everything that the stores may show.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Past {
     pub requests: Vec<Req>,
-    pub words: Vec<u8>,
-    pub houses: Vec<House>,
+    pub decisions: Vec<u8>,
+    pub all_policies: Vec<Policies>,
     pub grants: [Vec<Option<Gr>>; 2],
 }
 /// One more thing that the stores may show.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum News {
+pub enum Change {
     Request(Req),
-    Words(u8),
-    House(House),
+    Decisions(u8),
+    Policies(Policies),
     Grant(u8, Option<Gr>),
 }
 
@@ -138,20 +141,20 @@ pub struct Setting {
 
 pub struct Model {
     pub setting: Setting,
-    pub minds: Pool<Mind>,
+    pub tasks: Pool<Task>,
     acts: Vec<Act>,
     steps: Map<(u32, Reply, Tick, bool), u32>,
     firsts: Map<(Start, Tick, bool), u32>,
     pub pasts: Pool<Past>,
-    news: Map<(u32, News), u32>,
+    changes: Map<(u32, Change), u32>,
     pub starts: Map<(u32, u8, Tick, bool), Arc<Vec<u32>>>,
     pub settled: Map<super::invariants::Rest, Option<super::invariants::Broken>>,
     requests: Pool<Req>,
     grants: Pool<Gr>,
-    people: People,
+    users: Users,
 }
 
-struct People {
+struct Users {
     alice: Arc<UserInfo>,
     carol: Arc<UserInfo>,
     dave: Arc<UserInfo>,
@@ -162,22 +165,23 @@ struct People {
 impl Model {
     pub fn new(setting: Setting) -> Self {
         let person = |name: &str| Arc::new(UserInfo { username: name.into(), ..UserInfo::default() });
-        let terms = |life| {
-            [House::Plain, House::OtherApprovers, House::Wider, House::Suspended, House::Unreachable].map(|h| Arc::new(resolve(life, h)))
+        let terms = |generation| {
+            [Policies::Plain, Policies::OtherApprovers, Policies::Wider, Policies::Suspended, Policies::Unreachable]
+                .map(|h| Arc::new(resolve(generation, h)))
         };
         Model {
             setting,
-            minds: Pool::new(),
+            tasks: Pool::new(),
             acts: Vec::new(),
             steps: Map::default(),
             firsts: Map::default(),
             pasts: Pool::new(),
-            news: Map::default(),
+            changes: Map::default(),
             starts: Map::default(),
             settled: Map::default(),
             requests: Pool::new(),
             grants: Pool::new(),
-            people: People {
+            users: Users {
                 alice: person("alice"),
                 carol: person("carol"),
                 dave: person("dave"),
@@ -187,11 +191,11 @@ impl Model {
         }
     }
 
-    pub fn act(&self, mind: u32) -> Act {
-        self.acts[mind as usize - 1]
+    pub fn act(&self, task: u32) -> Act {
+        self.acts[task as usize - 1]
     }
-    pub fn life(&self, mind: u32) -> u8 {
-        self.minds.get(mind).life
+    pub fn generation(&self, task: u32) -> u8 {
+        self.tasks.get(task).generation
     }
 
     /// Begins a pass. 0 if it has nothing to ask.
@@ -199,53 +203,57 @@ impl Model {
         if let Some(&m) = self.firsts.get(&(start, now, permit)) {
             return m;
         }
-        let (life, pass, memory) = match start {
-            Start::Request(sight) => {
-                let view = self.view(sight);
-                (sight.request.map_or(0, |r| r.life), Reconcile::request(view.clone()), Memory::View(view))
+        let (generation, reconcile, memory) = match start {
+            Start::Request(cached) => {
+                let view = self.view(cached);
+                (cached.request.map_or(0, |r| r.generation), Reconcile::request(view.clone()), Memory::View(view))
             }
-            Start::Grant { life, grant, doubt } => {
-                let grant = self.setting.mutant.begins(self.grant(grant), time(now));
-                (life, Reconcile::grant(grant.clone(), doubt && self.setting.mutant != Mutant::NeverInDoubt), Memory::Grant(grant))
+            Start::Grant { generation, grant, verify_owner } => {
+                let grant = self.setting.mutant.alter_grant(self.grant(grant), time(now));
+                (
+                    generation,
+                    Reconcile::grant(grant.clone(), verify_owner && self.setting.mutant != Mutant::OwnerNeverVerified),
+                    Memory::Grant(grant),
+                )
             }
         };
         let memory = self.setting.mutant.remembers().then_some(memory);
-        let m = self.run(life, pass, Outcome::Start, memory, time(now), permit);
+        let m = self.run(generation, reconcile, Outcome::Start, memory, time(now), permit);
         self.firsts.insert((start, now, permit), m);
         m
     }
 
     /// Goes on with a pass. 0 if it is done.
-    pub fn next(&mut self, mind: u32, reply: Reply, now: Tick, permit: bool) -> u32 {
-        if let Some(&m) = self.steps.get(&(mind, reply, now, permit)) {
+    pub fn next(&mut self, task: u32, reply: Reply, now: Tick, permit: bool) -> u32 {
+        if let Some(&m) = self.steps.get(&(task, reply, now, permit)) {
             return m;
         }
-        let Mind { life, pass, ask, memory } = self.minds.get(mind).clone();
-        let answer = self.setting.mutant.hears(&ask, self.answer(reply), memory.as_ref());
-        let m = self.run(life, pass, answer, memory, time(now), permit);
-        self.steps.insert((mind, reply, now, permit), m);
+        let Task { generation, reconcile, effect, memory } = self.tasks.get(task).clone();
+        let outcome = self.setting.mutant.alter_outcome(&effect, self.outcome(reply), memory.as_ref());
+        let m = self.run(generation, reconcile, outcome, memory, time(now), permit);
+        self.steps.insert((task, reply, now, permit), m);
         m
     }
 
-    fn run(&mut self, life: u8, pass: Reconcile, answer: Outcome, memory: Option<Memory>, now: Time, permit: bool) -> u32 {
+    fn run(&mut self, generation: u8, reconcile: Reconcile, outcome: Outcome, memory: Option<Memory>, now: Time, permit: bool) -> u32 {
         let mutant = self.setting.mutant;
         let permit = permit || mutant == Mutant::PermitIgnored;
-        let (mut pass, mut ask) = pass.next(answer, now, permit);
+        let (mut reconcile, mut effect) = reconcile.next(outcome, now, permit);
         loop {
-            match mutant.says(&ask, memory.as_ref(), now) {
-                Said::AsIs => break,
-                Said::Instead(other) => {
-                    ask = other;
+            match mutant.alter_effect(&effect, memory.as_ref(), now) {
+                Altered::AsIs => break,
+                Altered::Instead(other) => {
+                    effect = other;
                     break;
                 }
-                Said::Skipped(answer) => (pass, ask) = pass.next(answer, now, permit),
+                Altered::Skipped(outcome) => (reconcile, effect) = reconcile.next(outcome, now, permit),
             }
         }
-        if matches!(ask, Effect::Done(_)) {
+        if matches!(effect, Effect::Done(_)) {
             return 0;
         }
-        let act = self.plain(&ask);
-        let m = self.minds.number(Mind { life, pass, ask, memory });
+        let act = self.plain(&effect);
+        let m = self.tasks.number(Task { generation, reconcile, effect, memory });
         if m as usize > self.acts.len() {
             self.acts.push(act);
         }
@@ -253,11 +261,11 @@ impl Model {
     }
 
     /// The past and this.
-    pub fn remember(&mut self, past: u32, news: News) -> u32 {
+    pub fn remember(&mut self, past: u32, changes: Change) -> u32 {
         if past == 0 {
             return 0;
         }
-        if let Some(&p) = self.news.get(&(past, news)) {
+        if let Some(&p) = self.changes.get(&(past, changes)) {
             return p;
         }
         fn add<T: PartialEq>(list: &mut Vec<T>, x: T) {
@@ -266,14 +274,14 @@ impl Model {
             }
         }
         let mut p = self.pasts.get(past).clone();
-        match news {
-            News::Request(r) => add(&mut p.requests, r),
-            News::Words(w) => add(&mut p.words, w),
-            News::House(h) => add(&mut p.houses, h),
-            News::Grant(life, g) => add(&mut p.grants[usize::from(life)], g),
+        match changes {
+            Change::Request(r) => add(&mut p.requests, r),
+            Change::Decisions(w) => add(&mut p.decisions, w),
+            Change::Policies(h) => add(&mut p.all_policies, h),
+            Change::Grant(generation, g) => add(&mut p.grants[usize::from(generation)], g),
         }
         let n = self.pasts.number(p);
-        self.news.insert((past, news), n);
+        self.changes.insert((past, changes), n);
         n
     }
 }
@@ -282,16 +290,17 @@ impl Model {
 
 impl Model {
     fn request(&mut self, r: Req) -> Request {
-        let frozen = r.frozen.map(|(house, deadline)| Frozen {
-            terms: self.terms(r.life, house).as_ref().clone().expect("nothing is frozen that cannot be granted"),
+        let frozen = r.frozen.map(|(policies, deadline)| Frozen {
+            terms: self.terms(r.generation, policies).as_ref().clone().expect("nothing is frozen that cannot be granted"),
             approval_deadline: time(deadline),
         });
         Request {
             version: self.requests.number(r).to_string().into(),
-            uid: format!("request-{}", r.life).into(),
-            created: Time::from_secs(5_000 + 500 * i64::from(r.life)),
+            schema: Schema::Known,
+            uid: format!("request-{}", r.generation).into(),
+            created: Time::from_secs(5_000 + 500 * i64::from(r.generation)),
             provenance: Provenance::Verified,
-            requester: self.people.alice.clone(),
+            requester: self.users.alice.clone(),
             beneficiary: None,
             status: Status { state: r.state, frozen, expires_at: r.expires.map(time), activated_at: r.active.then_some(time(0)) },
         }
@@ -299,66 +308,73 @@ impl Model {
     pub fn grant(&mut self, g: Gr) -> Grant {
         Grant {
             version: self.grants.number(g).to_string().into(),
+            schema: Schema::Known,
             expires_at: time(g.expires),
-            state: g.stage,
+            state: g.state,
             drifted: g.drifted,
+            refused: false,
             deleting: g.deleting,
             provenance: Provenance::Verified,
+            guarantees: Guarantees::OWN_OBJECTS,
+            active_since: g.was_active.then_some(time(0)),
+            intent: None,
+            operation: None,
+            removed_at: None,
         }
     }
-    fn terms(&self, life: u8, house: House) -> &Arc<Result<Terms, Refusal>> {
-        &self.people.terms[usize::from(life)][house as usize]
+    fn terms(&self, generation: u8, policies: Policies) -> &Arc<Result<Terms, Refusal>> {
+        &self.users.terms[usize::from(generation)][policies as usize]
     }
-    fn view(&mut self, s: Sight) -> View {
-        let life = s.request.map_or(0, |r| r.life);
+    fn view(&mut self, s: Cached) -> View {
+        let generation = s.request.map_or(0, |r| r.generation);
         let mut view = View {
             request: s.request.map(|r| self.request(r)),
-            decisions: Arc::new(self.words(s.words)),
-            terms: self.terms(life, s.house).clone(),
-            grant: ledger(s.grant),
-            alias_keys: self.people.no_keys.clone(),
+            decisions: Arc::new(self.decisions(s.decisions)),
+            terms: self.terms(generation, s.policies).clone(),
+            grant: grant_view(s.grant),
+            alias_keys: self.users.no_keys.clone(),
         };
-        self.setting.mutant.sees(&mut view);
+        self.setting.mutant.alter_view(&mut view);
         view
     }
     /// The words of a mask. None of them names a uid: that is the weaker form.
-    fn words(&self, mask: u8) -> Vec<DecisionFacts> {
-        let People { alice, carol, dave, .. } = &self.people;
-        let word = |n: i64, by: &Arc<UserInfo>, verb| DecisionFacts {
+    fn decisions(&self, mask: u8) -> Vec<DecisionFacts> {
+        let Users { alice, carol, dave, .. } = &self.users;
+        let decision = |n: i64, by: &Arc<UserInfo>, verb| DecisionFacts {
             provenance: curfew_core::admission::Provenance::Verified,
             uid: format!("d{n}").into(),
             decider: by.clone(),
             verb,
-            digest: (verb == Verb::Approve).then(|| self.terms(0, House::Plain).as_ref().as_ref().expect("plain").digest),
+            digest: (verb == Verb::Approve).then(|| self.terms(0, Policies::Plain).as_ref().as_ref().expect("plain").digest),
             request_uid: None,
             created: Time::from_secs(5_001 + n),
             manager: Some(false),
             proven: true,
         };
-        let mut all = vec![word(0, alice, Verb::Approve)];
+        let mut all = vec![decision(0, alice, Verb::Approve)];
         let kinds = [(carol, Verb::Approve), (dave, Verb::Deny), (carol, Verb::Revoke), (alice, Verb::Revoke)];
-        for (late, shift) in [(0, 0), (1, say::LATE)] {
+        for (late, shift) in [(0, 0), (1, decision_bits::LATE)] {
             for (n, (by, verb)) in (1..).zip(kinds) {
                 if mask >> shift & 1 << (n - 1) != 0 {
-                    all.push(word(n + 600 * late, by, verb));
+                    all.push(decision(n + 600 * late, by, verb));
                 }
             }
         }
         all
     }
-    fn answer(&mut self, reply: Reply) -> Outcome {
+    fn outcome(&mut self, reply: Reply) -> Outcome {
         match reply {
-            Reply::Fresh(s) => Outcome::Refreshed(self.view(s)),
+            Reply::ReadLive(s) => Outcome::Refreshed(self.view(s)),
             Reply::StoredRequest(r) => Outcome::Stored(self.request(r).version),
             Reply::StoredGrant(g) => Outcome::Stored(self.grant(g).version),
             Reply::Stored => Outcome::Stored("".into()),
-            Reply::Forwarded(g) => Outcome::BroughtForward(self.grant(g)),
-            Reply::Behind(b) => Outcome::Owner(b),
-            Reply::Seen(s) => Outcome::Observed(s),
+            Reply::BroughtForward(g) => Outcome::BroughtForward(self.grant(g)),
+            Reply::Owner(b) => Outcome::Owner(b),
+            Reply::Observed(s) => Outcome::Observed(s),
             Reply::Reserved { uid, version } => {
                 Outcome::Reserved(Reservation(Arc::new(vec![(uid.to_string().into(), version.to_string().into())])))
             }
-            Reply::Live(g, b) => Outcome::Rechecked(g.map(|g| self.grant(g)), b),
+            Reply::Live(g, b) => Outcome::Rechecked(g.map(|g| self.grant(g)), b, SlotOwners::FREE),
             Reply::Done => Outcome::Done,
             Reply::Gone => Outcome::Gone,
             Reply::Conflict => Outcome::Conflict,
@@ -370,48 +386,56 @@ impl Model {
 // === the library's types to plain data ===
 
 impl Model {
-    fn plain(&mut self, ask: &Effect) -> Act {
-        match ask {
-            Effect::ReadLive => Act::Refresh,
+    fn plain(&mut self, effect: &Effect) -> Act {
+        match effect {
+            Effect::ReadLive => Act::ReadLive,
             Effect::CommitRequest(r) => {
                 let was = *self.requests.get(r.version.parse().expect("a number"));
                 let s = &r.status;
-                let frozen = s.frozen.as_ref().map(|f| (self.house_of(was.life, &f.terms), tick(f.approval_deadline)));
-                let next =
-                    Req { life: was.life, state: s.state, frozen, expires: s.expires_at.map(tick), active: s.activated_at.is_some() };
+                let frozen = s.frozen.as_ref().map(|f| (self.policies_of(was.generation, &f.terms), tick(f.approval_deadline)));
+                let next = Req {
+                    generation: was.generation,
+                    state: s.state,
+                    frozen,
+                    expires: s.expires_at.map(tick),
+                    active: s.activated_at.is_some(),
+                };
                 Act::CommitRequest { was, next }
             }
             Effect::CreateGrant { expires_at, .. } => Act::CreateGrant { expires: tick(*expires_at) },
             Effect::BringForward(t) => Act::BringForward(tick(*t)),
-            Effect::ReadOwner => Act::ReadBehind,
-            Effect::Observe => Act::Observe,
+            Effect::ReadOwner => Act::ReadOwner,
+            Effect::Observe { .. } => Act::Observe,
             Effect::Reserve => Act::Reserve,
             Effect::Recheck => Act::Recheck,
-            Effect::Arm(Reservation(held)) => held.first().map_or(Act::Arm { uid: 0, version: 0 }, |(uid, version)| Act::Arm {
+            Effect::Arm(Reservation(content)) => content.first().map_or(Act::Arm { uid: 0, version: 0 }, |(uid, version)| Act::Arm {
                 uid: uid.parse().expect("a number"),
                 version: version.parse().expect("a number"),
             }),
             Effect::CommitGrant(g) => {
                 let was = *self.grants.get(g.version.parse().expect("a number"));
-                let lived = was.lived || g.state == curfew_core::grant::State::Active;
-                Act::CommitGrant { was, next: Gr { stage: g.state, drifted: g.drifted, lived, ..was } }
+                let was_active = was.was_active || g.state == curfew_core::grant::State::Active;
+                Act::CommitGrant { was, next: Gr { state: g.state, drifted: g.drifted, was_active, ..was } }
             }
-            Effect::Revoke => Act::Revoke,
-            Effect::RemoveFinalizer => Act::Release,
-            Effect::Done(_) => unreachable!("a pass that is done has no act"),
+            Effect::Revoke { .. } => Act::Revoke,
+            Effect::RemoveFinalizer => Act::RemoveFinalizer,
+            Effect::Survey | Effect::ReadSlotOwners | Effect::Apply { .. } | Effect::Poll(_) => {
+                unreachable!("no effect of a plan that writes its own objects")
+            }
+            Effect::Done(_) => unreachable!("a reconcile that is done has no act"),
         }
     }
-    fn house_of(&self, life: u8, terms: &Terms) -> House {
-        let all = [House::Plain, House::OtherApprovers, House::Wider];
-        all.into_iter().find(|h| self.terms(life, *h).as_ref().as_ref() == Ok(terms)).expect("terms come from a house")
+    fn policies_of(&self, generation: u8, terms: &Terms) -> Policies {
+        let all = [Policies::Plain, Policies::OtherApprovers, Policies::Wider];
+        all.into_iter().find(|h| self.terms(generation, *h).as_ref().as_ref() == Ok(terms)).expect("terms come from a policies")
     }
 }
 
 /// What the request would be under this house.
-fn resolve(life: u8, house: House) -> Result<Terms, Refusal> {
+fn resolve(generation: u8, policies: Policies) -> Result<Terms, Refusal> {
     let reference = |name: &str| Ref { name: name.into(), uid: format!("{name}-uid") };
-    let approvers = if house == House::OtherApprovers { &["dave"][..] } else { &["carol", "dave", "alice"] };
-    let role = |name: &str| ResolvedRole {
+    let approvers = if policies == Policies::OtherApprovers { &["dave"][..] } else { &["carol", "dave", "alice"] };
+    let role = |name: &str| GrantedRole {
         kind: RoleKind::ClusterRole,
         name: name.into(),
         namespace: None,
@@ -419,23 +443,25 @@ fn resolve(life: u8, house: House) -> Result<Terms, Refusal> {
         rules: curfew_core::digest::Digest::from_bits(1),
     };
     let no = |reason| Err(Refusal { reason, message: String::new() });
-    match house {
-        House::Suspended => return no(Reason::Suspended),
-        House::Unreachable => return no(Reason::TargetUnreachable),
-        House::Plain | House::OtherApprovers | House::Wider => {}
+    match policies {
+        Policies::Suspended => return no(Reason::Suspended),
+        Policies::Unreachable => return no(Reason::TargetUnreachable),
+        Policies::Plain | Policies::OtherApprovers | Policies::Wider => {}
     }
     Ok(Terms::new(Resolved {
-        version: RESOLVED_VERSION.into(),
-        request: format!("request-{life}"),
+        schema: SCHEMA,
+        request: format!("request-{generation}"),
         requester: "alice".into(),
         beneficiary: Subject::User("alice".into()),
-        principal: "alice".into(),
+        principal: Principal::Kubernetes(Subject::User("alice".into())),
         system: SystemRef { name: "prod".into(), uid: "s".into(), target: "t".into() },
         role: reference("role"),
         assignment: reference("assignment"),
         policy: reference("policy"),
-        permissions: if house == House::Wider { vec![role("view"), role("edit")] } else { vec![role("view")] },
-        scope: ResolvedScope::Namespaces(vec![reference("payments")]),
+        permissions: GrantedPermissions::Kubernetes(GrantedRoles {
+            roles: if policies == Policies::Wider { vec![role("view"), role("edit")] } else { vec![role("view")] },
+        }),
+        scope: GrantedScope::Kubernetes(Namespaces::Namespaces(vec![reference("payments")])),
         duration: Duration::from_secs(60 * u32::from(DURATION)),
         start: None,
         approval: vec![ApprovalStage {

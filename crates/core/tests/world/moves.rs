@@ -1,9 +1,8 @@
 //! Everything that can happen next.
 use super::{
-    Binding, Gr, Held, House, Req, Tick, World, invariants,
-    model::{Act, Model, News, Past, Reply, Sight, Start},
+    Binding, Content, Gr, Policies, Req, Tick, World, decision_bits, invariants,
+    model::{Act, Cached, Change, Model, Past, Reply, Start},
     mutants::Mutant,
-    say,
 };
 use curfew_core::request::State;
 use std::sync::Arc;
@@ -12,8 +11,8 @@ use std::sync::Arc;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {
     Tick,
-    Said(u8),
-    Edited(House),
+    Altered(u8),
+    Edited(Policies),
     LeaseMoved,
     RequestDeleted,
     RequestCreated,
@@ -21,17 +20,17 @@ pub enum Event {
     BindingRemoved(u8),
     BindingWidened(u8),
     Crashed(usize),
-    Began { replica: usize, mind: u32 },
-    Did { replica: usize, mind: u32, how: How },
+    Started { replica: usize, task: u32 },
+    Performed { replica: usize, task: u32, how: How },
 }
 /// How an ask went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum How {
-    Well,
+    Succeeds,
     /// It was not done.
     Failed,
     /// It was done, and nobody was told.
-    Unheard,
+    AnswerLost,
 }
 
 const REQUEST: usize = 0;
@@ -46,17 +45,17 @@ impl Model {
         out.clear();
         self.around(w, out);
         for replica in 0..2 {
-            let idle = w.minds[replica] == [0, 0];
+            let idle = w.tasks[replica] == [0, 0];
             if w.budget.crashes > 0 && !idle {
                 let mut n = *w;
-                n.minds[replica] = [0, 0];
+                n.tasks[replica] = [0, 0];
                 n.budget.crashes -= 1;
                 out.push((Event::Crashed(replica), n));
             }
             for slot in [REQUEST, GRANT] {
-                match w.minds[replica][slot] {
-                    0 => self.begins(w, replica, slot, out),
-                    mind => self.goes_on(w, replica, slot, mind, out),
+                match w.tasks[replica][slot] {
+                    0 => self.alter_grant(w, replica, slot, out),
+                    task => self.goes_on(w, replica, slot, task, out),
                 }
             }
         }
@@ -79,22 +78,24 @@ impl Model {
                 n.budget.lease_moves -= 1;
             });
         }
-        let late = if w.request.is_some_and(|r| r.life == 1) { say::LATE } else { 0 };
-        for word in [say::CAROL_APPROVES, say::DAVE_DENIES, say::CAROL_REVOKES, say::ALICE_REVOKES] {
-            if b.words & word != 0 {
-                push(Event::Said(word), &mut |n| {
-                    n.words |= word << late;
-                    n.budget.words &= !word;
-                    n.past = self.remember(n.past, News::Words(n.words));
+        let late = if w.request.is_some_and(|r| r.generation == 1) { decision_bits::LATE } else { 0 };
+        for decision in
+            [decision_bits::CAROL_APPROVES, decision_bits::DAVE_DENIES, decision_bits::CAROL_REVOKES, decision_bits::ALICE_REVOKES]
+        {
+            if b.decisions & decision != 0 {
+                push(Event::Altered(decision), &mut |n| {
+                    n.decisions |= decision << late;
+                    n.budget.decisions &= !decision;
+                    n.past = self.remember(n.past, Change::Decisions(n.decisions));
                 });
             }
         }
-        if b.edits > 0 && w.house == House::Plain {
-            for house in [House::OtherApprovers, House::Wider, House::Suspended, House::Unreachable] {
-                push(Event::Edited(house), &mut |n| {
-                    n.house = house;
+        if b.edits > 0 && w.policies == Policies::Plain {
+            for policies in [Policies::OtherApprovers, Policies::Wider, Policies::Suspended, Policies::Unreachable] {
+                push(Event::Edited(policies), &mut |n| {
+                    n.policies = policies;
                     n.budget.edits -= 1;
-                    n.past = self.remember(n.past, News::House(house));
+                    n.past = self.remember(n.past, Change::Policies(policies));
                 });
             }
         }
@@ -106,26 +107,26 @@ impl Model {
             None if b.creates > 0 => push(Event::RequestCreated, &mut |n| {
                 n.request = Some(Req::new(1));
                 n.budget.creates -= 1;
-                n.past = self.remember(n.past, News::Request(Req::new(1)));
+                n.past = self.remember(n.past, Change::Request(Req::new(1)));
             }),
             _ => {}
         }
-        for (life, l) in [(0, 0), (1, 1)] {
+        for (generation, l) in [(0, 0), (1, 1)] {
             if let Some(g) = w.grants[l].filter(|g| !g.deleting && b.grant_deletes > 0) {
-                push(Event::GrantDeleted(life), &mut |n| {
+                push(Event::GrantDeleted(generation), &mut |n| {
                     n.budget.grant_deletes -= 1;
-                    self.store_grant(n, life, Some(Gr { deleting: true, ..g }));
+                    self.store_grant(n, generation, Some(Gr { deleting: true, ..g }));
                 });
             }
-            if b.hands > 0 && w.bindings[l] != Binding::NONE {
-                push(Event::BindingRemoved(life), &mut |n| {
+            if b.target_changes > 0 && w.bindings[l] != Binding::NONE {
+                push(Event::BindingRemoved(generation), &mut |n| {
                     n.bindings[l] = Binding::NONE;
-                    n.budget.hands -= 1;
+                    n.budget.target_changes -= 1;
                 });
-                if w.bindings[l].held == Held::Armed {
-                    push(Event::BindingWidened(life), &mut |n| {
-                        n.bindings[l].held = Held::Widened;
-                        n.budget.hands -= 1;
+                if w.bindings[l].content == Content::Armed {
+                    push(Event::BindingWidened(generation), &mut |n| {
+                        n.bindings[l].content = Content::Widened;
+                        n.budget.target_changes -= 1;
                     });
                 }
             }
@@ -133,76 +134,76 @@ impl Model {
     }
 
     /// A replica begins a pass from what its stores may show.
-    fn begins(&mut self, w: &World, replica: usize, slot: usize, out: &mut Vec<(Event, World)>) {
+    fn alter_grant(&mut self, w: &World, replica: usize, slot: usize, out: &mut Vec<(Event, World)>) {
         let (now, permit) = (self.clock(w, replica), usize::from(w.leader) == replica);
         let key = (w.past, u8::try_from(slot).expect("two slots"), now, permit);
-        let minds = match self.starts.get(&key) {
-            Some(minds) => minds.clone(),
+        let tasks = match self.starts.get(&key) {
+            Some(tasks) => tasks.clone(),
             None => {
                 let starts = starts(self.pasts.get(w.past), slot);
-                let mut minds: Vec<u32> = starts.into_iter().map(|s| self.begin(s, now, permit)).filter(|m| *m != 0).collect();
-                minds.sort_unstable();
-                minds.dedup();
-                let minds = Arc::new(minds);
-                self.starts.insert(key, minds.clone());
-                minds
+                let mut tasks: Vec<u32> = starts.into_iter().map(|s| self.begin(s, now, permit)).filter(|m| *m != 0).collect();
+                tasks.sort_unstable();
+                tasks.dedup();
+                let tasks = Arc::new(tasks);
+                self.starts.insert(key, tasks.clone());
+                tasks
             }
         };
-        for &mind in minds.iter().filter(|m| !self.doomed(w, **m, now, permit)) {
+        for &task in tasks.iter().filter(|m| !self.doomed(w, **m, now, permit)) {
             let mut n = *w;
-            n.minds[replica][slot] = mind;
-            invariants::asked(&mut n, self.act(mind), self.life(mind), now, permit);
-            out.push((Event::Began { replica, mind }, n));
+            n.tasks[replica][slot] = task;
+            invariants::requested(&mut n, self.act(task), self.generation(task), now, permit);
+            out.push((Event::Started { replica, task }, n));
         }
     }
 
     /// Whether this pass can do nothing any more but hear `Conflict` and end, whatever happens. To begin it is to begin nothing.
-    fn doomed(&self, w: &World, mind: u32, now: Tick, permit: bool) -> bool {
+    fn doomed(&self, w: &World, task: u32, now: Tick, permit: bool) -> bool {
         if matches!(self.setting.mutant, Mutant::RequestsWithoutSwap | Mutant::GrantsWithoutSwap) {
             return false;
         }
-        let stale = match self.act(mind) {
+        let stale = match self.act(task) {
             Act::CommitRequest { was, .. } => w.request != Some(was),
-            Act::CommitGrant { was, .. } => w.grants[usize::from(self.life(mind))] != Some(was),
+            Act::CommitGrant { was, .. } => w.grants[usize::from(self.generation(task))] != Some(was),
             _ => false,
         };
-        let minds = self.minds.get(mind);
+        let tasks = self.tasks.get(task);
         stale && {
-            let (_, ask) = minds.pass.clone().next(curfew_core::reconcile::Outcome::Conflict, super::time(now), permit);
-            matches!(ask, curfew_core::reconcile::Effect::Done(_))
+            let (_, effect) = tasks.reconcile.clone().next(curfew_core::reconcile::Outcome::Conflict, super::time(now), permit);
+            matches!(effect, curfew_core::reconcile::Effect::Done(_))
         }
     }
 
     /// A running pass gets its answer and goes on; or something fails.
-    fn goes_on(&mut self, w: &World, replica: usize, slot: usize, mind: u32, out: &mut Vec<(Event, World)>) {
-        let act = self.act(mind);
-        for how in [How::Well, How::Failed, How::Unheard] {
-            if how != How::Well && w.budget.faults == 0 {
+    fn goes_on(&mut self, w: &World, replica: usize, slot: usize, task: u32, out: &mut Vec<(Event, World)>) {
+        let act = self.act(task);
+        for how in [How::Succeeds, How::Failed, How::AnswerLost] {
+            if how != How::Succeeds && w.budget.faults == 0 {
                 continue;
             }
             let mut n = *w;
             let reply = match how {
-                How::Well => self.perform(&mut n, replica, mind),
-                How::Failed if act == Act::Observe => Reply::Seen(curfew_core::grant::Observation::Unknown),
+                How::Succeeds => self.perform(&mut n, replica, task),
+                How::Failed if act == Act::Observe => Reply::Observed(curfew_core::grant::Observation::Unknown),
                 How::Failed => Reply::Failed,
-                How::Unheard => {
-                    self.perform(&mut n, replica, mind);
+                How::AnswerLost => {
+                    self.perform(&mut n, replica, task);
                     if n == *w {
                         continue;
                     }
                     Reply::Failed
                 }
             };
-            if how != How::Well {
+            if how != How::Succeeds {
                 n.budget.faults -= 1;
             }
             let (now, permit) = (self.clock(w, replica), usize::from(w.leader) == replica);
-            let next = self.next(mind, reply, now, permit);
-            n.minds[replica][slot] = next;
+            let next = self.next(task, reply, now, permit);
+            n.tasks[replica][slot] = next;
             if next != 0 {
-                invariants::asked(&mut n, self.act(next), self.life(next), now, permit);
+                invariants::requested(&mut n, self.act(next), self.generation(next), now, permit);
             }
-            out.push((Event::Did { replica, mind, how }, n));
+            out.push((Event::Performed { replica, task, how }, n));
         }
     }
 }
@@ -211,17 +212,19 @@ impl Model {
 fn starts(past: &Past, slot: usize) -> Vec<Start> {
     let mut all = Vec::new();
     if slot == GRANT {
-        for (life, grants) in [(0, &past.grants[0]), (1, &past.grants[1])] {
+        for (generation, grants) in [(0, &past.grants[0]), (1, &past.grants[1])] {
             for grant in grants.iter().flatten() {
-                all.extend([false, true].map(|doubt| Start::Grant { life, grant: *grant, doubt }));
+                all.extend([false, true].map(|verify_owner| Start::Grant { generation, grant: *grant, verify_owner }));
             }
         }
         return all;
     }
     for &request in past.requests.iter().filter(|r| !matches!(r.state, State::Ended(..))) {
-        for &grant in &past.grants[usize::from(request.life)] {
-            for &words in &past.words {
-                all.extend(past.houses.iter().map(|&house| Start::Request(Sight { request: Some(request), words, house, grant })));
+        for &grant in &past.grants[usize::from(request.generation)] {
+            for &decisions in &past.decisions {
+                all.extend(
+                    past.all_policies.iter().map(|&policies| Start::Request(Cached { request: Some(request), decisions, policies, grant })),
+                );
             }
         }
     }

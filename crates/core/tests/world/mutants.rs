@@ -5,7 +5,7 @@
 use super::{DURATION, TICK_SECS, model::Memory};
 use curfew_core::{
     approval::Verb,
-    grant::{Grant, OwnerState, State as GrantState},
+    grant::{Grant, OwnerState, SlotOwners, State as GrantState},
     reason::Reason,
     reconcile::{Effect, Outcome, Reservation, View},
     request::{GrantView, Request, State, Status},
@@ -30,15 +30,15 @@ pub enum Mutant {
     /// An arm that takes whatever stands in the place.
     ArmNamesNoUid,
     /// Our own delete proves the end even of a Grant that is still `Granting`.
-    OwnDeleteProvesTooMuch,
+    OwnDeleteProvesGranting,
     /// What the stores say is believed between approval and Grant.
     NoLiveReread,
     /// A request that is stopped before its Grant is seen is over at once.
-    OverWithoutRevoking,
+    EndedWithoutRevoking,
     /// The recheck does not care what has become of the request.
-    RecheckIgnoresTheRequest,
+    RecheckIgnoresRequest,
     /// A Grant never asks for its request.
-    NeverInDoubt,
+    OwnerNeverVerified,
     /// Granting goes on without lease or gate.
     PermitIgnored,
     /// Revoking waits for the lease.
@@ -52,7 +52,7 @@ pub enum Mutant {
     /// What cannot be asked is taken to be as it was.
     UnknownIsUnchanged,
     /// The end is reckoned anew when the Grant is made, a tick after the deadline was stored.
-    DeadlineReckonedAnew,
+    DeadlineComputedAgain,
     /// A request's status is written whatever is stored by now.
     RequestsWithoutSwap,
     /// A Grant's status is written whatever is stored by now.
@@ -60,7 +60,7 @@ pub enum Mutant {
 }
 
 /// What a mutant makes of an ask.
-pub enum Said {
+pub enum Altered {
     AsIs,
     Instead(Effect),
     /// It is not asked at all; this is taken for the answer.
@@ -70,28 +70,28 @@ pub enum Said {
 impl Mutant {
     /// Whether it uses what it knew when the pass began.
     pub fn remembers(self) -> bool {
-        matches!(self, Mutant::NoFence | Mutant::ReserveOnly | Mutant::NoLiveReread | Mutant::OverWithoutRevoking)
+        matches!(self, Mutant::NoFence | Mutant::ReserveOnly | Mutant::NoLiveReread | Mutant::EndedWithoutRevoking)
     }
 
     /// How a Grant's pass begins.
-    pub fn begins(self, grant: Grant, now: Time) -> Grant {
+    pub fn alter_grant(self, grant: Grant, now: Time) -> Grant {
         let due = now >= grant.expires_at && grant.state == GrantState::Granting;
-        if self == Mutant::OwnDeleteProvesTooMuch && due { Grant { state: GrantState::Active, ..grant } } else { grant }
+        if self == Mutant::OwnDeleteProvesGranting && due { Grant { state: GrantState::Active, ..grant } } else { grant }
     }
 
     /// What a request's pass sees.
-    pub fn sees(self, view: &mut View) {
+    pub fn alter_view(self, view: &mut View) {
         let Some(request) = &mut view.request else { return };
         match self {
             Mutant::SelfApproval => request.requester = Arc::default(),
             Mutant::AnyDigest => {
                 let (digest, created) = (request.status.frozen.as_ref().map(|f| f.terms.digest), request.created);
-                let mut words = (*view.decisions).clone();
-                for w in words.iter_mut().filter(|w| w.verb == Verb::Approve) {
+                let mut decisions = (*view.decisions).clone();
+                for w in decisions.iter_mut().filter(|w| w.verb == Verb::Approve) {
                     w.digest = digest;
                     w.created = w.created.max(created);
                 }
-                view.decisions = Arc::new(words);
+                view.decisions = Arc::new(decisions);
             }
             Mutant::TermsNotCompared | Mutant::UnknownIsUnchanged => {
                 let unknown = matches!(&*view.terms, Err(r) if r.reason == Reason::TargetUnreachable);
@@ -106,45 +106,45 @@ impl Mutant {
     }
 
     /// What a pass hears.
-    pub fn hears(self, ask: &Effect, answer: Outcome, memory: Option<&Memory>) -> Outcome {
-        match (self, ask, answer, memory) {
+    pub fn alter_outcome(self, effect: &Effect, outcome: Outcome, memory: Option<&Memory>) -> Outcome {
+        match (self, effect, outcome, memory) {
             (Mutant::NoLiveReread, Effect::ReadLive, Outcome::Refreshed(live), Some(Memory::View(then))) => {
                 Outcome::Refreshed(View { request: live.request, ..then.clone() })
             }
-            (Mutant::RecheckIgnoresTheRequest, Effect::Recheck, Outcome::Rechecked(grant, _), _) => {
-                Outcome::Rechecked(grant, OwnerState::Wanted)
+            (Mutant::RecheckIgnoresRequest, Effect::Recheck, Outcome::Rechecked(grant, _, others), _) => {
+                Outcome::Rechecked(grant, OwnerState::Wanted, others)
             }
-            (_, _, answer, _) => answer,
+            (_, _, outcome, _) => outcome,
         }
     }
 
     /// What a pass says.
-    pub fn says(self, ask: &Effect, memory: Option<&Memory>, now: Time) -> Said {
+    pub fn alter_effect(self, effect: &Effect, memory: Option<&Memory>, now: Time) -> Altered {
         let nothing = || Outcome::Reserved(Reservation(Arc::default()));
         let as_then = || match memory {
-            Some(Memory::Grant(g)) => Outcome::Rechecked(Some(g.clone()), OwnerState::Wanted),
+            Some(Memory::Grant(g)) => Outcome::Rechecked(Some(g.clone()), OwnerState::Wanted, SlotOwners::FREE),
             Some(Memory::View(_)) | None => Outcome::Failed,
         };
-        match (self, ask) {
-            (Mutant::NoFence | Mutant::RecheckOnly | Mutant::CommitThenPerform, Effect::Reserve) => Said::Skipped(nothing()),
-            (Mutant::NoFence | Mutant::ReserveOnly, Effect::Recheck) => Said::Skipped(as_then()),
-            (Mutant::DeadlineReckonedAnew, Effect::CreateGrant { request, .. }) => {
+        match (self, effect) {
+            (Mutant::NoFence | Mutant::RecheckOnly | Mutant::CommitThenPerform, Effect::Reserve) => Altered::Skipped(nothing()),
+            (Mutant::NoFence | Mutant::ReserveOnly, Effect::Recheck) => Altered::Skipped(as_then()),
+            (Mutant::DeadlineComputedAgain, Effect::CreateGrant { request, .. }) => {
                 let expires_at = now.plus_secs(TICK_SECS * i64::from(DURATION + 1));
-                Said::Instead(Effect::CreateGrant { request: request.clone(), expires_at })
+                Altered::Instead(Effect::CreateGrant { request: request.clone(), expires_at })
             }
-            (Mutant::OverWithoutRevoking, Effect::CommitRequest(r)) => over_at_once(r, memory),
-            _ => Said::AsIs,
+            (Mutant::EndedWithoutRevoking, Effect::CommitRequest(r)) => over_at_once(r, memory),
+            _ => Altered::AsIs,
         }
     }
 }
 
-fn over_at_once(r: &Request, memory: Option<&Memory>) -> Said {
+fn over_at_once(r: &Request, memory: Option<&Memory>) -> Altered {
     let unseen = matches!(memory, Some(Memory::View(v)) if v.grant == GrantView::None);
     match r.status.state {
         State::Revoking(reason) if unseen => {
             let state = State::Ended(reason.terminal_state(false), reason);
-            Said::Instead(Effect::CommitRequest(Request { status: Status { state, ..r.status.clone() }, ..r.clone() }))
+            Altered::Instead(Effect::CommitRequest(Request { status: Status { state, ..r.status.clone() }, ..r.clone() }))
         }
-        _ => Said::AsIs,
+        _ => Altered::AsIs,
     }
 }

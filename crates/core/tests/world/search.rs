@@ -22,9 +22,9 @@ impl Hasher for Fast {
     }
     fn write(&mut self, bytes: &[u8]) {
         for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.add(u64::from_le_bytes(word));
+            let mut decision = [0; 8];
+            decision[..chunk.len()].copy_from_slice(chunk);
+            self.add(u64::from_le_bytes(decision));
         }
     }
     fn write_u8(&mut self, x: u8) {
