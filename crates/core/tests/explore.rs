@@ -3,13 +3,14 @@
 //!
 //!     cargo test --package curfew-core --test explore -- --nocapture
 //!     LIMIT=5000000 cargo test --package curfew-core --test explore -- --nocapture
+mod checker;
 mod world;
 
+use checker::{Outcome, search};
 use std::time::Instant;
 use world::{
     mutants::Mutant,
     scenarios::{self, Scenario},
-    search::{Outcome, search},
 };
 
 /// How many states are visited where not all are: two million, unless somebody asks for more.
@@ -17,7 +18,7 @@ fn limit() -> usize {
     std::env::var("LIMIT").ok().and_then(|s| s.parse().ok()).unwrap_or(2_000_000)
 }
 
-fn run(s: &Scenario, mutant: Mutant, limit: usize) -> Outcome {
+fn run(s: &Scenario, mutant: Mutant, limit: usize) -> Outcome<world::invariants::Broken, world::moves::Event> {
     #[allow(clippy::disallowed_methods)] // the core has no clock; its test tells how long it took
     let begun = Instant::now();
     let (mut model, first) = s.set_up(mutant);

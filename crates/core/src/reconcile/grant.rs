@@ -4,7 +4,7 @@ use crate::{
     admission::Provenance,
     grant::{self, Decision, Grant, Intent, Observation, OperationKind, OwnerState, SlotOwners, State},
     requeue::Requeue,
-    target::SlotSet,
+    target::{Fence, SlotSet},
     time::Time,
 };
 
@@ -13,7 +13,8 @@ use crate::{
 pub struct GrantReconcile {
     grant: Grant,
     observation: Option<Observation>,
-    filled: Option<SlotSet>,
+    /// With the time of the survey, which counts as long as a write: a Grant that held a slot then cannot have ended within that.
+    filled: Option<(SlotSet, Time)>,
     slot_owners: Option<SlotOwners>,
     write_until: Option<Time>,
     owner: OwnerState,
@@ -96,7 +97,7 @@ impl GrantReconcile {
         match outcome {
             Outcome::Owner(owner) => self.owner = owner,
             Outcome::Observed(observation) => self.observation = Some(observation),
-            Outcome::Filled(slots) => self.filled = Some(slots),
+            Outcome::Filled(slots) => self.filled = Some((slots, now)),
             Outcome::SlotOwners(owners) => self.slot_owners = Some(owners),
             Outcome::BroughtForward(grant) => self.grant = grant,
             Outcome::Failed => return self.finish(Requeue::Backoff),
@@ -109,7 +110,8 @@ impl GrantReconcile {
     /// to our own write is proof of the access.
     fn committed(&mut self, stored: Grant) {
         let until = |g: &Grant| g.intent.and_then(|i| i.until);
-        if until(&stored) != until(&self.grant) {
+        // Every run may remove until a limit that it has stored, even if another run has stored the same.
+        if stored.state == State::Revoking || until(&stored) != until(&self.grant) {
             self.write_until = until(&stored);
         }
         let shown = stored.state == State::Active && self.grant.state == State::Granting;
@@ -124,7 +126,7 @@ impl GrantReconcile {
             now,
             grant: &self.grant,
             observation: self.observation,
-            filled: self.filled,
+            filled: self.filled.filter(|(_, at)| now < at.plus_secs(self.write_secs())).map(|(slots, _)| slots),
             slot_owners: self.slot_owners,
             write_until: self.write_until,
             owner: self.owner,
@@ -146,7 +148,7 @@ impl GrantReconcile {
                 Some(operation) => self.perform(Pending::Polling(operation.kind), Effect::Poll(operation)),
                 None => self.finish(Requeue::Now),
             },
-            Decision::Revoke { keep } => self.perform(Pending::Revoking, Effect::Revoke { keep }),
+            Decision::Revoke { keep, until } => self.perform(Pending::Revoking, Effect::Revoke { keep, until }),
             Decision::RemoveFinalizer => self.perform(Pending::Last, Effect::RemoveFinalizer),
         }
     }
@@ -173,7 +175,9 @@ impl GrantReconcile {
             && permit;
         match (self.grant.state, owner, write) {
             (State::Granting, OwnerState::Wanted, Write::Arm(r)) if may_write => self.perform(Pending::Writing, Effect::Arm(r)),
-            (State::Granting, OwnerState::Wanted, Write::Apply { .. }) if others == SlotOwners::Unsettled => self.finish(Requeue::Backoff),
+            (State::Granting, OwnerState::Wanted, Write::Apply { .. }) if matches!(others, SlotOwners::Unsettled { .. }) => {
+                self.finish(Requeue::Backoff)
+            }
             (State::Granting, OwnerState::Wanted, Write::Apply { until }) if may_write && same_intent && now < until => {
                 let except = self.grant.intent.map_or(SlotSet::NONE, |i: Intent| i.standing);
                 self.perform(Pending::Writing, Effect::Apply { until, except })
@@ -189,7 +193,11 @@ impl GrantReconcile {
 
     /// A reservation of a Grant that is gone or has ended is removed. Without one, nothing was written.
     fn discard(self, reserved: bool) -> (Reconcile, Effect) {
-        if reserved { self.perform(Pending::Discarding, Effect::Revoke { keep: SlotSet::NONE }) } else { self.finish(Requeue::OnChange) }
+        if reserved {
+            self.perform(Pending::Discarding, Effect::Revoke { keep: SlotSet::NONE, until: None })
+        } else {
+            self.finish(Requeue::OnChange)
+        }
     }
 
     fn polled(self, kind: OperationKind, outcome: Outcome, now: Time) -> (Reconcile, Effect) {
@@ -200,6 +208,13 @@ impl GrantReconcile {
             (Outcome::Succeeded, OperationKind::Revoke, _) => self.commit(grant::after_removal(&over, now)),
             (Outcome::Succeeded | Outcome::OperationFailed, ..) => self.commit(over),
             (_, ..) => self.finish(Requeue::Backoff),
+        }
+    }
+
+    fn write_secs(&self) -> i64 {
+        match self.grant.guarantees.fence {
+            Fence::TimeLimit { write_secs } => i64::from(write_secs),
+            Fence::Reservation => 0,
         }
     }
 

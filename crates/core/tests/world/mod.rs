@@ -12,7 +12,6 @@
 //! | [`effects`] | what the API server and the target do when a pass asks |
 //! | [`moves`] | everything that can happen next |
 //! | [`invariants`] | I1 to I4 and I8, in terms of the world and not of the rules |
-//! | [`search`] | breadth first |
 //! | [`scenarios`] | where to begin, and with what budget of misfortune |
 //! | [`mutants`] | protections taken away, one at a time |
 //!
@@ -24,7 +23,6 @@ pub mod model;
 pub mod moves;
 pub mod mutants;
 pub mod scenarios;
-pub mod search;
 
 use curfew_core::{
     grant::{OwnerState, State as GrantState},

@@ -2,9 +2,9 @@
 use super::{
     APPROVAL, DURATION, Gr, Policies, Req, Tick, decision_bits, grant_view,
     mutants::{Altered, Mutant},
-    search::Fast,
     tick, time,
 };
+use crate::checker::{Map, Pool};
 use curfew_core::{
     admission::Provenance,
     approval::{ApprovalStage, DecisionFacts, Verb},
@@ -22,33 +22,7 @@ use curfew_core::{
     terms::Refusal,
     time::Time,
 };
-use std::{collections::HashMap, hash::BuildHasherDefault, hash::Hash, sync::Arc};
-
-pub type Map<K, V> = HashMap<K, V, BuildHasherDefault<Fast>>;
-
-/// Values by number, from 1.
-pub struct Pool<T> {
-    numbers: Map<T, u32>,
-    values: Vec<T>,
-}
-impl<T: Clone + Eq + Hash> Pool<T> {
-    pub fn new() -> Self {
-        Pool { numbers: Map::default(), values: Vec::new() }
-    }
-    pub fn number(&mut self, value: T) -> u32 {
-        let values = &mut self.values;
-        *self.numbers.entry(value).or_insert_with_key(|v| {
-            values.push(v.clone());
-            u32::try_from(values.len()).expect("fewer than 2^32")
-        })
-    }
-    pub fn get(&self, number: u32) -> &T {
-        &self.values[number as usize - 1]
-    }
-    pub fn len(&self) -> usize {
-        self.values.len()
-    }
-}
+use std::sync::Arc;
 
 /// A pass on its way: whose it is, what it thinks, and what it waits for.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

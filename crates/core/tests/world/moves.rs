@@ -1,9 +1,11 @@
 //! Everything that can happen next.
 use super::{
-    Binding, Content, Gr, Policies, Req, Tick, World, decision_bits, invariants,
+    Binding, Content, Gr, Policies, Req, Tick, World, decision_bits,
+    invariants::{self, Broken},
     model::{Act, Cached, Change, Model, Past, Reply, Start},
     mutants::Mutant,
 };
+use crate::checker::StateSpace;
 use curfew_core::request::State;
 use std::sync::Arc;
 
@@ -41,8 +43,7 @@ impl Model {
         w.now.saturating_sub(self.setting.slow[replica])
     }
 
-    pub fn successors(&mut self, w: &World, out: &mut Vec<(Event, World)>) {
-        out.clear();
+    fn all_moves(&mut self, w: &World, out: &mut Vec<(Event, World)>) {
         self.around(w, out);
         for replica in 0..2 {
             let idle = w.tasks[replica] == [0, 0];
@@ -229,4 +230,18 @@ fn starts(past: &Past, slot: usize) -> Vec<Start> {
         }
     }
     all
+}
+
+impl StateSpace for Model {
+    type State = World;
+    type Event = Event;
+    type Broken = Broken;
+
+    fn violation(&mut self, w: &World) -> Option<Broken> {
+        invariants::violated(w).or_else(|| self.settles(w))
+    }
+    fn successors(&mut self, w: &World, out: &mut Vec<(Event, World)>) {
+        out.clear();
+        self.all_moves(w, out);
+    }
 }
