@@ -184,7 +184,7 @@ impl Model {
         let permit = permit || mutant == Mutant::PermitIgnored;
         let (mut reconcile, mut effect) = reconcile.next(outcome, now, permit);
         loop {
-            match mutant.alter_effect(&effect, state, memory.as_mut(), now) {
+            match mutant.alter_effect(&effect, state, memory.as_mut(), now, permit, self.setting.settle) {
                 Altered::Unchanged => break,
                 Altered::Replaced(other) => {
                     effect = other;

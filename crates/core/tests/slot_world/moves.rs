@@ -47,6 +47,9 @@ impl StateSpace for Model {
                 }
             }
         }
+        for (_, n) in out {
+            self.drop_hopeless(n);
+        }
     }
 }
 
@@ -114,6 +117,24 @@ impl Model {
         let stored = (0..GRANTS).any(|g| fills(g) && w.grants[g].is_some_and(|g| !g.state.is_terminal() && g.intent.is_some()));
         let running = |task: u32| task != 0 && fills(usize::from(self.grant_of(task))) && !matches!(self.act(task), Act::Survey);
         stored || w.tasks.iter().any(|t| running(*t)) || w.operations.iter().flatten().any(|o| o.slots & 1 << slot != 0)
+    }
+
+    /// A compare-and-swap of a version that is not stored any more can only conflict, and then the run ends without an effect.
+    fn drop_hopeless(&mut self, w: &mut World) {
+        for replica in 0..self.setting.replicas {
+            let task = w.tasks[replica];
+            if task == 0 {
+                continue;
+            }
+            if let Act::CommitGrant { was, .. } = self.act(task)
+                && w.grants[usize::from(self.grant_of(task))] != Some(was)
+            {
+                let now = self.clock(w, replica);
+                if self.next(task, Reply::Conflict, now, false) == 0 && self.next(task, Reply::Failed, now, false) == 0 {
+                    w.tasks[replica] = 0;
+                }
+            }
+        }
     }
 
     fn starts(&mut self, w: &World, replica: usize, out: &mut Vec<(Event, World)>) {

@@ -2,6 +2,7 @@
 //!
 //! A mutant stands between the real `Reconcile` and the world and alters what passes, or makes the world worse. The library has
 //! no switch for any of it.
+use super::Tick;
 use curfew_core::{
     grant::{Grant, Intent, OperationKind, SlotOwners, State},
     reconcile::{Effect, Outcome},
@@ -52,8 +53,6 @@ pub enum Mutant {
     PermitIgnored,
     /// A run writes within the time limit that another run has stored, without a recheck.
     AnyRunWrites,
-    /// A Grant that has just ended does not count as unsettled.
-    JustEndedNotCounted,
 }
 
 /// What a mutant remembers of a run.
@@ -124,7 +123,15 @@ impl Mutant {
         }
     }
 
-    pub fn alter_effect(self, effect: &Effect, state: State, memory: Option<&mut Memory>, now: Time) -> Altered {
+    pub fn alter_effect(
+        self,
+        effect: &Effect,
+        state: State,
+        memory: Option<&mut Memory>,
+        now: Time,
+        permit: bool,
+        settle: Tick,
+    ) -> Altered {
         match (self, effect, memory) {
             (Mutant::IntentNotStored, Effect::CommitGrant(g), Some(memory))
                 if state == State::Granting && g.state == State::Granting && g.operation.is_none() && memory.skipped.is_none() =>
@@ -140,8 +147,9 @@ impl Mutant {
             (Mutant::DoesNotExistIsProof, Effect::CommitGrant(g), _) if g.state == State::Revoking && g.removed_at == Some(now) => {
                 Altered::Replaced(Effect::CommitGrant(Grant { state: State::Ended, ..g.clone() }))
             }
-            (Mutant::AnyRunWrites, Effect::Done(Requeue::At(t)), _) if state == State::Granting => {
-                Altered::Replaced(Effect::Apply { until: *t, except: SlotSet::NONE })
+            (Mutant::AnyRunWrites, Effect::Done(Requeue::At(t)), _) if state == State::Granting && permit => {
+                let until = t.plus_secs(-i64::from(settle));
+                Altered::Replaced(Effect::Apply { until, except: SlotSet::NONE })
             }
             _ => Altered::Unchanged,
         }

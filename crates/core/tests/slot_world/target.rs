@@ -23,8 +23,8 @@ impl Model {
         let owner = if w.gone & 1 << id == 0 { OwnerState::Wanted } else { OwnerState::Gone };
         match self.act(task) {
             Act::ReadOwner => read(Reply::Owner(owner)),
-            Act::ReadSlotOwners => read(Reply::SlotOwners(self.owners_now(w, id, now))),
-            Act::Recheck => read(Reply::Rechecked(stored, owner, self.owners_now(w, id, now))),
+            Act::ReadSlotOwners => read(Reply::SlotOwners(self.owners(w, id, now))),
+            Act::Recheck => read(Reply::Rechecked(stored, owner, self.owners(w, id, now))),
             Act::BringForward(t) => {
                 let g = Gr { expires: stored.expires.min(t), ..stored };
                 vec![(self.with_grant(w, id, g), Reply::BroughtForward(g))]
@@ -38,14 +38,6 @@ impl Model {
             Act::Apply { until, except } => self.apply(w, id, now, until, except),
             Act::Revoke { keep, until } => self.revoke(w, id, now, keep, until),
         }
-    }
-
-    fn owners_now(&self, w: &World, id: u8, now: Tick) -> curfew_core::grant::SlotOwners {
-        let mut seen = *w;
-        if self.setting.mutant == Mutant::JustEndedNotCounted {
-            seen.grants.iter_mut().flatten().filter(|g| g.state == State::Ended).for_each(|g| g.removed_at = None);
-        }
-        self.owners(&seen, id, now)
     }
 
     fn with_grant(&self, w: &World, id: u8, g: Gr) -> World {
