@@ -257,9 +257,10 @@ pub fn decide(i: &Inputs<'_>) -> Decision {
 ///
 /// 1. A stored operation is followed until the target says how it ended.
 /// 2. Behind a reservation: reserve.
-/// 3. With a time limit, first the intent is stored: which slots were filled before (by a survey of the target, and then of
-///    the other Grants, so that a slot is `standing` only if no Grant accounts for it) and until when the write may be sent. While
-///    another Grant removes one of the slots, or has just done so, this one waits.
+/// 3. With a time limit, first the intent is stored: which slots were filled before and until when the write may be sent. The
+///    target is surveyed between two reads of the other Grants, so that a slot is `standing` only if no Grant accounts for it.
+///    The first read shows a Grant whose removal the survey may not show yet, the second one that has written before the
+///    survey. While another Grant removes one of the slots, or has just done so, this one waits.
 /// 4. Only the run that has stored the time limit writes, after a recheck. Any other waits until it has passed, and stores another.
 /// 5. If every slot was filled before, there is nothing to write.
 fn decide_granting(i: &Inputs<'_>) -> Decision {
@@ -270,9 +271,9 @@ fn decide_granting(i: &Inputs<'_>) -> Decision {
     let Fence::TimeLimit { write_secs } = g.guarantees.fence else { return Decision::Reserve };
     let until = i.now.plus_secs(i64::from(write_secs)).min(g.expires_at);
     match (g.intent, i.filled, i.slot_owners) {
-        (None, None, _) if g.guarantees.slots > 0 => Decision::Survey,
-        (None, Some(_), None) => Decision::ReadSlotOwners,
-        (None, Some(_), Some(SlotOwners::Unsettled { .. })) => Decision::Wait(Requeue::Backoff),
+        (None, _, None) if g.guarantees.slots > 0 => Decision::ReadSlotOwners,
+        (None, _, Some(SlotOwners::Unsettled { .. })) => Decision::Wait(Requeue::Backoff),
+        (None, None, Some(_)) => Decision::Survey,
         (None, filled, owners) => {
             let (held, theirs) = match owners {
                 Some(SlotOwners::Settled { held, standing }) => (held, standing),

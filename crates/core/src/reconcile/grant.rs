@@ -13,8 +13,10 @@ use crate::{
 pub struct GrantReconcile {
     grant: Grant,
     observation: Option<Observation>,
-    /// With the time of the survey, which counts as long as a write: a Grant that held a slot then cannot have ended within that.
-    filled: Option<(SlotSet, Time)>,
+    filled: Option<SlotSet>,
+    /// When the owners were read before the survey. The survey counts for as long as a write may take: a Grant that held a slot
+    /// then cannot have ended within that.
+    surveying_since: Option<Time>,
     slot_owners: Option<SlotOwners>,
     write_until: Option<Time>,
     owner: OwnerState,
@@ -52,6 +54,7 @@ impl GrantReconcile {
             grant,
             observation: None,
             filled: None,
+            surveying_since: None,
             slot_owners: None,
             write_until: None,
             owner: OwnerState::NotRead,
@@ -97,7 +100,10 @@ impl GrantReconcile {
         match outcome {
             Outcome::Owner(owner) => self.owner = owner,
             Outcome::Observed(observation) => self.observation = Some(observation),
-            Outcome::Filled(slots) => self.filled = Some((slots, now)),
+            Outcome::Filled(slots) => {
+                self.filled = Some(slots);
+                self.slot_owners = None;
+            }
             Outcome::SlotOwners(owners) => self.slot_owners = Some(owners),
             Outcome::BroughtForward(grant) => self.grant = grant,
             Outcome::Failed => return self.finish(Requeue::Backoff),
@@ -117,16 +123,21 @@ impl GrantReconcile {
         let shown = stored.state == State::Active && self.grant.state == State::Granting;
         self.observation = shown.then_some(Observation::Present);
         self.filled = None;
+        self.surveying_since = None;
         self.slot_owners = None;
         self.grant = stored;
     }
 
-    fn evaluate(self, now: Time, permit: bool) -> (Reconcile, Effect) {
+    fn evaluate(mut self, now: Time, permit: bool) -> (Reconcile, Effect) {
+        if self.filled.is_some() && self.surveying_since.is_some_and(|t| now >= t.plus_secs(self.write_secs())) {
+            self.filled = None;
+            self.slot_owners = None;
+        }
         let inputs = grant::Inputs {
             now,
             grant: &self.grant,
             observation: self.observation,
-            filled: self.filled.filter(|(_, at)| now < at.plus_secs(self.write_secs())).map(|(slots, _)| slots),
+            filled: self.filled,
             slot_owners: self.slot_owners,
             write_until: self.write_until,
             owner: self.owner,
@@ -139,7 +150,12 @@ impl GrantReconcile {
             Decision::ReadOwner => self.perform(Pending::Reading, Effect::ReadOwner),
             Decision::Observe { except } => self.perform(Pending::Reading, Effect::Observe { except }),
             Decision::Survey => self.perform(Pending::Reading, Effect::Survey),
-            Decision::ReadSlotOwners => self.perform(Pending::Reading, Effect::ReadSlotOwners),
+            Decision::ReadSlotOwners => {
+                if self.filled.is_none() {
+                    self.surveying_since = Some(now);
+                }
+                self.perform(Pending::Reading, Effect::ReadSlotOwners)
+            }
             Decision::BringForward => self.perform(Pending::Reading, Effect::BringForward(now)),
             Decision::Commit(next) => self.commit(next),
             Decision::Reserve => self.perform(Pending::Reserving, Effect::Reserve),

@@ -148,7 +148,7 @@ impl Model {
             return task;
         }
         let grant = self.setting.mutant.alter_grant(self.grant(start.grant, start.stored));
-        let memory = start.owners.map(|owners| Memory { owners, skipped: None });
+        let memory = start.owners.map(|owners| Memory { owners, skipped: None, owners_read: false });
         let (state, reconcile) = (grant.state, Reconcile::grant(grant, start.verify_owner));
         let task = self.run((start.grant, state, reconcile), Outcome::Start, memory, time(now), permit);
         self.firsts.insert((start, now, permit), task);

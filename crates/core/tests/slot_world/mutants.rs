@@ -23,6 +23,8 @@ pub enum Mutant {
     LeavingHidesHolders,
     /// A Grant leaves a slot that it has written to one that recorded it as filled before.
     StandingHolderCounts,
+    /// The other owners are read after the survey, and not before it.
+    OwnersReadOnlyAfterSurvey,
     /// The other owners are not read again before a write.
     OwnersNotRechecked,
     /// The end does not wait for the time limit of writes and removals.
@@ -62,6 +64,8 @@ pub struct Memory {
     pub owners: SlotOwners,
     /// A commit that was left out.
     pub skipped: Option<Intent>,
+    /// The other owners were read.
+    pub owners_read: bool,
 }
 
 /// What a mutant makes of an effect.
@@ -75,7 +79,7 @@ pub enum Altered {
 impl Mutant {
     /// Whether it uses [`Memory`].
     pub fn remembers(self) -> bool {
-        matches!(self, Mutant::OwnersReadTooEarly | Mutant::IntentNotStored)
+        matches!(self, Mutant::OwnersReadTooEarly | Mutant::IntentNotStored | Mutant::OwnersReadOnlyAfterSurvey)
     }
 
     /// The Grant from which a run starts.
@@ -138,6 +142,12 @@ impl Mutant {
             {
                 memory.skipped = g.intent;
                 Altered::Skipped(Outcome::Stored(g.version.clone()))
+            }
+            (Mutant::OwnersReadOnlyAfterSurvey, Effect::ReadSlotOwners, Some(memory))
+                if state == State::Granting && !memory.owners_read =>
+            {
+                memory.owners_read = true;
+                Altered::Skipped(Outcome::SlotOwners(SlotOwners::FREE))
             }
             (Mutant::RemovalLimitNotStored, Effect::CommitGrant(g), _)
                 if state == State::Revoking && g.state == State::Revoking && g.removed_at.is_none() && g.operation.is_none() =>
