@@ -223,7 +223,7 @@ impl GrantReconcile {
             (Outcome::Succeeded, OperationKind::Apply, State::Granting) => self.commit(grant::after_apply(&over)),
             (Outcome::Succeeded, OperationKind::Revoke, _) => self.commit(grant::after_removal(&over, now)),
             (Outcome::Succeeded | Outcome::OperationFailed, ..) => self.commit(over),
-            (_, ..) => self.finish(Requeue::Backoff),
+            _ => self.finish(Requeue::Backoff),
         }
     }
 
