@@ -84,7 +84,7 @@ async fn what_was_made_while_it_was_open_is_never_believed() -> Result<()> {
         "{{apiVersion: curfew.dev/v1alpha1, kind: Grant, metadata: {{name: '{id}', finalizers: [curfew.dev/revoke]}}, spec: {{\
          system: {{name: this-cluster, uid: {system}, target: {target}, connection: {{kubernetes: {{inCluster: {{}}}}}}}}, \
          request: {{namespace: payments, name: before, uid: {uid}, requester: alice@example.com, beneficiary: {{user: alice@example.com}}}}, \
-         principal: {{name: mallory@example.com}}, digest: '{digest}', expiresAt: '2099-01-01T00:00:00Z', \
+         principal: {{kubernetes: {{user: mallory@example.com}}}}, digest: '{digest}', expiresAt: '2099-01-01T00:00:00Z', \
          plan: {{kubernetes: {{subject: {{user: mallory@example.com}}, bindings: [{{name: 'curfew:{install}:{id}:20990101T000000Z:0', \
          namespace: payments, roleKind: ClusterRole, role: payments-admin}}]}}}}}}}}"
     );

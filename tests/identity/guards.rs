@@ -79,7 +79,7 @@ async fn grants_are_the_operators() -> Result<()> {
     let grant = r#"{"apiVersion": "curfew.dev/v1alpha1", "kind": "Grant", "metadata": {"name": "mine"}, "spec": {
         "system": {"name": "s", "uid": "u", "target": "t", "connection": {"kubernetes": {"inCluster": {}}}},
         "request": {"namespace": "n", "name": "r", "uid": "u", "requester": "m", "beneficiary": {"user": "m"}},
-        "principal": {"name": "m"}, "digest": "0123456789abcdef", "expiresAt": "2099-01-01T00:00:00Z",
+        "principal": {"kubernetes": {"user": "m"}}, "digest": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "expiresAt": "2099-01-01T00:00:00Z",
         "plan": {"kubernetes": {"subject": {"user": "m"}, "bindings": [{"name": "b", "roleKind": "ClusterRole", "role": "cluster-admin"}]}}}}"#;
     denied(w.mallory()?.apply(grant).await?, "written by the operator alone")?;
     let operator = w.cp.service_account("curfew-system", "curfew-operator").await?;
@@ -87,7 +87,7 @@ async fn grants_are_the_operators() -> Result<()> {
     let later = patch(&operator, &["grt", "mine"], r#"{"spec": {"expiresAt": "2100-01-01T00:00:00Z"}}"#).await?.refused()?;
     ensure!(later.contains("expiresAt may only move earlier"), "{later}");
     patch(&operator, &["grt", "mine"], r#"{"spec": {"expiresAt": "2030-01-01T00:00:00Z"}}"#).await?.success()?;
-    let other = patch(&operator, &["grt", "mine"], r#"{"spec": {"principal": {"name": "x"}}}"#).await?.refused()?;
+    let other = patch(&operator, &["grt", "mine"], r#"{"spec": {"principal": {"kubernetes": {"user": "x"}}}}"#).await?.refused()?;
     ensure!(other.contains("a Grant is frozen"), "{other}");
     denied(w.mallory()?.api(&["delete", "grt", "mine"]).await?, "written by the operator alone")?;
     Ok(())

@@ -42,7 +42,7 @@ fn request(name: &str, more: &str) -> String {
 fn decision(name: &str, about: &str, more: &str) -> String {
     format!(
         "{{apiVersion: curfew.dev/v1alpha1, kind: AccessDecision, metadata: {{name: {name}, namespace: payments}}, \
-         spec: {{about: {{activationRequest: {{name: {about}}}}}, digest: 0123456789abcdef, decision: Approve{more}}}}}"
+         spec: {{about: {{activationRequest: {{name: {about}}}}}, digest: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef, decision: Approve{more}}}}}"
     )
 }
 

@@ -127,7 +127,7 @@ async fn forgery(s: &Stage) -> Result<()> {
         "written by the operator alone",
     )?;
     let grant = "{apiVersion: curfew.dev/v1alpha1, kind: Grant, metadata: {name: bad}, spec: {system: {name: s, uid: u, target: t, connection: {kubernetes: {inCluster: {}}}}, \
-                 request: {namespace: payments, name: r, uid: u, requester: m, beneficiary: {user: m}}, principal: {name: m}, digest: 0123456789abcdef, expiresAt: '2099-01-01T00:00:00Z', \
+                 request: {namespace: payments, name: r, uid: u, requester: m, beneficiary: {user: m}}, principal: {kubernetes: {user: m}}, digest: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef, expiresAt: '2099-01-01T00:00:00Z', \
                  plan: {kubernetes: {subject: {user: m}, bindings: [{name: b, roleKind: ClusterRole, role: cluster-admin}]}}}}";
     says(m.create(grant).await?, "written by the operator alone")?;
     let binding = "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: 'curfew:a', namespace: payments}, \
@@ -226,7 +226,7 @@ async fn words(s: &Stage) -> Result<()> {
     s.alice.create(&word("own-yes", "judged", &digest, "Approve")).await?.success()?;
     s.alice.create(&word("own-no", "judged", &digest, "Deny")).await?.success()?;
     eve.create(&word("stranger", "judged", &digest, "Approve")).await?.success()?;
-    s.carol.create(&word("blind", "judged", "0123456789abcdef", "Approve")).await?.success()?;
+    s.carol.create(&word("blind", "judged", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "Approve")).await?.success()?;
     s.admin
         .kubectl_stdin(&["--as=carol@example.com", "create", "-f", "-"], &word("borrowed", "judged", &digest, "Approve"))
         .await?

@@ -147,12 +147,12 @@ async fn nobody_decides_in_their_own_matter_and_strangers_not_at_all() -> Result
 async fn an_approval_names_what_was_seen() -> Result<()> {
     let w = world().await?;
     asked(w, "ben", "seen", "1h").await?;
-    let other = "{apiVersion: curfew.dev/v1alpha1, kind: AccessDecision, metadata: {name: other, namespace: payments}, spec: {about: {activationRequest: {name: seen}}, digest: 0123456789abcdef, decision: Approve}}";
+    let other = "{apiVersion: curfew.dev/v1alpha1, kind: AccessDecision, metadata: {name: other, namespace: payments}, spec: {about: {activationRequest: {name: seen}}, digest: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef, decision: Approve}}";
     w.carol()?.apply(other).await?.success()?;
     counted(w, "seen", "False DigestMismatch;").await?;
     // Impersonated, carol's login carries no proof of itself.
     let digest = w.field(&["areq", "-n", "payments", "seen"], "{.status.digest}").await?;
-    let forged = other.replace("name: other", "name: forged").replace("0123456789abcdef", &format!("'{digest}'"));
+    let forged = other.replace("name: other", "name: forged").replace("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", &format!("'{digest}'"));
     w.admin()?.kubectl_stdin(&["--as=carol@example.com", "apply", "-f", "-"], &forged).await?.success()?;
     let reason = "{.status.conditions[0].reason}";
     w.field_is(&["adec", "-n", "payments", "forged"], reason, "UnprovenLogin").await?;

@@ -61,12 +61,18 @@ pub enum OwnerState {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum SlotOwners {
     /// Another Grant is removing one of the slots, or has ended so recently that reads of the target cannot be believed.
-    Unsettled,
+    Unsettled {
+        /// As in `Settled`: a third Grant may hold a slot that two others are leaving.
+        held: SlotSet,
+        /// As in `Settled`.
+        standing: SlotSet,
+    },
     /// None is.
     Settled {
         /// Slots that another Grant holds: it is active, or has stored the intent to write.
         held: SlotSet,
-        /// Of these, the slots that were filled before any Grant wrote them, as that Grant recorded it.
+        /// Of these, the slots that every Grant which holds them recorded as filled before its first write. None of these Grants
+        /// removes them.
         standing: SlotSet,
     },
 }
@@ -81,7 +87,8 @@ impl SlotOwners {
 pub struct Intent {
     /// Slots that were filled before the first write, by others than Curfew. They are never written and never removed.
     pub standing: SlotSet,
-    /// Nothing is sent after this. `None` once the target has confirmed the write.
+    /// Nothing is sent after this: neither the write, nor in `Revoking` a removal from a shared slot. `None` once the target has
+    /// confirmed the write.
     pub until: Option<Time>,
 }
 
@@ -149,7 +156,7 @@ pub struct Inputs<'a> {
     pub filled: Option<SlotSet>,
     /// The other Grants in the same slots, if they were read in this run.
     pub slot_owners: Option<SlotOwners>,
-    /// The time limit that this run has stored itself, after which it may write.
+    /// The time limit that this run has stored itself. It may write, or remove from a shared slot, until then.
     pub write_until: Option<Time>,
     /// The request that owns it.
     pub owner: OwnerState,
@@ -194,6 +201,8 @@ pub enum Decision {
     Revoke {
         /// Slots that stay: they were filled before, or another Grant holds them.
         keep: SlotSet,
+        /// Nothing is sent after this. Only where slots are shared: a late removal would hit the next Grant in the slot.
+        until: Option<Time>,
     },
     /// Remove the finalizer of the deleted object.
     RemoveFinalizer,
@@ -222,7 +231,7 @@ pub fn decide(i: &Inputs<'_>) -> Decision {
         State::Ended | State::Abandoned => Decision::Wait(Requeue::OnChange),
         State::Revoking if due && i.abandoned => commit(g, State::Abandoned),
         State::Revoking => decide_revoking(i),
-        State::Active if due && g.guarantees.slots == 0 => Decision::Revoke { keep: SlotSet::NONE },
+        State::Active if due && g.guarantees.slots == 0 => Decision::Revoke { keep: SlotSet::NONE, until: None },
         State::Active | State::Granting if due => commit(g, State::Revoking),
         State::Active | State::Granting if g.schema == Schema::Newer => Decision::Wait(Requeue::At(g.expires_at)),
         State::Active | State::Granting if g.deleting || i.owner == OwnerState::Gone => Decision::BringForward,
@@ -248,9 +257,10 @@ pub fn decide(i: &Inputs<'_>) -> Decision {
 ///
 /// 1. A stored operation is followed until the target says how it ended.
 /// 2. Behind a reservation: reserve.
-/// 3. With a time limit, first the intent is stored: which slots were filled before (by a survey of the target, and then of
-///    the other Grants, so that a slot is `standing` only if no Grant accounts for it) and until when the write may be sent. While
-///    another Grant removes one of the slots, or has just done so, this one waits.
+/// 3. With a time limit, first the intent is stored: which slots were filled before and until when the write may be sent. The
+///    target is surveyed between two reads of the other Grants, so that a slot is `standing` only if no Grant accounts for it.
+///    The first read shows a Grant whose removal the survey may not show yet, the second one that has written before the
+///    survey. While another Grant removes one of the slots, or has just done so, this one waits.
 /// 4. Only the run that has stored the time limit writes, after a recheck. Any other waits until it has passed, and stores another.
 /// 5. If every slot was filled before, there is nothing to write.
 fn decide_granting(i: &Inputs<'_>) -> Decision {
@@ -261,13 +271,13 @@ fn decide_granting(i: &Inputs<'_>) -> Decision {
     let Fence::TimeLimit { write_secs } = g.guarantees.fence else { return Decision::Reserve };
     let until = i.now.plus_secs(i64::from(write_secs)).min(g.expires_at);
     match (g.intent, i.filled, i.slot_owners) {
-        (None, None, _) if g.guarantees.slots > 0 => Decision::Survey,
-        (None, Some(_), None) => Decision::ReadSlotOwners,
-        (None, Some(_), Some(SlotOwners::Unsettled)) => Decision::Wait(Requeue::Backoff),
+        (None, _, None) if g.guarantees.slots > 0 => Decision::ReadSlotOwners,
+        (None, _, Some(SlotOwners::Unsettled { .. })) => Decision::Wait(Requeue::Backoff),
+        (None, None, Some(_)) => Decision::Survey,
         (None, filled, owners) => {
             let (held, theirs) = match owners {
                 Some(SlotOwners::Settled { held, standing }) => (held, standing),
-                Some(SlotOwners::Unsettled) | None => (SlotSet::NONE, SlotSet::NONE),
+                Some(SlotOwners::Unsettled { .. }) | None => (SlotSet::NONE, SlotSet::NONE),
             };
             let standing = filled.unwrap_or(SlotSet::NONE).without(held).union(theirs);
             store_intent(g, Intent { standing, until: Some(until) })
@@ -288,9 +298,13 @@ fn decide_granting(i: &Inputs<'_>) -> Decision {
 /// 1. A stored operation is followed to its end first: an operation that creates the access may still do so.
 /// 2. With a time limit, a Grant without an intent has never written, and one whose slots were all filled before neither.
 /// 3. Slots that another Grant holds, or that were filled before, stay. That they are held is read after `Revoking` was stored
-///    and counts as the end only when no late write of our own can follow.
+///    and counts as the end only when no late write or removal of our own can follow. A slot that another Grant holds only as
+///    filled before does not stay: that Grant would not remove it either, and this one has written it.
 /// 4. The rest is removed. Where reads lag behind writes, the end is what the target shows after they have settled, counted
 ///    from the last removal and from the last moment at which a write could be sent. What shows up again is removed again.
+/// 5. A removal from a shared slot names the slot and not the Grant, so one that is sent late would take the access of the next
+///    Grant. Its time limit is stored like that of a write ([`Intent::until`]), before the other Grants are read, and the end
+///    waits for it. Unlike a write, a removal may be repeated at once by any run that stores a limit of its own.
 fn decide_revoking(i: &Inputs<'_>) -> Decision {
     let g = i.grant;
     if let Some(operation) = &g.operation {
@@ -304,8 +318,9 @@ fn decide_revoking(i: &Inputs<'_>) -> Decision {
         if g.guarantees.slots > 0 {
             match i.slot_owners {
                 None => return Decision::ReadSlotOwners,
-                Some(SlotOwners::Settled { held, .. }) => keep = keep.union(held),
-                Some(SlotOwners::Unsettled) => {}
+                Some(SlotOwners::Settled { held, standing } | SlotOwners::Unsettled { held, standing }) => {
+                    keep = keep.union(held.without(standing));
+                }
             }
         }
     }
@@ -315,14 +330,29 @@ fn decide_revoking(i: &Inputs<'_>) -> Decision {
     match (all_stay, proof_from) {
         (true, _) if quiet_at.is_none_or(|t| i.now >= t) => commit(g, State::Ended),
         (true, _) => Decision::Wait(Requeue::At(quiet_at.unwrap_or(i.now))),
-        (false, _) if g.removed_at.is_none() => Decision::Revoke { keep },
+        (false, _) if g.removed_at.is_none() => decide_removal(i, keep),
         (false, Some(t)) if i.now < t => Decision::Wait(Requeue::At(t)),
         (false, _) => match i.observation {
             None => Decision::Observe { except: keep },
             Some(Observation::Absent) => commit(g, State::Ended),
-            Some(Observation::Present | Observation::Drifted) => Decision::Revoke { keep },
+            Some(Observation::Present | Observation::Drifted) => decide_removal(i, keep),
             Some(Observation::Unknown) => Decision::Wait(Requeue::Backoff),
         },
+    }
+}
+
+/// Removes, where slots are shared only within a time limit that this run has stored.
+fn decide_removal(i: &Inputs<'_>, keep: SlotSet) -> Decision {
+    let g = i.grant;
+    let (Fence::TimeLimit { write_secs }, 1.., Some(intent)) = (g.guarantees.fence, g.guarantees.slots, g.intent) else {
+        return Decision::Revoke { keep, until: None };
+    };
+    match intent.until {
+        Some(until) if i.write_until == Some(until) && i.now < until => Decision::Revoke { keep, until: Some(until) },
+        stored => {
+            let until = stored.max(Some(i.now.plus_secs(i64::from(write_secs))));
+            Decision::Commit(Grant { intent: Some(Intent { until, ..intent }), removed_at: None, ..g.clone() })
+        }
     }
 }
 
@@ -418,7 +448,7 @@ mod tests {
         assert_eq!(decided(State::Granting, Provenance::Unverified), Decision::BringForward);
         // What it claims to be at the target is read, and nothing is written there for it.
         assert_eq!(decided(State::Active, Provenance::Unverified), Decision::Wait(Requeue::At(NOW.plus_secs(60))));
-        assert_eq!(decided(State::Revoking, Provenance::Unverified), Decision::Revoke { keep: SlotSet::NONE });
+        assert_eq!(decided(State::Revoking, Provenance::Unverified), Decision::Revoke { keep: SlotSet::NONE, until: None });
     }
 
     #[test]

@@ -89,6 +89,8 @@ pub enum Effect {
     Revoke {
         /// Slots that stay.
         keep: SlotSet,
+        /// The last moment at which the removal may be sent; only where slots are shared.
+        until: Option<Time>,
     },
     /// Grant: remove the finalizer of the deleted object.
     RemoveFinalizer,

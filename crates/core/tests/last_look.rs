@@ -1,4 +1,4 @@
-//! The last look before a Grant is written: what stands in status is not believed, and nobody keeps it from coming by talking.
+//! The last decision before a Grant is created: a forged status is not believed, and unproven decisions do not block the Grant.
 use curfew_core::{
     admission::Provenance,
     approval::{ApprovalStage, DecisionFacts, Verb},
@@ -107,31 +107,31 @@ fn what_was_approved_is_granted() {
 }
 
 #[test]
-fn a_status_that_tells_a_better_story_is_not_believed() {
+fn a_forged_status_is_not_believed() {
     assert_eq!(stopped(&decided(|_, words| words.clear())), Some(Reason::NotApproved));
-    // Nobody needs to approve, it says, and that it is active already, so that this need not be compared.
+    // The status claims that no approval is needed, and that the request is active already, which would skip the comparison.
     let forged = |r: &mut Request, words: &mut Vec<DecisionFacts>| {
         words.clear();
         r.status.activated_at = Some(NOW);
         r.status.frozen.as_mut().unwrap().terms = terms(&[]);
     };
     assert_eq!(stopped(&decided(forged)), Some(Reason::TemplateChanged));
-    // Approved for an hour, and a day, it says.
+    // Approved for an hour; the status claims a day.
     assert_eq!(stopped(&decided(|r, _| r.status.expires_at = Some(NOW.plus_secs(24 * HOUR)))), Some(Reason::NotApproved));
-    // Made in a gap, and said to have been accepted.
+    // Created while admission was not enforced; the status claims that it was accepted.
     assert_eq!(stopped(&decided(|r, _| r.provenance = Provenance::Unverified)), Some(Reason::AdmissionNotEnforced));
     assert_eq!(decided(|r, _| r.provenance = Provenance::Pending), Decision::Wait(Requeue::Backoff));
 }
 
 #[test]
-fn nobody_keeps_an_approved_grant_from_coming_by_talking() {
+fn unproven_decisions_do_not_block_an_approved_grant() {
     let granted = Decision::CreateGrant { expires_at: NOW.plus_secs(HOUR) };
     let unproven =
         |verb, at| DecisionFacts { provenance: Provenance::Pending, manager: None, ..says("mallory", verb, Digest::from_bits(7), at) };
     assert_eq!(decided(|_, words| words.push(unproven(Verb::Approve, 10_000))), granted);
     assert_eq!(decided(|_, words| words.push(unproven(Verb::Deny, 10_002))), granted, "it ends the grant if it counts");
-    assert_eq!(decided(|_, words| words.push(unproven(Verb::Deny, 9_995))), Decision::Wait(Requeue::Backoff), "said before it began");
-    // What may be the missing approval is waited for.
+    assert_eq!(decided(|_, words| words.push(unproven(Verb::Deny, 9_995))), Decision::Wait(Requeue::Backoff), "made before it began");
+    // A decision that may be the missing approval is waited for.
     let early = |_: &mut Request, words: &mut Vec<DecisionFacts>| words[0].provenance = Provenance::Pending;
     assert_eq!(decided(early), Decision::Wait(Requeue::Backoff));
 }

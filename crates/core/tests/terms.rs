@@ -19,7 +19,7 @@ use curfew_core::{
 };
 use std::sync::Arc;
 
-/// Everything around alice's request; each test changes one thing.
+/// All inputs of Alice's request; each test changes one thing.
 struct Fixture {
     asked: RequestFacts,
     template: Option<Template>,
@@ -153,7 +153,7 @@ fn fixture() -> Fixture {
 }
 
 impl Fixture {
-    fn house(&self) -> PolicyInputs<'_> {
+    fn inputs(&self) -> PolicyInputs<'_> {
         PolicyInputs {
             now: NOW,
             admission: &self.gate,
@@ -183,9 +183,9 @@ impl Fixture {
 fn with(change: impl FnOnce(&mut Fixture)) -> Result<Terms, Refusal> {
     let mut f = fixture();
     change(&mut f);
-    resolve(&f.asked, &f.house())
+    resolve(&f.asked, &f.inputs())
 }
-/// The refusal has this reason, and its message says these words.
+/// The refusal has this reason, and its message contains this text.
 fn refused(reason: Reason, words: &str, change: impl FnOnce(&mut Fixture)) {
     let refusal = with(change).expect_err(words);
     assert!(refusal.reason == reason && refusal.message.contains(words), "expected {reason} {words:?}, got {refusal:?}");
@@ -220,7 +220,7 @@ fn what_cannot_be_resolved_is_invalid_by_name() {
 }
 
 #[test]
-fn nobody_asks_for_a_person_whose_second_login_could_approve() {
+fn a_person_with_alias_keys_must_ask_in_person() {
     refused(Reason::NotEligible, "erin must ask", |f| {
         delegated(f);
         f.asked.beneficiary = Some(Subject::User("erin".into()));
@@ -229,7 +229,7 @@ fn nobody_asks_for_a_person_whose_second_login_could_approve() {
 }
 
 #[test]
-fn a_role_that_nobody_could_approve_is_asked_for_in_vain() {
+fn a_role_whose_quorum_cannot_be_reached_is_not_ready() {
     let impossible = |f: &mut Fixture| {
         let stage = &mut f.template.as_mut().unwrap().approval[0];
         (stage.approvers, stage.quorum) = (vec![Subject::User("carol".into())], 2);
@@ -240,7 +240,7 @@ fn a_role_that_nobody_could_approve_is_asked_for_in_vain() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_unknown_and_not_gone() {
+fn an_unreachable_target_is_unknown_and_not_gone() {
     let away = |f: &mut Fixture| {
         f.unreachable = Some("connection refused");
         f.kubernetes().roles.clear();
@@ -309,11 +309,11 @@ fn policies_are_tried_in_name_order_each_as_a_whole() {
 fn template_ready(change: impl FnOnce(&mut Fixture)) -> Option<Reason> {
     let mut f = fixture();
     change(&mut f);
-    ready(f.template.as_ref().unwrap(), &f.house()).err().map(|e| e.reason)
+    ready(f.template.as_ref().unwrap(), &f.inputs()).err().map(|e| e.reason)
 }
 
 #[test]
-fn a_template_is_ready_only_if_somebody_could_use_it() {
+fn a_template_is_ready_only_if_a_request_could_be_granted() {
     assert_eq!(template_ready(|_| ()), None);
     assert_eq!(template_ready(|f| f.template().approval[0].approvers.push(group("anybody"))), Some(Reason::BelowFloor));
     assert_eq!(template_ready(|f| f.template().approval.clear()), Some(Reason::BelowFloor));
@@ -331,7 +331,7 @@ fn a_template_is_ready_only_if_somebody_could_use_it() {
 }
 
 #[test]
-fn what_outlives_a_grant_needs_the_policys_word() {
+fn permissions_that_outlive_a_grant_need_the_policy() {
     let lasting = |f: &mut Fixture| f.kubernetes().roles[0].persistence = Some("make tokens of service accounts".into());
     assert_eq!(template_ready(lasting), Some(Reason::OutsidePolicy));
     let home = |f: &mut Fixture| {
@@ -354,7 +354,7 @@ fn an_assignment_is_ready_only_within_its_role_and_policy() {
     let check = |change: fn(&mut Fixture)| {
         let mut f = fixture();
         change(&mut f);
-        assignment_ready(&f.assignments[0], f.template.as_ref(), &f.house()).err().map(|e| e.reason)
+        assignment_ready(&f.assignments[0], f.template.as_ref(), &f.inputs()).err().map(|e| e.reason)
     };
     assert_eq!(check(|_| ()), None);
     assert_eq!(check(|f| f.assignments[0].subject = Subject::Group("system:masters".into())), Some(Reason::OutsidePolicy));
@@ -371,7 +371,7 @@ fn the_digest_covers_what_is_granted_and_who_decides() {
     assert!(!same(|f| f.asked.uid = "r2".into()), "a re-created request is another one");
     assert!(!same(|f| f.kubernetes().roles[0].rules = Digest::from_bits(2)), "a role that has grown is another one");
     assert!(!same(|f| f.kubernetes().roles[0].uid = "d".into()));
-    assert!(!same(|f| f.kubernetes().namespaces[0].uid = "other".into()), "a namespace that was made anew is another one");
+    assert!(!same(|f| f.kubernetes().namespaces[0].uid = "other".into()), "a re-created namespace is another one");
     assert!(!same(|f| f.asked.duration = Some(long("46m"))));
     assert!(!same(|f| f.policies[0].reference.uid = "other".into()), "another policy is another digest");
     let fewer = with(|f| f.template().approval[0].approvers = vec![group("oncall")]).unwrap();
@@ -379,7 +379,7 @@ fn the_digest_covers_what_is_granted_and_who_decides() {
 }
 
 #[test]
-fn what_is_active_is_held_to_its_end_and_not_to_its_beginning() {
+fn an_active_request_is_judged_by_its_end_and_not_by_its_start() {
     let running = |f: &mut Fixture| f.asked.progress = Progress::Granted(NOW.plus_secs(600));
     assert!(with(running).is_ok());
     let read_only = with(|f| {
@@ -405,14 +405,14 @@ fn what_is_active_is_held_to_its_end_and_not_to_its_beginning() {
 }
 
 #[test]
-fn what_is_active_is_held_against_what_was_approved_and_not_against_what_the_role_says_now() {
+fn an_active_request_is_judged_by_what_was_approved_and_not_by_new_defaults() {
     let active = |f: &mut Fixture| {
         f.asked.progress = Progress::Granted(NOW.plus_secs(10_000));
         f.asked.duration = None;
         f.asked.approved = Some(ApprovedTerms { duration: long("4h"), approval: f.template().approval.clone() });
     };
     assert!(with(active).is_ok());
-    // Whoever makes the default short has not made what runs short.
+    // A shorter default does not shorten an active request; a shorter maximum ends it.
     refused(Reason::OverMaximum, "asked for 4h, but role admin allows at most 5m", |f| {
         active(f);
         f.template().default_duration = Some(long("5m"));
@@ -423,7 +423,7 @@ fn what_is_active_is_held_against_what_was_approved_and_not_against_what_the_rol
         f.template().default_duration = Some(long("5m"));
         f.policies[0].max_duration = long("1h");
     });
-    // Two people from now on, and one has approved what runs.
+    // The role now needs two people, and one has approved the active request.
     refused(Reason::NotReady, "at least 2", |f| {
         active(f);
         f.template().approval[0].quorum = 2;
@@ -431,7 +431,7 @@ fn what_is_active_is_held_against_what_was_approved_and_not_against_what_the_rol
     });
 }
 
-/// A GitOps agent that asks for Alice, in a house that allows it.
+/// A GitOps agent that asks for Alice, where assignment and policy allow it.
 fn delegated(f: &mut Fixture) {
     f.asked.requester = UserInfo { username: "system:serviceaccount:flux:agent".into(), ..UserInfo::default() };
     f.asked.beneficiary = Some(Subject::User("alice".into()));

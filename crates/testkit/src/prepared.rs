@@ -57,9 +57,9 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "curfew-ledger",
-        "{apiVersion: curfew.dev/v1alpha1, kind: Grant, metadata: {name: curfew-admission-canary}, spec: {digest: 0123456789abcdef, \
+        "{apiVersion: curfew.dev/v1alpha1, kind: Grant, metadata: {name: curfew-admission-canary}, spec: {digest: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef, \
          expiresAt: '2099-01-01T00:00:00Z', system: {name: s, uid: u, target: t, connection: {kubernetes: {inCluster: {}}}}, \
-         request: {namespace: ns, name: r, uid: u, requester: m, beneficiary: {user: m}}, principal: {name: m}, \
+         request: {namespace: ns, name: r, uid: u, requester: m, beneficiary: {user: m}}, principal: {kubernetes: {user: m}}, \
          plan: {kubernetes: {subject: {user: m}, bindings: [{name: b, roleKind: ClusterRole, role: view}]}}}}",
     ),
     (

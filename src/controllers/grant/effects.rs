@@ -304,11 +304,24 @@ impl GrantEffects {
         Ok(Outcome::Refused)
     }
 
-    async fn revoke(&self, keep: SlotSet) -> Result<Outcome, ProviderError> {
+    /// Where slots are shared, a removal has a time limit, too: sent later, it could take the access of a newer grant.
+    async fn revoke(&self, keep: SlotSet, until: Option<Time>) -> Result<Outcome, ProviderError> {
         let grant = self.grant();
         let known = grant.status.as_ref().map(|s| s.artifacts.clone()).unwrap_or_default();
         let target = self.target().await?;
-        Ok(match target.revoke(&self.id, &grant.spec.plan, &known, keep).await? {
+        let left = until.map(|t| t.millis_since(self.now()));
+        if left.is_some_and(|left| left <= 0) {
+            return Ok(Outcome::Failed);
+        }
+        let removal = target.revoke(&self.id, &grant.spec.plan, &known, keep);
+        let outcome = match left {
+            Some(left) => match tokio::time::timeout(Duration::from_millis(left.unsigned_abs()), removal).await {
+                Ok(outcome) => outcome?,
+                Err(_) => return Ok(self.failed("revoke", &"the target did not answer in time")),
+            },
+            None => removal.await?,
+        };
+        Ok(match outcome {
             RevokeOutcome::Gone => {
                 self.confirm_again(&*target).await?;
                 Outcome::Gone
@@ -391,7 +404,7 @@ impl EffectHandler for GrantEffects {
             Effect::Apply { until, except } => self.or_failed("write", self.apply(*except, *until).await),
             Effect::Poll(operation) => self.or_failed("ask about the operation", self.poll(operation).await),
             Effect::CommitGrant(next) => self.commit(next).await,
-            Effect::Revoke { keep } => self.or_failed("revoke", self.revoke(*keep).await),
+            Effect::Revoke { keep, until } => self.or_failed("revoke", self.revoke(*keep, *until).await),
             Effect::BringForward(to) => self.bring_forward(*to).await,
             Effect::RemoveFinalizer => self.release().await,
             Effect::ReadLive | Effect::CommitRequest(_) | Effect::CreateGrant { .. } | Effect::Done(_) => Outcome::Failed,

@@ -4,7 +4,7 @@ use crate::{
     admission::Provenance,
     grant::{self, Decision, Grant, Intent, Observation, OperationKind, OwnerState, SlotOwners, State},
     requeue::Requeue,
-    target::SlotSet,
+    target::{Fence, SlotSet},
     time::Time,
 };
 
@@ -14,6 +14,9 @@ pub struct GrantReconcile {
     grant: Grant,
     observation: Option<Observation>,
     filled: Option<SlotSet>,
+    /// When the owners were read before the survey. The survey counts for as long as a write may take: a Grant that held a slot
+    /// then cannot have ended within that.
+    surveying_since: Option<Time>,
     slot_owners: Option<SlotOwners>,
     write_until: Option<Time>,
     owner: OwnerState,
@@ -51,6 +54,7 @@ impl GrantReconcile {
             grant,
             observation: None,
             filled: None,
+            surveying_since: None,
             slot_owners: None,
             write_until: None,
             owner: OwnerState::NotRead,
@@ -96,7 +100,10 @@ impl GrantReconcile {
         match outcome {
             Outcome::Owner(owner) => self.owner = owner,
             Outcome::Observed(observation) => self.observation = Some(observation),
-            Outcome::Filled(slots) => self.filled = Some(slots),
+            Outcome::Filled(slots) => {
+                self.filled = Some(slots);
+                self.slot_owners = None;
+            }
             Outcome::SlotOwners(owners) => self.slot_owners = Some(owners),
             Outcome::BroughtForward(grant) => self.grant = grant,
             Outcome::Failed => return self.finish(Requeue::Backoff),
@@ -109,17 +116,23 @@ impl GrantReconcile {
     /// to our own write is proof of the access.
     fn committed(&mut self, stored: Grant) {
         let until = |g: &Grant| g.intent.and_then(|i| i.until);
-        if until(&stored) != until(&self.grant) {
+        // Every run may remove until a limit that it has stored, even if another run has stored the same.
+        if stored.state == State::Revoking || until(&stored) != until(&self.grant) {
             self.write_until = until(&stored);
         }
         let shown = stored.state == State::Active && self.grant.state == State::Granting;
         self.observation = shown.then_some(Observation::Present);
         self.filled = None;
+        self.surveying_since = None;
         self.slot_owners = None;
         self.grant = stored;
     }
 
-    fn evaluate(self, now: Time, permit: bool) -> (Reconcile, Effect) {
+    fn evaluate(mut self, now: Time, permit: bool) -> (Reconcile, Effect) {
+        if self.filled.is_some() && self.surveying_since.is_some_and(|t| now >= t.plus_secs(self.write_secs())) {
+            self.filled = None;
+            self.slot_owners = None;
+        }
         let inputs = grant::Inputs {
             now,
             grant: &self.grant,
@@ -137,7 +150,12 @@ impl GrantReconcile {
             Decision::ReadOwner => self.perform(Pending::Reading, Effect::ReadOwner),
             Decision::Observe { except } => self.perform(Pending::Reading, Effect::Observe { except }),
             Decision::Survey => self.perform(Pending::Reading, Effect::Survey),
-            Decision::ReadSlotOwners => self.perform(Pending::Reading, Effect::ReadSlotOwners),
+            Decision::ReadSlotOwners => {
+                if self.filled.is_none() {
+                    self.surveying_since = Some(now);
+                }
+                self.perform(Pending::Reading, Effect::ReadSlotOwners)
+            }
             Decision::BringForward => self.perform(Pending::Reading, Effect::BringForward(now)),
             Decision::Commit(next) => self.commit(next),
             Decision::Reserve => self.perform(Pending::Reserving, Effect::Reserve),
@@ -146,7 +164,7 @@ impl GrantReconcile {
                 Some(operation) => self.perform(Pending::Polling(operation.kind), Effect::Poll(operation)),
                 None => self.finish(Requeue::Now),
             },
-            Decision::Revoke { keep } => self.perform(Pending::Revoking, Effect::Revoke { keep }),
+            Decision::Revoke { keep, until } => self.perform(Pending::Revoking, Effect::Revoke { keep, until }),
             Decision::RemoveFinalizer => self.perform(Pending::Last, Effect::RemoveFinalizer),
         }
     }
@@ -173,7 +191,9 @@ impl GrantReconcile {
             && permit;
         match (self.grant.state, owner, write) {
             (State::Granting, OwnerState::Wanted, Write::Arm(r)) if may_write => self.perform(Pending::Writing, Effect::Arm(r)),
-            (State::Granting, OwnerState::Wanted, Write::Apply { .. }) if others == SlotOwners::Unsettled => self.finish(Requeue::Backoff),
+            (State::Granting, OwnerState::Wanted, Write::Apply { .. }) if matches!(others, SlotOwners::Unsettled { .. }) => {
+                self.finish(Requeue::Backoff)
+            }
             (State::Granting, OwnerState::Wanted, Write::Apply { until }) if may_write && same_intent && now < until => {
                 let except = self.grant.intent.map_or(SlotSet::NONE, |i: Intent| i.standing);
                 self.perform(Pending::Writing, Effect::Apply { until, except })
@@ -189,7 +209,11 @@ impl GrantReconcile {
 
     /// A reservation of a Grant that is gone or has ended is removed. Without one, nothing was written.
     fn discard(self, reserved: bool) -> (Reconcile, Effect) {
-        if reserved { self.perform(Pending::Discarding, Effect::Revoke { keep: SlotSet::NONE }) } else { self.finish(Requeue::OnChange) }
+        if reserved {
+            self.perform(Pending::Discarding, Effect::Revoke { keep: SlotSet::NONE, until: None })
+        } else {
+            self.finish(Requeue::OnChange)
+        }
     }
 
     fn polled(self, kind: OperationKind, outcome: Outcome, now: Time) -> (Reconcile, Effect) {
@@ -199,7 +223,14 @@ impl GrantReconcile {
             (Outcome::Succeeded, OperationKind::Apply, State::Granting) => self.commit(grant::after_apply(&over)),
             (Outcome::Succeeded, OperationKind::Revoke, _) => self.commit(grant::after_removal(&over, now)),
             (Outcome::Succeeded | Outcome::OperationFailed, ..) => self.commit(over),
-            (_, ..) => self.finish(Requeue::Backoff),
+            _ => self.finish(Requeue::Backoff),
+        }
+    }
+
+    fn write_secs(&self) -> i64 {
+        match self.grant.guarantees.fence {
+            Fence::TimeLimit { write_secs } => i64::from(write_secs),
+            Fence::Reservation => 0,
         }
     }
 

@@ -1,6 +1,6 @@
-//! What the API server and the target do when a pass asks: the driver's I/O, one atomic act for each ask.
+//! What the API server and the target do for each effect: the driver's I/O, one atomic act per effect.
 //!
-//! A pause is nothing special here: between an ask and its act anything may happen, for any time.
+//! Pauses need no event of their own: between an effect and its execution anything may happen, for any time.
 use super::{
     Binding, Content, Gr, Req, World, invariants,
     model::{Act, Cached, Change, Model, Reply},
@@ -8,17 +8,17 @@ use super::{
 };
 use curfew_core::grant::{Observation, State};
 
-/// How many places are ever reserved in one world.
+/// How many reservations one world can have.
 const PLACES: u8 = 4;
 
 impl Model {
-    /// What the stores would show if they were up to date.
+    /// What the caches show if they are up to date.
     pub fn live(w: &World) -> Cached {
         let generation = w.request.map_or(0, |r| r.generation);
         Cached { request: w.request, decisions: w.decisions, policies: w.policies, grant: w.grants[usize::from(generation)] }
     }
 
-    /// Does what the pass of this replica asked for.
+    /// Performs the effect that this replica's reconcile waits for.
     pub fn perform(&mut self, w: &mut World, replica: usize, task: u32) -> Reply {
         let generation = self.generation(task);
         let l = usize::from(generation);
@@ -26,7 +26,7 @@ impl Model {
             Act::ReadLive => Reply::ReadLive(Self::live(w)),
             Act::CommitRequest { was, next } => self.commit_request(w, was, next),
             Act::CreateGrant { expires } => {
-                // The name follows from the request's uid: who comes second finds it there.
+                // The name follows from the request's uid, so a second create finds the first object.
                 if w.grants[l].is_none() {
                     self.store_grant(w, generation, Some(Gr::new(expires)));
                 }
@@ -50,7 +50,7 @@ impl Model {
             }),
             Act::Reserve => {
                 if w.bindings[l] == Binding::NONE {
-                    // Replicas that begin anew on old stores could go on reserving for ever; a handful of places is enough.
+                    // Replicas that start from stale caches could reserve without end; this bounds the states.
                     if w.next_uid == PLACES {
                         return Reply::Failed;
                     }

@@ -1,4 +1,4 @@
-//! I1 to I4 and I8, in terms of the world and not of the rules: none of this asks the library what it thinks.
+//! I1 to I4 and I8, in terms of the world: none of this calls the rules under test.
 use super::{
     Gr, MUCH_LATER, Policies, Req, Tick, World, decision_bits,
     model::{Act, Model, Start},
@@ -8,34 +8,34 @@ use curfew_core::{grant::State as GrantState, request::State};
 /// What went wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Broken {
-    /// I1: access that nobody's word allows: not approved, or refused before it was begun.
+    /// I1: access that was not approved, or that was denied before it was activated.
     AccessWithoutApproval,
-    /// I1: access to something else than what was approved.
+    /// I1: access to other terms than those that were approved.
     AccessToOtherTerms,
     /// I2: a deadline has moved later.
     DeadlineMoved,
     /// I3: access that no live Grant stands for.
     AccessWithoutGrant,
-    /// I4: access for a request that is over.
+    /// I4: access for a request that has ended.
     AccessAfterEnd,
-    /// Over is not over.
+    /// A terminal state was left.
     TerminalStateLeft,
-    /// I8: an effect that grants was asked for without a permit.
+    /// I8: a granting effect was requested without a permit.
     GrantedWithoutPermit,
     /// I3: with nothing but the Grant and its target, access does not end.
     NeverEnds,
-    /// Access stays although nobody wants it any more.
+    /// Access remains although its request is gone or has ended.
     OutlivesItsRequest,
 }
 
-/// A pass asks for something. Effects that grant need the permit at that moment.
+/// A reconcile requests an effect. Granting effects need the permit at that moment.
 pub fn requested(w: &mut World, act: Act, _life: u8, _now: Tick, permit: bool) {
     if matches!(act, Act::CreateGrant { .. } | Act::Reserve | Act::Arm { .. }) && !permit {
         w.broken = w.broken.or(Some(Broken::GrantedWithoutPermit));
     }
 }
 
-/// A request is stored anew.
+/// A request's status is stored.
 pub fn request_moves(w: &mut World, now: Req, next: Req) {
     let generation = usize::from(now.generation);
     if matches!(now.state, State::Ended(..)) && next != now {
@@ -55,7 +55,7 @@ pub fn request_moves(w: &mut World, now: Req, next: Req) {
     }
 }
 
-/// A Grant is stored anew.
+/// A Grant's status is stored.
 pub fn grant_moves(w: &mut World, generation: u8, now: Gr, next: Gr) {
     if now.is_terminal() && next.state != now.state {
         w.broken = w.broken.or(Some(Broken::TerminalStateLeft));
@@ -89,7 +89,7 @@ fn violated_by(w: &World, generation: u8) -> Option<Broken> {
     }
 }
 
-/// All that a state of rest depends on: no pass runs, nobody does anything any more.
+/// What a state of rest depends on: no reconcile runs and no further event happens.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Rest {
     now: Tick,
@@ -99,7 +99,7 @@ pub struct Rest {
 }
 
 impl Model {
-    /// Whether access ends from here, if every process dies now and one comes back without lease, gate or house: by the
+    /// Whether access ends from here, if every process dies now and one returns without lease, admission proof or policies: by the
     /// deadline always (I3), and at once if the request is gone.
     pub fn settles(&mut self, w: &World) -> Option<Broken> {
         let rest = Rest { now: w.now, request: w.request, grants: w.grants, bindings: w.bindings };
@@ -123,7 +123,7 @@ impl Model {
         found
     }
 
-    /// One replica runs the Grants' passes, in doubt, until nothing moves.
+    /// One replica reconciles the Grants, verifying their owners, until nothing changes.
     fn alone(&mut self, mut w: World) -> World {
         for _ in 0..8 {
             let before = w;

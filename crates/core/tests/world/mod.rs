@@ -1,30 +1,28 @@
-//! A small world in which the real [`Pass`](curfew_core::pass::Pass) runs: one request (which may be deleted and created
-//! anew under the same name), its Grants, one binding each at the target, two replicas and the people around them.
+//! A small world in which the real [`Reconcile`](curfew_core::reconcile::Reconcile) runs: one request (which may be deleted and
+//! re-created under the same name), its Grants, one binding each at the target, two replicas and the people around them.
 //!
-//! What the API server and the target hold is plain data of a few bytes, so that millions of states fit into memory and are
-//! compared exactly, not by fingerprint. What the replicas *think* is the library's own `Pass`, interned: a state holds its
-//! number. The rules under test are run by `Pass::next` and by nothing else.
+//! The content of the API server and of the target is plain data of a few bytes, so that millions of states fit into memory and
+//! are compared exactly, not by fingerprint. A running reconcile is the library's own `Reconcile`, interned: a state holds its
+//! number. Only `Reconcile::next` runs the rules under test.
 //!
-//! | Room | What it holds |
+//! | File | What it holds |
 //! |---|---|
-//! | this file | what there is: objects, replicas, the whole state |
-//! | [`model`] | between this data and the library's types; runs `Pass::next` and remembers its answers |
-//! | [`effects`] | what the API server and the target do when a pass asks |
-//! | [`moves`] | everything that can happen next |
-//! | [`invariants`] | I1 to I4 and I8, in terms of the world and not of the rules |
-//! | [`search`] | breadth first |
-//! | [`scenarios`] | where to begin, and with what budget of misfortune |
+//! | this file | the data: objects, replicas, the whole state |
+//! | [`model`] | conversion between this data and the library's types; runs `Reconcile::next` and remembers its results |
+//! | [`effects`] | what the API server and the target do for each effect |
+//! | [`moves`] | every event that can happen next |
+//! | [`invariants`] | I1 to I4 and I8, in terms of the world |
+//! | [`scenarios`] | initial states and budgets of faults |
 //! | [`mutants`] | protections taken away, one at a time |
 //!
-//! How stale stores are modelled: a pass may begin from any combination of what its parts once were (request, words, house,
-//! Grant: four watches). That is more than real stores do, which at least never go back, and it needs no store in the state.
+//! Stale caches: a reconcile may start from any combination of earlier versions of its parts (request, decisions, policies,
+//! Grant: four watches). Real caches never go back, so this covers more than they do, and the state needs no cache.
 pub mod effects;
 pub mod invariants;
 pub mod model;
 pub mod moves;
 pub mod mutants;
 pub mod scenarios;
-pub mod search;
 
 use curfew_core::{
     grant::{OwnerState, State as GrantState},
@@ -56,7 +54,7 @@ pub fn tick(t: Time) -> Tick {
 pub struct Req {
     pub generation: u8,
     pub state: State,
-    /// The house at acceptance, and the approvers' deadline.
+    /// The policies at acceptance, and the approval deadline.
     pub frozen: Option<(Policies, Tick)>,
     pub expires: Option<Tick>,
     pub active: bool,
@@ -102,7 +100,7 @@ pub enum Policies {
     Wider,
     /// Nothing would be granted.
     Suspended,
-    /// Nobody can tell what would be granted.
+    /// The target is unreachable, so what would be granted is unknown.
     Unreachable,
 }
 
@@ -120,7 +118,7 @@ pub enum Content {
     Nothing,
     Reserved,
     Armed,
-    /// Armed, and somebody has added a subject.
+    /// Armed, and a person has added a subject.
     Widened,
 }
 
@@ -131,7 +129,7 @@ impl Binding {
     }
 }
 
-/// What people may say about the request: bits. Who speaks when the second request exists sets the bit four places up.
+/// Decisions about the request, as bits. A decision made while the second request exists sets the bit four places higher.
 pub mod decision_bits {
     /// With the digest of the first request, as carol saw it; alice's own Approve is always there.
     pub const CAROL_APPROVES: u8 = 1;
@@ -159,20 +157,20 @@ pub struct History {
 /// What may still go wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Budget {
-    /// Words that may still be spoken.
+    /// Decisions that may still be made.
     pub decisions: u8,
     pub crashes: u8,
     pub lease_moves: u8,
-    /// Asks that fail, or seem to.
+    /// Effects that fail, or whose answer is lost.
     pub faults: u8,
     /// Edits of templates and policies.
     pub edits: u8,
     /// Deletions of the request, and its re-creations.
     pub deletes: u8,
     pub creates: u8,
-    /// Deletions of a Grant object, by somebody with the power to.
+    /// Deletions of a Grant object by an administrator.
     pub grant_deletes: u8,
-    /// Changes at the target by hand.
+    /// Changes at the target by people.
     pub target_changes: u8,
 }
 
@@ -189,9 +187,9 @@ pub struct World {
     pub next_uid: u8,
     /// Which replica holds the lease.
     pub leader: u8,
-    /// By replica: the request's pass and the Grant's, as numbers in the model; 0 is none. Both run at the same time.
+    /// By replica: the reconcile of the request and that of the Grant, as numbers in the model; 0 means none. Both run concurrently.
     pub tasks: [[u32; 2]; 2],
-    /// What the stores may still show, as a number in the model.
+    /// What the caches may still show, as a number in the model.
     pub past: u32,
     pub budget: Budget,
     pub histories: [History; 2],
@@ -200,13 +198,13 @@ pub struct World {
 }
 
 impl World {
-    /// Whether the request behind a Grant is there and wants it, live.
+    /// Whether the request that owns a Grant exists and wants it, read live.
     pub fn owner(&self, generation: u8) -> OwnerState {
         if self.request.is_some_and(|r| r.wants(generation)) { OwnerState::Wanted } else { OwnerState::Gone }
     }
 }
 
-/// What the ledger says.
+/// The Grant as a request's reconcile sees it.
 pub fn grant_view(g: Option<Gr>) -> GrantView {
     let Some(g) = g else { return GrantView::None };
     let active_since = g.was_active.then_some(time(0));

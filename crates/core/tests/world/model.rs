@@ -1,10 +1,11 @@
-//! Between the world's plain data and the library's types. Here, and only here, `Pass::next` runs; what it answered is remembered.
+//! Conversion between the world's plain data and the library's types. Only this file runs `Reconcile::next`; results are
+//! remembered.
 use super::{
     APPROVAL, DURATION, Gr, Policies, Req, Tick, decision_bits, grant_view,
     mutants::{Altered, Mutant},
-    search::Fast,
     tick, time,
 };
+use crate::checker::{Map, Pool};
 use curfew_core::{
     admission::Provenance,
     approval::{ApprovalStage, DecisionFacts, Verb},
@@ -22,35 +23,9 @@ use curfew_core::{
     terms::Refusal,
     time::Time,
 };
-use std::{collections::HashMap, hash::BuildHasherDefault, hash::Hash, sync::Arc};
+use std::sync::Arc;
 
-pub type Map<K, V> = HashMap<K, V, BuildHasherDefault<Fast>>;
-
-/// Values by number, from 1.
-pub struct Pool<T> {
-    numbers: Map<T, u32>,
-    values: Vec<T>,
-}
-impl<T: Clone + Eq + Hash> Pool<T> {
-    pub fn new() -> Self {
-        Pool { numbers: Map::default(), values: Vec::new() }
-    }
-    pub fn number(&mut self, value: T) -> u32 {
-        let values = &mut self.values;
-        *self.numbers.entry(value).or_insert_with_key(|v| {
-            values.push(v.clone());
-            u32::try_from(values.len()).expect("fewer than 2^32")
-        })
-    }
-    pub fn get(&self, number: u32) -> &T {
-        &self.values[number as usize - 1]
-    }
-    pub fn len(&self) -> usize {
-        self.values.len()
-    }
-}
-
-/// A pass on its way: whose it is, what it thinks, and what it waits for.
+/// A running reconcile, and the effect that it waits for.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Task {
     pub generation: u8,
@@ -65,7 +40,7 @@ pub enum Memory {
     Grant(Grant),
 }
 
-/// What a replica's stores show of a request.
+/// What a replica's caches show of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Cached {
     pub request: Option<Req>,
@@ -74,7 +49,7 @@ pub struct Cached {
     pub grant: Option<Gr>,
 }
 
-/// An [`Ask`] as plain data.
+/// An [`Effect`] as plain data.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Act {
     ReadLive,
@@ -90,7 +65,7 @@ pub enum Act {
     Revoke,
     RemoveFinalizer,
 }
-/// An [`Answer`] as plain data.
+/// An [`Outcome`] as plain data.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Reply {
     ReadLive(Cached),
@@ -107,13 +82,13 @@ pub enum Reply {
     Conflict,
     Failed,
 }
-/// What a pass begins from.
+/// What a reconcile starts from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Start {
     Request(Cached),
     Grant { generation: u8, grant: Gr, verify_owner: bool },
 }
-/// Everything that the stores may show.
+/// Everything that the caches may show.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Past {
     pub requests: Vec<Req>,
@@ -121,7 +96,7 @@ pub struct Past {
     pub all_policies: Vec<Policies>,
     pub grants: [Vec<Option<Gr>>; 2],
 }
-/// One more thing that the stores may show.
+/// One more version that the caches may show.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Change {
     Request(Req),
@@ -198,7 +173,7 @@ impl Model {
         self.tasks.get(task).generation
     }
 
-    /// Begins a pass. 0 if it has nothing to ask.
+    /// Starts a reconcile. 0 if it has nothing to do.
     pub fn begin(&mut self, start: Start, now: Tick, permit: bool) -> u32 {
         if let Some(&m) = self.firsts.get(&(start, now, permit)) {
             return m;
@@ -223,7 +198,7 @@ impl Model {
         m
     }
 
-    /// Goes on with a pass. 0 if it is done.
+    /// Continues a reconcile. 0 if it is done.
     pub fn next(&mut self, task: u32, reply: Reply, now: Tick, permit: bool) -> u32 {
         if let Some(&m) = self.steps.get(&(task, reply, now, permit)) {
             return m;
@@ -337,7 +312,7 @@ impl Model {
         self.setting.mutant.alter_view(&mut view);
         view
     }
-    /// The words of a mask. None of them names a uid: that is the weaker form.
+    /// The decisions of a mask. None of them names a uid, which is the weaker form.
     fn decisions(&self, mask: u8) -> Vec<DecisionFacts> {
         let Users { alice, carol, dave, .. } = &self.users;
         let decision = |n: i64, by: &Arc<UserInfo>, verb| DecisionFacts {
@@ -431,7 +406,7 @@ impl Model {
     }
 }
 
-/// What the request would be under this house.
+/// The terms of the request under these policies.
 fn resolve(generation: u8, policies: Policies) -> Result<Terms, Refusal> {
     let reference = |name: &str| Ref { name: name.into(), uid: format!("{name}-uid") };
     let approvers = if policies == Policies::OtherApprovers { &["dave"][..] } else { &["carol", "dave", "alice"] };

@@ -1,9 +1,11 @@
-//! Everything that can happen next.
+//! Every event that can happen next.
 use super::{
-    Binding, Content, Gr, Policies, Req, Tick, World, decision_bits, invariants,
+    Binding, Content, Gr, Policies, Req, Tick, World, decision_bits,
+    invariants::{self, Broken},
     model::{Act, Cached, Change, Model, Past, Reply, Start},
     mutants::Mutant,
 };
+use crate::checker::StateSpace;
 use curfew_core::request::State;
 use std::sync::Arc;
 
@@ -23,13 +25,13 @@ pub enum Event {
     Started { replica: usize, task: u32 },
     Performed { replica: usize, task: u32, how: How },
 }
-/// How an ask went.
+/// How an effect ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum How {
     Succeeds,
     /// It was not done.
     Failed,
-    /// It was done, and nobody was told.
+    /// It was performed, and its answer was lost.
     AnswerLost,
 }
 
@@ -41,8 +43,7 @@ impl Model {
         w.now.saturating_sub(self.setting.slow[replica])
     }
 
-    pub fn successors(&mut self, w: &World, out: &mut Vec<(Event, World)>) {
-        out.clear();
+    fn all_moves(&mut self, w: &World, out: &mut Vec<(Event, World)>) {
         self.around(w, out);
         for replica in 0..2 {
             let idle = w.tasks[replica] == [0, 0];
@@ -133,7 +134,7 @@ impl Model {
         }
     }
 
-    /// A replica begins a pass from what its stores may show.
+    /// A replica starts a reconcile from what its caches may show.
     fn alter_grant(&mut self, w: &World, replica: usize, slot: usize, out: &mut Vec<(Event, World)>) {
         let (now, permit) = (self.clock(w, replica), usize::from(w.leader) == replica);
         let key = (w.past, u8::try_from(slot).expect("two slots"), now, permit);
@@ -157,7 +158,7 @@ impl Model {
         }
     }
 
-    /// Whether this pass can do nothing any more but hear `Conflict` and end, whatever happens. To begin it is to begin nothing.
+    /// Whether this reconcile can only receive `Conflict` and end. Starting it has no effect.
     fn doomed(&self, w: &World, task: u32, now: Tick, permit: bool) -> bool {
         if matches!(self.setting.mutant, Mutant::RequestsWithoutSwap | Mutant::GrantsWithoutSwap) {
             return false;
@@ -174,7 +175,7 @@ impl Model {
         }
     }
 
-    /// A running pass gets its answer and goes on; or something fails.
+    /// A running reconcile receives the outcome and continues, or its effect fails.
     fn goes_on(&mut self, w: &World, replica: usize, slot: usize, task: u32, out: &mut Vec<(Event, World)>) {
         let act = self.act(task);
         for how in [How::Succeeds, How::Failed, How::AnswerLost] {
@@ -208,7 +209,7 @@ impl Model {
     }
 }
 
-/// Every combination of what the stores may show.
+/// Every combination of what the caches may show.
 fn starts(past: &Past, slot: usize) -> Vec<Start> {
     let mut all = Vec::new();
     if slot == GRANT {
@@ -229,4 +230,18 @@ fn starts(past: &Past, slot: usize) -> Vec<Start> {
         }
     }
     all
+}
+
+impl StateSpace for Model {
+    type State = World;
+    type Event = Event;
+    type Broken = Broken;
+
+    fn violation(&mut self, w: &World) -> Option<Broken> {
+        invariants::violated(w).or_else(|| self.settles(w))
+    }
+    fn successors(&mut self, w: &World, out: &mut Vec<(Event, World)>) {
+        out.clear();
+        self.all_moves(w, out);
+    }
 }

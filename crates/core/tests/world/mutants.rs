@@ -1,6 +1,6 @@
 //! Protections taken away, one at a time. A check that cannot fail shows nothing; each of these must be found.
 //!
-//! A mutant is a liar between the real `Pass` and the world, or a worse world: it hears other answers, says other asks, or
+//! A mutant stands between the real `Reconcile` and the world, or makes the world worse: it alters outcomes, effects, or
 //! sees another view. The library has no switch for any of it.
 use super::{DURATION, TICK_SECS, model::Memory};
 use curfew_core::{
@@ -27,59 +27,59 @@ pub enum Mutant {
     ReserveOnly,
     /// An arm that creates what is missing, as PUT and server-side apply do with RBAC's kinds.
     ArmCreates,
-    /// An arm that takes whatever stands in the place.
+    /// An arm that does not check which object has the name.
     ArmNamesNoUid,
     /// Our own delete proves the end even of a Grant that is still `Granting`.
     OwnDeleteProvesGranting,
-    /// What the stores say is believed between approval and Grant.
+    /// Nothing is read live between approval and Grant.
     NoLiveReread,
-    /// A request that is stopped before its Grant is seen is over at once.
+    /// A request that is stopped before its Grant is seen ends at once.
     EndedWithoutRevoking,
-    /// The recheck does not care what has become of the request.
+    /// The recheck ignores the state of the request.
     RecheckIgnoresRequest,
-    /// A Grant never asks for its request.
+    /// A Grant never verifies its request.
     OwnerNeverVerified,
-    /// Granting goes on without lease or gate.
+    /// Granting continues without lease or admission proof.
     PermitIgnored,
     /// Revoking waits for the lease.
     RevokeNeedsThePermit,
     /// The requester may approve.
     SelfApproval,
-    /// An approval counts for whatever stands under that name now.
+    /// An approval counts for any request of that name.
     AnyDigest,
     /// What was frozen is not compared with what would be granted.
     TermsNotCompared,
-    /// What cannot be asked is taken to be as it was.
+    /// Terms that cannot be resolved are taken for unchanged.
     UnknownIsUnchanged,
-    /// The end is reckoned anew when the Grant is made, a tick after the deadline was stored.
+    /// The end is computed again when the Grant is created, a tick after the deadline was stored.
     DeadlineComputedAgain,
-    /// A request's status is written whatever is stored by now.
+    /// A request's status is written without a compare-and-swap.
     RequestsWithoutSwap,
-    /// A Grant's status is written whatever is stored by now.
+    /// A Grant's status is written without a compare-and-swap.
     GrantsWithoutSwap,
 }
 
-/// What a mutant makes of an ask.
+/// What a mutant makes of an effect.
 pub enum Altered {
     AsIs,
     Instead(Effect),
-    /// It is not asked at all; this is taken for the answer.
+    /// The effect is left out, and this is taken for its outcome.
     Skipped(Outcome),
 }
 
 impl Mutant {
-    /// Whether it uses what it knew when the pass began.
+    /// Whether it uses what was known when the reconcile started.
     pub fn remembers(self) -> bool {
         matches!(self, Mutant::NoFence | Mutant::ReserveOnly | Mutant::NoLiveReread | Mutant::EndedWithoutRevoking)
     }
 
-    /// How a Grant's pass begins.
+    /// The Grant from which a reconcile starts.
     pub fn alter_grant(self, grant: Grant, now: Time) -> Grant {
         let due = now >= grant.expires_at && grant.state == GrantState::Granting;
         if self == Mutant::OwnDeleteProvesGranting && due { Grant { state: GrantState::Active, ..grant } } else { grant }
     }
 
-    /// What a request's pass sees.
+    /// The view from which a request's reconcile starts.
     pub fn alter_view(self, view: &mut View) {
         let Some(request) = &mut view.request else { return };
         match self {
@@ -105,7 +105,7 @@ impl Mutant {
         }
     }
 
-    /// What a pass hears.
+    /// The outcome that a reconcile receives.
     pub fn alter_outcome(self, effect: &Effect, outcome: Outcome, memory: Option<&Memory>) -> Outcome {
         match (self, effect, outcome, memory) {
             (Mutant::NoLiveReread, Effect::ReadLive, Outcome::Refreshed(live), Some(Memory::View(then))) => {
@@ -118,7 +118,7 @@ impl Mutant {
         }
     }
 
-    /// What a pass says.
+    /// The effect that is performed.
     pub fn alter_effect(self, effect: &Effect, memory: Option<&Memory>, now: Time) -> Altered {
         let nothing = || Outcome::Reserved(Reservation(Arc::default()));
         let as_then = || match memory {

@@ -1,4 +1,4 @@
-//! Where to begin, and with what budget of misfortune.
+//! Initial states, and budgets of faults.
 use super::{
     Binding, Budget, Content, Gr, History, Policies, Req, Tick, World, decision_bits,
     model::{Model, Past, Setting},
@@ -6,12 +6,12 @@ use super::{
 };
 use curfew_core::{grant::State as GrantState, reason::Reason, request::State};
 
-/// A beginning with a name.
+/// A named initial state.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
     pub name: &'static str,
     pub slow: [Tick; 2],
-    /// Every reachable state is to be seen; otherwise as many as the limit allows.
+    /// Every reachable state is searched; otherwise as many as the limit allows.
     pub complete: bool,
     pub begin: fn() -> World,
 }
@@ -23,16 +23,16 @@ const fn bounded(name: &'static str, slow: [Tick; 2], begin: fn() -> World) -> S
     Scenario { name, slow, complete: false, begin }
 }
 
-/// What holds is tried from all of these.
+/// The invariants are checked from all of these.
 pub const ALL: &[Scenario] = &[
     bounded("requested", [0, 0], requested),
     bounded("requested, replica 0 a tick slow", [1, 0], requested),
     bounded("approved, and deleted and re-created", [0, 0], approved),
     whole("deleted and re-created, and not approved", [0, 0], recreated),
-    whole("Activating stored, nobody crashes", [0, 0], || World { budget: Budget { crashes: 0, ..usual_budget() }, ..activating() }),
+    whole("Activating stored, no crash", [0, 0], || World { budget: Budget { crashes: 0, ..usual_budget() }, ..activating() }),
     bounded("Activating stored", [0, 0], activating),
     bounded("Activating stored, dave denies", [0, 0], || denied(activating())),
-    whole("Activating written by somebody else, and nobody has approved", [0, 0], || World {
+    whole("Activating written by another client, not approved", [0, 0], || World {
         decisions: 0,
         histories: [History { approved: false, ..activating().histories[0] }, History::default()],
         ..activating()
@@ -41,7 +41,7 @@ pub const ALL: &[Scenario] = &[
     bounded("Grant created, replica 0 a tick slow", [1, 0], created),
     bounded("Grant created, replica 1 a tick slow", [0, 1], created),
     bounded("Grant created, replica 0 two ticks slow", [2, 0], created),
-    bounded("Grant created, two asks fail", [0, 0], || World { budget: Budget { faults: 2, ..usual_budget() }, ..created() }),
+    bounded("Grant created, two effects fail", [0, 0], || World { budget: Budget { faults: 2, ..usual_budget() }, ..created() }),
     whole("reserved", [0, 0], reserved),
     whole("reserved, the request may be deleted", [0, 0], || World {
         budget: Budget { deletes: 1, crashes: 0, ..usual_budget() },
@@ -52,7 +52,7 @@ pub const ALL: &[Scenario] = &[
     bounded("armed, dave denies", [0, 0], || denied(armed())),
     whole("Active at the deadline", [0, 0], at_the_deadline),
     bounded("Active at the deadline, replica 0 a tick slow", [1, 0], at_the_deadline),
-    bounded("Active, changed by hand", [0, 0], || World { budget: Budget { target_changes: 1, ..usual_budget() }, ..active() }),
+    bounded("Active, changed by a person", [0, 0], || World { budget: Budget { target_changes: 1, ..usual_budget() }, ..active() }),
     bounded("Active, the Grant is deleted", [0, 0], || World { budget: Budget { grant_deletes: 1, ..usual_budget() }, ..active() }),
     whole("Revoking", [0, 0], revoking),
     whole("request deleted while Granting", [0, 0], deleted_while_granting),
@@ -62,7 +62,7 @@ pub const ALL: &[Scenario] = &[
     }),
 ];
 
-/// What each protection is for: from here something breaks without it.
+/// From each of these the search finds a violation without the protection.
 pub const MUTANTS: &[(Mutant, Scenario)] = &[
     (Mutant::CommitThenPerform, whole("Grant created", [0, 0], created)),
     (Mutant::NoFence, whole("Grant created", [0, 0], created)),
@@ -146,7 +146,7 @@ pub fn activating() -> World {
     World { request: Some(request), decisions: decision_bits::CAROL_APPROVES, histories: [history, History::default()], ..blank() }
 }
 
-/// The Grant is just born: what follows is the race for the target.
+/// The Grant was just created: the race for the target follows.
 pub fn created() -> World {
     World { grants: [Some(Gr::new(super::DURATION)), None], budget: usual_budget(), ..activating() }
 }
@@ -184,11 +184,11 @@ pub fn deleted_while_granting() -> World {
 }
 
 impl Scenario {
-    /// A model for this beginning, and the beginning in it: the stores are up to date.
+    /// A model for this scenario, and the initial state: the caches are up to date.
     pub fn set_up(&self, mutant: Mutant) -> (Model, World) {
         let mut model = Model::new(Setting { slow: self.slow, horizon: 3, mutant });
         let mut w = (self.begin)();
-        // A deleted request is still what the stores may show.
+        // The caches may still show a deleted request.
         let shown = w.request.or_else(|| activating().request);
         let past = Past {
             requests: shown.into_iter().collect(),

@@ -1,0 +1,192 @@
+//! The stored form of approvals and plans, byte for byte. If one of these files must change, approvals that are stored already
+//! name other digests: raise `resolved::SCHEMA` in the same commit, and keep the old file as an older form.
+//!
+//!     UPDATE=1 cargo test --package curfew-core --test golden
+use curfew_core::{
+    admission::Provenance,
+    approval::ApprovalStage,
+    digest::Digest,
+    grant::{Decision, Grant, Inputs, Observation, OwnerState, State, decide},
+    principal::{ServiceAccount, Subject},
+    requeue::Requeue,
+    resolved::{Ref, Resolved, SCHEMA, Schema, SystemRef, Terms},
+    target::{
+        GrantedPermissions, GrantedScope, Plan, Principal,
+        kubernetes::{GrantedRole, GrantedRoles, GrantedScope as Namespaces, RoleKind, persistence, persistence::Rule},
+    },
+    time::Time,
+};
+use serde_json::json;
+use std::{fs, path::PathBuf};
+
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+fn stored(name: &str) -> String {
+    fs::read_to_string(path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+/// The file holds exactly this text and a newline.
+fn assert_golden(name: &str, text: &str) {
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(path(name), format!("{text}\n")).expect(name);
+    }
+    assert_eq!(format!("{text}\n"), stored(name), "{name} has another form: raise resolved::SCHEMA");
+}
+
+fn reference(name: &str) -> Ref {
+    Ref { name: name.into(), uid: format!("uid-of-{name}") }
+}
+
+fn rules() -> [(&'static str, Vec<Rule>); 4] {
+    let strings = |s: &[&str]| s.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let rule = |groups: &[&str], resources: &[&str], verbs: &[&str]| Rule {
+        api_groups: strings(groups),
+        resources: strings(resources),
+        verbs: strings(verbs),
+        ..Rule::default()
+    };
+    let named = Rule { resource_names: strings(&["config"]), ..rule(&[""], &["configmaps"], &["update"]) };
+    let urls = Rule { non_resource_urls: strings(&["/healthz"]), verbs: strings(&["get"]), ..Rule::default() };
+    [
+        ("none", Vec::new()),
+        ("read pods", vec![rule(&[""], &["pods", "pods/log"], &["get", "list", "watch"])]),
+        ("everything", vec![rule(&["*"], &["*"], &["*"])]),
+        ("named object and URL", vec![named, urls]),
+    ]
+}
+
+/// With every optional member, two stages and both kinds of roles.
+fn representative() -> Resolved {
+    let role = |kind, name: &str, namespace: Option<&str>, rules: &[Rule]| GrantedRole {
+        kind,
+        name: name.into(),
+        namespace: namespace.map(Into::into),
+        uid: format!("uid-of-{name}"),
+        rules: persistence::digest(rules),
+    };
+    let [_, (_, read_pods), _, (_, other)] = rules();
+    let roles = vec![role(RoleKind::ClusterRole, "view", None, &read_pods), role(RoleKind::Role, "deployer", Some("payments"), &other)];
+    let stage = |name: &str, approvers, quorum, timeout: Option<&str>| ApprovalStage {
+        name: name.into(),
+        approvers,
+        quorum,
+        timeout: timeout.map(|t| t.parse().expect("a duration")),
+        escalation: None,
+    };
+    let bot = Subject::ServiceAccount(ServiceAccount { namespace: "ci".into(), name: "approver".into() });
+    Resolved {
+        schema: SCHEMA,
+        request: "0b6a7e5e-6a0c-4f3f-9d53-0d6f6c0a4c01".into(),
+        requester: "alice@example.com".into(),
+        beneficiary: Subject::User("alice@example.com".into()),
+        principal: Principal::Kubernetes(Subject::User("alice@example.com".into())),
+        system: SystemRef { name: "prod".into(), uid: "uid-of-prod".into(), target: "uid-of-kube-system".into() },
+        role: reference("payments-admin"),
+        assignment: reference("payments-devs"),
+        policy: reference("payments"),
+        permissions: GrantedPermissions::Kubernetes(GrantedRoles { roles }),
+        scope: GrantedScope::Kubernetes(Namespaces::Namespaces(vec![reference("canary"), reference("payments")])),
+        duration: "1h30m".parse().expect("a duration"),
+        start: Some(Time::from_secs(1_795_593_600)),
+        approval: vec![
+            stage("owners", vec![Subject::Group("payments-leads".into()), bot], 2, Some("4h")),
+            stage("security", vec![Subject::User("sören".into())], 1, None),
+        ],
+    }
+}
+
+/// The map of serde_json keeps its keys in byte order, as the digest does.
+fn canonical(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value).expect("JSON").to_string()
+}
+
+#[test]
+fn the_stored_form_and_the_digests_of_an_approval_are_unchanged() {
+    let resolved = representative();
+    let text = canonical(&resolved);
+    assert_golden(&format!("resolved-{SCHEMA}.json"), &text);
+    assert_eq!(Digest::of_bytes(text.as_bytes()), resolved.digest(), "the digest is over exactly the bytes of the file");
+    let digests = json!({"digest": resolved.digest(), "effects": resolved.effects()});
+    assert_golden(&format!("digests-{SCHEMA}.json"), &digests.to_string());
+    assert_eq!(serde_json::from_str::<Resolved>(&stored(&format!("resolved-{SCHEMA}.json"))).expect("it is read back"), resolved);
+}
+
+#[test]
+fn the_digests_of_role_contents_are_unchanged() {
+    let lines: Vec<String> = rules().iter().map(|(name, rules)| format!("{} {name}", persistence::digest(rules))).collect();
+    assert_golden(&format!("role-contents-{SCHEMA}.txt"), &lines.join("\n"));
+}
+
+#[test]
+fn the_plan_of_an_approval_is_unchanged() {
+    let plan = representative().plan("install1", "g0123456789", Time::from_secs(1_795_599_000)).expect("one provider");
+    assert_golden(&format!("plan-{SCHEMA}.json"), &canonical(&plan));
+    assert_eq!(serde_json::from_str::<Plan>(&stored(&format!("plan-{SCHEMA}.json"))).expect("it is read back"), plan);
+}
+
+/// The first builds stored `version: v1` and no schema. This build does not read their approvals: what was approved in that
+/// form must be requested again. Their Grants need no approval to end.
+#[test]
+fn an_approval_of_the_first_form_is_not_read() {
+    let error = |text: &str| serde_json::from_str::<Resolved>(text).expect_err("another form").to_string();
+    // Its permissions are a list, and now they are by provider.
+    assert!(error(&stored("resolved-1.json")).contains("expected value at line 1 column 225"));
+    let mut without_number: serde_json::Value = serde_json::from_str(&stored("resolved-2.json")).expect("JSON");
+    without_number.as_object_mut().expect("an object").remove("schema");
+    assert!(error(&without_number.to_string()).contains("missing field `schema`"));
+    assert_eq!(Schema::of(None), Schema::Known, "an object without a number is an older one, and is judged by this build");
+}
+
+/// An approval of a newer build may have members that this one ignores. So its digest is taken as stored, and it is compared
+/// with nothing.
+#[test]
+fn an_approval_of_a_newer_form_is_taken_as_stored_and_compared_with_nothing() {
+    let newer: Resolved = serde_json::from_str(&stored("resolved-newer.json")).expect("the members that this build knows");
+    assert_eq!(Schema::of(Some(newer.schema)), Schema::Newer);
+    let digest = Digest::from_bits(1);
+    let terms = Terms::as_stored(newer, digest);
+    assert_eq!(terms.digest, digest);
+    assert_ne!(terms.resolved.digest(), digest, "computing it again would give another one");
+    assert!(!terms.is_comparable() && Terms::new(representative()).is_comparable());
+}
+
+#[test]
+fn a_grant_of_a_newer_form_is_only_revoked_when_due() {
+    let plan = representative().plan("install1", "g0123456789", Time::from_secs(2_000)).expect("one provider");
+    let deadline = Time::from_secs(2_000);
+    for state in [State::Granting, State::Active] {
+        let grant = Grant {
+            version: "1".into(),
+            schema: Schema::of(Some(SCHEMA + 1)),
+            expires_at: deadline,
+            state,
+            drifted: false,
+            refused: false,
+            deleting: true,
+            provenance: Provenance::Verified,
+            guarantees: plan.guarantees(),
+            active_since: None,
+            intent: None,
+            operation: None,
+            removed_at: None,
+        };
+        let inputs = |now| Inputs {
+            now,
+            grant: &grant,
+            observation: Some(Observation::Drifted),
+            filled: None,
+            slot_owners: None,
+            write_until: None,
+            owner: OwnerState::Gone,
+            verify_owner: true,
+            permit: true,
+            abandoned: false,
+        };
+        assert_eq!(decide(&inputs(deadline.plus_secs(-1))), Decision::Wait(Requeue::At(deadline)), "{state:?}");
+        let due = decide(&inputs(deadline));
+        let revokes = matches!(due, Decision::Revoke { .. } | Decision::Commit(Grant { state: State::Revoking, .. }));
+        assert!(revokes, "{state:?}: {due:?}");
+    }
+}

@@ -1,0 +1,62 @@
+//! Model checks shared slots: the `Reconcile` that the operator runs, for two or three overlapping Grants of one principal at a
+//! target with a time-limit fence, one copy per access, asynchronous writes and reads that lag behind writes. Every interleaving
+//! of two replicas is searched, with clocks that differ, pauses, crashes, lost answers and changes by people.
+//!
+//!     cargo test --package curfew-core --test slots -- --nocapture
+mod checker;
+mod slot_world;
+
+use checker::{Outcome, search};
+use slot_world::{
+    invariants::Broken,
+    moves::Event,
+    mutants::Mutant,
+    scenarios::{self, Scenario},
+};
+use std::time::Instant;
+
+fn run(s: &Scenario, mutant: Mutant, limit: usize) -> Outcome<Broken, Event> {
+    #[allow(clippy::disallowed_methods)] // the core has no clock; this test reports how long each search took
+    let begun = Instant::now();
+    let (mut model, first) = s.set_up(mutant);
+    let o = search(&mut model, first, limit);
+    let found = o.broken.as_ref().map_or("holds".to_owned(), |(b, t)| format!("{b:?} after {} steps", t.len()));
+    let reach = if o.complete { "all" } else { "of more" };
+    println!(
+        "{:>9} states, {reach:7} {:6.1} s, {:>5} tasks  {:26} {}: {found}",
+        o.states,
+        begun.elapsed().as_secs_f32(),
+        model.tasks.len(),
+        format!("{mutant:?}"),
+        s.name
+    );
+    if std::env::var("TRACE").is_ok()
+        && let Some((_, trace)) = &o.broken
+    {
+        println!("{}", model.describe(trace));
+    }
+    o
+}
+
+#[test]
+fn grants_that_share_a_slot_end_independently_and_completely() {
+    let mut wrong = Vec::new();
+    for s in scenarios::ALL {
+        let o = run(s, Mutant::None, if s.complete { 3_000_000 } else { scenarios::LIMIT });
+        if o.broken.is_some() || !o.complete && (s.complete || o.states < scenarios::LIMIT) {
+            wrong.push(format!("{}: {:?} in {} states", s.name, o.broken, o.states));
+        }
+    }
+    assert!(wrong.is_empty(), "violated, or not searched far enough:\n{}", wrong.join("\n"));
+}
+
+/// A check that cannot fail shows nothing: without each protection the search finds a violation.
+#[test]
+fn without_each_protection_the_search_finds_a_violation() {
+    let missed: Vec<String> = scenarios::MUTANTS
+        .iter()
+        .filter(|(mutant, from)| run(from, *mutant, 1_500_000).broken.is_none())
+        .map(|(mutant, from)| format!("{mutant:?} from {}", from.name))
+        .collect();
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}
