@@ -3,9 +3,10 @@ use crate::{
     api::{config::Sink, system::SecretKey},
     identity::NAMESPACE,
     observe::Metrics,
+    runtime::http::HttpClient,
 };
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
 use std::{
     collections::VecDeque,
     io::{Read, Seek, SeekFrom, Write},
@@ -39,11 +40,11 @@ pub struct SinkWorker {
 
 impl SinkWorker {
     /// Starts a sink.
-    pub fn start(sink: &Sink, client: &Client, metrics: &Arc<Metrics>) -> Self {
+    pub fn start(sink: &Sink, client: &Client, http: &HttpClient, metrics: &Arc<Metrics>) -> Self {
         let target = match sink {
             Sink::Stdout(_) => Target::Stdout,
             Sink::File(f) => Target::File(PathBuf::from(&f.path)),
-            Sink::Http(h) => Target::Http { client: client.clone(), secret: h.url_secret_ref.clone() },
+            Sink::Http(h) => Target::Http { client: client.clone(), http: http.clone(), secret: h.url_secret_ref.clone() },
         };
         let (queue, lines) = mpsc::unbounded_channel();
         let trouble = Arc::new(Mutex::new(None));
@@ -69,7 +70,7 @@ impl SinkWorker {
 enum Target {
     Stdout,
     File(PathBuf),
-    Http { client: Client, secret: SecretKey },
+    Http { client: Client, http: HttpClient, secret: SecretKey },
 }
 
 /// Delivers in order, each record until it is taken.
@@ -130,8 +131,8 @@ impl Target {
                 let written = tokio::task::spawn_blocking(move || append(&path, &batch)).await;
                 written.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
             }
-            Target::Http { client, secret } => {
-                tokio::time::timeout(PATIENCE, post(client, secret, batch)).await.map_err(|_| "it does not answer".to_owned())?
+            Target::Http { client, http, secret } => {
+                tokio::time::timeout(PATIENCE, post(client, http, secret, batch)).await.map_err(|_| "it does not answer".to_owned())?
             }
         }
     }
@@ -159,21 +160,17 @@ fn append(path: &Path, batch: &[Arc<str>]) -> std::io::Result<()> {
 }
 
 /// Posts a CloudEvents batch to the URL in a secret of the operator's namespace, which may change.
-async fn post(client: &Client, secret: &SecretKey, batch: &[Arc<str>]) -> Result<(), String> {
+async fn post(client: &Client, http: &HttpClient, secret: &SecretKey, batch: &[Arc<str>]) -> Result<(), String> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), NAMESPACE);
     let held = secrets.get(&secret.name).await.map_err(|e| format!("cannot read secret {}: {e}", secret.name))?;
     let bytes =
         held.data.and_then(|mut d| d.remove(&secret.key)).ok_or_else(|| format!("secret {} has no key {}", secret.name, secret.key))?;
     let url = String::from_utf8(bytes.0).map_err(|e| e.to_string())?;
     let uri: http::Uri = url.trim().parse().map_err(|_| "the URL in the secret is none".to_owned())?;
-    let path = uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
-    let mut parts = uri.into_parts();
-    parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
-    let base = http::Uri::from_parts(parts).map_err(|e| e.to_string())?;
-    let target = Client::try_from(Config::new(base)).map_err(|e| e.to_string())?;
     let body = format!("[{}]", batch.iter().map(|l| &**l).collect::<Vec<_>>().join(","));
-    let request = http::Request::post(path).header("content-type", "application/cloudevents-batch+json").body(body.into_bytes());
-    target.request_text(request.map_err(|e| e.to_string())?).await.map(drop).map_err(|e| e.to_string())
+    let request = http::Request::post(uri).header("content-type", "application/cloudevents-batch+json").body(body.into_bytes());
+    let answer = http.send(request.map_err(|e| e.to_string())?).await.map_err(|e| e.to_string())?;
+    if answer.status.is_success() { Ok(()) } else { Err(format!("it answers {}: {}", answer.status, answer.excerpt())) }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::{
     authority::{Authority, Clock},
     kube_writes::{self, WriteOutcome},
     observe::Metrics,
+    runtime::http::HttpClient,
 };
 use curfew_core::{target::Empty, time::Time};
 use futures::future::join_all;
@@ -42,6 +43,8 @@ struct Item {
 pub struct Setup {
     /// The API server: secrets of sinks, anchors.
     pub client: Client,
+    /// For HTTP sinks.
+    pub http: HttpClient,
     /// CurfewConfig, for the sinks.
     pub configs: Store<CurfewConfig>,
     /// The install id.
@@ -174,7 +177,7 @@ impl Writer {
             }
         }
         for (key, sink) in wanted {
-            self.sinks.entry(key).or_insert_with(|| SinkWorker::start(&sink, &self.s.client, &self.s.metrics));
+            self.sinks.entry(key).or_insert_with(|| SinkWorker::start(&sink, &self.s.client, &self.s.http, &self.s.metrics));
         }
     }
 

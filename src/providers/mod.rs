@@ -50,12 +50,21 @@ pub struct Registry {
     client: Client,
     clock: Arc<Clock>,
     remote: Arc<Mutex<HashMap<(String, String), Remote>>>,
+    #[cfg(feature = "simulated")]
+    http: crate::runtime::http::HttpClient,
 }
 
 impl Registry {
     /// With the cluster that Curfew runs in; `client` reads the secrets of others.
     pub fn new(in_cluster: Arc<dyn Provider>, client: Client, clock: Arc<Clock>) -> Self {
-        Registry { in_cluster, client, clock, remote: Arc::default() }
+        Registry {
+            in_cluster,
+            client,
+            clock,
+            remote: Arc::default(),
+            #[cfg(feature = "simulated")]
+            http: Default::default(),
+        }
     }
 
     /// Who reaches this connection.
@@ -68,7 +77,7 @@ impl Registry {
             Connection::Kubernetes(KubernetesConnection::InCluster(_)) => Ok(self.in_cluster.clone()),
             Connection::Kubernetes(KubernetesConnection::KubeconfigSecretRef(s)) => Ok(self.remote(s).await?),
             #[cfg(feature = "simulated")]
-            Connection::Simulated(c) => Ok(Arc::new(simulated::Simulated::new(c, self.clock.clone()))),
+            Connection::Simulated(c) => Ok(Arc::new(simulated::Simulated::new(c, self.http.clone(), self.clock.clone()))),
         }
     }
 

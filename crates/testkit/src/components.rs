@@ -1,0 +1,71 @@
+//! The command lines of the three processes.
+use super::control_plane::ControlPlane;
+use anyhow::Result;
+use std::sync::PoisonError;
+
+impl ControlPlane {
+    pub(super) fn etcd_args(&self, at: &dyn Fn(&str) -> String) -> Vec<String> {
+        let url = format!("http://127.0.0.1:{}", self.etcd_port);
+        vec![
+            format!("--data-dir={}", at("etcd")),
+            format!("--listen-client-urls={url}"),
+            format!("--advertise-client-urls={url}"),
+            "--listen-peer-urls=http://127.0.0.1:0".into(),
+            "--unsafe-no-fsync=true".into(),
+            "--log-level=warn".into(),
+        ]
+    }
+
+    pub(super) fn apiserver_args(&self, at: &dyn Fn(&str) -> String) -> Result<Vec<String>> {
+        let mut args = vec![
+            format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port),
+            "--bind-address=127.0.0.1".into(),
+            "--advertise-address=127.0.0.1".into(),
+            format!("--secure-port={}", self.port),
+            format!("--tls-cert-file={}", at("apiserver.crt")),
+            format!("--tls-private-key-file={}", at("apiserver.key")),
+            format!("--client-ca-file={}", at("ca.crt")),
+            format!("--cert-dir={}", at("")),
+            format!("--service-account-key-file={}", at("sa.pub")),
+            format!("--service-account-signing-key-file={}", at("sa.key")),
+            "--service-account-issuer=https://kubernetes.default.svc".into(),
+            "--service-cluster-ip-range=10.96.0.0/16".into(),
+            "--authorization-mode=RBAC".into(),
+            "--endpoint-reconciler-type=none".into(),
+            "--profiling=false".into(),
+        ];
+        if let Some(plugin) = *self.without.lock().unwrap_or_else(PoisonError::into_inner) {
+            args.push(format!("--disable-admission-plugins={plugin}"));
+        }
+        if let Some(log) = &self.audit {
+            let ours = ["operator", "sweep"].map(|a| format!("system:serviceaccount:curfew-system:curfew-{a}"));
+            let rules = serde_json::json!([{"level": "Metadata", "users": ours}, {"level": "None"}]);
+            let policy =
+                serde_json::json!({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": rules});
+            std::fs::write(self.path.join("audit-policy.json"), policy.to_string())?;
+            args.push(format!("--audit-policy-file={}", at("audit-policy.json")));
+            args.push(format!("--audit-log-path={}", log.display()));
+        }
+        Ok(args)
+    }
+
+    pub(super) fn controller_args(&self, at: &dyn Fn(&str) -> String) -> Result<Vec<String>> {
+        let user = self.user("system:kube-controller-manager", &[])?;
+        Ok(vec![
+            format!("--kubeconfig={}", user.kubeconfig.display()),
+            "--leader-elect=false".into(),
+            "--bind-address=127.0.0.1".into(),
+            "--secure-port=0".into(),
+            format!("--service-account-private-key-file={}", at("sa.key")),
+            format!("--root-ca-file={}", at("ca.crt")),
+            format!("--cluster-signing-cert-file={}", at("ca.crt")),
+            format!("--cluster-signing-key-file={}", at("ca.key")),
+            "--use-service-account-credentials=true".into(),
+            format!("--controllers={}", self.controllers),
+            // By default it holds itself back, and takes five seconds to start.
+            "--kube-api-qps=1000".into(),
+            "--kube-api-burst=1000".into(),
+            "--profiling=false".into(),
+        ])
+    }
+}

@@ -1,0 +1,363 @@
+//! etcd, kube-apiserver and kube-controller-manager on loopback, started from a copy of a prepared data directory.
+use super::{
+    eventually,
+    machine::{assets, free_port, new_directory, tail},
+    pki::Pki,
+    prepared::{self, Stage},
+    process::Process,
+    rest::{self, Answer},
+    user::{User, background},
+};
+use anyhow::{Context, Result, bail};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use http::Method;
+use kube::Client;
+use nix::sys::signal::Signal;
+use serde_json::json;
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+use tokio::sync::Semaphore;
+
+/// The controllers that tests need: for service accounts, namespaces, owners, Jobs (the fuse) and aggregated ClusterRoles.
+const USED: &str = "serviceaccount-controller,serviceaccount-token-controller,root-ca-certificate-publisher-controller,\
+                    namespace-controller,garbage-collector-controller,job-controller,ttl-after-finished-controller,\
+                    clusterrole-aggregation-controller";
+
+/// One of the three processes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Component {
+    /// etcd.
+    Etcd,
+    /// kube-apiserver.
+    ApiServer,
+    /// kube-controller-manager.
+    ControllerManager,
+}
+
+/// How long an API server may take to start on a busy machine.
+const SLOW: Duration = Duration::from_secs(120);
+
+/// Tells the files of this process apart.
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// How many control planes start at the same time. More only take the processor from one another, and all are late.
+static STARTING: Semaphore = Semaphore::const_new(2);
+
+/// A running control plane. Everything dies with it; its directory stays only if a test failed or `CURFEW_KEEP` is set.
+pub struct ControlPlane {
+    dir: Option<TempDir>,
+    pub(super) path: PathBuf,
+    assets: PathBuf,
+    pki: Pki,
+    pub(super) port: u16,
+    pub(super) etcd_port: u16,
+    pub(super) audit: Option<PathBuf>,
+    users: Mutex<HashMap<PathBuf, User>>,
+    /// An admission plugin of the API server that is turned off.
+    pub(super) without: Mutex<Option<&'static str>>,
+    /// Which controllers run.
+    pub(super) controllers: &'static str,
+    processes: Mutex<HashMap<Component, Process>>,
+}
+
+impl ControlPlane {
+    /// Starts from a copy of the prepared data of `stage`. Where `CURFEW_AUDIT_DIR` names a directory, the requests of Curfew's
+    /// own accounts are logged there: `tests/rights.rs` reads it.
+    ///
+    /// # Errors
+    /// If the control plane is not built or does not become ready.
+    pub async fn start(name: &str, stage: Stage) -> Result<Self> {
+        let dir = std::env::var_os("CURFEW_AUDIT_DIR").map(PathBuf::from);
+        if let Some(dir) = &dir {
+            std::fs::create_dir_all(dir)?;
+        }
+        Self::start_with(
+            name,
+            stage,
+            dir.map(|d| d.join(format!("{name}-{}-{}.jsonl", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)))),
+        )
+        .await
+    }
+
+    /// With `audit`, requests are logged to that file, metadata only.
+    ///
+    /// # Errors
+    /// If the control plane is not built or does not become ready.
+    pub async fn start_with(name: &str, stage: Stage, audit: Option<PathBuf>) -> Result<Self> {
+        let prepared = prepared::get().await?;
+        let begun = Instant::now();
+        let _turn = STARTING.acquire().await?;
+        let waited = begun.elapsed();
+        let dir = new_directory(name)?;
+        prepared.copy(stage, dir.path())?;
+        let cp = Self::over(dir, audit, USED)?;
+        cp.spawn(Component::Etcd)?;
+        cp.spawn(Component::ApiServer)?;
+        cp.ready().await?;
+        let served = begun.elapsed();
+        if stage.has_policies() {
+            cp.policies_in_force().await?;
+        }
+        cp.spawn(Component::ControllerManager)?;
+        let (queue, served, policies) = (waited.as_secs_f32(), (served - waited).as_secs_f32(), (begun.elapsed() - served).as_secs_f32());
+        eprintln!("testkit: control plane {name} serves after {served:.1} s, policies {policies:.1} s more, {queue:.1} s in the queue");
+        Ok(cp)
+    }
+
+    /// An empty one, with keys of its own and every controller: what the prepared data are made from.
+    pub(super) async fn empty(name: &str) -> Result<Self> {
+        let dir = new_directory(name)?;
+        Pki::create(dir.path())?;
+        let cp = Self::over(dir, None, "*")?;
+        cp.spawn(Component::Etcd)?;
+        cp.spawn(Component::ApiServer)?;
+        cp.ready().await?;
+        cp.spawn(Component::ControllerManager)?;
+        Ok(cp)
+    }
+
+    fn over(dir: TempDir, audit: Option<PathBuf>, controllers: &'static str) -> Result<Self> {
+        let path = dir.path().to_path_buf();
+        Ok(ControlPlane {
+            dir: Some(dir),
+            pki: Pki::open(&path)?,
+            path,
+            assets: assets()?,
+            port: free_port()?,
+            etcd_port: free_port()?,
+            audit,
+            users: Mutex::default(),
+            without: Mutex::default(),
+            controllers,
+            processes: Mutex::default(),
+        })
+    }
+
+    /// The directory of this control plane.
+    pub fn dir(&self) -> &Path {
+        &self.path
+    }
+
+    /// A client of the group system:masters, for the runtime that calls.
+    ///
+    /// # Errors
+    /// If its kubeconfig cannot be written.
+    pub async fn admin(&self) -> Result<Client> {
+        self.admin_user()?.client().await
+    }
+    /// A user of the group system:masters.
+    ///
+    /// # Errors
+    /// If its kubeconfig cannot be written.
+    pub fn admin_user(&self) -> Result<User> {
+        self.user("admin", &["system:masters"])
+    }
+
+    /// A user with a client certificate: the name is the user, the group a group.
+    ///
+    /// # Errors
+    /// If the certificate cannot be written.
+    pub fn user(&self, name: &str, groups: &[&str]) -> Result<User> {
+        // One at a time, so that no certificate is paired with the key of another.
+        let mut known = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = self.path.join("users").join(format!("{}.json", [&[name], groups].concat().join("+").replace(['/', ':'], "_")));
+        if let Some(user) = known.get(&file) {
+            return Ok(user.clone());
+        }
+        let pair = self.pki.user(name, groups)?;
+        let (cert, key) = (file.with_extension("crt"), file.with_extension("key"));
+        std::fs::write(&cert, pair.cert)?;
+        std::fs::write(&key, pair.key)?;
+        self.write_kubeconfig(&file, &serde_json::json!({"client-certificate": cert, "client-key": key}))?;
+        let user = User::new(name, file.clone(), self.assets.join("kubectl"));
+        known.insert(file, user.clone());
+        Ok(user)
+    }
+
+    /// A service account with a new token of six hours.
+    ///
+    /// # Errors
+    /// If there is no such account.
+    pub async fn service_account(&self, namespace: &str, name: &str) -> Result<User> {
+        let token = self.token(namespace, name).await?;
+        let file = self.path.join("users").join(format!("sa_{namespace}_{name}.json"));
+        self.write_kubeconfig(&file, &serde_json::json!({"token": token}))?;
+        Ok(User::new(format!("system:serviceaccount:{namespace}:{name}"), file, self.assets.join("kubectl")))
+    }
+
+    async fn token(&self, namespace: &str, name: &str) -> Result<String> {
+        let uri = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
+        let ask = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 21_600}});
+        match rest::send(&self.admin_user()?.cached().await?, Method::POST, &uri, "application/json", Some(ask)).await? {
+            Answer::Ok(v) => Ok(v["status"]["token"].as_str().context("no token")?.to_owned()),
+            Answer::Refused(s) => Err(kube::Error::Api(s).into()),
+        }
+    }
+
+    /// Waits for /readyz and reads from the store: just after etcd has gone, /readyz still says ok. A controller manager
+    /// that has ended is started again, as a kubelet would: it does end when the API server goes away while it starts.
+    ///
+    /// # Errors
+    /// If one of the processes has ended, or time is up.
+    pub async fn ready(&self) -> Result<()> {
+        let client = self.admin_user()?.cached().await?;
+        eventually("the API server to be ready", SLOW, || async {
+            if self.locked().get(&Component::ControllerManager).is_some_and(|p| !p.is_running()) {
+                self.spawn(Component::ControllerManager)?;
+            }
+            if let Some(dead) = self.locked().values().find(|p| !p.is_running()) {
+                bail!("{} has ended: {}", dead.name, tail(&dead.read_log(), 5));
+            }
+            // While the server starts, a request may hang that would be answered at once if it were sent again.
+            let asked = rest::get(&client, "/api/v1/namespaces/default/serviceaccounts/default");
+            tokio::time::timeout(Duration::from_secs(2), asked).await??;
+            let (client, ask) = (client.clone(), http::Request::get("/readyz").body(Vec::new())?);
+            let said = background().spawn(async move { client.request_text(ask).await });
+            Ok(Some(tokio::time::timeout(Duration::from_secs(2), said).await???).filter(|t| t == "ok"))
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Waits until the stored policies are in force: a policy refuses some moments after it is stored, or after the API server
+    /// has started. Each is tried by a dry-run write that only it refuses; the one that fills in the requester, by its result.
+    ///
+    /// # Errors
+    /// If a policy is not in force within a minute.
+    pub async fn policies_in_force(&self) -> Result<()> {
+        let admin = self.admin_user()?;
+        for (policy, write) in prepared::REFUSED {
+            eventually(&format!("policy {policy} to be in force"), SLOW, || async {
+                let try_it = ["create", "--dry-run=server", "-f", "-"];
+                let out = tokio::time::timeout(Duration::from_secs(2), admin.api_stdin(&try_it, write)).await??;
+                if !out.ok && out.stderr.contains(&format!("'{policy}'")) { Ok(Some(())) } else { bail!("{}{}", out.stdout, out.stderr) }
+            })
+            .await?;
+        }
+        eventually("the requester to be filled in", SLOW, || async {
+            let try_it = ["create", "--dry-run=server", "-f", "-"];
+            let out = tokio::time::timeout(Duration::from_secs(2), admin.api_stdin(&try_it, prepared::STAMPED)).await??;
+            if out.ok { Ok(Some(())) } else { bail!("{}", out.stderr) }
+        })
+        .await
+    }
+
+    /// Kills one process.
+    pub fn kill(&self, c: Component) {
+        self.locked().remove(&c);
+    }
+    /// Stops one process by SIGSTOP.
+    pub fn pause(&self, c: Component) {
+        self.signal(c, Signal::SIGSTOP);
+    }
+    /// Lets a paused process go on.
+    pub fn resume(&self, c: Component) {
+        self.signal(c, Signal::SIGCONT);
+    }
+    /// Kills one process, starts it again and waits until the API server is ready.
+    ///
+    /// # Errors
+    /// If it does not become ready.
+    pub async fn restart(&self, c: Component) -> Result<()> {
+        self.kill(c);
+        self.spawn(c)?;
+        self.ready().await
+    }
+
+    /// Starts the API server again without this admission plugin, or with all of them.
+    ///
+    /// # Errors
+    /// If it does not become ready.
+    pub async fn restart_without(&self, plugin: Option<&'static str>) -> Result<()> {
+        *self.without.lock().unwrap_or_else(PoisonError::into_inner) = plugin;
+        self.restart(Component::ApiServer).await
+    }
+
+    /// Gives this cluster other keys for its service accounts' tokens, as a copy restored elsewhere has.
+    ///
+    /// # Errors
+    /// If it does not become ready.
+    pub async fn new_service_account_keys(&self) -> Result<()> {
+        self.kill(Component::ControllerManager);
+        self.kill(Component::ApiServer);
+        Pki::write_token_keys(&self.path)?;
+        self.spawn(Component::ApiServer)?;
+        self.ready().await?;
+        self.spawn(Component::ControllerManager)
+    }
+
+    /// A kubeconfig for this cluster that needs no file: an inline CA and the token of a service account.
+    ///
+    /// # Errors
+    /// If there is no such account.
+    pub async fn inline_kubeconfig(&self, namespace: &str, account: &str) -> Result<String> {
+        let token = self.token(namespace, account).await?;
+        let ca = STANDARD.encode(std::fs::read(self.path.join("ca.crt"))?);
+        let config = serde_json::json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "target",
+            "clusters": [{"name": "target", "cluster": {"server": format!("https://127.0.0.1:{}", self.port), "certificate-authority-data": ca}}],
+            "users": [{"name": "curfew", "user": {"token": token}}],
+            "contexts": [{"name": "target", "context": {"cluster": "target", "user": "curfew"}}],
+        });
+        Ok(config.to_string())
+    }
+
+    fn signal(&self, c: Component, s: Signal) {
+        if let Some(p) = self.locked().get(&c) {
+            p.signal(s);
+        }
+    }
+    fn locked(&self) -> std::sync::MutexGuard<'_, HashMap<Component, Process>> {
+        self.processes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn spawn(&self, c: Component) -> Result<()> {
+        let at = |f: &str| self.path.join(f).display().to_string();
+        let (name, args) = match c {
+            Component::Etcd => ("etcd", self.etcd_args(&at)),
+            Component::ApiServer => ("kube-apiserver", self.apiserver_args(&at)?),
+            Component::ControllerManager => ("kube-controller-manager", self.controller_args(&at)?),
+        };
+        let process = Process::start(name, &self.assets.join(name), &args, &[], &self.path.join(format!("logs/{name}.log")))?;
+        self.locked().insert(c, process);
+        Ok(())
+    }
+
+    fn write_kubeconfig(&self, file: &Path, user: &serde_json::Value) -> Result<()> {
+        let server = format!("https://127.0.0.1:{}", self.port);
+        let config = serde_json::json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {"server": server, "certificate-authority": self.path.join("ca.crt")}}],
+            "users": [{"name": "me", "user": user}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "me"}}],
+        });
+        // Another test may be reading the file of the same account: it sees the old one or the new one, whole.
+        let whole = file.with_extension(format!("new-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+        std::fs::write(&whole, config.to_string())?;
+        Ok(std::fs::rename(whole, file)?)
+    }
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        if std::thread::panicking() || std::env::var_os("CURFEW_KEEP").is_some() {
+            for p in self.locked().values() {
+                eprintln!("--- {} ({})\n{}", p.name, p.log.display(), tail(&p.read_log(), 15));
+            }
+            if let Some(dir) = self.dir.take() {
+                let kept = dir.keep();
+                drop(std::fs::remove_file(kept.join("owner")));
+                eprintln!("kept: {}", kept.display());
+            }
+        }
+        self.locked().clear();
+    }
+}

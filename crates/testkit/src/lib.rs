@@ -1,0 +1,61 @@
+//! What every test against a real API server needs: control planes that start from prepared data, people with certificates,
+//! watches that see every state, and the operator as a process.
+//!
+//! It does not depend on the operator's library: everything goes over the API, as for any user.
+
+mod arguments;
+mod commands;
+mod components;
+mod control_plane;
+mod directory;
+mod jsonpath;
+mod kinds;
+mod machine;
+mod operator;
+mod pki;
+mod prepared;
+mod process;
+mod rest;
+mod user;
+mod watch;
+mod world;
+
+pub use arguments::Selection;
+pub use control_plane::{Component, ControlPlane};
+pub use directory::{Call, Config as DirectoryConfig, SimulatedDirectory, Throttle};
+pub use jsonpath::evaluate;
+pub use operator::{Operator, OperatorSpec, SHIPPED_TIMING, metric};
+pub use prepared::Stage;
+pub use user::{Output, User};
+pub use watch::{History, Watch};
+pub use world::{World, operator_binary, path, root};
+
+use anyhow::{Result, bail};
+use std::time::{Duration, Instant};
+
+/// Probes every 50 ms until `f` has something, or fails after `limit` and names what it waited for.
+///
+/// For what no watch shows. What a watch shows is waited for with [`World::until`] and its relatives, which miss no state.
+///
+/// # Errors
+/// After `limit`, with the last error.
+pub async fn eventually<T, F, Fut>(what: &str, limit: Duration, mut f: F) -> Result<T>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<Option<T>>>,
+{
+    let begun = Instant::now();
+    let mut last = String::from("nothing");
+    while begun.elapsed() < limit {
+        match f().await {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => last = "not yet".into(),
+            Err(e) => last = format!("{e:#}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    bail!("waited {limit:?} for {what}; last: {last}")
+}
+
+/// Half a minute: how long anything that happens within seconds may take on a busy machine.
+pub const SOON: Duration = Duration::from_secs(30);

@@ -1,0 +1,238 @@
+//! A control plane with Curfew installed as the README says, and people to try it.
+use super::{
+    ControlPlane, Operator, OperatorSpec, SOON, Stage, User,
+    arguments::Selection,
+    eventually, jsonpath,
+    rest::{self, Answer},
+    watch::{History, Watch},
+};
+use anyhow::{Context, Result, bail};
+use http::Method;
+use serde_json::{Value, json};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// An installed Curfew.
+pub struct World {
+    /// What it runs on.
+    pub cp: ControlPlane,
+}
+
+/// The root of the repository.
+pub fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+impl World {
+    /// A control plane with CRDs, policies, rights and configuration, all in force. No operator runs yet.
+    ///
+    /// # Errors
+    /// If the control plane does not start.
+    pub async fn install(name: &str) -> Result<Self> {
+        Ok(World { cp: ControlPlane::start(name, Stage::Installed).await? })
+    }
+
+    /// With the example of the README.
+    ///
+    /// # Errors
+    /// If the control plane does not start.
+    pub async fn first(name: &str) -> Result<Self> {
+        Ok(World { cp: ControlPlane::start(name, Stage::First).await? })
+    }
+
+    /// The example, and an operator that is ready to grant.
+    ///
+    /// # Errors
+    /// If one of them does not become ready.
+    pub async fn running(name: &str) -> Result<(Self, Operator)> {
+        Self::running_with(name, &[]).await
+    }
+    /// With more in the operator's environment.
+    ///
+    /// # Errors
+    /// If one of them does not become ready.
+    pub async fn running_with(name: &str, envs: &[(&str, &str)]) -> Result<(Self, Operator)> {
+        let world = Self::first(name).await?;
+        let operator = world.operator_with("operator", envs).await?;
+        world.granting().await?;
+        Ok((world, operator))
+    }
+
+    /// A user of the group system:masters.
+    ///
+    /// # Errors
+    /// If its kubeconfig cannot be written.
+    pub fn admin(&self) -> Result<User> {
+        self.cp.admin_user()
+    }
+    /// Who asks: a member of payments-devs.
+    ///
+    /// # Errors
+    /// If her kubeconfig cannot be written.
+    pub fn alice(&self) -> Result<User> {
+        self.cp.user("alice@example.com", &["payments-devs"])
+    }
+    /// Who approves.
+    ///
+    /// # Errors
+    /// If her kubeconfig cannot be written.
+    pub fn carol(&self) -> Result<User> {
+        self.cp.user("carol@example.com", &[])
+    }
+    /// Who has no part in it.
+    ///
+    /// # Errors
+    /// If her kubeconfig cannot be written.
+    pub fn mallory(&self) -> Result<User> {
+        self.cp.user("mallory@example.com", &[])
+    }
+
+    /// The built operator, under its own service account.
+    ///
+    /// # Errors
+    /// If it is not built or cannot be started.
+    pub async fn operator(&self, name: &str) -> Result<Operator> {
+        self.operator_with(name, &[]).await
+    }
+    /// With more in its environment.
+    ///
+    /// # Errors
+    /// If it is not built or cannot be started.
+    pub async fn operator_with(&self, name: &str, envs: &[(&str, &str)]) -> Result<Operator> {
+        let user = self.cp.service_account("curfew-system", "curfew-operator").await?;
+        let envs = envs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        Operator::spawn(&self.cp, &OperatorSpec { binary: operator_binary()?, name: name.into(), user, envs })
+    }
+
+    /// Waits until the operator has proven the gate and judged the example: what the README waits for, too.
+    ///
+    /// # Errors
+    /// If that does not happen soon.
+    pub async fn granting(&self) -> Result<()> {
+        self.field_is(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"AdmissionEnforced\")].status}", "True").await?;
+        self.field_is(&["rtpl", "-n", "payments", "payments-admin"], "{.status.conditions[?(@.type==\"Ready\")].status}", "True").await
+    }
+
+    /// A field of an object, by JSONPath, as the admin sees it. Empty if it is not there.
+    ///
+    /// # Errors
+    /// If the object is not there.
+    pub async fn field(&self, what: &[&str], jsonpath: &str) -> Result<String> {
+        self.admin()?.field(what, jsonpath).await
+    }
+    /// Waits for a field to have this value.
+    ///
+    /// # Errors
+    /// If it does not have it soon.
+    pub async fn field_is(&self, what: &[&str], jsonpath: &str, value: &str) -> Result<()> {
+        self.field_fits(what, jsonpath, &format!("to be {value}"), SOON, |now| now == value).await
+    }
+    /// Waits until a field fits; `expected` says in words how. Every version of the object is looked at.
+    ///
+    /// # Errors
+    /// After `limit`, with the last value.
+    pub async fn field_fits(
+        &self,
+        what: &[&str],
+        jsonpath: &str,
+        expected: &str,
+        limit: Duration,
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<()> {
+        self.until(what, &format!("{what:?} {jsonpath} {expected}"), limit, |v| {
+            let now = jsonpath::evaluate(jsonpath, v)?;
+            if fits(&now) { Ok(Some(())) } else { bail!("{now}") }
+        })
+        .await
+    }
+    /// Waits until the selected objects are as wanted: the one object, or `{"items": [..]}` where none is named.
+    ///
+    /// # Errors
+    /// After `limit`, with why the last state did not fit.
+    pub async fn until<T>(&self, what: &[&str], words: &str, limit: Duration, fits: impl FnMut(&Value) -> Result<Option<T>>) -> Result<T> {
+        Watch::start(&self.admin()?, &Selection::parse(what)?).await?.until(words, limit, fits).await
+    }
+    /// Records every state of the selected objects from now on.
+    ///
+    /// # Errors
+    /// If they cannot be watched.
+    pub async fn history(&self, what: &[&str]) -> Result<History> {
+        History::of(&self.admin()?, &Selection::parse(what)?).await
+    }
+
+    /// Takes away the operator's right to hand out the example's role, and returns once the API server goes by that: RBAC
+    /// follows a change some milliseconds later. What it gives back restores the right with `apply`. Use it with
+    /// [`SHIPPED_TIMING`](super::SHIPPED_TIMING): once the operator asks again what it may bind, the role is not Ready any more.
+    ///
+    /// # Errors
+    /// If the right is still there after a while.
+    pub async fn may_not_bind(&self) -> Result<String> {
+        let (admin, name) = (self.admin()?, "curfew-bind-payments");
+        let uri = format!("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/{name}");
+        let Answer::Ok(mut right) = rest::get(&admin.cached().await?, &uri).await? else { bail!("there is no ClusterRoleBinding {name}") };
+        right["metadata"] = json!({"name": name});
+        admin.api(&["delete", "clusterrolebinding", name]).await?.success()?;
+        let operator = self.cp.service_account("curfew-system", "curfew-operator").await?.cached().await?;
+        let what = json!({"verb": "bind", "group": "rbac.authorization.k8s.io", "resource": "clusterroles", "name": "payments-admin"});
+        let ask = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": what}});
+        let uri = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+        eventually("the operator to have lost its right", SOON, || async {
+            match rest::send(&operator, Method::POST, uri, "application/json", Some(ask.clone())).await? {
+                Answer::Ok(v) => Ok((v["status"]["allowed"] == false).then_some(())),
+                Answer::Refused(s) => bail!("{}", s.message),
+            }
+        })
+        .await?;
+        Ok(right.to_string())
+    }
+
+    /// Waits for a request to be in this state.
+    ///
+    /// # Errors
+    /// If it is not in that state soon.
+    pub async fn state_is(&self, request: &str, state: &str) -> Result<()> {
+        self.field_is(&["areq", "-n", "payments", request], "{.status.state}", state).await
+    }
+    /// Waits until this person can, or cannot, read the secret.
+    ///
+    /// # Errors
+    /// If that is not so after `limit`.
+    pub async fn access_is(&self, who: &User, allowed: bool, limit: Duration) -> Result<()> {
+        eventually(&format!("{} reading the secret to be {allowed}", who.name), limit, || async {
+            Ok((who.can_read_secret("payments", "db").await? == allowed).then_some(()))
+        })
+        .await
+    }
+}
+
+impl User {
+    /// A field of an object, by JSONPath, as this user sees it.
+    ///
+    /// # Errors
+    /// If the object is not there, or this user may not read it.
+    pub async fn field(&self, what: &[&str], jsonpath: &str) -> Result<String> {
+        let object = rest::read(&self.cached().await?, &Selection::parse(what)?).await?;
+        jsonpath::evaluate(jsonpath, &object)
+    }
+}
+
+/// A file of the repository, for kubectl.
+pub fn path(file: &str) -> String {
+    root().join(file).display().to_string()
+}
+
+/// Where cargo put the operator.
+///
+/// # Errors
+/// If it is not built.
+pub fn operator_binary() -> Result<PathBuf> {
+    if let Some(given) = std::env::var_os("CURFEW_BIN") {
+        return Ok(given.into());
+    }
+    let mut dir = std::env::current_exe()?;
+    dir.pop();
+    let found = [dir.join("curfew"), dir.join("../curfew")].into_iter().find(|p| p.is_file());
+    found.context("the operator is not built: cargo build --bins --features crash-points")
+}
