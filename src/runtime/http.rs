@@ -10,7 +10,11 @@ use hyper_util::{
 };
 use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt;
-use std::{error::Error, sync::{Arc, OnceLock}, time::Duration};
+use std::{
+    error::Error,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 /// How long a connection may take to open.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -130,7 +134,10 @@ mod tests {
         let send = async |path: &str| client.send(Request::post(format!("{url}{path}")).body(b"hello".to_vec()).unwrap()).await.unwrap();
         assert_eq!(send("/echo").await.body, b"hello");
         let busy = send("/busy").await;
-        assert_eq!((busy.status, busy.retry_after(), busy.excerpt().as_str()), (StatusCode::TOO_MANY_REQUESTS, Some(Duration::from_secs(7)), "too many"));
+        assert_eq!(
+            (busy.status, busy.retry_after(), busy.excerpt().as_str()),
+            (StatusCode::TOO_MANY_REQUESTS, Some(Duration::from_secs(7)), "too many")
+        );
         assert_eq!(send("/elsewhere").await.status, StatusCode::FOUND);
     }
 

@@ -56,9 +56,9 @@ pub async fn holds(row: &dyn Row) -> Result<()> {
         "a write after its time limit or its revocation comes to nothing",
         "what is removed by hand is seen",
     ];
-    try_join_all(table.iter().enumerate().map(|(n, name)| async move {
-        case(row, n).await.with_context(|| format!("the contract: {name}"))
-    }))
+    try_join_all(
+        table.iter().enumerate().map(|(n, name)| async move { case(row, n).await.with_context(|| format!("the contract: {name}")) }),
+    )
     .await
     .map(drop)
 }

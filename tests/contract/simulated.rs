@@ -89,7 +89,8 @@ async fn a_directory_that_loses_answers_passes() -> Result<()> {
 
 #[tokio::test]
 async fn a_directory_that_throttles_says_how_long_to_wait() -> Result<()> {
-    let d = Directory::with(DirectoryConfig { throttle: Some(Throttle { burst: 1.0, per_second: 0.2 }), ..DirectoryConfig::default() }).await?;
+    let d =
+        Directory::with(DirectoryConfig { throttle: Some(Throttle { burst: 1.0, per_second: 0.2 }), ..DirectoryConfig::default() }).await?;
     let p = d.connect();
     p.identity().await?;
     let throttled = p.identity().await;
@@ -108,11 +109,8 @@ async fn an_error_of_the_directory_is_one_of_four_kinds() -> Result<()> {
     ensure!(matches!(d.apply(1).await, Err(ProviderError::Denied(_))));
     d.0.configure(DirectoryConfig { unavailable: true, ..DirectoryConfig::default() });
     ensure!(matches!(d.apply(1).await, Err(ProviderError::Transient { .. })));
-    let nowhere = Simulated::new(
-        &SimulatedConnection { endpoint: "http://127.0.0.1:1".into() },
-        HttpClient::default(),
-        Arc::new(Clock::default()),
-    );
+    let nowhere =
+        Simulated::new(&SimulatedConnection { endpoint: "http://127.0.0.1:1".into() }, HttpClient::default(), Arc::new(Clock::default()));
     ensure!(matches!(nowhere.identity().await, Err(ProviderError::Transient { retry_after: None, .. })));
     Ok(())
 }
@@ -135,7 +133,8 @@ async fn an_answer_of_the_directory_to_a_removal_is_never_more_than_it_says() ->
     let (p, plan) = (d.connect(), d.memberships(1));
     ensure!(matches!(d.apply(1).await, Ok(ApplyOutcome::Started(_))));
     ensure!(p.revoke("g", &plan, &[], SlotSet::NONE).await? == RevokeOutcome::Gone);
-    eventually("the addition to take effect all the same", Duration::from_secs(10), || async { Ok(d.has_access(1).await?.then_some(())) }).await?;
+    eventually("the addition to take effect all the same", Duration::from_secs(10), || async { Ok(d.has_access(1).await?.then_some(())) })
+        .await?;
     ensure!(matches!(p.revoke("g", &plan, &[], SlotSet::NONE).await?, RevokeOutcome::Remains(_)));
     eventually("the removal to be accepted", Duration::from_secs(10), || async {
         Ok(matches!(p.revoke("g", &plan, &[], SlotSet::NONE).await?, RevokeOutcome::Started(_)).then_some(()))
@@ -168,7 +167,8 @@ async fn a_later_grant_moves_the_end_date_and_a_membership_without_one_keeps_non
         Plan::Simulated(simulated::Plan { deadline, ..plan })
     };
     let soon = Clock::default().now().plus_secs(3);
-    let write = async |plan: &Plan| p.apply("g", plan, SlotSet::NONE, Clock::default().now().plus_secs(4), &permit().expect("a permit")).await;
+    let write =
+        async |plan: &Plan| p.apply("g", plan, SlotSet::NONE, Clock::default().now().plus_secs(4), &permit().expect("a permit")).await;
     write(&until(soon)).await?;
     write(&until(in_an_hour())).await?;
     d.0.set_by_hand("dba", "standing", true)?;

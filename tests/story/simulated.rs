@@ -41,7 +41,8 @@ async fn a_membership_begins_with_the_approval_and_ends_at_the_deadline() -> Res
     r.state_is("basic", "Expired").await?;
     r.ended("basic").await?;
     r.access_stays(false, Duration::from_secs(3)).await?;
-    ensure!(r.writes() == (1, 1), "{:?}", r.writes());
+    // A removal may be repeated; it is idempotent.
+    ensure!(matches!(r.writes(), (1, 1..)), "{:?}", r.writes());
     // Every write named the time after which nothing is sent, and came before it.
     for call in r.directory.log().iter().filter(|c| c.method == "POST") {
         let limit = call.not_after.as_deref().and_then(|t| t.parse::<jiff::Timestamp>().ok());
@@ -108,7 +109,7 @@ async fn an_early_revocation_ends_the_access_as_soon_as_the_directory_lets_it() 
     r.ended("early").await?;
     r.access_stays(false, Duration::from_secs(3)).await?;
     ensure!(r.directory.count("DELETE", "/members/", 400) > 0, "no removal was refused");
-    ensure!(r.writes() == (1, 1), "{:?}", r.writes());
+    ensure!(matches!(r.writes(), (1, 1..)), "{:?}", r.writes());
     Ok(())
 }
 

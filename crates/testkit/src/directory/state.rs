@@ -256,7 +256,9 @@ impl State {
         let key = self.writable(group, member)?;
         match self.current(&key) {
             Version::Absent => Err(Refusal::DoesNotExist),
-            Version::Present { expires_at: Some(old), .. } if old < expires_at => Ok(Some(self.begin(key, Write::Extend { expires_at }, now))),
+            Version::Present { expires_at: Some(old), .. } if old < expires_at => {
+                Ok(Some(self.begin(key, Write::Extend { expires_at }, now)))
+            }
             Version::Present { .. } => Ok(None),
         }
     }
