@@ -51,7 +51,7 @@ pub struct Registry {
     clock: Arc<Clock>,
     remote: Arc<Mutex<HashMap<(String, String), Remote>>>,
     #[cfg(feature = "simulated")]
-    http: crate::runtime::http::HttpClient,
+    directories: Arc<Mutex<HashMap<String, Arc<simulated::Simulated>>>>,
 }
 
 impl Registry {
@@ -63,7 +63,7 @@ impl Registry {
             clock,
             remote: Arc::default(),
             #[cfg(feature = "simulated")]
-            http: Default::default(),
+            directories: Arc::default(),
         }
     }
 
@@ -77,7 +77,11 @@ impl Registry {
             Connection::Kubernetes(KubernetesConnection::InCluster(_)) => Ok(self.in_cluster.clone()),
             Connection::Kubernetes(KubernetesConnection::KubeconfigSecretRef(s)) => Ok(self.remote(s).await?),
             #[cfg(feature = "simulated")]
-            Connection::Simulated(c) => Ok(Arc::new(simulated::Simulated::new(c, self.http.clone(), self.clock.clone()))),
+            Connection::Simulated(c) => {
+                let mut known = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
+                let connect = || Arc::new(simulated::Simulated::new(c, crate::runtime::http::HttpClient::default(), self.clock.clone()));
+                Ok(known.entry(c.endpoint.clone()).or_insert_with(connect).clone())
+            }
         }
     }
 

@@ -24,6 +24,7 @@ use curfew_core::{
 };
 use directory::{Accepted, Directory, Removed, Running};
 use futures::future::{join_all, try_join_all};
+use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// How fast and how wide one directory is used. It throttles, so the lane has a rate of its own.
@@ -33,6 +34,9 @@ pub const LIMITS: Limits = Limits { width: 2, per_minute: Some(240) };
 const POLL_MILLIS: i64 = 500;
 /// How much later than the planned deadline the directory may end a membership, in seconds, to count as the one that ends it.
 const EXPIRY_TOLERANCE_SECS: i64 = 30;
+/// How long the groups that were read are shown where no live read is needed. What watches the API server asks for the inventory
+/// at every change there, and a directory that throttles would have nothing left for revocations.
+const GROUPS_MILLIS: i64 = 10_000;
 /// Between the ids of the target's operations in the id of a stored operation.
 const SEPARATOR: &str = ",";
 
@@ -40,12 +44,14 @@ const SEPARATOR: &str = ",";
 pub struct Simulated {
     directory: Directory,
     clock: Arc<Clock>,
+    /// The groups as they were read last, and when.
+    groups: Mutex<Option<(Time, Vec<Group>)>>,
 }
 
 impl Simulated {
     /// The directory behind a connection.
     pub fn new(connection: &SimulatedConnection, http: HttpClient, clock: Arc<Clock>) -> Self {
-        Simulated { directory: Directory::new(&connection.endpoint, http), clock }
+        Simulated { directory: Directory::new(&connection.endpoint, http), clock, groups: Mutex::default() }
     }
 
     /// One stored operation for all that the target has accepted; `None` if nothing runs.
@@ -92,9 +98,16 @@ impl Provider for Simulated {
 
     async fn inventory(&self, permissions: &Permissions, _: &Scope) -> Result<Inventory, ProviderError> {
         let permissions = groups(permissions)?;
-        let mut groups = self.directory.groups().await?;
-        groups.retain(|g| permissions.groups.contains(&g.name));
-        Ok(Inventory::Simulated(simulated::Inventory { groups }))
+        let read = self.directory.groups().await?;
+        *self.groups.lock() = Some((self.clock.now(), read.clone()));
+        Ok(named(permissions, &read))
+    }
+
+    fn cached_inventory(&self, permissions: &Permissions, _: &Scope) -> Option<Inventory> {
+        let permissions = groups(permissions).ok()?;
+        let known = self.groups.lock();
+        let (at, read) = known.as_ref()?;
+        (self.clock.now().millis_since(*at) < GROUPS_MILLIS).then(|| named(permissions, read))
     }
 
     async fn observe(&self, plan: &Plan, except: SlotSet) -> Result<Observation, ProviderError> {
@@ -185,6 +198,12 @@ impl Provider for Simulated {
         let missing = plan.groups.iter().find(|g| !manageable.contains(&g.name));
         Ok(missing.map(|g| format!("the operator may not change the members of group {}; make it an owner of that group", g.name)))
     }
+}
+
+/// Of these groups, the ones that a role names.
+fn named(permissions: &simulated::Permissions, groups: &[Group]) -> Inventory {
+    let named = groups.iter().filter(|g| permissions.groups.contains(&g.name));
+    Inventory::Simulated(simulated::Inventory { groups: named.cloned().collect() })
 }
 
 fn artifact(group: &Group, member: &str) -> Artifact {
