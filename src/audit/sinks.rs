@@ -4,9 +4,10 @@ use crate::{
     api::{config::Sink, system::SecretKey},
     identity::NAMESPACE,
     observe::Metrics,
+    runtime::http::HttpClient,
 };
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
 use std::{
     collections::VecDeque,
     io::{Read, Seek, SeekFrom, Write},
@@ -38,11 +39,11 @@ pub struct SinkWorker {
 
 impl SinkWorker {
     /// Starts the task of a sink.
-    pub fn start(sink: &Sink, client: &Client, metrics: &Arc<Metrics>) -> Self {
+    pub fn start(sink: &Sink, client: &Client, http: &HttpClient, metrics: &Arc<Metrics>) -> Self {
         let target = match sink {
             Sink::Stdout(_) => Target::Stdout,
             Sink::File(file) => Target::File(PathBuf::from(&file.path)),
-            Sink::Http(http) => Target::Http { client: client.clone(), secret: http.url_secret_ref.clone() },
+            Sink::Http(sink) => Target::Http { client: client.clone(), http: http.clone(), secret: sink.url_secret_ref.clone() },
         };
         let (queue, lines) = mpsc::unbounded_channel();
         let last_error = Arc::new(Mutex::new(None));
@@ -69,7 +70,7 @@ impl SinkWorker {
 enum Target {
     Stdout,
     File(PathBuf),
-    Http { client: Client, secret: SecretKey },
+    Http { client: Client, http: HttpClient, secret: SecretKey },
 }
 
 /// Delivers the records in order, and retries each batch until the sink stores it.
@@ -130,7 +131,7 @@ impl Target {
                 let written = tokio::task::spawn_blocking(move || append(&path, &batch)).await;
                 written.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
             }
-            Target::Http { client, secret } => tokio::time::timeout(timing().sink_timeout, post(client, secret, batch))
+            Target::Http { client, http, secret } => tokio::time::timeout(timing().sink_timeout, post(client, http, secret, batch))
                 .await
                 .map_err(|_| format!("no response within {} s", timing().sink_timeout.as_secs()))?,
         }
@@ -159,7 +160,7 @@ fn append(path: &Path, batch: &[Arc<str>]) -> std::io::Result<()> {
 }
 
 /// Posts a CloudEvents batch to the URL in a Secret of the operator's namespace. The Secret is read each time, since it may change.
-async fn post(client: &Client, secret: &SecretKey, batch: &[Arc<str>]) -> Result<(), String> {
+async fn post(client: &Client, http: &HttpClient, secret: &SecretKey, batch: &[Arc<str>]) -> Result<(), String> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), NAMESPACE);
     let stored = secrets.get(&secret.name).await.map_err(|e| format!("cannot read secret {}: {e}", secret.name))?;
     let bytes = stored
@@ -168,14 +169,10 @@ async fn post(client: &Client, secret: &SecretKey, batch: &[Arc<str>]) -> Result
         .ok_or_else(|| format!("secret {} has no key {}", secret.name, secret.key))?;
     let url = String::from_utf8(bytes.0).map_err(|e| e.to_string())?;
     let uri: http::Uri = url.trim().parse().map_err(|_| "the value in the secret is not a valid URL".to_owned())?;
-    let path = uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
-    let mut parts = uri.into_parts();
-    parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
-    let base = http::Uri::from_parts(parts).map_err(|e| e.to_string())?;
-    let target = Client::try_from(Config::new(base)).map_err(|e| e.to_string())?;
     let body = format!("[{}]", batch.iter().map(|line| &**line).collect::<Vec<_>>().join(","));
-    let request = http::Request::post(path).header("content-type", "application/cloudevents-batch+json").body(body.into_bytes());
-    target.request_text(request.map_err(|e| e.to_string())?).await.map(drop).map_err(|e| e.to_string())
+    let request = http::Request::post(uri).header("content-type", "application/cloudevents-batch+json").body(body.into_bytes());
+    let response = http.send(request.map_err(|e| e.to_string())?).await.map_err(|e| e.to_string())?;
+    if response.status.is_success() { Ok(()) } else { Err(format!("the sink answered {}: {}", response.status, response.excerpt())) }
 }
 
 #[cfg(test)]

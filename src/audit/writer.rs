@@ -13,6 +13,7 @@ use crate::{
     authority::{Authority, Clock},
     kube_writes::{self, WriteOutcome},
     observe::Metrics,
+    runtime::http::HttpClient,
 };
 use curfew_core::{target::Empty, time::Time};
 use futures::future::join_all;
@@ -42,6 +43,8 @@ struct Item {
 pub struct Setup {
     /// Client for the Secrets of sinks and the anchors in CurfewConfig.
     pub client: Client,
+    /// The HTTP client of the sinks.
+    pub http: HttpClient,
     /// Cache of CurfewConfig, which lists the sinks.
     pub configs: Store<CurfewConfig>,
     /// The install id, as in `source` of each record.
@@ -177,7 +180,7 @@ impl Writer {
             }
         }
         for (key, sink) in wanted {
-            self.sinks.entry(key).or_insert_with(|| SinkWorker::start(&sink, &self.setup.client, &self.setup.metrics));
+            self.sinks.entry(key).or_insert_with(|| SinkWorker::start(&sink, &self.setup.client, &self.setup.http, &self.setup.metrics));
         }
     }
 

@@ -17,7 +17,7 @@ use crate::{
         Registry,
         kubernetes::{Guard, Kubernetes, Watched},
     },
-    runtime::{client, engine::Engine, stores::Stores},
+    runtime::{client, engine::Engine, http::HttpClient, stores::Stores},
 };
 use anyhow::Context as _;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -63,6 +63,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let holder = format!("{}_{}", args.replica, std::process::id());
     let (evidence, writing) = AuditLog::new(Setup {
         client: client.clone(),
+        http: HttpClient::default(),
         configs: stores.configs.clone(),
         install: install.clone(),
         writer: format!("{holder}_{}", clock.now().compact()),

@@ -176,9 +176,9 @@ impl Canary {
         let spec = json!({
             "system": {"name": CANARY, "uid": "0", "target": "0", "connection": {"kubernetes": {"inCluster": {}}}},
             "request": {"namespace": NAMESPACE, "name": CANARY, "uid": "0", "requester": "nobody", "beneficiary": {"user": "nobody"}},
-            "principal": {"name": "nobody"},
+            "principal": {"kubernetes": {"user": "nobody"}},
             "plan": {"kubernetes": {"subject": {"user": "nobody"}, "bindings": [{"name": CANARY_BINDING, "roleKind": "ClusterRole", "role": CANARY_ROLE}]}},
-            "digest": "0000000000000000", "expiresAt": "2000-01-01T00:00:00Z",
+            "digest": "0".repeat(64), "expiresAt": "2000-01-01T00:00:00Z",
         });
         Canary::of_kind::<api::Grant>("curfew-ledger", false, spec)
     }

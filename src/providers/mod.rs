@@ -49,12 +49,21 @@ pub struct Registry {
     client: Client,
     clock: Arc<Clock>,
     remote: Arc<Mutex<HashMap<(String, String), Remote>>>,
+    #[cfg(feature = "simulated")]
+    directories: Arc<Mutex<HashMap<String, Arc<simulated::Simulated>>>>,
 }
 
 impl Registry {
     /// With the cluster that Curfew runs in; `client` reads the secrets of others.
     pub fn new(in_cluster: Arc<dyn Provider>, client: Client, clock: Arc<Clock>) -> Self {
-        Registry { in_cluster, client, clock, remote: Arc::default() }
+        Registry {
+            in_cluster,
+            client,
+            clock,
+            remote: Arc::default(),
+            #[cfg(feature = "simulated")]
+            directories: Arc::default(),
+        }
     }
 
     /// Who reaches this connection.
@@ -67,7 +76,11 @@ impl Registry {
             Connection::Kubernetes(KubernetesConnection::InCluster(_)) => Ok(self.in_cluster.clone()),
             Connection::Kubernetes(KubernetesConnection::KubeconfigSecretRef(s)) => Ok(self.remote(s).await?),
             #[cfg(feature = "simulated")]
-            Connection::Simulated(c) => Ok(Arc::new(simulated::Simulated::new(c, self.clock.clone()))),
+            Connection::Simulated(c) => {
+                let mut known = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
+                let connect = || Arc::new(simulated::Simulated::new(c, crate::runtime::http::HttpClient::default(), self.clock.clone()));
+                Ok(known.entry(c.endpoint.clone()).or_insert_with(connect).clone())
+            }
         }
     }
 

@@ -143,7 +143,7 @@ pub trait Provider: Send + Sync {
     /// What the target holds of what a template names, read live.
     async fn inventory(&self, permissions: &Permissions, scope: &Scope) -> Result<Inventory, ProviderError>;
 
-    /// The same from a watch, where one shows it.
+    /// The same from a watch or from a recent read, where there is one. Nothing is granted on it without a live read.
     fn cached_inventory(&self, _: &Permissions, _: &Scope) -> Option<Inventory> {
         None
     }

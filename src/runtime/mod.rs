@@ -4,4 +4,5 @@ pub mod crash;
 pub mod driver;
 pub mod engine;
 pub mod expectations;
+pub mod http;
 pub mod stores;

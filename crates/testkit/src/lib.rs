@@ -7,6 +7,7 @@ mod arguments;
 mod commands;
 mod components;
 mod control_plane;
+mod directory;
 mod jsonpath;
 mod kinds;
 mod machine;
@@ -21,6 +22,7 @@ mod world;
 
 pub use arguments::Selection;
 pub use control_plane::{Component, ControlPlane};
+pub use directory::{Call, Config as DirectoryConfig, SimulatedDirectory, Throttle};
 pub use jsonpath::evaluate;
 pub use operator::{Operator, OperatorSpec, SHIPPED_TIMING, metric};
 pub use prepared::Stage;
