@@ -257,7 +257,20 @@ pub struct AbandonDecision<'a> {
     pub namespace: &'a str,
 }
 
-/// A Grant that somebody wants to release.
+/// How long past its end access counts as stalled while it is not proven gone, in seconds.
+pub const STALLED_SECS: i64 = 60;
+
+/// From when access with this end counts as stalled, if it is not proven gone by then.
+pub fn stalls_at(expires_at: Time) -> Time {
+    expires_at.plus_secs(STALLED_SECS)
+}
+
+/// Whether access with this end that is being revoked counts as stalled.
+pub fn is_stalled(expires_at: Time, now: Time) -> bool {
+    now >= stalls_at(expires_at)
+}
+
+/// A Grant that an `Abandon` decision is about.
 #[derive(Clone, Copy, Debug)]
 pub struct StalledGrant<'a> {
     /// The namespace of its request.
