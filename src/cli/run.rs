@@ -4,6 +4,8 @@ use crate::{
     authority::{Authority, Clock, Lease},
     controllers::{
         Context, admission,
+        decision::DecisionController,
+        endpoints::OperatorEndpoints,
         grant::{self, GrantController},
         readiness::ReadinessController,
         request::RequestController,
@@ -17,11 +19,14 @@ use crate::{
         Registry,
         kubernetes::{Guard, Kubernetes, Watched},
     },
-    runtime::{client, engine::Engine, stores::Stores},
+    runtime::{changes::Change, client, engine::Engine, stores::Stores},
 };
 use anyhow::Context as _;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
 /// Runs the operator until it is told to stop.
 ///
@@ -49,8 +54,10 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let authority = Authority::new(clock.clone());
     let mut tasks = JoinSet::new();
     let (stores, changes) = Stores::start(&client, &mut tasks);
-    let watched =
-        Watched { bindings: stores.bindings.clone(), cluster_bindings: stores.cluster_bindings.clone(), jobs: stores.jobs.clone(),
+    let watched = Watched {
+        bindings: stores.bindings.clone(),
+        cluster_bindings: stores.cluster_bindings.clone(),
+        jobs: stores.jobs.clone(),
         cluster_roles: stores.cluster_roles.clone(),
         roles: stores.roles.clone(),
         namespaces: stores.namespaces.clone(),
@@ -61,7 +68,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let registry = Registry::new(Arc::new(here), client.clone(), clock.clone());
     let metrics = Arc::new(Metrics::default());
     let holder = format!("{}_{}", args.replica, std::process::id());
-    let (evidence, writing) = AuditLog::new(Setup {
+    let (audit, writing) = AuditLog::new(Setup {
         client: client.clone(),
         configs: stores.configs.clone(),
         install: install.clone(),
@@ -70,14 +77,14 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
         metrics: metrics.clone(),
     });
     tasks.spawn(writing);
-    let ctx = Arc::new(Context::new(client.clone(), stores, authority.clone(), registry, install, &args.replica, metrics, evidence));
+    let ctx = Arc::new(Context::new(client.clone(), stores, authority.clone(), registry, install, &args.replica, metrics, audit));
     let lease = Lease::new(client, NAMESPACE, holder, authority);
     let (stop, stopped) = watch::channel(false);
     let engines = start(&ctx, changes, stopped, &mut tasks);
-    let (listen, served) = (args.listen, ctx.clone());
+    let (listen, endpoints) = (args.listen, OperatorEndpoints(ctx.clone()));
     tasks.spawn(async move {
-        if let Err(e) = observe::serve(listen, served).await {
-            tracing::error!(error = %e, address = %listen, "cannot serve; choose another address with --listen");
+        if let Err(error) = observe::serve(listen, endpoints).await {
+            tracing::error!(%error, address = %listen, "cannot serve; choose another address with --listen");
         }
     });
     tasks.spawn(lease.clone().run());
@@ -105,26 +112,37 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     why.map_or(Ok(()), |w| Err(anyhow::anyhow!(w)))
 }
 
-/// Starts the engines, the router between watches and engines, and the heartbeat.
+/// Starts the engines, the router from watches to engines, and the heartbeat. The future ends when every engine has stopped.
 fn start(
     ctx: &Arc<Context>,
-    changes: tokio::sync::mpsc::UnboundedReceiver<crate::runtime::stores::Change>,
+    changes: mpsc::UnboundedReceiver<Change>,
     stopped: watch::Receiver<bool>,
     tasks: &mut JoinSet<()>,
 ) -> impl Future<Output = ()> + use<> {
-    let clock = ctx.authority.clock.clone();
+    let clock = || ctx.authority.clock.clone();
     let grant_controller = Arc::new(GrantController::new(ctx.clone()));
-    let (grants, grants_in) = Engine::new("grants", grant_controller.clone(), clock.clone());
-    let (requests, requests_in) = Engine::new("requests", Arc::new(RequestController::new(ctx.clone())), clock.clone());
-    let (readiness, readiness_in) = Engine::new("readiness", Arc::new(ReadinessController::new(ctx.clone())), clock);
-    tasks.spawn(grant::heartbeat(ctx.clone(), grant_controller.clone(), grants_in.clone()));
-    tasks.spawn(
-        Router { ctx: ctx.clone(), grant_controller, requests: requests_in, grants: grants_in, readiness: readiness_in }.run(changes),
-    );
-    let (g, r, h) =
-        (tokio::spawn(grants.run(stopped.clone())), tokio::spawn(requests.run(stopped.clone())), tokio::spawn(readiness.run(stopped)));
+    let (grants, grant_queue) = Engine::new("grants", grant_controller.clone(), clock());
+    let (requests, request_queue) = Engine::new("requests", Arc::new(RequestController::new(ctx.clone())), clock());
+    let (decisions, decision_queue) = Engine::new("decisions", Arc::new(DecisionController::new(ctx.clone())), clock());
+    let (readiness, readiness_queue) = Engine::new("readiness", Arc::new(ReadinessController::new(ctx.clone())), clock());
+    tasks.spawn(grant::heartbeat(ctx.clone(), grant_controller.clone(), grant_queue.clone()));
+    let router = Router {
+        ctx: ctx.clone(),
+        grant_controller,
+        requests: request_queue,
+        grants: grant_queue,
+        decisions: decision_queue,
+        readiness: readiness_queue,
+    };
+    tasks.spawn(router.run(changes));
+    let engines = [
+        tokio::spawn(grants.run(stopped.clone())),
+        tokio::spawn(requests.run(stopped.clone())),
+        tokio::spawn(decisions.run(stopped.clone())),
+        tokio::spawn(readiness.run(stopped)),
+    ];
     async move {
-        let _all_finished = tokio::join!(g, r, h);
+        let _all_finished = futures::future::join_all(engines).await;
     }
 }
 

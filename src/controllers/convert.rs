@@ -1,4 +1,4 @@
-//! From the kinds, as people write them, to the facts that rules read. What this build does not obey is named here.
+//! Converts the kinds of `api/` to the facts that rules read, and names the settings that this build does not support. Pure.
 use crate::api::{
     AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, EligibleAssignment, Grant, RoleTemplate,
     assignment::{Delegation, Window as ApiWindow},
@@ -7,14 +7,17 @@ use crate::api::{
     grant::{GrantState, OperationKind},
     policy::{ApprovalFloor as ApiFloor, MfaRule, SystemsRef, TicketFloor},
     request::{ActivationRequestStatus, RequestState},
-    system::Mode,
+    system::{Mode, Provider},
     template::{Approval, Justification, Limits, TicketRule},
 };
 use curfew_core::{
     admission::{AdmissionHistory, Provenance},
     approval::{ApprovalStage, DecisionFacts, Verb},
     grant::{self as core_grant, Intent},
-    policy_inputs::{ApprovalFloor, ApprovedTerms, Assignment, Policy, Progress, RequestFacts, System, Systems, Template, Window},
+    policy_inputs::{
+        ApprovalFloor, ApprovedTerms, Assignment, Policy, Progress, RequestFacts, System, Systems, TargetClaim, Template, Window,
+        duplicate_of,
+    },
     principal::UserInfo,
     reason::Reason,
     request::{Frozen, GrantView, Request, State, Status},
@@ -38,37 +41,42 @@ fn unsupported(list: &[(bool, &str)]) -> Vec<String> {
     list.iter().filter(|(used, _)| *used).map(|(_, what)| (*what).to_owned()).collect()
 }
 
-fn systems(s: &SystemsRef) -> Systems {
-    match s {
-        SystemsRef::Names(n) => Systems::Names(n.clone()),
-        SystemsRef::Selector(l) => Systems::Labels(l.match_labels.clone()),
+/// The systems that a template or a policy selects.
+pub fn systems(selected: &SystemsRef) -> Systems {
+    match selected {
+        SystemsRef::Names(names) => Systems::Names(names.clone()),
+        SystemsRef::Selector(selector) => Systems::Labels(selector.match_labels.clone()),
     }
 }
 
-/// An AuthorizationSystem; `older` is another one for the same target.
-pub fn system(s: &AuthorizationSystem, all: &[AuthorizationSystem]) -> System {
-    let status = s.status.as_ref();
+/// An AuthorizationSystem; `all` tells whether another one stands for the same target.
+pub fn system(system: &AuthorizationSystem, all: &[Arc<AuthorizationSystem>]) -> System {
     System {
-        name: s.name_any(),
-        uid: s.uid().unwrap_or_default(),
-        provider: s.spec.provider.kind(),
-        labels: s.labels().clone(),
-        target: status.and_then(|s| s.target.as_ref()).map(|t| t.id.clone()),
-        grants_allowed: s.spec.mode == Mode::ReadWrite,
-        deleting: s.metadata.deletion_timestamp.is_some(),
-        suspended: s.spec.suspend,
-        duplicate_of: all
-            .iter()
-            .filter(|o| same_target(o, s) && (created(*o), o.name_any()) < (created(s), s.name_any()))
-            .map(ResourceExt::name_any)
-            .min(),
-        unsupported: unsupported(&[(s.spec.principals.is_some(), "principals")]),
+        name: system.name_any(),
+        uid: system.uid().unwrap_or_default(),
+        provider: system.spec.provider.kind(),
+        labels: system.labels().clone(),
+        target: target(system).map(str::to_owned),
+        grants_allowed: system.spec.mode == Mode::ReadWrite,
+        deleting: system.metadata.deletion_timestamp.is_some(),
+        suspended: system.spec.suspend,
+        duplicate_of: duplicate_of(&claim(system), all.iter().map(|other| claim(other))).map(str::to_owned),
+        unsupported: unsupported(&[(system.spec.principals.is_some(), "principals")]),
     }
 }
 
-fn same_target(a: &AuthorizationSystem, b: &AuthorizationSystem) -> bool {
-    let target = |s: &AuthorizationSystem| s.status.as_ref().and_then(|s| s.target.as_ref()).map(|t| t.id.clone());
-    a.uid() != b.uid() && (a.spec.provider == b.spec.provider || (target(a).is_some() && target(a) == target(b)))
+fn target(system: &AuthorizationSystem) -> Option<&str> {
+    Some(&system.status.as_ref()?.target.as_ref()?.id)
+}
+
+fn claim(system: &AuthorizationSystem) -> TargetClaim<'_, Provider> {
+    TargetClaim {
+        name: system.metadata.name.as_deref().unwrap_or_default(),
+        uid: system.metadata.uid.as_deref().unwrap_or_default(),
+        created: created(system),
+        connection: &system.spec.provider,
+        target: target(system),
+    }
 }
 
 /// An AccessPolicy.

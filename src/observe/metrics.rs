@@ -1,4 +1,5 @@
 //! Counters and gauges. Labels name systems and states, never users or requests.
+use curfew_core::time::Time;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -12,7 +13,7 @@ pub struct StateLabel {
     pub state: String,
 }
 
-/// Everything that is counted.
+/// Every metric of the operator.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -24,7 +25,7 @@ pub struct Metrics {
     pub revocation_lag: Histogram,
     /// From the request's creation to the access, in seconds.
     pub activation_duration: Histogram,
-    /// Revocations that did not come through at once.
+    /// Attempts to revoke that failed and are retried.
     pub revocation_failures: Counter,
     /// Requests by state, as the stores show them.
     pub requests: Family<StateLabel, Gauge>,
@@ -34,11 +35,11 @@ pub struct Metrics {
     pub leads: Gauge,
     /// Bindings that the sweep has removed.
     pub swept: Counter,
-    /// Bindings that no Grant seems to justify and that are too many to believe it.
+    /// Bindings without a Grant that the sweep holds back, because there are implausibly many.
     pub sweep_held_back: Gauge,
-    /// Records of evidence that a sink did not take.
+    /// Deliveries of audit records that a sink did not take.
     pub audit_failures: Counter,
-    /// Records of evidence that wait for a sink.
+    /// Audit records that wait for a sink.
     pub audit_backlog: Gauge,
 }
 
@@ -69,16 +70,26 @@ impl Default for Metrics {
         r.register("requests", "Requests by state", m.requests.clone());
         r.register("admission_enforced", "1 while the admission policies are proven to be in force", m.admission_enforced.clone());
         r.register("swept", "Bindings that the sweep has removed", m.swept.clone());
-        r.register("sweep_held_back", "Bindings that no Grant seems to justify, too many to be believed", m.sweep_held_back.clone());
-        r.register("audit_failures", "Deliveries of evidence that a sink did not take", m.audit_failures.clone());
-        r.register("audit_backlog", "Records of evidence that wait for a sink", m.audit_backlog.clone());
+        r.register(
+            "sweep_held_back",
+            "Bindings without a Grant that the sweep holds back, because there are implausibly many",
+            m.sweep_held_back.clone(),
+        );
+        r.register("audit_failures", "Deliveries of audit records that a sink did not take", m.audit_failures.clone());
+        r.register("audit_backlog", "Audit records that wait for a sink", m.audit_backlog.clone());
         r.register("leader", "1 while this replica holds the lease", m.leads.clone());
         m
     }
 }
 
+/// Seconds from one time to another for a histogram; zero if the second is not later.
+#[allow(clippy::cast_precision_loss)]
+pub fn seconds_between(from: Time, to: Time) -> f64 {
+    to.millis_since(from).max(0) as f64 / 1000.0
+}
+
 impl Metrics {
-    /// In Prometheus' text format.
+    /// The metrics in Prometheus' text format.
     pub fn text(&self) -> String {
         let mut out = String::new();
         // Writing to a String cannot fail.

@@ -1,8 +1,8 @@
-//! What machines and people see of the operator itself: metrics, health, Events.
+//! What the operator shows of itself: metrics, health endpoints, Kubernetes Events.
 mod events;
 mod metrics;
 mod serve;
 
 pub use events::Events;
-pub use metrics::{Metrics, StateLabel};
-pub use serve::serve;
+pub use metrics::{Metrics, StateLabel, seconds_between};
+pub use serve::{Endpoints, serve};

@@ -119,9 +119,7 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
             while let Some((key, id)) = self.lanes.start(self.clock.now()) {
                 let work = self.work.clone();
                 running.spawn(async move {
-                    let next = tokio::time::timeout(LIMIT, work.reconcile(&id))
-                        .await
-                        .unwrap_or(NextRun::of(Requeue::Backoff));
+                    let next = tokio::time::timeout(LIMIT, work.reconcile(&id)).await.unwrap_or(NextRun::of(Requeue::Backoff));
                     (key, id, next)
                 });
             }

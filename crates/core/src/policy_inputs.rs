@@ -23,11 +23,11 @@ pub enum Systems {
 }
 
 impl Systems {
-    /// Whether this system is meant.
-    pub fn include(&self, s: &System) -> bool {
+    /// Whether a system with this name and these labels is meant.
+    pub fn include(&self, name: &str, labels: &BTreeMap<String, String>) -> bool {
         match self {
-            Systems::Names(n) => n.contains(&s.name),
-            Systems::Labels(l) => l.iter().all(|(k, v)| s.labels.get(k) == Some(v)),
+            Systems::Names(names) => names.iter().any(|included| included == name),
+            Systems::Labels(required) => required.iter().all(|(key, value)| labels.get(key) == Some(value)),
         }
     }
 }
@@ -264,8 +264,7 @@ pub fn duplicate_of<'a, Connection: PartialEq + 'a>(
     others: impl Iterator<Item = TargetClaim<'a, Connection>>,
 ) -> Option<&'a str> {
     let same_target = |other: &TargetClaim<'a, Connection>| {
-        other.uid != claim.uid
-            && (other.connection == claim.connection || (claim.target.is_some() && other.target == claim.target))
+        other.uid != claim.uid && (other.connection == claim.connection || (claim.target.is_some() && other.target == claim.target))
     };
     let is_older = |other: &TargetClaim<'a, Connection>| (other.created, other.name) < (claim.created, claim.name);
     others.filter(|other| same_target(other) && is_older(other)).map(|other| other.name).min()

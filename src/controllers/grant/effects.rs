@@ -1,13 +1,14 @@
 //! How a Grant's pass is answered. Revoking asks for nothing but the Grant and its target (I3).
-use super::status as grant_status;
+use super::{matches_request::matches_request, status as grant_status};
 use crate::{
     api::{
         Grant,
-        grant::{Artifact, GrantSpec, GrantStatus},
+        grant::{Artifact, GrantStatus},
         request::{ActivationRequestStatus, RequestState},
     },
-    controllers::{Context, audit_events, convert, request::seconds},
+    controllers::{Context, audit_events, convert},
     kube_writes::{self, WriteOutcome},
+    observe::seconds_between,
     providers::{ApplyOutcome, EnforcedBy, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome},
     runtime::driver::EffectHandler,
 };
@@ -17,16 +18,13 @@ use curfew_core::{
     ids,
     reason::Reason,
     reconcile::{Effect, Outcome, Reservation},
-    resolved::SCHEMA,
     slots::{self, OtherGrant},
     target::SlotSet,
     time::Time,
 };
-use kube::{Api, ResourceExt, api::ListParams, runtime::reflector::ObjectRef};
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use kube::{Api, ResourceExt, api::ListParams};
+use parking_lot::Mutex;
+use std::{sync::Arc, time::Duration};
 
 /// Answers with the API server and the target, for one Grant.
 pub struct GrantEffects {
@@ -55,13 +53,13 @@ impl GrantEffects {
 
     /// What went wrong last, and on which Grant.
     pub fn error(&self) -> Option<(Grant, String)> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock();
         known.trouble.clone().map(|t| (known.grant.clone(), t))
     }
 
     /// How long the target asked us to wait, if it did.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).wait
+        self.known.lock().wait
     }
 
     /// Where it stands after this pass.
@@ -76,10 +74,10 @@ impl GrantEffects {
 
     /// The Grant as this pass knows it.
     pub fn grant(&self) -> Grant {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).grant.clone()
+        self.known.lock().grant.clone()
     }
     fn change(&self, f: impl FnOnce(&mut Known)) {
-        f(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner));
+        f(&mut self.known.lock());
     }
 
     fn failed(&self, what: &str, why: &impl std::fmt::Display) -> Outcome {
@@ -127,8 +125,8 @@ impl GrantEffects {
     /// Why it ends. Nobody is asked: a revocation needs nothing but the Grant and its target.
     fn why(&self, g: &Grant, next: &core::Grant) -> Option<Reason> {
         let of = &g.spec.request;
-        let orphaned = self.known.lock().unwrap_or_else(PoisonError::into_inner).orphaned;
-        let stored = self.ctx.stores.requests.get(&ObjectRef::new(&of.name).within(&of.namespace));
+        let orphaned = self.known.lock().orphaned;
+        let stored = self.ctx.stores.request(&(of.namespace.clone(), of.name.clone()));
         let request = stored.filter(|r| !orphaned && r.uid().as_deref() == Some(of.uid.as_str()));
         audit_events::why(g, next.drifted, request.as_deref(), self.now())
     }
@@ -161,7 +159,7 @@ impl GrantEffects {
 
     async fn commit(&self, next: &core::Grant) -> Outcome {
         let grant = self.grant();
-        let armed = self.known.lock().unwrap_or_else(PoisonError::into_inner).armed.clone();
+        let armed = self.known.lock().armed.clone();
         let enforced = if next.state == State::Active { self.enforced().await } else { EnforcedBy::Curfew };
         let mut status = grant_status::status(&grant, next, armed, enforced, &self.ctx.replica, self.now());
         if next.refused {
@@ -188,7 +186,7 @@ impl GrantEffects {
         let of = &g.spec.request;
         tracing::info!(grant = self.id, request.uid = of.uid, namespace = of.namespace, name = of.name, stage = ?next.state, drifted = next.drifted, "grant");
         if next.state == State::Ended {
-            self.ctx.metrics.revocation_lag.observe(seconds(self.now().millis_since(next.expires_at).max(0)));
+            self.ctx.metrics.revocation_lag.observe(seconds_between(next.expires_at, self.now()));
         }
     }
 
@@ -361,20 +359,6 @@ impl GrantEffects {
     }
 }
 
-/// Whether a Grant is exactly what its request says: an attacker past the admission policy could have written another under its
-/// name. Its plan is computed again only where both are of this build's form; another form is compared as it is stored.
-fn matches_request(id: &str, g: &GrantSpec, s: &ActivationRequestStatus, install: &str) -> bool {
-    let (Some(r), Some(end)) = (&s.resolved, s.expires_at) else { return false };
-    let comparable = g.schema == Some(SCHEMA) && s.schema == Some(SCHEMA) && r.schema == SCHEMA;
-    let whose = ids::grant_id(install, &g.request.uid) == id && g.request.requester == r.requester && g.request.beneficiary == r.beneficiary;
-    let what = if comparable {
-        g.digest == r.digest() && r.plan(install, id, end).as_ref() == Some(&g.plan)
-    } else {
-        Some(g.digest) == s.digest
-    };
-    whose && what && g.principal == r.principal && g.system.reference == r.system && g.expires_at <= end
-}
-
 #[async_trait]
 impl EffectHandler for GrantEffects {
     async fn perform(&self, ask: &Effect) -> Outcome {
@@ -402,63 +386,5 @@ impl EffectHandler for GrantEffects {
     }
     fn permit(&self) -> bool {
         self.ctx.authority.permit().is_some()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use curfew_core::resolved::Resolved;
-    use serde_json::{Value, json};
-
-    const INSTALL: &str = "0123abcd";
-    const END: &str = "2026-11-25T12:00:00Z";
-
-    fn status() -> ActivationRequestStatus {
-        let reference = |name: &str| json!({"name": name, "uid": name, "generation": 1});
-        let resolved = json!({
-            "schema": 2, "request": "r1", "requester": "alice", "beneficiary": {"user": "alice"}, "principal": {"kubernetes": {"user": "alice"}},
-            "system": {"name": "staging", "uid": "s1", "target": "t1"},
-            "role": reference("role"), "assignment": reference("assignment"), "policy": reference("policy"),
-            "permissions": {"kubernetes": {"roles": [{"kind": "ClusterRole", "name": "payments-admin", "uid": "c1", "rules": "0".repeat(64)}]}},
-            "scope": {"kubernetes": {"namespaces": [reference("payments")]}}, "duration": "1h", "approval": [],
-        });
-        serde_json::from_value(json!({"schema": 2, "resolved": resolved, "expiresAt": END})).unwrap()
-    }
-
-    fn matches(id: &str, change: impl FnOnce(&mut Value)) -> bool {
-        let status = status();
-        let r: &Resolved = status.resolved.as_ref().unwrap();
-        let plan = r.plan(INSTALL, id, status.expires_at.unwrap());
-        let mut grant = json!({
-            "schema": 2, "system": {"name": "staging", "uid": "s1", "target": "t1", "connection": {"kubernetes": {"inCluster": {}}}},
-            "request": {"namespace": "payments", "name": "r", "uid": "r1", "requester": "alice", "beneficiary": {"user": "alice"}},
-            "principal": {"kubernetes": {"user": "alice"}}, "plan": plan, "digest": r.digest(), "expiresAt": END,
-        });
-        change(&mut grant);
-        matches_request(id, &serde_json::from_value(grant).unwrap(), &status, INSTALL)
-    }
-
-    #[test]
-    fn a_grant_is_what_its_request_says_to_the_letter() {
-        let id = ids::grant_id(INSTALL, "r1");
-        assert!(matches(&id, |_| ()));
-        assert!(matches(&id, |g| g["expiresAt"] = "2026-11-25T11:00:00Z".into()), "its end may move earlier");
-        assert!(!matches("00000000000000a1", |_| ()), "under another name");
-        type Forgery = (&'static str, fn(&mut Value));
-        let forged: [Forgery; 9] = [
-            ("a later end", |g| g["expiresAt"] = "2026-11-25T13:00:00Z".into()),
-            ("another cluster", |g| g["system"]["name"] = "prod".into()),
-            ("another target", |g| g["system"]["target"] = "t2".into()),
-            ("another request", |g| g["request"]["uid"] = "r2".into()),
-            ("another requester", |g| g["request"]["requester"] = "mallory".into()),
-            ("another beneficiary", |g| g["request"]["beneficiary"]["user"] = "mallory".into()),
-            ("another principal", |g| g["principal"]["kubernetes"]["user"] = "mallory".into()),
-            ("another role", |g| g["plan"]["kubernetes"]["bindings"][0]["role"] = "cluster-admin".into()),
-            ("another digest", |g| g["digest"] = "0".repeat(64).into()),
-        ];
-        for (what, change) in forged {
-            assert!(!matches(&id, change), "{what}");
-        }
     }
 }
