@@ -1,7 +1,7 @@
-//! The gate, kept: probed by every replica, recorded by the leader in CurfewConfig's status.
+//! The admission check, repeated: run by every replica, recorded by the leader in CurfewConfig's status.
 //!
-//! The epoch is since when the policies are in force without a gap. It survives a restart only if nothing was touched in
-//! between: the digest covers uid and generation of every live object. `core/gate.rs` says what follows from a proof.
+//! `since` is the time from which the policies are in force without a gap. It survives a restart only if nothing was changed in
+//! between: the digest covers uid and generation of every live object. `curfew_core::admission` says what follows from a proof.
 use super::Context;
 use crate::{
     api::{
@@ -24,48 +24,49 @@ use curfew_core::{
 use kube::{Api, ResourceExt};
 use std::{sync::Arc, time::Duration};
 
-/// How often the gate is proven while it is closed, and at most, when somebody waits for it or it is open.
-const CLOSED: Duration = Duration::from_secs(10);
-const SOON: Duration = Duration::from_secs(1);
+/// How often admission is proven while it is enforced.
+const PERIOD: Duration = Duration::from_secs(10);
+/// The shortest time between proofs: while admission is not enforced, or a reconcile waits for a proof.
+const SHORTEST_PERIOD: Duration = Duration::from_secs(1);
 /// How long one proof may take.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What this process remembers from one proof to the next.
 #[derive(Default)]
 struct Memory {
     /// Its own last good proof.
     last: Option<Proof>,
-    /// The gate as this process knows it, while it leads: what stands in status could have been written by anybody in a gap.
+    /// The history as this process knows it, while it leads: the stored one could have been written by anyone during a gap.
     mine: Option<AdmissionHistory>,
 }
 
-/// Proves the gate for ever.
+/// Proves admission until the process ends.
 pub async fn run(ctx: Arc<Context>) {
     let mut memory = Memory::default();
     loop {
         ctx.authority.check_clock();
         let begun = ctx.authority.clock.server().unwrap_or(Time::from_millis(0));
-        let closed = match tokio::time::timeout(PATIENCE, look(&ctx)).await {
+        let closed = match tokio::time::timeout(TIMEOUT, look(&ctx)).await {
             Ok(Ok((verdict, keys))) => {
                 let proof = Proof { started_at: begun, finished_at: ctx.now(), enforced: verdict.enforced(), digest: verdict.digest };
-                let recorded = tokio::time::timeout(PATIENCE, record(&ctx, &verdict, keys, proof, &mut memory)).await;
+                let recorded = tokio::time::timeout(TIMEOUT, record(&ctx, &verdict, keys, proof, &mut memory)).await;
                 memory.last = Some(proof).filter(|p| p.enforced).or(memory.last);
-                recorded.unwrap_or_else(|_| unproven(&ctx, "recording the gate takes too long"))
+                recorded.unwrap_or_else(|_| unproven(&ctx, "recording the admission proof timed out"))
             }
-            Ok(Err(e)) => unproven(&ctx, &format!("cannot prove the gate: {e}")),
-            Err(_) => unproven(&ctx, "proving the gate takes too long"),
+            Ok(Err(error)) => unproven(&ctx, &format!("cannot prove admission: {error}")),
+            Err(_) => unproven(&ctx, "the admission check timed out"),
         };
         ctx.metrics.admission_enforced.set(i64::from(closed));
-        tokio::time::sleep(SOON).await;
+        tokio::time::sleep(SHORTEST_PERIOD).await;
         if closed {
-            let _either = tokio::time::timeout(CLOSED - SOON, ctx.proof_wanted.notified()).await;
+            let _either = tokio::time::timeout(PERIOD - SHORTEST_PERIOD, ctx.proof_wanted.notified()).await;
         }
     }
 }
 
-/// Takes note that nothing is known now.
+/// Records that admission cannot be proven now.
 fn unproven(ctx: &Context, why: &str) -> bool {
-    tracing::warn!("{why}; the gate counts as open");
+    tracing::warn!("{why}; admission counts as not enforced");
     ctx.set_admission_unproven();
     false
 }
@@ -137,7 +138,7 @@ async fn write(
     if v.enforced() {
         set(&mut next.conditions, "AdmissionEnforced", Is::True, "Proven", "the admission policies are in force as built", generation, now);
     } else {
-        tracing::error!(problems, "the gate is open: nothing is granted, revocation goes on");
+        tracing::error!(problems, "admission is not enforced: nothing is granted, revocation continues");
         set(&mut next.conditions, "AdmissionEnforced", Is::False, "NotAsBuilt", problems, generation, now);
     }
     let (skew, sane) = (ctx.authority.clock.skew_millis().unwrap_or(0), ctx.authority.clock.sane());
@@ -161,7 +162,7 @@ async fn write(
         WriteOutcome::Stored(_) => true,
         WriteOutcome::Conflict => false,
         WriteOutcome::Failed(e) => {
-            tracing::warn!(error = %e, "cannot record the gate");
+            tracing::warn!(error = %e, "cannot record the admission proof");
             false
         }
     }

@@ -1,4 +1,4 @@
-//! From the kinds to what evidence says about them. Pure.
+//! Audit records of requests, Grants and decisions. Pure.
 use crate::{
     api::{
         AccessDecision, ActivationRequest, Grant,
