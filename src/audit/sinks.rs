@@ -6,11 +6,12 @@ use crate::{
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, Config};
+use parking_lot::Mutex;
 use std::{
     collections::VecDeque,
     io::{Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -57,7 +58,7 @@ impl SinkWorker {
     }
     /// What keeps it from taking records, if anything does.
     pub fn error(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.trouble.lock().clone()
     }
     /// Lets it take what it has been given, and ends it.
     pub async fn finish(self, limit: Duration) {
@@ -91,11 +92,11 @@ async fn deliver(target: Target, mut lines: mpsc::UnboundedReceiver<Line>, troub
             metrics.audit_failures.inc();
             metrics.audit_backlog.set(i64::try_from(waiting.len() + lines.len()).unwrap_or(i64::MAX));
             tracing::warn!(sink = target.name(), error = why, "a sink does not take evidence; it is tried again");
-            *trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{}: {why}", target.name()));
+            *trouble.lock() = Some(format!("{}: {why}", target.name()));
             tokio::time::sleep(Duration::from_secs(PAUSES[tries.min(PAUSES.len() - 1)])).await;
             tries += 1;
         }
-        *trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *trouble.lock() = None;
         for line in waiting.drain(..batch.len()) {
             if let Some(taken) = line.taken {
                 let _nobody_waits = taken.send(());

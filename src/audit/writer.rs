@@ -16,9 +16,10 @@ use crate::{
 use curfew_core::{target::Empty, time::Time};
 use futures::future::join_all;
 use kube::{Api, Client, ResourceExt, runtime::reflector::Store};
+use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -85,7 +86,7 @@ impl AuditLog {
 
     /// What keeps evidence from being delivered, if anything does.
     pub fn error(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.trouble.lock().clone()
     }
 
     /// Writes what was told, anchors the head, and ends.
@@ -143,7 +144,7 @@ async fn write(s: Setup, mut inbox: mpsc::UnboundedReceiver<Item>, trouble: Arc<
             }
         }
         let now = w.sinks.values().find_map(SinkWorker::error);
-        *trouble.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        *trouble.lock() = now;
     }
 }
 

@@ -6,9 +6,10 @@
 use super::MAX_SKEW;
 use curfew_core::time::Time;
 use http::{HeaderMap, Request, Response};
+use parking_lot::Mutex;
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Instant,
 };
@@ -44,13 +45,13 @@ impl Clock {
 
     /// The API server's time, not later than it is there: its newest `Date`, which has whole seconds, and the monotonic time since.
     pub fn server(&self) -> Option<Time> {
-        let (t, when) = self.seen.lock().unwrap_or_else(PoisonError::into_inner).server?;
+        let (t, when) = self.seen.lock().server?;
         Some(since(t, when, Instant::now()))
     }
 
     /// How far the local clock is ahead of the API server's, in milliseconds; the server's second is taken as its middle.
     pub fn skew_millis(&self) -> Option<i64> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.seen.lock();
         let (server, at) = seen.server?;
         Some(local().millis_since(since(server, at, Instant::now())) - 500)
     }
@@ -64,7 +65,7 @@ impl Clock {
     }
 
     fn observe_at(&self, time: Time, at: Instant) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock();
         let known = seen.server.map(|(t, when)| since(t, when, at));
         // A late answer, or the same second again, must not set the clock back.
         if known.is_none_or(|k| time > k || k.millis_since(time) > 60_000) {
@@ -73,7 +74,7 @@ impl Clock {
     }
 
     fn latest(&self, local: Time, at: Instant) -> Time {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock();
         let others = [seen.server, seen.told].into_iter().flatten().map(|(t, when)| since(t, when, at));
         let now = others.fold(local, Time::max);
         seen.told = Some((now, at));

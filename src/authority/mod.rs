@@ -8,9 +8,10 @@ mod lease;
 pub use clock::{Clock, ObserveDate};
 pub use lease::Lease;
 
+use parking_lot::Mutex;
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -81,7 +82,7 @@ impl Authority {
     /// The gate was proven closed, or not. Like a lease a proof ends by itself: whoever should prove it anew may hang.
     pub fn set_admission_enforced(&self, closed: bool) {
         let until = closed.then(|| Instant::now() + PROOF_LASTS);
-        let was = std::mem::replace(&mut *self.admission_until.lock().unwrap_or_else(PoisonError::into_inner), until);
+        let was = std::mem::replace(&mut *self.admission_until.lock(), until);
         if was.is_some() != closed {
             self.bump();
         }
@@ -89,7 +90,7 @@ impl Authority {
 
     /// Whether the gate was proven closed a short while ago.
     pub fn admission_enforced(&self) -> bool {
-        self.admission_until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|t| Instant::now() < t)
+        self.admission_until.lock().is_some_and(|t| Instant::now() < t)
     }
 
     /// Looks at the clocks, so that who waits for them to agree is woken.

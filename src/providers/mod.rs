@@ -18,9 +18,10 @@ use curfew_core::{lanes::Limits, time::Time};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use kubernetes::{Guard, Kubernetes, kubeconfig};
+use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 /// The limits of a connection's lane.
@@ -74,7 +75,7 @@ impl Registry {
 
     async fn remote(&self, at: &SecretKey) -> Result<Arc<Kubernetes>, ProviderError> {
         let key = (at.name.clone(), at.key.clone());
-        let known = self.remote.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let known = self.remote.lock().get(&key).cloned();
         let now = self.clock.now();
         if let Some(r) = known.as_ref().filter(|r| now < r.read.plus_secs(KUBECONFIG_SECS)) {
             return Ok(r.cluster.clone());
@@ -93,7 +94,7 @@ impl Registry {
             }
         };
         let fresh = Remote { read: now, content, cluster: cluster.clone() };
-        self.remote.lock().unwrap_or_else(PoisonError::into_inner).insert(key, fresh);
+        self.remote.lock().insert(key, fresh);
         Ok(cluster)
     }
 

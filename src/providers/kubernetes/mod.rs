@@ -45,8 +45,9 @@ use kube::{
     api::{DynamicObject, Patch, PatchParams, PostParams},
     runtime::reflector::{ObjectRef, Store},
 };
+use parking_lot::Mutex;
 use std::{
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -163,14 +164,14 @@ impl Kubernetes {
             Guard::Probe(cache) => cache,
         };
         let now = self.clock.now();
-        let known = *cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = *cache.lock();
         if let Some((at, answer)) = known
             && now < at.plus_secs(GUARD_REMEMBERED_SECS)
         {
             return answer;
         }
         let answer = admission_check::probe_marks(&self.client).await.is_ok_and(|v| v.enforced());
-        *cache.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, answer));
+        *cache.lock() = Some((now, answer));
         answer
     }
 
