@@ -1,14 +1,14 @@
 //! Curfew: just-in-time privileged access for Kubernetes. Every privilege goes home on time.
 //!
 //! ```text
-//!   cli/            run sweep audit, the plugin       what people start
-//!   controllers/    request revoker house router …    gather facts, drive a pass, show where it stands
-//!   runtime/        drive engine stores client        the one driver, the one engine, the watches
-//!   ledger/  providers/  identity/  evidence/         every write: of our kinds, of targets; admission; what stays
-//!   observe/                                          what is seen: metrics, health, Events
-//!   authority/      lease clock permit                whether we may grant
-//!   api/            one file for each kind            what users write
-//!   curfew_core     request grant pass terms …        the rules: pure
+//!   cli/                              run sweep audit                    what users start
+//!   controllers/                      request grant decision readiness   dereference, evaluate, run effects, publish status
+//!   providers/  audit/                kubernetes; records and sinks      writes to targets; what outlives the objects
+//!   identity/  kube_writes/  observe/ admission policies; status writes; metrics, health endpoints, Events
+//!   runtime/                          driver engine watches indexes      what the controllers run on
+//!   authority/                        lease clock permit                 whether this replica may grant
+//!   api/                              one file for each kind             what users write
+//!   curfew_core                       request grant terms verdict …      the rules: pure
 //! ```
 //! Dependencies point down. `curfew_core` depends on nothing here.
 #![forbid(unsafe_code)]
