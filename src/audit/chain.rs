@@ -1,6 +1,6 @@
 //! The audit records of one writer. Each contains the hash of its predecessor, so that editing, dropping or reordering a record
 //! is detectable. No I/O.
-use super::record::{EventData, Place, EventKind, record};
+use super::record::{EventData, EventKind, Place, record};
 use curfew_core::time::Time;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};

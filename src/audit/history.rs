@@ -1,6 +1,6 @@
 //! `curfew audit show`: reconstructs from the audit log who had which access, when, why, who approved it and what the target
 //! system confirmed. It works when all objects are deleted. No I/O.
-use super::record::{EventData, CountedDecision};
+use super::record::{CountedDecision, EventData};
 use curfew_core::time::Time;
 use serde::Serialize;
 use serde_json::Value;
@@ -72,7 +72,11 @@ impl EndingDecision {
     fn read(facts: EventData, at: Time) -> Option<Self> {
         let (name, verb) = facts.actor.zip(facts.state)?;
         let counts = facts.reason.as_deref() == Some("Counted") && matches!(verb.as_str(), "Deny" | "Revoke" | "Abandon");
-        counts.then_some(EndingDecision { grant: facts.grant, request: facts.request, decision: CountedDecision { name, decision: verb, at } })
+        counts.then_some(EndingDecision {
+            grant: facts.grant,
+            request: facts.request,
+            decision: CountedDecision { name, decision: verb, at },
+        })
     }
 
     fn is_about(&self, access: &Access) -> bool {
@@ -215,8 +219,10 @@ mod tests {
     fn history_with(after: impl IntoIterator<Item = (EventKind, EventData)>) -> Vec<Access> {
         let mut chain = Chain::start("0123abcd", "a");
         let intended = EventData { actor: Some("alice".into()), ..about_grant() };
-        let mut lines =
-            vec![chain.append(EventKind::GrantIntended, &intended, at(10)), chain.append(EventKind::GrantConfirmed, &about_grant(), at(11))];
+        let mut lines = vec![
+            chain.append(EventKind::GrantIntended, &intended, at(10)),
+            chain.append(EventKind::GrantConfirmed, &about_grant(), at(11)),
+        ];
         lines.extend(after.into_iter().zip(20..).map(|((what, facts), seconds)| chain.append(what, &facts, at(seconds))));
         history(lines)
     }

@@ -17,5 +17,5 @@ mod sinks;
 pub mod verify;
 mod writer;
 
-pub use record::{EventData, CountedDecision, EventKind};
+pub use record::{CountedDecision, EventData, EventKind};
 pub use writer::{AuditLog, Setup};

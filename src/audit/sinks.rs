@@ -8,11 +8,12 @@ use crate::{
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
+use parking_lot::Mutex;
 use std::{
     collections::VecDeque,
     io::{Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -57,7 +58,7 @@ impl SinkWorker {
     }
     /// The error of the last failed delivery; `None` once a delivery has succeeded.
     pub fn error(&self) -> Option<String> {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last_error.lock().clone()
     }
     /// Waits at most `limit` for the queued records to be delivered, and stops accepting records. After `limit` the task goes on
     /// alone.
@@ -92,11 +93,11 @@ async fn deliver(target: Target, mut lines: mpsc::UnboundedReceiver<Line>, last_
             metrics.audit_failures.inc();
             metrics.audit_backlog.set(i64::try_from(waiting.len() + lines.len()).unwrap_or(i64::MAX));
             tracing::warn!(sink = target.name(), error, "cannot deliver audit records to a sink; retrying");
-            *last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{}: {error}", target.name()));
+            *last_error.lock() = Some(format!("{}: {error}", target.name()));
             tokio::time::sleep(timing().sink_pause * RETRY_DELAYS[tries.min(RETRY_DELAYS.len() - 1)]).await;
             tries += 1;
         }
-        *last_error.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *last_error.lock() = None;
         for line in waiting.drain(..batch.len()) {
             if let Some(taken) = line.taken {
                 let _receiver_dropped = taken.send(());

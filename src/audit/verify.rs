@@ -3,7 +3,7 @@
 //! A chain alone reveals edited, dropped and reordered records. A missing end or a missing writer is detectable only with the
 //! heads that are anchored elsewhere: in the status of CurfewConfig, and in the first record of every later writer. The hashes
 //! have no key, so records that someone appended are detectable only with these heads and the times at which they were anchored.
-use super::chain::{Head, GENESIS_HASH, hash};
+use super::chain::{GENESIS_HASH, Head, hash};
 use crate::timing::SHIPPED;
 use curfew_core::time::Time;
 use serde_json::Value;

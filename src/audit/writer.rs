@@ -1,10 +1,10 @@
 //! The audit writer: one task per process that numbers and chains the audit records and queues them for every sink.
-use crate::timing::timing;
 use super::{
     chain::Chain,
     record::{EventData, EventKind},
     sinks::{Line, SinkWorker},
 };
+use crate::timing::timing;
 use crate::{
     api::{
         CONFIG_NAME, CurfewConfig,
@@ -18,11 +18,8 @@ use crate::{
 use curfew_core::{target::Empty, time::Time};
 use futures::future::join_all;
 use kube::{Api, Client, ResourceExt, runtime::reflector::Store};
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use parking_lot::Mutex;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 
 /// Timeout for all sinks to store an intent, and for each API call of the writer. On timeout the Grant is not written; a later
@@ -89,7 +86,7 @@ impl AuditLog {
 
     /// The last delivery error of a failing sink; `None` while every sink accepts records.
     pub fn error(&self) -> Option<String> {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last_error.lock().clone()
     }
 
     /// Writes the queued records, anchors the head and ends the writer. Waits at most `limit`.
@@ -148,7 +145,7 @@ async fn write(setup: Setup, mut queue: mpsc::UnboundedReceiver<Item>, last_erro
             }
         }
         let current = writer.sinks.values().find_map(SinkWorker::error);
-        *last_error.lock().unwrap_or_else(PoisonError::into_inner) = current;
+        *last_error.lock() = current;
     }
 }
 

@@ -6,9 +6,10 @@
 use super::MAX_SKEW;
 use curfew_core::time::Time;
 use http::{HeaderMap, Request, Response};
+use parking_lot::Mutex;
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Instant,
 };
@@ -45,7 +46,7 @@ impl Clock {
     /// Returns the API server's time: its newest `Date`, in whole seconds, plus the monotonic time since it was received. It is never
     /// later than the server's clock. `None` before the first response.
     pub fn server(&self) -> Option<Time> {
-        let (time, received) = self.readings.lock().unwrap_or_else(PoisonError::into_inner).server?;
+        let (time, received) = self.readings.lock().server?;
         Some(advance(time, received, Instant::now()))
     }
 
@@ -65,7 +66,7 @@ impl Clock {
     }
 
     fn observe_at(&self, time: Time, received: Instant) {
-        let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut readings = self.readings.lock();
         let known = readings.server.map(|(earlier, when)| advance(earlier, when, received));
         // A delayed response, or another one of the same second, must not set the clock back. A difference of more than a minute is
         // a correction of the server's clock.
@@ -75,7 +76,7 @@ impl Clock {
     }
 
     fn latest(&self, local: Time, at: Instant) -> Time {
-        let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut readings = self.readings.lock();
         let others = [readings.server, readings.returned].into_iter().flatten().map(|(time, when)| advance(time, when, at));
         let now = others.fold(local, Time::max);
         readings.returned = Some((now, at));

@@ -3,8 +3,8 @@
 //! The existing crates return a bool. The permit needs an instant that is before any other replica can take the lease. It is
 //! counted from *before* the renewal was sent, so that a slow response or a paused process does not extend it. A holder that is
 //! paused after its check is fenced by the protocol (reserve, recheck, arm), not by the lease.
-use crate::timing::timing;
 use super::Authority;
+use crate::timing::timing;
 use k8s_openapi::{
     api::coordination::v1::{Lease as KubeLease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::MicroTime,

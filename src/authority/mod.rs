@@ -8,9 +8,10 @@ mod lease;
 pub use clock::{Clock, ObserveDate};
 pub use lease::Lease;
 
+use parking_lot::Mutex;
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -81,7 +82,7 @@ impl Authority {
     /// Sets the result of an admission check. Like a lease, a proof expires, since the task that renews it can hang.
     pub fn set_admission_enforced(&self, closed: bool) {
         let until = closed.then(|| Instant::now() + PROOF_VALIDITY);
-        let previous = std::mem::replace(&mut *self.admission_until.lock().unwrap_or_else(PoisonError::into_inner), until);
+        let previous = std::mem::replace(&mut *self.admission_until.lock(), until);
         if previous.is_some() != closed {
             self.notify();
         }
@@ -89,7 +90,7 @@ impl Authority {
 
     /// Whether the last admission check succeeded and its proof has not expired.
     pub fn admission_enforced(&self) -> bool {
-        self.admission_until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| Instant::now() < until)
+        self.admission_until.lock().is_some_and(|until| Instant::now() < until)
     }
 
     /// Compares the clocks, and notifies the subscribers of [`changes`](Self::changes) if the result differs from the last one.

@@ -1,12 +1,12 @@
 //! `curfew audit`: verifies and queries an audit log. It needs neither a cluster nor the operator.
 use crate::{
     api::{CONFIG_NAME, CurfewConfig},
-    authority::Clock,
     audit::{
         chain::Head,
         history,
         verify::{self, Anchor},
     },
+    authority::Clock,
     runtime::client,
 };
 use anyhow::{Context, Result, ensure};

@@ -44,7 +44,8 @@ pub async fn sweep(args: Sweep) -> anyhow::Result<()> {
         None => install_id(&client).await?,
     };
     let found = kubernetes::list(&client).await.context("cannot list bindings")?;
-    let marks: Vec<SweepCandidate> = found.iter().map(|binding| SweepCandidate { mark: binding.mark.clone(), created: binding.created }).collect();
+    let marks: Vec<SweepCandidate> =
+        found.iter().map(|binding| SweepCandidate { mark: binding.mark.clone(), created: binding.created }).collect();
     // The answer to the list has brought the API server's time, too.
     let verdicts = evaluate(&install, &marks, clock.now(), timing().orphan_settles_secs, |_| GrantLookup::Unknown);
     let (mut gone, mut left) = (0, 0);

@@ -1,9 +1,9 @@
-//! The gate, kept: probed by every replica, recorded by the leader in CurfewConfig's status.
+//! The admission check, repeated: run by every replica, recorded by the leader in CurfewConfig's status.
 //!
-//! The epoch is since when the policies are in force without a gap. It survives a restart only if nothing was touched in
-//! between: the digest covers uid and generation of every live object. `core/gate.rs` says what follows from a proof.
-use crate::timing::timing;
+//! `since` is the time from which the policies are in force without a gap. It survives a restart only if nothing was changed in
+//! between: the digest covers uid and generation of every live object. `curfew_core::admission` says what follows from a proof.
 use super::Context;
+use crate::timing::timing;
 use crate::{
     api::{
         CONFIG_NAME, CurfewConfig,
@@ -26,44 +26,45 @@ use kube::{Api, ResourceExt};
 use std::{sync::Arc, time::Duration};
 
 /// How long one proof may take.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What this process remembers from one proof to the next.
 #[derive(Default)]
 struct Memory {
     /// Its own last good proof.
     last: Option<Proof>,
-    /// The gate as this process knows it, while it leads: what stands in status could have been written by anybody in a gap.
+    /// The history as this process knows it, while it leads: the stored one could have been written by anyone during a gap.
     mine: Option<AdmissionHistory>,
 }
 
-/// Proves the gate for ever.
+/// Proves admission until the process ends.
 pub async fn run(ctx: Arc<Context>) {
     let mut memory = Memory::default();
     loop {
         ctx.authority.check_clock();
         let begun = ctx.authority.clock.server().unwrap_or(Time::from_millis(0));
-        let closed = match tokio::time::timeout(PATIENCE, look(&ctx)).await {
+        let closed = match tokio::time::timeout(TIMEOUT, look(&ctx)).await {
             Ok(Ok((verdict, keys))) => {
                 let proof = Proof { started_at: begun, finished_at: ctx.now(), enforced: verdict.enforced(), digest: verdict.digest };
-                let recorded = tokio::time::timeout(PATIENCE, record(&ctx, &verdict, keys, proof, &mut memory)).await;
+                let recorded = tokio::time::timeout(TIMEOUT, record(&ctx, &verdict, keys, proof, &mut memory)).await;
                 memory.last = Some(proof).filter(|p| p.enforced).or(memory.last);
-                recorded.unwrap_or_else(|_| unproven(&ctx, "recording the gate takes too long"))
+                recorded.unwrap_or_else(|_| unproven(&ctx, "recording the admission proof timed out"))
             }
-            Ok(Err(e)) => unproven(&ctx, &format!("cannot prove the gate: {e}")),
-            Err(_) => unproven(&ctx, "proving the gate takes too long"),
+            Ok(Err(error)) => unproven(&ctx, &format!("cannot prove admission: {error}")),
+            Err(_) => unproven(&ctx, "the admission check timed out"),
         };
         ctx.metrics.admission_enforced.set(i64::from(closed));
         tokio::time::sleep(timing().admission_check_pause).await;
         if closed {
-            let _either = tokio::time::timeout(timing().admission_check_every - timing().admission_check_pause, ctx.proof_wanted.notified()).await;
+            let _either =
+                tokio::time::timeout(timing().admission_check_every - timing().admission_check_pause, ctx.proof_wanted.notified()).await;
         }
     }
 }
 
-/// Takes note that nothing is known now.
+/// Records that admission cannot be proven now.
 fn unproven(ctx: &Context, why: &str) -> bool {
-    tracing::warn!("{why}; the gate counts as open");
+    tracing::warn!("{why}; admission counts as not enforced");
     ctx.set_admission_unproven();
     false
 }
@@ -72,57 +73,57 @@ async fn look(ctx: &Context) -> kube::Result<(AdmissionCheck, Vec<String>)> {
     futures::try_join!(admission_check::probe(&ctx.client), cluster::keys(&ctx.client))
 }
 
-/// Takes note of a verdict; `true` if the gate is closed and that is on record.
-async fn record(ctx: &Context, v: &AdmissionCheck, keys: Vec<String>, proof: Proof, memory: &mut Memory) -> bool {
+/// Records the result of a check; `true` if admission is enforced and that is stored.
+async fn record(ctx: &Context, check: &AdmissionCheck, keys: Vec<String>, proof: Proof, memory: &mut Memory) -> bool {
     let configs: Api<CurfewConfig> = Api::all(ctx.client.clone());
     let config = match configs.get_opt(CONFIG_NAME).await {
-        Ok(Some(c)) => c,
+        Ok(Some(config)) => config,
         Ok(None) => return unproven(ctx, &format!("there is no CurfewConfig named {CONFIG_NAME}")),
-        Err(e) => return unproven(ctx, &format!("cannot read CurfewConfig: {e}")),
+        Err(error) => return unproven(ctx, &format!("cannot read CurfewConfig: {error}")),
     };
     let status = config.status.clone().unwrap_or_default();
     if !ctx.authority.leads() {
         memory.mine = None;
     }
     let stored = memory.mine.clone().unwrap_or_else(|| status.admission.as_ref().map(AdmissionStatus::to_core).unwrap_or_default());
-    let mut v = v.clone();
+    let mut check = check.clone();
     if sweep::compare_cluster_keys(&status.cluster_keys, &keys, &config.spec.accepted_cluster_keys) == ClusterIdentity::Clone {
-        v.problems.push(format!(
+        check.problems.push(format!(
             "this looks like a clone: none of its service account keys ({}) is known from before; if this is the cluster that shall grant, \
              and no other, write one of them into spec.acceptedClusterKeys of CurfewConfig",
             keys.join(", ")
         ));
     }
-    let proof = Proof { enforced: v.enforced(), ..proof };
+    let proof = Proof { enforced: check.enforced(), ..proof };
     if !ctx.authority.leads() {
-        // A follower rests on what the leader has recorded.
-        let known = proof.enforced && stored.since.is_some() && stored.digest == Some(v.digest);
+        // A follower relies on what the leader has recorded.
+        let known = proof.enforced && stored.since.is_some() && stored.digest == Some(check.digest);
         let seen = known.then_some(proof.started_at);
         ctx.set_admission(AdmissionHistory { confirmed: seen, ..stored }, known);
         return known;
     }
     let history = stored.record(proof, memory.last);
-    // Known whether or not it can be written: whoever keeps us from writing must not make us forget a gap.
+    // Remembered whether or not it can be written: a gap must not be forgotten because somebody prevents the write.
     memory.mine = Some(history.clone());
-    // Who sees the gate closed may ask at once: the epoch has begun when it is shown.
+    // A user who sees AdmissionEnforced may create a request at once, so `since` must not lie ahead when it is published.
     let ahead = history.since.map_or(0, |t| t.millis_since(ctx.now())).clamp(0, 2000);
     tokio::time::sleep(Duration::from_millis(ahead.unsigned_abs())).await;
-    let keys = if v.enforced() { keys } else { status.cluster_keys };
+    let keys = if check.enforced() { keys } else { status.cluster_keys };
     if history.since.is_some() != stored.since.is_some() {
         let what = if history.since.is_some() { EventKind::AdmissionEnforced } else { EventKind::AdmissionNotEnforced };
-        let message = if v.enforced() { "the admission policies are in force as built".into() } else { v.problems.join("; ") };
-        ctx.audit.append(what, EventData { digest: Some(v.digest.to_string()), message: Some(message), ..EventData::default() });
+        let message = if check.enforced() { "the admission policies are in force as built".into() } else { check.problems.join("; ") };
+        ctx.audit.append(what, EventData { digest: Some(check.digest.to_string()), message: Some(message), ..EventData::default() });
     }
-    let ok = write(ctx, &configs, &config, &v, AdmissionStatus::from_core(&history), keys).await;
-    ctx.set_admission(history, ok && v.enforced());
-    ok && v.enforced()
+    let ok = write(ctx, &configs, &config, &check, AdmissionStatus::from_core(&history), keys).await;
+    ctx.set_admission(history, ok && check.enforced());
+    ok && check.enforced()
 }
 
 async fn write(
     ctx: &Context,
     configs: &Api<CurfewConfig>,
     config: &CurfewConfig,
-    v: &AdmissionCheck,
+    check: &AdmissionCheck,
     status: AdmissionStatus,
     keys: Vec<String>,
 ) -> bool {
@@ -131,11 +132,11 @@ async fn write(
     next.observed_generation = generation;
     next.admission = Some(status);
     next.cluster_keys = keys;
-    let problems = v.problems.join("; ");
-    if v.enforced() {
+    let problems = check.problems.join("; ");
+    if check.enforced() {
         set(&mut next.conditions, "AdmissionEnforced", Is::True, "Proven", "the admission policies are in force as built", generation, now);
     } else {
-        tracing::error!(problems, "the gate is open: nothing is granted, revocation goes on");
+        tracing::error!(problems, "admission is not enforced: nothing is granted, revocation continues");
         set(&mut next.conditions, "AdmissionEnforced", Is::False, "NotAsBuilt", problems, generation, now);
     }
     let (skew, sane) = (ctx.authority.clock.skew_millis().unwrap_or(0), ctx.authority.clock.sane());
@@ -159,7 +160,7 @@ async fn write(
         WriteOutcome::Stored(_) => true,
         WriteOutcome::Conflict => false,
         WriteOutcome::Failed(e) => {
-            tracing::warn!(error = %e, "cannot record the gate");
+            tracing::warn!(error = %e, "cannot record the admission proof");
             false
         }
     }

@@ -1,4 +1,4 @@
-//! From the kinds to what evidence says about them. Pure.
+//! Audit records of requests, Grants and decisions. Pure.
 use crate::{
     api::{
         AccessDecision, ActivationRequest, Grant,
@@ -8,13 +8,7 @@ use crate::{
     },
     audit::{CountedDecision, EventData, EventKind},
 };
-use curfew_core::{
-    grant::State,
-    reason::Reason,
-    request,
-    resolved::Resolved,
-    time::Time,
-};
+use curfew_core::{grant::State, reason::Reason, request, resolved::Resolved, time::Time};
 use kube::ResourceExt;
 
 /// A request's transition, told before it is committed. Activation and its end are the Grant's to tell.

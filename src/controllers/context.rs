@@ -1,4 +1,4 @@
-//! What every controller is given.
+//! The state that every controller shares.
 use super::convert;
 use crate::{
     api::Grant,
@@ -7,7 +7,7 @@ use crate::{
     identity::NAMESPACE,
     observe::{Events, Metrics},
     providers::Registry,
-    runtime::stores::Stores,
+    runtime::stores::{Key, Stores},
 };
 use curfew_core::{
     admission::{AdmissionHistory, Provenance},
@@ -15,41 +15,56 @@ use curfew_core::{
     time::Time,
 };
 use kube::{Client, ResourceExt};
+use parking_lot::Mutex;
 use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
 };
 use tokio::sync::Notify;
 
-/// What every controller is given.
+/// The state that every controller shares.
 pub struct Context {
-    /// The API server.
+    /// The client of the operator's own API server.
     pub client: Client,
-    /// What is known without asking it.
+    /// What the watches have brought.
     pub stores: Stores,
-    /// Whether we may grant, and what time it is.
+    /// Whether this replica may grant, and the time.
     pub authority: Arc<Authority>,
-    /// Who reaches which target.
+    /// The connections to targets.
     pub registry: Registry,
     /// The install id.
     pub install: String,
     /// The name of this replica.
     pub replica: String,
-    /// Events for people.
+    /// Publishes Kubernetes Events.
     pub events: Events,
-    /// What stays when the objects are gone.
+    /// The audit log, which outlives the objects.
     pub audit: AuditLog,
-    /// Counters for machines.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Somebody waits for the gate to be proven again.
+    /// Notified when a reconcile waits for the next admission proof.
     pub proof_wanted: Notify,
-    gate: Mutex<Arc<AdmissionHistory>>,
-    /// The uids of the Grants that this process has made and that no proof covers yet.
-    made: Mutex<HashSet<String>>,
+    /// Notified when an admission proof has been recorded.
+    pub proof_recorded: Notify,
+    admission: Mutex<Arc<AdmissionHistory>>,
+    waiting_for_proof: Mutex<BTreeSet<WaitingForProof>>,
+    /// The uids of Grants that this process has created and that no admission proof covers yet.
+    created_here: Mutex<HashSet<String>>,
+}
+
+/// What is reconciled again as soon as an admission proof has been recorded.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum WaitingForProof {
+    /// A request, or a decision about it.
+    Request(Key),
+    /// A Grant.
+    Grant(String),
+    /// A decision about a Grant.
+    Decision(Key),
 }
 
 impl Context {
-    /// A context in which the gate is open.
+    /// A context in which admission is not proven.
     #[allow(clippy::too_many_arguments)]
     pub fn new(
         client: Client,
@@ -59,7 +74,7 @@ impl Context {
         install: String,
         replica: &str,
         metrics: Arc<Metrics>,
-        evidence: AuditLog,
+        audit: AuditLog,
     ) -> Self {
         let events = Events::new(client.clone(), replica);
         Context {
@@ -71,10 +86,12 @@ impl Context {
             replica: replica.to_owned(),
             events,
             metrics,
-            audit: evidence,
+            audit,
             proof_wanted: Notify::new(),
-            gate: Mutex::default(),
-            made: Mutex::default(),
+            proof_recorded: Notify::new(),
+            admission: Mutex::default(),
+            waiting_for_proof: Mutex::default(),
+            created_here: Mutex::default(),
         }
     }
 
@@ -83,46 +100,59 @@ impl Context {
         self.authority.clock.now()
     }
 
-    /// When the gate was proven closed, and whether it is.
+    /// The spans in which the admission policies were proven to be in force.
     pub fn admission(&self) -> Arc<AdmissionHistory> {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.admission.lock().clone()
     }
 
-    /// Takes note of a Grant that this process has made.
+    /// Records that this process has created a Grant.
     pub fn record_created(&self, grant: &Grant) {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner).extend(grant.uid());
+        self.created_here.lock().extend(grant.uid());
     }
 
-    /// A Grant as the rules read it. One that came since the last proof of the gate waits for the next, unless it is our own.
-    pub fn grant_facts(&self, g: &Grant) -> core_grant::Grant {
-        let mine = {
-            let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-            let mine = g.uid().is_some_and(|uid| made.contains(&uid));
-            if mine && convert::grant_state(g) != core_grant::State::Granting {
-                made.remove(&g.uid().unwrap_or_default());
+    /// A Grant as the rules read it. One that was created after the last admission proof waits for the next proof, unless this
+    /// process has created it.
+    pub fn grant_facts(&self, grant: &Grant) -> core_grant::Grant {
+        let created_here = {
+            let mut all = self.created_here.lock();
+            let created_here = grant.uid().is_some_and(|uid| all.contains(&uid));
+            if created_here && convert::grant_state(grant) != core_grant::State::Granting {
+                all.remove(&grant.uid().unwrap_or_default());
             }
-            mine
+            created_here
         };
-        let read = convert::grant(g, &self.admission(), mine);
-        if read.provenance == Provenance::Pending && read.state == core_grant::State::Granting {
-            self.proof_wanted.notify_one();
+        let facts = convert::grant(grant, &self.admission(), created_here);
+        if facts.provenance == Provenance::Pending && facts.state == core_grant::State::Granting {
+            self.wait_for_proof(WaitingForProof::Grant(grant.name_any()));
         }
-        read
+        facts
     }
 
-    /// Takes note of the gate, and of whether granting may rest on it.
-    pub fn set_admission(&self, gate: AdmissionHistory, closed: bool) {
-        let closed = closed && gate.since.is_some();
-        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(gate);
-        self.authority.set_admission_enforced(closed);
+    /// Asks for an admission proof; `waiting` is reconciled again when it has been recorded.
+    pub fn wait_for_proof(&self, waiting: WaitingForProof) {
+        self.waiting_for_proof.lock().insert(waiting);
+        self.proof_wanted.notify_one();
     }
 
-    /// Takes note that the gate cannot be proven now. What was proven stays so, and what came after waits for a proof.
+    /// What has waited for the proof that was recorded.
+    pub fn take_waiting_for_proof(&self) -> BTreeSet<WaitingForProof> {
+        std::mem::take(&mut *self.waiting_for_proof.lock())
+    }
+
+    /// Records the admission history, and whether granting may rest on it.
+    pub fn set_admission(&self, history: AdmissionHistory, enforced: bool) {
+        let enforced = enforced && history.since.is_some();
+        *self.admission.lock() = Arc::new(history);
+        self.authority.set_admission_enforced(enforced);
+        self.proof_recorded.notify_one();
+    }
+
+    /// Records that admission cannot be proven now. What was proven before stays proven; objects created since wait.
     pub fn set_admission_unproven(&self) {
         self.authority.set_admission_enforced(false);
     }
 
-    /// Where the operator lives.
+    /// The namespace of the operator.
     pub fn operator_namespace(&self) -> &'static str {
         NAMESPACE
     }

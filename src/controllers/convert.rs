@@ -1,4 +1,4 @@
-//! From the kinds, as people write them, to the facts that rules read. What this build does not obey is named here.
+//! Converts the kinds of `api/` to the facts that rules read, and names the settings that this build does not support. Pure.
 use crate::api::{
     AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, EligibleAssignment, Grant, RoleTemplate,
     assignment::{Delegation, Window as ApiWindow},
@@ -7,14 +7,17 @@ use crate::api::{
     grant::{GrantState, OperationKind},
     policy::{ApprovalFloor as ApiFloor, MfaRule, SystemsRef, TicketFloor},
     request::{ActivationRequestStatus, RequestState},
-    system::Mode,
+    system::{Mode, Provider},
     template::{Approval, Justification, Limits, TicketRule},
 };
 use curfew_core::{
     admission::{AdmissionHistory, Provenance},
     approval::{ApprovalStage, DecisionFacts, Verb},
     grant::{self as core_grant, Intent},
-    policy_inputs::{ApprovalFloor, ApprovedTerms, Assignment, Policy, Progress, RequestFacts, System, Systems, Template, Window},
+    policy_inputs::{
+        ApprovalFloor, ApprovedTerms, Assignment, Policy, Progress, RequestFacts, System, Systems, TargetClaim, Template, Window,
+        duplicate_of,
+    },
     principal::UserInfo,
     reason::Reason,
     request::{Frozen, GrantView, Request, State, Status},
@@ -33,83 +36,88 @@ pub fn created<K: ResourceExt>(o: &K) -> Time {
     o.creation_timestamp().map_or(Time::from_millis(0), |t| Time::from_millis(t.0.as_millisecond()))
 }
 
-/// Collects what a build does not obey, by the names under which people wrote it.
+/// The settings in use that this build does not support, by their names in the API.
 fn unsupported(list: &[(bool, &str)]) -> Vec<String> {
     list.iter().filter(|(used, _)| *used).map(|(_, what)| (*what).to_owned()).collect()
 }
 
-fn systems(s: &SystemsRef) -> Systems {
-    match s {
-        SystemsRef::Names(n) => Systems::Names(n.clone()),
-        SystemsRef::Selector(l) => Systems::Labels(l.match_labels.clone()),
+/// The systems that a template or a policy selects.
+pub fn systems(selected: &SystemsRef) -> Systems {
+    match selected {
+        SystemsRef::Names(names) => Systems::Names(names.clone()),
+        SystemsRef::Selector(selector) => Systems::Labels(selector.match_labels.clone()),
     }
 }
 
-/// An AuthorizationSystem; `older` is another one for the same target.
-pub fn system(s: &AuthorizationSystem, all: &[AuthorizationSystem]) -> System {
-    let status = s.status.as_ref();
+/// An AuthorizationSystem; `all` tells whether another one stands for the same target.
+pub fn system(system: &AuthorizationSystem, all: &[Arc<AuthorizationSystem>]) -> System {
     System {
-        name: s.name_any(),
-        uid: s.uid().unwrap_or_default(),
-        provider: s.spec.provider.kind(),
-        labels: s.labels().clone(),
-        target: status.and_then(|s| s.target.as_ref()).map(|t| t.id.clone()),
-        grants_allowed: s.spec.mode == Mode::ReadWrite,
-        deleting: s.metadata.deletion_timestamp.is_some(),
-        suspended: s.spec.suspend,
-        duplicate_of: all
-            .iter()
-            .filter(|o| same_target(o, s) && (created(*o), o.name_any()) < (created(s), s.name_any()))
-            .map(ResourceExt::name_any)
-            .min(),
-        unsupported: unsupported(&[(s.spec.principals.is_some(), "principals")]),
+        name: system.name_any(),
+        uid: system.uid().unwrap_or_default(),
+        provider: system.spec.provider.kind(),
+        labels: system.labels().clone(),
+        target: target(system).map(str::to_owned),
+        grants_allowed: system.spec.mode == Mode::ReadWrite,
+        deleting: system.metadata.deletion_timestamp.is_some(),
+        suspended: system.spec.suspend,
+        duplicate_of: duplicate_of(&claim(system), all.iter().map(|other| claim(other))).map(str::to_owned),
+        unsupported: unsupported(&[(system.spec.principals.is_some(), "principals")]),
     }
 }
 
-fn same_target(a: &AuthorizationSystem, b: &AuthorizationSystem) -> bool {
-    let target = |s: &AuthorizationSystem| s.status.as_ref().and_then(|s| s.target.as_ref()).map(|t| t.id.clone());
-    a.uid() != b.uid() && (a.spec.provider == b.spec.provider || (target(a).is_some() && target(a) == target(b)))
+fn target(system: &AuthorizationSystem) -> Option<&str> {
+    Some(&system.status.as_ref()?.target.as_ref()?.id)
+}
+
+fn claim(system: &AuthorizationSystem) -> TargetClaim<'_, Provider> {
+    TargetClaim {
+        name: system.metadata.name.as_deref().unwrap_or_default(),
+        uid: system.metadata.uid.as_deref().unwrap_or_default(),
+        created: created(system),
+        connection: &system.spec.provider,
+        target: target(system),
+    }
 }
 
 /// An AccessPolicy.
-pub fn policy(p: &AccessPolicy) -> Policy {
-    let s = &p.spec;
+pub fn policy(policy: &AccessPolicy) -> Policy {
+    let spec = &policy.spec;
     Policy {
-        reference: reference(p),
-        namespaces: s.namespaces.names.clone(),
-        systems: systems(&s.systems),
-        permissions: s.permissions.clone(),
-        scope: s.scope.clone(),
-        eligible: s.eligible.clone(),
-        max_duration: s.max.duration.clone(),
-        max_eligibility: s.max.eligibility,
-        approval: match &s.min.approval {
+        reference: reference(policy),
+        namespaces: spec.namespaces.names.clone(),
+        systems: systems(&spec.systems),
+        permissions: spec.permissions.clone(),
+        scope: spec.scope.clone(),
+        eligible: spec.eligible.clone(),
+        max_duration: spec.max.duration.clone(),
+        max_eligibility: spec.max.eligibility,
+        approval: match &spec.min.approval {
             ApiFloor::None(_) => None,
             ApiFloor::AtLeast(f) => Some(ApprovalFloor { quorum: f.quorum, from: f.from.clone() }),
         },
-        justification: s.min.justification,
-        permanent_eligibility: s.allow.permanent_eligibility,
-        delegated: s.allow.delegated,
-        persistence: s.allow.persistence,
-        suspended: s.suspend,
+        justification: spec.min.justification,
+        permanent_eligibility: spec.allow.permanent_eligibility,
+        delegated: spec.allow.delegated,
+        persistence: spec.allow.persistence,
+        suspended: spec.suspend,
         unsupported: unsupported(&[
-            (!matches!(s.min.mfa, MfaRule::None(_)), "min.mfa"),
-            (!matches!(s.min.ticket, TicketFloor::None(_)), "min.ticket"),
-            (!s.requestor_admins.is_empty(), "requestorAdmins"),
+            (!matches!(spec.min.mfa, MfaRule::None(_)), "min.mfa"),
+            (!matches!(spec.min.ticket, TicketFloor::None(_)), "min.ticket"),
+            (!spec.requestor_admins.is_empty(), "requestorAdmins"),
         ]),
     }
 }
 
 /// A RoleTemplate.
-pub fn template(t: &RoleTemplate) -> Template {
-    let (s, a) = (&t.spec, &t.spec.activation);
+pub fn template(template: &RoleTemplate) -> Template {
+    let (s, a) = (&template.spec, &template.spec.activation);
     let stages: Vec<ApprovalStage> = match &a.approval {
         Approval::None(_) => Vec::new(),
         Approval::Stages(s) | Approval::Parallel(s) => s.clone(),
     };
     Template {
-        reference: reference(t),
-        namespace: t.namespace().unwrap_or_default(),
+        reference: reference(template),
+        namespace: template.namespace().unwrap_or_default(),
         systems: systems(&s.systems),
         permissions: s.permissions.clone(),
         scope: s.scope.clone(),
@@ -119,7 +127,7 @@ pub fn template(t: &RoleTemplate) -> Template {
         permanent_eligibility: s.assignment.eligible.permanent,
         max_eligibility: s.assignment.eligible.max,
         suspended: s.suspend,
-        not_bindable: not_bindable(t),
+        not_bindable: not_bindable(template),
         unsupported: unsupported(&[
             (!matches!(a.mfa, MfaRule::None(_)), "activation.mfa"),
             (!matches!(a.ticket, TicketRule::None(_)), "activation.ticket"),
@@ -132,35 +140,35 @@ pub fn template(t: &RoleTemplate) -> Template {
     }
 }
 
-/// Whether we may bind is asked by the template's own controller and stands in its status, for this generation.
-fn not_bindable(t: &RoleTemplate) -> Option<String> {
-    let ready = conditions::find(&t.status.as_ref()?.conditions, "Ready")?;
-    let now = ready.observed_generation == t.metadata.generation && ready.reason == Reason::NotBindable.as_str();
+/// What the readiness controller found for this generation: why the operator may not bind the roles.
+fn not_bindable(template: &RoleTemplate) -> Option<String> {
+    let ready = conditions::find(&template.status.as_ref()?.conditions, "Ready")?;
+    let now = ready.observed_generation == template.metadata.generation && ready.reason == Reason::NotBindable.as_str();
     now.then(|| ready.message.clone())
 }
 
 /// An EligibleAssignment.
-pub fn assignment(e: &EligibleAssignment) -> Assignment {
-    let s = &e.spec;
+pub fn assignment(assignment: &EligibleAssignment) -> Assignment {
+    let spec = &assignment.spec;
     Assignment {
-        reference: reference(e),
-        role: s.role_ref.name.clone(),
-        subject: s.subject.clone(),
-        scope: s.scope.narrowed(),
-        window: match &s.window {
+        reference: reference(assignment),
+        role: spec.role_ref.name.clone(),
+        subject: spec.subject.clone(),
+        scope: spec.scope.narrowed(),
+        window: match &spec.window {
             ApiWindow::Permanent(_) => Window::Permanent,
             ApiWindow::Between(b) => Window::Between(b.start, b.end),
         },
-        suspended: s.suspend,
-        delegated: s.delegation == Delegation::Allowed,
+        suspended: spec.suspend,
+        delegated: spec.delegation == Delegation::Allowed,
         unsupported: Vec::new(),
     }
 }
 
-/// What was asked for.
-pub fn request_facts(r: &ActivationRequest) -> RequestFacts {
-    let s = &r.spec;
-    let status = r.status.as_ref();
+/// A request as a user wrote it, as the rules of `terms` read it.
+pub fn request_facts(request: &ActivationRequest) -> RequestFacts {
+    let s = &request.spec;
+    let status = request.status.as_ref();
     let requester = s.requester.clone().unwrap_or_default();
     let phase = match status.and_then(|s| s.state) {
         None | Some(RequestState::Pending) => Progress::New,
@@ -171,9 +179,9 @@ pub fn request_facts(r: &ActivationRequest) -> RequestFacts {
     };
     let for_somebody = s.beneficiary.is_some() && !requester.is_system_identity();
     RequestFacts {
-        namespace: r.namespace().unwrap_or_default(),
-        uid: r.uid().unwrap_or_default(),
-        created: created(r),
+        namespace: request.namespace().unwrap_or_default(),
+        uid: request.uid().unwrap_or_default(),
+        created: created(request),
         requester,
         beneficiary: s.beneficiary.clone().map(Into::into),
         not_after: s.not_after,
@@ -195,7 +203,7 @@ pub fn request_facts(r: &ActivationRequest) -> RequestFacts {
     }
 }
 
-/// What was approved, of what is active: another rule is held against that, and not against what the role says by now.
+/// What was approved of an active request: its rules are compared with that, and not with the present template.
 fn approved_terms(status: Option<&ActivationRequestStatus>) -> Option<ApprovedTerms> {
     let s = status.filter(|s| s.state == Some(RequestState::Active))?;
     let r = s.resolved.as_ref()?;
@@ -203,16 +211,16 @@ fn approved_terms(status: Option<&ActivationRequestStatus>) -> Option<ApprovedTe
 }
 
 /// A request as the rules read it.
-pub fn request(r: &ActivationRequest, gate: &AdmissionHistory) -> Request {
+pub fn request(request: &ActivationRequest, admission: &AdmissionHistory) -> Request {
     Request {
-        version: r.resource_version().unwrap_or_default().into(),
-        schema: Schema::of(r.status.as_ref().and_then(|s| s.schema)),
-        uid: r.uid().unwrap_or_default().into(),
-        created: created(r),
-        provenance: gate.provenance_of(created(r)),
-        requester: Arc::new(r.spec.requester.clone().unwrap_or_default()),
-        beneficiary: r.spec.beneficiary.clone().map(Into::into),
-        status: status(r),
+        version: request.resource_version().unwrap_or_default().into(),
+        schema: Schema::of(request.status.as_ref().and_then(|s| s.schema)),
+        uid: request.uid().unwrap_or_default().into(),
+        created: created(request),
+        provenance: admission.provenance_of(created(request)),
+        requester: Arc::new(request.spec.requester.clone().unwrap_or_default()),
+        beneficiary: request.spec.beneficiary.clone().map(Into::into),
+        status: status(request),
     }
 }
 
@@ -240,10 +248,10 @@ fn status(r: &ActivationRequest) -> Status {
 }
 
 /// A decision; `manager` is what RBAC says of the decider, `proof` the keys that a login must carry to count, if anybody said.
-pub fn decision(d: &AccessDecision, manager: Option<bool>, proof: Option<&[String]>, gate: &AdmissionHistory) -> DecisionFacts {
-    let decider: UserInfo = d.spec.decider.clone().unwrap_or_default();
-    let counted = d.status.as_ref().and_then(|s| conditions::find(&s.conditions, "Counted"));
-    let about_uid = match &d.spec.about {
+pub fn decision(decision: &AccessDecision, manager: Option<bool>, proof: Option<&[String]>, admission: &AdmissionHistory) -> DecisionFacts {
+    let decider: UserInfo = decision.spec.decider.clone().unwrap_or_default();
+    let counted = decision.status.as_ref().and_then(|s| conditions::find(&s.conditions, "Counted"));
+    let about_uid = match &decision.spec.about {
         // What was about nothing once is about nothing for good: a request that took the name later is another one, however
         // close in time (the API server's clock has whole seconds).
         _ if counted.is_some_and(|c| c.reason == Reason::NotFound.as_str()) => Some("".into()),
@@ -251,32 +259,32 @@ pub fn decision(d: &AccessDecision, manager: Option<bool>, proof: Option<&[Strin
         About::Grant(_) => None,
     };
     DecisionFacts {
-        uid: d.uid().unwrap_or_default().into(),
-        proven: !decider.is_system_identity() && proof.map_or(d.spec.decision != Verb::Approve, |keys| decider.has_extra_keys(keys)),
+        uid: decision.uid().unwrap_or_default().into(),
+        proven: !decider.is_system_identity() && proof.map_or(decision.spec.decision != Verb::Approve, |keys| decider.has_extra_keys(keys)),
         decider: Arc::new(decider),
-        verb: d.spec.decision,
-        digest: d.spec.digest,
+        verb: decision.spec.decision,
+        digest: decision.spec.digest,
         request_uid: about_uid,
-        created: created(d),
+        created: created(decision),
         manager,
-        provenance: gate.provenance_of(created(d)),
+        provenance: admission.provenance_of(created(decision)),
     }
 }
 
 /// A Grant as the rules read it. `created_here` if this process has created it itself.
-pub fn grant(g: &Grant, admission: &AdmissionHistory, created_here: bool) -> core_grant::Grant {
-    let status = g.status.clone().unwrap_or_default();
+pub fn grant(grant: &Grant, admission: &AdmissionHistory, created_here: bool) -> core_grant::Grant {
+    let status = grant.status.clone().unwrap_or_default();
     let until = status.in_flight.as_ref().map(|f| f.until);
     core_grant::Grant {
-        version: g.resource_version().unwrap_or_default().into(),
-        schema: Schema::of(g.spec.schema),
-        expires_at: g.spec.expires_at,
-        state: grant_state(g),
-        drifted: drifted(g),
-        refused: refused(g),
-        deleting: g.metadata.deletion_timestamp.is_some(),
-        provenance: if created_here { Provenance::Verified } else { admission.provenance_of(created(g)) },
-        guarantees: g.spec.plan.guarantees(),
+        version: grant.resource_version().unwrap_or_default().into(),
+        schema: Schema::of(grant.spec.schema),
+        expires_at: grant.spec.expires_at,
+        state: grant_state(grant),
+        drifted: drifted(grant),
+        refused: refused(grant),
+        deleting: grant.metadata.deletion_timestamp.is_some(),
+        provenance: if created_here { Provenance::Verified } else { admission.provenance_of(created(grant)) },
+        guarantees: grant.spec.plan.guarantees(),
         active_since: status.granted_at,
         intent: status.before.map(|b| Intent { standing: b.standing.into_iter().collect(), until }),
         operation: status.operation.map(|o| core_grant::Operation {
@@ -292,8 +300,8 @@ pub fn grant(g: &Grant, admission: &AdmissionHistory, created_here: bool) -> cor
 }
 
 /// Where a Grant stands; no status yet means that the intent is stored and nothing more.
-pub fn grant_state(g: &Grant) -> core_grant::State {
-    match g.status.as_ref().and_then(|s| s.state) {
+pub fn grant_state(grant: &Grant) -> core_grant::State {
+    match grant.status.as_ref().and_then(|s| s.state) {
         None | Some(GrantState::Granting) => core_grant::State::Granting,
         Some(GrantState::Active) => core_grant::State::Active,
         Some(GrantState::Revoking) => core_grant::State::Revoking,
@@ -302,12 +310,12 @@ pub fn grant_state(g: &Grant) -> core_grant::State {
     }
 }
 
-fn refused(g: &Grant) -> bool {
-    g.status.as_ref().is_some_and(|s| conditions::is_true(&s.conditions, "Refused"))
+fn refused(grant: &Grant) -> bool {
+    grant.status.as_ref().is_some_and(|s| conditions::is_true(&s.conditions, "Refused"))
 }
 
-fn drifted(g: &Grant) -> bool {
-    g.status.as_ref().is_some_and(|s| conditions::is_true(&s.conditions, "Drifted"))
+fn drifted(grant: &Grant) -> bool {
+    grant.status.as_ref().is_some_and(|s| conditions::is_true(&s.conditions, "Drifted"))
 }
 
 /// What a Grant means for its request.

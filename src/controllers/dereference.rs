@@ -1,19 +1,23 @@
-//! Gathers everything that a decision about a request rests on: from the stores, or live where it must be.
-use super::{Context, convert};
+//! Dereferences a request: gathers every object that a decision about it rests on, from the stores or live.
+use super::{Context, WaitingForProof, convert};
 use crate::{
     api::{
         AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, CONFIG_NAME, CurfewConfig, EligibleAssignment, GROUP, Grant,
-        RoleTemplate, conditions, request::RequestState,
+        RoleTemplate, conditions,
     },
     providers::ProviderError,
-    runtime::stores::{Key, Stores, about},
+    runtime::{
+        changes::{self, DecisionSubject},
+        stores::{Key, Stores},
+    },
 };
 use curfew_core::{
     admission::Provenance,
     approval::{DecisionFacts, Verb},
     ids,
-    policy_inputs::{PolicyInputs, RequestFacts, Template},
+    policy_inputs::{PolicyInputs, RequestFacts, Systems, Template},
     principal::UserInfo,
+    reason::Reason,
     reconcile::View,
     resolved::Terms,
     target::Inventory,
@@ -24,140 +28,140 @@ use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessRevie
 use kube::{
     Api, ResourceExt,
     api::{ListParams, PostParams},
-    runtime::reflector::ObjectRef,
 };
 use std::sync::Arc;
 
 /// How many access reviews run at a time for one request.
-const AT_ONCE: usize = 16;
+const CONCURRENT_REVIEWS: usize = 16;
 
-/// Where to look.
+/// Where objects are read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Source {
-    /// At what the watches have brought: free, and possibly old.
+    /// From the stores: free of calls, and possibly stale.
     Stores,
-    /// At the API server.
+    /// From the API server.
     Live,
 }
 
-/// Everything around one request.
+/// A request with every object that a decision about it rests on.
+#[derive(Default)]
 pub struct Dereferenced {
-    /// The request itself, if it is there.
+    /// The request itself, if it exists.
     pub request: Option<ActivationRequest>,
     /// Its Grant.
-    pub grant: Option<Grant>,
+    pub grant: Option<Arc<Grant>>,
     /// The decisions about it.
-    pub decisions: Vec<AccessDecision>,
+    pub decisions: Vec<Arc<AccessDecision>>,
     config: Option<CurfewConfig>,
-    template: Option<RoleTemplate>,
-    assignments: Vec<EligibleAssignment>,
-    policies: Vec<AccessPolicy>,
-    systems: Vec<AuthorizationSystem>,
+    template: Option<Arc<RoleTemplate>>,
+    assignments: Vec<Arc<EligibleAssignment>>,
+    policies: Vec<Arc<AccessPolicy>>,
+    systems: Vec<Arc<AuthorizationSystem>>,
     /// What the target holds of what the template names.
     inventory: Option<Inventory>,
-    /// Why the target could not be asked.
+    /// Why the target could not be read.
     unreachable: Option<String>,
 }
 
-/// Gathers what is around a request.
+/// Dereferences a request.
 ///
 /// # Errors
-/// If our own API server cannot be asked. A target that cannot be is noted, and what it holds is unknown.
-pub async fn dereference(ctx: &Context, key: &Key, from: Source) -> kube::Result<Dereferenced> {
-    let (ns, name) = key;
-    let request = match from {
-        Source::Stores => ctx.stores.requests.get(&ObjectRef::new(name).within(ns)).map(|r| (*r).clone()),
-        Source::Live => Api::<ActivationRequest>::namespaced(ctx.client.clone(), ns).get_opt(name).await?,
+/// If the operator's own API server does not answer. An unreachable target is noted: then what it holds is unknown.
+pub async fn dereference(ctx: &Context, key: &Key, source: Source) -> kube::Result<Dereferenced> {
+    let (namespace, name) = key;
+    let request = match source {
+        Source::Stores => ctx.stores.request(key).map(|request| request.as_ref().clone()),
+        Source::Live => Api::<ActivationRequest>::namespaced(ctx.client.clone(), namespace).get_opt(name).await?,
     };
-    let role = request.as_ref().map(|r| r.spec.role_ref.name.clone()).unwrap_or_default();
-    let grant = request.as_ref().and_then(ResourceExt::uid).map(|uid| ids::grant_id(&ctx.install, &uid)).unwrap_or_default();
-    let mut s = match from {
-        Source::Stores => stored(ctx, key, &role, &grant),
-        Source::Live => live(ctx, key, &role, &grant).await?,
+    let Some(request) = request else { return Ok(Dereferenced::default()) };
+    let grant = request.uid().map(|uid| ids::grant_id(&ctx.install, &uid)).unwrap_or_default();
+    let mut dereferenced = match source {
+        Source::Stores => stored(ctx, key, &changes::template_of(&request), &grant),
+        Source::Live => live(ctx, key, &request.spec.role_ref.name, &grant).await?,
     };
-    s.request = request;
-    if let Some(t) = s.template.as_ref().map(convert::template) {
-        let named = s.request.as_ref().and_then(|r| r.spec.system.as_deref());
-        let at = system_of(&t, named, &s.systems);
-        // A system that was never reached has no content yet, and the rules say so before they need it. An ended request needs none.
-        if let Some(at) = at.filter(|a| !s.is_over() && a.status.as_ref().is_some_and(|s| s.target.is_some())) {
-            match inventory(ctx, &t, at, from).await {
-                Ok(found) => s.inventory = found,
+    let over = changes::has_ended(&request);
+    if let Some(template) = dereferenced.template.as_ref().filter(|_| !over).map(|template| convert::template(template)) {
+        let system = system_of(&template.systems, request.spec.system.as_deref(), &dereferenced.systems);
+        // A system that was never reached has no content yet, and the rules refuse it before they need any.
+        if let Some(system) = system.filter(|system| system.status.as_ref().is_some_and(|status| status.target.is_some())) {
+            match inventory(ctx, &template, system, source).await {
+                Ok(inventory) => dereferenced.inventory = inventory,
                 // Decisions, Grant and deadline still count while the target cannot be read.
-                Err(e) => s.unreachable = Some(e.to_string()),
+                Err(error) => dereferenced.unreachable = Some(error.to_string()),
             }
         }
     }
-    Ok(s)
+    dereferenced.request = Some(request);
+    Ok(dereferenced)
 }
 
-fn stored(ctx: &Context, (ns, name): &Key, role: &str, grant: &str) -> Dereferenced {
-    let st = &ctx.stores;
-    let here = |o: Option<String>| o.as_deref() == Some(ns.as_str());
+fn stored(ctx: &Context, key: &Key, template: &Key, grant: &str) -> Dereferenced {
+    let stores = &ctx.stores;
     Dereferenced {
-        request: None,
-        grant: st.grants.get(&ObjectRef::new(grant)).map(|g| (*g).clone()),
-        decisions: own(st.decisions.state_filter(|d| here(d.namespace()) && about(d) == Some(name))),
-        config: st.config(),
-        template: st.templates.get(&ObjectRef::new(role).within(ns)).map(|t| (*t).clone()),
-        assignments: own(st.assignments.state_filter(|a| here(a.namespace()))),
-        policies: own(st.policies.state()),
-        systems: own(st.systems.state()),
-        inventory: None,
-        unreachable: None,
+        grant: stores.grant(grant),
+        decisions: stores.decisions_about(&DecisionSubject::Request(key.clone())),
+        config: stores.config(),
+        template: stores.template(template),
+        assignments: stores.assignments_for(template),
+        policies: stores.policies.state(),
+        systems: stores.systems.state(),
+        ..Dereferenced::default()
     }
 }
 
-async fn live(ctx: &Context, (ns, name): &Key, role: &str, grant: &str) -> kube::Result<Dereferenced> {
-    let c = || ctx.client.clone();
-    let everything = ListParams::default();
-    let mine = ListParams::default().fields(&format!("spec.about.activationRequest.name={name}"));
+async fn live(ctx: &Context, (namespace, name): &Key, role: &str, grant: &str) -> kube::Result<Dereferenced> {
+    let client = || ctx.client.clone();
+    let all = ListParams::default();
+    let about = ListParams::default().fields(&format!("spec.about.activationRequest.name={name}"));
     let (decisions, configs, templates, assignments, policies, systems, grants) = (
-        Api::namespaced(c(), ns),
-        Api::all(c()),
-        Api::namespaced(c(), ns),
-        Api::namespaced(c(), ns),
-        Api::all(c()),
-        Api::all(c()),
-        Api::all(c()),
+        Api::namespaced(client(), namespace),
+        Api::all(client()),
+        Api::namespaced(client(), namespace),
+        Api::namespaced(client(), namespace),
+        Api::all(client()),
+        Api::all(client()),
+        Api::all(client()),
     );
     let (decisions, config, template, assignments, policies, systems, grant) = futures::try_join!(
-        decisions.list(&mine),
+        decisions.list(&about),
         configs.get_opt(CONFIG_NAME),
         templates.get_opt(role),
-        assignments.list(&everything),
-        policies.list(&everything),
-        systems.list(&everything),
+        assignments.list(&all),
+        policies.list(&all),
+        systems.list(&all),
         grants.get_opt(grant),
     )?;
     Ok(Dereferenced {
-        request: None,
-        grant,
-        decisions: decisions.items,
+        grant: grant.map(Arc::new),
+        decisions: shared(decisions.items),
         config,
-        template,
-        assignments: assignments.items,
-        policies: policies.items,
-        systems: systems.items,
-        inventory: None,
-        unreachable: None,
+        template: template.map(Arc::new),
+        assignments: shared(assignments.items),
+        policies: shared(policies.items),
+        systems: shared(systems.items),
+        ..Dereferenced::default()
     })
 }
 
-fn own<K: Clone>(list: Vec<Arc<K>>) -> Vec<K> {
-    list.iter().map(|o| (**o).clone()).collect()
+fn shared<K>(objects: Vec<K>) -> Vec<Arc<K>> {
+    objects.into_iter().map(Arc::new).collect()
 }
 
-/// What this system holds of what a template names. From a cache where the provider watches the target, otherwise live.
-/// `None` if the template says nothing for systems of that provider.
+/// What a system holds of what a template names: from a cache where the provider watches the target, otherwise live.
+/// `None` if the template has nothing for systems of that provider.
 ///
 /// # Errors
-/// If the target cannot be read: what cannot be seen is unknown, and not gone.
-pub async fn inventory(ctx: &Context, t: &Template, at: &AuthorizationSystem, from: Source) -> Result<Option<Inventory>, ProviderError> {
-    let provider = at.spec.provider.kind();
-    let (Some(permissions), Some(scope)) = (t.permissions.of(provider), t.scope.of(provider)) else { return Ok(None) };
-    let target = ctx.registry.reach(&at.spec.provider).await?;
-    let cached = if from == Source::Stores { target.cached_inventory(&permissions, &scope) } else { None };
+/// If the target cannot be read: then its content is unknown, and not absent.
+pub async fn inventory(
+    ctx: &Context,
+    template: &Template,
+    system: &AuthorizationSystem,
+    source: Source,
+) -> Result<Option<Inventory>, ProviderError> {
+    let provider = system.spec.provider.kind();
+    let (Some(permissions), Some(scope)) = (template.permissions.of(provider), template.scope.of(provider)) else { return Ok(None) };
+    let target = ctx.registry.reach(&system.spec.provider).await?;
+    let cached = if source == Source::Stores { target.cached_inventory(&permissions, &scope) } else { None };
     match cached {
         Some(cached) => Ok(Some(cached)),
         None => target.inventory(&permissions, &scope).await.map(Some),
@@ -165,29 +169,32 @@ pub async fn inventory(ctx: &Context, t: &Template, at: &AuthorizationSystem, fr
 }
 
 /// The system that a request will be resolved on, if there is exactly one.
-pub fn system_of<'a>(t: &Template, named: Option<&str>, systems: &'a [AuthorizationSystem]) -> Option<&'a AuthorizationSystem> {
-    let mut meant = systems.iter().filter(|s| t.systems.include(&convert::system(s, systems)) && named.is_none_or(|n| s.name_any() == n));
+pub fn system_of<'a>(selected: &Systems, named: Option<&str>, systems: &'a [Arc<AuthorizationSystem>]) -> Option<&'a AuthorizationSystem> {
+    let is_meant = |system: &AuthorizationSystem| {
+        let name = system.name_any();
+        selected.include(&name, system.labels()) && named.is_none_or(|named| name == named)
+    };
+    let mut meant = systems.iter().filter(|system| is_meant(system));
     let first = meant.next()?;
-    meant.next().is_none().then_some(first)
+    meant.next().is_none().then_some(&**first)
 }
 
 /// The name of the system that a request is about, as far as the stores show it.
-pub fn system_name(stores: &Stores, r: &ActivationRequest) -> Option<String> {
-    if let Some(frozen) = r.status.as_ref().and_then(|s| s.resolved.as_ref()) {
-        return Some(frozen.system.name.clone());
+pub fn system_name(stores: &Stores, request: &ActivationRequest) -> Option<String> {
+    if let Some(resolved) = request.status.as_ref().and_then(|status| status.resolved.as_ref()) {
+        return Some(resolved.system.name.clone());
     }
-    let namespace = r.namespace().unwrap_or_default();
-    let template = stores.templates.get(&ObjectRef::new(&r.spec.role_ref.name).within(&namespace))?;
-    system_of(&convert::template(&template), r.spec.system.as_deref(), &own(stores.systems.state())).map(ResourceExt::name_any)
+    let template = stores.template(&changes::template_of(request))?;
+    system_of(&convert::systems(&template.spec.systems), request.spec.system.as_deref(), &stores.systems.state()).map(ResourceExt::name_any)
 }
 
-/// Whether RBAC gives somebody a verb on an object, as they were when they logged in.
+/// Whether RBAC gives a user a verb on an object, with the groups and extras of the login that was stamped.
 ///
 /// # Errors
-/// If the API server cannot be asked.
+/// If the API server does not answer.
 pub async fn is_allowed(
     ctx: &Context,
-    by: &UserInfo,
+    user: &UserInfo,
     group: &str,
     resource: &str,
     verb: &str,
@@ -204,58 +211,54 @@ pub async fn is_allowed(
     };
     let spec = SubjectAccessReviewSpec {
         resource_attributes: Some(attributes),
-        user: Some(by.username.clone()),
-        groups: Some((*by.groups).clone()),
-        uid: Some(by.uid.clone()).filter(|u| !u.is_empty()),
-        extra: Some(by.extra.clone()),
+        user: Some(user.username.clone()),
+        groups: Some((*user.groups).clone()),
+        uid: Some(user.uid.clone()).filter(|uid| !uid.is_empty()),
+        extra: Some(user.extra.clone()),
         ..SubjectAccessReviewSpec::default()
     };
     let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
-    let answer = Api::<SubjectAccessReview>::all(ctx.client.clone()).create(&PostParams::default(), &review).await?;
-    Ok(answer.status.is_some_and(|s| s.allowed))
+    let reviewed = Api::<SubjectAccessReview>::all(ctx.client.clone()).create(&PostParams::default(), &review).await?;
+    Ok(reviewed.status.is_some_and(|status| status.allowed))
 }
 
 impl Dereferenced {
-    fn is_over(&self) -> bool {
-        self.request.as_ref().and_then(|r| r.status.as_ref()?.state).and_then(RequestState::outcome).is_some()
-    }
-
-    /// What a pass is given. Asks the API server only who is a manager, and only where that decides.
+    /// The same as the rules read it. Asks the API server only who is a manager, and only where that decides.
     pub async fn view(&self, ctx: &Context) -> View {
-        let aliases = self.config.as_ref().map(|c| c.spec.identity.aliases.list()).unwrap_or_default();
-        let request = self.request.as_ref().map(|r| convert::request(r, &ctx.admission()));
-        let words = self.decisions(ctx).await;
-        // What was made since the last proof of the gate waits for the next, and not for long.
-        let unproven = self
-            .request
-            .as_ref()
-            .is_some_and(|r| ctx.admission().provenance_of(convert::created(r)) == Provenance::Pending && !self.is_over());
-        if unproven || words.iter().any(|w| w.provenance == Provenance::Pending && !self.is_over()) {
-            ctx.proof_wanted.notify_one();
+        let admission = ctx.admission();
+        let aliases = self.config.as_ref().map(|config| config.spec.identity.aliases.list()).unwrap_or_default();
+        let request = self.request.as_ref().map(|request| convert::request(request, &admission));
+        let decisions = self.decision_facts(ctx).await;
+        // What was created after the last admission proof waits for the next one, which does not take long.
+        if let Some(object) = self.request.as_ref().filter(|request| !changes::has_ended(request)) {
+            let unproven = request.as_ref().is_some_and(|request| request.provenance == Provenance::Pending);
+            if unproven || decisions.iter().any(|decision| decision.provenance == Provenance::Pending) {
+                ctx.wait_for_proof(WaitingForProof::Request(changes::key(object)));
+            }
         }
         let terms = match &self.request {
-            Some(r) => self.resolve(ctx, &convert::request_facts(r), &aliases),
-            None => Err(terms::Refusal { reason: curfew_core::reason::Reason::NotFound, message: String::new() }),
+            Some(request) => self.resolve(ctx, &convert::request_facts(request), &aliases),
+            None => Err(terms::Refusal { reason: Reason::NotFound, message: String::new() }),
         };
         View {
             request,
-            decisions: Arc::new(words),
+            decisions: Arc::new(decisions),
             terms: Arc::new(terms),
-            grant: convert::grant_view(self.grant.as_ref()),
+            grant: convert::grant_view(self.grant.as_deref()),
             alias_keys: Arc::new(aliases),
         }
     }
 
-    fn resolve(&self, ctx: &Context, asked: &RequestFacts, aliases: &[String]) -> Result<Terms, terms::Refusal> {
-        let template = self.template.as_ref().map(convert::template);
-        let assignments: Vec<_> = self.assignments.iter().map(convert::assignment).collect();
-        let policies: Vec<_> = self.policies.iter().map(convert::policy).collect();
-        let systems: Vec<_> = self.systems.iter().map(|s| convert::system(s, &self.systems)).collect();
-        let gate = ctx.admission();
-        let house = PolicyInputs {
+    fn resolve(&self, ctx: &Context, request: &RequestFacts, aliases: &[String]) -> Result<Terms, terms::Refusal> {
+        let template = self.template.as_ref().map(|template| convert::template(template));
+        let assignments: Vec<_> = self.assignments.iter().map(|assignment| convert::assignment(assignment)).collect();
+        let policies: Vec<_> = self.policies.iter().map(|policy| convert::policy(policy)).collect();
+        let systems: Vec<_> = self.systems.iter().map(|system| convert::system(system, &self.systems)).collect();
+        let admission = ctx.admission();
+        let inputs = PolicyInputs {
             now: ctx.now(),
-            admission: &gate,
-            ceiling: self.config.as_ref().map(|c| &c.spec.ceilings.duration),
+            admission: &admission,
+            ceiling: self.config.as_ref().map(|config| &config.spec.ceilings.duration),
             alias_keys: aliases,
             template: template.as_ref(),
             assignments: &assignments,
@@ -265,36 +268,41 @@ impl Dereferenced {
             unreachable: self.unreachable.as_deref(),
             operator_namespace: ctx.operator_namespace(),
         };
-        terms::resolve(asked, &house)
+        terms::resolve(request, &inputs)
     }
 
-    /// The decisions as words. Without a configuration nobody's login is proven, which stops approvals and nothing else (I8).
-    async fn decisions(&self, ctx: &Context) -> Vec<DecisionFacts> {
-        let gate = ctx.admission();
-        let proof = self.config.as_ref().map(|c| c.spec.identity.decider_proof.list());
-        let mut words = Vec::new();
-        for some in self.decisions.chunks(AT_ONCE) {
-            let asked = some.iter().map(|d| async { convert::decision(d, self.may_manage(ctx, d).await, proof.as_deref(), &gate) });
-            words.extend(join_all(asked).await);
+    /// The decisions as the rules read them. Without a configuration no login is proven, which stops approvals and nothing
+    /// else (I8).
+    async fn decision_facts(&self, ctx: &Context) -> Vec<DecisionFacts> {
+        let admission = ctx.admission();
+        let proof = self.config.as_ref().map(|config| config.spec.identity.decider_proof.list());
+        let mut facts = Vec::new();
+        for chunk in self.decisions.chunks(CONCURRENT_REVIEWS) {
+            let reviews = chunk
+                .iter()
+                .map(|decision| async { convert::decision(decision, self.may_manage(ctx, decision).await, proof.as_deref(), &admission) });
+            facts.extend(join_all(reviews).await);
         }
-        words
+        facts
     }
 
-    /// Whether RBAC gives the decider `manage` on the request; nothing while it does not say. Only a Deny or Revoke needs to know.
-    async fn may_manage(&self, ctx: &Context, d: &AccessDecision) -> Option<bool> {
-        let (Some(r), Some(by)) = (&self.request, &d.spec.decider) else { return Some(false) };
-        if !matches!(d.spec.decision, Verb::Deny | Verb::Revoke) || r.spec.requester.as_ref().is_some_and(|p| p.username == by.username) {
+    /// Whether RBAC gives the decider `manage` on the request; `None` while the review fails. Only a Deny or Revoke needs it.
+    async fn may_manage(&self, ctx: &Context, decision: &AccessDecision) -> Option<bool> {
+        let (Some(request), Some(decider)) = (&self.request, &decision.spec.decider) else { return Some(false) };
+        let is_requester = request.spec.requester.as_ref().is_some_and(|requester| requester.username == decider.username);
+        if !matches!(decision.spec.decision, Verb::Deny | Verb::Revoke) || is_requester {
             return Some(false);
         }
-        // Who was no manager when it was judged is not asked about again: nobody makes us ask by deciding a thousand times.
-        let judged = d.status.as_ref().and_then(|s| conditions::find(&s.conditions, "Counted"));
-        if judged.is_some_and(|c| c.status == "False") {
+        // A decider who was not a manager when the decision was judged is not reviewed again: many decisions must not cause
+        // many reviews.
+        let judged = decision.status.as_ref().and_then(|status| conditions::find(&status.conditions, "Counted"));
+        if judged.is_some_and(|counted| counted.status == "False") {
             return Some(false);
         }
-        match is_allowed(ctx, by, GROUP, "activationrequests", "manage", r.namespace(), &r.name_any()).await {
+        match is_allowed(ctx, decider, GROUP, "activationrequests", "manage", request.namespace(), &request.name_any()).await {
             Ok(allowed) => Some(allowed),
-            Err(e) => {
-                tracing::warn!(error = %e, decision = d.name_any(), "cannot ask whether the decider is a manager; asked again");
+            Err(error) => {
+                tracing::warn!(%error, decision = decision.name_any(), "cannot review whether the decider is a manager; it is tried again");
                 None
             }
         }

@@ -1,24 +1,23 @@
-//! What the stores show, as gauges.
-use super::{Context, convert};
-use crate::observe::StateLabel;
-use curfew_core::grant::State;
+//! Gauges that show what the stores hold.
+use super::Context;
+use crate::{observe::StateLabel, runtime::changes::GrantGroup};
 use std::collections::BTreeMap;
 
 /// Brings the gauges up to date; called when they are read.
 pub fn measure(ctx: &Context) {
-    let m = &ctx.metrics;
-    let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-    let live = ctx.stores.grants.state_filter(|g| !matches!(convert::grant_state(g), State::Ended | State::Abandoned));
-    m.grants_active.set(number(live.len()));
-    m.grants_overdue.set(number(live.iter().filter(|g| g.spec.expires_at < ctx.now()).count()));
-    m.leads.set(i64::from(ctx.authority.leads()));
+    let metrics = &ctx.metrics;
+    let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let live = ctx.stores.live_grants(&GrantGroup::Live);
+    metrics.grants_active.set(number(live.len()));
+    metrics.grants_overdue.set(number(live.iter().filter(|grant| grant.spec.expires_at < ctx.now()).count()));
+    metrics.leads.set(i64::from(ctx.authority.leads()));
     let mut states: BTreeMap<String, i64> = BTreeMap::new();
-    for r in ctx.stores.requests.state() {
-        let state = r.status.as_ref().and_then(|s| s.state).map_or_else(|| "Pending".to_owned(), |s| format!("{s:?}"));
-        *states.entry(state).or_default() += 1;
+    for request in ctx.stores.requests.state() {
+        let state = request.status.as_ref().and_then(|status| status.state);
+        *states.entry(state.map_or_else(|| "Pending".to_owned(), |state| format!("{state:?}"))).or_default() += 1;
     }
-    m.requests.clear();
-    for (state, n) in states {
-        m.requests.get_or_create(&StateLabel { state }).set(n);
+    metrics.requests.clear();
+    for (state, count) in states {
+        metrics.requests.get_or_create(&StateLabel { state }).set(count);
     }
 }

@@ -1,9 +1,12 @@
-//! Gather facts, drive a pass, write status: one file for each kind that is only judged, one folder for each machine.
+//! The controllers: each dereferences what it needs, lets the core decide, runs effects and publishes status. Kinds that are only
+//! judged have one file, kinds with a state machine a folder.
 pub mod admission;
 pub mod audit_events;
 pub mod context;
 pub mod convert;
+pub mod decision;
 pub mod dereference;
+pub mod endpoints;
 pub mod gauges;
 pub mod grant;
 pub mod readiness;
@@ -12,4 +15,4 @@ pub mod retention;
 pub mod router;
 pub mod sweeper;
 
-pub use context::Context;
+pub use context::{Context, WaitingForProof};

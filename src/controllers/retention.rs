@@ -1,20 +1,21 @@
-//! What has ended is kept for a while and then forgotten. Requests and Grants see to themselves; decisions have nobody who
-//! would: they stay as long as what they are about, and `retention` beyond it.
+//! Deletes decisions past their retention. Requests and Grants are deleted by their own controllers, at their own deadlines; a
+//! decision is kept as long as what it is about exists, and at least for `retention`.
 use super::{Context, convert};
 use crate::{
+    api::AccessDecision,
     kube_writes,
-    runtime::stores::{about, about_grant},
+    runtime::changes::{DecisionSubject, subject},
 };
-use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use kube::ResourceExt;
 use std::{sync::Arc, time::Duration};
 
-/// How often somebody looks.
-const EVERY: Duration = Duration::from_secs(600);
+/// How often decisions are checked.
+const PERIOD: Duration = Duration::from_secs(600);
 
-/// Forgets decisions for ever.
+/// Deletes expired decisions until the process ends.
 pub async fn run(ctx: Arc<Context>) {
     loop {
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(PERIOD).await;
         if ctx.authority.leads() && ctx.authority.synced() {
             delete_expired_decisions(&ctx).await;
         }
@@ -23,18 +24,18 @@ pub async fn run(ctx: Arc<Context>) {
 
 async fn delete_expired_decisions(ctx: &Context) {
     let Some(config) = ctx.stores.config() else { return };
-    let old = |d: &crate::api::AccessDecision| {
-        let namespace = d.namespace().unwrap_or_default();
-        let request = about(d).is_none_or(|r| ctx.stores.requests.get(&ObjectRef::new(r).within(&namespace)).is_none());
-        let grant = about_grant(d).is_none_or(|g| ctx.stores.grants.get(&ObjectRef::new(g)).is_none());
-        let gone = request && grant;
-        // Its age is counted from when it was made: what it was about is gone, and nothing says when.
-        gone && ctx.now() >= convert::created(d).plus_secs(config.spec.retention.secs())
+    let is_expired = |decision: &AccessDecision| {
+        let exists = match subject(decision) {
+            DecisionSubject::Request(request) => ctx.stores.request(&request).is_some(),
+            DecisionSubject::Grant(id) => ctx.stores.grant(&id).is_some(),
+        };
+        // When the request or Grant was deleted is not recorded, so the retention counts from the decision's creation.
+        !exists && ctx.now() >= convert::created(decision).plus_secs(config.spec.retention.secs())
     };
-    for d in ctx.stores.decisions.state_filter(old) {
-        let api = kube_writes::decisions(&ctx.client, &d.namespace().unwrap_or_default());
-        if let Err(e) = kube_writes::delete_expired(&api, &*d).await {
-            tracing::info!(decision = d.name_any(), error = %e, "cannot delete a decision past its retention");
+    for decision in ctx.stores.decisions.state_filter(is_expired) {
+        let api = kube_writes::decisions(&ctx.client, &decision.namespace().unwrap_or_default());
+        if let Err(error) = kube_writes::delete_expired(&api, &*decision).await {
+            tracing::info!(decision = decision.name_any(), %error, "cannot delete a decision past its retention");
         }
     }
 }

@@ -1,47 +1,62 @@
-//! What has changed → who must look again. The trigger matrix of the operator, in one place.
-use crate::timing::timing;
-use super::{Context, convert, grant::GrantController, request::decisions};
-use crate::{
-    api::request::RequestState,
-    runtime::{
-        engine::WorkQueue,
-        stores::{Change, Key},
-    },
+//! What a change triggers: the trigger matrix of the operator. The router only pushes ids into work queues.
+//!
+//! | Change | Requests | Grants | Decisions | Readiness |
+//! |---|---|---|---|---|
+//! | request | itself | | | yes |
+//! | request deleted | | its live Grants, with a live read of the owner | | |
+//! | decision | the one it is about | the one it is about | itself | |
+//! | Grant | its own | itself | about it | yes |
+//! | object with a Grant's label | | that Grant | | |
+//! | template, assignment | live, for these templates | | | yes |
+//! | role, namespace | live, for templates read from it | | | yes |
+//! | policy | live, in the namespaces it covers or covered | | | yes |
+//! | system, CurfewConfig | live | | | yes |
+//! | admission proof recorded | that waited for it | that waited for it | that waited for it | |
+//! | relist; lease, admission or sync changed | all | all | without a final verdict | yes |
+//!
+//! A status that no rule reads triggers nothing; `runtime::changes` decides that. Ended requests and Grants are only visited
+//! for their retention, by their own deadline.
+use super::{Context, context::WaitingForProof, decision, grant::GrantController};
+use crate::runtime::{
+    changes::{self, Change, Concerned, DecisionSubject, GrantGroup, RequestGroup},
+    engine::WorkQueue,
+    stores::Key,
 };
-use curfew_core::grant::State;
+use crate::timing::timing;
 use kube::ResourceExt;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-
-/// The engines' inboxes.
+/// The work queues of the engines.
 pub struct Router {
-    /// What every controller is given.
+    /// The shared state.
     pub ctx: Arc<Context>,
-    /// Where doubts are put.
+    /// Is told which Grants must read their owner live.
     pub grant_controller: Arc<GrantController>,
-    /// Requests.
+    /// The queue of requests.
     pub requests: WorkQueue<Key>,
-    /// Grants.
+    /// The queue of Grants.
     pub grants: WorkQueue<String>,
-    /// Systems, policies, roles, assignments.
+    /// The queue of decisions.
+    pub decisions: WorkQueue<Key>,
+    /// The queue of the readiness controller.
     pub readiness: WorkQueue<()>,
 }
 
 impl Router {
-    /// Routes for ever.
+    /// Routes until the watches end.
     pub async fn run(self, mut changes: mpsc::UnboundedReceiver<Change>) {
         let mut authority = self.ctx.authority.changes();
-        let mut again = tokio::time::interval(timing().heartbeat);
+        let mut heartbeat = tokio::time::interval(timing().heartbeat);
         loop {
             tokio::select! {
                 change = changes.recv() => match change {
                     Some(change) => self.route(change),
                     None => return,
                 },
-                // What no watch of ours brings: the content of roles in clusters that are reached from outside.
-                _ = again.tick() => self.live_requests(),
-                // Lease, gate or sync: what waited for a permit may go on now.
+                _ = heartbeat.tick() => self.live_requests(&RequestGroup::Live),
+                () = self.ctx.proof_recorded.notified() => self.proof_recorded(),
+                // Lease, admission or sync: what waited for a permit may continue now.
                 changed = authority.changed() => {
                     if changed.is_err() {
                         return;
@@ -59,64 +74,78 @@ impl Router {
                 self.readiness.push(());
             }
             Change::RequestGone(key) => {
-                for g in self.ctx.stores.grants.state_filter(|g| g.spec.request.namespace == key.0 && g.spec.request.name == key.1) {
-                    self.grant_controller.verify_owner(&g.name_any());
-                    self.grants.push(g.name_any());
+                for grant in self.ctx.stores.live_grants(&GrantGroup::Request(key)) {
+                    self.grant_controller.verify_owner(&grant.name_any());
+                    self.grants.push(grant.name_any());
                 }
             }
-            Change::Decision((ns, name), about, grant) => {
-                if let Some(id) = grant {
-                    self.grants.push(id);
+            Change::Decision(key, subject) => {
+                match subject {
+                    DecisionSubject::Request(request) => self.requests.push(request),
+                    DecisionSubject::Grant(id) => self.grants.push(id),
                 }
-                let known = about.as_ref().is_some_and(|r| {
-                    self.ctx.stores.requests.find(|x| x.namespace().as_deref() == Some(&ns) && x.name_any() == *r).is_some()
-                });
-                match about {
-                    Some(request) if known => self.requests.push((ns, request)),
-                    Some(_) | None => {
-                        // Whoever routes must not wait for one slow answer.
-                        let ctx = self.ctx.clone();
-                        tokio::spawn(async move {
-                            if let Err(e) = decisions::settle_without_subject(&ctx, &(ns, name)).await {
-                                tracing::info!(error = %e, "cannot judge a decision");
-                            }
-                        });
-                    }
-                }
+                self.decisions.push(key);
             }
             Change::Grant(id, request) => {
+                for decision in self.ctx.stores.decisions_about(&DecisionSubject::Grant(id.clone())) {
+                    self.decisions.push(changes::key(&*decision));
+                }
                 self.grants.push(id);
                 self.requests.push(request);
                 self.readiness.push(());
             }
             Change::Marked(id) => self.grants.push(id),
-            Change::PolicyInputs => {
+            Change::Resolution(concerned) => {
                 self.readiness.push(());
-                self.live_requests();
+                self.concerned(concerned);
             }
             Change::Resync => self.everything(true),
         }
     }
 
-    /// Everything that is not over is looked at again; with `doubt`, Grants ask for their requests.
-    fn everything(&self, doubt: bool) {
-        for g in self.ctx.stores.grants.state() {
-            if doubt && !matches!(convert::grant_state(&g), State::Ended | State::Abandoned) {
-                self.grant_controller.verify_owner(&g.name_any());
+    fn concerned(&self, concerned: Concerned) {
+        match concerned {
+            Concerned::All => self.live_requests(&RequestGroup::Live),
+            Concerned::Namespaces(namespaces) => {
+                namespaces.into_iter().for_each(|namespace| self.live_requests(&RequestGroup::Namespace(namespace)));
             }
-            self.grants.push(g.name_any());
+            Concerned::Templates(templates) => {
+                templates.into_iter().for_each(|template| self.live_requests(&RequestGroup::Template(template)));
+            }
+            Concerned::Source(source) => {
+                for template in self.ctx.stores.templates_from(&source) {
+                    self.live_requests(&RequestGroup::Template(template));
+                }
+            }
         }
-        for r in self.ctx.stores.requests.state() {
-            self.requests.push((r.namespace().unwrap_or_default(), r.name_any()));
-        }
-        self.readiness.push(());
     }
 
-    fn live_requests(&self) {
-        let live =
-            self.ctx.stores.requests.state_filter(|r| r.status.as_ref().and_then(|s| s.state).and_then(RequestState::outcome).is_none());
-        for r in live {
-            self.requests.push((r.namespace().unwrap_or_default(), r.name_any()));
+    fn live_requests(&self, group: &RequestGroup) {
+        self.ctx.stores.live_request_keys(group).into_iter().for_each(|key| self.requests.push(key));
+    }
+
+    fn proof_recorded(&self) {
+        for waiting in self.ctx.take_waiting_for_proof() {
+            match waiting {
+                WaitingForProof::Request(key) => self.requests.push(key),
+                WaitingForProof::Grant(id) => self.grants.push(id),
+                WaitingForProof::Decision(key) => self.decisions.push(key),
+            }
         }
+    }
+
+    /// Pushes everything; for what has ended that costs a lookup and restores the deadline of its retention. With
+    /// `verify_owners`, live Grants read their requests live.
+    fn everything(&self, verify_owners: bool) {
+        let stores = &self.ctx.stores;
+        if verify_owners {
+            stores.live_grants(&GrantGroup::Live).iter().for_each(|grant| self.grant_controller.verify_owner(&grant.name_any()));
+        }
+        stores.grants.state().iter().for_each(|grant| self.grants.push(grant.name_any()));
+        stores.requests.state().iter().for_each(|request| self.requests.push(changes::key(&**request)));
+        for decision in stores.decisions.state().iter().filter(|decision| !decision::is_settled(decision)) {
+            self.decisions.push(changes::key(&**decision));
+        }
+        self.readiness.push(());
     }
 }

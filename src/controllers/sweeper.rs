@@ -1,9 +1,9 @@
-//! The sweep inside the operator: what carries our mark at a target and is justified by no live Grant.
+//! The sweep inside the operator: removes what carries our mark at a target and is not justified by a live Grant.
 //!
-//! Past the deadline in its name everything of ours dies, on any replica and under any doubt. What is younger dies only
-//! under a permit (so never on an unsynced view, with an open gate, or on a clone), after its Grant was looked for live.
-use crate::timing::timing;
+//! What is past the deadline in its name is removed on any replica, also without a permit. Before its deadline it is removed only
+//! under a permit (so never with unsynced stores, unproven admission, or on a cloned cluster) and after a live read of its Grant.
 use super::{Context, convert};
+use crate::timing::timing;
 use crate::{
     api::Grant,
     audit::{EventData, EventKind},
@@ -14,26 +14,26 @@ use curfew_core::{
     sweep::{GrantLookup, SweepCandidate, Verdict, evaluate},
 };
 use futures::future::join_all;
-use kube::{Api, runtime::reflector::ObjectRef};
+use kube::Api;
 use std::{sync::Arc, time::Duration};
 
 /// How long one target may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Sweeps every target for ever.
+/// Sweeps every target until the process ends.
 pub async fn run(ctx: Arc<Context>) {
     ctx.authority.until_synced().await;
     loop {
         let targets = ctx.registry.targets(&ctx.stores).await;
         let held = join_all(targets.iter().map(|target| async {
-            match tokio::time::timeout(PATIENCE, sweep(&ctx, &**target)).await {
+            match tokio::time::timeout(TIMEOUT, sweep(&ctx, &**target)).await {
                 Ok(Ok(held)) => held,
-                Ok(Err(e)) => {
-                    tracing::warn!(error = %e, "cannot sweep a target");
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "cannot sweep a target");
                     0
                 }
                 Err(_) => {
-                    tracing::warn!("sweeping a target takes too long; it goes on next time");
+                    tracing::warn!("the sweep of a target timed out; it continues next time");
                     0
                 }
             }
@@ -43,12 +43,12 @@ pub async fn run(ctx: Arc<Context>) {
     }
 }
 
-/// Sweeps one target; says how much was held back.
+/// Sweeps one target; returns how many objects were held back.
 async fn sweep(ctx: &Context, target: &dyn Provider) -> Result<i64, ProviderError> {
     let found = target.managed().await?;
     let marks: Vec<SweepCandidate> = found.iter().map(|f| SweepCandidate { mark: f.mark.clone(), created: f.created }).collect();
     let sure = ctx.authority.permit().is_some();
-    let behind = |grant: &str| match ctx.stores.grants.get(&ObjectRef::new(grant)).map(|g| convert::grant_state(&g)) {
+    let behind = |grant: &str| match ctx.stores.grant(grant).map(|grant| convert::grant_state(&grant)) {
         _ if !sure => GrantLookup::Unknown,
         None | Some(State::Ended | State::Abandoned) => GrantLookup::Missing,
         Some(State::Granting | State::Active | State::Revoking) => GrantLookup::Live,
@@ -67,19 +67,19 @@ async fn sweep(ctx: &Context, target: &dyn Provider) -> Result<i64, ProviderErro
     if held > 0 {
         tracing::error!(
             held,
-            "implausibly many bindings of ours are justified by no Grant; none is swept before its deadline: look at the Grants"
+            "implausibly many bindings created by Curfew have no Grant; none is swept before its deadline: check the Grants"
         );
     }
     Ok(held)
 }
 
-/// The stores say that nothing is behind it; only a live look is believed.
+/// The stores have no live Grant for it; only a live read is believed.
 async fn is_orphan(ctx: &Context, f: &ManagedObject) -> bool {
     match Api::<Grant>::all(ctx.client.clone()).get_opt(&f.mark.grant).await {
         Ok(None) => true,
         Ok(Some(g)) => matches!(convert::grant_state(&g), State::Ended | State::Abandoned),
         Err(e) => {
-            tracing::info!(error = %e, grant = f.mark.grant, "cannot look for the Grant behind a binding; it stays");
+            tracing::info!(error = %e, grant = f.mark.grant, "cannot read the Grant of a binding; the binding stays");
             false
         }
     }

@@ -3,9 +3,9 @@
 //! There is no webhook server. The API server evaluates built-in admission policies in its own process, so no server must be
 //! kept available and none fails open when it is down. The policies are built here as values, written to `deploy/` by
 //! `make generate`, and compared with the live objects by [`gate`].
+pub mod admission_check;
 pub mod answer;
 pub mod cluster;
-pub mod admission_check;
 pub mod install;
 pub mod marks;
 pub mod prove;

@@ -1,4 +1,5 @@
 //! Prometheus metrics. Labels contain states, never users or requests, so that the number of series is bounded.
+use curfew_core::time::Time;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -79,7 +80,11 @@ impl Default for Metrics {
             metrics.revocation_failures.clone(),
         );
         registry.register("requests", "Number of ActivationRequests in each state", metrics.requests.clone());
-        registry.register("admission_enforced", "1 while the admission policies are proven to be in force", metrics.admission_enforced.clone());
+        registry.register(
+            "admission_enforced",
+            "1 while the admission policies are proven to be in force",
+            metrics.admission_enforced.clone(),
+        );
         registry.register("swept", "Number of bindings that the sweep has removed", metrics.swept.clone());
         registry.register(
             "sweep_held_back",
@@ -91,6 +96,12 @@ impl Default for Metrics {
         registry.register("leader", "1 while this replica holds the lease", metrics.leads.clone());
         metrics
     }
+}
+
+/// Seconds from one time to another for a histogram; zero if the second is not later.
+#[allow(clippy::cast_precision_loss)]
+pub fn seconds_between(from: Time, to: Time) -> f64 {
+    to.millis_since(from).max(0) as f64 / 1000.0
 }
 
 impl Metrics {

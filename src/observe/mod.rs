@@ -1,8 +1,8 @@
-//! Observability of the operator: metrics, health endpoints and Kubernetes Events.
+//! What the operator shows of itself: metrics, health endpoints, Kubernetes Events.
 mod events;
 mod metrics;
 mod serve;
 
 pub use events::Events;
-pub use metrics::{Metrics, StateLabel};
-pub use serve::serve;
+pub use metrics::{Metrics, StateLabel, seconds_between};
+pub use serve::{Endpoints, serve};

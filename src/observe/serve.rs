@@ -1,34 +1,41 @@
-//! The HTTP endpoints `/healthz`, `/readyz` and `/metrics`.
-use crate::controllers::{Context, gauges};
+//! `/healthz`, `/readyz`, `/metrics`.
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
 
-/// Serves the endpoints until the process ends.
+/// What the endpoints report. The caller knows the operator's state; this module knows HTTP.
+pub trait Endpoints: Send + Sync + 'static {
+    /// Whether this replica is ready, and why it grants or does not.
+    ///
+    /// # Errors
+    /// The reason why it is not ready.
+    fn ready(&self) -> Result<String, String>;
+    /// The metrics in Prometheus' text format.
+    fn metrics(&self) -> String;
+}
+
+/// Serves until the process ends.
 ///
 /// # Errors
-/// If the address cannot be bound or accepting connections fails.
-pub async fn serve(listen: SocketAddr, ctx: Arc<Context>) -> anyhow::Result<()> {
+/// If the address cannot be bound.
+pub async fn serve<E: Endpoints>(listen: SocketAddr, endpoints: E) -> anyhow::Result<()> {
     let app = Router::new()
         .route("/healthz", get(|| async { "ok" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .with_state(ctx);
+        .route("/readyz", get(ready::<E>))
+        .route("/metrics", get(metrics::<E>))
+        .with_state(Arc::new(endpoints));
     let listener = TcpListener::bind(listen).await?;
     tracing::info!(address = %listener.local_addr()?, "serving /healthz, /readyz and /metrics");
     Ok(axum::serve(listener, app).await?)
 }
 
-/// A replica is ready when it can revoke, which is when its caches are synced. The lease does not matter.
-async fn ready(State(ctx): State<Arc<Context>>) -> (StatusCode, String) {
-    if !ctx.authority.synced() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "the caches are not synced yet\n".into());
+async fn ready<E: Endpoints>(State(endpoints): State<Arc<E>>) -> (StatusCode, String) {
+    match endpoints.ready() {
+        Ok(message) => (StatusCode::OK, message + "\n"),
+        Err(message) => (StatusCode::SERVICE_UNAVAILABLE, message + "\n"),
     }
-    let granting = ctx.authority.why_not().map_or_else(|| "granting".to_owned(), |reason| format!("not granting: {reason}"));
-    (StatusCode::OK, format!("ok, {granting}\n"))
 }
 
-async fn metrics(State(ctx): State<Arc<Context>>) -> String {
-    gauges::measure(&ctx);
-    ctx.metrics.text()
+async fn metrics<E: Endpoints>(State(endpoints): State<Arc<E>>) -> String {
+    endpoints.metrics()
 }

@@ -9,11 +9,9 @@ use curfew_core::{
     target::{Inventory, Permissions, Plan, Scope, SlotSet},
     time::Time,
 };
+use parking_lot::Mutex;
 use serde::Deserialize;
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 /// What a target can do to whoever writes to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
@@ -71,7 +69,7 @@ impl<P> Faulty<P> {
     /// The next fault of this operation; delays and plain failures are served here.
     async fn meet(&self, op: &str) -> Result<Option<Kind>, ProviderError> {
         let next = {
-            let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut faults = self.faults.lock();
             let next = faults.iter_mut().find(|f| f.op == op && f.times > 0);
             next.map(|f| {
                 f.times -= 1;

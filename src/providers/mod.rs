@@ -19,9 +19,10 @@ use curfew_core::{lanes::Limits, time::Time};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use kubernetes::{Guard, Kubernetes, kubeconfig};
+use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 /// The limits of a connection's lane.
@@ -32,7 +33,6 @@ pub const fn limits(connection: &Connection) -> Limits {
         Connection::Simulated(_) => simulated::LIMITS,
     }
 }
-
 
 /// A cluster reached by a kubeconfig, and which content of the secret that was.
 #[derive(Clone)]
@@ -77,7 +77,7 @@ impl Registry {
             Connection::Kubernetes(KubernetesConnection::KubeconfigSecretRef(s)) => Ok(self.remote(s).await?),
             #[cfg(feature = "simulated")]
             Connection::Simulated(c) => {
-                let mut known = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut known = self.directories.lock();
                 let connect = || Arc::new(simulated::Simulated::new(c, crate::runtime::http::HttpClient::default(), self.clock.clone()));
                 Ok(known.entry(c.endpoint.clone()).or_insert_with(connect).clone())
             }
@@ -86,7 +86,7 @@ impl Registry {
 
     async fn remote(&self, at: &SecretKey) -> Result<Arc<Kubernetes>, ProviderError> {
         let key = (at.name.clone(), at.key.clone());
-        let known = self.remote.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let known = self.remote.lock().get(&key).cloned();
         let now = self.clock.now();
         if let Some(r) = known.as_ref().filter(|r| now < r.read.plus_secs(timing().kubeconfig_secs)) {
             return Ok(r.cluster.clone());
@@ -101,11 +101,11 @@ impl Registry {
             Some(r) => r.cluster,
             None => {
                 let client = Client::try_from(kubeconfig::read(&content).await?).map_err(|e| ProviderError::Invalid(e.to_string()))?;
-                Arc::new(Kubernetes::new(client, self.clock.clone(), None, Guard::Probe(Mutex::default())))
+                Arc::new(Kubernetes::new(client, self.clock.clone(), None, Guard::probe()))
             }
         };
         let fresh = Remote { read: now, content, cluster: cluster.clone() };
-        self.remote.lock().unwrap_or_else(PoisonError::into_inner).insert(key, fresh);
+        self.remote.lock().insert(key, fresh);
         Ok(cluster)
     }
 

@@ -1,18 +1,18 @@
-//! Where a test can park the process: before and after every ask of every pass. It changes no rule; release builds lack it.
+//! Crash points: a test can stop the process before and after every effect. Release builds do not have them.
 use curfew_core::reconcile::Effect;
 
-/// Which side of an ask.
+/// Before or after an effect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum When {
-    /// It was decided and not sent.
+    /// It was decided and has not been sent.
     Before,
-    /// It was answered and nothing was made of the answer.
+    /// It was performed, and its outcome has not been used.
     After,
 }
 
-/// The name of an ask, as in `CURFEW_PARK_AT=before:Arm`.
-pub fn name(ask: &Effect) -> &'static str {
-    match ask {
+/// The name of an effect, as in `CURFEW_PARK_AT=before:Arm`.
+pub fn name(effect: &Effect) -> &'static str {
+    match effect {
         Effect::ReadLive => "ReadLive",
         Effect::CommitRequest(_) => "CommitRequest",
         Effect::CreateGrant { .. } => "CreateGrant",
@@ -33,20 +33,20 @@ pub fn name(ask: &Effect) -> &'static str {
     }
 }
 
-/// Stops the process here, once, if a test asked for it: as a debugger or a hypervisor would, without any warning.
+/// Stops the process here with SIGSTOP, once, if the environment asks for it: as a debugger or a hypervisor would.
 #[cfg(feature = "crash-points")]
-pub fn point(when: When, ask: &Effect) {
+pub fn point(when: When, effect: &Effect) {
     use std::sync::atomic::{AtomicBool, Ordering};
     static PARKED: AtomicBool = AtomicBool::new(false);
     let side = match when {
         When::Before => "before",
         When::After => "after",
     };
-    let here = format!("{side}:{}", name(ask));
+    let here = format!("{side}:{}", name(effect));
     if std::env::var("CURFEW_PARK_AT").is_ok_and(|p| p == here) && !PARKED.swap(true, Ordering::AcqRel) {
         tracing::warn!(at = here, "parked by a test");
-        if let Err(e) = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP) {
-            tracing::error!(error = %e, "could not park");
+        if let Err(error) = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP) {
+            tracing::error!(%error, "could not park");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The one driver: it answers what a pass asks. Every crash test parks here.
+//! The driver of a reconcile: performs the effects that it requests, one after the other. Every crash test parks here.
 use super::crash::{self, When};
 use async_trait::async_trait;
 use curfew_core::{
@@ -8,41 +8,41 @@ use curfew_core::{
 };
 use std::time::Duration;
 
-/// How long one ask may take. What takes longer counts as failed: nobody knows, and unknown is present.
+/// How long one effect may take. A slower one counts as failed: its outcome is unknown, and unknown counts as present.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// What can answer a pass.
+/// Performs the effects of a reconcile.
 #[async_trait]
 pub trait EffectHandler: Send + Sync {
-    /// Does what is asked. Whatever goes wrong is an answer, too.
-    async fn perform(&self, ask: &Effect) -> Outcome;
-    /// The time, read anew for each step.
+    /// Performs one effect. An error is an outcome, too.
+    async fn perform(&self, effect: &Effect) -> Outcome;
+    /// The time, read for each step.
     fn now(&self) -> Time;
-    /// Whether granting is allowed, read anew for each step.
+    /// Whether granting is allowed, read for each step.
     fn permit(&self) -> bool;
 }
 
-/// Drives a pass to its end.
-pub async fn drive(ports: &impl EffectHandler, pass: Reconcile) -> Requeue {
-    let (mut pass, mut ask) = pass.next(Outcome::Start, ports.now(), ports.permit());
+/// Drives a reconcile to its end.
+pub async fn drive(handler: &impl EffectHandler, reconcile: Reconcile) -> Requeue {
+    let (mut reconcile, mut effect) = reconcile.next(Outcome::Start, handler.now(), handler.permit());
     loop {
-        if let Effect::Done(wake) = ask {
-            return wake;
+        if let Effect::Done(requeue) = effect {
+            return requeue;
         }
-        crash::point(When::Before, &ask);
-        let answer = tokio::time::timeout(LIMIT, ports.perform(&ask)).await.unwrap_or_else(|_| {
-            tracing::warn!(ask = crash::name(&ask), "no answer in {LIMIT:?}");
+        crash::point(When::Before, &effect);
+        let outcome = tokio::time::timeout(LIMIT, handler.perform(&effect)).await.unwrap_or_else(|_| {
+            tracing::warn!(effect = crash::name(&effect), "no answer in {LIMIT:?}");
             Outcome::Failed
         });
-        tracing::debug!(ask = crash::name(&ask), answer = outcome(&answer), "step");
-        crash::point(When::After, &ask);
-        (pass, ask) = pass.next(answer, ports.now(), ports.permit());
+        tracing::debug!(effect = crash::name(&effect), outcome = name_of(&outcome), "step");
+        crash::point(When::After, &effect);
+        (reconcile, effect) = reconcile.next(outcome, handler.now(), handler.permit());
     }
 }
 
-/// What came of an ask, in one word for the log.
-fn outcome(a: &Outcome) -> &'static str {
-    match a {
+/// An outcome in one word, for the log.
+fn name_of(outcome: &Outcome) -> &'static str {
+    match outcome {
         Outcome::Start
         | Outcome::Refreshed(_)
         | Outcome::Owner(_)

@@ -1,6 +1,6 @@
-//! One engine for all work: wishes come in, lanes say what may run, the deadline index says what is due.
+//! The engine of a controller: ids arrive in a work queue, lanes limit what runs, the deadline index says what is due.
 //!
-//! It sleeps until the earliest deadline, at most a second at a time, and reads the clock anew: a far deadline costs
+//! It sleeps until the earliest deadline, at most a second at a time, and then reads the clock again: a far deadline costs
 //! nothing, and a step of the wall clock or a suspended machine is noticed within a second.
 use crate::authority::Clock;
 use async_trait::async_trait;
@@ -16,18 +16,18 @@ use tokio::{
     task::JoinSet,
 };
 
-/// How long one piece of work may take. A hung call must not hold a place in its lane; what is cut off is tried again, and
-/// nothing is believed of what it may have done.
+/// How long one reconcile may take. A call that hangs must not hold a place in its lane. A reconcile that is cut off is tried
+/// again, and its effects are unknown until they are read.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// When a piece of work runs again.
+/// When an id is reconciled again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NextRun {
-    /// When, if nothing changes before.
+    /// When, if nothing changes before that.
     pub requeue: Requeue,
-    /// At the latest then, whatever `requeue` says: a deadline that no failure may lose.
+    /// At the latest then, also after a failure.
     pub deadline: Option<Time>,
-    /// Nothing of the same lane begins before this, because the target asked for it.
+    /// Nothing in the same lane begins before this: the target has throttled.
     pub pause_lane: Option<Time>,
 }
 
@@ -38,41 +38,41 @@ impl NextRun {
     }
 }
 
-/// Where a piece of work waits.
+/// Where an id waits for its turn.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Placement {
     /// The lane.
     pub lane: String,
     /// The lane's limits.
     pub limits: Limits,
-    /// Revocations go first.
+    /// Revocations run first.
     pub urgency: Urgency,
-    /// Among equals the earlier goes first.
+    /// Of equal urgency the earlier runs first.
     pub due: Time,
 }
 
 impl Placement {
-    /// For work that turns out to be nothing: it waits for no target.
+    /// A place for reconciles that call no target.
     pub fn anywhere() -> Self {
         Placement { lane: String::new(), limits: OWN, urgency: Urgency::Other, due: Time::from_millis(0) }
     }
 }
 
-/// Limits of work that asks no target but the operator's own API server.
+/// The limits of reconciles that call only the operator's own API server.
 pub const OWN: Limits = Limits { width: 16, per_minute: None };
 
-/// What the engine runs.
+/// A controller, as the engine runs it.
 #[async_trait]
 pub trait Reconciler<Id>: Send + Sync + 'static {
-    /// Does what is to be done about `id` now.
+    /// Reconciles `id`, and says when it runs again.
     async fn reconcile(&self, id: &Id) -> NextRun;
-    /// The lane in which it runs, and how urgent it is.
+    /// The lane in which `id` runs, and how urgent it is.
     fn lane(&self, id: &Id) -> Placement;
     /// The longest pause after failures.
     fn max_backoff(&self) -> Duration;
 }
 
-/// Where wishes are put in.
+/// The sending half of a work queue.
 #[derive(Debug)]
 pub struct WorkQueue<Id>(mpsc::UnboundedSender<Id>);
 
@@ -83,13 +83,13 @@ impl<Id> Clone for WorkQueue<Id> {
 }
 
 impl<Id> WorkQueue<Id> {
-    /// Asks for work. After the engine has stopped it is not wanted any more.
+    /// Requests a reconcile. After the engine has stopped this has no effect.
     pub fn push(&self, id: Id) {
         drop(self.0.send(id));
     }
 }
 
-/// The engine over one kind of work.
+/// The engine of one controller.
 pub struct Engine<Id, W> {
     name: &'static str,
     work: Arc<W>,
@@ -109,29 +109,27 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
         (engine, WorkQueue(send))
     }
 
-    /// Runs until `stop` says so; what runs then is finished first.
+    /// Runs until `stop` changes; reconciles that run then are finished first.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut running: JoinSet<(String, Id, NextRun)> = JoinSet::new();
         loop {
             for id in self.deadlines.take_due(self.clock.now()) {
-                self.ask(id);
+                self.enqueue(id);
             }
             while let Some((key, id)) = self.lanes.start(self.clock.now()) {
                 let work = self.work.clone();
                 running.spawn(async move {
-                    let next = tokio::time::timeout(LIMIT, work.reconcile(&id))
-                        .await
-                        .unwrap_or(NextRun::of(Requeue::Backoff));
+                    let next = tokio::time::timeout(LIMIT, work.reconcile(&id)).await.unwrap_or(NextRun::of(Requeue::Backoff));
                     (key, id, next)
                 });
             }
             let pause = self.pause();
             tokio::select! {
-                Some(id) = self.inbox.recv() => self.ask(id),
+                Some(id) = self.inbox.recv() => self.enqueue(id),
                 Some(done) = running.join_next() => match done {
                     Ok((key, id, next)) => self.finished(&key, id, next),
-                    // A panic is a bug; the deadline index of that one id is lost, so the process must start anew.
-                    Err(e) => { tracing::error!(engine = self.name, error = %e, "work has panicked; stopping, so that everything is read anew"); std::process::exit(70) }
+                    // A panic is a bug, and the deadline of its id is lost, so the process restarts and reads everything again.
+                    Err(error) => { tracing::error!(engine = self.name, %error, "a reconcile has panicked; the process stops so that everything is read again"); std::process::exit(70) }
                 },
                 () = tokio::time::sleep(pause) => {}
                 _ = stop.changed() => break,
@@ -147,7 +145,7 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
         Duration::from_millis(left.unsigned_abs())
     }
 
-    fn ask(&mut self, id: Id) {
+    fn enqueue(&mut self, id: Id) {
         let Placement { lane, limits, urgency, due } = self.work.lane(&id);
         self.lanes.push(lane, limits, id, urgency, due, self.clock.now());
     }
@@ -182,23 +180,23 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
     }
 }
 
-/// 200 ms, doubled for each failure in a row, up to `most`.
-fn backoff(tries: u32, most: Duration) -> i64 {
-    let most = i64::try_from(most.as_millis()).unwrap_or(i64::MAX);
-    (200_i64 << tries.saturating_sub(1).min(20)).min(most)
+/// Milliseconds to wait after so many failures in a row: 200, doubled for each, at most `max`.
+fn backoff(failures: u32, max: Duration) -> i64 {
+    let max = i64::try_from(max.as_millis()).unwrap_or(i64::MAX);
+    (200_i64 << failures.saturating_sub(1).min(20)).min(max)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Mutex;
+    use parking_lot::Mutex;
 
     struct Once(Mutex<Vec<&'static str>>, Clock);
 
     #[async_trait]
     impl Reconciler<&'static str> for Once {
         async fn reconcile(&self, id: &&'static str) -> NextRun {
-            let mut ran = self.0.lock().unwrap();
+            let mut ran = self.0.lock();
             ran.push(*id);
             let again = ran.iter().filter(|x| *x == id).count() < 3;
             NextRun::of(if again { Requeue::Backoff } else { Requeue::OnChange })
@@ -212,21 +210,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_failed_is_tried_again_until_it_is_done() {
+    async fn a_failed_reconcile_is_tried_again_until_it_succeeds() {
         let work = Arc::new(Once(Mutex::default(), Clock::default()));
         let (engine, inbox) = Engine::new("test", work.clone(), Arc::new(Clock::default()));
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(engine.run(stopped));
         inbox.push("a");
         let enough = async {
-            while work.0.lock().unwrap().len() < 3 {
+            while work.0.lock().len() < 3 {
                 tokio::task::yield_now().await;
             }
         };
         tokio::time::timeout(Duration::from_secs(10), enough).await.unwrap();
         stop.send_replace(true);
         task.await.unwrap();
-        assert_eq!(*work.0.lock().unwrap(), ["a", "a", "a"]);
+        assert_eq!(*work.0.lock(), ["a", "a", "a"]);
     }
 
     #[test]

@@ -1,16 +1,16 @@
-//! What we have just written and the watch has not brought yet.
+//! Objects that this process has just written and the watch has not brought yet.
 //!
-//! Without this, any event in between would start a pass on the state before our own write. That is safe, because the
-//! pass would fail its compare-and-swap, and wasteful.
+//! Without them, any event in between would start a reconcile on the state before our own write. That is safe, because the
+//! compare-and-swap of its commit would fail, and wasteful.
+use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-/// How long a watch may lag before its word is taken again.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the watch may lag behind a write. After that its version is taken as current again.
+const MAX_LAG: Duration = Duration::from_secs(2);
 
 /// The version of each object before our last write to it.
 #[derive(Debug)]
@@ -23,17 +23,17 @@ impl<Id: Hash + Eq + Clone> Default for Expectations<Id> {
 }
 
 impl<Id: Hash + Eq + Clone> Expectations<Id> {
-    /// We have written to `id`, which had this version before.
+    /// Records a write to `id`, which had this version before.
     pub fn expect_after(&self, id: &Id, before: &str) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, (_, at)| at.elapsed() < PATIENCE);
+        let mut known = self.0.lock();
+        known.retain(|_, (_, at)| at.elapsed() < MAX_LAG);
         known.insert(id.clone(), (before.to_owned(), Instant::now()));
     }
 
-    /// Whether this version is the one before our own write.
+    /// Whether this version of `id` is the one before our own write.
     pub fn is_stale(&self, id: &Id, version: &str) -> bool {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(id).is_some_and(|(before, at)| before == version && at.elapsed() < PATIENCE)
+        let known = self.0.lock();
+        known.get(id).is_some_and(|(before, at)| before == version && at.elapsed() < MAX_LAG)
     }
 }
 
@@ -42,9 +42,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_version_before_our_write_is_stale() {
-        let r = Expectations::default();
-        r.expect_after(&"a", "1");
-        assert!(r.is_stale(&"a", "1") && !r.is_stale(&"a", "2") && !r.is_stale(&"b", "1"));
+    fn only_the_version_before_our_own_write_is_stale() {
+        let expectations = Expectations::default();
+        expectations.expect_after(&"a", "1");
+        assert!(expectations.is_stale(&"a", "1"));
+        assert!(!expectations.is_stale(&"a", "2") && !expectations.is_stale(&"b", "1"));
     }
 }

@@ -1,8 +1,11 @@
-//! The shell's machinery: one driver for passes, one engine for work, one set of watches.
+//! What the controllers run on: the driver of a reconcile, the engine of a controller, watches with stores and indexes.
+pub mod changes;
 pub mod client;
 pub mod crash;
 pub mod driver;
 pub mod engine;
 pub mod expectations;
 pub mod http;
+pub mod index;
 pub mod stores;
+mod watches;

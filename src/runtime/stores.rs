@@ -1,54 +1,33 @@
-//! Every watch of the operator, once, and one stream of what has changed.
-use crate::{
-    api::{
-        AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, CurfewConfig, EligibleAssignment, Grant, RoleTemplate,
-        decision::About,
-    },
+//! Every watch of the operator, once, with the stores and indexes that they keep.
+use super::{
+    changes::{self, Change, DecisionSubject, GrantGroup, RequestGroup},
+    index::Index,
+    watches::{OnUnreadable, Watches},
 };
-use curfew_core::ids::GRANT_LABEL;
-use futures::StreamExt;
+use crate::api::{
+    AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, CurfewConfig, EligibleAssignment, Grant, RoleTemplate,
+};
+use curfew_core::{ids::GRANT_LABEL, target::sources::ContentSource};
 use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::Namespace,
     rbac::v1::{ClusterRole, Role},
 };
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Client, Resource, ResourceExt,
     api::{ApiResource, DynamicObject, GroupVersionKind},
     runtime::{
-        WatchStreamExt,
-        reflector::{self, Store},
-        utils::Backoff,
-        watcher,
+        reflector::{ObjectRef, Store},
+        watcher::{self, Event},
     },
 };
-use serde::de::DeserializeOwned;
-use std::{fmt::Debug, hash::Hash, time::Duration};
+use std::sync::Arc;
 use tokio::{sync::mpsc, task::JoinSet};
 
-/// An object of a namespace.
+/// Namespace and name of an object.
 pub type Key = (String, String);
 
-/// What has changed, as far as somebody must look.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Change {
-    /// A request.
-    Request(Key),
-    /// A request is gone: its Grant must know at once.
-    RequestGone(Key),
-    /// A decision, and the request or the Grant that it is about.
-    Decision(Key, Option<String>, Option<String>),
-    /// A Grant, and the request behind it.
-    Grant(String, Key),
-    /// Something that carries a Grant's label.
-    Marked(String),
-    /// A policy, a role, a namespace …: whatever rests on it must be looked at again.
-    PolicyInputs,
-    /// A whole list was read anew.
-    Resync,
-}
-
-/// What the operator knows without asking.
+/// What the watches have brought. It may be older than what the API server holds.
 #[derive(Clone)]
 pub struct Stores {
     /// CurfewConfig.
@@ -79,6 +58,17 @@ pub struct Stores {
     pub cluster_bindings: Store<DynamicObject>,
     /// Job fuses.
     pub jobs: Store<Job>,
+    indexes: Indexes,
+}
+
+/// Lookups that would otherwise scan a store.
+#[derive(Clone, Default)]
+struct Indexes {
+    requests: Index<RequestGroup, Key>,
+    decisions: Index<DecisionSubject, Key>,
+    grants: Index<GrantGroup, String>,
+    templates: Index<ContentSource, Key>,
+    assignments: Index<Key, Key>,
 }
 
 /// The API resource of RoleBindings, or of ClusterRoleBindings.
@@ -87,35 +77,75 @@ pub fn binding_resource(namespaced: bool) -> ApiResource {
     ApiResource::from_gvk(&GroupVersionKind::gvk("rbac.authorization.k8s.io", "v1", kind))
 }
 
-type Changes = mpsc::UnboundedSender<Change>;
-
 impl Stores {
     /// Starts every watch in `tasks`. Changes arrive in the receiver.
     pub fn start(client: &Client, tasks: &mut JoinSet<()>) -> (Self, mpsc::UnboundedReceiver<Change>) {
-        let (send, receive) = mpsc::unbounded_channel();
-        let mut w = Watches { client, tasks, send };
-        let marked = watcher::Config::default().labels(GRANT_LABEL);
+        let (changes, receiver) = mpsc::unbounded_channel();
+        let mut watches = Watches { client, tasks, changes };
+        use OnUnreadable::{Delete, Keep};
+        let all = watcher::Config::default;
+        let marked = || watcher::Config::default().labels(GRANT_LABEL);
+        let indexes = Indexes::default();
+        let Indexes { requests, decisions, grants, templates, assignments } = indexes.clone();
         let stores = Stores {
-            configs: w.all(|_, _| Change::PolicyInputs),
-            systems: w.all(|_, _| Change::PolicyInputs),
-            policies: w.all(|_, _| Change::PolicyInputs),
-            templates: w.all(|_, _| Change::PolicyInputs),
-            assignments: w.all(|_, _| Change::PolicyInputs),
-            requests: w.all(|r: &ActivationRequest, gone| if gone { Change::RequestGone(key(r)) } else { Change::Request(key(r)) }),
-            decisions: w
-                .all(|d: &AccessDecision, _| Change::Decision(key(d), about(d).map(str::to_owned), about_grant(d).map(str::to_owned))),
-            grants: w.all(|g: &Grant, _| Change::Grant(g.name_any(), (g.spec.request.namespace.clone(), g.spec.request.name.clone()))),
-            cluster_roles: w.all(|_, _| Change::PolicyInputs),
-            roles: w.all(|_, _| Change::PolicyInputs),
-            namespaces: w.all(|_, _| Change::PolicyInputs),
-            bindings: w.watch(Api::all_with(client.clone(), &binding_resource(true)), binding_resource(true), marked.clone(), mark),
-            cluster_bindings: w.watch(Api::all_with(client.clone(), &binding_resource(false)), binding_resource(false), marked.clone(), mark),
-            jobs: w.watch(Api::all_with(client.clone(), &ApiResource::erase::<Job>(&())), (), marked, mark),
+            configs: watches.start((), all(), Delete, not_indexed, changes::config_change),
+            systems: watches.start((), all(), Delete, not_indexed, changes::system_change),
+            policies: watches.start((), all(), Delete, not_indexed, changes::policy_change),
+            templates: watches.start(
+                (),
+                all(),
+                Delete,
+                move |event: &Event<RoleTemplate>| {
+                    templates.apply(event, |template| (changes::key(template), changes::template_sources(template)))
+                },
+                changes::template_change,
+            ),
+            assignments: watches.start(
+                (),
+                all(),
+                Delete,
+                move |event: &Event<EligibleAssignment>| {
+                    assignments.apply(event, |assignment| (changes::key(assignment), vec![changes::assigned_template(assignment)]));
+                },
+                changes::assignment_change,
+            ),
+            requests: watches.start(
+                (),
+                all(),
+                Delete,
+                move |event: &Event<ActivationRequest>| {
+                    requests.apply(event, |request| (changes::key(request), changes::request_groups(request)));
+                },
+                changes::request_change,
+            ),
+            decisions: watches.start(
+                (),
+                all(),
+                Delete,
+                move |event: &Event<AccessDecision>| {
+                    decisions.apply(event, |decision| (changes::key(decision), vec![changes::subject(decision)]));
+                },
+                changes::decision_change,
+            ),
+            grants: watches.start(
+                (),
+                all(),
+                Keep,
+                move |event: &Event<Grant>| grants.apply(event, |grant| (grant.name_any(), changes::grant_groups(grant))),
+                changes::grant_change,
+            ),
+            cluster_roles: watches.start((), all(), Delete, not_indexed, changes::cluster_role_change),
+            roles: watches.start((), all(), Delete, not_indexed, changes::role_change),
+            namespaces: watches.start((), all(), Delete, not_indexed, changes::namespace_change),
+            bindings: watches.start(binding_resource(true), marked(), Delete, not_indexed, changes::marked_change),
+            cluster_bindings: watches.start(binding_resource(false), marked(), Delete, not_indexed, changes::marked_change),
+            jobs: watches.start((), marked(), Delete, not_indexed, changes::marked_change),
+            indexes,
         };
-        (stores, receive)
+        (stores, receiver)
     }
 
-    /// Waits until every store has had its first full list.
+    /// Waits until every store has had its first full list. Indexes are complete before their stores.
     pub async fn ready(&self) {
         // A store whose watch has ended is never ready; then the process is ending, too.
         let _ready = futures::join!(
@@ -138,153 +168,67 @@ impl Stores {
 
     /// The one CurfewConfig.
     pub fn config(&self) -> Option<CurfewConfig> {
-        self.configs.state().iter().find(|c| c.name_any() == crate::api::CONFIG_NAME).map(|c| (**c).clone())
+        self.configs.get(&ObjectRef::new(crate::api::CONFIG_NAME)).map(|config| config.as_ref().clone())
+    }
+
+    /// A request.
+    pub fn request(&self, key: &Key) -> Option<Arc<ActivationRequest>> {
+        get(&self.requests, key)
+    }
+
+    /// A decision.
+    pub fn decision(&self, key: &Key) -> Option<Arc<AccessDecision>> {
+        get(&self.decisions, key)
+    }
+
+    /// A template.
+    pub fn template(&self, key: &Key) -> Option<Arc<RoleTemplate>> {
+        get(&self.templates, key)
+    }
+
+    /// A Grant.
+    pub fn grant(&self, id: &str) -> Option<Arc<Grant>> {
+        self.grants.get(&ObjectRef::new(id))
+    }
+
+    /// An AuthorizationSystem.
+    pub fn system(&self, name: &str) -> Option<Arc<AuthorizationSystem>> {
+        self.systems.get(&ObjectRef::new(name))
+    }
+
+    /// The requests of a group.
+    pub fn live_requests(&self, group: &RequestGroup) -> Vec<Arc<ActivationRequest>> {
+        self.indexes.requests.ids(group).iter().filter_map(|key| self.request(key)).collect()
+    }
+
+    /// The keys of the requests of a group.
+    pub fn live_request_keys(&self, group: &RequestGroup) -> Vec<Key> {
+        self.indexes.requests.ids(group)
+    }
+
+    /// The decisions about a request or a Grant.
+    pub fn decisions_about(&self, subject: &DecisionSubject) -> Vec<Arc<AccessDecision>> {
+        self.indexes.decisions.ids(subject).iter().filter_map(|key| self.decision(key)).collect()
+    }
+
+    /// The Grants of a group.
+    pub fn live_grants(&self, group: &GrantGroup) -> Vec<Arc<Grant>> {
+        self.indexes.grants.ids(group).iter().filter_map(|id| self.grant(id)).collect()
+    }
+
+    /// The templates whose content is read from an object.
+    pub fn templates_from(&self, source: &ContentSource) -> Vec<Key> {
+        self.indexes.templates.ids(source)
+    }
+
+    /// The assignments for a template.
+    pub fn assignments_for(&self, template: &Key) -> Vec<Arc<EligibleAssignment>> {
+        self.indexes.assignments.ids(template).iter().filter_map(|key| get(&self.assignments, key)).collect()
     }
 }
 
-fn key<K: ResourceExt>(o: &K) -> Key {
-    (o.namespace().unwrap_or_default(), o.name_any())
+fn get<K: Resource<DynamicType = ()> + Clone + 'static>(store: &Store<K>, (namespace, name): &Key) -> Option<Arc<K>> {
+    store.get(&ObjectRef::new(name).within(namespace))
 }
 
-/// The request that a decision is about.
-pub fn about(d: &AccessDecision) -> Option<&str> {
-    match &d.spec.about {
-        About::ActivationRequest(r) => Some(&r.name),
-        About::Grant(_) => None,
-    }
-}
-
-/// The Grant that a decision is about.
-pub fn about_grant(d: &AccessDecision) -> Option<&str> {
-    match &d.spec.about {
-        About::Grant(g) => Some(&g.name),
-        About::ActivationRequest(_) => None,
-    }
-}
-
-fn mark<K: ResourceExt>(o: &K, _: bool) -> Change {
-    o.labels().get(GRANT_LABEL).map_or(Change::PolicyInputs, |g| Change::Marked(g.clone()))
-}
-
-/// The event of a kind; nothing for an object that cannot be read as one, which is said and then passed over.
-fn typed<K: Resource + DeserializeOwned>(
-    event: Result<watcher::Event<DynamicObject>, watcher::Error>,
-) -> Result<Option<watcher::Event<K>>, watcher::Error> {
-    let read = |o: DynamicObject| {
-        let (name, namespace) = (o.name_any(), o.namespace().unwrap_or_default());
-        o.try_parse::<K>().map_err(|e| tracing::error!(name, namespace, error = %e, "an object cannot be read; it is passed over")).ok()
-    };
-    Ok(match event? {
-        watcher::Event::Apply(o) => read(o).map(watcher::Event::Apply),
-        watcher::Event::Delete(o) => read(o).map(watcher::Event::Delete),
-        watcher::Event::InitApply(o) => read(o).map(watcher::Event::InitApply),
-        watcher::Event::Init => Some(watcher::Event::Init),
-        watcher::Event::InitDone => Some(watcher::Event::InitDone),
-    })
-}
-
-/// Pauses between tries of a watch: kube's own grow to half a minute, and so long after an API server is back somebody's Deny
-/// would not be heard.
-#[derive(Default)]
-struct Pauses(u32);
-
-impl Iterator for Pauses {
-    type Item = Duration;
-    fn next(&mut self) -> Option<Duration> {
-        let pause = Duration::from_millis(250 << self.0.min(4));
-        self.0 += 1;
-        Some(pause)
-    }
-}
-
-impl Backoff for Pauses {
-    fn reset(&mut self) {
-        self.0 = 0;
-    }
-}
-
-struct Watches<'a> {
-    client: &'a Client,
-    tasks: &'a mut JoinSet<()>,
-    send: Changes,
-}
-
-impl Watches<'_> {
-    fn all<K>(&mut self, change: impl Fn(&K, bool) -> Change + Send + 'static) -> Store<K>
-    where
-        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-    {
-        let api = Api::all_with(self.client.clone(), &ApiResource::erase::<K>(&()));
-        self.watch(api, (), watcher::Config::default(), change)
-    }
-
-    fn watch<K>(
-        &mut self,
-        api: Api<DynamicObject>,
-        kind: K::DynamicType,
-        config: watcher::Config,
-        change: impl Fn(&K, bool) -> Change + Send + 'static,
-    ) -> Store<K>
-    where
-        K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-        K::DynamicType: Eq + Hash + Clone + Debug + Send + Sync + 'static,
-    {
-        let name = K::plural(&kind).into_owned();
-        let writer = reflector::store::Writer::<K>::new(kind);
-        let (store, send) = (writer.as_reader(), self.send.clone());
-        // Read as what it is only here: one object that cannot be read must not keep all others from being seen. managedFields
-        // and annotations are most of an object, and no rule reads them.
-        let events = watcher(api, config).backoff(Pauses::default()).modify(|o| {
-            o.managed_fields_mut().clear();
-            o.annotations_mut().clear();
-        });
-        let events = events.filter_map(move |e| std::future::ready(typed(e).transpose()));
-        let mut events = Box::pin(reflector::reflector(writer, events));
-        self.tasks.spawn(async move {
-            while let Some(event) = events.next().await {
-                let change = match event {
-                    Ok(watcher::Event::Apply(o)) => change(&o, false),
-                    Ok(watcher::Event::Delete(o)) => change(&o, true),
-                    Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => continue,
-                    Ok(watcher::Event::InitDone) => Change::Resync,
-                    Err(e) => {
-                        tracing::warn!(kind = name, error = %e, "a watch was interrupted; it starts again");
-                        continue;
-                    }
-                };
-                if send.send(change).is_err() {
-                    return;
-                }
-            }
-        });
-        store
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_watch_is_taken_up_again_within_seconds_however_long_it_was_away() {
-        let mut pauses = Pauses::default();
-        let mut millis = |n: usize| pauses.by_ref().take(n).map(|p| p.as_millis()).collect::<Vec<_>>();
-        assert_eq!(millis(6), [250, 500, 1000, 2000, 4000, 4000]);
-        assert_eq!(millis(1000).last(), Some(&4000));
-        pauses.reset();
-        assert_eq!(pauses.next(), Some(Duration::from_millis(250)));
-    }
-
-    #[test]
-    fn an_object_that_cannot_be_read_is_passed_over_and_the_rest_is_seen() {
-        let object = |spec: serde_json::Value| {
-            let v = serde_json::json!({"apiVersion": "curfew.dev/v1alpha1", "kind": "ActivationRequest", "metadata": {"name": "a", "namespace": "b"}, "spec": spec});
-            watcher::Event::InitApply(serde_json::from_value::<DynamicObject>(v).unwrap())
-        };
-        let good = typed::<ActivationRequest>(Ok(object(serde_json::json!({"roleRef": {"name": "r"}})))).unwrap();
-        assert!(matches!(good, Some(watcher::Event::InitApply(r)) if r.spec.role_ref.name == "r"));
-        let bad = serde_json::json!({"roleRef": {"name": "r"}, "notAfter": "2026-01-01T00:00:00+99:99"});
-        assert!(typed::<ActivationRequest>(Ok(object(bad))).unwrap().is_none());
-        assert!(matches!(typed::<ActivationRequest>(Ok(watcher::Event::InitDone)).unwrap(), Some(watcher::Event::InitDone)));
-    }
-}
+fn not_indexed<K>(_: &Event<K>) {}

@@ -19,7 +19,7 @@ use curfew_core::{
 };
 use curfew_testkit::{ControlPlane, SOON, Stage, User, World, eventually, path};
 use futures::future::try_join_all;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 struct Cluster {
     cp: ControlPlane,
@@ -48,7 +48,7 @@ fn first(plan: &Plan) -> &PlannedBinding {
 
 async fn provider(cp: &ControlPlane) -> Result<Kubernetes> {
     let client = cp.service_account("curfew-system", "curfew-operator").await?.client().await?;
-    Ok(Kubernetes::new(client, Arc::new(Clock::default()), None, Guard::Probe(Mutex::default())))
+    Ok(Kubernetes::new(client, Arc::new(Clock::default()), None, Guard::probe()))
 }
 
 impl Cluster {
@@ -85,7 +85,7 @@ impl Cluster {
         };
         let scope = kubernetes::Scope::Namespaces(vec!["payments".into(), "not-there".into()]);
         let found = self.p.inventory(&Permissions::Kubernetes(permissions), &Scope::Kubernetes(scope)).await?;
-        let Inventory::Kubernetes(kubernetes::Inventory { roles, namespaces }) = found;
+        let Inventory::Kubernetes(kubernetes::Inventory { roles, namespaces }) = found else { anyhow::bail!("not of a cluster") };
         let names: Vec<&str> = roles.iter().map(|r| r.name.as_str()).collect();
         ensure!(names == ["payments-admin", "reader"] && namespaces.len() == 1, "{names:?}, {namespaces:?}");
         Ok(())

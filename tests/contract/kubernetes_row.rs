@@ -18,7 +18,7 @@ use curfew_core::{
 };
 use curfew_testkit::World;
 use kube::Client;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 struct Cluster {
     w: World,
@@ -36,7 +36,7 @@ impl Row for Cluster {
         self.another()
     }
     fn another(&self) -> Arc<dyn Provider> {
-        Arc::new(Kubernetes::new(self.client.clone(), Arc::new(Clock::default()), None, Guard::Probe(Mutex::default())))
+        Arc::new(Kubernetes::new(self.client.clone(), Arc::new(Clock::default()), None, Guard::probe()))
     }
     fn plan(&self, grant: &str, case: usize) -> Plan {
         let binding = PlannedBinding {

@@ -6,11 +6,15 @@ mod kubernetes;
 use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use curfew::{
-    authority::{Authority, Clock, Permit},
     api::grant::Artifact,
+    authority::{Authority, Clock, Permit},
     providers::{ApplyOutcome, Provider, ReserveOutcome, RevokeOutcome},
 };
-use curfew_core::{grant::Observation, reconcile::Reservation, target::{Plan, SlotSet}};
+use curfew_core::{
+    grant::Observation,
+    reconcile::Reservation,
+    target::{Plan, SlotSet},
+};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -122,7 +126,10 @@ async fn row(t: &dyn Target, n: usize) -> Result<()> {
             ensure!(p.revoke(&grant, &plan, &[], SlotSet::NONE).await? == RevokeOutcome::Gone, "without any memory of what was written");
             t.used(n, false).await?;
         }
-        4 => ensure!(p.revoke(&grant, &plan, &[], SlotSet::NONE).await? == RevokeOutcome::Gone && p.revoke(&grant, &plan, &[], SlotSet::NONE).await? == RevokeOutcome::Gone),
+        4 => ensure!(
+            p.revoke(&grant, &plan, &[], SlotSet::NONE).await? == RevokeOutcome::Gone
+                && p.revoke(&grant, &plan, &[], SlotSet::NONE).await? == RevokeOutcome::Gone
+        ),
         5 | 6 => {
             let held = reserved(p, &grant, &plan).await?;
             ensure!(p.revoke(&grant, &plan, &[], SlotSet::NONE).await? == RevokeOutcome::Gone);
@@ -166,13 +173,21 @@ async fn row(t: &dyn Target, n: usize) -> Result<()> {
             let (held, half) = (reserved(p, &grant, &plan).await?, t.half(&plan));
             let first = Reservation(Arc::new(held.0.iter().take(1).cloned().collect()));
             p.arm(&grant, &half, &first, &permit()?).await?;
-            ensure!(p.observe(&plan, SlotSet::NONE).await? == Observation::Drifted, "half of it is taken for {:?}", p.observe(&plan, SlotSet::NONE).await?);
+            ensure!(
+                p.observe(&plan, SlotSet::NONE).await? == Observation::Drifted,
+                "half of it is taken for {:?}",
+                p.observe(&plan, SlotSet::NONE).await?
+            );
             // Whoever comes next begins again, and does the whole.
             let held = reserved(p, &grant, &plan).await?;
             p.arm(&grant, &plan, &held, &permit()?).await?;
             t.used(n, true).await?;
             ensure!(p.revoke(&grant, &half, &[], SlotSet::NONE).await? == RevokeOutcome::Gone);
-            ensure!(p.observe(&plan, SlotSet::NONE).await? == Observation::Drifted, "half of it is taken for {:?}", p.observe(&plan, SlotSet::NONE).await?);
+            ensure!(
+                p.observe(&plan, SlotSet::NONE).await? == Observation::Drifted,
+                "half of it is taken for {:?}",
+                p.observe(&plan, SlotSet::NONE).await?
+            );
             ensure!(p.revoke(&grant, &plan, &[], SlotSet::NONE).await? == RevokeOutcome::Gone);
             t.used(n, false).await?;
         }

@@ -112,7 +112,10 @@ async fn who_may_delete_what() -> Result<()> {
     admin.api(&["create", "clusterrolebinding", "manager", "--clusterrole=manager", "--user=dan@example.com"]).await?.success()?;
     dan.api(&["delete", "areq", "-n", "payments", "managed"]).await?.success()?;
     alice.api(&["delete", "areq", "-n", "payments", "mine"]).await?.success()?;
-    denied(w.mallory()?.api(&["delete", "adec", "-n", "payments", "evidence"]).await?, "a decision is an audit record and cannot be deleted")?;
+    denied(
+        w.mallory()?.api(&["delete", "adec", "-n", "payments", "evidence"]).await?,
+        "a decision is an audit record and cannot be deleted",
+    )?;
     Ok(())
 }
 

@@ -61,6 +61,7 @@ async fn whatever_is_touched_opens_it() -> Result<()> {
 
     let rules = r#"[{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/x-kubernetes-validations"}]"#;
     admin.api(&["patch", "crd", "activationrequests.curfew.dev", "--type=json", "-p", rules]).await?.success()?;
-    reopened_by(&w, "a CRD without its rules", "CustomResourceDefinition activationrequests.curfew.dev differs from the built object").await?;
+    reopened_by(&w, "a CRD without its rules", "CustomResourceDefinition activationrequests.curfew.dev differs from the built object")
+        .await?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The Kubernetes provider against a real API server: what it writes is used, what it takes away is refused, and a write
 //! that comes too late comes to nothing. No operator runs: the provider is called by hand, under the operator's own rights.
+use crate::contract::artifacts;
 use crate::shared::without_operator;
 use anyhow::{Context, Result, ensure};
 use curfew::{
@@ -11,17 +12,16 @@ use curfew::{
 };
 use curfew_core::{
     grant::Observation,
-    reconcile::Reservation,
     principal::Subject,
+    reconcile::Reservation,
     target::{
         Plan, SlotSet,
         kubernetes::{Plan as KubernetesPlan, PlannedBinding, RoleKind},
     },
 };
-use crate::contract::artifacts;
 use curfew_testkit::{SOON, World, eventually};
 use std::{
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -30,7 +30,7 @@ const ALICE: &str = "alice@example.com";
 /// A provider without watches, so that it looks live.
 async fn provider(w: &World) -> Result<Kubernetes> {
     let client = w.cp.service_account("curfew-system", "curfew-operator").await?.client().await?;
-    Ok(Kubernetes::new(client, Arc::new(Clock::default()), None, Guard::Probe(Mutex::default())))
+    Ok(Kubernetes::new(client, Arc::new(Clock::default()), None, Guard::probe()))
 }
 
 fn permit() -> Result<Permit> {

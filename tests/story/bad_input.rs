@@ -226,7 +226,10 @@ async fn words(s: &Stage) -> Result<()> {
     s.alice.create(&word("own-yes", "judged", &digest, "Approve")).await?.success()?;
     s.alice.create(&word("own-no", "judged", &digest, "Deny")).await?.success()?;
     eve.create(&word("stranger", "judged", &digest, "Approve")).await?.success()?;
-    s.carol.create(&word("blind", "judged", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "Approve")).await?.success()?;
+    s.carol
+        .create(&word("blind", "judged", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "Approve"))
+        .await?
+        .success()?;
     s.admin
         .kubectl_stdin(&["--as=carol@example.com", "create", "-f", "-"], &word("borrowed", "judged", &digest, "Approve"))
         .await?

@@ -152,7 +152,9 @@ async fn an_approval_names_what_was_seen() -> Result<()> {
     counted(w, "seen", "False DigestMismatch;").await?;
     // Impersonated, carol's login carries no proof of itself.
     let digest = w.field(&["areq", "-n", "payments", "seen"], "{.status.digest}").await?;
-    let forged = other.replace("name: other", "name: forged").replace("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", &format!("'{digest}'"));
+    let forged = other
+        .replace("name: other", "name: forged")
+        .replace("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", &format!("'{digest}'"));
     w.admin()?.kubectl_stdin(&["--as=carol@example.com", "apply", "-f", "-"], &forged).await?.success()?;
     let reason = "{.status.conditions[0].reason}";
     w.field_is(&["adec", "-n", "payments", "forged"], reason, "UnprovenLogin").await?;

@@ -23,7 +23,12 @@ async fn ask_look_approve_revoke() -> Result<()> {
     let blind = curfew(&carol, &["approve", "typed", "-n", "payments"]).await?.refused()?;
     let digest = w.field(&["areq", "-n", "payments", "typed"], "{.status.digest}").await?;
     ensure!(blind.contains("without a terminal") && blind.contains(&format!("--digest {digest}")), "{blind}");
-    let other = curfew(&carol, &["approve", "typed", "-n", "payments", "--digest", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"]).await?.refused()?;
+    let other = curfew(
+        &carol,
+        &["approve", "typed", "-n", "payments", "--digest", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"],
+    )
+    .await?
+    .refused()?;
     ensure!(other.contains("is not what would be granted now"), "{other}");
     curfew(&carol, &["approve", "typed", "-n", "payments", "--digest", &digest, "-c", "go ahead"]).await?.success()?;
     w.access_is(&alice, true, SOON).await?;

@@ -1,9 +1,9 @@
 //! CurfewConfig: the configuration of Curfew in a cluster.
 use super::schema;
 use curfew_core::{
+    admission::{AdmissionHistory, Span},
     digest::Digest,
     duration::{Duration, Period},
-    admission::{AdmissionHistory, Span},
     target::Empty,
     time::Time,
 };

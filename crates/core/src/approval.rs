@@ -257,7 +257,17 @@ pub struct AbandonDecision<'a> {
     pub namespace: &'a str,
 }
 
-/// A Grant that somebody wants to release.
+/// When access that is not proven gone counts as stalled: this long after its end.
+pub fn stalls_at(expires_at: Time, stalled_secs: i64) -> Time {
+    expires_at.plus_secs(stalled_secs)
+}
+
+/// Whether access with this end that is being revoked counts as stalled.
+pub fn is_stalled(expires_at: Time, now: Time, stalled_secs: i64) -> bool {
+    now >= stalls_at(expires_at, stalled_secs)
+}
+
+/// A Grant that an `Abandon` decision is about.
 #[derive(Clone, Copy, Debug)]
 pub struct StalledGrant<'a> {
     /// The namespace of its request.

@@ -8,7 +8,8 @@
 //! | [`time`], [`duration`], [`digest`], [`principal`], [`reason`], [`ids`], [`requeue`] | values |
 //! | [`target`] | what differs between providers: permissions, scope, content, plan, principal |
 //! | [`policy_inputs`], [`terms`], [`resolved`] | template × assignment × policy × system → what would be granted |
-//! | [`approval`], [`messages`] | which decisions count, and what users are told |
+//! | [`readiness`] | whether systems, policies, templates and assignments can be used |
+//! | [`approval`], [`verdict`], [`messages`] | which decisions count, and what users are told |
 //! | [`request`], [`grant`], [`slots`] | the two state machines, and accesses that grants share |
 //! | [`admission`], [`sweep`] | what may be trusted by its creation time, and what no Grant justifies |
 //! | [`deadlines`], [`lanes`] | when, and in which order |
@@ -24,6 +25,7 @@ pub mod lanes;
 pub mod messages;
 pub mod policy_inputs;
 pub mod principal;
+pub mod readiness;
 pub mod reason;
 pub mod reconcile;
 pub mod request;
@@ -34,3 +36,4 @@ pub mod sweep;
 pub mod target;
 pub mod terms;
 pub mod time;
+pub mod verdict;

@@ -37,12 +37,16 @@ pub const fn hint(reason: Reason) -> &'static str {
         NotReady => "the RoleTemplate is not Ready; kubectl describe rtpl says why",
         WiderScope => "the scope is wider than the role's; request a narrower one",
         TemplateChanged => "what would be granted has changed since the request was accepted; create a new request and have it approved",
-        AdmissionNotEnforced => "the request was created while Curfew's admission policies were not proven to be in force; create a new request",
+        AdmissionNotEnforced => {
+            "the request was created while Curfew's admission policies were not proven to be in force; create a new request"
+        }
         NotProvenYet => "waiting for the next proof that the admission policies are in force, which follows within seconds",
         NotApproved => "the approvals no longer suffice; create a new request",
         Unsupported => "it uses a feature that this build does not implement; create it without that feature",
         TargetUnreachable => "the target cannot be read; the operator tries again",
-        TargetRefused => "the target refused the access for good; lastError of the Grant says why; create a new request when it is resolved",
+        TargetRefused => {
+            "the target refused the access for good; lastError of the Grant says why; create a new request when it is resolved"
+        }
         AlreadyConsumed => "a request with this name was used before; create a new request with another name",
         DeniedByApprover => "an approver or manager denied the request; the comment of the AccessDecision says why",
         Withdrawn => "the requester or beneficiary withdrew the request",

@@ -23,11 +23,11 @@ pub enum Systems {
 }
 
 impl Systems {
-    /// Whether this system is meant.
-    pub fn include(&self, s: &System) -> bool {
+    /// Whether a system with this name and these labels is meant.
+    pub fn include(&self, name: &str, labels: &BTreeMap<String, String>) -> bool {
         match self {
-            Systems::Names(n) => n.contains(&s.name),
-            Systems::Labels(l) => l.iter().all(|(k, v)| s.labels.get(k) == Some(v)),
+            Systems::Names(names) => names.iter().any(|included| included == name),
+            Systems::Labels(required) => required.iter().all(|(key, value)| labels.get(key) == Some(value)),
         }
     }
 }
@@ -242,9 +242,59 @@ pub struct PolicyInputs<'a> {
     pub operator_namespace: &'a str,
 }
 
+/// What tells whether two AuthorizationSystems stand for the same target.
+#[derive(Clone, Copy, Debug)]
+pub struct TargetClaim<'a, Connection> {
+    /// The system's name.
+    pub name: &'a str,
+    /// The system's uid.
+    pub uid: &'a str,
+    /// When the system was created.
+    pub created: Time,
+    /// How the target is reached.
+    pub connection: &'a Connection,
+    /// The target's own identity; `None` while it was never reached.
+    pub target: Option<&'a str>,
+}
+
+/// The name of an older system for the same target: the same connection, or a target of the same identity. Of systems that
+/// were created in the same second the first by name counts as older.
+pub fn duplicate_of<'a, Connection: PartialEq + 'a>(
+    claim: &TargetClaim<'a, Connection>,
+    others: impl Iterator<Item = TargetClaim<'a, Connection>>,
+) -> Option<&'a str> {
+    let same_target = |other: &TargetClaim<'a, Connection>| {
+        other.uid != claim.uid && (other.connection == claim.connection || (claim.target.is_some() && other.target == claim.target))
+    };
+    let is_older = |other: &TargetClaim<'a, Connection>| (other.created, other.name) < (claim.created, claim.name);
+    others.filter(|other| same_target(other) && is_older(other)).map(|other| other.name).min()
+}
+
 impl System {
     /// How the system stands in what was resolved.
     pub fn to_ref(&self, target: &str) -> SystemRef {
         SystemRef { name: self.name.clone(), uid: self.uid.clone(), target: target.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_older_system_of_a_target_keeps_it() {
+        let claim = |name: &'static str, created, connection, target| TargetClaim {
+            name,
+            uid: name,
+            created: Time::from_secs(created),
+            connection,
+            target,
+        };
+        let all = [claim("b", 1, &1, Some("t1")), claim("a", 2, &2, Some("t1")), claim("c", 3, &2, None), claim("d", 3, &3, None)];
+        let older = |i: usize| duplicate_of(&all[i], all.iter().copied());
+        assert_eq!(older(0), None);
+        assert_eq!(older(1), Some("b"), "the same target by another connection");
+        assert_eq!(older(2), Some("a"), "the same connection, never reached");
+        assert_eq!(older(3), None, "two targets that were never reached are not the same");
     }
 }

@@ -46,7 +46,8 @@ pub fn evaluate(
     found: &[SweepCandidate],
     now: Time,
     settles_secs: i64,
-    behind: impl Fn(&str) -> GrantLookup) -> Vec<Verdict> {
+    behind: impl Fn(&str) -> GrantLookup,
+) -> Vec<Verdict> {
     let ours = found.iter().filter(|m| m.mark.install == install).count();
     let orphan = |m: &SweepCandidate| {
         m.mark.install == install && now >= m.created.plus_secs(settles_secs) && behind(&m.mark.grant) == GrantLookup::Missing

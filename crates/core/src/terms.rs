@@ -118,7 +118,7 @@ pub fn resolve(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
 /// Whether a template could be used by anybody: the policy that allows it, or why none does.
 pub fn ready<'a>(t: &Template, h: &PolicyInputs<'a>) -> Result<&'a Policy, Refusal> {
     check_usable(t)?;
-    let systems: Vec<_> = h.systems.iter().filter(|s| t.systems.include(s)).collect();
+    let systems: Vec<_> = h.systems.iter().filter(|s| t.systems.include(&s.name, &s.labels)).collect();
     let Some(first) = systems.first() else {
         return refuse(
             Reason::NotReady,
@@ -170,7 +170,7 @@ fn check_usable(t: &Template) -> Result<(), Refusal> {
 }
 
 fn pick_system<'a>(a: &RequestFacts, t: &Template, h: &PolicyInputs<'a>) -> Result<&'a System, Refusal> {
-    let all: Vec<&System> = h.systems.iter().filter(|s| t.systems.include(s)).collect();
+    let all: Vec<&System> = h.systems.iter().filter(|s| t.systems.include(&s.name, &s.labels)).collect();
     let names = || all.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
     match (&a.system, all.as_slice()) {
         (None, [one]) => Ok(one),
@@ -501,7 +501,7 @@ fn check_policy_offers(
 ) -> Result<(), Refusal> {
     let name = &p.reference.name;
     let outside = |what: String| refuse(Reason::OutsidePolicy, format!("policy {name} does not allow {what}"));
-    if !p.systems.include(s) {
+    if !p.systems.include(&s.name, &s.labels) {
         return outside(format!("system {}", s.name));
     }
     let (Some(patterns), Some(widest)) = (p.permissions.of(s.provider), p.scope.of(s.provider)) else {

@@ -91,7 +91,13 @@ fn confirmed() -> anyhow::Result<bool> {
     Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
-async fn send(me: &CliContext, request: &ActivationRequest, decision: Verb, digest: Option<Digest>, comment: Option<String>) -> anyhow::Result<()> {
+async fn send(
+    me: &CliContext,
+    request: &ActivationRequest,
+    decision: Verb,
+    digest: Option<Digest>,
+    comment: Option<String>,
+) -> anyhow::Result<()> {
     let about = About::ActivationRequest(RequestRef { name: request.name_any(), uid: request.uid() });
     let spec = AccessDecisionSpec { about, digest, decision, comment, decider: Some(me.who().await?) };
     let mut decision = AccessDecision::new("", spec);

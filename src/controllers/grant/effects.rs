@@ -1,13 +1,14 @@
-//! How a Grant's pass is answered. Revoking asks for nothing but the Grant and its target (I3).
-use super::status as grant_status;
+//! The effects of a Grant's reconcile. Revoking needs nothing but the Grant and its target (I3).
+use super::{matches_request::matches_request, status as grant_status};
 use crate::{
     api::{
         Grant,
-        grant::{Artifact, GrantSpec, GrantStatus},
+        grant::{Artifact, GrantStatus},
         request::{ActivationRequestStatus, RequestState},
     },
-    controllers::{Context, audit_events, convert, request::seconds},
+    controllers::{Context, audit_events, convert},
     kube_writes::{self, WriteOutcome},
+    observe::seconds_between,
     providers::{ApplyOutcome, EnforcedBy, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome},
     runtime::driver::EffectHandler,
 };
@@ -17,18 +18,15 @@ use curfew_core::{
     ids,
     reason::Reason,
     reconcile::{Effect, Outcome, Reservation},
-    resolved::SCHEMA,
     slots::{self, OtherGrant},
     target::SlotSet,
     time::Time,
 };
-use kube::{Api, ResourceExt, api::ListParams, runtime::reflector::ObjectRef};
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use kube::{Api, ResourceExt, api::ListParams};
+use parking_lot::Mutex;
+use std::{sync::Arc, time::Duration};
 
-/// Answers with the API server and the target, for one Grant.
+/// Performs the effects of one Grant with the API server and the target.
 pub struct GrantEffects {
     ctx: Arc<Context>,
     id: String,
@@ -37,59 +35,59 @@ pub struct GrantEffects {
 
 struct Known {
     grant: Grant,
-    /// What we have just armed, before it stands in status.
+    /// What this reconcile has armed, before it is stored in status.
     armed: Option<Vec<Artifact>>,
-    trouble: Option<String>,
-    /// How long the target asked us to wait.
+    error: Option<String>,
+    /// How long the target asked to wait.
     wait: Option<Duration>,
-    /// Its request was looked for live and is not there any more. The stores may not know that yet.
+    /// A live read has shown that its request is gone. The stores may not show that yet.
     orphaned: bool,
 }
 
 impl GrantEffects {
-    /// For a Grant as the stores show it.
+    /// The effects of a Grant as the stores show it.
     pub fn new(ctx: Arc<Context>, grant: Grant) -> Self {
-        let known = Known { grant, armed: None, trouble: None, wait: None, orphaned: false };
+        let known = Known { grant, armed: None, error: None, wait: None, orphaned: false };
         GrantEffects { ctx, id: known.grant.name_any(), known: Mutex::new(known) }
     }
 
-    /// What went wrong last, and on which Grant.
+    /// The last error of this reconcile, with the Grant.
     pub fn error(&self) -> Option<(Grant, String)> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.trouble.clone().map(|t| (known.grant.clone(), t))
+        let known = self.known.lock();
+        known.error.clone().map(|error| (known.grant.clone(), error))
     }
 
-    /// How long the target asked us to wait, if it did.
+    /// How long the target asked to wait, if it did.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).wait
+        self.known.lock().wait
     }
 
-    /// Where it stands after this pass.
+    /// The state of the Grant by now.
     pub fn state(&self) -> State {
         convert::grant_state(&self.grant())
     }
 
-    /// The version that we know of.
+    /// The version of the Grant that is known.
     pub fn version(&self) -> String {
         self.grant().resource_version().unwrap_or_default()
     }
 
-    /// The Grant as this pass knows it.
+    /// The Grant as this reconcile knows it.
     pub fn grant(&self) -> Grant {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).grant.clone()
+        self.known.lock().grant.clone()
     }
     fn change(&self, f: impl FnOnce(&mut Known)) {
-        f(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner));
+        f(&mut self.known.lock());
     }
 
     fn failed(&self, what: &str, why: &impl std::fmt::Display) -> Outcome {
         tracing::warn!(grant = self.id, error = %why, "cannot {what}");
-        let trouble: String = format!("cannot {what}: {why}").chars().take(1000).collect();
-        self.change(|k| k.trouble = Some(trouble));
+        let error: String = format!("cannot {what}: {why}").chars().take(1000).collect();
+        self.change(|known| known.error = Some(error));
         Outcome::Failed
     }
 
-    /// The target, if it is the one that was meant: a connection may lead elsewhere by now.
+    /// The target, after its identity was confirmed: the connection may lead elsewhere by now.
     async fn target(&self) -> Result<Arc<dyn Provider>, ProviderError> {
         let system = self.grant().spec.system;
         let target = self.ctx.registry.reach(&system.connection).await?;
@@ -97,12 +95,12 @@ impl GrantEffects {
         Ok(target)
     }
 
-    /// Absence counts only if the target is still the one that was meant after it was shown.
+    /// Absence counts only if the identity of the target is confirmed again after it was read.
     async fn confirm_again(&self, target: &dyn Provider) -> Result<(), ProviderError> {
         target.confirm(&self.grant().spec.system.reference.target).await
     }
 
-    /// Live: is the request there, the same one, and does it want its grant?
+    /// Reads live whether the request exists, is the same one, and still wants its Grant.
     async fn read_owner(&self) -> kube::Result<OwnerState> {
         let of = self.grant().spec.request;
         let found = kube_writes::requests(&self.ctx.client, &of.namespace).get_opt(&of.name).await?;
@@ -113,7 +111,7 @@ impl GrantEffects {
         let ours = |s: &ActivationRequestStatus| {
             let same = matches_request(&self.id, &grant.spec, s, install);
             if !same {
-                tracing::error!(grant = self.id, "the Grant is not what its request says; it is ended");
+                tracing::error!(grant = self.id, "the Grant differs from what its request says; it is ended");
             }
             same
         };
@@ -124,11 +122,11 @@ impl GrantEffects {
         })
     }
 
-    /// Why it ends. Nobody is asked: a revocation needs nothing but the Grant and its target.
+    /// Why the Grant ends, without any call: a revocation needs nothing but the Grant and its target.
     fn why(&self, g: &Grant, next: &core::Grant) -> Option<Reason> {
         let of = &g.spec.request;
-        let orphaned = self.known.lock().unwrap_or_else(PoisonError::into_inner).orphaned;
-        let stored = self.ctx.stores.requests.get(&ObjectRef::new(&of.name).within(&of.namespace));
+        let orphaned = self.known.lock().orphaned;
+        let stored = self.ctx.stores.request(&(of.namespace.clone(), of.name.clone()));
         let request = stored.filter(|r| !orphaned && r.uid().as_deref() == Some(of.uid.as_str()));
         audit_events::why(g, next.drifted, request.as_deref(), self.now())
     }
@@ -143,7 +141,7 @@ impl GrantEffects {
         Ok(Outcome::Rechecked(core, owner, others))
     }
 
-    /// Live: which other Grants on the same target fill the slots of this plan.
+    /// Reads live which other Grants on the same target fill the slots of this plan.
     async fn slot_owners(&self) -> kube::Result<SlotOwners> {
         let grant = self.grant();
         let (mine, guarantees) = (grant.spec.plan.slots(), grant.spec.plan.guarantees());
@@ -161,14 +159,14 @@ impl GrantEffects {
 
     async fn commit(&self, next: &core::Grant) -> Outcome {
         let grant = self.grant();
-        let armed = self.known.lock().unwrap_or_else(PoisonError::into_inner).armed.clone();
+        let armed = self.known.lock().armed.clone();
         let enforced = if next.state == State::Active { self.enforced().await } else { EnforcedBy::Curfew };
         let mut status = grant_status::status(&grant, next, armed, enforced, &self.ctx.replica, self.now());
         if next.refused {
             status.last_error = self.error().map(|(_, error)| error).or(status.last_error);
         }
         let grants: Api<Grant> = Api::all(self.ctx.client.clone());
-        // Before the commit: a crash in between tells it twice rather than never.
+        // Before the commit: a crash in between records it twice rather than never.
         if let Some((what, event)) = audit_events::grant_event(&grant, &status, next.state, self.why(&grant, next)) {
             self.ctx.audit.append(what, event);
         }
@@ -188,11 +186,11 @@ impl GrantEffects {
         let of = &g.spec.request;
         tracing::info!(grant = self.id, request.uid = of.uid, namespace = of.namespace, name = of.name, stage = ?next.state, drifted = next.drifted, "grant");
         if next.state == State::Ended {
-            self.ctx.metrics.revocation_lag.observe(seconds(self.now().millis_since(next.expires_at).max(0)));
+            self.ctx.metrics.revocation_lag.observe(seconds_between(next.expires_at, self.now()));
         }
     }
 
-    /// Who ends the access if we do not, as far as it is seen at this moment.
+    /// What ends the access if the operator does not, as the target shows it now.
     async fn enforced(&self) -> EnforcedBy {
         let plan = self.grant().spec.plan;
         match self.target().await {
@@ -201,7 +199,7 @@ impl GrantEffects {
         }
     }
 
-    /// Shows who ends the access, if that has changed while it is active.
+    /// Publishes what ends the access if the operator does not, when that has changed.
     pub async fn show_enforced(&self) {
         let grant = self.grant();
         let now = self.enforced().await.as_str();
@@ -211,11 +209,13 @@ impl GrantEffects {
         let version = grant.resource_version().unwrap_or_default();
         match kube_writes::commit(&grants, &self.id, &version, grant.status.as_ref(), &next).await {
             WriteOutcome::Stored(stored) => {
-                tracing::info!(grant = self.id, enforced_by = now, "who ends the access has changed");
+                tracing::info!(grant = self.id, enforced_by = now, "what ends the access without the operator has changed");
                 self.change(|k| k.grant = stored);
             }
             WriteOutcome::Conflict => {}
-            WriteOutcome::Failed(e) => tracing::info!(grant = self.id, error = %e, "cannot show who ends the access"),
+            WriteOutcome::Failed(e) => {
+                tracing::info!(grant = self.id, error = %e, "cannot publish what ends the access without the operator")
+            }
         }
     }
 
@@ -270,7 +270,7 @@ impl GrantEffects {
         self.applied("arm", target.arm(&self.id, &plan, reservation, &permit).await).await
     }
 
-    /// The write is sent by `until` or not at all: waiting for the target takes time, too.
+    /// The write is sent before `until` or not at all: connecting to the target takes time, too.
     async fn apply(&self, except: SlotSet, until: Time) -> Result<Outcome, ProviderError> {
         let plan = self.grant().spec.plan;
         let target = self.target().await?;
@@ -296,7 +296,7 @@ impl GrantEffects {
         }
     }
 
-    /// A write that can never work fails the grant; every other error is tried again.
+    /// A write that can never succeed fails the Grant; every other error is tried again.
     async fn refused(&self, what: &str, e: ProviderError) -> Result<Outcome, ProviderError> {
         let ProviderError::Invalid(why) = &e else { return Err(e) };
         drop(self.failed(what, &e));
@@ -342,7 +342,7 @@ impl GrantEffects {
         })
     }
 
-    /// Stores what went wrong last, so that it is shown. It decides nothing, and storing the same error again is no news.
+    /// Stores the last error in status, if it differs from the stored one. No rule reads it.
     pub async fn record_error(&self) {
         let Some((g, error)) = self.error() else { return };
         if g.status.as_ref().and_then(|s| s.last_error.as_deref()) == Some(error.as_str()) {
@@ -354,7 +354,7 @@ impl GrantEffects {
         match kube_writes::commit(&api, &self.id, &version, g.status.as_ref(), &next).await {
             WriteOutcome::Stored(stored) => self.change(|k| k.grant = stored),
             WriteOutcome::Conflict => {}
-            WriteOutcome::Failed(e) => tracing::info!(grant = self.id, error = %e, "cannot store what went wrong"),
+            WriteOutcome::Failed(e) => tracing::info!(grant = self.id, error = %e, "cannot store the last error"),
         }
     }
 
@@ -374,24 +374,10 @@ impl GrantEffects {
     }
 }
 
-/// Whether a Grant is exactly what its request says: an attacker past the admission policy could have written another under its
-/// name. Its plan is computed again only where both are of this build's form; another form is compared as it is stored.
-fn matches_request(id: &str, g: &GrantSpec, s: &ActivationRequestStatus, install: &str) -> bool {
-    let (Some(r), Some(end)) = (&s.resolved, s.expires_at) else { return false };
-    let comparable = g.schema == Some(SCHEMA) && s.schema == Some(SCHEMA) && r.schema == SCHEMA;
-    let whose = ids::grant_id(install, &g.request.uid) == id && g.request.requester == r.requester && g.request.beneficiary == r.beneficiary;
-    let what = if comparable {
-        g.digest == r.digest() && r.plan(install, id, end).as_ref() == Some(&g.plan)
-    } else {
-        Some(g.digest) == s.digest
-    };
-    whose && what && g.principal == r.principal && g.system.reference == r.system && g.expires_at <= end
-}
-
 #[async_trait]
 impl EffectHandler for GrantEffects {
-    async fn perform(&self, ask: &Effect) -> Outcome {
-        match ask {
+    async fn perform(&self, effect: &Effect) -> Outcome {
+        match effect {
             Effect::ReadOwner => self.read_owner().await.map_or_else(|e| self.failed("ask for the request", &e), Outcome::Owner),
             Effect::Observe { except } => self.observe(*except).await,
             Effect::Survey => self.or_failed("read the slots", self.survey().await),
@@ -415,63 +401,5 @@ impl EffectHandler for GrantEffects {
     }
     fn permit(&self) -> bool {
         self.ctx.authority.permit().is_some()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use curfew_core::resolved::Resolved;
-    use serde_json::{Value, json};
-
-    const INSTALL: &str = "0123abcd";
-    const END: &str = "2026-11-25T12:00:00Z";
-
-    fn status() -> ActivationRequestStatus {
-        let reference = |name: &str| json!({"name": name, "uid": name, "generation": 1});
-        let resolved = json!({
-            "schema": 2, "request": "r1", "requester": "alice", "beneficiary": {"user": "alice"}, "principal": {"kubernetes": {"user": "alice"}},
-            "system": {"name": "staging", "uid": "s1", "target": "t1"},
-            "role": reference("role"), "assignment": reference("assignment"), "policy": reference("policy"),
-            "permissions": {"kubernetes": {"roles": [{"kind": "ClusterRole", "name": "payments-admin", "uid": "c1", "rules": "0".repeat(64)}]}},
-            "scope": {"kubernetes": {"namespaces": [reference("payments")]}}, "duration": "1h", "approval": [],
-        });
-        serde_json::from_value(json!({"schema": 2, "resolved": resolved, "expiresAt": END})).unwrap()
-    }
-
-    fn matches(id: &str, change: impl FnOnce(&mut Value)) -> bool {
-        let status = status();
-        let r: &Resolved = status.resolved.as_ref().unwrap();
-        let plan = r.plan(INSTALL, id, status.expires_at.unwrap());
-        let mut grant = json!({
-            "schema": 2, "system": {"name": "staging", "uid": "s1", "target": "t1", "connection": {"kubernetes": {"inCluster": {}}}},
-            "request": {"namespace": "payments", "name": "r", "uid": "r1", "requester": "alice", "beneficiary": {"user": "alice"}},
-            "principal": {"kubernetes": {"user": "alice"}}, "plan": plan, "digest": r.digest(), "expiresAt": END,
-        });
-        change(&mut grant);
-        matches_request(id, &serde_json::from_value(grant).unwrap(), &status, INSTALL)
-    }
-
-    #[test]
-    fn a_grant_is_what_its_request_says_to_the_letter() {
-        let id = ids::grant_id(INSTALL, "r1");
-        assert!(matches(&id, |_| ()));
-        assert!(matches(&id, |g| g["expiresAt"] = "2026-11-25T11:00:00Z".into()), "its end may move earlier");
-        assert!(!matches("00000000000000a1", |_| ()), "under another name");
-        type Forgery = (&'static str, fn(&mut Value));
-        let forged: [Forgery; 9] = [
-            ("a later end", |g| g["expiresAt"] = "2026-11-25T13:00:00Z".into()),
-            ("another cluster", |g| g["system"]["name"] = "prod".into()),
-            ("another target", |g| g["system"]["target"] = "t2".into()),
-            ("another request", |g| g["request"]["uid"] = "r2".into()),
-            ("another requester", |g| g["request"]["requester"] = "mallory".into()),
-            ("another beneficiary", |g| g["request"]["beneficiary"]["user"] = "mallory".into()),
-            ("another principal", |g| g["principal"]["kubernetes"]["user"] = "mallory".into()),
-            ("another role", |g| g["plan"]["kubernetes"]["bindings"][0]["role"] = "cluster-admin".into()),
-            ("another digest", |g| g["digest"] = "0".repeat(64).into()),
-        ];
-        for (what, change) in forged {
-            assert!(!matches(&id, change), "{what}");
-        }
     }
 }

@@ -1,79 +1,78 @@
 //! Grants: driven by the deadline index, not by a generic controller.
 //!
-//! Every replica revokes; only the holder of a permit grants. A follower waits a moment with what is due, so that two
-//! replicas do not race for each delete, and then does it all the same.
+//! Every replica revokes; only the holder of a permit grants. A follower revokes two seconds later than the leader, so that two
+//! replicas do not race for each delete.
 pub mod abandon;
 mod effects;
+mod matches_request;
 mod status;
 
-use crate::timing::timing;
 use super::{Context, convert};
+use crate::timing::timing;
 use crate::{
     api::Grant,
     kube_writes, providers,
     runtime::{
+        changes::GrantGroup,
         driver::drive,
-        engine::{NextRun, Placement, Reconciler},
+        engine::{NextRun, Placement, Reconciler, WorkQueue},
         expectations::Expectations,
     },
 };
 use async_trait::async_trait;
 use curfew_core::{grant::State, lanes::Urgency, reconcile::Reconcile, requeue::Requeue, time::Time};
 use effects::GrantEffects;
-use kube::{Api, ResourceExt, runtime::reflector::ObjectRef};
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use kube::{Api, ResourceExt};
+use parking_lot::Mutex;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-/// How soon to look again when the watch lags behind our own write.
-const AGAIN_MS: i64 = 100;
+/// How soon to look again when the watch lags behind our own write, in milliseconds.
+const LAG_MS: i64 = 100;
 /// The longest pause that a target can ask for: a due revocation waits no longer than this.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
 
-/// The work on Grants.
+/// The controller of Grants.
 pub struct GrantController {
     ctx: Arc<Context>,
-    /// Grants whose request must be asked for: after a delete, on start, in the heartbeat.
+    /// Grants whose request must be read live: after its deletion, on a relist, and in the heartbeat.
     unverified: Mutex<BTreeSet<String>>,
-    recent: Expectations<String>,
+    expectations: Expectations<String>,
 }
 
 impl GrantController {
-    /// With everything a controller is given.
+    /// A controller that expects no writes yet.
     pub fn new(ctx: Arc<Context>) -> Self {
-        GrantController { ctx, unverified: Mutex::default(), recent: Expectations::default() }
+        GrantController { ctx, unverified: Mutex::default(), expectations: Expectations::default() }
     }
 
-    /// The next pass of this Grant asks live for its request.
+    /// Lets the next reconcile of this Grant read its request live.
     pub fn verify_owner(&self, id: &str) {
-        self.unverified.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
+        self.unverified.lock().insert(id.to_owned());
     }
 
     fn known(&self, id: &str) -> Option<Grant> {
-        self.ctx.stores.grants.get(&ObjectRef::new(id)).map(|g| (*g).clone())
+        self.ctx.stores.grant(id).map(|grant| grant.as_ref().clone())
     }
 
-    /// When this replica takes up a Grant that is due then.
+    /// When this replica revokes a Grant with this deadline.
     fn due_here_at(&self, due: Time) -> Time {
         if self.ctx.authority.leads() { due } else { Time::from_millis(due.as_millis() + timing().follower_delay_millis) }
     }
 
-    async fn delete_if_expired(&self, g: &Grant) -> NextRun {
+    async fn delete_if_expired(&self, grant: &Grant) -> NextRun {
         let ctx = &self.ctx;
         let retention = ctx.stores.config().map(|c| c.spec.retention.secs());
-        // Of what was abandoned nobody knows when it ended.
-        let ended = g.status.as_ref().and_then(|s| s.revoked_at).unwrap_or(g.spec.expires_at);
+        // When an abandoned Grant ended is unknown, so its end as planned counts.
+        let ended = grant.status.as_ref().and_then(|status| status.revoked_at).unwrap_or(grant.spec.expires_at);
         let over = Some(ended).zip(retention).map(|(t, r)| t.plus_secs(r));
         let quiet = NextRun { deadline: over, ..NextRun::of(Requeue::OnChange) };
         if !ctx.authority.leads() || over.is_none_or(|t| ctx.now() < t) {
             return quiet;
         }
-        match kube_writes::delete_expired(&Api::all(ctx.client.clone()), g).await {
+        match kube_writes::delete_expired(&Api::all(ctx.client.clone()), grant).await {
             Ok(()) => quiet,
-            Err(e) => {
-                tracing::info!(grant = g.name_any(), error = %e, "cannot delete a Grant past its retention");
+            Err(error) => {
+                tracing::info!(grant = grant.name_any(), %error, "cannot delete a Grant past its retention");
                 NextRun::of(Requeue::Backoff)
             }
         }
@@ -83,35 +82,33 @@ impl GrantController {
 #[async_trait]
 impl Reconciler<String> for GrantController {
     async fn reconcile(&self, id: &String) -> NextRun {
-        let Some(g) = self.known(id) else { return NextRun::of(Requeue::OnChange) };
-        let core = self.ctx.grant_facts(&g);
-        if self.recent.is_stale(id, &core.version) {
-            return NextRun::of(Requeue::At(Time::from_millis(self.ctx.now().as_millis() + AGAIN_MS)));
+        let Some(grant) = self.known(id) else { return NextRun::of(Requeue::OnChange) };
+        let core = self.ctx.grant_facts(&grant);
+        if self.expectations.is_stale(id, &core.version) {
+            return NextRun::of(Requeue::At(Time::from_millis(self.ctx.now().as_millis() + LAG_MS)));
         }
         if matches!(core.state, State::Ended | State::Abandoned) && !core.deleting {
-            abandon::is_abandoned(&self.ctx, &g).await;
-            return self.delete_if_expired(&g).await;
+            return self.delete_if_expired(&grant).await;
         }
         let now = self.ctx.now();
         let due = matches!(core.state, State::Revoking) || now >= core.expires_at || core.deleting;
         if due && !self.ctx.authority.leads() && now < self.due_here_at(core.expires_at) && core.state != State::Revoking {
             return NextRun::of(Requeue::At(self.due_here_at(core.expires_at)));
         }
-        let verify_owner = self.unverified.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-        tracing::debug!(grant = id, request.uid = g.spec.request.uid, state = ?core.state, verify_owner, "reconcile");
+        let verify_owner = self.unverified.lock().remove(id);
+        tracing::debug!(grant = id, request.uid = grant.spec.request.uid, state = ?core.state, verify_owner, "reconcile");
         let (expires_at, before) = (core.expires_at, core.version.clone());
-        let effects = GrantEffects::new(self.ctx.clone(), g);
+        let effects = GrantEffects::new(self.ctx.clone(), grant);
         let mut requeue = drive(&effects, Reconcile::grant(core, verify_owner)).await;
-        // What people say about it is heard only after what is due was done: nobody delays an end by talking.
-        let said = abandon::is_abandoned(&self.ctx, &effects.grant()).await;
-        if said && effects.state() == State::Revoking {
+        // Only after what is due was done: decisions must not delay an end.
+        if effects.state() == State::Revoking && abandon::is_abandoned(&self.ctx, &effects.grant()) {
             requeue = drive(&effects, Reconcile::abandoned(self.ctx.grant_facts(&effects.grant()))).await;
         }
         if effects.state() == State::Active && self.ctx.authority.leads() {
             effects.show_enforced().await;
         }
         if effects.version() != *before {
-            self.recent.expect_after(id, &before);
+            self.expectations.expect_after(id, &before);
         }
         if requeue == Requeue::Backoff {
             if verify_owner {
@@ -127,18 +124,18 @@ impl Reconciler<String> for GrantController {
             Time::from_millis(self.ctx.now().as_millis() + millis)
         });
         let requeue = if let Requeue::At(t) = requeue { Requeue::At(self.due_here_at(t)) } else { requeue };
-        // Whatever came of this pass, the deadline is not lost.
+        // The deadline is kept, however this reconcile ended.
         let deadline = if matches!(effects.state(), State::Ended | State::Abandoned) { None } else { Some(self.due_here_at(expires_at)) };
         NextRun { requeue, deadline, pause_lane }
     }
 
     fn lane(&self, id: &String) -> Placement {
-        let Some(g) = self.known(id) else { return Placement::anywhere() };
-        let due = g.spec.expires_at;
-        let urgent = due <= self.ctx.now() || convert::grant_state(&g) == State::Revoking;
+        let Some(grant) = self.ctx.stores.grant(id) else { return Placement::anywhere() };
+        let due = grant.spec.expires_at;
+        let urgent = due <= self.ctx.now() || convert::grant_state(&grant) == State::Revoking;
         Placement {
-            lane: g.spec.system.reference.name.clone(),
-            limits: providers::limits(&g.spec.system.connection),
+            lane: grant.spec.system.reference.name.clone(),
+            limits: providers::limits(&grant.spec.system.connection),
             urgency: if urgent { Urgency::Revoke } else { Urgency::Other },
             due,
         }
@@ -149,15 +146,13 @@ impl Reconciler<String> for GrantController {
     }
 }
 
-/// Puts everything live in doubt, every minute.
-pub async fn heartbeat(ctx: Arc<Context>, revoker: Arc<GrantController>, inbox: crate::runtime::engine::WorkQueue<String>) {
+/// Reconciles every live Grant once a minute, with a live read of its request.
+pub async fn heartbeat(ctx: Arc<Context>, controller: Arc<GrantController>, queue: WorkQueue<String>) {
     loop {
         tokio::time::sleep(timing().heartbeat).await;
-        for g in ctx.stores.grants.state() {
-            if !matches!(convert::grant_state(&g), State::Ended | State::Abandoned) {
-                revoker.verify_owner(&g.name_any());
-                inbox.push(g.name_any());
-            }
+        for grant in ctx.stores.live_grants(&GrantGroup::Live) {
+            controller.verify_owner(&grant.name_any());
+            queue.push(grant.name_any());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From the rules' few words to a Grant's status. Pure.
+//! The status of a Grant, as users and tools read it. Pure.
 use crate::api::{
     Grant,
     conditions::{self, Is},
@@ -10,12 +10,19 @@ use curfew_core::{
     time::Time,
 };
 
-/// The status for this stage, resting on what `g` has already: times are stamped once.
-pub fn status(g: &Grant, next: &core::Grant, armed: Option<Vec<Artifact>>, enforced: EnforcedBy, holder: &str, now: Time) -> GrantStatus {
-    let old = g.status.clone().unwrap_or_default();
+/// The status for this state, on top of the one that the Grant has: times are stamped once.
+pub fn status(
+    grant: &Grant,
+    next: &core::Grant,
+    armed: Option<Vec<Artifact>>,
+    enforced: EnforcedBy,
+    holder: &str,
+    now: Time,
+) -> GrantStatus {
+    let old = grant.status.clone().unwrap_or_default();
     let at = now.floor_secs();
     let mut s = GrantStatus {
-        observed_generation: g.metadata.generation,
+        observed_generation: grant.metadata.generation,
         state: Some(match next.state {
             State::Granting => GrantState::Granting,
             State::Active => GrantState::Active,
@@ -29,7 +36,7 @@ pub fn status(g: &Grant, next: &core::Grant, armed: Option<Vec<Artifact>>, enfor
         granted_at: old.granted_at.or((next.state == State::Active).then_some(at)),
         verified_at: if matches!(next.state, State::Active | State::Ended) { Some(at) } else { old.verified_at },
         revoked_at: old.revoked_at.or((next.state == State::Ended).then_some(at)),
-        // Once it has come through, what went wrong before is history.
+        // After success the last error is cleared.
         last_error: if matches!(next.state, State::Granting | State::Revoking) || next.refused { old.last_error } else { None },
         attempts: old.attempts,
         conditions: old.conditions,
@@ -43,9 +50,9 @@ pub fn status(g: &Grant, next: &core::Grant, armed: Option<Vec<Artifact>>, enfor
             poll_at: o.poll_at,
         }),
         removed_at: next.removed_at,
-        display: Some(GrantDisplay { principal: g.spec.principal.name() }),
+        display: Some(GrantDisplay { principal: grant.spec.principal.name() }),
     };
-    let generation = g.metadata.generation;
+    let generation = grant.metadata.generation;
     let mut set =
         |type_: &str, is: Is, reason: &str, message: &str| conditions::set(&mut s.conditions, type_, is, reason, message, generation, now);
     match next.state {
@@ -65,8 +72,8 @@ pub fn status(g: &Grant, next: &core::Grant, armed: Option<Vec<Artifact>>, enfor
     s
 }
 
-/// The status of a Grant on which something went wrong.
-pub fn with_error(g: &Grant, what: &str) -> GrantStatus {
-    let old = g.status.clone().unwrap_or_default();
-    GrantStatus { attempts: Some(old.attempts.unwrap_or(0).saturating_add(1)), last_error: Some(what.to_owned()), ..old }
+/// The status of a Grant after an error.
+pub fn with_error(grant: &Grant, error: &str) -> GrantStatus {
+    let old = grant.status.clone().unwrap_or_default();
+    GrantStatus { attempts: Some(old.attempts.unwrap_or(0).saturating_add(1)), last_error: Some(error.to_owned()), ..old }
 }

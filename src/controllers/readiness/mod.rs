@@ -1,109 +1,108 @@
-//! Systems, policies, roles and assignments: judged by the same rules that resolve a request, and shown in their status.
+//! Readiness of systems, policies, templates and assignments: judged by the rules that resolve a request, shown in status.
 mod policy;
 mod system;
 mod template;
 
-use crate::timing::timing;
 use super::{Context, convert};
+use crate::timing::timing;
 use crate::{
-    api::{AccessPolicy, AuthorizationSystem, EligibleAssignment, RoleTemplate, conditions},
+    api::{
+        AccessPolicy, AuthorizationSystem, EligibleAssignment, RoleTemplate,
+        conditions::{self, Is, set},
+    },
+    identity::NAMESPACE,
     kube_writes::{self, WriteOutcome},
     runtime::engine::{NextRun, Placement, Reconciler},
 };
 use async_trait::async_trait;
 use curfew_core::{
     admission::AdmissionHistory,
-    policy_inputs::{Assignment, Policy, PolicyInputs, System, Template},
+    policy_inputs::{Assignment, Policy, PolicyInputs, System},
+    readiness::Readiness,
     reason::Reason,
     requeue::Requeue,
     target::Inventory,
-    terms::Refusal,
     time::Time,
 };
 use futures::{TryStreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Resource, ResourceExt};
+use parking_lot::Mutex;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{
-    collections::HashMap,
-    fmt::Debug,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, fmt::Debug, sync::Arc, time::Duration};
 
+/// How many systems or templates are judged at a time.
+const CONCURRENCY: usize = 16;
+/// How long an answer of a target is kept at most, in seconds.
+const ANSWER_SECS: i64 = 600;
 
-/// How many systems or roles are asked about at a time.
-const AT_ONCE: usize = 16;
-
-/// The work on the house, which is looked at as a whole.
+/// The controller that judges everything that a request is resolved from, as a whole and at most once per second.
 pub struct ReadinessController {
     ctx: Arc<Context>,
-    /// When everything was judged last.
-    last: Mutex<Option<Time>>,
-    answers: Answers,
+    last_run: Mutex<Option<Time>>,
+    answers: TargetAnswers,
 }
 
-/// The house as the stores show it.
+/// Systems, policies, templates and assignments as the stores show them at one moment.
 pub(super) struct Snapshot {
-    systems: Vec<AuthorizationSystem>,
-    policies: Vec<AccessPolicy>,
-    templates: Vec<RoleTemplate>,
-    assignments: Vec<EligibleAssignment>,
-    core_systems: Vec<System>,
-    core_policies: Vec<Policy>,
-    gate: Arc<AdmissionHistory>,
+    systems: Vec<Arc<AuthorizationSystem>>,
+    policies: Vec<Arc<AccessPolicy>>,
+    templates: Vec<Arc<RoleTemplate>>,
+    assignments: Vec<Arc<EligibleAssignment>>,
+    system_facts: Vec<System>,
+    policy_facts: Vec<Policy>,
+    admission: Arc<AdmissionHistory>,
 }
 
-/// What a target holds of what a template names, or why nobody can tell.
+/// What a target holds of what a template names, or why it is unknown.
 #[derive(Default)]
-pub(super) struct AtTarget {
+pub(super) struct Content {
     inventory: Option<Inventory>,
     unreachable: Option<String>,
 }
 
-/// What targets have answered lately: who they are, and whether we may bind. Asked again after a while, or when the question changes.
+/// Recent answers of targets: their identity, and whether the operator may bind. The key is the question.
 #[derive(Default)]
-struct Answers(Mutex<HashMap<String, (Time, Option<String>)>>);
+struct TargetAnswers(Mutex<HashMap<String, (Time, Option<String>)>>);
 
-impl Answers {
+impl TargetAnswers {
     /// The answer to a question, if it is not older than `secs`.
     fn get(&self, question: &str, now: Time, secs: i64) -> Option<Option<String>> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(question).filter(|(at, _)| now < at.plus_secs(secs)).map(|(_, answer)| answer.clone())
+        let answers = self.0.lock();
+        answers.get(question).filter(|(at, _)| now < at.plus_secs(secs)).map(|(_, answer)| answer.clone())
     }
     fn insert(&self, question: String, now: Time, answer: Option<String>) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, (at, _)| now < at.plus_secs(600));
-        known.insert(question, (now, answer));
+        let mut answers = self.0.lock();
+        answers.retain(|_, (at, _)| now < at.plus_secs(ANSWER_SECS));
+        answers.insert(question, (now, answer));
     }
 }
 
 impl ReadinessController {
-    /// With everything a controller is given.
+    /// A controller that has judged nothing yet.
     pub fn new(ctx: Arc<Context>) -> Self {
-        ReadinessController { ctx, last: Mutex::default(), answers: Answers::default() }
+        ReadinessController { ctx, last_run: Mutex::default(), answers: TargetAnswers::default() }
     }
 
-    /// A right that was missing is given by an object that no watch of ours brings; whoever gives it waits for us to notice.
     fn has_unbindable_templates(&self) -> bool {
-        let not_bindable = |t: &RoleTemplate| {
-            let ready = t.status.as_ref().and_then(|s| conditions::find(&s.conditions, "Ready"));
-            ready.is_some_and(|c| c.reason == Reason::NotBindable.as_str())
+        let not_bindable = |template: &RoleTemplate| {
+            let ready = template.status.as_ref().and_then(|status| conditions::find(&status.conditions, "Ready"));
+            ready.is_some_and(|ready| ready.reason == Reason::NotBindable.as_str())
         };
         self.ctx.stores.templates.find(not_bindable).is_some()
     }
 
     async fn reconcile_all(&self) -> kube::Result<()> {
-        let (s, ctx, answers) = (Snapshot::of(&self.ctx), &self.ctx, &self.answers);
-        let (systems, templates) = (stream::iter(s.systems.iter().map(Ok)), stream::iter(s.templates.iter().map(Ok)));
-        // Side by side: a target that never answers holds up nothing but what is about itself.
-        systems.try_for_each_concurrent(AT_ONCE, |o| system::reconcile(ctx, answers, &s, o)).await?;
-        templates.try_for_each_concurrent(AT_ONCE, |o| template::reconcile(ctx, answers, &s, o)).await?;
-        for o in &s.assignments {
-            template::reconcile_assignment(&self.ctx, &s, o).await?;
+        let (ctx, answers, snapshot) = (&self.ctx, &self.answers, &Snapshot::of(&self.ctx));
+        let (systems, templates) = (stream::iter(snapshot.systems.iter().map(Ok)), stream::iter(snapshot.templates.iter().map(Ok)));
+        // Concurrently: a target that does not answer delays only what concerns it.
+        systems.try_for_each_concurrent(CONCURRENCY, |system| system::reconcile(ctx, answers, snapshot, system)).await?;
+        templates.try_for_each_concurrent(CONCURRENCY, |template| template::reconcile(ctx, answers, snapshot, template)).await?;
+        for assignment in &snapshot.assignments {
+            template::reconcile_assignment(ctx, snapshot, assignment).await?;
         }
-        for o in &s.policies {
-            policy::reconcile(&self.ctx, &s, o).await?;
+        for policy in &snapshot.policies {
+            policy::reconcile(ctx, snapshot, policy).await?;
         }
         Ok(())
     }
@@ -111,64 +110,59 @@ impl ReadinessController {
 
 impl Snapshot {
     fn of(ctx: &Context) -> Self {
-        let st = &ctx.stores;
-        let systems: Vec<_> = st.systems.state().iter().map(|o| (**o).clone()).collect();
-        let policies: Vec<_> = st.policies.state().iter().map(|o| (**o).clone()).collect();
+        let stores = &ctx.stores;
+        let (systems, policies) = (stores.systems.state(), stores.policies.state());
         Snapshot {
-            core_systems: systems.iter().map(|s| convert::system(s, &systems)).collect(),
-            core_policies: policies.iter().map(convert::policy).collect(),
-            gate: ctx.admission(),
+            system_facts: systems.iter().map(|system| convert::system(system, &systems)).collect(),
+            policy_facts: policies.iter().map(|policy| convert::policy(policy)).collect(),
+            admission: ctx.admission(),
             systems,
             policies,
-            templates: st.templates.state().iter().map(|o| (**o).clone()).collect(),
-            assignments: st.assignments.state().iter().map(|o| (**o).clone()).collect(),
+            templates: stores.templates.state(),
+            assignments: stores.assignments.state(),
         }
     }
 
-    /// The house around one template, without any person in it.
-    fn policy_inputs<'a>(&'a self, ctx: &Context, at: &'a AtTarget, assignments: &'a [Assignment]) -> PolicyInputs<'a> {
+    /// The inputs of the rules for one template, without a requester.
+    fn policy_inputs<'a>(&'a self, ctx: &Context, content: &'a Content, assignments: &'a [Assignment]) -> PolicyInputs<'a> {
         PolicyInputs {
             now: ctx.now(),
-            admission: &self.gate,
+            admission: &self.admission,
             ceiling: None,
             alias_keys: &[],
             template: None,
             assignments,
-            policies: &self.core_policies,
-            systems: &self.core_systems,
-            inventory: at.inventory.as_ref(),
-            unreachable: at.unreachable.as_deref(),
-            operator_namespace: crate::identity::NAMESPACE,
+            policies: &self.policy_facts,
+            systems: &self.system_facts,
+            inventory: content.inventory.as_ref(),
+            unreachable: content.unreachable.as_deref(),
+            operator_namespace: NAMESPACE,
         }
-    }
-
-    fn assignments_of(&self, t: &Template) -> impl Iterator<Item = Assignment> {
-        let here = self.assignments.iter().filter(|a| a.namespace().as_deref() == Some(&t.namespace));
-        here.map(convert::assignment).filter(|a| a.role == t.reference.name).collect::<Vec<_>>().into_iter()
     }
 }
 
 #[async_trait]
 impl Reconciler<()> for ReadinessController {
     async fn reconcile(&self, (): &()) -> NextRun {
-        let again = Some(self.ctx.now().plus_secs(if self.has_unbindable_templates() { timing().readiness_soon_secs } else { timing().readiness_every_secs }));
-        if !self.ctx.authority.leads() {
-            return NextRun { deadline: again, ..NextRun::of(Requeue::OnChange) };
-        }
         let now = self.ctx.now();
-        let soonest = self.last.lock().unwrap_or_else(PoisonError::into_inner).map(|t| t.plus_secs(1));
-        if let Some(t) = soonest.filter(|t| now < *t) {
-            return NextRun { deadline: again, ..NextRun::of(Requeue::At(t)) };
+        let period = if self.has_unbindable_templates() { timing().readiness_soon_secs } else { timing().readiness_every_secs };
+        let deadline = Some(now.plus_secs(period));
+        if !self.ctx.authority.leads() {
+            return NextRun { deadline, ..NextRun::of(Requeue::OnChange) };
         }
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        let soonest = self.last_run.lock().map(|last| last.plus_secs(1));
+        if let Some(soonest) = soonest.filter(|soonest| now < *soonest) {
+            return NextRun { deadline, ..NextRun::of(Requeue::At(soonest)) };
+        }
+        *self.last_run.lock() = Some(now);
         let requeue = match self.reconcile_all().await {
             Ok(()) => Requeue::OnChange,
-            Err(e) => {
-                tracing::warn!(error = %e, "cannot judge systems, policies, roles and assignments");
+            Err(error) => {
+                tracing::warn!(%error, "cannot judge systems, policies, templates and assignments");
                 Requeue::Backoff
             }
         };
-        NextRun { deadline: again, ..NextRun::of(requeue) }
+        NextRun { deadline, ..NextRun::of(requeue) }
     }
     fn lane(&self, (): &()) -> Placement {
         Placement::anywhere()
@@ -178,16 +172,15 @@ impl Reconciler<()> for ReadinessController {
     }
 }
 
-/// Sets `Ready` by a verdict.
-fn ready(list: &mut Vec<Condition>, verdict: &Result<String, Refusal>, generation: Option<i64>, now: Time) {
-    use crate::api::conditions::{Is, set};
+/// Sets the condition `Ready` by a verdict.
+fn set_ready(list: &mut Vec<Condition>, verdict: &Readiness, generation: Option<i64>, now: Time) {
     match verdict {
         Ok(message) => set(list, "Ready", Is::True, Reason::AsExpected.as_str(), message.as_str(), generation, now),
-        Err(e) => set(list, "Ready", Is::False, e.reason.as_str(), e.message.as_str(), generation, now),
+        Err(refusal) => set(list, "Ready", Is::False, refusal.reason.as_str(), refusal.message.as_str(), generation, now),
     }
 }
 
-/// Writes a status if it is news.
+/// Writes a status if it differs from the stored one.
 async fn write<K, S>(api: &Api<K>, object: &K, old: Option<&S>, next: &S) -> kube::Result<()>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
@@ -197,8 +190,8 @@ where
         return Ok(());
     }
     match kube_writes::commit(api, &object.name_any(), &object.resource_version().unwrap_or_default(), old, next).await {
-        WriteOutcome::Failed(e) => Err(e),
-        // Whoever was faster comes by the watch.
+        WriteOutcome::Failed(error) => Err(error),
+        // On a conflict the watch brings the changed object.
         WriteOutcome::Stored(_) | WriteOutcome::Conflict => Ok(()),
     }
 }

@@ -1,41 +1,36 @@
-//! AccessPolicies: whether they can be obeyed, and what rests on them.
-use super::{Context, Snapshot, ready, write};
+//! AccessPolicies: whether they are in force, and how many templates rest on them.
+use super::{Context, Snapshot, set_ready, write};
 use crate::{
     api::{
-        AccessPolicy, conditions,
+        AccessPolicy, RoleTemplate, conditions,
         policy::{AccessPolicyStatus, PolicyDisplay},
     },
     controllers::convert,
 };
-use curfew_core::{reason::Reason, terms::Refusal};
+use curfew_core::{readiness, reason::Reason};
 use kube::{Api, ResourceExt};
 
-/// Shows what a policy allows.
-pub async fn reconcile(ctx: &Context, s: &Snapshot, o: &AccessPolicy) -> kube::Result<()> {
-    let core = convert::policy(o);
-    let verdict = match core.unsupported.first() {
-        _ if core.suspended => Err(Refusal { reason: Reason::Suspended, message: "suspended; nothing rests on it".into() }),
-        Some(what) => Err(Refusal {
-            reason: Reason::Unsupported,
-            message: format!("{what} is not supported by this build, so nothing may rest on this policy"),
-        }),
-        None => Ok("in force".to_owned()),
+/// Publishes the status of a policy.
+pub async fn reconcile(ctx: &Context, snapshot: &Snapshot, policy: &AccessPolicy) -> kube::Result<()> {
+    let facts = convert::policy(policy);
+    let verdict = readiness::policy(&facts);
+    let is_covered = |template: &RoleTemplate| template.namespace().is_some_and(|namespace| facts.namespaces.contains(&namespace));
+    let with_reason = |reason: Reason| {
+        let ready = |template: &RoleTemplate| {
+            let ready = template.status.as_ref().and_then(|status| conditions::find(&status.conditions, "Ready"));
+            ready.is_some_and(|ready| ready.reason == reason.as_str())
+        };
+        let count = snapshot.templates.iter().filter(|template| is_covered(template) && ready(template)).count();
+        i32::try_from(count).unwrap_or(i32::MAX)
     };
-    let covered: Vec<_> = s.templates.iter().filter(|t| t.namespace().is_some_and(|n| core.namespaces.contains(&n))).collect();
-    let with = |reason: &str| {
-        let hit = covered
-            .iter()
-            .filter(|t| t.status.as_ref().and_then(|s| conditions::find(&s.conditions, "Ready")).is_some_and(|c| c.reason == reason));
-        i32::try_from(hit.count()).unwrap_or(i32::MAX)
-    };
-    let old = o.status.clone().unwrap_or_default();
+    let old = policy.status.clone().unwrap_or_default();
     let mut next = AccessPolicyStatus {
-        observed_generation: o.metadata.generation,
-        templates: if verdict.is_ok() { with(Reason::AsExpected.as_str()) } else { 0 },
-        below_floor: with(Reason::BelowFloor.as_str()),
-        display: Some(PolicyDisplay { namespaces: core.namespaces.join(",").chars().take(1024).collect() }),
+        observed_generation: policy.metadata.generation,
+        templates: if verdict.is_ok() { with_reason(Reason::AsExpected) } else { 0 },
+        below_floor: with_reason(Reason::BelowFloor),
+        display: Some(PolicyDisplay { namespaces: facts.namespaces.join(",").chars().take(1024).collect() }),
         ..old
     };
-    ready(&mut next.conditions, &verdict, o.metadata.generation, ctx.now());
-    write(&Api::all(ctx.client.clone()), o, o.status.as_ref(), &next).await
+    set_ready(&mut next.conditions, &verdict, policy.metadata.generation, ctx.now());
+    write(&Api::all(ctx.client.clone()), policy, policy.status.as_ref(), &next).await
 }

@@ -1,9 +1,9 @@
-//! RoleTemplates and EligibleAssignments: whether anybody can use them, and if not, what to change.
+//! RoleTemplates and EligibleAssignments: whether they can be used, and if not, what to change.
+use super::{Content, Context, Snapshot, TargetAnswers, set_ready, write};
 use crate::timing::timing;
-use super::{Answers, AtTarget, Context, Snapshot, ready, write};
 use crate::{
     api::{
-        EligibleAssignment, RoleTemplate,
+        AuthorizationSystem, EligibleAssignment, RoleTemplate,
         assignment::{AssignmentDisplay, EligibleAssignmentStatus},
         request::RequestState,
         template::{RoleTemplateStatus, TemplateDisplay},
@@ -12,82 +12,85 @@ use crate::{
         convert,
         dereference::{self, Source},
     },
+    runtime::changes::{self, RequestGroup},
 };
 use curfew_core::{
     policy_inputs::{Assignment, Policy, Systems, Template, Window},
-    reason::Reason,
-    terms::{self, Refusal},
+    readiness, terms,
 };
 use kube::{Api, ResourceExt};
 
-/// Shows whether a role can be used.
-pub async fn reconcile(ctx: &Context, answers: &Answers, s: &Snapshot, o: &RoleTemplate) -> kube::Result<()> {
-    let mut core = convert::template(o);
-    core.not_bindable = not_bindable(ctx, answers, s, &core, o).await;
-    let at = s.systems.iter().find(|x| core.systems.include(&convert::system(x, &s.systems)));
-    let at = match at {
-        Some(at) => match dereference::inventory(ctx, &core, at, Source::Stores).await {
-            Ok(inventory) => AtTarget { inventory, unreachable: None },
-            Err(e) => AtTarget { inventory: None, unreachable: Some(e.to_string()) },
+/// How long it is believed that it may not: somebody who adds the missing rule waits for the answer.
+const NOT_BINDABLE_SECS: i64 = 3;
+
+/// Publishes whether a template can be used.
+pub async fn reconcile(ctx: &Context, answers: &TargetAnswers, snapshot: &Snapshot, template: &RoleTemplate) -> kube::Result<()> {
+    let mut facts = convert::template(template);
+    facts.not_bindable = not_bindable(ctx, answers, snapshot, &facts, template).await;
+    let content = match first_system(snapshot, &facts) {
+        Some(system) => match dereference::inventory(ctx, &facts, system, Source::Stores).await {
+            Ok(inventory) => Content { inventory, unreachable: None },
+            Err(error) => Content { inventory: None, unreachable: Some(error.to_string()) },
         },
-        None => AtTarget::default(),
+        None => Content::default(),
     };
-    let assignments: Vec<Assignment> = s.assignments_of(&core).collect();
-    let verdict = judge(ctx, s, &core, &at);
-    let active = ctx.stores.requests.state_filter(|r| {
-        r.namespace() == o.namespace()
-            && r.spec.role_ref.name == core.reference.name
-            && r.status.as_ref().and_then(|s| s.state) == Some(RequestState::Active)
-    });
-    let number = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
-    let usable = |a: &&Assignment| {
-        let house = s.policy_inputs(ctx, &at, &assignments);
-        terms::assignment_ready(a, Some(&core), &house).is_ok()
-    };
-    let old = o.status.clone().unwrap_or_default();
+    let key = changes::key(template);
+    let assignments: Vec<Assignment> = ctx.stores.assignments_for(&key).iter().map(|assignment| convert::assignment(assignment)).collect();
+    let inputs = snapshot.policy_inputs(ctx, &content, &assignments);
+    let verdict = readiness::template(&facts, &inputs);
+    let usable = assignments.iter().filter(|assignment| terms::assignment_ready(assignment, Some(&facts), &inputs).is_ok()).count();
+    let requests = ctx.stores.live_requests(&RequestGroup::Template(key));
+    let is_active = |state: Option<RequestState>| state == Some(RequestState::Active);
+    let active = requests.iter().filter(|request| is_active(request.status.as_ref().and_then(|status| status.state))).count();
+    let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+    let old = template.status.clone().unwrap_or_default();
     let mut next = RoleTemplateStatus {
-        observed_generation: o.metadata.generation,
-        eligible: number(assignments.iter().filter(usable).count()),
-        active: number(active.len()),
-        display: Some(display(ctx, &core, verdict.as_ref().ok().map(|(p, _)| p))),
+        observed_generation: template.metadata.generation,
+        eligible: number(usable),
+        active: number(active),
+        display: Some(display(ctx, &facts, verdict.as_ref().ok().map(|(policy, _)| *policy))),
         ..old
     };
     let verdict = verdict.map(|(_, message)| message);
-    ready(&mut next.conditions, &verdict, o.metadata.generation, ctx.now());
-    write(&Api::namespaced(ctx.client.clone(), &core.namespace), o, o.status.as_ref(), &next).await
+    set_ready(&mut next.conditions, &verdict, template.metadata.generation, ctx.now());
+    write(&Api::namespaced(ctx.client.clone(), &facts.namespace), template, template.status.as_ref(), &next).await
 }
 
-fn judge(ctx: &Context, s: &Snapshot, t: &Template, at: &AtTarget) -> Result<(Policy, String), Refusal> {
-    let house = s.policy_inputs(ctx, at, &[]);
-    let policy = terms::ready(t, &house)?;
-    Ok((policy.clone(), format!("allowed by policy {}", policy.reference.name)))
+fn first_system<'a>(snapshot: &'a Snapshot, template: &Template) -> Option<&'a AuthorizationSystem> {
+    let mut systems = snapshot.systems.iter();
+    systems.find(|system| template.systems.include(&system.name_any(), system.labels())).map(|system| &**system)
 }
 
-/// Asks whether the operator may bind every role of the template: a yes holds for a minute, a no for a few seconds, since
-/// whoever adds the rule waits for it.
-async fn not_bindable(ctx: &Context, answers: &Answers, s: &Snapshot, t: &Template, o: &RoleTemplate) -> Option<String> {
-    let question = format!("bind {} {:?}", t.reference.uid, o.metadata.generation);
-    let (yes, no) = (answers.get(&question, ctx.now(), timing().answer_cache_secs), answers.get(&question, ctx.now(), 3));
-    if let Some(answer) = yes.filter(Option::is_none).or(no) {
+/// Asks whether the operator may bind every role of the template; returns what is missing.
+async fn not_bindable(
+    ctx: &Context,
+    answers: &TargetAnswers,
+    snapshot: &Snapshot,
+    facts: &Template,
+    template: &RoleTemplate,
+) -> Option<String> {
+    let question = format!("bind {} {:?}", facts.reference.uid, template.metadata.generation);
+    let yes = answers.get(&question, ctx.now(), timing().answer_cache_secs).filter(Option::is_none);
+    if let Some(answer) = yes.or(answers.get(&question, ctx.now(), NOT_BINDABLE_SECS)) {
         return answer;
     }
-    let system = s.systems.iter().find(|x| t.systems.include(&convert::system(x, &s.systems)))?;
+    let system = first_system(snapshot, facts)?;
     let target = ctx.registry.reach(&system.spec.provider).await.ok()?;
     let provider = system.spec.provider.kind();
-    let probe = t.permissions.of(provider)?.probe(&t.scope.of(provider)?)?;
-    let answer =
-        target.missing_right(&probe).await.unwrap_or_else(|e| Some(format!("cannot ask whether the operator may bind the roles: {e}")));
+    let probe = facts.permissions.of(provider)?.probe(&facts.scope.of(provider)?)?;
+    let missing = target.missing_right(&probe).await;
+    let answer = missing.unwrap_or_else(|error| Some(format!("cannot ask whether the operator may bind the roles: {error}")));
     answers.insert(question, ctx.now(), answer.clone());
     answer
 }
 
-fn display(ctx: &Context, t: &Template, p: Option<&Policy>) -> TemplateDisplay {
-    let ceiling = ctx.stores.config().map(|c| c.spec.ceilings.duration);
-    let max = [Some(&t.max_duration), p.map(|p| &p.max_duration), ceiling.as_ref()].into_iter().flatten().min();
-    let stages: Vec<String> = t.approval.iter().map(|s| format!("{} {}", s.quorum, s.name)).collect();
-    let systems = match &t.systems {
-        Systems::Names(n) => n.join(","),
-        Systems::Labels(l) => l.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(","),
+fn display(ctx: &Context, template: &Template, policy: Option<&Policy>) -> TemplateDisplay {
+    let ceiling = ctx.stores.config().map(|config| config.spec.ceilings.duration);
+    let max = [Some(&template.max_duration), policy.map(|policy| &policy.max_duration), ceiling.as_ref()].into_iter().flatten().min();
+    let stages: Vec<String> = template.approval.iter().map(|stage| format!("{} {}", stage.quorum, stage.name)).collect();
+    let systems = match &template.systems {
+        Systems::Names(names) => names.join(","),
+        Systems::Labels(labels) => labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","),
     };
     TemplateDisplay {
         systems: systems.chars().take(1024).collect(),
@@ -96,27 +99,23 @@ fn display(ctx: &Context, t: &Template, p: Option<&Policy>) -> TemplateDisplay {
     }
 }
 
-/// Shows whether an assignment makes anybody eligible.
-pub async fn reconcile_assignment(ctx: &Context, s: &Snapshot, o: &EligibleAssignment) -> kube::Result<()> {
-    let core = convert::assignment(o);
-    let template = s.templates.iter().find(|t| t.namespace() == o.namespace() && t.name_any() == core.role).map(convert::template);
-    let nowhere = AtTarget::default();
-    let house = s.policy_inputs(ctx, &nowhere, &[]);
-    let verdict = terms::assignment_ready(&core, template.as_ref(), &house).and_then(|()| match core.window {
-        Window::Between(_, end) if ctx.now() >= end => Err(Refusal { reason: Reason::OutsideWindow, message: format!("ended {end}") }),
-        Window::Between(start, _) if ctx.now() < start => Ok(format!("begins {start}")),
-        Window::Between(..) | Window::Permanent => Ok("makes eligible".into()),
-    });
-    let old = o.status.clone().unwrap_or_default();
-    let ends = match core.window {
+/// Publishes whether an assignment makes its subject eligible.
+pub async fn reconcile_assignment(ctx: &Context, snapshot: &Snapshot, assignment: &EligibleAssignment) -> kube::Result<()> {
+    let facts = convert::assignment(assignment);
+    let template = ctx.stores.template(&changes::assigned_template(assignment)).map(|template| convert::template(&template));
+    let content = Content::default();
+    let verdict = readiness::assignment(&facts, template.as_ref(), &snapshot.policy_inputs(ctx, &content, &[]));
+    let old = assignment.status.clone().unwrap_or_default();
+    let ends = match facts.window {
         Window::Permanent => "never".to_owned(),
         Window::Between(_, end) => end.to_string(),
     };
     let mut next = EligibleAssignmentStatus {
-        observed_generation: o.metadata.generation,
-        display: Some(AssignmentDisplay { subject: core.subject.to_string(), ends }),
+        observed_generation: assignment.metadata.generation,
+        display: Some(AssignmentDisplay { subject: facts.subject.to_string(), ends }),
         ..old
     };
-    ready(&mut next.conditions, &verdict, o.metadata.generation, ctx.now());
-    write(&Api::namespaced(ctx.client.clone(), &o.namespace().unwrap_or_default()), o, o.status.as_ref(), &next).await
+    set_ready(&mut next.conditions, &verdict, assignment.metadata.generation, ctx.now());
+    let api = Api::namespaced(ctx.client.clone(), &assignment.namespace().unwrap_or_default());
+    write(&api, assignment, assignment.status.as_ref(), &next).await
 }

@@ -1,17 +1,19 @@
-//! ActivationRequests: gather, drive a pass, and show people where it stands.
-pub(crate) mod decisions;
+//! ActivationRequests. One reconcile reads top to bottom: dereference, evaluate and run effects, publish status.
 mod effects;
+mod known;
 mod status;
 
-use crate::timing::timing;
 use super::{
-    Context,
+    Context, decision,
     dereference::{self, Source},
 };
+use crate::timing::timing;
 use crate::{
-    api::request::RequestState,
+    api::{ActivationRequest, request::RequestState},
+    controllers::decision::status::RequestRef,
     kube_writes::{self, WriteOutcome},
     runtime::{
+        changes::{self, DecisionSubject},
         driver::drive,
         engine::{self, NextRun, Placement, Reconciler},
         expectations::Expectations,
@@ -19,111 +21,124 @@ use crate::{
     },
 };
 use async_trait::async_trait;
-use curfew_core::{lanes::Urgency, reconcile::Reconcile, requeue::Requeue, time::Time};
+use curfew_core::{lanes::Urgency, reason::Reason, reconcile::Reconcile, requeue::Requeue, time::Time};
 use effects::RequestEffects;
-pub(crate) use effects::seconds;
-use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use known::Known;
+use kube::ResourceExt;
 use std::{sync::Arc, time::Duration};
 
-/// The work on requests.
+/// How soon to look again when the watch lags behind our own write, in milliseconds.
+const LAG_MS: i64 = 100;
+
+/// The controller of ActivationRequests.
 pub struct RequestController {
     ctx: Arc<Context>,
-    recent: Expectations<Key>,
+    expectations: Expectations<Key>,
 }
 
 impl RequestController {
-    /// With everything a controller is given.
+    /// A controller that expects no writes yet.
     pub fn new(ctx: Arc<Context>) -> Self {
-        RequestController { ctx, recent: Expectations::default() }
+        RequestController { ctx, expectations: Expectations::default() }
     }
 
-    async fn drive(&self, key: &Key) -> kube::Result<Requeue> {
-        let around = dereference::dereference(&self.ctx, key, Source::Stores).await?;
-        let view = around.view(&self.ctx).await;
-        let Some(object) = around.request.clone() else { return Ok(Requeue::OnChange) };
-        let (uid, before) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
-        if self.recent.is_stale(key, &before) {
-            return Ok(Requeue::At(Time::from_millis(self.ctx.now().as_millis() + 100)));
+    async fn run(&self, key: &Key) -> kube::Result<NextRun> {
+        let ctx = &self.ctx;
+        let Some(stored) = ctx.stores.request(key) else { return Ok(NextRun::of(Requeue::OnChange)) };
+        let before = stored.resource_version().unwrap_or_default();
+        if self.expectations.is_stale(key, &before) {
+            return Ok(NextRun::of(Requeue::At(Time::from_millis(ctx.now().as_millis() + LAG_MS))));
         }
-        let ports = RequestEffects::new(self.ctx.clone(), key.clone(), object, view.clone());
-        tracing::debug!(request.uid = uid, namespace = key.0, name = key.1, "pass");
-        let requeue = drive(&ports, Reconcile::request(view)).await;
-        if ports.version() != before {
-            self.recent.expect_after(key, &before);
+        if self.is_complete(key, &stored) {
+            return Ok(NextRun { deadline: self.delete_if_expired(key, &stored).await?, ..NextRun::of(Requeue::OnChange) });
         }
-        Ok(requeue)
+        tracing::debug!(request.uid = stored.uid(), namespace = key.0, name = key.1, "reconcile");
+
+        // Dereference: from the watches, and who is a manager from the API server (client).
+        let dereferenced = dereference::dereference(ctx, key, Source::Stores).await?;
+        let Some(known) = Known::new(ctx, dereferenced).await else { return Ok(NextRun::of(Requeue::OnChange)) };
+
+        // Evaluate (pure), and run the effects that it requests (client).
+        let reconcile = Reconcile::request(known.view.clone());
+        let effects = RequestEffects::new(ctx.clone(), key.clone(), known);
+        let requeue = drive(&effects, reconcile).await;
+        let known = effects.known();
+        if known.object.resource_version().unwrap_or_default() != before {
+            self.expectations.expect_after(key, &before);
+        }
+
+        // Publish status from what this run knows (client). An error here changes nothing about when it runs again.
+        let deadline = match self.publish(key, &known).await {
+            Ok(()) => self.delete_if_expired(key, &known.object).await,
+            Err(error) => Err(error),
+        };
+        let deadline = deadline.unwrap_or_else(|error| {
+            tracing::info!(namespace = key.0, name = key.1, %error, "cannot publish the status of a request");
+            None
+        });
+        Ok(NextRun { deadline, ..NextRun::of(requeue) })
     }
 
-    /// What people see beside the state: who is waited for, what was counted, until when it is kept.
-    async fn publish_status(&self, key: &Key) -> kube::Result<Option<Time>> {
+    /// Whether an ended request has nothing left to publish: every decision about it has its final verdict.
+    fn is_complete(&self, key: &Key, request: &ActivationRequest) -> bool {
+        let decisions = || self.ctx.stores.decisions_about(&DecisionSubject::Request(key.clone()));
+        changes::has_ended(request) && decisions().iter().all(|decision| decision::is_settled(decision))
+    }
+
+    /// Writes what users see beside the state: who is waited for, and what each decision counts. Only the leader writes.
+    async fn publish(&self, key: &Key, known: &Known) -> kube::Result<()> {
         let ctx = &self.ctx;
         if !ctx.authority.leads() {
-            return Ok(None);
+            return Ok(());
         }
-        let around = dereference::dereference(ctx, key, Source::Stores).await?;
-        let Some(object) = &around.request else { return Ok(None) };
-        if self.recent.is_stale(key, &object.resource_version().unwrap_or_default()) {
-            return Ok(None);
-        }
-        let view = around.view(ctx).await;
-        let Some(request) = &view.request else { return Ok(None) };
-        let trouble = around.grant.as_ref().and_then(|g| g.status.as_ref()?.last_error.as_deref());
-        let enforced_by = around.grant.as_ref().and_then(|g| g.status.as_ref()?.enforced_by.as_deref());
-        let next = status::status(
-            object,
-            &request.status,
-            &view,
-            status::StatusContext { install: &ctx.install, trouble, enforced_by },
-            ctx.now(),
-        );
-        if object.status.as_ref() != Some(&next) && object.status.is_some() {
+        let object = &known.object;
+        let next = status::status(object, &known.request.status, &status::StatusInputs::of(known, &ctx.install), ctx.now());
+        if object.status.is_some() && object.status.as_ref() != Some(&next) {
             let api = kube_writes::requests(&ctx.client, &key.0);
             let version = object.resource_version().unwrap_or_default();
-            if let WriteOutcome::Failed(e) = kube_writes::commit(&api, &key.1, &version, object.status.as_ref(), &next).await {
-                return Err(e);
+            if let WriteOutcome::Failed(error) = kube_writes::commit(&api, &key.1, &version, object.status.as_ref(), &next).await {
+                return Err(error);
             }
         }
-        decisions::publish_verdicts(ctx, &around, &view).await?;
-        let kept = status::kept_until(object);
-        if kept.is_some_and(|t| ctx.now() >= t) {
-            kube_writes::delete_expired(&kube_writes::requests(&ctx.client, &key.0), object).await?;
+        let request = RequestRef { name: &key.1, uid: &known.request.uid };
+        for (decision, counted) in known.verdicts() {
+            // A decision about another request of this name is not recorded under this one.
+            let request = (counted != curfew_core::approval::Counted::No(Reason::NotFound)).then_some(request);
+            decision::status::publish(ctx, decision, counted, request).await?;
         }
-        Ok(kept)
+        Ok(())
+    }
+
+    /// Deletes an ended request past its retention; returns until when it is kept. Only the leader deletes.
+    async fn delete_if_expired(&self, key: &Key, request: &ActivationRequest) -> kube::Result<Option<Time>> {
+        let kept_until = status::kept_until(request).filter(|_| self.ctx.authority.leads());
+        if kept_until.is_some_and(|end| self.ctx.now() >= end) {
+            kube_writes::delete_expired(&kube_writes::requests(&self.ctx.client, &key.0), request).await?;
+        }
+        Ok(kept_until)
     }
 }
 
 #[async_trait]
 impl Reconciler<Key> for RequestController {
     async fn reconcile(&self, key: &Key) -> NextRun {
-        let requeue = match self.drive(key).await {
-            Ok(requeue) => requeue,
-            Err(e) => {
-                tracing::warn!(namespace = key.0, name = key.1, error = %e, "cannot gather what is around a request");
-                Requeue::Backoff
-            }
-        };
-        // What was committed comes back by the watch and is shown then.
-        let deadline = match self.publish_status(key).await {
-            Ok(kept) => kept,
-            Err(e) => {
-                tracing::info!(namespace = key.0, name = key.1, error = %e, "cannot write what people see");
-                None
-            }
-        };
-        NextRun { deadline, ..NextRun::of(requeue) }
+        self.run(key).await.unwrap_or_else(|error| {
+            tracing::warn!(namespace = key.0, name = key.1, %error, "cannot read what a request depends on");
+            NextRun::of(Requeue::Backoff)
+        })
     }
 
     /// One lane for each system: a reconcile may read its target, and a target that does not answer fills only its own lane.
     fn lane(&self, key: &Key) -> Placement {
-        let Some(known) = self.ctx.stores.requests.get(&ObjectRef::new(&key.1).within(&key.0)) else { return Placement::anywhere() };
-        let state = known.status.as_ref().and_then(|s| s.state);
+        let Some(request) = self.ctx.stores.request(key) else { return Placement::anywhere() };
+        let state = request.status.as_ref().and_then(|status| status.state);
         // Access that may have to end goes before access that may begin.
         let granted = matches!(state, Some(RequestState::Activating | RequestState::Active | RequestState::Revoking));
         Placement {
-            lane: dereference::system_name(&self.ctx.stores, &known).unwrap_or_default(),
+            lane: dereference::system_name(&self.ctx.stores, &request).unwrap_or_default(),
             limits: engine::OWN,
             urgency: if granted { Urgency::Revoke } else { Urgency::Other },
-            due: super::convert::created(&*known),
+            due: super::convert::created(&*request),
         }
     }
 

@@ -1,20 +1,20 @@
-//! From the rules' few words to the status that people and tools read. Pure.
+//! The status of a request, as users and tools read it. Pure.
+use super::known::Known;
 use crate::api::{
     ActivationRequest,
     assignment::NameRef,
     conditions::{self, Is},
     request::{ActivationRequestStatus, ApprovalStatus, CountedDecision, RequestDisplay, RequestState, StageStatus},
 };
-use crate::controllers::convert;
+use crate::timing::timing;
 use curfew_core::{
-    admission::AdmissionHistory,
-    approval::Tally,
+    approval::{Tally, is_stalled},
     duration::Period,
     ids, messages,
     principal::Subject,
     reason::{Reason, TerminalState},
     reconcile::View,
-    request::{State, Status, tally_decisions},
+    request::{State, Status},
     resolved::SCHEMA,
     time::Time,
 };
@@ -23,55 +23,74 @@ use kube::ResourceExt;
 /// How long an ended request is kept, where it does not say.
 const KEPT: &str = "7d";
 
-/// What the status tells beside the rules' own words.
-#[derive(Clone, Copy, Debug)]
-pub struct StatusContext<'a> {
+/// What the status shows beside the state of the request.
+#[derive(Clone, Copy)]
+pub struct StatusInputs<'a> {
+    /// What the rules have read.
+    pub view: &'a View,
+    /// The tally against the terms that the status freezes.
+    pub tally: &'a Tally,
     /// The install id.
     pub install: &'a str,
-    /// What the target answered last, if something went wrong there.
-    pub trouble: Option<&'a str>,
-    /// Who ends the access, as its Grant shows it.
+    /// The last error of the target, from the Grant's status.
+    pub error: Option<&'a str>,
+    /// What ends the access if the operator does not, from the Grant's status.
     pub enforced_by: Option<&'a str>,
 }
 
-/// The status for this state, resting on what `object` has already: times are stamped once.
-pub fn status(object: &ActivationRequest, core: &Status, view: &View, around: StatusContext<'_>, now: Time) -> ActivationRequestStatus {
+impl<'a> StatusInputs<'a> {
+    /// From what a reconcile knows.
+    pub fn of(known: &'a Known, install: &'a str) -> Self {
+        let grant = known.grant.as_ref().and_then(|grant| grant.status.as_ref());
+        StatusInputs {
+            view: &known.view,
+            tally: &known.tally,
+            install,
+            error: grant.and_then(|status| status.last_error.as_deref()),
+            enforced_by: grant.and_then(|status| status.enforced_by.as_deref()),
+        }
+    }
+}
+
+/// The status for this state, on top of the one that `object` has: times are stamped once.
+pub fn status(object: &ActivationRequest, core: &Status, inputs: &StatusInputs<'_>, now: Time) -> ActivationRequestStatus {
+    let StatusInputs { view, tally, install, error, enforced_by } = *inputs;
     let old = object.status.clone().unwrap_or_default();
-    // Words are counted here, whatever the gate says of the request.
-    let request = curfew_core::request::Request { status: core.clone(), ..convert::request(object, &AdmissionHistory::default()) };
-    let tally = tally_decisions(&request, &view.decisions, &view.alias_keys);
     let (state, reason) = shown(core.state);
     let over = matches!(core.state, State::Ended(..));
-    let mut s = ActivationRequestStatus {
+    let mut status = ActivationRequestStatus {
         schema: Some(SCHEMA),
         observed_generation: object.metadata.generation,
         state: Some(state),
-        reason: reason.map(|r| r.as_str().to_owned()),
+        reason: reason.map(|reason| reason.as_str().to_owned()),
         message: None,
-        digest: core.frozen.as_ref().map(|f| f.terms.digest),
-        resolved: core.frozen.as_ref().map(|f| (*f.terms.resolved).clone()),
+        digest: core.frozen.as_ref().map(|frozen| frozen.terms.digest),
+        resolved: core.frozen.as_ref().map(|frozen| (*frozen.terms.resolved).clone()),
         activated_at: core.activated_at.map(Time::floor_secs),
         expires_at: core.expires_at,
         ended_at: if over { old.ended_at.or(Some(now.floor_secs())) } else { None },
-        // The name follows from the request, so it can be told before the Grant is there.
-        grant_ref: core.expires_at.map(|_| NameRef { name: ids::grant_id(around.install, &request.uid) }),
-        enforced_by: core.expires_at.map(|_| around.enforced_by.unwrap_or("Curfew").into()),
-        session_tail: core.expires_at.and(core.frozen.as_ref()).map(|f| f.terms.resolved.permissions.provider().session_tail().into()),
+        // The name follows from the request's uid, so it is known before the Grant exists.
+        grant_ref: core.expires_at.map(|_| NameRef { name: ids::grant_id(install, &object.uid().unwrap_or_default()) }),
+        enforced_by: core.expires_at.map(|_| enforced_by.unwrap_or("Curfew").into()),
+        session_tail: core
+            .expires_at
+            .and(core.frozen.as_ref())
+            .map(|frozen| frozen.terms.resolved.permissions.provider().session_tail().into()),
         conditions: old.conditions.clone(),
         ..ActivationRequestStatus::default()
     };
-    s.approval = core.frozen.as_ref().map(|f| ApprovalStatus {
-        deadline: Some(f.approval_deadline),
-        stages: if over { old.approval.map(|a| a.stages).unwrap_or_default() } else { stages(core, view, &tally) },
+    status.approval = core.frozen.as_ref().map(|frozen| ApprovalStatus {
+        deadline: Some(frozen.approval_deadline),
+        stages: if over { old.approval.map(|approval| approval.stages).unwrap_or_default() } else { stages(core, view, tally) },
     });
-    s.waiting_for = (core.state == State::AwaitingApproval).then(|| waiting_for(core, &tally)).flatten();
-    s.message = Some(conditions::clip(message(object, core, view, &tally, around.trouble)));
-    s.display = Some(RequestDisplay {
-        expires: core.expires_at.filter(|_| !over).map(|t| t.to_string()),
-        beneficiary: core.frozen.as_ref().map(|f| f.terms.resolved.beneficiary.to_string()),
+    status.waiting_for = (core.state == State::AwaitingApproval).then(|| waiting_for(core, tally)).flatten();
+    status.message = Some(conditions::clip(message(object, core, view, tally, error)));
+    status.display = Some(RequestDisplay {
+        expires: core.expires_at.filter(|_| !over).map(|time| time.to_string()),
+        beneficiary: core.frozen.as_ref().map(|frozen| frozen.terms.resolved.beneficiary.to_string()),
     });
-    set_conditions(&mut s, core, object.metadata.generation, now, &tally);
-    s
+    set_conditions(&mut status, core, object.metadata.generation, now, tally);
+    status
 }
 
 fn shown(state: State) -> (RequestState, Option<Reason>) {
@@ -87,26 +106,26 @@ fn shown(state: State) -> (RequestState, Option<Reason>) {
 
 fn stages(core: &Status, view: &View, tally: &Tally) -> Vec<StageStatus> {
     let Some(frozen) = &core.frozen else { return Vec::new() };
-    let word = |i: &usize| {
-        let w = &view.decisions[*i];
-        CountedDecision { decider: w.decider.username.clone(), decision: w.verb, at: w.created }
+    let counted = |i: &usize| {
+        let decision = &view.decisions[*i];
+        CountedDecision { decider: decision.decider.username.clone(), decision: decision.verb, at: decision.created }
     };
     let all = frozen.terms.resolved.approval.iter().zip(&tally.stages);
-    all.map(|(stage, sum)| StageStatus {
+    all.map(|(stage, tallied)| StageStatus {
         name: stage.name.clone(),
         quorum: stage.quorum,
-        approved: u8::try_from(sum.approved.len()).unwrap_or(u8::MAX),
-        decisions: sum.approved.iter().map(word).collect(),
+        approved: u8::try_from(tallied.approved.len()).unwrap_or(u8::MAX),
+        decisions: tallied.approved.iter().map(counted).collect(),
     })
     .collect()
 }
 
 fn waiting_for(core: &Status, tally: &Tally) -> Option<String> {
-    let (stage, sum) = open(core, tally)?;
-    Some(format!("{} {}/{}", stage.name, sum.approved.len(), stage.quorum))
+    let (stage, tallied) = open_stage(core, tally)?;
+    Some(format!("{} {}/{}", stage.name, tallied.approved.len(), stage.quorum))
 }
 
-fn open<'a>(
+fn open_stage<'a>(
     core: &'a Status,
     tally: &'a Tally,
 ) -> Option<(&'a curfew_core::approval::ApprovalStage, &'a curfew_core::approval::StageTally)> {
@@ -114,7 +133,7 @@ fn open<'a>(
     Some((core.frozen.as_ref()?.terms.resolved.approval.get(i)?, tally.stages.get(i)?))
 }
 
-/// Why nobody can tell what would be granted, if nobody can.
+/// Why it is unknown what would be granted, if it is.
 fn unreachable(view: &View) -> Option<&str> {
     match &*view.terms {
         Err(r) if r.reason == Reason::TargetUnreachable => Some(&r.message),
@@ -122,14 +141,14 @@ fn unreachable(view: &View) -> Option<&str> {
     }
 }
 
-/// What to do next, in words.
-fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally, trouble: Option<&str>) -> String {
+/// What happens now, and what the user can do next.
+fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally, error: Option<&str>) -> String {
     let (_, reason) = shown(core.state);
     let ended_before = object.status.as_ref().and_then(|s| s.state).and_then(RequestState::outcome).is_some();
     match (core.state, reason) {
         (State::Ended(..), Some(_)) if ended_before => object.status.as_ref().and_then(|s| s.message.clone()).unwrap_or_default(),
-        (State::Revoking(r), _) if trouble.is_some() => {
-            format!("{}; being taken away, and not proven gone yet: {}", messages::hint(r), trouble.unwrap_or_default())
+        (State::Revoking(r), _) if error.is_some() => {
+            format!("{}; being taken away, and not proven gone yet: {}", messages::hint(r), error.unwrap_or_default())
         }
         (State::Ended(..) | State::Revoking(_), Some(r)) => match &*view.terms {
             Err(refusal) if refusal.reason == r => refusal.message.clone(),
@@ -142,7 +161,7 @@ fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally
             };
             ask_for_approval(object, core, tally).unwrap_or_else(approved)
         }
-        (State::Activating, _) => match trouble.or(unreachable(view)) {
+        (State::Activating, _) => match error.or(unreachable(view)) {
             Some(t) => format!("approved, and not granted yet: {t}; it is tried again until the deadline"),
             None => "approved; the access is on its way".into(),
         },
@@ -157,10 +176,10 @@ fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally
     }
 }
 
-/// The ready command, with what was seen.
+/// The command for the approvers, with the digest of what they approve.
 fn ask_for_approval(object: &ActivationRequest, core: &Status, tally: &Tally) -> Option<String> {
-    let (stage, sum) = open(core, tally)?;
-    let missing = usize::from(stage.quorum).saturating_sub(sum.approved.len());
+    let (stage, tallied) = open_stage(core, tally)?;
+    let missing = usize::from(stage.quorum).saturating_sub(tallied.approved.len());
     let who: Vec<String> = stage.approvers.iter().map(Subject::principal).collect();
     let digest = core.frozen.as_ref()?.terms.digest;
     Some(format!(
@@ -171,11 +190,12 @@ fn ask_for_approval(object: &ActivationRequest, core: &Status, tally: &Tally) ->
     ))
 }
 
-fn set_conditions(s: &mut ActivationRequestStatus, core: &Status, generation: Option<i64>, now: Time, tally: &Tally) {
-    let message = s.message.clone().unwrap_or_default();
-    let reason = s.reason.clone().unwrap_or_else(|| Reason::AsExpected.as_str().into());
-    let mut set =
-        |type_: &str, is: Is, reason: &str, message: &str| conditions::set(&mut s.conditions, type_, is, reason, message, generation, now);
+fn set_conditions(status: &mut ActivationRequestStatus, core: &Status, generation: Option<i64>, now: Time, tally: &Tally) {
+    let message = status.message.clone().unwrap_or_default();
+    let reason = status.reason.clone().unwrap_or_else(|| Reason::AsExpected.as_str().into());
+    let mut set = |type_: &str, is: Is, reason: &str, message: &str| {
+        conditions::set(&mut status.conditions, type_, is, reason, message, generation, now)
+    };
     match (core.state, core.frozen.is_some()) {
         (State::Pending, _) => set("Accepted", Is::Unknown, "Pending", &message),
         (_, true) => set("Accepted", Is::True, "Accepted", "resolved and frozen"),
@@ -195,12 +215,12 @@ fn set_conditions(s: &mut ActivationRequestStatus, core: &Status, generation: Op
         State::Pending | State::AwaitingApproval | State::Activating | State::Ended(..) => set("Active", Is::False, &reason, &message),
     }
     set("Complete", Is::from(matches!(core.state, State::Ended(..))), &reason, &message);
-    let stalled = matches!((core.state, core.expires_at), (State::Revoking(_), Some(t)) if now.millis_since(t) > 60_000);
-    if stalled || conditions::find(&s.conditions, "Stalled").is_some() {
+    let stalled = matches!((core.state, core.expires_at), (State::Revoking(_), Some(end)) if is_stalled(end, now, timing().stalled_secs));
+    if stalled || conditions::find(&status.conditions, "Stalled").is_some() {
         let why =
             if stalled { "the access is past its end and not proven gone; the Grant's status says what the target answers" } else { "" };
         conditions::set(
-            &mut s.conditions,
+            &mut status.conditions,
             "Stalled",
             Is::from(stalled),
             if stalled { "RevocationStuck" } else { "AsExpected" },
@@ -211,15 +231,15 @@ fn set_conditions(s: &mut ActivationRequestStatus, core: &Status, generation: Op
     }
 }
 
-/// When an ended request is deleted.
-pub fn kept_until(r: &ActivationRequest) -> Option<Time> {
-    let status = r.status.as_ref()?;
+/// When an ended request is deleted; `None` while it has not ended.
+pub fn kept_until(request: &ActivationRequest) -> Option<Time> {
+    let status = request.status.as_ref()?;
     status.state.and_then(RequestState::outcome)?;
-    let kept: Period = r.spec.ttl_after_finished.or_else(|| KEPT.parse().ok())?;
+    let kept: Period = request.spec.ttl_after_finished.or_else(|| KEPT.parse().ok())?;
     Some(status.ended_at?.plus_secs(kept.secs()))
 }
 
-/// Whether an outcome is one that somebody decided, rather than the end of a good thing.
-pub fn is_refusal(o: TerminalState) -> bool {
-    matches!(o, TerminalState::Denied | TerminalState::Invalid | TerminalState::TimedOut | TerminalState::Failed)
+/// Whether an outcome is a refusal or a failure, and not the normal end of access.
+pub fn is_refusal(outcome: TerminalState) -> bool {
+    matches!(outcome, TerminalState::Denied | TerminalState::Invalid | TerminalState::TimedOut | TerminalState::Failed)
 }

@@ -11,11 +11,7 @@
 //! A ClusterRoleBinding cannot be owned by anything in a namespace, so it has no fuse.
 use super::provider_error;
 use crate::providers::port::ProviderError;
-use curfew_core::{
-    ids::GRANT_LABEL,
-    target::kubernetes::names::BindingName,
-    time::Time,
-};
+use curfew_core::{ids::GRANT_LABEL, target::kubernetes::names::BindingName, time::Time};
 use either::Either;
 use k8s_openapi::{
     api::batch::v1::{Job, JobSpec},

@@ -13,10 +13,8 @@ mod revoke;
 pub use binding::BindingState;
 pub use managed::{list, remove};
 
+use super::port::{ApplyOutcome, EnforcedBy, ManagedObject, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
 use crate::timing::timing;
-use super::port::{
-    ApplyOutcome, EnforcedBy, ManagedObject, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome,
-};
 use crate::{
     api::grant::Artifact,
     authority::{Authority, Clock, Permit},
@@ -46,8 +44,9 @@ use kube::{
     api::{DynamicObject, Patch, PatchParams, PostParams},
     runtime::reflector::{ObjectRef, Store},
 };
+use parking_lot::Mutex;
 use std::{
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -85,6 +84,13 @@ pub enum Guard {
     AdmissionCheck(Arc<Authority>),
     /// By a look of our own, remembered for a while.
     Probe(Mutex<Option<(Time, bool)>>),
+}
+
+impl Guard {
+    /// A check of this provider's own, cached for a while.
+    pub fn probe() -> Self {
+        Guard::Probe(Mutex::default())
+    }
 }
 
 impl Kubernetes {
@@ -164,14 +170,14 @@ impl Kubernetes {
             Guard::Probe(cache) => cache,
         };
         let now = self.clock.now();
-        let known = *cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = *cache.lock();
         if let Some((at, answer)) = known
             && now < at.plus_secs(timing().guard_cache_secs)
         {
             return answer;
         }
         let answer = admission_check::probe_marks(&self.client).await.is_ok_and(|v| v.enforced());
-        *cache.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, answer));
+        *cache.lock() = Some((now, answer));
         answer
     }
 
@@ -351,10 +357,7 @@ fn bindings(plan: &Plan) -> Result<&KubernetesPlan, ProviderError> {
 }
 
 /// What a template names, for a cluster.
-fn role<'a>(
-    permissions: &'a Permissions,
-    scope: &'a Scope,
-) -> Result<(&'a kubernetes::Permissions, &'a kubernetes::Scope), ProviderError> {
+fn role<'a>(permissions: &'a Permissions, scope: &'a Scope) -> Result<(&'a kubernetes::Permissions, &'a kubernetes::Scope), ProviderError> {
     match (permissions, scope) {
         (Permissions::Kubernetes(permissions), Scope::Kubernetes(scope)) => Ok((permissions, scope)),
         #[cfg(feature = "simulated")]

@@ -18,6 +18,7 @@
 pub mod kubernetes;
 #[cfg(feature = "simulated")]
 pub mod simulated;
+pub mod sources;
 
 use crate::{principal::Subject, time::Time};
 use serde::{Deserialize, Serialize};

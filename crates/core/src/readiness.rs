@@ -1,0 +1,136 @@
+//! Whether systems, policies, templates and assignments are `Ready`, and the message that says why not. Pure.
+//!
+//! Templates and assignments are judged by the rules of [`crate::terms`] that also resolve a request, so that a `Ready`
+//! template and a refused request cannot contradict each other.
+use crate::{
+    policy_inputs::{Assignment, Policy, PolicyInputs, System, Template, Window},
+    reason::Reason,
+    terms::{self, Refusal},
+};
+
+/// `Ready` with a message, or the refusal that explains `Ready=False`.
+pub type Readiness = Result<String, Refusal>;
+
+fn not_ready(reason: Reason, message: impl Into<String>) -> Readiness {
+    Err(Refusal { reason, message: message.into() })
+}
+
+/// Whether a system is ready. `connected` is the provider's error if the target did not answer. The order of the rules:
+///
+/// 1. suspended; 2. a setting that this build does not support; 3. an older system for the same target; 4. no answer.
+pub fn system(system: &System, connected: Result<(), &str>) -> Readiness {
+    match (&system.duplicate_of, connected) {
+        _ if system.suspended => not_ready(Reason::Suspended, "suspended; nothing new is granted and what is active ends"),
+        _ if !system.unsupported.is_empty() => {
+            not_ready(Reason::Unsupported, format!("{} is not supported by this build", system.unsupported.join(", ")))
+        }
+        (Some(older), _) => not_ready(
+            Reason::DuplicateTarget,
+            format!("the older AuthorizationSystem {older} stands for the same target; use that and delete this"),
+        ),
+        (None, Err(error)) => not_ready(Reason::NotReady, error),
+        (None, Ok(())) => Ok("connected".into()),
+    }
+}
+
+/// Whether a policy is in force. Suspension is named first, then the first setting that this build does not support.
+pub fn policy(policy: &Policy) -> Readiness {
+    match policy.unsupported.first() {
+        _ if policy.suspended => not_ready(Reason::Suspended, "suspended; nothing rests on it"),
+        Some(setting) => {
+            not_ready(Reason::Unsupported, format!("{setting} is not supported by this build, so nothing may rest on this policy"))
+        }
+        None => Ok("in force".into()),
+    }
+}
+
+/// Whether a template can be used, and the policy that allows it.
+///
+/// # Errors
+/// The first rule of [`terms::ready`] that refuses it.
+pub fn template<'a>(template: &Template, inputs: &PolicyInputs<'a>) -> Result<(&'a Policy, String), Refusal> {
+    let policy = terms::ready(template, inputs)?;
+    Ok((policy, format!("allowed by policy {}", policy.reference.name)))
+}
+
+/// Whether an assignment makes its subject eligible now. A window that has ended is refused; one that has not begun is ready.
+pub fn assignment(assignment: &Assignment, template: Option<&Template>, inputs: &PolicyInputs<'_>) -> Readiness {
+    terms::assignment_ready(assignment, template, inputs)?;
+    match assignment.window {
+        Window::Between(_, end) if inputs.now >= end => not_ready(Reason::OutsideWindow, format!("ended {end}")),
+        Window::Between(start, _) if inputs.now < start => Ok(format!("begins {start}")),
+        Window::Between(..) | Window::Permanent => Ok("makes eligible".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        policy_inputs::Systems,
+        resolved::Ref,
+        target::{PermissionsByProvider, ProviderKind, ScopeByProvider},
+    };
+
+    fn a_system() -> System {
+        System {
+            name: "staging".into(),
+            uid: "s1".into(),
+            provider: ProviderKind::Kubernetes,
+            labels: [].into(),
+            target: None,
+            grants_allowed: true,
+            deleting: false,
+            suspended: false,
+            duplicate_of: None,
+            unsupported: Vec::new(),
+        }
+    }
+
+    fn a_policy() -> Policy {
+        Policy {
+            reference: Ref { name: "payments".into(), uid: "p1".into() },
+            namespaces: vec!["payments".into()],
+            systems: Systems::Names(vec!["staging".into()]),
+            permissions: PermissionsByProvider::default(),
+            scope: ScopeByProvider::default(),
+            eligible: Vec::new(),
+            max_duration: "8h".parse().unwrap(),
+            max_eligibility: "365d".parse().unwrap(),
+            approval: None,
+            justification: false,
+            permanent_eligibility: false,
+            delegated: false,
+            persistence: false,
+            suspended: false,
+            unsupported: Vec::new(),
+        }
+    }
+
+    fn reason(readiness: Readiness) -> Option<Reason> {
+        readiness.err().map(|refusal| refusal.reason)
+    }
+
+    #[test]
+    fn a_system_names_the_first_rule_that_keeps_it_from_being_ready() {
+        let connected = System { ..a_system() };
+        assert_eq!(system(&connected, Ok(())), Ok("connected".into()));
+        assert_eq!(reason(system(&connected, Err("no route to host"))), Some(Reason::NotReady));
+        let duplicate = System { duplicate_of: Some("older".into()), ..a_system() };
+        assert_eq!(reason(system(&duplicate, Err("no route to host"))), Some(Reason::DuplicateTarget));
+        let unsupported = System { unsupported: vec!["principals".into()], ..duplicate };
+        assert_eq!(reason(system(&unsupported, Ok(()))), Some(Reason::Unsupported));
+        let suspended = System { suspended: true, ..unsupported };
+        assert_eq!(reason(system(&suspended, Ok(()))), Some(Reason::Suspended));
+    }
+
+    #[test]
+    fn a_policy_with_a_setting_that_is_not_supported_is_not_in_force() {
+        assert_eq!(policy(&a_policy()), Ok("in force".into()));
+        let unsupported = Policy { unsupported: vec!["min.mfa".into()], ..a_policy() };
+        let refusal = policy(&unsupported).unwrap_err();
+        assert_eq!(refusal.reason, Reason::Unsupported);
+        assert!(refusal.message.starts_with("min.mfa is not supported by this build"), "{}", refusal.message);
+        assert_eq!(reason(policy(&Policy { suspended: true, ..unsupported })), Some(Reason::Suspended));
+    }
+}

@@ -1,0 +1,145 @@
+//! The verdict on an AccessDecision: what its status says about whether it counts. Pure.
+//!
+//! [`crate::approval`] tallies the decisions about one request. A verdict adds when the tally may be published: not before
+//! it is settled, and never against what was published before the request ended.
+use crate::{
+    approval::{Counted, DecisionFacts, Verb},
+    grant,
+    reason::Reason,
+    time::Time,
+};
+
+/// How far the request has come that a decision is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RequestProgress {
+    /// Not accepted yet, so its approvers are not known.
+    NotAccepted,
+    /// Accepted and not ended.
+    Open,
+    /// Ended at this time, in whole seconds.
+    Ended(Time),
+}
+
+/// Everything that the verdict on a decision about a request rests on.
+#[derive(Clone, Copy, Debug)]
+pub struct VerdictFacts<'a> {
+    /// The decision.
+    pub decision: &'a DecisionFacts,
+    /// Its place in the tally.
+    pub counted: Counted,
+    /// How far the request has come.
+    pub request: RequestProgress,
+    /// The request's status lists it among the approvals that filled a stage.
+    pub recorded: bool,
+    /// Its own status already has a final verdict.
+    pub settled: bool,
+}
+
+/// The verdict on a decision about a request; `None` leaves its status as it is. The order of the rules:
+///
+/// 1. Before the request is accepted there is no verdict.
+/// 2. While the request is open, a decision whose admission proof or access review is outstanding has none either.
+/// 3. After the request has ended, a final verdict stays.
+/// 4. A decision made after the end cannot count any more.
+/// 5. Otherwise the tally decides.
+pub fn about_request(facts: &VerdictFacts<'_>) -> Option<Counted> {
+    match (facts.request, facts.counted) {
+        (RequestProgress::NotAccepted, _) => None,
+        (RequestProgress::Open, _) if facts.decision.is_pending() => None,
+        (RequestProgress::Ended(_), _) if facts.settled => None,
+        (RequestProgress::Ended(end), Counted::Yes | Counted::Waiting) if is_late(facts, end) => Some(Counted::No(Reason::AlreadyEnded)),
+        (RequestProgress::Open | RequestProgress::Ended(_), counted) => Some(counted),
+    }
+}
+
+/// Whether a decision was made after the end. Kubernetes stamps whole seconds, so of the second of the end itself only an
+/// approval that the request's status has recorded was in time.
+fn is_late(facts: &VerdictFacts<'_>, end: Time) -> bool {
+    let decision = facts.decision;
+    decision.created > end || (decision.created == end && decision.verb == Verb::Approve && !facts.recorded)
+}
+
+/// The verdict on a decision about a Grant that needs no access review: an ended Grant cannot be abandoned any more.
+pub fn about_grant(state: grant::State) -> Option<Counted> {
+    match state {
+        grant::State::Ended | grant::State::Abandoned => Some(Counted::No(Reason::AlreadyEnded)),
+        grant::State::Granting | grant::State::Active | grant::State::Revoking => None,
+    }
+}
+
+/// The verdict on a decision whose request or Grant was read live and does not exist. It is final: a later request of the
+/// same name is a different one.
+pub const ABOUT_NOTHING: Counted = Counted::No(Reason::NotFound);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{admission::Provenance, principal::UserInfo};
+    use std::sync::Arc;
+
+    const END: Time = Time::from_millis(20_000);
+
+    fn decision(verb: Verb, created: i64) -> DecisionFacts {
+        DecisionFacts {
+            uid: "d1".into(),
+            decider: Arc::new(UserInfo::default()),
+            verb,
+            digest: None,
+            request_uid: None,
+            created: Time::from_secs(created),
+            manager: Some(false),
+            proven: true,
+            provenance: Provenance::Verified,
+        }
+    }
+
+    fn verdict(decision: &DecisionFacts, counted: Counted, request: RequestProgress) -> Option<Counted> {
+        about_request(&VerdictFacts { decision, counted, request, recorded: false, settled: false })
+    }
+
+    #[test]
+    fn nothing_is_published_before_it_is_settled() {
+        let approval = decision(Verb::Approve, 10);
+        assert_eq!(verdict(&approval, Counted::Yes, RequestProgress::NotAccepted), None);
+        assert_eq!(verdict(&approval, Counted::Yes, RequestProgress::Open), Some(Counted::Yes));
+        let unproven = DecisionFacts { provenance: Provenance::Pending, ..approval };
+        assert_eq!(verdict(&unproven, Counted::Waiting, RequestProgress::Open), None);
+        let unreviewed = DecisionFacts { manager: None, ..decision(Verb::Deny, 10) };
+        assert_eq!(verdict(&unreviewed, Counted::Waiting, RequestProgress::Open), None);
+        assert_eq!(verdict(&unreviewed, Counted::Waiting, RequestProgress::Ended(END)), Some(Counted::Waiting));
+    }
+
+    #[test]
+    fn a_decision_after_the_end_does_not_count() {
+        let ended = RequestProgress::Ended(END);
+        let late = Some(Counted::No(Reason::AlreadyEnded));
+        assert_eq!(verdict(&decision(Verb::Approve, 19), Counted::Yes, ended), Some(Counted::Yes));
+        assert_eq!(verdict(&decision(Verb::Approve, 21), Counted::Yes, ended), late);
+        assert_eq!(verdict(&decision(Verb::Approve, 21), Counted::Waiting, ended), late);
+        let refused = Counted::No(Reason::SelfDecision);
+        assert_eq!(verdict(&decision(Verb::Approve, 21), refused, ended), Some(refused), "its own reason says more");
+        assert_eq!(verdict(&decision(Verb::Deny, 20), Counted::Yes, ended), Some(Counted::Yes), "it may be what ended the request");
+    }
+
+    #[test]
+    fn in_the_second_of_the_end_only_a_recorded_approval_was_in_time() {
+        let approval = decision(Verb::Approve, 20);
+        let facts = |recorded| VerdictFacts {
+            decision: &approval,
+            counted: Counted::Yes,
+            request: RequestProgress::Ended(END),
+            recorded,
+            settled: false,
+        };
+        assert_eq!(about_request(&facts(true)), Some(Counted::Yes));
+        assert_eq!(about_request(&facts(false)), Some(Counted::No(Reason::AlreadyEnded)));
+        assert_eq!(about_request(&VerdictFacts { settled: true, ..facts(false) }), None, "a final verdict stays");
+    }
+
+    #[test]
+    fn an_ended_grant_cannot_be_abandoned() {
+        use grant::State::{Abandoned, Active, Ended, Granting, Revoking};
+        assert!([Granting, Active, Revoking].iter().all(|state| about_grant(*state).is_none()));
+        assert!([Ended, Abandoned].iter().all(|state| about_grant(*state) == Some(Counted::No(Reason::AlreadyEnded))));
+    }
+}

@@ -1,0 +1,122 @@
+//! AccessDecisions: judges those about Grants and those about nothing.
+//!
+//! A decision about a request is judged by that request's own reconcile, which has the tally. Both publish through [`status`].
+pub mod status;
+
+use super::{Context, WaitingForProof, grant::abandon};
+use crate::timing::timing;
+use crate::{
+    api::{AccessDecision, Grant},
+    kube_writes,
+    runtime::{
+        changes::{self, DecisionSubject},
+        engine::{NextRun, Placement, Reconciler},
+        expectations::Expectations,
+        stores::Key,
+    },
+};
+use async_trait::async_trait;
+use curfew_core::{
+    admission::Provenance,
+    approval::{Counted, stalls_at},
+    requeue::Requeue,
+    time::Time,
+    verdict,
+};
+use kube::{Api, ResourceExt};
+use status::RequestRef;
+pub use status::is_settled;
+use std::{sync::Arc, time::Duration};
+
+/// The controller of AccessDecisions.
+pub struct DecisionController {
+    ctx: Arc<Context>,
+    expectations: Expectations<Key>,
+}
+
+impl DecisionController {
+    /// A controller that has judged nothing yet.
+    pub fn new(ctx: Arc<Context>) -> Self {
+        DecisionController { ctx, expectations: Expectations::default() }
+    }
+
+    async fn judge(&self, key: &Key) -> kube::Result<Requeue> {
+        let ctx = &self.ctx;
+        let Some(decision) = ctx.stores.decision(key).filter(|decision| ctx.authority.leads() && !is_settled(decision)) else {
+            return Ok(Requeue::OnChange);
+        };
+        if self.expectations.is_stale(key, &decision.resource_version().unwrap_or_default()) {
+            return Ok(Requeue::At(Time::from_millis(ctx.now().as_millis() + 100)));
+        }
+        match changes::subject(&decision) {
+            DecisionSubject::Request(request) if ctx.stores.request(&request).is_some() => Ok(Requeue::OnChange),
+            // Only a live read proves that the request does not exist. One that the watch has not brought yet judges the
+            // decision when it arrives.
+            DecisionSubject::Request((namespace, name)) => {
+                let exists = kube_writes::requests(&ctx.client, &namespace).get_opt(&name).await?.is_some();
+                self.judge_about_nothing(&decision, exists).await
+            }
+            DecisionSubject::Grant(id) => match ctx.stores.grant(&id) {
+                Some(grant) => self.judge_about_grant(&decision, &grant).await,
+                None => {
+                    let exists = Api::<Grant>::all(ctx.client.clone()).get_opt(&id).await?.is_some();
+                    self.judge_about_nothing(&decision, exists).await
+                }
+            },
+        }
+    }
+
+    async fn judge_about_nothing(&self, decision: &AccessDecision, exists: bool) -> kube::Result<Requeue> {
+        if !exists {
+            self.publish(decision, verdict::ABOUT_NOTHING, None).await?;
+        }
+        Ok(Requeue::OnChange)
+    }
+
+    /// Judges a decision about a Grant. A change of the Grant triggers it again, so only time and proofs are waited for here.
+    async fn judge_about_grant(&self, decision: &AccessDecision, grant: &Grant) -> kube::Result<Requeue> {
+        let request = RequestRef { name: &grant.spec.request.name, uid: &grant.spec.request.uid };
+        let (counted, provenance) = match verdict::about_grant(super::convert::grant_state(grant)) {
+            Some(counted) => (counted, Provenance::Verified),
+            None => abandon::evaluate(&self.ctx, grant, decision).await?,
+        };
+        self.publish(decision, counted, Some(request)).await?;
+        let stalls_at = stalls_at(grant.spec.expires_at, timing().stalled_secs);
+        Ok(match counted {
+            Counted::Waiting if provenance == Provenance::Pending => {
+                self.ctx.wait_for_proof(WaitingForProof::Decision(changes::key(decision)));
+                Requeue::Backoff
+            }
+            Counted::Waiting if self.ctx.now() < stalls_at => Requeue::At(stalls_at),
+            Counted::Waiting | Counted::Yes | Counted::No(_) => Requeue::OnChange,
+        })
+    }
+
+    async fn publish(&self, decision: &AccessDecision, counted: Counted, request: Option<RequestRef<'_>>) -> kube::Result<()> {
+        let before = decision.resource_version().unwrap_or_default();
+        if status::publish(&self.ctx, decision, counted, request).await? {
+            self.expectations.expect_after(&changes::key(decision), &before);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Reconciler<Key> for DecisionController {
+    async fn reconcile(&self, key: &Key) -> NextRun {
+        NextRun::of(self.judge(key).await.unwrap_or_else(|error| {
+            tracing::info!(namespace = key.0, decision = key.1, %error, "cannot judge a decision; it is tried again");
+            Requeue::Backoff
+        }))
+    }
+
+    /// No target is read, so one lane is enough. Decisions are judged in the order in which they were created.
+    fn lane(&self, key: &Key) -> Placement {
+        let created = self.ctx.stores.decision(key).map(|decision| super::convert::created(&*decision));
+        Placement { due: created.unwrap_or(Time::from_millis(0)), ..Placement::anywhere() }
+    }
+
+    fn max_backoff(&self) -> Duration {
+        timing().max_backoff
+    }
+}

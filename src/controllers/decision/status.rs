@@ -1,0 +1,140 @@
+//! The status of an AccessDecision: whether it counts, and why not. Every verdict is written here.
+use crate::{
+    api::{
+        AccessDecision,
+        conditions::{self, Is},
+        decision::{AccessDecisionStatus, DecisionDisplay},
+    },
+    audit::EventKind,
+    controllers::{Context, audit_events},
+    kube_writes::{self, WriteOutcome},
+    runtime::changes::{DecisionSubject, about_grant, subject},
+};
+use curfew_core::{
+    approval::{Counted, Verb},
+    messages,
+    reason::Reason,
+    time::Time,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+
+/// The request behind what a decision is about, for the audit record.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestRef<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its uid.
+    pub uid: &'a str,
+}
+
+fn counted_condition(decision: &AccessDecision) -> Option<&Condition> {
+    conditions::find(&decision.status.as_ref()?.conditions, "Counted")
+}
+
+/// The final verdict of a decision; `None` while there is none.
+pub fn final_verdict(decision: &AccessDecision) -> Option<bool> {
+    match counted_condition(decision)?.status.as_str() {
+        "True" => Some(true),
+        "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// Whether a decision has its final verdict.
+pub fn is_settled(decision: &AccessDecision) -> bool {
+    final_verdict(decision).is_some()
+}
+
+/// Writes a verdict, if it differs from what the status says. A final verdict is appended to the audit log before it is written:
+/// a crash in between records it twice rather than never. Only the leader writes. Returns whether it was stored.
+///
+/// # Errors
+/// If the API server does not answer. A conflict is not an error: the changed decision is judged again.
+pub async fn publish(ctx: &Context, decision: &AccessDecision, counted: Counted, request: Option<RequestRef<'_>>) -> kube::Result<bool> {
+    if !ctx.authority.leads() {
+        return Ok(false);
+    }
+    let (is, reason, next) = status(decision, counted, ctx.now());
+    if decision.status.as_ref() == Some(&next) {
+        return Ok(false);
+    }
+    let recorded = is_settled(decision) && counted_condition(decision).is_some_and(|condition| condition.reason == reason);
+    if is != Is::Unknown && !recorded {
+        let request = request.map(|request| (request.name, request.uid));
+        ctx.audit.append(EventKind::DecisionJudged, audit_events::decision(decision, reason, request));
+    }
+    let api = kube_writes::decisions(&ctx.client, &decision.namespace().unwrap_or_default());
+    let version = decision.resource_version().unwrap_or_default();
+    match kube_writes::commit(&api, &decision.name_any(), &version, decision.status.as_ref(), &next).await {
+        WriteOutcome::Failed(error) => Err(error),
+        WriteOutcome::Stored(_) => Ok(true),
+        WriteOutcome::Conflict => Ok(false),
+    }
+}
+
+/// The status that says this verdict, with the value and the reason of its condition `Counted`. Pure.
+fn status(decision: &AccessDecision, counted: Counted, now: Time) -> (Is, &'static str, AccessDecisionStatus) {
+    let (is, reason) = match counted {
+        Counted::Yes => (Is::True, Reason::AsExpected),
+        Counted::No(reason) => (Is::False, reason),
+        Counted::Waiting => (Is::Unknown, Reason::Waiting),
+    };
+    let (reason, message) = match (is, decision.spec.decision) {
+        (Is::True, Verb::Approve) => ("Counted", "counts as an approval"),
+        (Is::True, Verb::Deny | Verb::Revoke) => ("Counted", "counts; the request ends"),
+        (Is::True, Verb::Abandon) => ("Counted", "counts; the Grant is released without proof"),
+        (Is::Unknown, Verb::Abandon) => (reason.as_str(), "counts once the Grant is stuck past its end for a minute"),
+        (Is::False | Is::Unknown, _) => (reason.as_str(), messages::not_counted(reason, about_grant(decision).is_some())),
+    };
+    let generation = decision.metadata.generation;
+    let about = match subject(decision) {
+        DecisionSubject::Request((_, name)) => format!("areq/{name}"),
+        DecisionSubject::Grant(id) => format!("grt/{id}"),
+    };
+    let old = decision.status.clone().unwrap_or_default();
+    let mut next = AccessDecisionStatus { observed_generation: generation, display: Some(DecisionDisplay { about }), ..old };
+    conditions::set(&mut next.conditions, "Counted", is, reason, message, generation, now);
+    (is, reason, next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn decision(verb: &str, about: serde_json::Value) -> AccessDecision {
+        let object = json!({
+            "apiVersion": "curfew.dev/v1alpha1", "kind": "AccessDecision", "metadata": {"name": "d", "namespace": "payments", "generation": 1},
+            "spec": {"about": about, "digest": "0".repeat(64), "decision": verb},
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn a_verdict_is_final_unless_it_waits() {
+        let now = Time::from_secs(100);
+        let mut decision = decision("Approve", json!({"activationRequest": {"name": "first"}}));
+        let verdicts = [
+            (Counted::Waiting, "Waiting", None),
+            (Counted::Yes, "Counted", Some(true)),
+            (Counted::No(Reason::SelfDecision), "SelfDecision", Some(false)),
+        ];
+        assert!(!is_settled(&decision));
+        for (counted, expected_reason, expected) in verdicts {
+            let (_, reason, next) = status(&decision, counted, now);
+            decision.status = Some(next);
+            assert_eq!((reason, final_verdict(&decision)), (expected_reason, expected));
+            assert_eq!(status(&decision, counted, Time::from_secs(200)).2, decision.status.clone().unwrap(), "written once");
+        }
+        assert_eq!(decision.status.unwrap().display.unwrap().about, "areq/first");
+    }
+
+    #[test]
+    fn an_abandon_that_waits_says_for_what() {
+        let decision = decision("Abandon", json!({"grant": {"name": "00000000000000a1"}}));
+        let (_, _, next) = status(&decision, Counted::Waiting, Time::from_secs(100));
+        assert_eq!(next.conditions[0].message, "counts once the Grant is stuck past its end for a minute");
+        assert_eq!(next.display.unwrap().about, "grt/00000000000000a1");
+    }
+}

@@ -1,0 +1,82 @@
+//! Whether a Grant is what its request says. Pure.
+use crate::api::{grant::GrantSpec, request::ActivationRequestStatus};
+use curfew_core::{ids, resolved::SCHEMA};
+
+/// Whether a Grant is exactly what its request's status says: an attacker who got past the admission policy could have written a
+/// different one under its name. The plan is computed again only where both have this build's schema; otherwise digests are
+/// compared as stored.
+pub fn matches_request(id: &str, grant: &GrantSpec, status: &ActivationRequestStatus, install: &str) -> bool {
+    let (Some(resolved), Some(end)) = (&status.resolved, status.expires_at) else { return false };
+    let comparable = grant.schema == Some(SCHEMA) && status.schema == Some(SCHEMA) && resolved.schema == SCHEMA;
+    let same_people = ids::grant_id(install, &grant.request.uid) == id
+        && grant.request.requester == resolved.requester
+        && grant.request.beneficiary == resolved.beneficiary;
+    let same_access = if comparable {
+        grant.digest == resolved.digest() && resolved.plan(install, id, end).as_ref() == Some(&grant.plan)
+    } else {
+        Some(grant.digest) == status.digest
+    };
+    same_people
+        && same_access
+        && grant.principal == resolved.principal
+        && grant.system.reference == resolved.system
+        && grant.expires_at <= end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use curfew_core::resolved::Resolved;
+    use serde_json::{Value, json};
+
+    const INSTALL: &str = "0123abcd";
+    const END: &str = "2026-11-25T12:00:00Z";
+
+    fn status() -> ActivationRequestStatus {
+        let reference = |name: &str| json!({"name": name, "uid": name, "generation": 1});
+        let resolved = json!({
+            "schema": 2, "request": "r1", "requester": "alice", "beneficiary": {"user": "alice"}, "principal": {"kubernetes": {"user": "alice"}},
+            "system": {"name": "staging", "uid": "s1", "target": "t1"},
+            "role": reference("role"), "assignment": reference("assignment"), "policy": reference("policy"),
+            "permissions": {"kubernetes": {"roles": [{"kind": "ClusterRole", "name": "payments-admin", "uid": "c1", "rules": "0".repeat(64)}]}},
+            "scope": {"kubernetes": {"namespaces": [reference("payments")]}}, "duration": "1h", "approval": [],
+        });
+        serde_json::from_value(json!({"schema": 2, "resolved": resolved, "expiresAt": END})).unwrap()
+    }
+
+    fn matches(id: &str, change: impl FnOnce(&mut Value)) -> bool {
+        let status = status();
+        let r: &Resolved = status.resolved.as_ref().unwrap();
+        let plan = r.plan(INSTALL, id, status.expires_at.unwrap());
+        let mut grant = json!({
+            "schema": 2, "system": {"name": "staging", "uid": "s1", "target": "t1", "connection": {"kubernetes": {"inCluster": {}}}},
+            "request": {"namespace": "payments", "name": "r", "uid": "r1", "requester": "alice", "beneficiary": {"user": "alice"}},
+            "principal": {"kubernetes": {"user": "alice"}}, "plan": plan, "digest": r.digest(), "expiresAt": END,
+        });
+        change(&mut grant);
+        matches_request(id, &serde_json::from_value(grant).unwrap(), &status, INSTALL)
+    }
+
+    #[test]
+    fn a_grant_is_what_its_request_says_to_the_letter() {
+        let id = ids::grant_id(INSTALL, "r1");
+        assert!(matches(&id, |_| ()));
+        assert!(matches(&id, |g| g["expiresAt"] = "2026-11-25T11:00:00Z".into()), "its end may move earlier");
+        assert!(!matches("00000000000000a1", |_| ()), "under another name");
+        type Forgery = (&'static str, fn(&mut Value));
+        let forged: [Forgery; 9] = [
+            ("a later end", |g| g["expiresAt"] = "2026-11-25T13:00:00Z".into()),
+            ("another cluster", |g| g["system"]["name"] = "prod".into()),
+            ("another target", |g| g["system"]["target"] = "t2".into()),
+            ("another request", |g| g["request"]["uid"] = "r2".into()),
+            ("another requester", |g| g["request"]["requester"] = "mallory".into()),
+            ("another beneficiary", |g| g["request"]["beneficiary"]["user"] = "mallory".into()),
+            ("another principal", |g| g["principal"]["kubernetes"]["user"] = "mallory".into()),
+            ("another role", |g| g["plan"]["kubernetes"]["bindings"][0]["role"] = "cluster-admin".into()),
+            ("another digest", |g| g["digest"] = "0".repeat(64).into()),
+        ];
+        for (what, change) in forged {
+            assert!(!matches(&id, change), "{what}");
+        }
+    }
+}

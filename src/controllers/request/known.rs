@@ -1,0 +1,96 @@
+//! What one reconcile of a request knows: dereferenced once, tallied once, and kept current by its own effects.
+use crate::{
+    api::{AccessDecision, ActivationRequest, Grant},
+    audit::CountedDecision,
+    controllers::{Context, dereference::Dereferenced},
+    runtime::changes,
+};
+use curfew_core::{
+    approval::{Counted, Tally},
+    reconcile::View,
+    request::{Request, State, tally_decisions},
+    verdict::{self, RequestProgress, VerdictFacts},
+};
+use std::sync::Arc;
+
+/// The knowledge of one reconcile.
+#[derive(Clone)]
+pub struct Known {
+    /// The request as it was read or stored last.
+    pub object: ActivationRequest,
+    /// Its Grant.
+    pub grant: Option<Arc<Grant>>,
+    /// The decisions about it, in the order of `view.decisions`.
+    pub decisions: Vec<Arc<AccessDecision>>,
+    /// The same as the rules read it.
+    pub view: View,
+    /// The request of `view`.
+    pub request: Request,
+    /// The tally of the decisions against what the request froze.
+    pub tally: Arc<Tally>,
+}
+
+impl Known {
+    /// From what was dereferenced; `None` if the request does not exist. Asks the API server who is a manager (client).
+    pub async fn new(ctx: &Context, dereferenced: Dereferenced) -> Option<Self> {
+        let view = dereferenced.view(ctx).await;
+        let request = view.request.clone()?;
+        let tally = Arc::new(tally_decisions(&request, &view.decisions, &view.alias_keys));
+        let Dereferenced { request: object, grant, decisions, .. } = dereferenced;
+        Some(Known { object: object?, grant, decisions, view, request, tally })
+    }
+
+    /// The tally for the next status of the request: a new one only where other terms are frozen.
+    pub fn tally_for(&self, next: &Request) -> Arc<Tally> {
+        if next.status.frozen == self.request.status.frozen {
+            return self.tally.clone();
+        }
+        Arc::new(tally_decisions(next, &self.view.decisions, &self.view.alias_keys))
+    }
+
+    /// Takes note of a status that was stored.
+    pub fn stored(&mut self, object: ActivationRequest, next: &Request, tally: Arc<Tally>) {
+        (self.object, self.request, self.tally) = (object, next.clone(), tally);
+    }
+
+    /// The approvals that count, in the order of the stages, for the audit log.
+    pub fn counted_decisions(&self, tally: &Tally) -> Vec<CountedDecision> {
+        let counted = |i: &usize| {
+            let decision = &self.view.decisions[*i];
+            CountedDecision { name: decision.decider.username.clone(), decision: format!("{:?}", decision.verb), at: decision.created }
+        };
+        tally.stages.iter().flat_map(|stage| stage.approved.iter().map(counted)).collect()
+    }
+
+    /// The decisions that have a verdict now. Pure.
+    pub fn verdicts(&self) -> impl Iterator<Item = (&AccessDecision, Counted)> {
+        let progress = self.progress();
+        let all = self.decisions.iter().zip(self.view.decisions.iter()).zip(&self.tally.counted);
+        all.filter_map(move |((object, decision), counted)| {
+            let facts = VerdictFacts {
+                decision,
+                counted: *counted,
+                request: progress,
+                recorded: self.is_recorded(&decision.decider.username, decision.created),
+                settled: crate::controllers::decision::is_settled(object),
+            };
+            verdict::about_request(&facts).map(|counted| (&**object, counted))
+        })
+    }
+
+    fn progress(&self) -> RequestProgress {
+        let ended_at = self.object.status.as_ref().and_then(|status| status.ended_at).filter(|_| changes::has_ended(&self.object));
+        match (ended_at, self.request.status.state) {
+            (_, State::Pending) => RequestProgress::NotAccepted,
+            (Some(end), _) => RequestProgress::Ended(end),
+            (None, _) => RequestProgress::Open,
+        }
+    }
+
+    /// Whether the request's status lists this approval.
+    fn is_recorded(&self, decider: &str, created: curfew_core::time::Time) -> bool {
+        let approval = self.object.status.as_ref().and_then(|status| status.approval.as_ref());
+        let mut listed = approval.into_iter().flat_map(|approval| &approval.stages).flat_map(|stage| &stage.decisions);
+        listed.any(|decision| decision.decider == decider && decision.at == created)
+    }
+}

@@ -1,0 +1,335 @@
+//! What a watch event changes for the controllers, and the groups under which objects are indexed. Pure.
+use super::stores::Key;
+use crate::api::{
+    AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, CurfewConfig, EligibleAssignment, Grant, RoleTemplate,
+    conditions, decision::About, grant::GrantState, request::RequestState,
+};
+use curfew_core::{
+    ids::GRANT_LABEL,
+    target::sources::{ContentSource, content_sources},
+};
+use k8s_openapi::api::{
+    core::v1::Namespace,
+    rbac::v1::{ClusterRole, Role},
+};
+use kube::ResourceExt;
+use std::collections::BTreeSet;
+
+/// A change that a controller must react to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// A request was created or updated.
+    Request(Key),
+    /// A request was deleted: its Grant must end at once.
+    RequestGone(Key),
+    /// A decision was created, updated or deleted.
+    Decision(Key, DecisionSubject),
+    /// A Grant was created, updated or deleted; the key names its request.
+    Grant(String, Key),
+    /// An object that carries this Grant's label was created, updated or deleted.
+    Marked(String),
+    /// The result of resolving these requests may have changed.
+    Resolution(Concerned),
+    /// A whole list was read again.
+    Resync,
+}
+
+/// The live requests that a changed object concerns.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Concerned {
+    /// Every live request.
+    All,
+    /// Those in these namespaces.
+    Namespaces(BTreeSet<String>),
+    /// Those for these templates.
+    Templates(BTreeSet<Key>),
+    /// Those for templates whose content is read from this object.
+    Source(ContentSource),
+}
+
+/// What a decision is about.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum DecisionSubject {
+    /// A request.
+    Request(Key),
+    /// A Grant.
+    Grant(String),
+}
+
+/// Groups of requests. Ended requests are in none.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum RequestGroup {
+    /// Every live request.
+    Live,
+    /// The live requests of a namespace.
+    Namespace(String),
+    /// The live requests for a template.
+    Template(Key),
+}
+
+/// Groups of Grants. Ended Grants are in none.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum GrantGroup {
+    /// Every live Grant.
+    Live,
+    /// The live Grants of a request.
+    Request(Key),
+    /// The live Grants on an AuthorizationSystem, by its uid.
+    System(String),
+}
+
+/// Namespace and name.
+pub fn key<K: ResourceExt>(object: &K) -> Key {
+    (object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// The name of the request that a decision is about.
+pub fn about(decision: &AccessDecision) -> Option<&str> {
+    match &decision.spec.about {
+        About::ActivationRequest(request) => Some(&request.name),
+        About::Grant(_) => None,
+    }
+}
+
+/// The name of the Grant that a decision is about.
+pub fn about_grant(decision: &AccessDecision) -> Option<&str> {
+    match &decision.spec.about {
+        About::Grant(grant) => Some(&grant.name),
+        About::ActivationRequest(_) => None,
+    }
+}
+
+/// What a decision is about.
+pub fn subject(decision: &AccessDecision) -> DecisionSubject {
+    match &decision.spec.about {
+        About::ActivationRequest(request) => DecisionSubject::Request((decision.namespace().unwrap_or_default(), request.name.clone())),
+        About::Grant(grant) => DecisionSubject::Grant(grant.name.clone()),
+    }
+}
+
+/// Whether a request has reached a terminal state.
+pub fn has_ended(request: &ActivationRequest) -> bool {
+    request.status.as_ref().and_then(|status| status.state).and_then(RequestState::outcome).is_some()
+}
+
+/// Whether a Grant's access may still be there: it is neither `Ended` nor `Abandoned`.
+pub fn is_live(grant: &Grant) -> bool {
+    !matches!(grant.status.as_ref().and_then(|status| status.state), Some(GrantState::Ended | GrantState::Abandoned))
+}
+
+/// The template that a request is for.
+pub fn template_of(request: &ActivationRequest) -> Key {
+    (request.namespace().unwrap_or_default(), request.spec.role_ref.name.clone())
+}
+
+/// The groups of a request.
+pub fn request_groups(request: &ActivationRequest) -> Vec<RequestGroup> {
+    if has_ended(request) {
+        return Vec::new();
+    }
+    let namespace = request.namespace().unwrap_or_default();
+    vec![RequestGroup::Live, RequestGroup::Namespace(namespace), RequestGroup::Template(template_of(request))]
+}
+
+/// The groups of a Grant.
+pub fn grant_groups(grant: &Grant) -> Vec<GrantGroup> {
+    if !is_live(grant) {
+        return Vec::new();
+    }
+    vec![GrantGroup::Live, GrantGroup::Request(request_of(grant)), GrantGroup::System(grant.spec.system.reference.uid.clone())]
+}
+
+/// The objects that a template's content is read from.
+pub fn template_sources(template: &RoleTemplate) -> Vec<ContentSource> {
+    content_sources(&template.spec.permissions, &template.spec.scope)
+}
+
+/// The template that an assignment is for.
+pub fn assigned_template(assignment: &EligibleAssignment) -> Key {
+    (assignment.namespace().unwrap_or_default(), assignment.spec.role_ref.name.clone())
+}
+
+fn request_of(grant: &Grant) -> Key {
+    (grant.spec.request.namespace.clone(), grant.spec.request.name.clone())
+}
+
+/// The versions of an object before and after an event; one of them is missing for a new or a deleted object.
+pub type Versions<'a, K> = (Option<&'a K>, Option<&'a K>);
+
+/// Whether two versions differ in what rules read: identity, spec, labels, deletion, and what `read` takes from the rest.
+fn differs<'a, K: ResourceExt, S: PartialEq>((old, new): Versions<'a, K>, read: impl Fn(&'a K) -> S) -> bool {
+    let content = |object: &'a K| {
+        let meta = object.meta();
+        (object.uid(), meta.generation, object.labels(), meta.deletion_timestamp.is_some(), read(object))
+    };
+    old.map(content) != new.map(content)
+}
+
+fn either<'a, K>((old, new): Versions<'a, K>) -> impl Iterator<Item = &'a K> {
+    old.into_iter().chain(new)
+}
+
+fn concerned(differs: bool, concerned: impl FnOnce() -> Concerned) -> Option<Change> {
+    differs.then(|| Change::Resolution(concerned()))
+}
+
+/// The change of a request.
+pub fn request_change(versions: Versions<'_, ActivationRequest>) -> Option<Change> {
+    match versions {
+        (_, Some(request)) => Some(Change::Request(key(request))),
+        (old, None) => old.map(|request| Change::RequestGone(key(request))),
+    }
+}
+
+/// The change of a decision.
+pub fn decision_change(versions: Versions<'_, AccessDecision>) -> Option<Change> {
+    either(versions).last().map(|decision| Change::Decision(key(decision), subject(decision)))
+}
+
+/// The change of a Grant.
+pub fn grant_change(versions: Versions<'_, Grant>) -> Option<Change> {
+    either(versions).last().map(|grant| Change::Grant(grant.name_any(), request_of(grant)))
+}
+
+/// The change of an object that carries a Grant's label.
+pub fn marked_change<K: ResourceExt>(versions: Versions<'_, K>) -> Option<Change> {
+    either(versions).last()?.labels().get(GRANT_LABEL).cloned().map(Change::Marked)
+}
+
+/// The change of CurfewConfig.
+pub fn config_change(versions: Versions<'_, CurfewConfig>) -> Option<Change> {
+    concerned(differs(versions, |_| ()), || Concerned::All)
+}
+
+/// The change of an AuthorizationSystem. Of its status rules read the identity of the target.
+pub fn system_change(versions: Versions<'_, AuthorizationSystem>) -> Option<Change> {
+    let target =
+        |system: &AuthorizationSystem| system.status.as_ref().and_then(|status| status.target.as_ref()).map(|target| target.id.clone());
+    concerned(differs(versions, target), || Concerned::All)
+}
+
+/// The change of an AccessPolicy. It concerns the namespaces that it covered before and those that it covers now.
+pub fn policy_change(versions: Versions<'_, AccessPolicy>) -> Option<Change> {
+    let namespaces = || either(versions).flat_map(|policy| policy.spec.namespaces.names.iter().cloned()).collect();
+    concerned(differs(versions, |_| ()), || Concerned::Namespaces(namespaces()))
+}
+
+/// The change of a RoleTemplate. Of its status rules read whether the operator may bind its roles, which `Ready` says.
+pub fn template_change(versions: Versions<'_, RoleTemplate>) -> Option<Change> {
+    let ready = |template: &RoleTemplate| {
+        let ready = template.status.as_ref().and_then(|status| conditions::find(&status.conditions, "Ready"));
+        ready.map(|ready| (ready.status.clone(), ready.reason.clone(), ready.observed_generation))
+    };
+    concerned(differs(versions, ready), || Concerned::Templates(either(versions).map(key).collect()))
+}
+
+/// The change of an EligibleAssignment. It concerns the template that it named before and the one that it names now.
+pub fn assignment_change(versions: Versions<'_, EligibleAssignment>) -> Option<Change> {
+    concerned(differs(versions, |_| ()), || Concerned::Templates(either(versions).map(assigned_template).collect()))
+}
+
+/// The change of a ClusterRole.
+pub fn cluster_role_change(versions: Versions<'_, ClusterRole>) -> Option<Change> {
+    let source = |role: &ClusterRole| ContentSource::ClusterRole(role.name_any());
+    let change = either(versions).last().map(source)?;
+    concerned(differs(versions, |role| &role.rules), || Concerned::Source(change))
+}
+
+/// The change of a Role.
+pub fn role_change(versions: Versions<'_, Role>) -> Option<Change> {
+    let (namespace, name) = either(versions).last().map(key)?;
+    concerned(differs(versions, |role| &role.rules), || Concerned::Source(ContentSource::Role(namespace, name)))
+}
+
+/// The change of a namespace.
+pub fn namespace_change(versions: Versions<'_, Namespace>) -> Option<Change> {
+    let name = either(versions).last().map(ResourceExt::name_any)?;
+    concerned(differs(versions, |_| ()), || Concerned::Source(ContentSource::Namespace(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn template(generation: i64, status: Value) -> RoleTemplate {
+        let spec = json!({
+            "systems": {"names": ["staging"]}, "permissions": {"kubernetes": {"clusterRoles": ["edit"]}},
+            "scope": {"kubernetes": {"namespaces": ["payments"]}},
+            "activation": {"duration": {"max": "8h"}, "approval": {"none": {}}, "mfa": {"none": {}}, "ticket": {"none": {}},
+                "limits": {"none": {}}, "justification": "Required"},
+            "assignment": {"eligible": {"permanent": false}},
+        });
+        let object = json!({
+            "apiVersion": "curfew.dev/v1alpha1", "kind": "RoleTemplate", "spec": spec, "status": status,
+            "metadata": {"name": "edit", "namespace": "payments", "uid": "t1", "generation": generation},
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn ready(message: &str, reason: &str) -> Value {
+        let ready =
+            json!({"type": "Ready", "status": "True", "reason": reason, "message": message, "lastTransitionTime": "2026-11-25T12:00:00Z"});
+        json!({"conditions": [ready]})
+    }
+
+    #[test]
+    fn a_status_that_no_rule_reads_changes_nothing() {
+        let old = template(1, ready("allowed by policy a", "AsExpected"));
+        let change = |new: &RoleTemplate| template_change((Some(&old), Some(new)));
+        let concerned = Some(Change::Resolution(Concerned::Templates([("payments".to_owned(), "edit".to_owned())].into())));
+        assert_eq!(change(&old), None);
+        assert_eq!(change(&template(1, ready("allowed by policy b", "AsExpected"))), None);
+        assert_eq!(change(&template(2, ready("allowed by policy a", "AsExpected"))), concerned);
+        assert_eq!(change(&template(1, ready("allowed by policy a", "NotBindable"))), concerned);
+        assert_eq!(template_change((Some(&old), None)), concerned, "deleted");
+        assert_eq!(template_change((None, Some(&old))), concerned, "created");
+    }
+
+    #[test]
+    fn a_policy_concerns_the_namespaces_that_it_no_longer_covers() {
+        let policy = |generation: i64, namespaces: &[&str]| -> AccessPolicy {
+            let spec = json!({
+                "namespaces": {"names": namespaces}, "systems": {"names": ["staging"]}, "permissions": {}, "scope": {}, "eligible": [],
+                "max": {"duration": "8h", "eligibility": "365d"},
+                "min": {"approval": {"none": {}}, "justification": false, "mfa": {"none": {}}, "ticket": {"none": {}}},
+                "allow": {"permanentEligibility": false, "delegated": false, "persistence": false},
+            });
+            let object = json!({
+                "apiVersion": "curfew.dev/v1alpha1", "kind": "AccessPolicy", "spec": spec,
+                "metadata": {"name": "p", "uid": "p1", "generation": generation},
+            });
+            serde_json::from_value(object).unwrap()
+        };
+        let (old, new) = (policy(1, &["payments", "billing"]), policy(2, &["payments"]));
+        let both = Change::Resolution(Concerned::Namespaces(["billing".to_owned(), "payments".to_owned()].into()));
+        assert_eq!(policy_change((Some(&old), Some(&new))), Some(both));
+        assert_eq!(policy_change((Some(&new), Some(&new))), None);
+    }
+
+    #[test]
+    fn rbac_objects_without_a_generation_are_compared_by_their_rules() {
+        let role = |verbs: &[&str], note: &str| -> ClusterRole {
+            let rules = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": verbs}]);
+            serde_json::from_value(json!({"metadata": {"name": "view", "resourceVersion": note}, "rules": rules})).unwrap()
+        };
+        let (old, same, wider) = (role(&["get"], "1"), role(&["get"], "2"), role(&["get", "list"], "3"));
+        assert_eq!(cluster_role_change((Some(&old), Some(&same))), None);
+        let concerned = Change::Resolution(Concerned::Source(ContentSource::ClusterRole("view".into())));
+        assert_eq!(cluster_role_change((Some(&old), Some(&wider))), Some(concerned.clone()));
+        assert_eq!(cluster_role_change((Some(&old), None)), Some(concerned));
+    }
+
+    #[test]
+    fn an_ended_request_is_in_no_group() {
+        let request = |state: Value| -> ActivationRequest {
+            let object = json!({
+                "apiVersion": "curfew.dev/v1alpha1", "kind": "ActivationRequest", "metadata": {"name": "r", "namespace": "payments"},
+                "spec": {"roleRef": {"name": "edit"}}, "status": {"state": state, "conditions": []},
+            });
+            serde_json::from_value(object).unwrap()
+        };
+        assert_eq!(request_groups(&request(json!("Active"))).len(), 3);
+        assert!(request_groups(&request(json!("Expired"))).is_empty());
+    }
+}

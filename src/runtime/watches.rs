@@ -1,0 +1,285 @@
+//! One watch: reads objects, keeps a store and an index, and sends what has changed.
+use super::changes::{Change, Versions};
+use futures::StreamExt;
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::DeserializeGuard,
+    runtime::{
+        WatchStreamExt,
+        reflector::{ObjectRef, Store, store::Writer},
+        utils::Backoff,
+        watcher::{self, Event},
+    },
+};
+use serde::de::DeserializeOwned;
+use std::{
+    collections::hash_map::RandomState,
+    fmt::Debug,
+    hash::{BuildHasher, Hash},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{sync::mpsc, task::JoinSet};
+
+/// What happens to the stored version of an object whose update cannot be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnUnreadable {
+    /// It is deleted: it may be wider than what the object says now.
+    Delete,
+    /// It stays. Only for Grants: without it this replica would not revoke at the deadline (I3). Granting reads live again.
+    Keep,
+}
+
+/// Starts watches in one set of tasks; all send into one channel.
+pub struct Watches<'a> {
+    /// The client for every watch.
+    pub client: &'a Client,
+    /// Where the watches run.
+    pub tasks: &'a mut JoinSet<()>,
+    /// Where changes are sent.
+    pub changes: mpsc::UnboundedSender<Change>,
+}
+
+impl Watches<'_> {
+    /// Watches objects in every namespace. `index` sees each event before the store does; `change` says what the two versions
+    /// of an object mean to the controllers.
+    pub fn start<K>(
+        &mut self,
+        kind: K::DynamicType,
+        config: watcher::Config,
+        on_unreadable: OnUnreadable,
+        index: impl Fn(&Event<K>) + Send + 'static,
+        change: impl Fn(Versions<'_, K>) -> Option<Change> + Send + 'static,
+    ) -> Store<K>
+    where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K::DynamicType: Eq + Hash + Clone + Debug + Send + Sync + 'static,
+    {
+        let name = K::plural(&kind).into_owned();
+        let api: Api<DeserializeGuard<K>> = Api::all_with(self.client.clone(), &kind);
+        let mut objects = Objects { writer: Writer::new(kind.clone()), kind, on_unreadable, index, change };
+        let (store, changes) = (objects.writer.as_reader(), self.changes.clone());
+        // managedFields and annotations are most of an object, and no rule reads them.
+        let events = watcher::watcher(api, config).backoff(Pauses::default()).modify(|object| {
+            object.managed_fields_mut().clear();
+            object.annotations_mut().clear();
+        });
+        let mut events = Box::pin(events);
+        self.tasks.spawn(async move {
+            while let Some(event) = events.next().await {
+                let change = match event {
+                    Ok(event) => objects.apply(event),
+                    Err(error) => {
+                        tracing::warn!(kind = name, %error, "a watch was interrupted; it starts again");
+                        continue;
+                    }
+                };
+                if let Some(change) = change
+                    && changes.send(change).is_err()
+                {
+                    return;
+                }
+            }
+        });
+        store
+    }
+}
+
+/// The objects of one watch.
+struct Objects<K: Resource + Clone + 'static, I, C>
+where
+    K::DynamicType: Eq + Hash + Clone,
+{
+    writer: Writer<K>,
+    kind: K::DynamicType,
+    on_unreadable: OnUnreadable,
+    index: I,
+    change: C,
+}
+
+impl<K, I, C> Objects<K, I, C>
+where
+    K: Resource + Clone + 'static,
+    K::DynamicType: Eq + Hash + Clone,
+    I: Fn(&Event<K>),
+    C: Fn(Versions<'_, K>) -> Option<Change>,
+{
+    /// Applies an event to the index, then to the store, and returns what it changes for the controllers.
+    fn apply(&mut self, event: Event<DeserializeGuard<K>>) -> Option<Change> {
+        let event = self.read(event)?;
+        let old = match &event {
+            Event::Apply(object) | Event::Delete(object) => self.stored(object),
+            Event::Init | Event::InitApply(_) | Event::InitDone => None,
+        };
+        (self.index)(&event);
+        self.writer.apply_watcher_event(&event);
+        match &event {
+            Event::Apply(object) => (self.change)((old.as_deref(), Some(object))),
+            Event::Delete(object) => (self.change)((Some(old.as_deref().unwrap_or(object)), None)),
+            Event::InitDone => Some(Change::Resync),
+            Event::Init | Event::InitApply(_) => None,
+        }
+    }
+
+    /// The event with the object as its kind; `None` if nothing is to be done. One object that cannot be read does not keep the
+    /// others from being seen, and a delete works by key.
+    fn read(&self, event: Event<DeserializeGuard<K>>) -> Option<Event<K>> {
+        match event {
+            Event::Apply(DeserializeGuard(Ok(object))) => Some(Event::Apply(object)),
+            Event::Delete(DeserializeGuard(Ok(object))) => Some(Event::Delete(object)),
+            Event::InitApply(DeserializeGuard(Ok(object))) => Some(Event::InitApply(object)),
+            Event::Init => Some(Event::Init),
+            Event::InitDone => Some(Event::InitDone),
+            Event::Delete(unreadable) => self.stored(&unreadable).map(|last| Event::Delete(last.as_ref().clone())),
+            Event::Apply(unreadable) => {
+                self.report(&unreadable);
+                let last = self.stored(&unreadable).filter(|_| self.on_unreadable == OnUnreadable::Delete);
+                last.map(|last| Event::Delete(last.as_ref().clone()))
+            }
+            Event::InitApply(unreadable) => {
+                self.report(&unreadable);
+                let last = self.stored(&unreadable).filter(|_| self.on_unreadable == OnUnreadable::Keep);
+                last.map(|last| Event::InitApply(last.as_ref().clone()))
+            }
+        }
+    }
+
+    fn stored(&self, object: &impl ResourceExt) -> Option<Arc<K>> {
+        let mut reference = ObjectRef::<K>::new_with(&object.name_any(), self.kind.clone());
+        reference.namespace = object.namespace();
+        self.writer.as_reader().get(&reference)
+    }
+
+    fn report(&self, unreadable: &DeserializeGuard<K>) {
+        let (name, namespace) = (unreadable.name_any(), unreadable.namespace().unwrap_or_default());
+        if let Err(error) = &unreadable.0 {
+            tracing::error!(name, namespace, %error, "an object cannot be read and is ignored");
+        }
+    }
+}
+
+/// Pauses between tries of a watch, at most 4 s: kube's own grow to half a minute, and for as long after an API server is back
+/// a Deny would not be seen. Each differs by up to 20 % at random, so that replicas do not return together.
+#[derive(Default)]
+struct Pauses {
+    tries: u32,
+    random: RandomState,
+}
+
+impl Iterator for Pauses {
+    type Item = Duration;
+    fn next(&mut self) -> Option<Duration> {
+        let pause = Duration::from_millis(250 << self.tries.min(4));
+        let per_mille = 800 + u32::try_from(self.random.hash_one(self.tries) % 401).unwrap_or(200);
+        self.tries = self.tries.wrapping_add(1);
+        Some(pause * per_mille / 1000)
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        *self = Pauses::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::ActivationRequest,
+        runtime::{changes, index::Index},
+    };
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_watch_starts_again_within_five_seconds_however_often_it_failed() {
+        let mut pauses = Pauses::default();
+        for expected in [250, 500, 1000, 2000, 4000, 4000, 4000] {
+            let pause = pauses.next().unwrap().as_millis();
+            assert!((expected * 8 / 10..=expected * 12 / 10).contains(&pause), "{pause} for {expected}");
+        }
+        assert!(pauses.by_ref().take(1000).all(|pause| pause <= Duration::from_millis(4800)));
+        pauses.reset();
+        assert!(pauses.next().unwrap() <= Duration::from_millis(300));
+    }
+
+    fn object(spec: Value) -> DeserializeGuard<ActivationRequest> {
+        let object = json!({
+            "apiVersion": "curfew.dev/v1alpha1", "kind": "ActivationRequest", "spec": spec,
+            "metadata": {"name": "a", "namespace": "b", "uid": "u1"},
+        });
+        serde_json::from_value(object).unwrap()
+    }
+    fn readable() -> DeserializeGuard<ActivationRequest> {
+        object(json!({"roleRef": {"name": "r"}, "duration": "1h", "beneficiary": {"user": "alice"}}))
+    }
+    fn unreadable() -> DeserializeGuard<ActivationRequest> {
+        object(json!({"roleRef": {"name": "r"}, "notAfter": "2026-01-01T00:00:00+99:99"}))
+    }
+
+    type RequestIndex = Index<changes::RequestGroup, (String, String)>;
+
+    fn objects(
+        index: &RequestIndex,
+        on_unreadable: OnUnreadable,
+    ) -> Objects<
+        ActivationRequest,
+        impl Fn(&Event<ActivationRequest>) + use<>,
+        impl Fn(Versions<'_, ActivationRequest>) -> Option<Change> + use<>,
+    > {
+        let index = index.clone();
+        Objects {
+            writer: Writer::new(()),
+            kind: (),
+            on_unreadable,
+            index: move |event: &Event<ActivationRequest>| {
+                index.apply(event, |request| (changes::key(request), changes::request_groups(request)))
+            },
+            change: changes::request_change,
+        }
+    }
+
+    #[test]
+    fn an_unreadable_update_removes_the_object() {
+        let index = RequestIndex::default();
+        let mut objects = objects(&index, OnUnreadable::Delete);
+        let store = objects.writer.as_reader();
+        let live = || index.ids(&changes::RequestGroup::Live).len();
+        let key = ("b".to_owned(), "a".to_owned());
+        assert_eq!(objects.apply(Event::Apply(readable())), Some(Change::Request(key.clone())));
+        assert_eq!((store.len(), live()), (1, 1));
+        assert_eq!(objects.apply(Event::Apply(unreadable())), Some(Change::RequestGone(key.clone())));
+        assert_eq!((store.len(), live()), (0, 0), "the older, perhaps wider version is gone");
+        assert_eq!(objects.apply(Event::Apply(unreadable())), None, "an object that was never readable changes nothing");
+        assert_eq!(objects.apply(Event::Apply(readable())), Some(Change::Request(key.clone())));
+        assert_eq!(objects.apply(Event::Delete(unreadable())), Some(Change::RequestGone(key)), "a delete works by key");
+        assert_eq!((store.len(), live()), (0, 0));
+    }
+
+    #[test]
+    fn an_unreadable_object_does_not_keep_a_list_from_being_read() {
+        let index = RequestIndex::default();
+        let mut objects = objects(&index, OnUnreadable::Delete);
+        let store = objects.writer.as_reader();
+        assert_eq!(objects.apply(Event::Apply(readable())), Some(Change::Request(("b".to_owned(), "a".to_owned()))));
+        let relist = [Event::Init, Event::InitApply(unreadable()), Event::InitDone];
+        let changes: Vec<_> = relist.into_iter().filter_map(|event| objects.apply(event)).collect();
+        assert_eq!(changes, [Change::Resync]);
+        assert_eq!(store.len(), 0);
+    }
+
+    #[test]
+    fn a_kept_object_stays_until_it_is_deleted() {
+        let index = RequestIndex::default();
+        let mut objects = objects(&index, OnUnreadable::Keep);
+        let store = objects.writer.as_reader();
+        objects.apply(Event::Apply(readable()));
+        assert_eq!(objects.apply(Event::Apply(unreadable())), None);
+        for event in [Event::Init, Event::InitApply(unreadable()), Event::InitDone] {
+            objects.apply(event);
+        }
+        assert_eq!((store.len(), index.ids(&changes::RequestGroup::Live).len()), (1, 1));
+        objects.apply(Event::Delete(unreadable()));
+        assert_eq!((store.len(), index.ids(&changes::RequestGroup::Live).len()), (0, 0));
+    }
+}
