@@ -33,6 +33,6 @@ mod tests {
         let key = |kid: &str, n: &str| json!({"kty": "RSA", "kid": kid, "alg": "RS256", "n": n, "e": "AQAB"});
         assert_eq!(thumbprint(&key("a", "1")), thumbprint(&key("b", "1")));
         assert_ne!(thumbprint(&key("a", "1")), thumbprint(&key("a", "2")));
-        assert_eq!(thumbprint(&key("a", "1")).len(), 16);
+        assert_eq!(thumbprint(&key("a", "1")).len(), 64);
     }
 }

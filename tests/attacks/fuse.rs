@@ -106,7 +106,7 @@ async fn the_fuse_ends_what_its_holder_tries_to_keep() -> Result<()> {
     for (a, user) in ATTACKS.iter().zip(&people) {
         let outcome = strike(&w, user, a).await?;
         resisted(
-            !outcome.ok && outcome.stderr.contains("changed by Curfew alone"),
+            !outcome.ok && outcome.stderr.contains("only Curfew may change objects that it created"),
             &format!("{} {}: {}{}", a.who, a.name, outcome.stdout, outcome.stderr),
         )
         .or_else(|e| if unguarded { Ok(()) } else { Err(e) })?;

@@ -170,7 +170,7 @@ async fn a_target_that_is_gone_for_good_is_released_and_never_ended() -> Result<
     }
     let olga = w.cp.user("olga@example.com", &[])?;
     alice.apply(&release("alices", &digest)).await?.success()?;
-    olga.apply(&release("blind", "0000000000000000")).await?.success()?;
+    olga.apply(&release("blind", &"0".repeat(64))).await?.success()?;
     for (name, word) in [("carols", "NotEntitled"), ("alices", "SelfDecision"), ("blind", "DigestMismatch")] {
         resisted(becomes(name, word, SOON).await.is_ok(), &format!("{name} releases a Grant"))?;
     }

@@ -132,7 +132,7 @@ async fn forgery(s: &Stage) -> Result<()> {
     says(m.create(grant).await?, "written by the operator alone")?;
     let binding = "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: 'curfew:a', namespace: payments}, \
                    roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}}";
-    says(m.create(binding).await?, "changed by Curfew alone")
+    says(m.create(binding).await?, "only Curfew may change objects that it created")
 }
 
 async fn edits(s: &Stage) -> Result<()> {

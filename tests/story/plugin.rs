@@ -29,7 +29,7 @@ async fn ask_look_approve_revoke() -> Result<()> {
     )
     .await?
     .refused()?;
-    ensure!(other.contains("is not what would be granted now"), "{other}");
+    ensure!(other.contains("does not match what would be granted now"), "{other}");
     curfew(&carol, &["approve", "typed", "-n", "payments", "--digest", &digest, "-c", "go ahead"]).await?.success()?;
     w.access_is(&alice, true, SOON).await?;
 

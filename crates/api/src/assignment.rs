@@ -38,7 +38,7 @@ pub struct EligibleAssignmentSpec {
     /// The RoleTemplate, in the same namespace.
     pub role_ref: NameRef,
     /// Who is eligible: a user, a group or a service account. User and group names that begin with `system:` are refused.
-    #[schemars(extend("x-kubernetes-validations" = [{"rule": "!(has(self.user) && self.user.startsWith('system:')) && !(has(self.group) && self.group.startsWith('system:'))", "message": "names that begin with system: are Kubernetes' own and cannot be made eligible"}]))]
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "!(has(self.user) && self.user.startsWith('system:')) && !(has(self.group) && self.group.startsWith('system:'))", "message": "names that begin with system: are reserved for Kubernetes and cannot be made eligible"}]))]
     pub subject: Subject,
     /// Where the role may be activated: `all: {}` is the full scope of the role; a provider's scope narrows it.
     pub scope: AssignmentScope,

@@ -39,7 +39,7 @@ pub struct CurfewConfigSpec {
     /// Thumbprints of service account signing keys that an administrator has confirmed. If the keys of this cluster and `status.clusterKeys`
     /// have none in common, the cluster is treated as a clone, such as a restored backup, and grants nothing until one of its keys is listed here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8), inner(length(min = 16, max = 16)), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(max = 8), inner(length(min = 64, max = 64)), extend("x-kubernetes-list-type" = "set"))]
     pub accepted_cluster_keys: Vec<String>,
     /// Where audit records are sent. Default: the operator's standard output.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -39,7 +39,7 @@ pub struct AccessPolicySpec {
     /// The widest scope, by provider. Nothing may be granted at a provider that is omitted.
     pub scope: ScopeByProvider,
     /// Who may be made eligible. The subject of an assignment must be listed here literally.
-    #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = [{"rule": schema::NO_SYSTEM_SUBJECTS, "message": "names that begin with system: are Kubernetes' own and cannot be made eligible"}]))]
+    #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = [{"rule": schema::NO_SYSTEM_SUBJECTS, "message": "names that begin with system: are reserved for Kubernetes and cannot be made eligible"}]))]
     pub eligible: Vec<Subject>,
     /// Maximum durations.
     pub max: PolicyMax,
@@ -125,7 +125,7 @@ pub struct AtLeast {
     #[schemars(range(min = 1, max = 16))]
     pub quorum: u8,
     /// The permitted approvers. Every approver of that stage must be listed here literally.
-    #[schemars(length(min = 1, max = 32), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = [{"rule": schema::NO_SYSTEM_SUBJECTS, "message": "names that begin with system: are Kubernetes' own and cannot approve"}]))]
+    #[schemars(length(min = 1, max = 32), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = [{"rule": schema::NO_SYSTEM_SUBJECTS, "message": "names that begin with system: are reserved for Kubernetes and cannot approve"}]))]
     pub from: Vec<Subject>,
 }
 

@@ -117,7 +117,7 @@ pub enum Approval {
     None(Empty),
     /// All of these stages must pass, in this order.
     Stages(
-        #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = [{"rule": STAGE_SUBJECTS, "message": "names that begin with system: are Kubernetes' own and cannot approve"}]))]
+        #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = [{"rule": STAGE_SUBJECTS, "message": "names that begin with system: are reserved for Kubernetes and cannot approve"}]))]
          Vec<ApprovalStage>,
     ),
     /// All of these stages must pass, in any order. Not implemented: `Unsupported`.

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn is_the_head_of_sha_256_over_canonical_json() {
+    fn is_sha_256_over_canonical_json() {
         // printf '{"a":1,"b":"\\u00e9"}' would differ: strings stand as UTF-8. Vector: sha256 of {"a":1}
         assert_eq!(Digest::of(&json!({"a": 1})).to_string(), "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862");
         let d = Digest::of(&json!({"a": 1}));
