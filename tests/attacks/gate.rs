@@ -146,25 +146,25 @@ async fn a_gap_that_nobody_has_noticed_yet_is_a_gap() -> Result<()> {
     resisted(ended.is_ok() && !alice.can_read_secret("payments", "db").await?, "a status that says so is an approval")
 }
 
-/// Writes into the gate's own status that it was closed for ever, again and again, so that the leader's writes conflict.
+/// Writes into the admission status that there was never a gap, again and again, so that the leader's writes conflict.
 async fn claim(who: &User) -> Result<()> {
     let configs: Api<CurfewConfig> = Api::all(who.client().await?);
     let begun = std::time::Instant::now();
     let mut taken = 0;
-    // Long enough for several proofs of the gate, and often enough to be in the way of each, however busy the machine is.
+    // Long enough for several admission proofs, and often enough to be in the way of each, however busy the machine is.
     while begun.elapsed() < Duration::from_secs(15) || taken <= 50 {
         ensure!(begun.elapsed() < SOON * 4, "only {taken} writes were taken");
         // Another end each time: what changes nothing is no write.
         let until = format!("2099-01-01T00:00:{:02}Z", taken % 60);
-        let ever = json!({"status": {"gate": {"past": [{"since": "2020-01-01T00:00:00Z", "until": until}]}}});
-        let written = configs.patch_status("curfew", &PatchParams::default(), &Patch::Merge(ever)).await;
+        let claimed = json!({"status": {"admission": {"past": [{"since": "2020-01-01T00:00:00Z", "until": until}]}}});
+        let written = configs.patch_status("curfew", &PatchParams::default(), &Patch::Merge(claimed)).await;
         taken += i32::from(written.is_ok());
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn whoever_writes_that_there_was_no_gap_is_not_believed() -> Result<()> {
+async fn a_status_that_claims_there_was_no_gap_is_not_believed() -> Result<()> {
     let (w, _operator) = World::running("claimed").await?;
     let mallory = w.mallory()?;
     may_do_anything(&w).await?;
@@ -174,7 +174,7 @@ async fn whoever_writes_that_there_was_no_gap_is_not_believed() -> Result<()> {
     made?;
     close(&w).await?;
     let made = w.field_is(&["areq", "-n", "payments", "forged"], "{.status.reason}", "AdmissionNotEnforced").await;
-    resisted(made.is_ok(), "a gap is forgotten on the word of whoever could write it")
+    resisted(made.is_ok(), "a gap is forgotten because a status claims that there was none")
 }
 
 /// Whoever asks, or looks at the gate, has seen what was made while it was not as it should be.

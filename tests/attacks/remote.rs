@@ -127,7 +127,7 @@ async fn access_far_away_ends_on_time_and_a_swapped_kubeconfig_never_turns_into_
 }
 
 #[tokio::test]
-async fn a_target_that_is_gone_for_good_is_released_and_never_ended() -> Result<()> {
+async fn a_target_that_no_longer_exists_is_abandoned_and_never_ended() -> Result<()> {
     let ((w, operator), far) = (World::running_with("leaving-home", &[SHIPPED_TIMING]).await?, target("target-doomed").await?);
     let admin = w.admin()?;
     let file = w.cp.dir().join("evidence.jsonl").display().to_string();

@@ -130,7 +130,7 @@ async fn what_no_grant_justifies_is_swept_and_a_finalizer_does_not_help() -> Res
 }
 
 #[tokio::test]
-async fn a_restored_copy_grants_nothing_until_somebody_says_so() -> Result<()> {
+async fn a_restored_copy_grants_nothing_until_a_person_confirms_it() -> Result<()> {
     let (w, operator) = World::running("clone").await?;
     let (alice, admin) = (w.alice()?, w.admin()?);
     active(&w, &alice, "payments-admin", "held", "1h").await?;

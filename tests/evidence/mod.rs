@@ -192,6 +192,13 @@ async fn without_a_sink(name: &str, trouble: Does, kept: &str) -> Result<(World,
     w.state_is("waits", "AwaitingApproval").await?;
     decide(&w, &w.carol()?, "waits", "Approve").await?;
     w.field_is(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"AuditDelivered\")].status}", "False").await?;
+    // A second record of Bob's intent shows that the first attempt has ended, and without a Grant.
+    let intended = |line: &&str| line.contains("dev.curfew.grant.intended.v1") && line.contains("bob@example.com");
+    eventually("Bob's intent to be recorded again", SOON, || async {
+        let tried_again = operator.log().lines().filter(intended).count() > 1;
+        Ok((tried_again || bob.can_read_secret("payments", "db").await?).then_some(()))
+    })
+    .await?;
     resisted(!bob.can_read_secret("payments", "db").await?, "access is granted that no evidence tells of")?;
     // A revocation waits for nobody.
     alice.api(&["delete", "areq", "-n", "payments", "held"]).await?.success()?;

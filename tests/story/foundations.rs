@@ -13,12 +13,12 @@ async fn active(w: &World, alice: &User, name: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn whatever_it_rests_on_is_deleted_or_changed() -> Result<()> {
+async fn the_access_ends_when_what_it_rests_on_is_deleted_or_changed() -> Result<()> {
     taken_away("foundations-changed", |reason| reason != "Suspended").await
 }
 
 #[tokio::test]
-async fn whatever_it_rests_on_is_suspended() -> Result<()> {
+async fn the_access_ends_when_what_it_rests_on_is_suspended() -> Result<()> {
     taken_away("foundations-suspended", |reason| reason == "Suspended").await
 }
 
