@@ -36,7 +36,7 @@ async fn may_ask(w: &World) -> Result<()> {
     w.admin()?.api(&args).await?.success().map(drop)
 }
 
-/// Writes a request in somebody else's name.
+/// Writes a request in another user's name.
 async fn forged(who: &User, name: &str) -> Result<()> {
     let stamp = ", requester: {username: alice@example.com, groups: [payments-devs, 'system:authenticated'], extra: {authentication.kubernetes.io/credential-id: [X509SHA256=0]}}";
     eventually("the proof to be out of force", SOON, || async {
@@ -73,7 +73,7 @@ async fn what_was_made_while_it_was_open_is_never_believed() -> Result<()> {
          decider: {{username: carol@example.com, groups: [], extra: {{authentication.kubernetes.io/credential-id: [X509SHA256=0]}}}}}}}}"
     );
     mallory.apply(&word).await?.success()?;
-    // A Grant of the name that the request would have, for somebody else.
+    // A Grant of the name that the request would have, for another user.
     let uid = w.field(&["areq", "-n", "payments", "before"], "{.metadata.uid}").await?;
     let home = w.field(&["namespace", "curfew-system"], "{.metadata.uid}").await?;
     let install = curfew_core::ids::install_id(&home);
@@ -136,7 +136,7 @@ async fn a_gap_that_nobody_has_noticed_yet_is_a_gap() -> Result<()> {
         "an approval slips through a gap that nobody has noticed",
     )?;
 
-    // The same with status: that it says Activating is no approval.
+    // The same with status: a status that says Activating does not replace an approval.
     slip(&w, &["curfew-ledger"]).await?;
     let approved = r#"{"status": {"state": "Activating", "expiresAt": "2099-01-01T00:00:00Z"}}"#;
     let patch = ["patch", "areq", "-n", "payments", "waits", "--subresource=status", "--type=merge", "-p", approved];
@@ -146,7 +146,7 @@ async fn a_gap_that_nobody_has_noticed_yet_is_a_gap() -> Result<()> {
     resisted(ended.is_ok() && !alice.can_read_secret("payments", "db").await?, "a status that says so is an approval")
 }
 
-/// Writes into the gate's own status that it was closed for ever, again and again, so that the leader's writes conflict.
+/// Writes into the admission check's own status that it was always enforced, again and again, so that the leader's writes conflict.
 async fn claim(who: &User) -> Result<()> {
     let configs: Api<CurfewConfig> = Api::all(who.client().await?);
     let begun = std::time::Instant::now();
@@ -154,7 +154,7 @@ async fn claim(who: &User) -> Result<()> {
     // Long enough for several proofs of the gate, and often enough to be in the way of each, however busy the machine is.
     while begun.elapsed() < Duration::from_secs(15) || taken <= 50 {
         ensure!(begun.elapsed() < SOON * 4, "only {taken} writes were taken");
-        // Another end each time: what changes nothing is no write.
+        // Another end each time: the API server does not store a write that changes nothing.
         let until = format!("2099-01-01T00:00:{:02}Z", taken % 60);
         let ever = json!({"status": {"gate": {"past": [{"since": "2020-01-01T00:00:00Z", "until": until}]}}});
         let written = configs.patch_status("curfew", &PatchParams::default(), &Patch::Merge(ever)).await;
@@ -177,7 +177,7 @@ async fn whoever_writes_that_there_was_no_gap_is_not_believed() -> Result<()> {
     resisted(made.is_ok(), "a gap is forgotten on the word of whoever could write it")
 }
 
-/// Whoever asks, or looks at the gate, has seen what was made while it was not as it should be.
+/// A user who asks, or reads the condition, sees what was made while admission was not enforced as built.
 async fn looked_at(w: &World, request: &str) -> Result<()> {
     let (asked, gate) = (["areq", "-n", "payments", request], ["curfewconfig", "curfew"]);
     let path = "{.status.conditions[?(@.type==\"AdmissionEnforced\")].status}";
@@ -186,7 +186,7 @@ async fn looked_at(w: &World, request: &str) -> Result<()> {
     tokio::select! { a = accepted => a, o = open => o }
 }
 
-/// Every object is there, to the letter, and the API server does not go by them.
+/// Every object is there, exactly as built, and the API server does not enforce them.
 #[tokio::test]
 async fn policies_that_are_there_and_refuse_nothing_are_a_gap() -> Result<()> {
     let (w, _operator) = World::running("idle").await?;

@@ -190,7 +190,7 @@ async fn a_target_that_is_gone_for_good_is_released_and_never_ended() -> Result<
     becomes("olgas", "Counted", Duration::from_secs(240)).await?;
     w.field_is(&["grt", &grant], "{.status.state}", "Abandoned").await?;
     w.field_is(&["areq", "-n", "payments", "stuck"], "{.status.reason}", "Abandoned").await?;
-    // Whoever asks later is told who released it, and not that it ended.
+    // The audit log says later who released it, and not that it ended.
     let end = "\n  ended by   olga@example.com Abandon ";
     eventually("evidence to tell who released it", SOON, || async {
         let told = audit(&admin, &["show", &file, "--user", "alice@example.com"]).await?.success()?;
@@ -200,7 +200,7 @@ async fn a_target_that_is_gone_for_good_is_released_and_never_ended() -> Result<
     .await
 }
 
-/// Somebody who takes every connection and never says a word.
+/// A server that accepts every connection and never answers.
 async fn black_hole() -> Result<u16> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let port = listener.local_addr()?.port();
@@ -242,7 +242,7 @@ async fn a_cluster_that_never_answers_holds_up_nobody_else() -> Result<()> {
     resisted(w.access_is(&alice, true, quick).await.is_ok(), "a cluster that never answers holds up grants in another")?;
     // What is unknown ends nothing.
     ensure!(w.field(&["areq", "-n", "payments", "waits-0"], "{.status.state}").await? == "AwaitingApproval");
-    // And whoever takes something back is heard.
+    // A Revoke counts.
     decide(&w, &alice, "waits-1", "Revoke").await?;
     let back = ["areq", "-n", "payments", "waits-1"];
     w.field_fits(&back, "{.status.state}", "to be taken back", Duration::from_secs(90), |s| s == "Cancelled").await

@@ -103,7 +103,7 @@ async fn who_may_delete_what() -> Result<()> {
         alice.apply(&request(name, "")).await?.success()?;
     }
     carol.apply(&decision("evidence", "mine", "")).await?.success()?;
-    // Somebody who may delete requests by RBAC, and is no manager.
+    // A user who may delete requests by RBAC, and is not a manager.
     admin.api(&["create", "clusterrole", "deleter", "--verb=get,delete", "--resource=activationrequests.curfew.dev"]).await?.success()?;
     admin.api(&["create", "clusterrolebinding", "deleter", "--clusterrole=deleter", "--user=dan@example.com"]).await?.success()?;
     let dan = w.cp.user("dan@example.com", &[])?;
@@ -127,7 +127,7 @@ async fn what_curfew_made_is_its_own() -> Result<()> {
     let words = "only Curfew may change objects that it created";
     let name = "curfew:a:b:20300101T000000Z:0";
     marked(w, "payments", name).await?;
-    // The name of a fuse is guarded as well: whoever takes it beforehand keeps a grant from being made.
+    // The name of a fuse is guarded as well: a user who takes it beforehand keeps a grant from being made.
     let job = "{apiVersion: batch/v1, kind: Job, metadata: {name: curfew-0123456789abcdef-0, namespace: payments}, \
                spec: {parallelism: 0, template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}";
     let pod = "{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: payments, labels: {curfew.dev/grant: '0123456789abcdef'}}, \

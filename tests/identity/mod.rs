@@ -101,7 +101,7 @@ async fn a_forged_requester_is_refused() -> Result<()> {
         mallory.apply(&request("forged", ", requester: {username: alice@example.com, groups: [payments-devs]}")).await?,
         "requester.username must be your own",
     )?;
-    // The right name with somebody else's groups.
+    // The right name with another user's groups.
     denied(
         mallory.apply(&request("forged", ", requester: {username: mallory@example.com, groups: [payments-devs]}")).await?,
         "requester.groups must be your own",

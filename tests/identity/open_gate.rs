@@ -21,7 +21,7 @@ async fn mended(w: &World, what: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn whatever_is_touched_opens_it() -> Result<()> {
+async fn admission_check_fails_on_any_difference_from_the_built_policies() -> Result<()> {
     let w = World::install("gate").await?;
     let admin = w.admin()?;
     let policies = path("deploy/30-policies.yaml");

@@ -1,7 +1,8 @@
 //! When the admission policies were proven to be in force: what was created then is what its stamp says. Pure.
 //!
-//! The shell proves, each few seconds; here stands what follows from it. A gap is bounded by the last good proof before it
-//! and the first good one after it, and what was created in a gap is trusted for ever less: never accepted, never counted.
+//! The admission check proves it every few seconds; this module says what follows from a proof. A gap lasts from the last good
+//! proof before it to the first good one after it. Objects created in a gap are never trusted: the request is Invalid, the
+//! approval is ignored.
 use crate::{digest::Digest, time::Time};
 
 /// How many closed spans are remembered: an upgrade of the policies ends one and begins another.
@@ -116,7 +117,7 @@ mod tests {
         assert_eq!(
             (later.provenance_of(at(19)), later.provenance_of(at(20))),
             (Provenance::Verified, Provenance::Pending),
-            "of the second of the proof nobody can tell"
+            "an object of the same second as the proof may be older or newer than it"
         );
         // Taken out of force and put back between two proofs: what came in between is not trusted.
         let back = later.record(proof(30, true, 2), Some(proof(20, true, 1)));
@@ -146,7 +147,7 @@ mod tests {
     fn an_upgrade_is_a_gap_and_a_restart_is_none() {
         let closed = AdmissionHistory::default().record(proof(10, true, 1), None);
         let later = closed.record(proof(40, true, 1), None);
-        assert_eq!((later.since, later.proven, later.confirmed), (closed.since, closed.proven, Some(at(40))), "nothing is stored anew");
+        assert_eq!((later.since, later.proven, later.confirmed), (closed.since, closed.proven, Some(at(40))), "nothing is stored again");
         let later = later.record(proof(100, true, 1), None);
         assert_eq!((later.since, later.proven), (Some(at(12)), Some(at(100))));
         // A new process finds other policies in force: how far the old one had proven stands in status.

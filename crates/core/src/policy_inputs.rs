@@ -186,7 +186,7 @@ pub struct RequestFacts {
     pub created: Time,
     /// Who asked.
     pub requester: UserInfo,
-    /// For whom, if it is somebody else.
+    /// The beneficiary, if it is not the requester.
     pub beneficiary: Option<Subject>,
     /// When all of it must be over at the latest.
     pub not_after: Option<Time>,

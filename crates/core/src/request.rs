@@ -30,7 +30,7 @@ pub enum State {
     Active,
     /// It is being taken away, for this reason.
     Revoking(Reason),
-    /// It is over. Final, whatever is edited.
+    /// It has ended. This is final, regardless of later edits.
     Ended(TerminalState, Reason),
 }
 
@@ -174,7 +174,7 @@ pub fn tally_decisions(request: &Request, words: &[DecisionFacts], alias_keys: &
 /// 3. `Activating` and `Active` follow their Grant to its end.
 /// 4. They are stopped by a Deny or Revoke, by terms that no longer hold, or, without a Grant, by the deadline:
 ///    always through a stored `Revoking`. Terms are believed to have changed only when read live.
-/// 5. `Activating` creates its Grant only on facts read live after it was stored: whatever was said before the commit is seen,
+/// 5. `Activating` creates its Grant only on facts read live after it was stored: decisions made before the commit are seen,
 ///    and the approvals are counted again.
 /// 6. `AwaitingApproval` ends by changed terms, by a refusal, by the timeout, or by the last approval, in this order.
 /// 7. `Pending` is accepted and frozen, or refused on live facts.
@@ -234,8 +234,9 @@ fn decide_granted(f: &Inputs<'_>) -> Decision {
     }
 }
 
-/// The last look before the Grant. That something stands in status is not enough: whoever got past the guard over status has
-/// neither an approval to show nor a request that was made while the gate was closed, and no longer end than what was approved.
+/// The last check before the Grant is created. Status alone is not enough: an attacker who got past the admission policy over
+/// status has neither an approval nor a request that was made while admission was enforced. The end must not be later than
+/// what was approved.
 fn decide_create(f: &Inputs<'_>) -> Decision {
     let status = &f.request.status;
     let (Some(frozen), Some(expires_at)) = (&status.frozen, status.expires_at) else {
@@ -258,8 +259,9 @@ fn decide_create(f: &Inputs<'_>) -> Decision {
     }
 }
 
-/// Whether this word may still turn out to stop what is approved: said before it was, and not settled. What is said later ends
-/// the grant when it is settled, and must not keep it from beginning: anybody can go on talking.
+/// Whether this decision may still stop what is approved: it was made before the approval and is not settled. A later decision
+/// ends the grant when it is settled, and must not keep it from beginning: otherwise a series of decisions could delay it without
+/// an end.
 fn may_stop(f: &Inputs<'_>, w: &DecisionFacts) -> bool {
     let status = &f.request.status;
     let begun = status.expires_at.zip(status.frozen.as_ref()).map(|(end, frozen)| end.plus_secs(-frozen.terms.resolved.duration.secs()));
@@ -282,7 +284,7 @@ fn terms_invalidated_by(f: &Inputs<'_>) -> Option<Reason> {
     }
 }
 
-/// Whether nobody can tell what would be granted.
+/// Whether it is unknown what would be granted.
 fn terms_unknown(f: &Inputs<'_>) -> bool {
     matches!(f.terms, Err(r) if matches!(r.reason, Reason::TargetUnreachable | Reason::NotProvenYet))
 }
@@ -340,7 +342,7 @@ fn grant_end_reason(f: &Inputs<'_>, drifted: bool, refused: bool) -> Reason {
 
 fn finish(f: &Inputs<'_>, reason: Reason) -> Decision {
     let status = &f.request.status;
-    // Whatever it was to end by: nobody has proven that it ended.
+    // An abandoned Grant has not been proven to have ended, so this reason replaces any other.
     let reason = if matches!(f.grant, GrantView::Ended { abandoned: true, .. }) { Reason::Abandoned } else { reason };
     let since = match f.grant {
         GrantView::Ended { active_since, .. } | GrantView::Live { active_since, .. } => status.activated_at.or(active_since),

@@ -42,7 +42,7 @@ pub fn resolve(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
         (Progress::New | Progress::Accepted, Provenance::Unverified) => {
             return refuse(
                 Reason::AdmissionNotEnforced,
-                "made while Curfew's admission policies were not proven to be in force, so nobody can tell who asked; create a new request",
+                "made while Curfew's admission policies were not proven to be in force, so the requester is unknown; create a new request",
             );
         }
     }
@@ -282,7 +282,7 @@ fn eligible<'a>(
     if t.justification {
         check_justification(a, || format!("role {}", t.reference.name))?;
     }
-    // Of whoever is only named, no groups are known.
+    // The groups of a user who is only named are unknown.
     let machine = a.requester.is_system_identity();
     let named = |e: &Assignment| if machine { e.subject == *holder } else { e.subject.includes(&a.requester) };
     let mut mine: Vec<&Assignment> = h.assignments.iter().filter(|e| e.role == t.reference.name && named(e)).collect();
@@ -306,7 +306,7 @@ fn eligible<'a>(
             why = Refusal {
                 reason: Reason::NotEligible,
                 message: format!(
-                    "{} is no person, and assignment {} does not allow a service account to ask; delegation: Allowed would",
+                    "{} is not a person, and assignment {} does not allow a service account to ask; delegation: Allowed would",
                     a.requester.username, assignment.reference.name
                 ),
             };
@@ -336,7 +336,7 @@ fn check_justification(a: &RequestFacts, whose: impl Fn() -> String) -> Result<(
     Ok(())
 }
 
-/// Who will hold the access. A person asks for themselves; a service account for itself, or for somebody whom it names.
+/// Who will hold the access. A person asks for themselves; a service account for itself, or for a user whom it names.
 fn resolve_beneficiary(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Subject, Refusal> {
     if !a.requester.is_system_identity() {
         return Ok(Subject::User(a.requester.username.clone()));
@@ -344,7 +344,7 @@ fn resolve_beneficiary(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Subject
     match (&a.beneficiary, a.requester.service_account()) {
         (_, None) => refuse(Reason::NotEligible, format!("{} is neither a person nor a service account", a.requester.username)),
         (Some(Subject::Group(g)), _) => refuse(Reason::NotEligible, format!("nobody asks for a group, such as {g}; name a user")),
-        // Of whoever is only named no alias is known, so their second login could not be told from an approver.
+        // The aliases of a user who is only named are unknown, so their second login could not be told from an approver.
         (Some(Subject::User(n)), _) if !h.alias_keys.is_empty() => refuse(
             Reason::NotEligible,
             format!(
@@ -357,7 +357,7 @@ fn resolve_beneficiary(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Subject
     }
 }
 
-/// The longest that a machine's request may stay around: whatever syncs it would bring it back for ever.
+/// The longest lifetime of a machine's request: the tool that syncs it would otherwise re-create it without an end.
 const MAX_NOT_AFTER_DAYS: i64 = 7;
 
 /// All of it must be over by `notAfter`, and a machine must say one.

@@ -367,7 +367,7 @@ fn an_assignment_is_ready_only_within_its_role_and_policy() {
 fn the_digest_covers_what_is_granted_and_who_decides() {
     let plain = with(|_| ()).unwrap();
     let same = |change: fn(&mut Fixture)| with(change).unwrap().digest == plain.digest;
-    assert!(same(|f| f.template().max_duration = long("5h")), "a limit is no effect");
+    assert!(same(|f| f.template().max_duration = long("5h")), "a limit is not part of the effects");
     assert!(!same(|f| f.asked.uid = "r2".into()), "a re-created request is another one");
     assert!(!same(|f| f.kubernetes().roles[0].rules = Digest::from_bits(2)), "a role that has grown is another one");
     assert!(!same(|f| f.kubernetes().roles[0].uid = "d".into()));
@@ -375,7 +375,7 @@ fn the_digest_covers_what_is_granted_and_who_decides() {
     assert!(!same(|f| f.asked.duration = Some(long("46m"))));
     assert!(!same(|f| f.policies[0].reference.uid = "other".into()), "another policy is another digest");
     let fewer = with(|f| f.template().approval[0].approvers = vec![group("oncall")]).unwrap();
-    assert!(fewer.digest != plain.digest && fewer.effects == plain.effects, "who decides is approved, and is no effect");
+    assert!(fewer.digest != plain.digest && fewer.effects == plain.effects, "the approvers are approved, and are not part of the effects");
 }
 
 #[test]

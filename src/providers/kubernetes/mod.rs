@@ -278,7 +278,7 @@ impl Provider for Kubernetes {
 
     async fn revoke(&self, grant: &str, plan: &Plan, known: &[Artifact], _: SlotSet) -> Result<RevokeOutcome, ProviderError> {
         let plan = bindings(plan)?;
-        // All are tried, whatever becomes of one.
+        // All are tried, even if one fails.
         let all = join_all(plan.bindings.iter().map(|b| async move {
             let uid = |id: &str| known.iter().find(|a| a.id == id).map(|a| a.uid.clone());
             let taken = revoke::revoke_binding(&self.api(b), grant, b, uid(&binding::id(b))).await?;
