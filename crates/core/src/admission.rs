@@ -19,10 +19,10 @@ pub struct Span {
     pub until: Time,
 }
 
-/// Everything that is known of the gate.
+/// The spans in which the admission policies were proven to be in force.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct AdmissionHistory {
-    /// Since when it is closed without a gap; nothing while it is open.
+    /// Since when they are in force without a gap; `None` while they are not.
     pub since: Option<Time>,
     /// When that was proven last, as far as it is stored.
     pub proven: Option<Time>,
@@ -30,18 +30,18 @@ pub struct AdmissionHistory {
     pub digest: Option<Digest>,
     /// When this process proved it last itself: not stored, and never earlier than `proven`.
     pub confirmed: Option<Time>,
-    /// The closed spans before, the oldest first.
+    /// The earlier spans, the oldest first.
     pub past: Vec<Span>,
 }
 
-/// What the gate says of an object by the time of its creation.
+/// Whether the stamp of an object can be trusted, by the time of its creation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Provenance {
-    /// Created within a closed span: what its stamp says is so.
+    /// Created within a proven span: its stamp is true.
     Verified,
-    /// Created after the last proof: the next one tells.
+    /// Created after the last proof: the next one decides.
     Pending,
-    /// Created outside of every closed span that is known.
+    /// Created outside every proven span that is known.
     Unverified,
 }
 
@@ -59,9 +59,9 @@ pub struct Proof {
 }
 
 impl AdmissionHistory {
-    /// Whether an object of this creation time was created while the gate was proven closed. Kubernetes stamps whole
-    /// seconds, so the second of the last proof is not covered by it. What came after the last proof may have come through a
-    /// gap that nobody has noticed yet.
+    /// Whether an object of this creation time was created while the admission policies were proven to be in force. Kubernetes
+    /// stamps whole seconds, so a proof does not cover its own second. An object from after the last proof may have been
+    /// created in a gap that is not detected yet.
     pub fn provenance_of(&self, created: Time) -> Provenance {
         let within = |s: &Span| created >= s.since && created.plus_secs(1) <= s.until;
         let now = self.since.zip(self.proven.max(self.confirmed)).map(|(since, until)| Span { since, until });

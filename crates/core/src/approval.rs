@@ -81,7 +81,7 @@ pub struct DecisionFacts {
     pub request_uid: Option<Arc<str>>,
     /// When the API server stored it.
     pub created: Time,
-    /// Whether RBAC gives them `manage` on the request; nothing while nobody could be asked.
+    /// Whether RBAC gives them `manage` on the request; `None` while the access review fails.
     pub manager: Option<bool>,
     /// The login carries what `identity.deciderProof` asks for.
     pub proven: bool,
@@ -89,7 +89,7 @@ pub struct DecisionFacts {
     pub provenance: Provenance,
 }
 
-/// Who is asking, for whom, and what exactly was frozen: everything a word is held against.
+/// Requester, beneficiary and what was frozen: everything that a decision is compared with.
 #[derive(Clone, Copy, Debug)]
 pub struct ApprovalSubject<'a> {
     /// The request's uid.
@@ -213,7 +213,7 @@ pub fn tally(m: &ApprovalSubject<'_>, words: &[DecisionFacts]) -> Tally {
     t
 }
 
-/// Rules 1 to 5, as far as one word can be judged by itself.
+/// Rules 1 to 5, as far as one decision can be judged by itself.
 fn evaluate_alone(m: &ApprovalSubject<'_>, w: &DecisionFacts) -> Counted {
     let party = is_party(m, &w.decider);
     let approver = m.stages.iter().any(|s| s.includes(&w.decider));
@@ -233,7 +233,7 @@ fn evaluate_alone(m: &ApprovalSubject<'_>, w: &DecisionFacts) -> Counted {
     }
 }
 
-/// Where logins are told apart by aliases, one without any could be anybody's second.
+/// Where logins are told apart by aliases, a login without one could be the second login of any person.
 fn has_required_alias(m: &ApprovalSubject<'_>, p: &UserInfo) -> bool {
     m.alias_keys.is_empty() || m.alias_keys.iter().any(|k| p.has_extra_keys(std::slice::from_ref(k)))
 }
@@ -307,7 +307,7 @@ pub fn evaluate_abandon(r: &AbandonDecision<'_>, g: &StalledGrant<'_>) -> Counte
         () if w.decider.username == g.requester || g.beneficiary.includes(&w.decider) || theirs => Counted::No(Reason::SelfDecision),
         () if w.manager != Some(true) => Counted::No(Reason::NotEntitled),
         () if w.digest != Some(g.digest) => Counted::No(Reason::DigestMismatch),
-        // It may become stuck: the word stands and waits.
+        // It may become stuck later, so the decision waits.
         () if !g.stalled => Counted::Waiting,
         () => Counted::Yes,
     }
@@ -460,7 +460,7 @@ mod tests {
         assert_eq!(count(&stages, &[ungated(Verb::Approve)]).counted, [Counted::No(Reason::AdmissionNotEnforced)]);
         assert_eq!(count(&stages, &[ungated(Verb::Deny)]).counted, [Counted::Yes]);
         let early = DecisionFacts { provenance: Provenance::Pending, ..word(1, &carol, Verb::Approve) };
-        assert_eq!(count(&stages, std::slice::from_ref(&early)).counted, [Counted::Waiting], "nobody has proven the gate since");
+        assert_eq!(count(&stages, std::slice::from_ref(&early)).counted, [Counted::Waiting], "there is no admission proof since");
         assert!(early.is_pending());
         // An access review that failed does not decide anything.
         let asked = DecisionFacts { manager: None, ..word(1, &person("mona", &[]), Verb::Revoke) };

@@ -1,4 +1,4 @@
-//! The first machine: may this request become a grant? Pure.
+//! The request's state machine: may this request become a grant? Pure.
 //!
 //! A request ends by creating a Grant, and follows that Grant to its end. It never touches a target itself.
 use crate::{
@@ -17,18 +17,18 @@ use std::sync::Arc;
 /// The clocks of two replicas are within this of each other, or neither grants.
 const CLOCKS_DIFFER_SECS: i64 = 10;
 
-/// Where a request stands.
+/// A state of a request.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum State {
-    /// Not looked at yet.
+    /// Not evaluated yet.
     Pending,
-    /// Accepted and frozen; people decide.
+    /// Accepted and frozen; approvers decide.
     AwaitingApproval,
-    /// Approved; the deadline is stored and the Grant is on its way.
+    /// Approved; the deadline is stored and the Grant is being created and written.
     Activating,
-    /// The access is there.
+    /// The target has shown the access.
     Active,
-    /// It is being taken away, for this reason.
+    /// The access is being removed, for this reason.
     Revoking(Reason),
     /// It has ended. This is final, regardless of later edits.
     Ended(TerminalState, Reason),
@@ -46,18 +46,18 @@ pub struct Frozen {
 /// The part of a request's status that the rules read and write.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Status {
-    /// Where it stands.
+    /// The state.
     pub state: State,
     /// What was frozen.
     pub frozen: Option<Frozen>,
     /// When the access ends: stored with `Activating`, before anything is written to a target.
     pub expires_at: Option<Time>,
-    /// Since when the access is there.
+    /// When the target first showed the access.
     pub activated_at: Option<Time>,
 }
 
 impl Status {
-    /// Of a request that nobody has looked at.
+    /// Of a request that was not evaluated yet.
     pub const NEW: Status = Status { state: State::Pending, frozen: None, expires_at: None, activated_at: None };
 }
 
@@ -72,17 +72,17 @@ pub struct Request {
     pub uid: Arc<str>,
     /// When the API server created it.
     pub created: Time,
-    /// Whether the gate was closed then: if not, anybody may have written it.
+    /// Whether admission was proven to be enforced then: if not, any client may have written it.
     pub provenance: Provenance,
-    /// Who asked.
+    /// The authenticated identity that created it.
     pub requester: Arc<UserInfo>,
-    /// Whom it is for, if not the requester.
+    /// The beneficiary, if it is not the requester.
     pub beneficiary: Option<Subject>,
-    /// Where it stands.
+    /// The stored status.
     pub status: Status,
 }
 
-/// What the ledger says about this request's Grant.
+/// What is known about this request's Grant.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum GrantView {
     /// There is none.
@@ -91,9 +91,9 @@ pub enum GrantView {
     Live {
         /// Since when its access is there, if it ever was.
         active_since: Option<Time>,
-        /// It is on its way out.
+        /// The access is being removed.
         revoking: bool,
-        /// It left because of a change at the target.
+        /// It ends because of a change at the target.
         drifted: bool,
         /// The target said that the write can never work.
         refused: bool,
@@ -106,7 +106,7 @@ pub enum GrantView {
         drifted: bool,
         /// The target said that the write can never work.
         refused: bool,
-        /// A person has released it: nothing was proven.
+        /// A person has released it without proof.
         abandoned: bool,
     },
 }
@@ -126,7 +126,7 @@ pub struct Inputs<'a> {
     pub alias_keys: &'a [String],
     /// Its Grant.
     pub grant: GrantView,
-    /// Lease held, gate closed, clock sane, stores synced.
+    /// Lease held, admission proven, clock sane, stores synced.
     pub permit: bool,
     /// All of this was read live after our last commit.
     pub fresh: bool,
@@ -150,7 +150,7 @@ pub enum Decision {
     BringForward,
 }
 
-/// Counts the words about a request against what it froze.
+/// Counts the decisions about a request against what it froze.
 pub fn tally_decisions(request: &Request, words: &[DecisionFacts], alias_keys: &[String]) -> Tally {
     let none: &[ApprovalStage] = &[];
     let frozen = request.status.frozen.as_ref();
@@ -168,8 +168,8 @@ pub fn tally_decisions(request: &Request, words: &[DecisionFacts], alias_keys: &
 
 /// Decides. The order of the rules:
 ///
-/// 1. What is over is over.
-/// 2. `Revoking` ends when the ledger says that nothing is left; that there is no Grant counts only if it was read live
+/// 1. A request that has ended stays ended.
+/// 2. `Revoking` ends when the Grant has ended; that there is no Grant counts only if it was read live
 ///    after `Revoking` was stored, since a paused leader may still write one (and its recheck then finds `Revoking`).
 /// 3. `Activating` and `Active` follow their Grant to its end.
 /// 4. They are stopped by a Deny or Revoke, by terms that no longer hold, or, without a Grant, by the deadline:
@@ -180,7 +180,7 @@ pub fn tally_decisions(request: &Request, words: &[DecisionFacts], alias_keys: &
 /// 7. `Pending` is accepted and frozen, or refused on live facts.
 ///
 /// Without the permit nothing begins, nor while the target cannot be asked what would be granted: rules 5 to 7 wait. What is
-/// unknown ends nothing either; words, ledger and deadline go on being heard.
+/// unknown ends nothing either; decisions, Grant and deadline still count.
 pub fn decide(f: &Inputs<'_>) -> Decision {
     match f.request.status.state {
         State::Ended(..) => Decision::Wait(Requeue::OnChange),
@@ -224,7 +224,7 @@ fn decide_granted(f: &Inputs<'_>) -> Decision {
         }
         (_, GrantView::Live { .. }) => wait(f, Requeue::OnChange),
         (_, GrantView::None) if due => transition_to(f, State::Revoking(Reason::DeadlinePassed)),
-        // The ledger of an active request is gone: only a live look is believed.
+        // The Grant of an active request is missing: only a live read counts.
         (State::Active, GrantView::None) if f.fresh => transition_to(f, State::Revoking(Reason::Drifted)),
         (State::Active, GrantView::None) => Decision::ReadLive,
         (_, GrantView::None) if !f.permit => Decision::Wait(status.expires_at.map_or(Requeue::Now, Requeue::At)),
@@ -251,7 +251,7 @@ fn decide_create(f: &Inputs<'_>) -> Decision {
     if tally_decisions(f.request, f.decisions, f.alias_keys).approved() && expires_at <= longest {
         return Decision::CreateGrant { expires_at };
     }
-    // An approval that nobody has proven yet may be the one that is missing.
+    // An approval without an admission proof may be the one that is missing.
     if f.decisions.iter().any(DecisionFacts::is_pending) {
         Decision::Wait(Requeue::Backoff)
     } else {
@@ -289,7 +289,7 @@ fn terms_unknown(f: &Inputs<'_>) -> bool {
     matches!(f.terms, Err(r) if matches!(r.reason, Reason::TargetUnreachable | Reason::NotProvenYet))
 }
 
-/// When to look again: soon while it is not settled what a word counts.
+/// When to run again: soon while a decision is not settled.
 fn wait(f: &Inputs<'_>, otherwise: Requeue) -> Decision {
     Decision::Wait(if f.decisions.iter().any(DecisionFacts::is_pending) { Requeue::Backoff } else { otherwise })
 }
@@ -330,7 +330,7 @@ fn decide_pending(f: &Inputs<'_>) -> Decision {
     }
 }
 
-/// Why a Grant ended that nobody here asked to end.
+/// Why a Grant ended that this request did not ask to end.
 fn grant_end_reason(f: &Inputs<'_>, drifted: bool, refused: bool) -> Reason {
     let due = f.request.status.expires_at.is_none_or(|t| f.now >= t);
     match (refused, drifted || !due) {

@@ -1,10 +1,10 @@
 //! The sweep: what carries our mark in a cluster and is justified by nothing. Pure.
 //!
-//! It looks from the target's side, so it finds what a lost ledger, a restored backup or a bug has left behind. It reads
-//! install and deadline off the immutable name: a label can be put on anybody's binding and proves nothing.
+//! It looks from the target's side, so it finds what lost Grants, a restored backup or a bug has left behind. It reads
+//! install and deadline off the immutable name: a label can be added to any binding and proves nothing.
 use crate::{ids::Mark, time::Time};
 
-/// So many orphans are believed at once; more look like a lost ledger rather than like leftovers.
+/// So many orphans are believed at once; more look like lost Grants rather than leftovers.
 const MAX_PLAUSIBLE_ORPHANS: usize = 5;
 
 /// One binding whose name begins like ours.

@@ -18,7 +18,7 @@ use crate::{
 /// Why not: the reason, and a message for people.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Refusal {
-    /// One word.
+    /// The reason, as one word.
     pub reason: Reason,
     /// The rule, the value, the limit, and what to do about it.
     pub message: String,
@@ -30,8 +30,8 @@ fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
 
 /// Resolves a request. The order of the rules:
 ///
-/// 1. made while the gate was open; 2. asks for something that this build does not have; 3. a login without the alias that
-///    is configured; 4. role; 5. system; 6. content and namespaces; 7. each assignment that makes the requester eligible,
+/// 1. made while admission was not enforced; 2. asks for something that this build does not support; 3. a login without the
+///    alias that is configured; 4. role; 5. system; 6. content and namespaces; 7. each assignment that makes the requester eligible,
 ///    in name order, with each policy, in name order: the first pair that allows all of it.
 pub fn resolve(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal> {
     match (a.progress, h.admission.provenance_of(a.created)) {
@@ -115,7 +115,7 @@ pub fn resolve(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
     }))
 }
 
-/// Whether a template could be used by anybody: the policy that allows it, or why none does.
+/// Whether a template can be used at all: the policy that allows it, or why none does.
 pub fn ready<'a>(t: &Template, h: &PolicyInputs<'a>) -> Result<&'a Policy, Refusal> {
     check_usable(t)?;
     let systems: Vec<_> = h.systems.iter().filter(|s| t.systems.include(&s.name, &s.labels)).collect();
@@ -158,7 +158,7 @@ pub fn assignment_ready(e: &Assignment, t: Option<&Template>, h: &PolicyInputs<'
     first_allowing(t, h, |p| check_policy_eligible(p, e)).map(|_| ())
 }
 
-/// Suspended and unsupported templates are of no use to anybody.
+/// Suspended and unsupported templates cannot be used.
 fn check_usable(t: &Template) -> Result<(), Refusal> {
     if t.suspended {
         return refuse(Reason::Suspended, format!("role {} is suspended", t.reference.name));

@@ -80,7 +80,7 @@ pub struct Kubernetes {
 
 /// How it is known that the marks policy is in force, without which no fuse can be believed.
 pub enum Guard {
-    /// By the gate, in the cluster that Curfew runs in.
+    /// By the operator's admission check, in the cluster that Curfew runs in.
     AdmissionCheck(Arc<Authority>),
     /// By a look of our own, remembered for a while.
     Probe(Mutex<Option<(Time, bool)>>),
