@@ -24,9 +24,12 @@ unit: ## the fast ones: no API server
 generate: ## CRDs, admission policies and RBAC from code
 	cargo run --quiet --bin curfew -- generate
 
-lint: ## format, clippy with warnings denied, licences and sources
+lint: ## words, module graph, format, clippy with warnings denied (test features, and as shipped), licences and sources
+	hack/lint/words
+	hack/lint/modules --check
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets $(FEATURES) -- -D warnings
+	cargo clippy --workspace --lib --bins -- -D warnings
 	hack/attacks/run --check
 	$(MAKE) --no-print-directory deny
 

@@ -1,16 +1,16 @@
 //! Curfew: just-in-time privileged access for Kubernetes. Every access ends at its deadline.
 //!
 //! ```text
-//!   cli/            run sweep audit, the plugin       the commands
-//!   controllers/    request revoker house router …    gather inputs, run a reconcile, publish status
-//!   runtime/        drive engine stores client        the reconcile driver, the work queue, watches and caches
-//!   ledger/  providers/  identity/  evidence/         writes to Curfew's kinds and to targets; admission; the audit log
-//!   observe/                                          metrics, health endpoints, Events
-//!   authority/      lease clock permit                decides whether this replica may grant
-//!   api/            one file for each kind            the CRDs
-//!   curfew_core     request grant pass terms …        the rules, without I/O
+//!   cli/                             run, sweep, audit                   the commands
+//!   controllers/                     request grant decision readiness …  dereference, run a reconcile, publish status
+//!   providers/  audit/               kubernetes; chain, sinks, history   reads and writes of targets; the audit log
+//!   identity/  kube_writes/  observe/                                    admission; writes of Curfew's kinds; metrics, Events
+//!   runtime/                         driver engine stores client         the driver, the work queues, watches and indexes
+//!   authority/  timing               lease clock permit                  whether this replica may grant; time constants
+//!   curfew_api                       one file for each kind              the CRDs
+//!   curfew_core                      request grant slots reconcile …     the rules, without I/O
 //! ```
-//! Dependencies point down. `curfew_core` does not depend on this crate.
+//! Dependencies point down; `hack/lint/modules` checks it. `curfew_core` and `curfew_api` do not depend on this crate.
 #![forbid(unsafe_code)]
 
 pub mod authority;

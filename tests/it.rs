@@ -1,7 +1,7 @@
 //! Tests against a real API server, as real users.
 mod attacks;
+mod audit;
 mod contract;
-mod evidence;
 mod identity;
 mod kinds;
 mod provider;

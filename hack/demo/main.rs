@@ -57,7 +57,7 @@ async fn main() -> Result<()> {
 /// The platform and the team write their files, once.
 async fn prepare(c: &Cast, t: &mut Teller) -> Result<()> {
     let admin = c.world.admin()?;
-    t.step("platform team", "the policy for team payments: what it may hand out, and on whose word");
+    t.step("platform team", "the policy for team payments: which access it may hand out, and who approves");
     t.run("admin", "kubectl apply -f examples/first/platform.yaml");
     t.saw(&admin.kubectl(&["apply", "-f", &path("examples/first/platform.yaml")]).await?.success()?);
     t.step("team payments", "a role, and who is eligible for it");
@@ -116,15 +116,15 @@ async fn first_grant(c: &Cast, t: &mut Teller) -> Result<Operator> {
     t.step("platform team", "starts the operator, under its own service account");
     t.run("admin", "curfew run");
     let operator = c.world.operator_with("operator-1", &[SHIPPED_TIMING]).await?;
-    c.world.granting().await.context("the operator has not proven its gate, or the role is not Ready")?;
+    c.world.granting().await.context("the operator has not proven that admission is enforced, or the role is not Ready")?;
     t.step("alice", "cannot read the secret: she holds eligibility, not access");
     reads(c, t, false).await?;
     let ends = ask_and_approve(c, t, "rollback", "20s", "roll back release 2311").await?;
-    t.step("somebody", "kills the operator while alice has access");
+    t.step("admin", "kills the operator while alice has access");
     t.run("admin", "kill -9 $(pidof curfew)");
     operator.kill();
     reads(c, t, true).await?;
-    t.step("somebody", "starts it again");
+    t.step("admin", "starts it again");
     let operator = c.world.operator_with("operator-2", &[SHIPPED_TIMING]).await?;
     t.step("the clock", &format!("reaches {ends}"));
     // Well before the fuse, which is there for when no operator is.
@@ -137,7 +137,7 @@ async fn first_grant(c: &Cast, t: &mut Teller) -> Result<Operator> {
 /// The operator is killed and stays dead across the deadline; the grant ends on its return.
 async fn second_grant(c: &Cast, t: &mut Teller, operator: Operator) -> Result<()> {
     let ends = ask_and_approve(c, t, "second-look", "12s", "check the rollback").await?;
-    t.step("somebody", "kills the operator, and this time it stays dead across the deadline");
+    t.step("admin", "kills the operator, and this time it stays dead across the deadline");
     operator.kill();
     let over = deadline(&ends)?.plus_secs(1);
     eventually("the deadline to pass", SOON, || async { Ok((now()? > over).then_some(())) }).await?;
@@ -146,7 +146,7 @@ async fn second_grant(c: &Cast, t: &mut Teller, operator: Operator) -> Result<()
     );
     println!("           then the Job that owns it burns down and takes it along (enforcedBy: Target). The operator is faster:");
     reads(c, t, true).await?;
-    t.step("somebody", "starts it again; what is overdue comes first");
+    t.step("admin", "starts it again; what is overdue comes first");
     let _operator = c.world.operator_with("operator-3", &[SHIPPED_TIMING]).await?;
     gone(c, t, "second-look", Duration::from_secs(45)).await
 }
@@ -172,7 +172,7 @@ async fn gone(c: &Cast, t: &mut Teller, name: &str, limit: Duration) -> Result<(
     Ok(())
 }
 
-/// Keeps the cluster up for whoever wants to try.
+/// Keeps the cluster up, so that a user can try it.
 async fn hold(c: &Cast) -> Result<()> {
     let _operator = c.world.operator_with("operator-4", &[SHIPPED_TIMING]).await?;
     println!("\nThe cluster stays up until Ctrl-C. To try it yourself:");

@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn an_incomplete_line_stays_a_line_of_its_own() {
-        let path = std::env::temp_dir().join(format!("curfew-evidence-{}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("curfew-audit-{}", std::process::id()));
         std::fs::write(&path, "{\"cut").unwrap();
         append(&path, &["{}".into()]).unwrap();
         append(&path, &["{}".into(), "{}".into()]).unwrap();

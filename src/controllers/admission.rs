@@ -89,7 +89,7 @@ async fn record(ctx: &Context, check: &AdmissionCheck, keys: Vec<String>, proof:
     let mut check = check.clone();
     if sweep::compare_cluster_keys(&status.cluster_keys, &keys, &config.spec.accepted_cluster_keys) == ClusterIdentity::Clone {
         check.problems.push(format!(
-            "this looks like a clone: none of its service account keys ({}) is known from before; if this is the cluster that shall grant, \
+            "this looks like a clone: none of its service account keys ({}) is known from before; if this is the cluster that must grant, \
              and no other, write one of them into spec.acceptedClusterKeys of CurfewConfig",
             keys.join(", ")
         ));
@@ -103,7 +103,7 @@ async fn record(ctx: &Context, check: &AdmissionCheck, keys: Vec<String>, proof:
         return known;
     }
     let history = stored.record(proof, memory.last);
-    // Remembered whether or not it can be written: a gap must not be forgotten because somebody prevents the write.
+    // Remembered whether or not it can be written: a gap must not be forgotten because a user prevents the write.
     memory.mine = Some(history.clone());
     // A user who sees AdmissionEnforced may create a request at once, so `since` must not lie ahead when it is published.
     let ahead = history.since.map_or(0, |t| t.millis_since(ctx.now())).clamp(0, 2000);

@@ -98,7 +98,7 @@ pub fn grant_event(g: &Grant, next: &GrantStatus, stage: State, why: Option<Reas
         State::Active => (EventKind::GrantConfirmed, Some(format!("the target shows {}", names()))),
         State::Revoking => (EventKind::RevocationBegun, None),
         State::Ended => (EventKind::RevocationConfirmed, Some(format!("the target shows that nothing is left of {}", names()))),
-        State::Abandoned => (EventKind::GrantAbandoned, Some("nothing: the target is gone for good".into())),
+        State::Abandoned => (EventKind::GrantAbandoned, Some("nothing: the target no longer exists".into())),
     };
     let s = &g.spec;
     let facts = EventData {
@@ -125,8 +125,8 @@ pub fn grant_event(g: &Grant, next: &GrantStatus, stage: State, why: Option<Reas
     Some((what, facts))
 }
 
-/// What became of a person's word. `of` is the request behind what it is about, by name and uid, where it is known: a name
-/// alone may be used again, so only the uid joins a word to a grant.
+/// The verdict on a person's decision. `of` is the request that it concerns, by name and uid, where it is known: a name alone
+/// may be used again, so only the uid joins a decision to a grant.
 pub fn decision(d: &AccessDecision, verdict: &str, of: Option<(&str, &str)>) -> EventData {
     let (name, uid, grant) = match &d.spec.about {
         About::ActivationRequest(r) => (Some(r.name.as_str()), r.uid.as_deref(), None),
@@ -180,7 +180,7 @@ mod tests {
     fn a_grant_tells_why_it_ends_though_nothing_else_is_left_to_say_so() {
         let (active, revoking) = (behind("Active", "AsExpected"), behind("Revoking", "RevokedByApprover"));
         let cases = [
-            // Brought forward by whoever found that the request is gone.
+            // Brought forward by the replica that found that the request is gone.
             (BEFORE, BEFORE, false, None, Some(Reason::RequestDeleted)),
             (BEFORE, BEFORE, false, Some(&revoking), Some(Reason::RevokedByApprover)),
             (BEFORE, BEFORE, false, Some(&active), None),

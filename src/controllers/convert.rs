@@ -177,7 +177,7 @@ pub fn request_facts(request: &ActivationRequest) -> RequestFacts {
         }
         Some(_) => Progress::Accepted,
     };
-    let for_somebody = s.beneficiary.is_some() && !requester.is_system_identity();
+    let for_another = s.beneficiary.is_some() && !requester.is_system_identity();
     RequestFacts {
         namespace: request.namespace().unwrap_or_default(),
         uid: request.uid().unwrap_or_default(),
@@ -194,7 +194,7 @@ pub fn request_facts(request: &ActivationRequest) -> RequestFacts {
             (s.scope.is_some(), "scope"),
             (s.permissions.is_some(), "permissions"),
             // Requestor admins are to come; a service account names whom it asks for.
-            (for_somebody, "beneficiary"),
+            (for_another, "beneficiary"),
             (s.extends.is_some(), "extends"),
             (s.break_glass == Some(true), "breakGlass"),
         ]),

@@ -1,8 +1,8 @@
-//! Authenticated identity: the admission policies that record and verify it, the RBAC roles, and the admission check ([`gate`]).
+//! Authenticated identity: the admission policies that record and verify it, the RBAC roles, and the admission check ([`admission_check`]).
 //!
 //! There is no webhook server. The API server evaluates built-in admission policies in its own process, so no server must be
 //! kept available and none fails open when it is down. The policies are built here as values, written to `deploy/` by
-//! `make generate`, and compared with the live objects by [`gate`].
+//! `make generate`, and compared with the live objects by [`admission_check`].
 pub mod admission_check;
 pub mod answer;
 pub mod cluster;

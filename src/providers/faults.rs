@@ -1,5 +1,5 @@
 //! Faults at a target, for tests: built only with the feature that also builds the crash points, and idle unless
-//! `CURFEW_FAULTS` names some. It breaks the *target*, never a rule of ours.
+//! `CURFEW_FAULTS` names some. It breaks the *target*, never a rule of Curfew.
 use super::port::{ApplyOutcome, EnforcedBy, ManagedObject, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
 use crate::{api::grant::Artifact, authority::Permit};
 use async_trait::async_trait;
@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// What a target can do to whoever writes to it.
+/// What a target can do to a client that writes to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -21,7 +21,7 @@ pub enum Kind {
     Delay,
     /// It asks to come back later.
     Throttle,
-    /// Somebody else was faster.
+    /// Another client has changed the object first.
     Conflict,
     /// It does the first part of it and fails.
     Partial,
@@ -86,7 +86,7 @@ impl<P> Faulty<P> {
                 Ok(None)
             }
             Some(Kind::Throttle) => transient("too many requests", Some(Duration::from_secs(1))),
-            Some(Kind::Conflict) => transient("somebody else was faster", None),
+            Some(Kind::Conflict) => transient("another client has changed the object first", None),
             Some(Kind::Down) => transient("it does not answer", None),
             other => Ok(other),
         }

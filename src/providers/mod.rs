@@ -69,7 +69,7 @@ impl Registry {
     /// Who reaches this connection.
     ///
     /// # Errors
-    /// [`Trouble::Invalid`] for a kubeconfig that is missing or not allowed; what the API server says if the secret cannot
+    /// [`ProviderError::Invalid`] for a kubeconfig that is missing or not allowed; what the API server says if the secret cannot
     /// be read and was never read before.
     pub async fn reach(&self, connection: &Connection) -> Result<Arc<dyn Provider>, ProviderError> {
         match connection {
@@ -93,7 +93,7 @@ impl Registry {
         }
         let content = match (self.secret(at).await, &known) {
             (Ok(text), _) => text,
-            // Whoever revokes needs the target and not our own API server (I3): what was read before still leads there.
+            // A revocation needs the target and not Curfew's own API server (I3): the content read before still leads there.
             (Err(ProviderError::Transient { .. }), Some(r)) => return Ok(r.cluster.clone()),
             (Err(e), _) => return Err(e),
         };
@@ -114,7 +114,7 @@ impl Registry {
         let missing = || ProviderError::Invalid(format!("secret {} of namespace {NAMESPACE} has no key {}", at.name, at.key));
         let found = secrets.get_opt(&at.name).await.map_err(kubernetes::provider_error)?;
         let bytes = found.and_then(|s| s.data).and_then(|mut d| d.remove(&at.key)).ok_or_else(missing)?;
-        String::from_utf8(bytes.0).map_err(|_| ProviderError::Invalid("the kubeconfig is refused: it is no text".into()))
+        String::from_utf8(bytes.0).map_err(|_| ProviderError::Invalid("the kubeconfig is refused: it is not UTF-8 text".into()))
     }
 
     /// Every target that is known, of systems and of Grants whose system is gone.

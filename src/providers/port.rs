@@ -151,7 +151,7 @@ pub trait Provider: Send + Sync {
     /// What the target shows of a grant, without these slots: from a watch where that shows what it should, otherwise live.
     async fn observe(&self, plan: &Plan, except: SlotSet) -> Result<Observation, ProviderError>;
 
-    /// Which slots of a plan are filled, whoever filled them. Plans without slots have none.
+    /// Which slots of a plan are filled, by Curfew or by others. Plans without slots have none.
     async fn survey(&self, plan: &Plan) -> Result<SlotSet, ProviderError>;
 
     /// Creates a reservation that gives no access. Only for plans whose fence is a reservation.

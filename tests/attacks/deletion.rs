@@ -1,4 +1,4 @@
-//! Whatever is deleted or suspended, in whatever order: the access ends within seconds, and nothing hangs.
+//! Any object that a grant depends on is deleted or suspended, in any order: the access ends within seconds, and nothing hangs.
 use super::{active, ends, resisted};
 use crate::story::decide;
 use anyhow::{Context, Result, ensure};

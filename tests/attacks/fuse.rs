@@ -89,7 +89,7 @@ async fn the_fuse_ends_what_its_holder_tries_to_keep() -> Result<()> {
     }
     let people: Vec<User> =
         ATTACKS.iter().map(|a| w.cp.user(&format!("{}@example.com", a.who), &["payments-devs"])).collect::<Result<_>>()?;
-    // All at once: whoever is first must still hold it when the last one strikes.
+    // All at once: the first attacker must still hold it when the last one strikes.
     let hold = |(a, user)| {
         let (w, a, user): (&World, &Attack, &User) = (&w, a, user);
         async move {
@@ -140,7 +140,7 @@ async fn a_label_is_not_taken_off_and_a_fuse_that_does_not_burn_is_not_claimed()
         let out = user.api(&["label", kind, "-n", "payments", &name, "curfew.dev/grant-"]).await?;
         resisted(!out.ok, &format!("the label of a {kind} was taken off"))?;
     }
-    // Somebody beyond the guard (the operator's own account) stretches the fuse: it is not claimed any more.
+    // An identity that the admission policy exempts (the operator's own account) stretches the fuse: it is not claimed any more.
     let operator = w.cp.service_account("curfew-system", "curfew-operator").await?;
     let stretch = r#"{"spec": {"activeDeadlineSeconds": 31536000}}"#;
     operator.api(&["patch", "job", "-n", "payments", &job, "--type=merge", "-p", stretch]).await?.success()?;

@@ -1,4 +1,4 @@
-//! Terminating is not gone: whatever holds a binding, a Job or a namespace, the access ends, and by no right beyond the
+//! Terminating is not gone: if anything holds a binding, a Job or a namespace, the access still ends, and by no right beyond the
 //! operator's own.
 use super::{active, ends};
 use anyhow::Result;
@@ -11,7 +11,7 @@ const HELD: &str = r#"{"metadata": {"finalizers": ["example.com/mine"]}}"#;
 async fn a_foreign_finalizer_keeps_nothing_alive() -> Result<()> {
     let (w, _operator) = World::running("held").await?;
     let (alice, admin) = (w.alice()?, w.admin()?);
-    // Only somebody beyond the guard can put one there: from before it was in force.
+    // Only an identity that the admission policy exempts can add one, as a user could before it was in force.
     let beyond = w.cp.service_account("curfew-system", "curfew-operator").await?;
     let mut marks = Vec::new();
     for (kind, name) in [("job", "on-job"), ("rolebinding", "on-binding")] {

@@ -1,12 +1,12 @@
-//! Attacks, each as somebody would try it on a real API server. Every one is refused or comes to nothing; `make attacks` runs
+//! Attacks, each as a user would try it on a real API server. Every one is refused or has no effect; `make attacks` runs
 //! each a second time with its protection taken away, and then it must say that the attack succeeded.
 //!
 //! A protection is taken away in one of two ways. An admission policy: `CURFEW_WITHOUT` names it (or two, where one stands in
 //! for the other), and [`unprotected`] deletes its binding at the moment of the attack. A rule in code: `hack/attacks` builds an
 //! operator without it from a patch.
+mod admission;
 mod deletion;
 mod fuse;
-mod gate;
 mod held;
 mod remote;
 mod roles;
@@ -64,7 +64,7 @@ pub fn resisted(held: bool, what: &str) -> Result<()> {
     if held { Ok(()) } else { bail!("the attack succeeded: {what}") }
 }
 
-/// Waits until somebody has no access; that they keep it is a successful attack.
+/// Waits until a user has no access; that they keep it is a successful attack.
 pub async fn ends(w: &World, who: &User, limit: Duration, what: &str) -> Result<()> {
     resisted(w.access_is(who, false, limit).await.is_ok(), what)
 }

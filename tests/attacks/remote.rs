@@ -2,7 +2,7 @@
 //! to the right place.
 use super::{asks, judged, offered, resisted};
 use crate::{
-    evidence::{audit, sinks},
+    audit::{audit, sinks},
     story::decide,
 };
 use anyhow::{Result, bail, ensure};
@@ -130,7 +130,7 @@ async fn access_far_away_ends_on_time_and_a_swapped_kubeconfig_never_turns_into_
 async fn a_target_that_no_longer_exists_is_abandoned_and_never_ended() -> Result<()> {
     let ((w, operator), far) = (World::running_with("leaving-home", &[SHIPPED_TIMING]).await?, target("target-doomed").await?);
     let admin = w.admin()?;
-    let file = w.cp.dir().join("evidence.jsonl").display().to_string();
+    let file = w.cp.dir().join("audit.jsonl").display().to_string();
     sinks(&w, &format!(r#"[{{"file": {{"path": "{file}"}}}}]"#)).await?;
     connect(&w, &far.inline_kubeconfig("curfew-system", "curfew-operator").await?).await?;
     admin.apply(SYSTEM).await?.success()?;
@@ -190,9 +190,9 @@ async fn a_target_that_no_longer_exists_is_abandoned_and_never_ended() -> Result
     becomes("olgas", "Counted", Duration::from_secs(240)).await?;
     w.field_is(&["grt", &grant], "{.status.state}", "Abandoned").await?;
     w.field_is(&["areq", "-n", "payments", "stuck"], "{.status.reason}", "Abandoned").await?;
-    // Whoever asks later is told who released it, and not that it ended.
+    // The audit log says later who released it, and not that it ended.
     let end = "\n  ended by   olga@example.com Abandon ";
-    eventually("evidence to tell who released it", SOON, || async {
+    eventually("the audit log to name who abandoned it", SOON, || async {
         let told = audit(&admin, &["show", &file, "--user", "alice@example.com"]).await?.success()?;
         let all = told.contains(end) && told.contains("\n  ended      Abandoned\n") && told.contains("until      not confirmed");
         if all { Ok(Some(())) } else { bail!("{told}") }
@@ -200,7 +200,7 @@ async fn a_target_that_no_longer_exists_is_abandoned_and_never_ended() -> Result
     .await
 }
 
-/// Somebody who takes every connection and never says a word.
+/// A server that accepts every connection and never answers.
 async fn black_hole() -> Result<u16> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let port = listener.local_addr()?.port();
@@ -242,7 +242,7 @@ async fn a_cluster_that_never_answers_holds_up_nobody_else() -> Result<()> {
     resisted(w.access_is(&alice, true, quick).await.is_ok(), "a cluster that never answers holds up grants in another")?;
     // What is unknown ends nothing.
     ensure!(w.field(&["areq", "-n", "payments", "waits-0"], "{.status.state}").await? == "AwaitingApproval");
-    // And whoever takes something back is heard.
+    // A Revoke counts.
     decide(&w, &alice, "waits-1", "Revoke").await?;
     let back = ["areq", "-n", "payments", "waits-1"];
     w.field_fits(&back, "{.status.state}", "to be taken back", Duration::from_secs(90), |s| s == "Cancelled").await

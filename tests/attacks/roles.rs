@@ -10,7 +10,7 @@ const GROW: &str = r#"[{"op": "add", "path": "/rules/-", "value": {"apiGroups": 
 async fn a_role_that_does_not_exist_is_not_bound_and_one_that_grows_is_another() -> Result<()> {
     let (w, _operator) = World::running("roles").await?;
     let (alice, admin) = (w.alice()?, w.admin()?);
-    // `bind` works on a role that does not exist yet: whoever creates it later would decide what was approved.
+    // `bind` works on a role that does not exist yet: a user who creates it later would decide what was approved.
     offered(&w, "later", "").await?;
     let why = judged(&w, "later").await?;
     resisted(why.starts_with("False"), "a template with a role that does not exist is Ready")?;
@@ -52,7 +52,7 @@ rules: [{apiGroups: [""], resources: [secrets], verbs: [get]}]
 async fn a_word_against_it_wins_the_race_with_the_word_for_it() -> Result<()> {
     let (w, _operator) = World::running("races").await?;
     let (alice, carol, admin) = (w.alice()?, w.carol()?, w.admin()?);
-    // The operator answers at once; whatever comes before its answer must be seen by it, however old its stores are.
+    // The operator answers at once; it must see every change from before its answer, however old its stores are.
     for i in 0..5 {
         let name = format!("race-{i}");
         alice.apply(&asks("payments-admin", &name, "1h", "")).await?.success()?;
@@ -71,7 +71,7 @@ async fn a_word_against_it_wins_the_race_with_the_word_for_it() -> Result<()> {
         against?;
         let over = ["Cancelled", "Revoked", "Denied", "Invalid", "Failed"];
         let ended = w.field_fits(&["areq", "-n", "payments", &name], "{.status.state}", "to be over", SOON, |s| over.contains(&s)).await;
-        resisted(ended.is_ok(), &format!("an approval beats what was said against it ({i})"))?;
+        resisted(ended.is_ok(), &format!("an approval beats the decision against it ({i})"))?;
         w.access_is(&alice, false, SOON).await?;
         for file in ["platform", "team"] {
             let file = curfew_testkit::path(&format!("examples/first/{file}.yaml"));

@@ -1,4 +1,4 @@
-//! The sweep ends what nobody else ended, and is no weapon: it reads names, which never change, and not labels.
+//! The sweep ends what nothing else has ended, and cannot be used as a weapon: it reads names, which never change, and not labels.
 use super::{active, ends, resisted};
 use anyhow::{Result, ensure};
 use curfew::api::{AuthorizationSystem, Grant};
@@ -23,7 +23,7 @@ fn binding(name: &str, label: &str, who: &str) -> String {
     )
 }
 
-/// Writes past the guard, as somebody did before it was in force.
+/// Writes past the admission policy, as a user could before it was in force.
 async fn planted(w: &World, yaml: &str) -> Result<()> {
     let beyond: User = w.cp.service_account("curfew-system", "curfew-operator").await?;
     beyond.create(yaml).await?.success().map(drop)
@@ -74,7 +74,7 @@ async fn with_neither_operator_nor_crds_what_is_overdue_dies_and_nobody_else_is_
     let fakes = w.field(&["rolebinding", "-n", "payments"], "{.items[*].metadata.name}").await?.matches(":20990101T000000Z:").count();
     resisted(fakes == 1000, &format!("of a thousand orphans {fakes} are left"))?;
 
-    // Without operator and without any CRD nothing of ours but the bindings is left, and the sweep needs no more.
+    // Without operator and without any CRD only Curfew's bindings are left, and the sweep needs no more.
     back.kill();
     let (client, free) = (beyond.client().await?, Patch::Merge(serde_json::json!({"metadata": {"finalizers": null}})));
     for name in w.field(&["grt"], "{.items[*].metadata.name}").await?.split(' ').filter(|n| !n.is_empty()) {

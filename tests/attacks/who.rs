@@ -71,7 +71,7 @@ async fn a_machine_asks_only_where_it_may_and_two_people_must_say_yes() -> Resul
     decide(&w, &dave, "delegated", "Approve").await?;
     w.state_is("delegated", "Active").await?;
     w.access_is(&erin, true, SOON).await?;
-    ensure!(!agent.can_read_secret("payments", "db").await?, "whoever asks for somebody gets nothing");
+    ensure!(!agent.can_read_secret("payments", "db").await?, "a service account that asks for a user gets no access itself");
     // Erin gives it back by deleting what she did not write.
     may(&w, "curfew-requester", "erin@example.com").await?;
     erin.api(&["delete", "areq", "-n", "payments", "delegated"]).await?.success()?;
@@ -121,13 +121,13 @@ async fn a_borrowed_name_a_second_login_and_the_same_name_from_elsewhere() -> Re
     may(&w, "curfew-approver", "system:node:a").await?;
     let system = borrowed(&admin, "system:node:a", &word("asked", &digest), None).await?.refused()?;
     ensure!(system.contains("decisions are made by people"), "{system}");
-    // The same name from another issuer is the same person: whoever shares a name does not approve for it.
+    // The same name from another issuer is the same person: a user who shares a name does not approve for it.
     may(&w, "curfew-approver", "alice@example.com").await?;
     let elsewhere = w.cp.user("alice@example.com", &["payments-leads"])?;
     decide(&w, &elsewhere, "asked", "Approve").await?;
     counted(&w, "alice@example.com", "asked", "SelfDecision").await?;
     resisted(!alice.can_read_secret("payments", "db").await?, "a borrowed name approves")?;
-    // Whoever may impersonate extras, too, is part of the trusted base: with the proof it is Carol, and the docs say so.
+    // An identity that may impersonate extras, too, is part of the trusted base: with the proof it is Carol, and the docs say so.
     borrowed(&admin, "carol@example.com", &word("asked", &digest), Some(proof)).await?.success()?;
     w.state_is("asked", "Active").await?;
     alice.api(&["delete", "areq", "-n", "payments", "asked"]).await?.success()?;
@@ -150,7 +150,7 @@ async fn a_borrowed_name_a_second_login_and_the_same_name_from_elsewhere() -> Re
     borrowed(&admin, "carol@example.com", &word, Some("curfew.dev/person=7")).await?.success()?;
     let path = "{range .items[?(@.spec.about.activationRequest.name==\"aliased\")]}{.status.conditions[0].reason};{end}";
     let told = w.field_is(&["adec", "-n", "payments"], path, "SelfDecision;").await;
-    resisted(told.is_ok(), "a second login approves one's own request")?;
+    resisted(told.is_ok(), "a second login approves the requester's own request")?;
     borrowed(&admin, "carol@example.com", &word, None).await?.success()?;
     let bare = |told: &str| told.contains("UnprovenLogin");
     let told = w.field_fits(&["adec", "-n", "payments"], path, "to have UnprovenLogin", SOON, bare).await;

@@ -1,5 +1,5 @@
-//! A target that delays, throttles, does half of it, and lies, under the real operator: whatever it does, nobody keeps access
-//! past the deadline, and what is shown is what is.
+//! A target that delays, throttles, does half of it, and lies, under the real operator: no user keeps access past the
+//! deadline, and status shows what is true.
 use crate::{attacks::asks, story::decide};
 use anyhow::{Context, Result, ensure};
 use curfew_testkit::{SOON, World};

@@ -133,7 +133,7 @@ impl Target for Cluster {
     async fn removed_by_hand(&self, plan: &Plan) -> Result<()> {
         self.by_hand(&["delete", self.kind(), "-n", "payments", &first(plan).name], "").await
     }
-    async fn held_by_somebody(&self, plan: &Plan) -> Result<bool> {
+    async fn held_by_another(&self, plan: &Plan) -> Result<bool> {
         let held = r#"{"metadata": {"finalizers": ["example.com/mine"]}}"#;
         let binding = first(plan);
         self.by_hand(&["patch", self.kind(), "-n", "payments", &binding.name, "--type=merge", "-p", held], "").await?;
@@ -193,7 +193,7 @@ async fn kubernetes_passes() -> Result<()> {
 async fn kubernetes_reached_from_outside_passes() -> Result<()> {
     let cp = ControlPlane::start("target-contract", Stage::Target).await?;
     let admin = cp.admin_user()?;
-    // The role, the right to bind it and the namespace are in the example; the kinds of ours in it are not known here.
+    // The role, the right to bind it and the namespace are in the example; Curfew's kinds in it are not installed here.
     let example = std::fs::read_to_string(path("examples/first/platform.yaml"))?;
     for document in example.split("\n---\n").filter(|d| !d.contains("curfew.dev/")) {
         admin.apply(document).await?.success()?;

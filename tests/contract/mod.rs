@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A real target, and somebody who uses what is granted there.
+/// A real target, and a user who uses what is granted there.
 #[async_trait]
 pub trait Target: Send + Sync {
     /// The provider under test.
@@ -38,7 +38,7 @@ pub trait Target: Send + Sync {
     /// Takes away by hand what was granted.
     async fn removed_by_hand(&self, plan: &Plan) -> Result<()>;
     /// Holds what was granted, so that a plain delete does not end it; `false` if this kind of target knows no such thing.
-    async fn held_by_somebody(&self, plan: &Plan) -> Result<bool>;
+    async fn held_by_another(&self, plan: &Plan) -> Result<bool>;
 }
 
 pub fn permit() -> Result<Permit> {
@@ -119,7 +119,7 @@ async fn row(t: &dyn Target, n: usize) -> Result<()> {
             let (a, b) = (reserved(p, &grant, &plan).await?, reserved(p, &grant, &plan).await?);
             ensure!(a == b, "two places");
             p.arm(&grant, &plan, &b, &permit()?).await?;
-            // A crash after the arm: whoever comes next reserves again, and finds it armed.
+            // A crash after the arm: the next replica reserves again, and finds it armed.
             let c = reserved(p, &grant, &plan).await?;
             p.arm(&grant, &plan, &c, &permit()?).await?;
             t.used(n, true).await?;
@@ -164,7 +164,7 @@ async fn row(t: &dyn Target, n: usize) -> Result<()> {
         10 => {
             let held = reserved(p, &grant, &plan).await?;
             let artifacts = artifacts(p.arm(&grant, &plan, &held, &permit()?).await?)?;
-            if t.held_by_somebody(&plan).await? {
+            if t.held_by_another(&plan).await? {
                 ensure!(p.revoke(&grant, &plan, &artifacts, SlotSet::NONE).await? == RevokeOutcome::Gone);
                 t.used(n, false).await?;
             }
@@ -178,7 +178,7 @@ async fn row(t: &dyn Target, n: usize) -> Result<()> {
                 "half of it is taken for {:?}",
                 p.observe(&plan, SlotSet::NONE).await?
             );
-            // Whoever comes next begins again, and does the whole.
+            // The next replica begins again, and writes all of it.
             let held = reserved(p, &grant, &plan).await?;
             p.arm(&grant, &plan, &held, &permit()?).await?;
             t.used(n, true).await?;
@@ -202,7 +202,7 @@ async fn row(t: &dyn Target, n: usize) -> Result<()> {
             t.used(n, false).await?;
         }
     }
-    // Whatever a row did, nothing of it is left.
+    // Nothing that a row did is left.
     if n != 7 {
         ensure!(p.revoke(&grant, &plan, &[], SlotSet::NONE).await? == RevokeOutcome::Gone);
     }

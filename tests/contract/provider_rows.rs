@@ -1,4 +1,4 @@
-//! What every provider must do, whatever its fence: one table, with the access *used*. A provider is a row: it implements
+//! What every provider must do, regardless of its fence: one table, with the access *used*. A provider is a row: it implements
 //! [`Row`] and calls [`holds`].
 use anyhow::{Context, Result, bail, ensure};
 use async_trait::async_trait;
@@ -154,7 +154,7 @@ impl Steps<'_> {
         .await
     }
 
-    /// Writes the access behind whatever fence the plan has, and returns once the target has confirmed it.
+    /// Writes the access behind the fence of the plan, and returns once the target has confirmed it.
     async fn give(&self, grant: &str, plan: &Plan, except: SlotSet) -> Result<()> {
         eventually("the write to be confirmed", LIMIT, || async {
             let outcome = match plan.guarantees().fence {

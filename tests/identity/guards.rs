@@ -102,8 +102,8 @@ async fn who_may_delete_what() -> Result<()> {
     for name in ["mine", "managed", "theirs"] {
         alice.apply(&request(name, "")).await?.success()?;
     }
-    carol.apply(&decision("evidence", "mine", "")).await?.success()?;
-    // Somebody who may delete requests by RBAC, and is no manager.
+    carol.apply(&decision("recorded", "mine", "")).await?.success()?;
+    // A user who may delete requests by RBAC, and is not a manager.
     admin.api(&["create", "clusterrole", "deleter", "--verb=get,delete", "--resource=activationrequests.curfew.dev"]).await?.success()?;
     admin.api(&["create", "clusterrolebinding", "deleter", "--clusterrole=deleter", "--user=dan@example.com"]).await?.success()?;
     let dan = w.cp.user("dan@example.com", &[])?;
@@ -113,7 +113,7 @@ async fn who_may_delete_what() -> Result<()> {
     dan.api(&["delete", "areq", "-n", "payments", "managed"]).await?.success()?;
     alice.api(&["delete", "areq", "-n", "payments", "mine"]).await?.success()?;
     denied(
-        w.mallory()?.api(&["delete", "adec", "-n", "payments", "evidence"]).await?,
+        w.mallory()?.api(&["delete", "adec", "-n", "payments", "recorded"]).await?,
         "a decision is an audit record and cannot be deleted",
     )?;
     Ok(())
@@ -127,7 +127,7 @@ async fn what_curfew_made_is_its_own() -> Result<()> {
     let words = "only Curfew may change objects that it created";
     let name = "curfew:a:b:20300101T000000Z:0";
     marked(w, "payments", name).await?;
-    // The name of a fuse is guarded as well: whoever takes it beforehand keeps a grant from being made.
+    // The name of a fuse is guarded as well: a user who takes it beforehand keeps a grant from being made.
     let job = "{apiVersion: batch/v1, kind: Job, metadata: {name: curfew-0123456789abcdef-0, namespace: payments}, \
                spec: {parallelism: 0, template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}";
     let pod = "{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: payments, labels: {curfew.dev/grant: '0123456789abcdef'}}, \

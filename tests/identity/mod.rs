@@ -9,8 +9,8 @@ use curfew::identity::admission_check;
 use curfew_testkit::{Output, SOON, User, World, eventually};
 use tokio::sync::OnceCell;
 
+mod admission_check;
 mod guards;
-mod open_gate;
 
 /// A cluster without an operator: what is tried here is admission alone.
 async fn world() -> Result<&'static World> {
@@ -101,7 +101,7 @@ async fn a_forged_requester_is_refused() -> Result<()> {
         mallory.apply(&request("forged", ", requester: {username: alice@example.com, groups: [payments-devs]}")).await?,
         "requester.username must be your own",
     )?;
-    // The right name with somebody else's groups.
+    // The right name with another user's groups.
     denied(
         mallory.apply(&request("forged", ", requester: {username: mallory@example.com, groups: [payments-devs]}")).await?,
         "requester.groups must be your own",

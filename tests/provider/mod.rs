@@ -99,7 +99,7 @@ async fn a_place_gives_nothing_until_it_is_armed_and_nothing_after_it_is_taken_a
 async fn a_late_arm_comes_to_nothing() -> Result<()> {
     let (w, grant, user) = (without_operator().await?, "00000000000000a2", "a2@example.com");
     let (p, plan) = (provider(w).await?, plan(grant, user));
-    // A leader reserves and is paused; somebody else revokes; the leader wakes up and arms.
+    // A leader reserves and is paused; another replica revokes; the leader wakes up and arms.
     let held = reserved(&p, grant, &plan).await?;
     assert_eq!(p.revoke(grant, &plan, &[], SlotSet::NONE).await?, RevokeOutcome::Gone);
     assert!(p.arm(grant, &plan, &held, &permit()?).await.is_err(), "the place is gone");
@@ -149,7 +149,7 @@ async fn terminating_is_not_gone_and_a_foreign_finalizer_keeps_nothing() -> Resu
     let held = reserved(&p, grant, &plan).await?;
     let artifacts = artifacts(p.arm(grant, &plan, &held, &permit()?).await?)?;
     can_read(w, user, true).await?;
-    // Somebody has put a finalizer on it, before the guard was there: only the operator could now.
+    // A user has added a finalizer, before the admission policy was in force: now only the operator could.
     let operator = w.cp.service_account("curfew-system", "curfew-operator").await?;
     let held_by = r#"{"metadata": {"finalizers": ["example.com/mine"]}}"#;
     operator.api(&["patch", "rolebinding", "-n", "payments", name(&plan), "--type=merge", "-p", held_by]).await?.success()?;

@@ -1,6 +1,6 @@
 //! A control plane whose CRDs know the simulated provider, and roles in simulated directories.
 //!
-//! The shipped CRDs do not name the provider for tests, and never shall. So its member is added to the CRDs of this plane only.
+//! The shipped CRDs do not name the provider for tests, and must not. So its member is added to the CRDs of this plane only.
 //! The admission check of the operator accepts members that the API server holds beyond those that were built.
 use anyhow::{Context, Result, ensure};
 use curfew_testkit::{DirectoryConfig, Operator, SOON, SimulatedDirectory, User, World, eventually};

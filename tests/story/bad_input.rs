@@ -14,7 +14,7 @@ struct Stage {
     mallory: User,
 }
 
-/// The example, an operator, and somebody whom RBAC lets do anything.
+/// The example, an operator, and a user whom RBAC allows everything.
 async fn stage(name: &str) -> Result<Stage> {
     let (w, operator) = World::running_with(name, &[SHIPPED_TIMING]).await?;
     let (admin, alice, carol, mallory) = (w.admin()?, w.alice()?, w.carol()?, w.mallory()?);
@@ -160,7 +160,7 @@ async fn role_rules(s: &Stage) -> Result<()> {
         says(s.alice.apply(&yaml).await?, words)?;
         says(s.alice.api_stdin(&["apply", "--dry-run=server", "-f", "-"], &yaml).await?, words)?;
     }
-    // MFA is a rule that this build does not have: whatever a login carries, the request cannot be resolved.
+    // MFA is a rule that this build does not have: regardless of the login, the request cannot be resolved.
     role(s, "with-mfa", &[("mfa: {none: {}}", "mfa: {maxAge: 15m}")]).await?;
     ready(s, "with-mfa", "False Unsupported", "activation.mfa").await?;
     s.alice.apply(&of("with-mfa", "mfa")).await?.success()?;
@@ -204,7 +204,7 @@ async fn invalid(s: &Stage) -> Result<()> {
     role(s, "moving", &[("approvers: [{group: payments-leads}, {user: carol@example.com}]", "approvers: [{user: carol@example.com}]")])
         .await?;
     over(s, "changed", "Invalid", "TemplateChanged", "create a new request").await
-    // Made while the gate was open: tests/attacks/gate.rs.
+    // Made while admission was not enforced: tests/attacks/admission.rs.
 }
 
 async fn words(s: &Stage) -> Result<()> {

@@ -1,5 +1,5 @@
-//! The process is killed at every ask of a grant's life, before it is sent and after it is answered. Whatever stood where,
-//! the next one brings it to its end, on time, and leaves nothing behind.
+//! The process is killed at every effect of a grant's life, before it is performed and after its outcome. From every state, the
+//! next process ends the grant on time and leaves nothing behind.
 use super::{decide, request};
 use anyhow::{Context, Result};
 use curfew_testkit::{Component, SOON, World, eventually};

@@ -34,7 +34,7 @@ async fn world() -> Result<&'static World> {
     Ok(w)
 }
 
-/// Asks as somebody of the group payments-devs, and waits until people decide.
+/// Asks as a member of the group payments-devs, and waits until people decide.
 async fn asked(w: &World, who: &str, name: &str, duration: &str) -> Result<curfew_testkit::User> {
     let user = w.cp.user(&format!("{who}@example.com"), &["payments-devs"])?;
     user.apply(&request(name, duration)).await?.success()?;
@@ -74,7 +74,7 @@ async fn an_approver_says_no() -> Result<()> {
     ended(w, "declined", "Denied", "DeniedByApprover").await?;
     assert!(!ann.can_read_secret("payments", "db").await?);
     counted(w, "declined", "True Counted;").await?;
-    // What is said after the end changes nothing.
+    // A decision after the end changes nothing.
     decide(w, &w.carol()?, "declined", "Approve").await?;
     let second = "{.items[?(@.spec.decision==\"Approve\")].status.conditions[0].reason}";
     w.field_is(&["adec", "-n", "payments", "--field-selector=spec.about.activationRequest.name=declined"], second, "AlreadyEnded").await?;
@@ -123,7 +123,7 @@ async fn what_was_removed_by_hand_stays_removed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn nobody_decides_in_their_own_matter_and_strangers_not_at_all() -> Result<()> {
+async fn requesters_and_users_who_are_not_approvers_cannot_decide() -> Result<()> {
     let w = world().await?;
     // Carol is an approver, and asks herself: here she is in the team, too.
     let carol = w.cp.user("carol@example.com", &["payments-devs"])?;
@@ -131,7 +131,7 @@ async fn nobody_decides_in_their_own_matter_and_strangers_not_at_all() -> Result
     w.state_is("own", "AwaitingApproval").await?;
     decide(w, &carol, "own", "Approve").await?;
     counted(w, "own", "False SelfDecision;").await?;
-    // Eve may create decisions by RBAC, and is no approver.
+    // Eve may create decisions by RBAC, and is not an approver.
     w.admin()?
         .api(&["create", "rolebinding", "-n", "payments", "eve-decides", "--clusterrole=curfew-approver", "--user=eve@example.com"])
         .await?

@@ -81,7 +81,7 @@ async fn the_whole_cluster_and_a_role_of_one_namespace() -> Result<()> {
     admin.apply(RIGHTS).await?.success()?;
     admin.apply(&template("everywhere", "{clusterRoles: [reads-everywhere]}", "{clusterWide: {}}")).await?.success()?;
     admin.apply(&template("reader", "{roles: [{namespace: payments, name: reader}]}", "{namespaces: [payments]}")).await?.success()?;
-    // Whoever reaches everything could become the operator: the policy must say so.
+    // An identity with access to everything could become the operator: the policy must allow it explicitly.
     ready(&w, "everywhere", "allow.persistence: true").await?;
     let allow = r#"{"spec": {"allow": {"permanentEligibility": true, "persistence": true}}}"#;
     admin.api(&["patch", "apol", "wide", "--type=merge", "-p", allow]).await?.success()?;

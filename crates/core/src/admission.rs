@@ -1,7 +1,8 @@
 //! When the admission policies were proven to be in force: what was created then is what its stamp says. Pure.
 //!
-//! The shell proves, each few seconds; here stands what follows from it. A gap is bounded by the last good proof before it
-//! and the first good one after it, and what was created in a gap is trusted for ever less: never accepted, never counted.
+//! The admission check proves it every few seconds; this module says what follows from a proof. A gap lasts from the last good
+//! proof before it to the first good one after it. Objects created in a gap are never trusted: the request is Invalid, the
+//! approval is ignored.
 use crate::{digest::Digest, time::Time};
 
 /// How many closed spans are remembered: an upgrade of the policies ends one and begins another.
@@ -18,10 +19,10 @@ pub struct Span {
     pub until: Time,
 }
 
-/// Everything that is known of the gate.
+/// The spans in which the admission policies were proven to be in force.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct AdmissionHistory {
-    /// Since when it is closed without a gap; nothing while it is open.
+    /// Since when they are in force without a gap; `None` while they are not.
     pub since: Option<Time>,
     /// When that was proven last, as far as it is stored.
     pub proven: Option<Time>,
@@ -29,18 +30,18 @@ pub struct AdmissionHistory {
     pub digest: Option<Digest>,
     /// When this process proved it last itself: not stored, and never earlier than `proven`.
     pub confirmed: Option<Time>,
-    /// The closed spans before, the oldest first.
+    /// The earlier spans, the oldest first.
     pub past: Vec<Span>,
 }
 
-/// What the gate says of an object by the time of its creation.
+/// Whether the stamp of an object can be trusted, by the time of its creation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Provenance {
-    /// Created within a closed span: what its stamp says is so.
+    /// Created within a proven span: its stamp is true.
     Verified,
-    /// Created after the last proof: the next one tells.
+    /// Created after the last proof: the next one decides.
     Pending,
-    /// Created outside of every closed span that is known.
+    /// Created outside every proven span that is known.
     Unverified,
 }
 
@@ -58,9 +59,9 @@ pub struct Proof {
 }
 
 impl AdmissionHistory {
-    /// Whether an object of this creation time was created while the gate was proven closed. Kubernetes stamps whole
-    /// seconds, so the second of the last proof is not covered by it. What came after the last proof may have come through a
-    /// gap that nobody has noticed yet.
+    /// Whether an object of this creation time was created while the admission policies were proven to be in force. Kubernetes
+    /// stamps whole seconds, so a proof does not cover its own second. An object from after the last proof may have been
+    /// created in a gap that is not detected yet.
     pub fn provenance_of(&self, created: Time) -> Provenance {
         let within = |s: &Span| created >= s.since && created.plus_secs(1) <= s.until;
         let now = self.since.zip(self.proven.max(self.confirmed)).map(|(since, until)| Span { since, until });
@@ -116,7 +117,7 @@ mod tests {
         assert_eq!(
             (later.provenance_of(at(19)), later.provenance_of(at(20))),
             (Provenance::Verified, Provenance::Pending),
-            "of the second of the proof nobody can tell"
+            "an object of the same second as the proof may be older or newer than it"
         );
         // Taken out of force and put back between two proofs: what came in between is not trusted.
         let back = later.record(proof(30, true, 2), Some(proof(20, true, 1)));
@@ -146,7 +147,7 @@ mod tests {
     fn an_upgrade_is_a_gap_and_a_restart_is_none() {
         let closed = AdmissionHistory::default().record(proof(10, true, 1), None);
         let later = closed.record(proof(40, true, 1), None);
-        assert_eq!((later.since, later.proven, later.confirmed), (closed.since, closed.proven, Some(at(40))), "nothing is stored anew");
+        assert_eq!((later.since, later.proven, later.confirmed), (closed.since, closed.proven, Some(at(40))), "nothing is stored again");
         let later = later.record(proof(100, true, 1), None);
         assert_eq!((later.since, later.proven), (Some(at(12)), Some(at(100))));
         // A new process finds other policies in force: how far the old one had proven stands in status.

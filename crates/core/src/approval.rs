@@ -1,4 +1,4 @@
-//! Whose word counts: stages of approvers, decisions of people, and the tally over both.
+//! Which decisions count: stages of approvers, decisions of people, and the tally over both.
 use crate::{
     admission::Provenance,
     digest::Digest,
@@ -14,7 +14,7 @@ use std::sync::Arc;
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ApprovalStage {
-    /// The stage's name, shown to whoever waits for it.
+    /// The stage's name, shown to the people who wait for it.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 63)))]
     pub name: String,
     /// Who may approve here. A group stands for each of its members; `system:` names are refused.
@@ -62,7 +62,7 @@ pub enum Verb {
     Deny,
     /// Take it back. From an approver, a manager, the requester or the beneficiary.
     Revoke,
-    /// The target of a Grant is gone for good: release it without proof. Only about a Grant that is stuck past its deadline.
+    /// The target of a Grant no longer exists: release it without proof. Only about a Grant that is stuck past its deadline.
     Abandon,
 }
 
@@ -81,7 +81,7 @@ pub struct DecisionFacts {
     pub request_uid: Option<Arc<str>>,
     /// When the API server stored it.
     pub created: Time,
-    /// Whether RBAC gives them `manage` on the request; nothing while nobody could be asked.
+    /// Whether RBAC gives them `manage` on the request; `None` while the access review fails.
     pub manager: Option<bool>,
     /// The login carries what `identity.deciderProof` asks for.
     pub proven: bool,
@@ -89,7 +89,7 @@ pub struct DecisionFacts {
     pub provenance: Provenance,
 }
 
-/// Who is asking, for whom, and what exactly was frozen: everything a word is held against.
+/// Requester, beneficiary and what was frozen: everything that a decision is compared with.
 #[derive(Clone, Copy, Debug)]
 pub struct ApprovalSubject<'a> {
     /// The request's uid.
@@ -98,7 +98,7 @@ pub struct ApprovalSubject<'a> {
     pub created: Time,
     /// Who asked.
     pub requester: &'a UserInfo,
-    /// Whom it is for, if it is somebody else.
+    /// The beneficiary, if it is not the requester.
     pub beneficiary: Option<&'a Subject>,
     /// The digest of what was frozen at acceptance.
     pub digest: Option<Digest>,
@@ -108,7 +108,7 @@ pub struct ApprovalSubject<'a> {
     pub alias_keys: &'a [String],
 }
 
-/// What became of one word.
+/// Whether one decision counts.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Counted {
     /// It counts.
@@ -122,14 +122,14 @@ pub enum Counted {
 /// The state of one stage.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct StageTally {
-    /// Indices (into the words) of the approvals that fill it.
+    /// Indices (into the decisions) of the approvals that fill it.
     pub approved: Vec<usize>,
     /// How many it needs.
     pub quorum: u8,
 }
 
 impl DecisionFacts {
-    /// Whether it will be known soon what it counts: nobody but time, or an API server that answers, is waited for.
+    /// True while the admission proof or the access review is outstanding.
     pub fn is_pending(&self) -> bool {
         match self.verb {
             Verb::Approve => self.provenance == Provenance::Pending,
@@ -144,12 +144,12 @@ impl StageTally {
     }
 }
 
-/// The sum of all words about one request.
+/// The sum of all decisions about one request.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Tally {
     /// Stage by stage, in order.
     pub stages: Vec<StageTally>,
-    /// What became of each word, in the order they were given.
+    /// Whether each decision counts, in the order in which they were given.
     pub counted: Vec<Counted>,
     /// The first refusal or withdrawal that counts, and why it ends the request.
     pub stopped_by: Option<Reason>,
@@ -166,13 +166,13 @@ impl Tally {
     }
 }
 
-/// Counts the words about a request. The order of the rules, for each word:
+/// Counts the decisions about a request. The order of the rules, for each decision:
 ///
-/// 1. A word about another request of the same name (another uid, or spoken before this one existed) is about nothing here.
+/// 1. A decision about another request of the same name (another uid, or made before this one existed) does not concern this one.
 /// 2. A login without the configured proof, or without an alias where aliases are configured, is not counted; an approval
-///    that was made while the gate was open never is. A Deny or Revoke from such a time counts: it only takes away (I8).
-/// 3. `Revoke` counts from requester and beneficiary; nothing else of theirs does.
-/// 4. `Deny` and `Revoke` count from a manager and from an approver of any stage, whatever digest they saw.
+///    that was made while admission was not enforced never is. A Deny or Revoke from such a time counts: it only takes away (I8).
+/// 3. `Revoke` counts from requester and beneficiary; no other decision of these two does.
+/// 4. `Deny` and `Revoke` count from a manager and from an approver of any stage, regardless of the digest that they name.
 /// 5. `Approve` counts from an approver who saw this digest, once per person, for the first unfilled stage that lists them.
 ///
 /// Approvals are taken in the order in which the API server stored them, and one for a later stage waits its turn.
@@ -213,7 +213,7 @@ pub fn tally(m: &ApprovalSubject<'_>, words: &[DecisionFacts]) -> Tally {
     t
 }
 
-/// Rules 1 to 5, as far as one word can be judged by itself.
+/// Rules 1 to 5, as far as one decision can be judged by itself.
 fn evaluate_alone(m: &ApprovalSubject<'_>, w: &DecisionFacts) -> Counted {
     let party = is_party(m, &w.decider);
     let approver = m.stages.iter().any(|s| s.includes(&w.decider));
@@ -233,13 +233,13 @@ fn evaluate_alone(m: &ApprovalSubject<'_>, w: &DecisionFacts) -> Counted {
     }
 }
 
-/// Where logins are told apart by aliases, one without any could be anybody's second.
+/// Where logins are told apart by aliases, a login without one could be the second login of any person.
 fn has_required_alias(m: &ApprovalSubject<'_>, p: &UserInfo) -> bool {
     m.alias_keys.is_empty() || m.alias_keys.iter().any(|k| p.has_extra_keys(std::slice::from_ref(k)))
 }
 
-/// The requester or the beneficiary, under any name: nobody decides in their own matter. Of a beneficiary only the name is
-/// known, so an alias that equals it is theirs.
+/// Whether this is the requester or the beneficiary, under any name: people cannot decide about their own request. Of a
+/// beneficiary only the name is known, so an alias that equals it is the beneficiary's.
 fn is_party(m: &ApprovalSubject<'_>, p: &UserInfo) -> bool {
     let theirs = |b: &Subject| {
         let alias = |k: &String| matches!(b, Subject::User(n) if p.extra.get(k).is_some_and(|v| v.contains(n)));
@@ -289,7 +289,7 @@ pub struct StalledGrant<'a> {
 }
 
 /// Whether an `Abandon` counts: only for a Grant that is stuck past its deadline, with its digest, from the namespace of its
-/// request, by somebody who may, and never by requester or beneficiary.
+/// request, by a person with the right to it, and never by requester or beneficiary.
 pub fn evaluate_abandon(r: &AbandonDecision<'_>, g: &StalledGrant<'_>) -> Counted {
     let w = r.decision;
     let alias = |n: &str| g.alias_keys.iter().any(|k| w.decider.extra.get(k).is_some_and(|v| v.iter().any(|x| x == n)));
@@ -307,7 +307,7 @@ pub fn evaluate_abandon(r: &AbandonDecision<'_>, g: &StalledGrant<'_>) -> Counte
         () if w.decider.username == g.requester || g.beneficiary.includes(&w.decider) || theirs => Counted::No(Reason::SelfDecision),
         () if w.manager != Some(true) => Counted::No(Reason::NotEntitled),
         () if w.digest != Some(g.digest) => Counted::No(Reason::DigestMismatch),
-        // It may become stuck: the word stands and waits.
+        // It may become stuck later, so the decision waits.
         () if !g.stalled => Counted::Waiting,
         () => Counted::Yes,
     }
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_decides_in_their_own_matter_under_any_name() {
+    fn requester_and_beneficiary_cannot_decide_under_any_name() {
         let alias = |name: &str| {
             Arc::new(UserInfo { extra: [("person".to_string(), vec!["7".to_string()])].into(), ..(*person(name, &["leads"])).clone() })
         };
@@ -460,9 +460,9 @@ mod tests {
         assert_eq!(count(&stages, &[ungated(Verb::Approve)]).counted, [Counted::No(Reason::AdmissionNotEnforced)]);
         assert_eq!(count(&stages, &[ungated(Verb::Deny)]).counted, [Counted::Yes]);
         let early = DecisionFacts { provenance: Provenance::Pending, ..word(1, &carol, Verb::Approve) };
-        assert_eq!(count(&stages, std::slice::from_ref(&early)).counted, [Counted::Waiting], "nobody has proven the gate since");
+        assert_eq!(count(&stages, std::slice::from_ref(&early)).counted, [Counted::Waiting], "there is no admission proof since");
         assert!(early.is_pending());
-        // An access review that failed is no verdict.
+        // An access review that failed does not decide anything.
         let asked = DecisionFacts { manager: None, ..word(1, &person("mona", &[]), Verb::Revoke) };
         let t = count(&stages, std::slice::from_ref(&asked));
         assert_eq!((t.stopped_by, t.counted), (None, vec![Counted::Waiting]));
@@ -471,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_is_released_only_when_it_is_stuck_and_by_somebody_who_may() {
+    fn a_grant_is_abandoned_only_when_stalled_and_by_a_person_with_the_right() {
         let beneficiary = Subject::User("alice".into());
         let stuck = StalledGrant {
             namespace: "payments",

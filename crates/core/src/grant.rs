@@ -22,7 +22,7 @@ pub enum State {
     Revoking,
     /// The target has shown that nothing is left.
     Ended,
-    /// A person has released a Grant whose target is gone for good. It justifies nothing.
+    /// A person has released a Grant whose target no longer exists. It justifies nothing.
     Abandoned,
 }
 
@@ -164,7 +164,7 @@ pub struct Inputs<'a> {
     pub verify_owner: bool,
     /// Lease held, admission proven, clock sane, caches synced.
     pub permit: bool,
-    /// A person who may has released it, because its target is gone for good.
+    /// A person with the right to it has released it, because its target no longer exists.
     pub abandoned: bool,
 }
 

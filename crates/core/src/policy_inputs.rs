@@ -186,7 +186,7 @@ pub struct RequestFacts {
     pub created: Time,
     /// Who asked.
     pub requester: UserInfo,
-    /// For whom, if it is somebody else.
+    /// The beneficiary, if it is not the requester.
     pub beneficiary: Option<Subject>,
     /// When all of it must be over at the latest.
     pub not_after: Option<Time>,
@@ -220,9 +220,9 @@ pub struct ApprovedTerms {
 pub struct PolicyInputs<'a> {
     /// The time.
     pub now: Time,
-    /// When the gate was proven closed: what was created at another time and not accepted is not trusted.
+    /// When admission was proven to be enforced: an object created at another time and not accepted is not trusted.
     pub admission: &'a AdmissionHistory,
-    /// Nobody gets more than this.
+    /// The longest duration of any grant.
     pub ceiling: Option<&'a Duration>,
     /// Extra keys that name one person behind several logins.
     pub alias_keys: &'a [String],

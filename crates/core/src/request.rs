@@ -1,4 +1,4 @@
-//! The first machine: may this request become a grant? Pure.
+//! The request's state machine: may this request become a grant? Pure.
 //!
 //! A request ends by creating a Grant, and follows that Grant to its end. It never touches a target itself.
 use crate::{
@@ -17,20 +17,20 @@ use std::sync::Arc;
 /// The clocks of two replicas are within this of each other, or neither grants.
 const CLOCKS_DIFFER_SECS: i64 = 10;
 
-/// Where a request stands.
+/// A state of a request.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum State {
-    /// Not looked at yet.
+    /// Not evaluated yet.
     Pending,
-    /// Accepted and frozen; people decide.
+    /// Accepted and frozen; approvers decide.
     AwaitingApproval,
-    /// Approved; the deadline is stored and the Grant is on its way.
+    /// Approved; the deadline is stored and the Grant is being created and written.
     Activating,
-    /// The access is there.
+    /// The target has shown the access.
     Active,
-    /// It is being taken away, for this reason.
+    /// The access is being removed, for this reason.
     Revoking(Reason),
-    /// It is over. Final, whatever is edited.
+    /// It has ended. This is final, regardless of later edits.
     Ended(TerminalState, Reason),
 }
 
@@ -46,18 +46,18 @@ pub struct Frozen {
 /// The part of a request's status that the rules read and write.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Status {
-    /// Where it stands.
+    /// The state.
     pub state: State,
     /// What was frozen.
     pub frozen: Option<Frozen>,
     /// When the access ends: stored with `Activating`, before anything is written to a target.
     pub expires_at: Option<Time>,
-    /// Since when the access is there.
+    /// When the target first showed the access.
     pub activated_at: Option<Time>,
 }
 
 impl Status {
-    /// Of a request that nobody has looked at.
+    /// Of a request that was not evaluated yet.
     pub const NEW: Status = Status { state: State::Pending, frozen: None, expires_at: None, activated_at: None };
 }
 
@@ -72,17 +72,17 @@ pub struct Request {
     pub uid: Arc<str>,
     /// When the API server created it.
     pub created: Time,
-    /// Whether the gate was closed then: if not, anybody may have written it.
+    /// Whether admission was proven to be enforced then: if not, any client may have written it.
     pub provenance: Provenance,
-    /// Who asked.
+    /// The authenticated identity that created it.
     pub requester: Arc<UserInfo>,
-    /// Whom it is for, if not the requester.
+    /// The beneficiary, if it is not the requester.
     pub beneficiary: Option<Subject>,
-    /// Where it stands.
+    /// The stored status.
     pub status: Status,
 }
 
-/// What the ledger says about this request's Grant.
+/// What is known about this request's Grant.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum GrantView {
     /// There is none.
@@ -91,9 +91,9 @@ pub enum GrantView {
     Live {
         /// Since when its access is there, if it ever was.
         active_since: Option<Time>,
-        /// It is on its way out.
+        /// The access is being removed.
         revoking: bool,
-        /// It left because of a change at the target.
+        /// It ends because of a change at the target.
         drifted: bool,
         /// The target said that the write can never work.
         refused: bool,
@@ -106,7 +106,7 @@ pub enum GrantView {
         drifted: bool,
         /// The target said that the write can never work.
         refused: bool,
-        /// A person has released it: nothing was proven.
+        /// A person has released it without proof.
         abandoned: bool,
     },
 }
@@ -126,7 +126,7 @@ pub struct Inputs<'a> {
     pub alias_keys: &'a [String],
     /// Its Grant.
     pub grant: GrantView,
-    /// Lease held, gate closed, clock sane, stores synced.
+    /// Lease held, admission proven, clock sane, stores synced.
     pub permit: bool,
     /// All of this was read live after our last commit.
     pub fresh: bool,
@@ -150,7 +150,7 @@ pub enum Decision {
     BringForward,
 }
 
-/// Counts the words about a request against what it froze.
+/// Counts the decisions about a request against what it froze.
 pub fn tally_decisions(request: &Request, words: &[DecisionFacts], alias_keys: &[String]) -> Tally {
     let none: &[ApprovalStage] = &[];
     let frozen = request.status.frozen.as_ref();
@@ -168,19 +168,19 @@ pub fn tally_decisions(request: &Request, words: &[DecisionFacts], alias_keys: &
 
 /// Decides. The order of the rules:
 ///
-/// 1. What is over is over.
-/// 2. `Revoking` ends when the ledger says that nothing is left; that there is no Grant counts only if it was read live
+/// 1. A request that has ended stays ended.
+/// 2. `Revoking` ends when the Grant has ended; that there is no Grant counts only if it was read live
 ///    after `Revoking` was stored, since a paused leader may still write one (and its recheck then finds `Revoking`).
 /// 3. `Activating` and `Active` follow their Grant to its end.
 /// 4. They are stopped by a Deny or Revoke, by terms that no longer hold, or, without a Grant, by the deadline:
 ///    always through a stored `Revoking`. Terms are believed to have changed only when read live.
-/// 5. `Activating` creates its Grant only on facts read live after it was stored: whatever was said before the commit is seen,
+/// 5. `Activating` creates its Grant only on facts read live after it was stored: decisions made before the commit are seen,
 ///    and the approvals are counted again.
 /// 6. `AwaitingApproval` ends by changed terms, by a refusal, by the timeout, or by the last approval, in this order.
 /// 7. `Pending` is accepted and frozen, or refused on live facts.
 ///
 /// Without the permit nothing begins, nor while the target cannot be asked what would be granted: rules 5 to 7 wait. What is
-/// unknown ends nothing either; words, ledger and deadline go on being heard.
+/// unknown ends nothing either; decisions, Grant and deadline still count.
 pub fn decide(f: &Inputs<'_>) -> Decision {
     match f.request.status.state {
         State::Ended(..) => Decision::Wait(Requeue::OnChange),
@@ -224,7 +224,7 @@ fn decide_granted(f: &Inputs<'_>) -> Decision {
         }
         (_, GrantView::Live { .. }) => wait(f, Requeue::OnChange),
         (_, GrantView::None) if due => transition_to(f, State::Revoking(Reason::DeadlinePassed)),
-        // The ledger of an active request is gone: only a live look is believed.
+        // The Grant of an active request is missing: only a live read counts.
         (State::Active, GrantView::None) if f.fresh => transition_to(f, State::Revoking(Reason::Drifted)),
         (State::Active, GrantView::None) => Decision::ReadLive,
         (_, GrantView::None) if !f.permit => Decision::Wait(status.expires_at.map_or(Requeue::Now, Requeue::At)),
@@ -234,8 +234,9 @@ fn decide_granted(f: &Inputs<'_>) -> Decision {
     }
 }
 
-/// The last look before the Grant. That something stands in status is not enough: whoever got past the guard over status has
-/// neither an approval to show nor a request that was made while the gate was closed, and no longer end than what was approved.
+/// The last check before the Grant is created. Status alone is not enough: an attacker who got past the admission policy over
+/// status has neither an approval nor a request that was made while admission was enforced. The end must not be later than
+/// what was approved.
 fn decide_create(f: &Inputs<'_>) -> Decision {
     let status = &f.request.status;
     let (Some(frozen), Some(expires_at)) = (&status.frozen, status.expires_at) else {
@@ -250,7 +251,7 @@ fn decide_create(f: &Inputs<'_>) -> Decision {
     if tally_decisions(f.request, f.decisions, f.alias_keys).approved() && expires_at <= longest {
         return Decision::CreateGrant { expires_at };
     }
-    // An approval that nobody has proven yet may be the one that is missing.
+    // An approval without an admission proof may be the one that is missing.
     if f.decisions.iter().any(DecisionFacts::is_pending) {
         Decision::Wait(Requeue::Backoff)
     } else {
@@ -258,8 +259,9 @@ fn decide_create(f: &Inputs<'_>) -> Decision {
     }
 }
 
-/// Whether this word may still turn out to stop what is approved: said before it was, and not settled. What is said later ends
-/// the grant when it is settled, and must not keep it from beginning: anybody can go on talking.
+/// Whether this decision may still stop what is approved: it was made before the approval and is not settled. A later decision
+/// ends the grant when it is settled, and must not keep it from beginning: otherwise a series of decisions could delay it without
+/// an end.
 fn may_stop(f: &Inputs<'_>, w: &DecisionFacts) -> bool {
     let status = &f.request.status;
     let begun = status.expires_at.zip(status.frozen.as_ref()).map(|(end, frozen)| end.plus_secs(-frozen.terms.resolved.duration.secs()));
@@ -282,12 +284,12 @@ fn terms_invalidated_by(f: &Inputs<'_>) -> Option<Reason> {
     }
 }
 
-/// Whether nobody can tell what would be granted.
+/// Whether it is unknown what would be granted.
 fn terms_unknown(f: &Inputs<'_>) -> bool {
     matches!(f.terms, Err(r) if matches!(r.reason, Reason::TargetUnreachable | Reason::NotProvenYet))
 }
 
-/// When to look again: soon while it is not settled what a word counts.
+/// When to run again: soon while a decision is not settled.
 fn wait(f: &Inputs<'_>, otherwise: Requeue) -> Decision {
     Decision::Wait(if f.decisions.iter().any(DecisionFacts::is_pending) { Requeue::Backoff } else { otherwise })
 }
@@ -328,7 +330,7 @@ fn decide_pending(f: &Inputs<'_>) -> Decision {
     }
 }
 
-/// Why a Grant ended that nobody here asked to end.
+/// Why a Grant ended that this request did not ask to end.
 fn grant_end_reason(f: &Inputs<'_>, drifted: bool, refused: bool) -> Reason {
     let due = f.request.status.expires_at.is_none_or(|t| f.now >= t);
     match (refused, drifted || !due) {
@@ -340,7 +342,7 @@ fn grant_end_reason(f: &Inputs<'_>, drifted: bool, refused: bool) -> Reason {
 
 fn finish(f: &Inputs<'_>, reason: Reason) -> Decision {
     let status = &f.request.status;
-    // Whatever it was to end by: nobody has proven that it ended.
+    // An abandoned Grant has not been proven to have ended, so this reason replaces any other.
     let reason = if matches!(f.grant, GrantView::Ended { abandoned: true, .. }) { Reason::Abandoned } else { reason };
     let since = match f.grant {
         GrantView::Ended { active_since, .. } | GrantView::Live { active_since, .. } => status.activated_at.or(active_since),

@@ -1,6 +1,6 @@
 //! Slots: accesses of which a target can hold only one copy, such as a group membership or an Azure role assignment. Pure.
 //!
-//! Overlapping grants share a slot, in any order. Owners are counted by storing one's own `Revoking` first and reading the others
+//! Overlapping grants share a slot, in any order. A Grant that ends stores its own `Revoking` first and reads the others
 //! live afterwards, so of two owners that end at once at least one sees the other.
 use crate::{
     grant::{Intent, SlotOwners, State},
@@ -28,7 +28,7 @@ pub struct OtherGrant<'a> {
 /// 3. A Grant that is `Active`, or `Granting` with a stored intent, holds its slots, whether or not others are unsettled: two
 ///    Grants that end at once must both see the third.
 /// 4. A slot is standing if every Grant that holds it recorded it as filled before. One that recorded it as empty has written
-///    it since, whatever an older record says.
+///    it since, even if an older record says otherwise.
 /// 5. A Grant without an intent has written nothing.
 pub fn owners<'a>(slots: &[String], others: impl Iterator<Item = OtherGrant<'a>>, settle_secs: u32, now: Time) -> SlotOwners {
     let (mut held, mut written, mut unsettled) = (SlotSet::NONE, SlotSet::NONE, false);

@@ -1,10 +1,10 @@
 //! The sweep: what carries our mark in a cluster and is justified by nothing. Pure.
 //!
-//! It looks from the target's side, so it finds what a lost ledger, a restored backup or a bug has left behind. It reads
-//! install and deadline off the immutable name: a label can be put on anybody's binding and proves nothing.
+//! It looks from the target's side, so it finds what lost Grants, a restored backup or a bug has left behind. It reads
+//! install and deadline off the immutable name: a label can be added to any binding and proves nothing.
 use crate::{ids::Mark, time::Time};
 
-/// So many orphans are believed at once; more look like a lost ledger rather than like leftovers.
+/// So many orphans are believed at once; more look like lost Grants rather than leftovers.
 const MAX_PLAUSIBLE_ORPHANS: usize = 5;
 
 /// One binding whose name begins like ours.
@@ -23,14 +23,14 @@ pub enum GrantLookup {
     Live,
     /// It is not there, or over.
     Missing,
-    /// Nobody can tell: no ledger, stores not synced, or a clone of the cluster that made it.
+    /// Unknown: there are no Grants to read, the stores are not synced, or this is a clone of the cluster that made it.
     Unknown,
 }
 
 /// What to do about one binding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// Past the deadline in its name: it dies, whatever else is known.
+    /// Past the deadline in its name: it is removed, regardless of what else is known.
     Overdue,
     /// Nothing justifies it, and the view is good enough to say so.
     Orphan,
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn past_the_deadline_everything_of_ours_dies_and_nothing_of_others() {
+    fn past_the_deadline_every_object_of_this_install_is_removed_and_no_other() {
         let found = [mark("ours", 1, 0), mark("ours", 2, -9_999), mark("theirs", 3, -9_999), mark("ours", 4, 1)];
         let unknown = evaluate("ours", &found, NOW, 30, |_| GrantLookup::Unknown);
         assert_eq!(unknown, [Verdict::Overdue, Verdict::Overdue, Verdict::Keep, Verdict::Keep]);

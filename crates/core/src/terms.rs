@@ -18,7 +18,7 @@ use crate::{
 /// Why not: the reason, and a message for people.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Refusal {
-    /// One word.
+    /// The reason, as one word.
     pub reason: Reason,
     /// The rule, the value, the limit, and what to do about it.
     pub message: String,
@@ -30,8 +30,8 @@ fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
 
 /// Resolves a request. The order of the rules:
 ///
-/// 1. made while the gate was open; 2. asks for something that this build does not have; 3. a login without the alias that
-///    is configured; 4. role; 5. system; 6. content and namespaces; 7. each assignment that makes the requester eligible,
+/// 1. made while admission was not enforced; 2. asks for something that this build does not support; 3. a login without the
+///    alias that is configured; 4. role; 5. system; 6. content and namespaces; 7. each assignment that makes the requester eligible,
 ///    in name order, with each policy, in name order: the first pair that allows all of it.
 pub fn resolve(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal> {
     match (a.progress, h.admission.provenance_of(a.created)) {
@@ -42,7 +42,7 @@ pub fn resolve(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
         (Progress::New | Progress::Accepted, Provenance::Unverified) => {
             return refuse(
                 Reason::AdmissionNotEnforced,
-                "made while Curfew's admission policies were not proven to be in force, so nobody can tell who asked; create a new request",
+                "made while Curfew's admission policies were not proven to be in force, so the requester is unknown; create a new request",
             );
         }
     }
@@ -115,7 +115,7 @@ pub fn resolve(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
     }))
 }
 
-/// Whether a template could be used by anybody: the policy that allows it, or why none does.
+/// Whether a template can be used at all: the policy that allows it, or why none does.
 pub fn ready<'a>(t: &Template, h: &PolicyInputs<'a>) -> Result<&'a Policy, Refusal> {
     check_usable(t)?;
     let systems: Vec<_> = h.systems.iter().filter(|s| t.systems.include(&s.name, &s.labels)).collect();
@@ -158,7 +158,7 @@ pub fn assignment_ready(e: &Assignment, t: Option<&Template>, h: &PolicyInputs<'
     first_allowing(t, h, |p| check_policy_eligible(p, e)).map(|_| ())
 }
 
-/// Suspended and unsupported templates are of no use to anybody.
+/// Suspended and unsupported templates cannot be used.
 fn check_usable(t: &Template) -> Result<(), Refusal> {
     if t.suspended {
         return refuse(Reason::Suspended, format!("role {} is suspended", t.reference.name));
@@ -282,7 +282,7 @@ fn eligible<'a>(
     if t.justification {
         check_justification(a, || format!("role {}", t.reference.name))?;
     }
-    // Of whoever is only named, no groups are known.
+    // The groups of a user who is only named are unknown.
     let machine = a.requester.is_system_identity();
     let named = |e: &Assignment| if machine { e.subject == *holder } else { e.subject.includes(&a.requester) };
     let mut mine: Vec<&Assignment> = h.assignments.iter().filter(|e| e.role == t.reference.name && named(e)).collect();
@@ -306,7 +306,7 @@ fn eligible<'a>(
             why = Refusal {
                 reason: Reason::NotEligible,
                 message: format!(
-                    "{} is no person, and assignment {} does not allow a service account to ask; delegation: Allowed would",
+                    "{} is not a person, and assignment {} does not allow a service account to ask; delegation: Allowed would",
                     a.requester.username, assignment.reference.name
                 ),
             };
@@ -336,7 +336,7 @@ fn check_justification(a: &RequestFacts, whose: impl Fn() -> String) -> Result<(
     Ok(())
 }
 
-/// Who will hold the access. A person asks for themselves; a service account for itself, or for somebody whom it names.
+/// Who will hold the access. A person asks for themselves; a service account for itself, or for a user whom it names.
 fn resolve_beneficiary(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Subject, Refusal> {
     if !a.requester.is_system_identity() {
         return Ok(Subject::User(a.requester.username.clone()));
@@ -344,7 +344,7 @@ fn resolve_beneficiary(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Subject
     match (&a.beneficiary, a.requester.service_account()) {
         (_, None) => refuse(Reason::NotEligible, format!("{} is neither a person nor a service account", a.requester.username)),
         (Some(Subject::Group(g)), _) => refuse(Reason::NotEligible, format!("nobody asks for a group, such as {g}; name a user")),
-        // Of whoever is only named no alias is known, so their second login could not be told from an approver.
+        // The aliases of a user who is only named are unknown, so their second login could not be told from an approver.
         (Some(Subject::User(n)), _) if !h.alias_keys.is_empty() => refuse(
             Reason::NotEligible,
             format!(
@@ -357,7 +357,7 @@ fn resolve_beneficiary(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Subject
     }
 }
 
-/// The longest that a machine's request may stay around: whatever syncs it would bring it back for ever.
+/// The longest lifetime of a machine's request: the tool that syncs it would otherwise re-create it without an end.
 const MAX_NOT_AFTER_DAYS: i64 = 7;
 
 /// All of it must be over by `notAfter`, and a machine must say one.

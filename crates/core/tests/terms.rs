@@ -28,7 +28,7 @@ struct Fixture {
     systems: Vec<System>,
     inventory: Inventory,
     unreachable: Option<&'static str>,
-    gate: AdmissionHistory,
+    admission: AdmissionHistory,
     ceiling: Option<Duration>,
     aliases: Vec<String>,
 }
@@ -142,7 +142,7 @@ fn fixture() -> Fixture {
             namespaces: vec![reference("payments"), reference("canary")],
         }),
         unreachable: None,
-        gate: AdmissionHistory {
+        admission: AdmissionHistory {
             since: Some(Time::from_secs(1)),
             confirmed: Some(Time::from_secs(2_000_000)),
             ..AdmissionHistory::default()
@@ -156,7 +156,7 @@ impl Fixture {
     fn inputs(&self) -> PolicyInputs<'_> {
         PolicyInputs {
             now: NOW,
-            admission: &self.gate,
+            admission: &self.admission,
             ceiling: self.ceiling.as_ref(),
             alias_keys: &self.aliases,
             template: self.template.as_ref(),
@@ -200,8 +200,8 @@ fn what_everything_allows_is_resolved() {
 
 #[test]
 fn what_cannot_be_resolved_is_invalid_by_name() {
-    refused(Reason::AdmissionNotEnforced, "create a new request", |f| f.gate = AdmissionHistory::default());
-    refused(Reason::AdmissionNotEnforced, "create a new request", |f| f.gate.since = Some(NOW.plus_secs(1)));
+    refused(Reason::AdmissionNotEnforced, "create a new request", |f| f.admission = AdmissionHistory::default());
+    refused(Reason::AdmissionNotEnforced, "create a new request", |f| f.admission.since = Some(NOW.plus_secs(1)));
     refused(Reason::Unsupported, "startTime", |f| f.asked.unsupported = vec!["startTime".into()]);
     refused(Reason::NoSuchRole, "RoleTemplate admin", |f| f.template = None);
     refused(Reason::Unsupported, "activation.mfa", |f| f.template().unsupported = vec!["activation.mfa".into()]);
@@ -367,7 +367,7 @@ fn an_assignment_is_ready_only_within_its_role_and_policy() {
 fn the_digest_covers_what_is_granted_and_who_decides() {
     let plain = with(|_| ()).unwrap();
     let same = |change: fn(&mut Fixture)| with(change).unwrap().digest == plain.digest;
-    assert!(same(|f| f.template().max_duration = long("5h")), "a limit is no effect");
+    assert!(same(|f| f.template().max_duration = long("5h")), "a limit is not part of the effects");
     assert!(!same(|f| f.asked.uid = "r2".into()), "a re-created request is another one");
     assert!(!same(|f| f.kubernetes().roles[0].rules = Digest::from_bits(2)), "a role that has grown is another one");
     assert!(!same(|f| f.kubernetes().roles[0].uid = "d".into()));
@@ -375,7 +375,7 @@ fn the_digest_covers_what_is_granted_and_who_decides() {
     assert!(!same(|f| f.asked.duration = Some(long("46m"))));
     assert!(!same(|f| f.policies[0].reference.uid = "other".into()), "another policy is another digest");
     let fewer = with(|f| f.template().approval[0].approvers = vec![group("oncall")]).unwrap();
-    assert!(fewer.digest != plain.digest && fewer.effects == plain.effects, "who decides is approved, and is no effect");
+    assert!(fewer.digest != plain.digest && fewer.effects == plain.effects, "the approvers are approved, and are not part of the effects");
 }
 
 #[test]
@@ -390,7 +390,7 @@ fn an_active_request_is_judged_by_its_end_and_not_by_its_start() {
     let without_config = with(|f| {
         running(f);
         f.ceiling = None;
-        f.gate = AdmissionHistory::default();
+        f.admission = AdmissionHistory::default();
     });
     assert!(without_config.is_ok(), "a lost configuration takes nothing away");
     let ends_in_time = with(|f| {

@@ -40,7 +40,7 @@ impl Operator {
         let mut envs = spec.envs.clone();
         envs.push(("KUBECONFIG".into(), spec.user.kubeconfig.display().to_string()));
         envs.push(("RUST_LOG".into(), "info,curfew=debug".into()));
-        // Shorter pauses (src/timing.rs), unless this operator shall have the shipped ones.
+        // Shorter pauses (src/timing.rs), unless the test asks for the shipped ones.
         if !envs.iter().any(|(k, _)| k == TIMING) {
             envs.push((TIMING.into(), "fast".into()));
         }

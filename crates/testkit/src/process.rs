@@ -1,4 +1,4 @@
-//! Child processes that never outlive the test, whatever ends it.
+//! Child processes that never outlive the test, however it ends.
 use anyhow::{Context, Result};
 use nix::{
     sys::signal::{Signal, kill},

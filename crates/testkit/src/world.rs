@@ -106,7 +106,7 @@ impl World {
         Operator::spawn(&self.cp, &OperatorSpec { binary: operator_binary()?, name: name.into(), user, envs })
     }
 
-    /// Waits until the operator has proven the gate and judged the example: what the README waits for, too.
+    /// Waits until the operator has proven admission and judged the example: what the README waits for, too.
     ///
     /// # Errors
     /// If that does not happen soon.

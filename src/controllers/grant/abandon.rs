@@ -1,4 +1,4 @@
-//! Abandoning a Grant whose target is gone for good: it needs a person's decision, because absence cannot be proven any more.
+//! Abandoning a Grant whose target no longer exists: it needs a person's decision, because absence cannot be proven any more.
 use crate::timing::timing;
 use crate::{
     api::{AccessDecision, GROUP, Grant},

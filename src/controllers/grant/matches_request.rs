@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_is_what_its_request_says_to_the_letter() {
+    fn a_grant_is_exactly_what_its_request_says() {
         let id = ids::grant_id(INSTALL, "r1");
         assert!(matches(&id, |_| ()));
         assert!(matches(&id, |g| g["expiresAt"] = "2026-11-25T11:00:00Z".into()), "its end may move earlier");

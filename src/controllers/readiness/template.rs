@@ -20,7 +20,7 @@ use curfew_core::{
 };
 use kube::{Api, ResourceExt};
 
-/// How long it is believed that it may not: somebody who adds the missing rule waits for the answer.
+/// How long the answer "a right is missing" is cached. Short, since the user who adds the missing rule waits for the result.
 const NOT_BINDABLE_SECS: i64 = 3;
 
 /// Publishes whether a template can be used.

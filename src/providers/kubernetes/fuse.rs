@@ -97,8 +97,8 @@ fn selects_by_mark(spec: &JobSpec, name: &BindingName) -> bool {
     labels.and_then(|l| l.get(GRANT_LABEL)) == Some(&name.grant)
 }
 
-/// Takes the fuse of a binding away that is gone. It is no access, so what goes wrong here keeps nothing from ending: the
-/// Job ends by itself.
+/// Removes the fuse of a binding that is gone. A fuse gives no access, so an error here does not delay an end: the Job ends
+/// by itself.
 pub async fn delete(api: &Api<Job>, name: &BindingName, uid: Option<&str>) {
     if let Err(e) = try_delete(api, name, uid).await {
         tracing::info!(job = name.fuse(), error = %e, "cannot delete a fuse whose binding is gone; it ends by itself");
@@ -117,7 +117,7 @@ async fn try_delete(api: &Api<Job>, name: &BindingName, uid: Option<&str>) -> Re
     let params = DeleteParams { preconditions: Some(only_this), ..DeleteParams::background() };
     match api.delete(&name.fuse(), &params).await {
         Ok(Either::Right(_)) => Ok(()),
-        // Held by somebody's finalizer.
+        // A foreign finalizer holds it.
         Ok(Either::Left(j)) if j.finalizers().is_empty() => Ok(()),
         Ok(Either::Left(_)) => {
             let free = json!({"metadata": {"uid": uid, "finalizers": null}});

@@ -1,5 +1,5 @@
-//! Reads a kubeconfig that somebody has put into a secret, strictly: it may carry an address, a CA and a credential, and
-//! nothing that runs, reads a file or looks away.
+//! Reads a kubeconfig from a secret, strictly: it may contain an address, a CA and a credential, and nothing that runs a
+//! program, reads a file or skips verification.
 //!
 //! kube's own reader runs `exec` plugins, reads files of the operator's container and honours proxies. So every member is
 //! held against a list of what is allowed first, and what is not on it is refused by its path.
@@ -33,11 +33,11 @@ const ALLOWED: &[&str] = &[
 /// Checks, and makes a configuration of it.
 ///
 /// # Errors
-/// [`Trouble::Invalid`] that names the first member that is not allowed, or what is missing. It never quotes a value.
+/// [`ProviderError::Invalid`] that names the first member that is not allowed, or what is missing. It never quotes a value.
 pub async fn read(text: &str) -> Result<Config, ProviderError> {
-    let value: Value = serde_saphyr::from_str(text).map_err(|_| invalid("it is no YAML"))?;
+    let value: Value = serde_saphyr::from_str(text).map_err(|_| invalid("it is not valid YAML"))?;
     check(&value)?;
-    let parsed: Kubeconfig = serde_json::from_value(value).map_err(|_| invalid("it is no kubeconfig"))?;
+    let parsed: Kubeconfig = serde_json::from_value(value).map_err(|_| invalid("it is not a kubeconfig"))?;
     let options = KubeConfigOptions::default();
     let mut config = Config::from_custom_kubeconfig(parsed, &options).await.map_err(|_| invalid("its current-context cannot be used"))?;
     // The environment of the operator has no say in where this goes.
@@ -57,7 +57,7 @@ fn invalid(why: &str) -> ProviderError {
 
 fn check(v: &Value) -> Result<(), ProviderError> {
     if !v.is_object() {
-        return Err(invalid("it is no mapping"));
+        return Err(invalid("it is not a mapping"));
     }
     let mut paths = Vec::new();
     walk("", "", v, &mut paths);
@@ -136,7 +136,7 @@ mod tests {
         refused("certificate-authority-data is missing", |v| cluster(v, "certificate-authority-data", Value::Null));
         refused("users.user needs a token", |v| user(v, "token", "".into()));
         refused("extensions", |v| v["extensions"] = serde_json::json!([{"name": "x"}]));
-        refused("no mapping", |v| *v = "x".into());
+        refused("not a mapping", |v| *v = "x".into());
         // Also in entries that the current context does not use: a later edit could.
         refused("users.user.exec", |v| {
             let second = serde_json::json!({"name": "other", "user": {"token": "t", "exec": {"command": "x"}}});

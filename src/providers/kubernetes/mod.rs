@@ -80,7 +80,7 @@ pub struct Kubernetes {
 
 /// How it is known that the marks policy is in force, without which no fuse can be believed.
 pub enum Guard {
-    /// By the gate, in the cluster that Curfew runs in.
+    /// By the operator's admission check, in the cluster that Curfew runs in.
     AdmissionCheck(Arc<Authority>),
     /// By a look of our own, remembered for a while.
     Probe(Mutex<Option<(Time, bool)>>),
@@ -278,7 +278,7 @@ impl Provider for Kubernetes {
 
     async fn revoke(&self, grant: &str, plan: &Plan, known: &[Artifact], _: SlotSet) -> Result<RevokeOutcome, ProviderError> {
         let plan = bindings(plan)?;
-        // All are tried, whatever becomes of one.
+        // All are tried, even if one fails.
         let all = join_all(plan.bindings.iter().map(|b| async move {
             let uid = |id: &str| known.iter().find(|a| a.id == id).map(|a| a.uid.clone());
             let taken = revoke::revoke_binding(&self.api(b), grant, b, uid(&binding::id(b))).await?;

@@ -1,7 +1,7 @@
 //! Taking one binding away, and knowing that it is gone.
 //!
 //! A delete answered by a Status or by 404 is gone. A delete answered by the object left it terminating, which *still
-//! authorises*: somebody's finalizer holds it. Then the finalizers are patched away, which needs no `bind` and completes
+//! authorises*: a foreign finalizer holds it. Then the finalizers are patched away, which needs no `bind` and completes
 //! the delete; only if that fails the subjects are emptied. Anything else is unknown, and unknown is present.
 use super::{BindingState, binding, provider_error};
 use crate::providers::port::{ProviderError, RevokeOutcome};
@@ -33,7 +33,7 @@ pub async fn revoke_binding(
         return Ok(RevokeOutcome::Gone);
     }
     let answer = delete(api, &b.name, &found.uid).await?;
-    Ok(answer.unwrap_or_else(|| RevokeOutcome::Remains(format!("{} is changing hands", binding::id(b)))))
+    Ok(answer.unwrap_or_else(|| RevokeOutcome::Remains(format!("{} was deleted and recreated concurrently", binding::id(b)))))
 }
 
 /// `None` if another object has the name by now.

@@ -110,7 +110,7 @@ impl SimulatedDirectory {
     pub fn config(&self) -> Config {
         self.inner.state().config().clone()
     }
-    /// Uses the access: whether the member is in the group at this moment, whatever reads show.
+    /// Uses the access: whether the member is in the group at this moment, regardless of what reads show.
     pub fn has_access(&self, group: &str, member: &str) -> bool {
         self.inner.state().has_access(group, member, now())
     }

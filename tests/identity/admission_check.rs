@@ -1,4 +1,4 @@
-//! The gate sees what differs from the built object. A cluster of its own, because it is broken on purpose.
+//! The admission check reports what differs from the built object. A cluster of its own, because it is broken on purpose.
 use anyhow::{Result, ensure};
 use curfew::identity::admission_check;
 use curfew_testkit::{SOON, World, eventually, path};
@@ -6,7 +6,7 @@ use curfew_testkit::{SOON, World, eventually, path};
 async fn reopened_by(w: &World, what: &str, words: &str) -> Result<()> {
     let client = w.cp.admin().await?;
     let verdict = admission_check::probe(&client).await?;
-    ensure!(!verdict.enforced(), "{what}: the gate is still closed");
+    ensure!(!verdict.enforced(), "{what}: admission still counts as enforced");
     let problems = verdict.problems.join("; ");
     ensure!(problems.contains(words), "{what}: {problems}");
     Ok(())
@@ -14,15 +14,15 @@ async fn reopened_by(w: &World, what: &str, words: &str) -> Result<()> {
 
 async fn mended(w: &World, what: &str) -> Result<()> {
     let client = w.cp.admin().await?;
-    eventually(&format!("the gate to be closed again after {what}"), SOON, || async {
+    eventually(&format!("admission to be enforced again after {what}"), SOON, || async {
         Ok(admission_check::probe(&client).await?.enforced().then_some(()))
     })
     .await
 }
 
 #[tokio::test]
-async fn whatever_is_touched_opens_it() -> Result<()> {
-    let w = World::install("gate").await?;
+async fn admission_check_fails_on_any_difference_from_the_built_policies() -> Result<()> {
+    let w = World::install("admission-check").await?;
     let admin = w.admin()?;
     let policies = path("deploy/30-policies.yaml");
     let apply = ["apply", "--server-side", "--force-conflicts", "-f", &policies];

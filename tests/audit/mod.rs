@@ -1,4 +1,4 @@
-//! Evidence: what stays when every object is gone, and what happens when a sink does not take it.
+//! The audit log: what remains when every object is deleted, and what happens when a sink does not accept records.
 use crate::{
     attacks::{active, asks, ends, resisted},
     story::decide,
@@ -15,7 +15,7 @@ use tokio::{
     net::TcpListener,
 };
 
-/// Sends evidence there from now on.
+/// Sends audit records there from now on.
 pub async fn sinks(w: &World, sinks: &str) -> Result<()> {
     let patch = format!(r#"{{"spec": {{"audit": {{"sinks": {sinks}}}}}}}"#);
     w.admin()?.api(&["patch", "curfewconfig", "curfew", "--type=merge", "-p", &patch]).await?.success().map(drop)
@@ -28,8 +28,8 @@ pub async fn audit(who: &User, args: &[&str]) -> Result<curfew_testkit::Output> 
 
 #[tokio::test]
 async fn it_tells_the_whole_story_when_everything_is_gone_and_nobody_edits_it_unseen() -> Result<()> {
-    let w = World::first("evidence").await?;
-    let file: PathBuf = w.cp.dir().join("evidence.jsonl");
+    let w = World::first("audit").await?;
+    let file: PathBuf = w.cp.dir().join("audit.jsonl");
     sinks(&w, &format!(r#"[{{"file": {{"path": "{}"}}}}]"#, file.display())).await?;
     let operator = w.operator("operator").await?;
     w.granting().await?;
@@ -101,7 +101,7 @@ async fn it_tells_the_whole_story_when_everything_is_gone_and_nobody_edits_it_un
         let forged = w.cp.dir().join(name);
         std::fs::write(&forged, text)?;
         let out = verify(forged.display().to_string()).await?;
-        resisted(!out.ok, &format!("evidence was {name}, and nobody sees it: {}", out.stdout))?;
+        resisted(!out.ok, &format!("the audit log was {name}, and nobody sees it: {}", out.stdout))?;
         ensure!(out.stdout.contains(words), "{name}: {}{}", out.stdout, out.stderr);
     }
     Ok(())
@@ -133,7 +133,7 @@ impl HttpSink {
 
 async fn http_sink() -> Result<HttpSink> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let url = format!("http://{}/evidence?token=s3cret", listener.local_addr()?);
+    let url = format!("http://{}/audit?token=s3cret", listener.local_addr()?);
     let (does, got) = (Arc::new(Mutex::new(Does::Take)), Arc::new(Mutex::new(String::new())));
     let (told, kept) = (does.clone(), got.clone());
     tokio::spawn(async move {
@@ -183,7 +183,7 @@ async fn without_a_sink(name: &str, trouble: Does, kept: &str) -> Result<(World,
     active(&w, &alice, "payments-admin", "held", "1h").await?;
     let got = || sink.got.lock().unwrap_or_else(PoisonError::into_inner).clone();
     ensure!(got().contains("dev.curfew.grant.intended.v1"), "the intent was there before the access");
-    ensure!(got().contains("POST /evidence?token=s3cret") && got().contains("application/cloudevents-batch+json"), "{}", got());
+    ensure!(got().contains("POST /audit?token=s3cret") && got().contains("application/cloudevents-batch+json"), "{}", got());
     ensure!(operator.log().contains("dev.curfew.grant.intended.v1"), "stdout has it, too");
 
     sink.will(trouble);
@@ -199,7 +199,7 @@ async fn without_a_sink(name: &str, trouble: Does, kept: &str) -> Result<(World,
         Ok((tried_again || bob.can_read_secret("payments", "db").await?).then_some(()))
     })
     .await?;
-    resisted(!bob.can_read_secret("payments", "db").await?, "access is granted that no evidence tells of")?;
+    resisted(!bob.can_read_secret("payments", "db").await?, "access is granted without an audit record")?;
     // A revocation waits for nobody.
     alice.api(&["delete", "areq", "-n", "payments", "held"]).await?.success()?;
     ends(&w, &alice, Duration::from_secs(10), kept).await?;

@@ -1,4 +1,4 @@
-//! While the gate is open anybody can be anybody. What was made then is never believed, and what was accepted before stays.
+//! While admission is not enforced anybody can be anybody. Objects created then are never believed; what was accepted before stays accepted.
 use super::{active, asks, resisted};
 use crate::story::decide;
 use anyhow::{Result, ensure};
@@ -36,7 +36,7 @@ async fn may_ask(w: &World) -> Result<()> {
     w.admin()?.api(&args).await?.success().map(drop)
 }
 
-/// Writes a request in somebody else's name.
+/// Writes a request in another user's name.
 async fn forged(who: &User, name: &str) -> Result<()> {
     let stamp = ", requester: {username: alice@example.com, groups: [payments-devs, 'system:authenticated'], extra: {authentication.kubernetes.io/credential-id: [X509SHA256=0]}}";
     eventually("the proof to be out of force", SOON, || async {
@@ -73,7 +73,7 @@ async fn what_was_made_while_it_was_open_is_never_believed() -> Result<()> {
          decider: {{username: carol@example.com, groups: [], extra: {{authentication.kubernetes.io/credential-id: [X509SHA256=0]}}}}}}}}"
     );
     mallory.apply(&word).await?.success()?;
-    // A Grant of the name that the request would have, for somebody else.
+    // A Grant of the name that the request would have, for another user.
     let uid = w.field(&["areq", "-n", "payments", "before"], "{.metadata.uid}").await?;
     let home = w.field(&["namespace", "curfew-system"], "{.metadata.uid}").await?;
     let install = curfew_core::ids::install_id(&home);
@@ -92,13 +92,16 @@ async fn what_was_made_while_it_was_open_is_never_believed() -> Result<()> {
     close(&w).await?;
 
     let made = w.field_is(&["areq", "-n", "payments", "forged"], "{.status.reason}", "AdmissionNotEnforced").await;
-    resisted(made.is_ok(), "a request that was forged while the gate was open is believed")?;
+    resisted(made.is_ok(), "a request that was forged while admission was not enforced is believed")?;
     w.state_is("forged", "Invalid").await?;
     let counted = w.field_is(&["adec", "-n", "payments", "forged"], "{.status.conditions[0].reason}", "AdmissionNotEnforced").await;
-    resisted(counted.is_ok(), "an approval that was forged while the gate was open counts")?;
+    resisted(counted.is_ok(), "an approval that was forged while admission was not enforced counts")?;
     // The forged Grant is only revoked: nothing of it was ever armed.
     let ended = w.field_is(&["grt", &id], "{.status.state}", "Ended").await;
-    resisted(ended.is_ok() && !mallory.can_read_secret("payments", "db").await?, "a Grant that was forged while the gate was open is armed")
+    resisted(
+        ended.is_ok() && !mallory.can_read_secret("payments", "db").await?,
+        "a Grant that was forged while admission was not enforced is armed",
+    )
 }
 
 /// Takes policies out of force and does not wait for anybody to notice.
@@ -136,7 +139,7 @@ async fn a_gap_that_nobody_has_noticed_yet_is_a_gap() -> Result<()> {
         "an approval slips through a gap that nobody has noticed",
     )?;
 
-    // The same with status: that it says Activating is no approval.
+    // The same with status: a status that says Activating does not replace an approval.
     slip(&w, &["curfew-ledger"]).await?;
     let approved = r#"{"status": {"state": "Activating", "expiresAt": "2099-01-01T00:00:00Z"}}"#;
     let patch = ["patch", "areq", "-n", "payments", "waits", "--subresource=status", "--type=merge", "-p", approved];
@@ -146,7 +149,7 @@ async fn a_gap_that_nobody_has_noticed_yet_is_a_gap() -> Result<()> {
     resisted(ended.is_ok() && !alice.can_read_secret("payments", "db").await?, "a status that says so is an approval")
 }
 
-/// Writes into the admission status that there was never a gap, again and again, so that the leader's writes conflict.
+/// Writes into the admission check's own status that it was always enforced, again and again, so that the leader's writes conflict.
 async fn claim(who: &User) -> Result<()> {
     let configs: Api<CurfewConfig> = Api::all(who.client().await?);
     let begun = std::time::Instant::now();
@@ -154,7 +157,7 @@ async fn claim(who: &User) -> Result<()> {
     // Long enough for several admission proofs, and often enough to be in the way of each, however busy the machine is.
     while begun.elapsed() < Duration::from_secs(15) || taken <= 50 {
         ensure!(begun.elapsed() < SOON * 4, "only {taken} writes were taken");
-        // Another end each time: what changes nothing is no write.
+        // Another end each time: the API server does not store a write that changes nothing.
         let until = format!("2099-01-01T00:00:{:02}Z", taken % 60);
         let claimed = json!({"status": {"admission": {"past": [{"since": "2020-01-01T00:00:00Z", "until": until}]}}});
         let written = configs.patch_status("curfew", &PatchParams::default(), &Patch::Merge(claimed)).await;
@@ -177,16 +180,16 @@ async fn a_status_that_claims_there_was_no_gap_is_not_believed() -> Result<()> {
     resisted(made.is_ok(), "a gap is forgotten because a status claims that there was none")
 }
 
-/// Whoever asks, or looks at the gate, has seen what was made while it was not as it should be.
+/// A user who asks, or reads the condition, sees what was made while admission was not enforced as built.
 async fn looked_at(w: &World, request: &str) -> Result<()> {
-    let (asked, gate) = (["areq", "-n", "payments", request], ["curfewconfig", "curfew"]);
+    let (asked, config) = (["areq", "-n", "payments", request], ["curfewconfig", "curfew"]);
     let path = "{.status.conditions[?(@.type==\"AdmissionEnforced\")].status}";
     let accepted = w.field_fits(&asked, "{.status.state}", "to be accepted", SOON + SOON, |s| s == "AwaitingApproval");
-    let open = w.field_fits(&gate, path, "to be False", SOON + SOON, |s| s == "False");
+    let open = w.field_fits(&config, path, "to be False", SOON + SOON, |s| s == "False");
     tokio::select! { a = accepted => a, o = open => o }
 }
 
-/// Every object is there, to the letter, and the API server does not go by them.
+/// Every object is there, exactly as built, and the API server does not enforce them.
 #[tokio::test]
 async fn policies_that_are_there_and_refuse_nothing_are_a_gap() -> Result<()> {
     let (w, _operator) = World::running("idle").await?;
@@ -211,11 +214,11 @@ async fn a_policy_that_looks_away_from_a_namespace_is_a_gap() -> Result<()> {
     let (admin, mallory) = (w.admin()?, w.mallory()?);
     may_ask(&w).await?;
     admin.api(&["label", "namespace", "curfew-system", "guarded=yes"]).await?.success()?;
-    let (gate, digest) = (["curfewconfig", "curfew"], "{.status.admission.since}{.status.admission.digest}");
-    let before = w.field(&gate, digest).await?;
+    let (config, digest) = (["curfewconfig", "curfew"], "{.status.admission.since}{.status.admission.digest}");
+    let before = w.field(&config, digest).await?;
     let selector = r#"{"spec": {"matchResources": {"namespaceSelector": {"matchLabels": {"guarded": "yes"}}}}}"#;
     admin.api(&["patch", "validatingadmissionpolicybinding", "curfew-requests", "--type=merge", "-p", selector]).await?.success()?;
-    w.field_fits(&gate, digest, "to change", SOON, |now| now != before).await?;
+    w.field_fits(&config, digest, "to change", SOON, |now| now != before).await?;
     forged(&mallory, "forged").await?;
     looked_at(&w, "forged").await?;
     // To apply the manifest again does not take a foreign selector away.
@@ -267,7 +270,7 @@ async fn an_upgrade_of_the_policies_voids_nothing_that_was_accepted() -> Result<
     bob.apply(&asks("payments-admin", "waits", "1h", "")).await?.success()?;
     w.state_is("waits", "AwaitingApproval").await?;
     open(&w, &["curfew-requests", "curfew-decisions", "curfew-ledger", "curfew-marks"]).await?;
-    // Gate open: what is active goes on, revocation too, and nothing begins.
+    // Admission not enforced: what is active goes on, revocation too, and nothing begins.
     assert!(alice.can_read_secret("payments", "db").await?);
     decide(&w, &w.carol()?, "waits", "Deny").await?;
     close(&w).await?;
@@ -277,7 +280,7 @@ async fn an_upgrade_of_the_policies_voids_nothing_that_was_accepted() -> Result<
     w.state_is("again", "AwaitingApproval").await?;
     open(&w, &["curfew-requests"]).await?;
     close(&w).await?;
-    // It was accepted under a closed gate, and is approved under another.
+    // It was accepted while admission was enforced, and is approved under another.
     decide(&w, &w.carol()?, "again", "Approve").await?;
     w.state_is("again", "Active").await?;
     w.access_is(&bob, true, SOON).await
