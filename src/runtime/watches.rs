@@ -219,22 +219,18 @@ mod tests {
 
     type RequestIndex = Index<changes::RequestGroup, (String, String)>;
 
-    fn objects(
-        index: &RequestIndex,
-        on_unreadable: OnUnreadable,
-    ) -> Objects<
-        ActivationRequest,
-        impl Fn(&Event<ActivationRequest>) + use<>,
-        impl Fn(Versions<'_, ActivationRequest>) -> Option<Change> + use<>,
-    > {
+    type RequestObjects =
+        Objects<ActivationRequest, Box<dyn Fn(&Event<ActivationRequest>)>, fn(Versions<'_, ActivationRequest>) -> Option<Change>>;
+
+    fn objects(index: &RequestIndex, on_unreadable: OnUnreadable) -> RequestObjects {
         let index = index.clone();
         Objects {
             writer: Writer::new(()),
             kind: (),
             on_unreadable,
-            index: move |event: &Event<ActivationRequest>| {
+            index: Box::new(move |event: &Event<ActivationRequest>| {
                 index.apply(event, |request| (changes::key(request), changes::request_groups(request)))
-            },
+            }),
             change: changes::request_change,
         }
     }

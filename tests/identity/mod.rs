@@ -9,8 +9,8 @@ use curfew::identity::admission_check;
 use curfew_testkit::{Output, SOON, User, World, eventually};
 use tokio::sync::OnceCell;
 
-mod admission_check;
 mod guards;
+mod weakened_policies;
 
 /// A cluster without an operator: what is tried here is admission alone.
 async fn world() -> Result<&'static World> {
