@@ -13,7 +13,10 @@ use std::{
     collections::VecDeque,
     io::{Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -27,8 +30,30 @@ const RETRY_DELAYS: [u32; 5] = [1, 2, 5, 10, 30];
 pub struct Line {
     /// The record as one line of JSON, without the newline.
     pub text: Arc<str>,
-    /// Receives a message when the sink has stored the record; is dropped if the sink ends without storing it.
-    pub taken: Option<oneshot::Sender<()>>,
+    /// Counts the sinks that have stored the record; shared by all of them.
+    pub acknowledgement: Option<Arc<Acknowledgement>>,
+}
+
+/// Sends to a waiting caller once every sink has stored a record. If a sink ends without storing it, the last reference is
+/// dropped with the sender in it, and the caller's receiver reports that.
+pub struct Acknowledgement {
+    missing: AtomicUsize,
+    sender: Mutex<Option<oneshot::Sender<()>>>,
+}
+
+impl Acknowledgement {
+    /// An acknowledgement by this many sinks, at least one.
+    pub fn of(sinks: usize, sender: oneshot::Sender<()>) -> Arc<Self> {
+        Arc::new(Acknowledgement { missing: AtomicUsize::new(sinks), sender: Mutex::new(Some(sender)) })
+    }
+    /// A sink has stored the record. Each sink calls this once.
+    fn stored(&self) {
+        if self.missing.fetch_sub(1, Ordering::AcqRel) == 1
+            && let Some(sender) = self.sender.lock().take()
+        {
+            let _receiver_dropped = sender.send(());
+        }
+    }
 }
 
 /// A running sink: the sending half of its queue, and its task.
@@ -99,8 +124,8 @@ async fn deliver(target: Target, mut lines: mpsc::UnboundedReceiver<Line>, last_
         }
         *last_error.lock() = None;
         for line in waiting.drain(..batch.len()) {
-            if let Some(taken) = line.taken {
-                let _receiver_dropped = taken.send(());
+            if let Some(acknowledgement) = line.acknowledgement {
+                acknowledgement.stored();
             }
         }
         metrics.audit_backlog.set(i64::try_from(waiting.len() + lines.len()).unwrap_or(i64::MAX));
@@ -179,6 +204,22 @@ async fn post(client: &Client, http: &HttpClient, secret: &SecretKey, batch: &[A
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_is_stored_once_every_sink_has_stored_it() {
+        let (sender, mut receiver) = oneshot::channel();
+        let all = Acknowledgement::of(2, sender);
+        all.stored();
+        assert_eq!(receiver.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+        all.stored();
+        assert_eq!(receiver.try_recv(), Ok(()));
+
+        let (sender, mut receiver) = oneshot::channel();
+        let one_sink_ends = Acknowledgement::of(2, sender);
+        one_sink_ends.stored();
+        drop(one_sink_ends);
+        assert_eq!(receiver.try_recv(), Err(oneshot::error::TryRecvError::Closed), "a sink that ends has not stored the record");
+    }
 
     #[test]
     fn an_incomplete_line_stays_a_line_of_its_own() {

@@ -2,7 +2,7 @@
 use super::{
     chain::Chain,
     record::{EventData, EventKind},
-    sinks::{Line, SinkWorker},
+    sinks::{Acknowledgement, Line, SinkWorker},
 };
 use crate::timing::timing;
 use crate::{
@@ -32,7 +32,7 @@ struct Item {
     what: EventKind,
     facts: EventData,
     at: Time,
-    taken: Option<oneshot::Sender<bool>>,
+    taken: Option<oneshot::Sender<()>>,
     last: bool,
 }
 
@@ -81,7 +81,7 @@ impl AuditLog {
     pub async fn append_and_wait(&self, what: EventKind, facts: EventData) -> bool {
         let (taken, stored) = oneshot::channel();
         let sent = self.items.send(Item { what, facts, at: self.clock.now(), taken: Some(taken), last: false });
-        sent.is_ok() && tokio::time::timeout(INTENT, stored).await.is_ok_and(|result| result == Ok(true))
+        sent.is_ok() && tokio::time::timeout(INTENT, stored).await.is_ok_and(|result| result.is_ok())
     }
 
     /// The last delivery error of a failing sink; `None` while every sink accepts records.
@@ -126,7 +126,7 @@ async fn write(setup: Setup, mut queue: mpsc::UnboundedReceiver<Item>, last_erro
                 Some(Item { last: true, taken, .. }) => {
                     writer.anchor().await;
                     join_all(std::mem::take(&mut writer.sinks).into_values().map(|sink| sink.finish(INTENT))).await;
-                    let _receiver_dropped = taken.map(|sender| sender.send(true));
+                    let _receiver_dropped = taken.map(|sender| sender.send(()));
                     return;
                 }
                 Some(item) => {
@@ -181,21 +181,13 @@ impl Writer {
         }
     }
 
-    /// Appends a record to the chain and queues it for every sink. `taken` receives whether all of them have stored it.
-    fn append(&mut self, what: EventKind, facts: &EventData, at: Time, taken: Option<oneshot::Sender<bool>>) {
+    /// Appends a record to the chain and queues it for every sink. Sends to `taken` once all of them have stored it.
+    fn append(&mut self, what: EventKind, facts: &EventData, at: Time, taken: Option<oneshot::Sender<()>>) {
         self.reconcile_sinks();
         let text: Arc<str> = self.chain.append(what, facts, at).into();
-        let mut acknowledgements = Vec::new();
+        let acknowledgement = taken.map(|sender| Acknowledgement::of(self.sinks.len(), sender));
         for sink in self.sinks.values() {
-            let (sender, acknowledgement) = oneshot::channel();
-            sink.push(Line { text: text.clone(), taken: taken.is_some().then_some(sender) });
-            acknowledgements.push(acknowledgement);
-        }
-        if let Some(taken) = taken {
-            tokio::spawn(async move {
-                let all_stored = join_all(acknowledgements).await.iter().all(Result::is_ok);
-                let _receiver_dropped = taken.send(all_stored);
-            });
+            sink.push(Line { text: text.clone(), acknowledgement: acknowledgement.clone() });
         }
     }
 
