@@ -63,3 +63,32 @@ fn write_or_check(root: &std::path::Path, check: bool) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "../crates/core/tests/snapshot/mod.rs"]
+mod snapshot;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use std::fmt::Write;
+
+    #[test]
+    fn the_help_is_as_reviewed() {
+        let mut all = String::new();
+        let mut command = Curfew::command().term_width(120);
+        command.build();
+        let _ = writeln!(all, "$ curfew --help\n{}", command.render_long_help());
+        for subcommand in command.get_subcommands_mut().filter(|c| c.get_name() != "help") {
+            let name = subcommand.get_name().to_owned();
+            let _ = writeln!(all, "$ curfew {name} --help\n{}", subcommand.render_long_help());
+            for nested in subcommand.get_subcommands_mut().filter(|c| c.get_name() != "help") {
+                let nested_name = nested.get_name().to_owned();
+                let _ = writeln!(all, "$ curfew {name} {nested_name} --help\n{}", nested.render_long_help());
+            }
+        }
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/help.txt");
+        super::snapshot::assert_stored(&path, &all, "cargo test --bin curfew");
+    }
+}

@@ -56,17 +56,18 @@ impl Lease {
         }
     }
 
-    /// Releases the lease, so that another replica can acquire it before it expires.
+    /// Releases the lease, so that another replica can acquire it before it expires. Renewal has to be stopped before: its last
+    /// write may still arrive, and is then met as a conflict and tried again.
     pub async fn release(&self) {
-        if !self.authority.leads() {
-            return;
-        }
         self.authority.set_lease(None);
-        let Ok(Some(mut lease)) = self.api.get_opt(NAME).await else { return };
-        if let Some(spec) = lease.spec.as_mut().filter(|spec| spec.holder_identity.as_deref() == Some(&self.holder)) {
+        for _ in 0..3 {
+            let Ok(Some(mut lease)) = self.api.get_opt(NAME).await else { return };
+            let Some(spec) = lease.spec.as_mut().filter(|spec| spec.holder_identity.as_deref() == Some(&self.holder)) else { return };
             spec.holder_identity = Some(String::new());
-            if let Err(e) = self.api.replace(NAME, &PostParams::default(), &lease).await {
-                tracing::info!(error = %e, "cannot release the lease {NAME}; it expires by itself");
+            match self.api.replace(NAME, &PostParams::default(), &lease).await {
+                Err(kube::Error::Api(status)) if status.is_conflict() => {}
+                Err(e) => return tracing::info!(error = %e, "cannot release the lease {NAME}; it expires by itself"),
+                Ok(_) => return,
             }
         }
     }

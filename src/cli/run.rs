@@ -79,7 +79,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     });
     tasks.spawn(writing);
     let ctx = Arc::new(Context::new(client.clone(), stores, authority.clone(), registry, install, &args.replica, metrics, audit));
-    let lease = Lease::new(client, NAMESPACE, holder, authority);
+    let lease = Lease::new(client, NAMESPACE, holder, authority.clone());
     let (stop, stopped) = watch::channel(false);
     let engines = start(&ctx, changes, stopped, &mut tasks);
     let (listen, endpoints) = (args.listen, OperatorEndpoints(ctx.clone()));
@@ -88,7 +88,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
             tracing::error!(%error, address = %listen, "cannot serve; choose another address with --listen");
         }
     });
-    tasks.spawn(lease.clone().run());
+    let renewal = tasks.spawn(lease.clone().run());
     tasks.spawn(admission::run(ctx.clone()));
     tasks.spawn(retention::run(ctx.clone()));
     tasks.spawn(sweeper::run(ctx.clone()));
@@ -105,9 +105,13 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
         _ = tasks.join_next() => Some("a task that must not end has ended"),
     };
     // First no new grants, then what runs is finished, then the lease goes to the other replica.
-    lease.release().await;
+    renewal.abort();
+    authority.set_lease(None);
     stop.send_replace(true);
     let finished = tokio::time::timeout(Duration::from_secs(10), engines).await;
+    if tokio::time::timeout(Duration::from_secs(5), lease.release()).await.is_err() {
+        tracing::info!("releasing the lease timed out; it expires by itself");
+    }
     ctx.audit.finish(Duration::from_secs(10)).await;
     tracing::info!(finished = finished.is_ok(), "curfew stops");
     why.map_or(Ok(()), |w| Err(anyhow::anyhow!(w)))

@@ -9,6 +9,9 @@ use crate::api::{GROUP, VERSION};
 use serde_json::{Value, json};
 
 /// Returns the policy, whose parameters are the RoleTemplates of the request's namespace, and its binding.
+///
+/// Its `failurePolicy` is `Ignore`: an API server that starts before it serves the CRDs looks for the kind of the parameters
+/// again only after half a minute, and would refuse every request until then.
 pub fn policies() -> Vec<Value> {
     let validation = |expression: &str, message: &str, message_expression: &str| json!({"expression": expression, "message": message, "messageExpression": message_expression, "reason": "Invalid"});
     let mut all = validating(
@@ -34,6 +37,7 @@ pub fn policies() -> Vec<Value> {
         }),
     );
     // The parameters are all templates of the namespace; the match condition selects the one that the request names.
+    all[0]["spec"]["failurePolicy"] = json!("Ignore");
     all[1]["spec"]["paramRef"] = json!({"selector": {}, "parameterNotFoundAction": "Allow"});
     all
 }

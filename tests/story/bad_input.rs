@@ -267,7 +267,7 @@ async fn templates(s: &Stage) -> Result<()> {
     for (name, verdict, words) in [
         ("outside", "False OutsidePolicy", "ClusterRole cluster-admin"),
         ("weak", "False BelowFloor", "policy payments asks for a stage of at least 1"),
-        ("nobody", "False NobodyCanApprove", "needs 2 people and lists 1"),
+        ("nobody", "False NobodyCanApprove", "needs 2 approvers and lists 1"),
         ("missing", "False NotReady", "ClusterRole not-there does not exist"),
         ("unbindable", "False NotBindable", "resourceNames: [view], verbs: [bind]"),
     ] {

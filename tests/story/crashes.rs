@@ -90,6 +90,8 @@ async fn an_api_server_that_is_away_at_the_deadline() -> Result<()> {
     alice.apply(&request("away", "15s")).await?.success()?;
     w.state_is("away", "AwaitingApproval").await?;
     decide(&w, &carol, "away", "Approve").await?;
+    // Before this, the outcome of the write is not stored yet, and a grant that ends then is Failed.
+    w.state_is("away", "Active").await?;
     w.access_is(&alice, true, SOON).await?;
     let ends = w.field(&["areq", "-n", "payments", "away"], "{.status.expiresAt}").await?;
     let ends = curfew_core::time::Time::parse(&ends).context("no deadline")?;

@@ -93,7 +93,7 @@ async fn templates_that_cannot_be_used_say_what_to_change() -> Result<()> {
     ready(w, &["rtpl", "-n", "payments", "with-mfa"], "False Unsupported .. activation.mfa").await?;
     ready(w, &["rtpl", "-n", "payments", "below"], "False BelowFloor .. policy payments").await?;
     ready(w, &["rtpl", "-n", "payments", "outside"], "False OutsidePolicy .. ClusterRole cluster-admin").await?;
-    ready(w, &["rtpl", "-n", "payments", "impossible"], "False NobodyCanApprove .. needs 2 people and lists 1").await?;
+    ready(w, &["rtpl", "-n", "payments", "impossible"], "False NobodyCanApprove .. needs 2 approvers and lists 1").await?;
     ready(w, &["rtpl", "-n", "payments", "timely"], "True").await?;
     let alice = w.alice()?;
     alice.apply(&of("with-mfa", "mfa", "1h")).await?.success()?;

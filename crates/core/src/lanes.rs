@@ -1,5 +1,6 @@
 //! Work in lanes: a system that does not answer fills only its own lane, and within a lane revocations go before grants, earliest
-//! first. Each lane has a width, may have a rate, and can be paused where the target asks for it.
+//! first. Each lane has a width, may have a rate, begins work in batches where its provider combines calls, and can be paused where
+//! the target asks for it.
 use crate::time::Time;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
@@ -13,13 +14,15 @@ pub enum Urgency {
     Other,
 }
 
-/// How fast and how wide the target of a lane may be used.
+/// How fast and how wide the target of a lane may be used. A zero counts as one: no limit stops a lane.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// How many pieces of work run at a time.
+    /// How many batches run at a time.
     pub width: usize,
-    /// How many pieces of work may begin per minute, in bursts of as many; `None` where only `width` limits.
+    /// How many batches may begin per minute, in bursts of as many; `None` where only `width` limits.
     pub per_minute: Option<u32>,
+    /// How many pieces of work begin together at most, because the provider combines their calls into one; 1 where it does not.
+    pub batch: usize,
 }
 
 #[derive(Debug)]
@@ -27,13 +30,24 @@ struct Lane<Id> {
     limits: Limits,
     waiting: BTreeSet<(Urgency, Time, Id)>,
     places: HashMap<Id, (Urgency, Time)>,
-    /// Running work, and how urgently it was requested again meanwhile.
-    running: HashMap<Id, Option<(Urgency, Time)>>,
+    running: HashMap<Id, Running>,
+    /// How many members of each batch still run, by the number of the batch.
+    batches: BTreeMap<u64, usize>,
+    next_batch: u64,
     /// Nothing begins before this.
     paused_until: Time,
-    /// Work that may begin at once, in thousandths of a piece times minutes, as of `refilled`.
+    /// Batches that may begin at once, in thousandths of a batch times minutes, as of `refilled`.
     tokens: i64,
     refilled: Time,
+}
+
+/// A piece of work that runs.
+#[derive(Debug)]
+struct Running {
+    /// The number of the batch with which it began.
+    batch: u64,
+    /// How urgently it was requested again meanwhile.
+    again: Option<(Urgency, Time)>,
 }
 
 /// One token, in the unit of [`Lane::tokens`]: a rate of `n` per minute adds `n` of these units per millisecond.
@@ -41,20 +55,65 @@ const TOKEN: i64 = 60_000;
 
 impl<Id: Clone + Ord + Hash> Lane<Id> {
     fn new(limits: Limits, now: Time) -> Self {
-        let tokens = limits.per_minute.map_or(0, |n| i64::from(n) * TOKEN);
-        Lane { limits, waiting: BTreeSet::new(), places: HashMap::new(), running: HashMap::new(), paused_until: now, tokens, refilled: now }
+        let mut lane = Lane {
+            limits,
+            waiting: BTreeSet::new(),
+            places: HashMap::new(),
+            running: HashMap::new(),
+            batches: BTreeMap::new(),
+            next_batch: 0,
+            paused_until: now,
+            tokens: 0,
+            refilled: now,
+        };
+        lane.tokens = lane.rate().map_or(0, |n| n * TOKEN);
+        lane
     }
-    /// When the next piece of waiting work may begin; `None` if none waits or the lane is full.
+    /// Batches per minute.
+    fn rate(&self) -> Option<i64> {
+        self.limits.per_minute.map(|n| i64::from(n.max(1)))
+    }
+    /// When the next waiting work may begin; `None` if none waits or the lane is full.
     fn ready_at(&self) -> Option<Time> {
-        if self.waiting.is_empty() || self.running.len() >= self.limits.width {
+        if self.waiting.is_empty() || self.batches.len() >= self.limits.width.max(1) {
             return None;
         }
-        let rate = self.limits.per_minute.map(i64::from).filter(|_| self.tokens < TOKEN);
-        let refill = rate.map(|n| Time::from_millis(self.refilled.as_millis() + (TOKEN - self.tokens + n.max(1) - 1) / n.max(1)));
+        let rate = self.rate().filter(|_| self.tokens < TOKEN);
+        let refill = rate.map(|n| Time::from_millis(self.refilled.as_millis() + (TOKEN - self.tokens + n - 1) / n));
         Some(refill.map_or(self.paused_until, |t| t.max(self.paused_until)))
     }
+    /// Begins the most urgent work, and what is as urgent up to a full batch, the earliest first. Uses up one token.
+    fn begin(&mut self) -> Vec<Id> {
+        let Some(urgency) = self.waiting.first().map(|(urgency, ..)| *urgency) else { return Vec::new() };
+        let mut batch = Vec::new();
+        while batch.len() < self.limits.batch.max(1) && self.waiting.first().is_some_and(|(u, ..)| *u == urgency) {
+            batch.extend(self.waiting.pop_first().map(|(_, _, id)| id));
+        }
+        let number = self.next_batch;
+        self.next_batch += 1;
+        self.batches.insert(number, batch.len());
+        for id in &batch {
+            self.places.remove(id);
+            self.running.insert(id.clone(), Running { batch: number, again: None });
+        }
+        if self.limits.per_minute.is_some() {
+            self.tokens -= TOKEN;
+        }
+        batch
+    }
+    /// Ends a piece of work. Its batch is over when all members have ended. Answers how urgently it was requested again.
+    fn end(&mut self, id: &Id) -> Option<(Urgency, Time)> {
+        let Running { batch, again } = self.running.remove(id)?;
+        if let Some(left) = self.batches.get_mut(&batch) {
+            *left -= 1;
+            if *left == 0 {
+                self.batches.remove(&batch);
+            }
+        }
+        again
+    }
     fn refill(&mut self, now: Time) {
-        let Some(rate) = self.limits.per_minute.map(i64::from) else { return };
+        let Some(rate) = self.rate() else { return };
         let passed = now.millis_since(self.refilled).clamp(0, 60_000);
         self.tokens = (self.tokens + passed * rate).min(rate * TOKEN);
         self.refilled = now;
@@ -79,8 +138,8 @@ impl<Key: Clone + Ord, Id: Clone + Ord + Hash> Lanes<Key, Id> {
         let lane = self.lanes.entry(key).or_insert_with(|| Lane::new(limits, now));
         lane.limits = limits;
         let place = (urgency, due);
-        if let Some(again) = lane.running.get_mut(&id) {
-            *again = Some(again.map_or(place, |old| old.min(place)));
+        if let Some(running) = lane.running.get_mut(&id) {
+            running.again = Some(running.again.map_or(place, |old| old.min(place)));
             return;
         }
         let best = lane.places.get(&id).map_or(place, |old| (*old).min(place));
@@ -90,19 +149,14 @@ impl<Key: Clone + Ord, Id: Clone + Ord + Hash> Lanes<Key, Id> {
         lane.waiting.insert((best.0, best.1, id));
     }
 
-    /// The next piece of work that may run, the most urgent over all lanes that have room.
-    pub fn start(&mut self, now: Time) -> Option<(Key, Id)> {
+    /// The next work that may run: the most urgent over all lanes that have room, and what begins together with it. A batch is of
+    /// one lane and of one urgency, so a revocation never shares a call with a grant. It holds its place until all of it has ended.
+    pub fn start(&mut self, now: Time) -> Option<(Key, Vec<Id>)> {
         self.lanes.values_mut().for_each(|l| l.refill(now));
         let free = self.lanes.iter().filter(|(_, l)| l.ready_at().is_some_and(|t| t <= now));
         let (_, key) = free.filter_map(|(k, l)| l.waiting.first().map(|(u, t, _)| ((*u, *t), k.clone()))).min()?;
-        let lane = self.lanes.get_mut(&key)?;
-        let (_, _, id) = lane.waiting.pop_first()?;
-        lane.places.remove(&id);
-        lane.running.insert(id.clone(), None);
-        if lane.limits.per_minute.is_some() {
-            lane.tokens -= TOKEN;
-        }
-        Some((key, id))
+        let batch = self.lanes.get_mut(&key)?.begin();
+        Some((key, batch))
     }
 
     /// When work that a pause or a rate holds back may begin.
@@ -120,12 +174,12 @@ impl<Key: Clone + Ord, Id: Clone + Ord + Hash> Lanes<Key, Id> {
     /// Work has ended. If it was requested again while it ran, it waits again.
     pub fn finish(&mut self, key: &Key, id: &Id, now: Time) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        if let Some(Some((urgency, due))) = lane.running.remove(id) {
+        if let Some((urgency, due)) = lane.end(id) {
             lane.places.insert(id.clone(), (urgency, due));
             lane.waiting.insert((urgency, due, id.clone()));
         }
         // A lane that is paused, or that has used up some of its rate, is kept until that is over.
-        let spent = lane.limits.per_minute.is_some_and(|n| lane.tokens < i64::from(n) * TOKEN);
+        let spent = lane.rate().is_some_and(|n| lane.tokens < n * TOKEN);
         if lane.running.is_empty() && lane.waiting.is_empty() && lane.paused_until <= now && !spent {
             self.lanes.remove(key);
         }
@@ -140,7 +194,15 @@ mod tests {
     const NOW: Time = Time::from_secs(100);
 
     fn wide(width: usize) -> Limits {
-        Limits { width, per_minute: None }
+        Limits { width, per_minute: None, batch: 1 }
+    }
+
+    /// What begins next where nothing begins together.
+    fn next(l: &mut Lanes<&'static str, &'static str>, now: Time) -> Option<(&'static str, &'static str)> {
+        l.start(now).map(|(key, batch)| {
+            assert_eq!(batch.len(), 1, "{batch:?}");
+            (key, batch[0])
+        })
     }
 
     #[test]
@@ -149,7 +211,7 @@ mod tests {
         l.push("k", wide(10), "grant", Urgency::Other, T(1), NOW);
         l.push("k", wide(10), "late", Urgency::Revoke, T(9), NOW);
         l.push("k", wide(10), "early", Urgency::Revoke, T(5), NOW);
-        let order: Vec<_> = std::iter::from_fn(|| l.start(NOW)).map(|(_, id)| id).collect();
+        let order: Vec<_> = std::iter::from_fn(|| next(&mut l, NOW)).map(|(_, id)| id).collect();
         assert_eq!(order, ["early", "late", "grant"]);
     }
 
@@ -160,25 +222,25 @@ mod tests {
             l.push("silent", wide(1), id, Urgency::Revoke, T(1), NOW);
         }
         l.push("well", wide(1), "b1", Urgency::Other, T(9), NOW);
-        assert_eq!(l.start(NOW), Some(("silent", "a1")));
-        assert_eq!(l.start(NOW), Some(("well", "b1")));
-        assert_eq!(l.start(NOW), None);
+        assert_eq!(next(&mut l, NOW), Some(("silent", "a1")));
+        assert_eq!(next(&mut l, NOW), Some(("well", "b1")));
+        assert_eq!(next(&mut l, NOW), None);
         l.finish(&"silent", &"a1", NOW);
-        assert_eq!(l.start(NOW), Some(("silent", "a2")));
+        assert_eq!(next(&mut l, NOW), Some(("silent", "a2")));
     }
 
     #[test]
     fn an_id_never_runs_twice_at_a_time_and_no_request_is_lost() {
         let mut l = Lanes::default();
         l.push("k", wide(2), "a", Urgency::Other, T(5), NOW);
-        assert_eq!(l.start(NOW), Some(("k", "a")));
+        assert_eq!(next(&mut l, NOW), Some(("k", "a")));
         l.push("k", wide(2), "a", Urgency::Other, T(5), NOW);
         l.push("k", wide(2), "a", Urgency::Revoke, T(7), NOW);
-        assert_eq!(l.start(NOW), None);
+        assert_eq!(next(&mut l, NOW), None);
         l.finish(&"k", &"a", NOW);
-        assert_eq!(l.start(NOW), Some(("k", "a")));
+        assert_eq!(next(&mut l, NOW), Some(("k", "a")));
         l.finish(&"k", &"a", NOW);
-        assert_eq!(l.start(NOW), None);
+        assert_eq!(next(&mut l, NOW), None);
     }
 
     #[test]
@@ -187,9 +249,9 @@ mod tests {
         l.push("k", wide(2), "a", Urgency::Other, T(1), NOW);
         l.push("k", wide(2), "b", Urgency::Revoke, T(9), NOW);
         l.push("k", wide(2), "a", Urgency::Revoke, T(3), NOW);
-        assert_eq!(l.start(NOW).map(|x| x.1), Some("a"));
-        assert_eq!(l.start(NOW).map(|x| x.1), Some("b"));
-        assert_eq!(l.start(NOW), None);
+        assert_eq!(next(&mut l, NOW).map(|x| x.1), Some("a"));
+        assert_eq!(next(&mut l, NOW).map(|x| x.1), Some("b"));
+        assert_eq!(next(&mut l, NOW), None);
     }
 
     #[test]
@@ -198,24 +260,106 @@ mod tests {
         l.push("throttled", wide(2), "a", Urgency::Revoke, T(1), NOW);
         l.pause(&"throttled", NOW.plus_secs(7));
         l.push("well", wide(2), "b", Urgency::Other, T(1), NOW);
-        assert_eq!(l.start(NOW), Some(("well", "b")));
-        assert_eq!((l.start(NOW), l.next_start()), (None, Some(NOW.plus_secs(7))));
-        assert_eq!(l.start(NOW.plus_secs(7)), Some(("throttled", "a")));
+        assert_eq!(next(&mut l, NOW), Some(("well", "b")));
+        assert_eq!((next(&mut l, NOW), l.next_start()), (None, Some(NOW.plus_secs(7))));
+        assert_eq!(next(&mut l, NOW.plus_secs(7)), Some(("throttled", "a")));
     }
 
     #[test]
     fn a_rate_lets_a_burst_through_and_then_one_after_the_other() {
         let mut l = Lanes::default();
-        let slow = Limits { width: 10, per_minute: Some(2) };
+        let slow = Limits { width: 10, per_minute: Some(2), batch: 1 };
         for id in ["a", "b", "c", "d"] {
             l.push("k", slow, id, Urgency::Other, T(1), NOW);
         }
-        assert_eq!([l.start(NOW), l.start(NOW), l.start(NOW)], [Some(("k", "a")), Some(("k", "b")), None]);
+        assert_eq!([next(&mut l, NOW), next(&mut l, NOW), next(&mut l, NOW)], [Some(("k", "a")), Some(("k", "b")), None]);
         assert_eq!(l.next_start(), Some(NOW.plus_secs(30)));
-        assert_eq!((l.start(NOW.plus_secs(29)), l.start(NOW.plus_secs(30))), (None, Some(("k", "c"))));
+        assert_eq!((next(&mut l, NOW.plus_secs(29)), next(&mut l, NOW.plus_secs(30))), (None, Some(("k", "c"))));
         for id in ["a", "b", "c"] {
             l.finish(&"k", &id, NOW.plus_secs(30));
         }
-        assert_eq!((l.start(NOW.plus_secs(59)), l.start(NOW.plus_secs(60))), (None, Some(("k", "d"))));
+        assert_eq!((next(&mut l, NOW.plus_secs(59)), next(&mut l, NOW.plus_secs(60))), (None, Some(("k", "d"))));
+    }
+
+    fn together(batch: usize) -> Limits {
+        Limits { width: 1, per_minute: None, batch }
+    }
+
+    #[test]
+    fn a_batch_holds_work_of_one_urgency_earliest_first() {
+        let mut l = Lanes::default();
+        for (id, urgency, due) in [("grant", Urgency::Other, 1), ("late", Urgency::Revoke, 9), ("early", Urgency::Revoke, 5)] {
+            l.push("k", together(10), id, urgency, T(due), NOW);
+        }
+        assert_eq!(l.start(NOW), Some(("k", vec!["early", "late"])));
+        l.finish(&"k", &"early", NOW);
+        l.finish(&"k", &"late", NOW);
+        assert_eq!(l.start(NOW), Some(("k", vec!["grant"])));
+    }
+
+    #[test]
+    fn a_batch_is_not_larger_than_its_limit_and_of_one_lane() {
+        let mut l = Lanes::default();
+        for id in ["a", "b", "c"] {
+            l.push("k", together(2), id, Urgency::Revoke, T(1), NOW);
+        }
+        l.push("other", together(2), "d", Urgency::Revoke, T(2), NOW);
+        assert_eq!(l.start(NOW), Some(("k", vec!["a", "b"])));
+        assert_eq!(l.start(NOW), Some(("other", vec!["d"])));
+        assert_eq!(l.start(NOW), None);
+    }
+
+    #[test]
+    fn the_place_of_a_batch_is_free_when_all_of_it_has_ended() {
+        let mut l = Lanes::default();
+        for id in ["a", "b", "c"] {
+            l.push("k", together(2), id, Urgency::Revoke, T(1), NOW);
+        }
+        assert_eq!(l.start(NOW), Some(("k", vec!["a", "b"])));
+        l.finish(&"k", &"b", NOW);
+        assert_eq!(l.start(NOW), None);
+        l.finish(&"k", &"a", NOW);
+        assert_eq!(l.start(NOW), Some(("k", vec!["c"])));
+    }
+
+    #[test]
+    fn a_member_of_a_batch_that_is_requested_again_waits_for_the_next_batch() {
+        let mut l = Lanes::default();
+        l.push("k", together(2), "a", Urgency::Other, T(1), NOW);
+        l.push("k", together(2), "b", Urgency::Other, T(2), NOW);
+        assert_eq!(l.start(NOW), Some(("k", vec!["a", "b"])));
+        l.push("k", together(2), "a", Urgency::Revoke, T(3), NOW);
+        l.finish(&"k", &"a", NOW);
+        assert_eq!(l.start(NOW), None, "the batch still holds the only place");
+        l.finish(&"k", &"b", NOW);
+        assert_eq!(l.start(NOW), Some(("k", vec!["a"])));
+        l.finish(&"k", &"a", NOW);
+        assert_eq!(l.start(NOW), None);
+    }
+
+    #[test]
+    fn a_batch_uses_up_one_token_of_the_rate_and_a_pause_holds_all_of_it_back() {
+        let mut l = Lanes::default();
+        let slow = Limits { width: 10, per_minute: Some(1), batch: 2 };
+        for id in ["a", "b", "c", "d"] {
+            l.push("k", slow, id, Urgency::Other, T(1), NOW);
+        }
+        assert_eq!([l.start(NOW), l.start(NOW)], [Some(("k", vec!["a", "b"])), None]);
+        l.pause(&"k", NOW.plus_secs(70));
+        assert_eq!((l.start(NOW.plus_secs(60)), l.next_start()), (None, Some(NOW.plus_secs(70))));
+        assert_eq!(l.start(NOW.plus_secs(70)), Some(("k", vec!["c", "d"])));
+    }
+
+    #[test]
+    fn a_limit_of_zero_counts_as_one() {
+        let mut l = Lanes::default();
+        let zero = Limits { width: 0, per_minute: Some(0), batch: 0 };
+        for id in ["a", "b"] {
+            l.push("k", zero, id, Urgency::Other, T(1), NOW);
+        }
+        assert_eq!([next(&mut l, NOW), next(&mut l, NOW)], [Some(("k", "a")), None]);
+        l.finish(&"k", &"a", NOW);
+        assert_eq!((l.start(NOW), l.next_start()), (None, Some(NOW.plus_secs(60))));
+        assert_eq!(next(&mut l, NOW.plus_secs(60)), Some(("k", "b")));
     }
 }

@@ -61,8 +61,12 @@ pub const fn hint(reason: Reason) -> &'static str {
         OutsidePolicy => "no AccessPolicy for this namespace allows this; ask the security team",
         NobodyCanApprove => "the listed approvers cannot reach the quorum; list more approvers or lower the quorum",
         DuplicateTarget => "an older AuthorizationSystem has the same target; use that one and delete this one",
-        SelfDecision => "the requester and the beneficiary may not decide about their own request, with any of their logins",
-        NotEntitled => "the decider is neither an approver of a stage nor a manager of the request",
+        SelfDecision => {
+            "the requester and the beneficiary may not decide about their own request, with any of their logins; another approver must decide"
+        }
+        NotEntitled => {
+            "the decider is neither an approver of a stage nor a manager of the request; the request's status lists the stages that are waiting"
+        }
         DigestMismatch => {
             "spec.digest differs from the digest of what would be granted; review it with kubectl get areq -o wide and create a new decision"
         }

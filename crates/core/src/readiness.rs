@@ -26,9 +26,9 @@ pub fn system(system: &System, connected: Result<(), &str>) -> Readiness {
         }
         (Some(older), _) => not_ready(
             Reason::DuplicateTarget,
-            format!("the older AuthorizationSystem {older} stands for the same target; use that and delete this"),
+            format!("the older AuthorizationSystem {older} has the same target; use that one and delete this one"),
         ),
-        (None, Err(error)) => not_ready(Reason::NotReady, error),
+        (None, Err(error)) => not_ready(Reason::NotReady, format!("the target does not answer: {error}")),
         (None, Ok(())) => Ok("connected".into()),
     }
 }
@@ -36,9 +36,9 @@ pub fn system(system: &System, connected: Result<(), &str>) -> Readiness {
 /// Whether a policy is in force. Suspension is named first, then the first setting that this build does not support.
 pub fn policy(policy: &Policy) -> Readiness {
     match policy.unsupported.first() {
-        _ if policy.suspended => not_ready(Reason::Suspended, "suspended; nothing rests on it"),
+        _ if policy.suspended => not_ready(Reason::Suspended, "suspended; it allows nothing while it is"),
         Some(setting) => {
-            not_ready(Reason::Unsupported, format!("{setting} is not supported by this build, so nothing may rest on this policy"))
+            not_ready(Reason::Unsupported, format!("{setting} is not supported by this build, so this policy allows nothing"))
         }
         None => Ok("in force".into()),
     }
@@ -57,7 +57,7 @@ pub fn template<'a>(template: &Template, inputs: &PolicyInputs<'a>) -> Result<(&
 pub fn assignment(assignment: &Assignment, template: Option<&Template>, inputs: &PolicyInputs<'_>) -> Readiness {
     terms::assignment_ready(assignment, template, inputs)?;
     match assignment.window {
-        Window::Between(_, end) if inputs.now >= end => not_ready(Reason::OutsideWindow, format!("ended {end}")),
+        Window::Between(_, end) if inputs.now >= end => not_ready(Reason::OutsideWindow, format!("the window ended {end}; create a new EligibleAssignment")),
         Window::Between(start, _) if inputs.now < start => Ok(format!("begins {start}")),
         Window::Between(..) | Window::Permanent => Ok("makes eligible".into()),
     }

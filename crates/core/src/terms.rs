@@ -47,7 +47,10 @@ pub fn resolve(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
         }
     }
     if let Some(what) = a.unsupported.first() {
-        return refuse(Reason::Unsupported, format!("{what} is not supported by this build; create a request without it"));
+        return refuse(
+            Reason::Unsupported,
+            format!("the request uses {what}, which this build does not support; create a request without it"),
+        );
     }
     if !a.requester.is_system_identity()
         && !h.alias_keys.is_empty()
@@ -55,7 +58,10 @@ pub fn resolve(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
     {
         return refuse(
             Reason::UnprovenLogin,
-            format!("your login carries none of {} that identity.aliases.keys in CurfewConfig asks for", h.alias_keys.join(", ")),
+            format!(
+                "your login carries none of the extra keys {} that identity.aliases in CurfewConfig requires; log in directly, not by impersonation",
+                h.alias_keys.join(", ")
+            ),
         );
     }
     let Some(t) = h.template else {
@@ -148,12 +154,14 @@ pub fn ready<'a>(t: &Template, h: &PolicyInputs<'a>) -> Result<&'a Policy, Refus
 /// Whether an assignment could be used: that its role and a policy allow it.
 pub fn assignment_ready(e: &Assignment, t: Option<&Template>, h: &PolicyInputs<'_>) -> Result<(), Refusal> {
     if e.suspended {
-        return refuse(Reason::Suspended, format!("assignment {} is suspended", e.reference.name));
+        return refuse(Reason::Suspended, format!("assignment {} is suspended; ask its owner", e.reference.name));
     }
     if let Some(what) = e.unsupported.first() {
-        return refuse(Reason::Unsupported, format!("{what} is not supported by this build"));
+        return refuse(Reason::Unsupported, format!("assignment {} uses {what}, which this build does not support", e.reference.name));
     }
-    let Some(t) = t else { return refuse(Reason::NoSuchRole, format!("there is no RoleTemplate {} in this namespace", e.role)) };
+    let Some(t) = t else {
+        return refuse(Reason::NoSuchRole, format!("there is no RoleTemplate {} in this namespace; kubectl get rtpl lists them", e.role));
+    };
     check_within_role(e, t)?;
     first_allowing(t, h, |p| check_policy_eligible(p, e)).map(|_| ())
 }
@@ -161,10 +169,10 @@ pub fn assignment_ready(e: &Assignment, t: Option<&Template>, h: &PolicyInputs<'
 /// Suspended and unsupported templates cannot be used.
 fn check_usable(t: &Template) -> Result<(), Refusal> {
     if t.suspended {
-        return refuse(Reason::Suspended, format!("role {} is suspended", t.reference.name));
+        return refuse(Reason::Suspended, format!("role {} is suspended; ask its owner", t.reference.name));
     }
     match t.unsupported.first() {
-        Some(what) => refuse(Reason::Unsupported, format!("role {} asks for {what}, which this build does not have", t.reference.name)),
+        Some(what) => refuse(Reason::Unsupported, format!("role {} uses {what}, which this build does not support", t.reference.name)),
         None => Ok(()),
     }
 }
@@ -174,8 +182,14 @@ fn pick_system<'a>(a: &RequestFacts, t: &Template, h: &PolicyInputs<'a>) -> Resu
     let names = || all.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
     match (&a.system, all.as_slice()) {
         (None, [one]) => Ok(one),
-        (None, []) => refuse(Reason::NotReady, format!("role {} names no AuthorizationSystem that exists", t.reference.name)),
-        (None, _) => refuse(Reason::AmbiguousSystem, format!("role {} spans {}; name one in spec.system", t.reference.name, names())),
+        (_, []) => refuse(
+            Reason::NotReady,
+            format!("role {} names no AuthorizationSystem that exists; kubectl get authsys lists them", t.reference.name),
+        ),
+        (None, _) => refuse(
+            Reason::AmbiguousSystem,
+            format!("role {} spans {}; name one in spec.system of a new request", t.reference.name, names()),
+        ),
         (Some(n), _) => match all.iter().find(|s| s.name == *n) {
             Some(s) => Ok(s),
             None => {
@@ -191,18 +205,18 @@ fn check_system(s: &System, phase: Progress) -> Result<&str, Refusal> {
         return refuse(Reason::NotReady, format!("system {} is being deleted", s.name));
     }
     if s.suspended {
-        return refuse(Reason::Suspended, format!("system {} is suspended", s.name));
+        return refuse(Reason::Suspended, format!("system {} is suspended; ask its owner", s.name));
     }
     if let Some(what) = s.unsupported.first() {
-        return refuse(Reason::Unsupported, format!("system {} asks for {what}, which this build does not have", s.name));
+        return refuse(Reason::Unsupported, format!("system {} uses {what}, which this build does not support", s.name));
     }
     if let Some(older) = &s.duplicate_of {
-        return refuse(Reason::NotReady, format!("system {} stands for the same target as the older {older}; use that", s.name));
+        return refuse(Reason::NotReady, format!("system {} has the same target as the older {older}; use that one", s.name));
     }
     if !s.grants_allowed && !matches!(phase, Progress::Granted(_)) {
         return refuse(
             Reason::ReadOnly,
-            format!("system {} is ReadOnly: it only discovers and scores; its platform team can set mode: ReadWrite", s.name),
+            format!("system {} is ReadOnly and grants nothing; its platform team can set spec.mode: ReadWrite", s.name),
         );
     }
     s.target.as_deref().map_or_else(
@@ -246,7 +260,10 @@ fn check_quorum_reachable(stages: &[ApprovalStage]) -> Result<(), Refusal> {
         users.dedup();
         let groups = s.approvers.iter().any(|a| matches!(a, Subject::Group(_)));
         if !groups && users.len() < usize::from(s.quorum) {
-            return refuse(Reason::NobodyCanApprove, format!("stage {} needs {} people and lists {}", s.name, s.quorum, users.len()));
+            return refuse(
+                Reason::NobodyCanApprove,
+                format!("stage {} needs {} approvers and lists {}; list more approvers or lower its quorum", s.name, s.quorum, users.len()),
+            );
         }
     }
     Ok(())
@@ -306,7 +323,7 @@ fn eligible<'a>(
             why = Refusal {
                 reason: Reason::NotEligible,
                 message: format!(
-                    "{} is not a person, and assignment {} does not allow a service account to ask; delegation: Allowed would",
+                    "{} is not a person, and assignment {} does not allow a service account to request; set delegation: Allowed in the assignment to allow it",
                     a.requester.username, assignment.reference.name
                 ),
             };
@@ -343,13 +360,13 @@ fn resolve_beneficiary(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Subject
     }
     match (&a.beneficiary, a.requester.service_account()) {
         (_, None) => refuse(Reason::NotEligible, format!("{} is neither a person nor a service account", a.requester.username)),
-        (Some(Subject::Group(g)), _) => refuse(Reason::NotEligible, format!("nobody asks for a group, such as {g}; name a user")),
+        (Some(Subject::Group(g)), _) => {
+            refuse(Reason::NotEligible, format!("a request for group {g} is not possible; name a user in spec.beneficiary"))
+        }
         // The aliases of a user who is only named are unknown, so their second login could not be told from an approver.
         (Some(Subject::User(n)), _) if !h.alias_keys.is_empty() => refuse(
             Reason::NotEligible,
-            format!(
-                "where identity.aliases is configured nobody asks for a person: {n} must ask, or approvers could not be told from them"
-            ),
+            format!("with identity.aliases configured, a service account cannot request for a person; {n} must create the request"),
         ),
         (Some(b), _) if b.is_reserved() => refuse(Reason::NotEligible, format!("{b} is an identity that Kubernetes reserves")),
         (Some(b), _) => Ok(b.clone()),
@@ -365,12 +382,14 @@ fn check_not_after(a: &RequestFacts, end: Time) -> Result<(), Refusal> {
     match a.not_after {
         None if a.requester.is_system_identity() => refuse(
             Reason::OutsideWindow,
-            "a service account must say spec.notAfter, so that a request which is synced again is dead on arrival",
+            "a service account must set spec.notAfter, so that a request that is applied again later is refused",
         ),
         Some(t) if a.requester.is_system_identity() && t > a.created.plus_secs(MAX_NOT_AFTER_DAYS * 86_400) => {
             refuse(Reason::OutsideWindow, format!("notAfter {t} is more than {MAX_NOT_AFTER_DAYS} days after the request was made"))
         }
-        Some(t) if end > t => refuse(Reason::OutsideWindow, format!("the access would last until {end}, beyond notAfter {t}")),
+        Some(t) if end > t => {
+            refuse(Reason::OutsideWindow, format!("the access would last until {}, beyond notAfter {t}", end.floor_secs()))
+        }
         Some(_) | None => Ok(()),
     }
 }
@@ -382,7 +401,7 @@ fn require_two_approvers(t: &Template) -> Result<Vec<ApprovalStage>, Refusal> {
     let Some(last) = stages.last_mut() else {
         return refuse(
             Reason::BelowFloor,
-            format!("what a service account asks for needs two approvers, and role {} has no stage", t.reference.name),
+            format!("what a service account asks for needs two approvers, and role {} has no stage; add one to the role", t.reference.name),
         );
     };
     last.quorum += u8::try_from(2usize.saturating_sub(people)).unwrap_or(0);
@@ -420,18 +439,17 @@ fn check_maximum(asked: &Duration, limit: &Duration, whose: impl Fn() -> String)
 fn check_assignment_window(e: &Assignment, t: &Template, now: Time, end: Time) -> Result<(), Refusal> {
     let name = &e.reference.name;
     if e.suspended {
-        return refuse(Reason::Suspended, format!("assignment {name} is suspended"));
+        return refuse(Reason::Suspended, format!("assignment {name} is suspended; ask its owner"));
     }
     if let Some(what) = e.unsupported.first() {
-        return refuse(Reason::Unsupported, format!("assignment {name} asks for {what}, which this build does not have"));
+        return refuse(Reason::Unsupported, format!("assignment {name} uses {what}, which this build does not support"));
     }
     check_within_role(e, t)?;
     match e.window {
         Window::Between(start, _) if now < start => refuse(Reason::OutsideWindow, format!("assignment {name} begins {start}")),
         Window::Between(_, over) if now >= over => refuse(Reason::OutsideWindow, format!("assignment {name} ended {over}")),
         Window::Between(_, over) if end > over => {
-            let left = u32::try_from(over.millis_since(now) / 1000)
-                .map_or_else(|_| "nothing".into(), |s| Duration::from_secs(s.max(1)).to_string());
+            let left = Duration::from_secs(u32::try_from(over.millis_since(now) / 1000).unwrap_or(u32::MAX).max(1));
             refuse(Reason::OutsideWindow, format!("assignment {name} ends {over}: {left} are left, and the whole duration must fit"))
         }
         Window::Between(..) | Window::Permanent => Ok(()),
@@ -468,7 +486,7 @@ fn first_allowing<'a>(t: &Template, h: &PolicyInputs<'a>, passes: impl Fn(&Polic
     covering.sort_by(|a, b| a.reference.name.cmp(&b.reference.name));
     let mut why = Refusal {
         reason: Reason::OutsidePolicy,
-        message: format!("no AccessPolicy covers namespace {}, and nothing may be handed out without one", t.namespace),
+        message: format!("no AccessPolicy covers namespace {}, and nothing can be granted without one; ask the security team", t.namespace),
     };
     for p in covering {
         match check_policy_usable(p).and_then(|()| passes(p)) {
@@ -482,10 +500,10 @@ fn first_allowing<'a>(t: &Template, h: &PolicyInputs<'a>, passes: impl Fn(&Polic
 fn check_policy_usable(p: &Policy) -> Result<(), Refusal> {
     let name = &p.reference.name;
     if p.suspended {
-        return refuse(Reason::Suspended, format!("policy {name} is suspended"));
+        return refuse(Reason::Suspended, format!("policy {name} is suspended; ask its owner"));
     }
     match p.unsupported.first() {
-        Some(what) => refuse(Reason::Unsupported, format!("policy {name} asks for {what}, which this build does not have")),
+        Some(what) => refuse(Reason::Unsupported, format!("policy {name} uses {what}, which this build does not support")),
         None => Ok(()),
     }
 }
@@ -511,12 +529,12 @@ fn check_policy_offers(
         return outside(permission);
     }
     if let Some(beyond) = offer.scope.beyond(&widest) {
-        return outside(format!("the reach to {beyond}"));
+        return outside(format!("access to {beyond}"));
     }
     if !p.persistence
         && let Some(what) = offer.permissions.persistence(&offer.scope, &offer.inventory, h.operator_namespace)
     {
-        return outside(format!("what may outlive the grant: {what}; allow.persistence: true would"));
+        return outside(format!("what may outlive the grant: {what}; set allow.persistence: true in the policy to allow it"));
     }
     check_floor(p, t, stages)
 }
@@ -532,7 +550,7 @@ fn check_floor(p: &Policy, t: &Template, stages: &[ApprovalStage]) -> Result<(),
     refuse(
         Reason::BelowFloor,
         format!(
-            "policy {} asks for a stage of at least {quorum} out of {from} alone, and role {} has none",
+            "policy {} asks for a stage of at least {quorum} of which every approver is one of {from}, and role {} has none",
             p.reference.name, t.reference.name
         ),
     )
@@ -547,7 +565,9 @@ fn check_policy_eligible(p: &Policy, e: &Assignment) -> Result<(), Refusal> {
     if e.delegated && !p.delegated {
         return refuse(
             Reason::OutsidePolicy,
-            format!("assignment {name} allows delegation, and policy {policy} does not; allow.delegated: true would"),
+            format!(
+                "assignment {name} allows delegation, and policy {policy} does not; set allow.delegated: true in the policy to allow it"
+            ),
         );
     }
     match e.window {

@@ -1,190 +1,18 @@
 //! template × assignment × policy × system: every refusal by its reason, and what the digest covers.
+mod fixture;
+
 use curfew_core::{
     admission::AdmissionHistory,
-    approval::ApprovalStage,
     digest::Digest,
-    duration::Duration,
-    policy_inputs::{
-        ApprovalFloor, ApprovedTerms, Assignment, Policy, PolicyInputs, Progress, RequestFacts, System, Systems, Template, Window,
-    },
-    principal::{Subject, UserInfo},
+    policy_inputs::{ApprovalFloor, ApprovedTerms, Policy, Progress, System, Systems},
+    principal::Subject,
     reason::Reason,
-    resolved::{Ref, Terms},
-    target::{
-        Inventory, PermissionsByProvider, ProviderKind, Scope, ScopeByProvider, kubernetes,
-        kubernetes::{RoleContent, RoleKind},
-    },
-    terms::{Refusal, assignment_ready, ready, resolve},
-    time::Time,
+    target::Scope,
+    terms::{assignment_ready, ready},
 };
+use fixture::{Fixture, NOW, delegated, fixture, group, kubernetes_scope, long, namespaces, reference, roles, window, with};
 use std::sync::Arc;
 
-/// All inputs of Alice's request; each test changes one thing.
-struct Fixture {
-    asked: RequestFacts,
-    template: Option<Template>,
-    assignments: Vec<Assignment>,
-    policies: Vec<Policy>,
-    systems: Vec<System>,
-    inventory: Inventory,
-    unreachable: Option<&'static str>,
-    admission: AdmissionHistory,
-    ceiling: Option<Duration>,
-    aliases: Vec<String>,
-}
-
-fn reference(name: &str) -> Ref {
-    Ref { name: name.into(), uid: format!("{name}-uid") }
-}
-fn long(text: &str) -> Duration {
-    text.parse().unwrap()
-}
-fn kubernetes_scope(names: &[&str]) -> kubernetes::Scope {
-    kubernetes::Scope::Namespaces(names.iter().map(ToString::to_string).collect())
-}
-fn namespaces(names: &[&str]) -> ScopeByProvider {
-    ScopeByProvider { kubernetes: Some(kubernetes_scope(names)), ..ScopeByProvider::default() }
-}
-fn roles(names: &[&str]) -> PermissionsByProvider {
-    let cluster_roles = names.iter().map(ToString::to_string).collect();
-    PermissionsByProvider {
-        kubernetes: Some(kubernetes::Permissions { cluster_roles, roles: Vec::new() }),
-        ..PermissionsByProvider::default()
-    }
-}
-fn group(name: &str) -> Subject {
-    Subject::Group(name.into())
-}
-const NOW: Time = Time::from_secs(1_000_000);
-
-fn fixture() -> Fixture {
-    let leads = ApprovalStage { name: "owners".into(), approvers: vec![group("leads")], quorum: 1, timeout: None, escalation: None };
-    Fixture {
-        asked: RequestFacts {
-            namespace: "payments".into(),
-            uid: "r1".into(),
-            created: NOW,
-            requester: UserInfo { username: "alice".into(), groups: Arc::new(vec!["devs".into()]), ..UserInfo::default() },
-            role: "admin".into(),
-            duration: Some(long("45m")),
-            justification: Some("roll back".into()),
-            beneficiary: None,
-            not_after: None,
-            system: None,
-            unsupported: Vec::new(),
-            progress: Progress::New,
-            approved: None,
-        },
-        template: Some(Template {
-            reference: reference("admin"),
-            namespace: "payments".into(),
-            systems: Systems::Names(vec!["prod".into()]),
-            permissions: roles(&["payments-admin"]),
-            scope: namespaces(&["payments", "canary"]),
-            default_duration: Some(long("1h")),
-            max_duration: long("4h"),
-            justification: true,
-            approval: vec![leads],
-            permanent_eligibility: true,
-            max_eligibility: Some("365d".parse().unwrap()),
-            suspended: false,
-            not_bindable: None,
-            unsupported: Vec::new(),
-        }),
-        assignments: vec![Assignment {
-            reference: reference("devs"),
-            role: "admin".into(),
-            subject: group("devs"),
-            scope: None,
-            window: Window::Permanent,
-            delegated: false,
-            suspended: false,
-            unsupported: Vec::new(),
-        }],
-        policies: vec![Policy {
-            reference: reference("payments"),
-            namespaces: vec!["payments".into()],
-            systems: Systems::Names(vec!["prod".into()]),
-            permissions: roles(&["payments-admin", "view"]),
-            scope: namespaces(&["payments", "canary"]),
-            eligible: vec![group("devs")],
-            max_duration: long("8h"),
-            max_eligibility: "365d".parse().unwrap(),
-            approval: Some(ApprovalFloor { quorum: 1, from: vec![group("leads"), group("oncall")] }),
-            justification: true,
-            permanent_eligibility: true,
-            delegated: false,
-            persistence: false,
-            suspended: false,
-            unsupported: Vec::new(),
-        }],
-        systems: vec![System {
-            name: "prod".into(),
-            uid: "s".into(),
-            provider: ProviderKind::Kubernetes,
-            labels: [("env".to_owned(), "prod".to_owned())].into(),
-            target: Some("cluster-1".into()),
-            grants_allowed: true,
-            deleting: false,
-            suspended: false,
-            duplicate_of: None,
-            unsupported: Vec::new(),
-        }],
-        inventory: Inventory::Kubernetes(kubernetes::Inventory {
-            roles: vec![RoleContent {
-                kind: RoleKind::ClusterRole,
-                namespace: None,
-                name: "payments-admin".into(),
-                uid: "c".into(),
-                rules: Digest::from_bits(1),
-                persistence: None,
-            }],
-            namespaces: vec![reference("payments"), reference("canary")],
-        }),
-        unreachable: None,
-        admission: AdmissionHistory {
-            since: Some(Time::from_secs(1)),
-            confirmed: Some(Time::from_secs(2_000_000)),
-            ..AdmissionHistory::default()
-        },
-        ceiling: Some(long("24h")),
-        aliases: Vec::new(),
-    }
-}
-
-impl Fixture {
-    fn inputs(&self) -> PolicyInputs<'_> {
-        PolicyInputs {
-            now: NOW,
-            admission: &self.admission,
-            ceiling: self.ceiling.as_ref(),
-            alias_keys: &self.aliases,
-            template: self.template.as_ref(),
-            assignments: &self.assignments,
-            policies: &self.policies,
-            systems: &self.systems,
-            inventory: Some(&self.inventory),
-            unreachable: self.unreachable,
-            operator_namespace: "curfew-system",
-        }
-    }
-    fn kubernetes(&mut self) -> &mut kubernetes::Inventory {
-        match &mut self.inventory {
-            Inventory::Kubernetes(inventory) => inventory,
-            #[cfg(feature = "simulated")]
-            Inventory::Simulated(_) => unreachable!("the fixture is a cluster"),
-        }
-    }
-    fn template(&mut self) -> &mut Template {
-        self.template.as_mut().unwrap()
-    }
-}
-
-fn with(change: impl FnOnce(&mut Fixture)) -> Result<Terms, Refusal> {
-    let mut f = fixture();
-    change(&mut f);
-    resolve(&f.asked, &f.inputs())
-}
 /// The refusal has this reason, and its message contains this text.
 fn refused(reason: Reason, words: &str, change: impl FnOnce(&mut Fixture)) {
     let refusal = with(change).expect_err(words);
@@ -221,7 +49,7 @@ fn what_cannot_be_resolved_is_invalid_by_name() {
 
 #[test]
 fn a_person_with_alias_keys_must_ask_in_person() {
-    refused(Reason::NotEligible, "erin must ask", |f| {
+    refused(Reason::NotEligible, "erin must create the request", |f| {
         delegated(f);
         f.asked.beneficiary = Some(Subject::User("erin".into()));
         f.aliases = vec!["person".into()];
@@ -235,7 +63,7 @@ fn a_role_whose_quorum_cannot_be_reached_is_not_ready() {
         (stage.approvers, stage.quorum) = (vec![Subject::User("carol".into())], 2);
         f.policies[0].approval = None;
     };
-    refused(Reason::NotReady, "needs 2 people and lists 1", impossible);
+    refused(Reason::NotReady, "needs 2 approvers and lists 1", impossible);
     assert_eq!(template_ready(impossible), Some(Reason::NobodyCanApprove));
 }
 
@@ -267,7 +95,6 @@ fn what_is_not_allowed_is_denied_by_rule_value_and_limit() {
     refused(Reason::OverMaximum, "ceiling allows at most 10m", |f| f.ceiling = Some(long("10m")));
     refused(Reason::JustificationRequired, "spec.justification", |f| f.asked.justification = Some(" ".into()));
     refused(Reason::ReadOnly, "prod", |f| f.systems[0].grants_allowed = false);
-    let window = |from: i64, to: i64| Window::Between(NOW.plus_secs(from), NOW.plus_secs(to));
     refused(Reason::OutsideWindow, "begins", |f| f.assignments[0].window = window(60, 9000));
     refused(Reason::OutsideWindow, "ended", |f| f.assignments[0].window = window(-60, 0));
     refused(Reason::OutsideWindow, "30m are left, and the whole duration must fit", |f| f.assignments[0].window = window(-60, 1800));
@@ -285,9 +112,7 @@ fn an_assignment_narrows_and_never_widens() {
         f.assignments[0].scope = Some(Scope::Kubernetes(kubernetes_scope(&["canary", "elsewhere"])))
     });
     refused(Reason::NotEligible, "permanent", |f| f.policies[0].permanent_eligibility = false);
-    refused(Reason::NotEligible, "longer than the 365d", |f| {
-        f.assignments[0].window = Window::Between(NOW.plus_secs(-60), NOW.plus_secs(400 * 86_400))
-    });
+    refused(Reason::NotEligible, "longer than the 365d", |f| f.assignments[0].window = window(-60, 400 * 86_400));
 }
 
 #[test]
@@ -332,7 +157,7 @@ fn a_template_is_ready_only_if_a_request_could_be_granted() {
 
 #[test]
 fn permissions_that_outlive_a_grant_need_the_policy() {
-    let lasting = |f: &mut Fixture| f.kubernetes().roles[0].persistence = Some("make tokens of service accounts".into());
+    let lasting = |f: &mut Fixture| f.kubernetes().roles[0].persistence = Some("create tokens of service accounts".into());
     assert_eq!(template_ready(lasting), Some(Reason::OutsidePolicy));
     let home = |f: &mut Fixture| {
         for scope in [&mut f.template.as_mut().unwrap().scope, &mut f.policies[0].scope] {
@@ -395,7 +220,7 @@ fn an_active_request_is_judged_by_its_end_and_not_by_its_start() {
     assert!(without_config.is_ok(), "a lost configuration takes nothing away");
     let ends_in_time = with(|f| {
         running(f);
-        f.assignments[0].window = Window::Between(NOW.plus_secs(-60), NOW.plus_secs(700));
+        f.assignments[0].window = window(-60, 700);
     });
     assert!(ends_in_time.is_ok(), "45m would not fit any more, and ten minutes do");
     refused(Reason::OverMaximum, "at most 30m", |f| {
@@ -431,17 +256,6 @@ fn an_active_request_is_judged_by_what_was_approved_and_not_by_new_defaults() {
     });
 }
 
-/// A GitOps agent that asks for Alice, where assignment and policy allow it.
-fn delegated(f: &mut Fixture) {
-    f.asked.requester = UserInfo { username: "system:serviceaccount:flux:agent".into(), ..UserInfo::default() };
-    f.asked.beneficiary = Some(Subject::User("alice".into()));
-    f.asked.not_after = Some(NOW.plus_secs(7_200));
-    f.assignments[0].subject = Subject::User("alice".into());
-    f.assignments[0].delegated = true;
-    f.policies[0].eligible.push(Subject::User("alice".into()));
-    f.policies[0].delegated = true;
-}
-
 #[test]
 fn a_service_account_asks_only_where_that_is_allowed_and_two_people_must_approve() {
     let terms = with(delegated).unwrap();
@@ -461,22 +275,22 @@ fn a_service_account_asks_only_where_that_is_allowed_and_two_people_must_approve
             change(f);
         });
     };
-    refused(Reason::NotEligible, "delegation: Allowed would", |f| f.assignments[0].delegated = false);
-    refused(Reason::NotEligible, "allow.delegated: true would", |f| f.policies[0].delegated = false);
+    refused(Reason::NotEligible, "set delegation: Allowed", |f| f.assignments[0].delegated = false);
+    refused(Reason::NotEligible, "set allow.delegated: true", |f| f.policies[0].delegated = false);
     refused(Reason::NotEligible, "names user alice itself", |f| f.assignments[0].subject = group("devs"));
-    refused(Reason::NotEligible, "nobody asks for a group", |f| f.asked.beneficiary = Some(group("devs")));
+    refused(Reason::NotEligible, "a request for group devs is not possible", |f| f.asked.beneficiary = Some(group("devs")));
     refused(Reason::NotEligible, "an identity that Kubernetes reserves", |f| {
         f.asked.beneficiary = Some(Subject::User("system:admin".into()));
     });
     refused(Reason::NotEligible, "neither a person nor a service account", |f| f.asked.requester.username = "system:node:a".into());
-    refused(Reason::OutsideWindow, "must say spec.notAfter", |f| f.asked.not_after = None);
+    refused(Reason::OutsideWindow, "must set spec.notAfter", |f| f.asked.not_after = None);
     refused(Reason::OutsideWindow, "more than 7 days", |f| f.asked.not_after = Some(NOW.plus_secs(8 * 86_400)));
     refused(Reason::OutsideWindow, "beyond notAfter", |f| f.asked.not_after = Some(NOW.plus_secs(60)));
     refused(Reason::BelowFloor, "needs two approvers", |f| {
         f.template().approval.clear();
         f.policies[0].approval = None;
     });
-    refused(Reason::NobodyCanApprove, "needs 2 people and lists 1", |f| {
+    refused(Reason::NobodyCanApprove, "needs 2 approvers and lists 1", |f| {
         let one = vec![Subject::User("carol".into())];
         f.template().approval[0].approvers = one.clone();
         f.policies[0].approval = Some(ApprovalFloor { quorum: 1, from: one });

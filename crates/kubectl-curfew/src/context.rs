@@ -13,7 +13,7 @@ pub(crate) struct CliContext {
 
 impl CliContext {
     pub(crate) async fn connect(namespace: Option<String>) -> anyhow::Result<Self> {
-        let config = Config::infer().await.context("no usable kubeconfig; set KUBECONFIG or log in first")?;
+        let config = Config::infer().await.map_err(innermost).context("no usable kubeconfig; set KUBECONFIG or log in first")?;
         let client = Client::try_from(config.clone()).context("cannot use the kubeconfig")?;
         Ok(CliContext { client, namespace: namespace.unwrap_or(config.default_namespace) })
     }
@@ -35,6 +35,15 @@ impl CliContext {
             extra: user.extra.unwrap_or_default(),
         })
     }
+}
+
+/// Reduces an error to its innermost cause: the errors of a kubeconfig repeat it in each of their layers.
+fn innermost(error: impl std::error::Error) -> anyhow::Error {
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    anyhow::anyhow!("{cause}")
 }
 
 /// Reduces an error of the API server to its message.

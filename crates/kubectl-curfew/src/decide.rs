@@ -18,12 +18,12 @@ use std::io::{IsTerminal, Write};
 /// Without --digest the command prints everything that would be granted and asks for confirmation.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Example:\n  kubectl curfew approve payments-admin-x7k2p -n payments --digest 7f3a9c21d0b4e6f1 --comment 'go ahead'"
+    after_help = "Example:\n  kubectl curfew approve payments-admin-x7k2p -n payments --digest 7f3a9c21d0b4e6f1a2c85e07b9d34f6082e1c7a5f0936bd84e2a7c19f5d0638b --comment 'go ahead'"
 )]
 pub struct Approve {
     /// Name of the ActivationRequest.
     name: String,
-    /// Digest of the terms that you reviewed: 16 hex digits.
+    /// Digest of the terms that you reviewed: 64 hex digits.
     #[arg(long)]
     digest: Option<Digest>,
     /// Reason for the decision; it becomes part of the audit log.

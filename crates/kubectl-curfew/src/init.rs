@@ -15,10 +15,10 @@ pub struct Init {
     #[arg(long)]
     role: String,
     /// Who may request the role, as group:NAME or user:NAME. Can be repeated.
-    #[arg(long, required = true, value_parser = subject)]
+    #[arg(long, required = true, value_name = "KIND:NAME", value_parser = subject)]
     eligible: Vec<Subject>,
     /// Who may approve, as group:NAME or user:NAME. Can be repeated.
-    #[arg(long, required = true, value_parser = subject)]
+    #[arg(long, required = true, value_name = "KIND:NAME", value_parser = subject)]
     approver: Vec<Subject>,
     /// Name of the AuthorizationSystem.
     #[arg(long, default_value = "this-cluster")]

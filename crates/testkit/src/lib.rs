@@ -33,7 +33,8 @@ pub use world::{World, operator_binary, path, root};
 use anyhow::{Result, bail};
 use std::time::{Duration, Instant};
 
-/// Probes every 50 ms until `f` has something, or fails after `limit` and names what it waited for.
+/// Probes until `f` has something, or fails after `limit` and names what it waited for. The pause between probes is 50 ms at first
+/// and a twentieth of the time that has passed later on, up to 400 ms.
 ///
 /// For what no watch shows. What a watch shows is waited for with [`World::until`] and its relatives, which miss no state.
 ///
@@ -52,7 +53,7 @@ where
             Ok(None) => last = "not yet".into(),
             Err(e) => last = format!("{e:#}"),
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep((begun.elapsed() / 20).clamp(Duration::from_millis(50), Duration::from_millis(400))).await;
     }
     bail!("waited {limit:?} for {what}; last: {last}")
 }

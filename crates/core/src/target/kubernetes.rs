@@ -237,7 +237,7 @@ fn contents<'a>(permissions: &Permissions, scope: &Scope, inventory: &'a Invento
                 return Err(format!("Role {name} of namespace {outside} is outside of the template's scope"));
             }
             let found = inventory.roles.iter().find(|r| r.kind == kind && r.namespace.as_ref() == namespace && r.name == *name);
-            found.ok_or_else(|| format!("{kind:?} {name} does not exist in the target"))
+            found.ok_or_else(|| format!("{} does not exist in the target", role_in_words(kind, namespace.map(String::as_str), name)))
         })
         .collect()
 }
@@ -309,10 +309,12 @@ fn granted_role(r: &RoleContent) -> GrantedRole {
 pub fn persistence(permissions: &Permissions, scope: &Scope, inventory: &Inventory, operator_namespace: &str) -> Option<String> {
     let privileged = ["kube-system", operator_namespace].into_iter().find(|n| scope.reaches(n));
     if let Some(namespace) = privileged {
-        return Some(format!("a reach that includes namespace {namespace}, from where its holder could become the operator"));
+        return Some(format!("a scope that includes namespace {namespace}, from where its holder could become the operator"));
     }
     let contents = contents(permissions, scope, inventory).unwrap_or_default();
-    contents.iter().find_map(|r| r.persistence.as_ref().map(|p| format!("{:?} {} can {p}", r.kind, r.name)))
+    contents
+        .iter()
+        .find_map(|r| r.persistence.as_ref().map(|p| format!("{} can {p}", role_in_words(r.kind, r.namespace.as_deref(), &r.name))))
 }
 
 /// One binding for each role and namespace, named so that grant, install and deadline can be read off it without any other object.
@@ -374,9 +376,14 @@ pub fn scope_in_words(scope: &GrantedScope) -> String {
     }
 }
 
+/// A role by kind, name and, for a Role, namespace.
+fn role_in_words(kind: RoleKind, namespace: Option<&str>, name: &str) -> String {
+    namespace.map_or_else(|| format!("{kind:?} {name}"), |n| format!("{kind:?} {name} of namespace {n}"))
+}
+
 /// Each role with the digest of its rules, in words.
 pub fn granted_privileges(permissions: &GrantedPermissions) -> Vec<String> {
-    permissions.roles.iter().map(|r| format!("{:?} {} ({})", r.kind, r.name, r.rules)).collect()
+    permissions.roles.iter().map(|r| format!("{} ({})", role_in_words(r.kind, r.namespace.as_deref(), &r.name), r.rules)).collect()
 }
 
 #[cfg(test)]

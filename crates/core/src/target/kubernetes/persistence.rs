@@ -112,13 +112,13 @@ pub fn persistence(rules: &[Rule]) -> Option<&'static str> {
     const ROLES: &[&str] = &["create", "update", "patch", "bind", "escalate"];
     /// API group, resource, verbs, and what they allow.
     const LASTING: &[(&str, &str, &[&str], &str)] = &[
-        ("", "serviceaccounts/token", &["create"], "make tokens of service accounts"),
+        ("", "serviceaccounts/token", &["create"], "create tokens of service accounts"),
         ("rbac.authorization.k8s.io", "rolebindings", WRITE, "write RoleBindings"),
         ("rbac.authorization.k8s.io", "clusterrolebindings", WRITE, "write ClusterRoleBindings"),
         // A secret of type service-account-token is filled by Kubernetes with a token that does not expire.
-        ("", "secrets", &["create"], "make secrets that hold tokens of service accounts"),
+        ("", "secrets", &["create"], "create Secrets that hold tokens of service accounts"),
         // A holder may add their own permissions to a role that is bound to them.
-        ("rbac.authorization.k8s.io", "roles", ROLES, "widen roles"),
+        ("rbac.authorization.k8s.io", "roles", ROLES, "widen Roles"),
         ("rbac.authorization.k8s.io", "clusterroles", ROLES, "widen ClusterRoles"),
         ("certificates.k8s.io", "certificatesigningrequests/approval", WRITE, "approve certificates"),
         ("certificates.k8s.io", "signers", &["approve", "sign"], "approve certificates"),
@@ -132,7 +132,7 @@ pub fn persistence(rules: &[Rule]) -> Option<&'static str> {
     // Constrained impersonation (Kubernetes 1.36): `impersonate:user-info`, `impersonate:serviceaccount`, ...
     let constrained = |r: &Rule| r.verbs.iter().any(|v| v.starts_with("impersonate:") || v.starts_with("impersonate-on:"));
     if rules.iter().any(constrained) {
-        return Some("act as others");
+        return Some("act as other users");
     }
     LASTING.iter().find_map(|(group, resource, verbs, what)| {
         let hit = |r: &Rule| {
@@ -205,17 +205,17 @@ mod tests {
     fn permissions_that_outlive_a_grant_are_named() {
         let rbac = "rbac.authorization.k8s.io";
         for (r, what) in [
-            (rule("", "serviceaccounts/token", "create"), Some("make tokens of service accounts")),
-            (rule("", "*/token", "create"), Some("make tokens of service accounts")),
+            (rule("", "serviceaccounts/token", "create"), Some("create tokens of service accounts")),
+            (rule("", "*/token", "create"), Some("create tokens of service accounts")),
             (rule(rbac, "rolebindings", "patch"), Some("write RoleBindings")),
-            (rule("*", "*", "*"), Some("make tokens of service accounts")),
+            (rule("*", "*", "*"), Some("create tokens of service accounts")),
             (rule("", "users", "impersonate"), Some("act as other users")),
             (rule("authentication.k8s.io", "userextras/scopes", "impersonate"), Some("claim extra attributes of a login")),
             (rule("certificates.k8s.io", "certificatesigningrequests/approval", "update"), Some("approve certificates")),
             (rule("", "secrets", "get"), None),
-            (rule("", "secrets", "create"), Some("make secrets that hold tokens of service accounts")),
-            (rule(rbac, "roles", "update"), Some("widen roles")),
-            (rule("authentication.k8s.io", "users", "impersonate:user-info"), Some("act as others")),
+            (rule("", "secrets", "create"), Some("create Secrets that hold tokens of service accounts")),
+            (rule(rbac, "roles", "update"), Some("widen Roles")),
+            (rule("authentication.k8s.io", "users", "impersonate:user-info"), Some("act as other users")),
             (rule(rbac, "rolebindings", "get"), None),
             (rule("apps", "deployments", "*"), None),
         ] {

@@ -1,0 +1,248 @@
+//! One change of the fixture for each rule, in the order of the rules. The label says what is wrong.
+use crate::fixture::{Fixture, NOW, group, kubernetes_scope, long, namespaces, reference, roles, window};
+use curfew_core::{
+    admission::AdmissionHistory,
+    policy_inputs::{ApprovalFloor, System, Systems},
+    principal::Subject,
+    target::{
+        Empty, PermissionsByProvider, Scope, ScopeByProvider,
+        kubernetes::{self, RoleContent, RoleKind, RoleName},
+    },
+    time::Time,
+};
+
+/// What is wrong, and the change that makes it so.
+pub type Case = (&'static str, fn(&mut Fixture));
+
+const YEARS: i64 = 366 * 86_400;
+
+fn role(namespace: &str, name: &str) -> PermissionsByProvider {
+    let roles = vec![RoleName { namespace: namespace.into(), name: name.into() }];
+    PermissionsByProvider {
+        kubernetes: Some(kubernetes::Permissions { cluster_roles: Vec::new(), roles }),
+        ..PermissionsByProvider::default()
+    }
+}
+
+fn cluster_wide() -> ScopeByProvider {
+    ScopeByProvider { kubernetes: Some(kubernetes::Scope::ClusterWide(Empty {})), ..ScopeByProvider::default() }
+}
+
+/// The role holds one Role of one namespace, and the cluster has it.
+fn one_role(f: &mut Fixture, namespace: &str) {
+    f.template().permissions = role(namespace, "deployer");
+    f.policies[0].permissions = role(namespace, "*");
+    let content = f.kubernetes().roles.remove(0);
+    let found = RoleContent { kind: RoleKind::Role, namespace: Some(namespace.into()), name: "deployer".into(), ..content };
+    f.kubernetes().roles.push(found);
+}
+
+fn two_systems(f: &mut Fixture) {
+    let second = System { name: "test".into(), ..f.systems[0].clone() };
+    f.systems.push(second);
+    f.template().systems = Systems::Labels([("env".to_owned(), "prod".to_owned())].into());
+}
+
+/// Two people must approve, and only one can.
+fn too_few_approvers(f: &mut Fixture) {
+    let stage = &mut f.template().approval[0];
+    (stage.approvers, stage.quorum) = (vec![Subject::User("carol".into())], 2);
+    f.policies[0].approval = None;
+}
+
+/// Rules 1 to 5 of `terms::resolve`.
+pub const REQUEST: &[Case] = &[
+    ("the next admission proof is outstanding", |f| f.admission.confirmed = Some(Time::from_secs(2))),
+    ("admission was not proven", |f| f.admission = AdmissionHistory::default()),
+    ("a field that is not supported", |f| f.asked.unsupported = vec!["startTime".into()]),
+    ("a login without an alias", |f| f.aliases = vec!["curfew.dev/person".into(), "curfew.dev/badge".into()]),
+    ("no such role", |f| f.template = None),
+    ("a suspended role", |f| f.template().suspended = true),
+    ("a role with a setting not supported", |f| f.template().unsupported = vec!["activation.mfa".into()]),
+    ("no system", |f| f.systems.clear()),
+    ("a system where the role has none", |f| {
+        f.systems.clear();
+        f.asked.system = Some("mars".into());
+    }),
+    ("several systems", two_systems),
+    ("a system that the role does not have", |f| f.asked.system = Some("mars".into())),
+    ("a system that is being deleted", |f| f.systems[0].deleting = true),
+    ("a suspended system", |f| f.systems[0].suspended = true),
+    ("a system with a setting not supported", |f| f.systems[0].unsupported = vec!["principals".into()]),
+    ("two systems of one target", |f| f.systems[0].duplicate_of = Some("staging".into())),
+    ("a system that is ReadOnly", |f| f.systems[0].grants_allowed = false),
+    ("a system that was never reached", |f| f.systems[0].target = None),
+];
+
+/// Rule 6 of `terms::resolve`, and the rules about the role that come with rule 7.
+pub const REQUEST_CONTENT: &[Case] = &[
+    ("a role without this provider", |f| f.template().permissions = PermissionsByProvider::default()),
+    ("a ClusterRole that does not exist", |f| f.kubernetes().roles.clear()),
+    ("a Role that does not exist", |f| f.template().permissions = role("canary", "deployer")),
+    ("a Role outside of the scope", |f| f.template().permissions = role("elsewhere", "deployer")),
+    ("a namespace that does not exist", |f| drop(f.kubernetes().namespaces.pop())),
+    ("a target that cannot be read", |f| f.unreachable = Some("connection refused; trying again")),
+    ("a role that no policy allows", |f| f.policies.clear()),
+    ("a role whose policy is suspended", |f| f.policies[0].suspended = true),
+    ("a role that cannot be bound", |f| f.template().not_bindable = Some("the operator may not bind clusterroles/payments-admin".into())),
+    ("a quorum that cannot be reached", too_few_approvers),
+];
+
+/// Rule 7 of `terms::resolve`: duration, justification, and each assignment with each policy.
+pub const REQUEST_ELIGIBILITY: &[Case] = &[
+    ("longer than the role allows", |f| f.asked.duration = Some(long("6h"))),
+    ("longer than CurfewConfig allows", |f| f.ceiling = Some(long("10m"))),
+    ("longer than the policy allows", |f| f.policies[0].max_duration = long("30m")),
+    ("no CurfewConfig", |f| f.ceiling = None),
+    ("no justification, asked by the role", |f| f.asked.justification = None),
+    ("no justification, asked by the policy", |f| {
+        f.template().justification = false;
+        f.asked.justification = Some(" ".into());
+    }),
+    ("no assignment", |f| f.assignments.clear()),
+    ("past notAfter", |f| f.asked.not_after = Some(NOW.plus_secs(60))),
+    ("a suspended assignment", |f| f.assignments[0].suspended = true),
+    ("an assignment with a setting not supported", |f| f.assignments[0].unsupported = vec!["delegation".into()]),
+    ("an assignment that begins later", |f| f.assignments[0].window = window(60, 9_000)),
+    ("an assignment that has ended", |f| f.assignments[0].window = window(-60, 0)),
+    ("an assignment that ends too early", |f| f.assignments[0].window = window(-60, 1_800)),
+    ("an assignment wider than its role", |f| f.assignments[0].scope = Some(Scope::Kubernetes(kubernetes_scope(&["elsewhere"])))),
+    ("an assignment that reaches nothing", |f| f.assignments[0].scope = Some(Scope::Kubernetes(kubernetes_scope(&[])))),
+    ("an assignment that reaches no Role", |f| {
+        one_role(f, "canary");
+        f.assignments[0].scope = Some(Scope::Kubernetes(kubernetes_scope(&["payments"])));
+    }),
+    ("an assignment that the policy refuses", |f| f.policies[0].eligible = vec![group("others")]),
+];
+
+/// What is refused only to service accounts. Each change is made after `fixture::delegated`.
+pub const SERVICE_ACCOUNT: &[Case] = &[
+    ("another system identity", |f| f.asked.requester.username = "system:node:a".into()),
+    ("for a group", |f| f.asked.beneficiary = Some(group("devs"))),
+    ("for a person, with aliases", |f| f.aliases = vec!["curfew.dev/person".into()]),
+    ("for a reserved identity", |f| f.asked.beneficiary = Some(Subject::User("system:admin".into()))),
+    ("no assignment", |f| f.assignments[0].subject = group("devs")),
+    ("an assignment without delegation", |f| f.assignments[0].delegated = false),
+    ("a policy without delegation", |f| f.policies[0].delegated = false),
+    ("without notAfter", |f| f.asked.not_after = None),
+    ("a late notAfter", |f| f.asked.not_after = Some(NOW.plus_secs(8 * 86_400))),
+    ("no stage of approval", |f| {
+        f.template().approval.clear();
+        f.policies[0].approval = None;
+    }),
+    ("one approver for two approvals", |f| {
+        let one = vec![Subject::User("carol".into())];
+        f.template().approval[0].approvers = one.clone();
+        f.policies[0].approval = Some(ApprovalFloor { quorum: 1, from: one });
+    }),
+];
+
+/// `readiness::template`, which has the rules of `terms::ready`.
+pub const TEMPLATE: &[Case] = &[
+    ("allowed", |_| ()),
+    ("suspended", |f| f.template().suspended = true),
+    ("a setting that is not supported", |f| f.template().unsupported = vec!["activation.mfa".into()]),
+    ("no system", |f| f.systems.clear()),
+    ("a system that was never reached", |f| f.systems[0].target = None),
+    ("no permissions for the provider", |f| f.template().permissions = PermissionsByProvider::default()),
+    ("a target that cannot be read", |f| f.unreachable = Some("connection refused; trying again")),
+    ("a ClusterRole that does not exist", |f| f.kubernetes().roles.clear()),
+    ("a namespace that does not exist", |f| drop(f.kubernetes().namespaces.pop())),
+    ("a quorum that cannot be reached", too_few_approvers),
+    ("no policy", |f| f.policies.clear()),
+    ("a suspended policy", |f| f.policies[0].suspended = true),
+    ("a policy with a setting not supported", |f| f.policies[0].unsupported = vec!["min.mfa".into()]),
+    ("a system that is not allowed", |f| f.policies[0].systems = Systems::Names(vec!["other".into()])),
+    ("a provider that is not allowed", |f| f.policies[0].permissions = PermissionsByProvider::default()),
+    ("a ClusterRole that is not allowed", |f| f.policies[0].permissions = roles(&["view"])),
+    ("a Role that is not allowed", |f| {
+        one_role(f, "canary");
+        f.policies[0].permissions = roles(&["view"]);
+    }),
+    ("a namespace that is not allowed", |f| f.policies[0].scope = namespaces(&["payments"])),
+    ("the whole cluster is not allowed", |f| f.template().scope = cluster_wide()),
+    ("content that outlives a grant", |f| f.kubernetes().roles[0].persistence = Some("write RoleBindings".into())),
+    ("a scope that outlives a grant", |f| {
+        (f.template().scope, f.policies[0].scope) = (namespaces(&["kube-system"]), cluster_wide());
+        f.kubernetes().namespaces.push(reference("kube-system"));
+    }),
+    ("fewer approvers than the policy asks for", |f| f.template().approval.clear()),
+    ("a role that cannot be bound", |f| f.template().not_bindable = Some("the operator may not bind clusterroles/payments-admin".into())),
+];
+
+/// `readiness::assignment`, which has the rules of `terms::assignment_ready`.
+pub const ASSIGNMENT: &[Case] = &[
+    ("allowed", |_| ()),
+    ("allowed later", |f| f.assignments[0].window = window(60, 9_000)),
+    ("ended", |f| f.assignments[0].window = window(-60, 0)),
+    ("suspended", |f| f.assignments[0].suspended = true),
+    ("a setting that is not supported", |f| f.assignments[0].unsupported = vec!["delegation".into()]),
+    ("no such role", |f| f.template = None),
+    ("a provider that the role does not have", |f| {
+        f.template().scope = ScopeByProvider::default();
+        f.assignments[0].scope = Some(Scope::Kubernetes(kubernetes_scope(&["canary"])));
+    }),
+    ("a namespace that the role does not have", |f| f.assignments[0].scope = Some(Scope::Kubernetes(kubernetes_scope(&["elsewhere"])))),
+    ("a reserved identity", |f| f.assignments[0].subject = group("system:masters")),
+    ("permanent, which the role does not allow", |f| f.template().permanent_eligibility = false),
+    ("longer than the role allows", |f| f.assignments[0].window = window(-60, 2 * YEARS)),
+    ("no policy", |f| f.policies.clear()),
+    ("a subject that the policy does not allow", |f| f.assignments[0].subject = group("strangers")),
+    ("delegation, which the policy does not allow", |f| f.assignments[0].delegated = true),
+    ("permanent, which the policy does not allow", |f| f.policies[0].permanent_eligibility = false),
+    ("longer than the policy allows", |f| {
+        f.template().max_eligibility = None;
+        f.assignments[0].window = window(-60, 2 * YEARS);
+    }),
+];
+
+/// `readiness::policy`.
+pub const POLICY: &[Case] = &[
+    ("in force", |_| ()),
+    ("suspended", |f| f.policies[0].suspended = true),
+    ("a setting that is not supported", |f| f.policies[0].unsupported = vec!["min.mfa".into()]),
+];
+
+/// `readiness::system`.
+pub const SYSTEM: &[Case] = &[
+    ("connected", |_| ()),
+    ("suspended", |f| f.systems[0].suspended = true),
+    ("a setting that is not supported", |f| f.systems[0].unsupported = vec!["principals".into()]),
+    ("an older system of the same target", |f| f.systems[0].duplicate_of = Some("staging".into())),
+    ("a target that does not answer", |f| f.unreachable = Some("connection refused; trying again")),
+];
+
+/// Accesses that the rules allow: their parts are shown to approvers and in audit records.
+pub const ACCESS: &[Case] = &[
+    ("a ClusterRole in namespaces", |_| ()),
+    ("a ClusterRole in the whole cluster", |f| {
+        (f.template().scope, f.policies[0].scope) = (cluster_wide(), cluster_wide());
+        f.policies[0].persistence = true;
+    }),
+    ("a Role", |f| one_role(f, "canary")),
+    ("for a service account", |f| {
+        crate::fixture::delegated(f);
+        f.asked.beneficiary = None;
+        let agent = f.asked.requester.service_account().unwrap();
+        f.assignments[0].subject = agent.clone();
+        f.policies[0].eligible.push(agent);
+    }),
+];
+
+/// What outlives a grant: API group, resource and verb of a rule.
+pub const LASTING: &[(&str, &str, &str)] = &[
+    ("", "serviceaccounts/token", "create"),
+    ("rbac.authorization.k8s.io", "rolebindings", "create"),
+    ("rbac.authorization.k8s.io", "clusterrolebindings", "patch"),
+    ("", "secrets", "create"),
+    ("rbac.authorization.k8s.io", "roles", "update"),
+    ("rbac.authorization.k8s.io", "clusterroles", "escalate"),
+    ("certificates.k8s.io", "certificatesigningrequests/approval", "update"),
+    ("certificates.k8s.io", "signers", "sign"),
+    ("", "users", "impersonate"),
+    ("", "groups", "impersonate"),
+    ("", "serviceaccounts", "impersonate"),
+    ("authentication.k8s.io", "userextras/scopes", "impersonate"),
+    ("authentication.k8s.io", "uids", "impersonate"),
+    ("authentication.k8s.io", "users", "impersonate:user-info"),
+];

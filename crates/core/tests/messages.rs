@@ -1,0 +1,266 @@
+//! Every message of the core that users see, as one table: `golden/messages.txt`. A reviewer of a changed rule sees there how its
+//! message changes. The other tests find what a reviewer misses: a text that was not filled in, a refusal without a next step, and
+//! a message that is not in the table.
+//!
+//!     UPDATE=1 cargo test --package curfew-core --test messages
+mod fixture;
+mod message_cases;
+mod snapshot;
+
+use curfew_core::{
+    digest::Digest,
+    duration::{Duration, Period},
+    messages::{hint, not_counted},
+    readiness,
+    reason::Reason,
+    target::{
+        ProviderKind,
+        kubernetes::persistence::{Rule, persistence},
+    },
+    terms::{Refusal, resolve},
+    time::Time,
+};
+use fixture::{Fixture, NOW, delegated, fixture, with};
+use message_cases as cases;
+use std::{
+    fmt::{Display, Write as _},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// One line of the table.
+struct Message {
+    /// What is wrong, so that the rule writes the message; empty where the reason says it.
+    case: String,
+    /// The reason beside the message in a status, or what the message is about.
+    reason: String,
+    text: String,
+}
+
+fn message(case: impl Display, reason: impl Display, text: impl Display) -> Message {
+    Message { case: case.to_string(), reason: reason.to_string(), text: text.to_string() }
+}
+
+/// Messages of one function, under one heading.
+type Section = (&'static str, Vec<Message>);
+
+fn hints() -> Vec<Message> {
+    Reason::ALL.iter().map(|reason| message("", reason, hint(*reason))).collect()
+}
+
+/// Only what differs from the hint.
+fn verdicts() -> Vec<Message> {
+    let about = |name: &'static str, grant| {
+        let differs = move |reason: &&Reason| not_counted(**reason, grant) != hint(**reason);
+        Reason::ALL.iter().filter(differs).map(move |reason| message(name, reason, not_counted(*reason, grant)))
+    };
+    about("about a request", false).chain(about("about a Grant", true)).collect()
+}
+
+/// What `judge` says in each case. An empty text stands for a request that is not refused.
+fn judged(cases: &[cases::Case], set_up: fn(&mut Fixture), judge: fn(&Fixture) -> Result<String, Refusal>) -> Vec<Message> {
+    let one = |(case, change): &cases::Case| {
+        let mut f = fixture();
+        set_up(&mut f);
+        change(&mut f);
+        match judge(&f) {
+            Ok(text) => message(case, "Ready", text),
+            Err(refusal) => message(case, refusal.reason, refusal.message),
+        }
+    };
+    cases.iter().map(one).collect()
+}
+
+fn requests() -> Vec<Section> {
+    let nothing = |_: &mut Fixture| ();
+    let request = |f: &Fixture| resolve(&f.asked, &f.inputs()).map(|_| String::new());
+    vec![
+        ("A request is refused (terms::resolve): login, role and system", judged(cases::REQUEST, nothing, request)),
+        ("A request is refused (terms::resolve): what the role holds", judged(cases::REQUEST_CONTENT, nothing, request)),
+        ("A request is refused (terms::resolve): eligibility", judged(cases::REQUEST_ELIGIBILITY, nothing, request)),
+        ("A request of a service account is refused (terms::resolve)", judged(cases::SERVICE_ACCOUNT, delegated, request)),
+    ]
+}
+
+fn conditions() -> Vec<Section> {
+    let nothing = |_: &mut Fixture| ();
+    let template = |f: &Fixture| readiness::template(f.template.as_ref().expect("a template"), &f.inputs()).map(|(_, text)| text);
+    let assignment = |f: &Fixture| readiness::assignment(&f.assignments[0], f.template.as_ref(), &f.inputs());
+    let policy = |f: &Fixture| readiness::policy(&f.policies[0]);
+    let system = |f: &Fixture| readiness::system(&f.systems[0], f.unreachable.map_or(Ok(()), Err));
+    vec![
+        ("Ready of a RoleTemplate (readiness::template)", judged(cases::TEMPLATE, nothing, template)),
+        ("Ready of an EligibleAssignment (readiness::assignment)", judged(cases::ASSIGNMENT, nothing, assignment)),
+        ("Ready of an AccessPolicy (readiness::policy)", judged(cases::POLICY, nothing, policy)),
+        ("Ready of an AuthorizationSystem (readiness::system)", judged(cases::SYSTEM, nothing, system)),
+    ]
+}
+
+/// The parts of an access, for approvers and for the audit log.
+fn access() -> Vec<Message> {
+    let mut all = Vec::new();
+    for (case, change) in cases::ACCESS {
+        let resolved = with(change).unwrap_or_else(|refusal| panic!("{case}: {refusal:?}")).resolved;
+        let plan = resolved.plan("install1", "g0123456789", NOW).expect("one provider");
+        all.push(message(case, "beneficiary", &resolved.beneficiary));
+        all.push(message(case, "permissions", resolved.permissions.privileges().join(", ").replace(&"0".repeat(63), "…")));
+        all.push(message(case, "scope", resolved.scope.in_words()));
+        all.push(message(case, "plan", plan.privileges().join(", ")));
+    }
+    all.push(message("", "session tail", ProviderKind::Kubernetes.session_tail()));
+    all
+}
+
+fn lasting() -> Vec<Message> {
+    let rule = |group: &str, resource: &str, verb: &str| Rule {
+        api_groups: vec![group.into()],
+        resources: vec![resource.into()],
+        verbs: vec![verb.into()],
+        ..Rule::default()
+    };
+    let all = cases::LASTING.iter();
+    all.map(|(g, r, v)| message(format!("{v} {r}"), "can", persistence(&[rule(g, r, v)]).unwrap_or_default())).collect()
+}
+
+fn unreadable() -> Vec<Message> {
+    vec![
+        message("", "duration", "4 hours".parse::<Duration>().expect_err("no duration")),
+        message("", "period", "90".parse::<Period>().expect_err("no period")),
+        message("", "digest", "7f3a9c21d0b4e6f1".parse::<Digest>().expect_err("no digest")),
+        message("", "time", serde_json::from_value::<Time>("tomorrow".into()).expect_err("no time")),
+    ]
+}
+
+fn table() -> Vec<Section> {
+    let mut all = vec![
+        ("What a reason means (messages::hint)", hints()),
+        ("Why a decision does not count, where it is not the hint (messages::not_counted)", verdicts()),
+    ];
+    all.extend(requests());
+    all.extend(conditions());
+    all.push(("An access in words (target)", access()));
+    all.push(("What outlives a grant (target::kubernetes::persistence)", lasting()));
+    all.push(("A text that cannot be read", unreadable()));
+    all
+}
+
+#[test]
+fn the_messages_are_as_reviewed() {
+    let mut text = String::from("Every message of the core that users see: case, reason, message.\n");
+    for (heading, messages) in table() {
+        let _ = writeln!(text, "\n## {heading}\n");
+        for Message { case, reason, text: message } in messages {
+            let line = if case.is_empty() { format!("{reason}: {message}") } else { format!("{case:<44}  {reason}: {message}") };
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/messages.txt");
+    snapshot::assert_stored(&path, &text, "cargo test --package curfew-core --test messages");
+}
+
+/// Texts that only a value in Rust's own notation has.
+const NOTATION: &[&str] = &["Some(", "None", "Ok(", "Err(", "\\\"", "[\"", "::", " { "];
+
+/// What is wrong with a text, regardless of what it says.
+fn fault(text: &str) -> Option<&'static str> {
+    let first = text.split(' ').next().unwrap_or_default();
+    // `RBAC` and `RoleTemplate` are names; `The` is not.
+    let capitalized = first.starts_with(char::is_uppercase) && first.chars().skip(1).all(char::is_lowercase) && first != "Role";
+    // The path of a kubectl command begins `{.`.
+    let placeholder = text.split('{').skip(1).any(|rest| !rest.starts_with('.'));
+    let faults = [
+        (text.is_empty(), "is empty, or nothing is refused"),
+        (text.chars().count() > 300, "is longer than 300 characters"),
+        (text.trim() != text || text.contains("  "), "has a space too many"),
+        (text.ends_with('.'), "ends with a full stop"),
+        (capitalized, "begins with a capital letter"),
+        (placeholder, "holds a placeholder"),
+        (NOTATION.iter().any(|notation| text.contains(notation)), "shows a value in Rust's notation"),
+    ];
+    faults.into_iter().find(|(wrong, _)| *wrong).map(|(_, why)| why)
+}
+
+#[test]
+fn every_message_is_a_text_for_people() {
+    let all = table();
+    let messages = all.iter().flat_map(|(_, messages)| messages);
+    let wrong = messages.filter_map(|m| fault(&m.text).map(|why| format!("{} {}: {:?} {why}", m.case, m.reason, m.text)));
+    assert_eq!(wrong.collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+#[test]
+fn every_refusal_names_an_object_or_the_next_step() {
+    let has_step = |text: &str| text.contains("; ") || text.contains("spec.");
+    let without_step: Vec<Reason> = Reason::ALL.iter().copied().filter(|reason| !has_step(hint(*reason))).collect();
+    use Reason::*;
+    // The user has done it, waits for it, or can do nothing about it.
+    let nothing_to_do = [NotProvenYet, Withdrawn, RevokedByHolder, RequestDeleted, AlreadyCounted, AlreadyEnded, AsExpected];
+    assert_eq!(without_step, nothing_to_do);
+
+    let objects = ["admin", "payments", "devs", "prod", "canary", "deployer", "alice", "owners", "system:", "CurfewConfig", "notAfter"];
+    let names_object = |text: &str| objects.iter().any(|object| text.contains(object));
+    for (_, messages) in requests() {
+        for m in messages.iter().filter(|m| m.reason != NotProvenYet.as_str()) {
+            assert!(has_step(&m.text) || names_object(&m.text), "{}: {}", m.case, m.text);
+        }
+    }
+}
+
+/// Texts in the source that are not in the table, and why.
+const NOT_IN_TABLE: &[(&str, &str)] = &[
+    ("the core's own values are JSON", "the text of a panic"),
+    ("{} ms after the epoch", "a time beyond the year 9999, which the CRDs refuse"),
+    ("permissions of another provider", "needs a build with a second provider"),
+    ("permissions and scope are of different providers", "needs a build with a second provider"),
+];
+
+/// The text literals of a source file that contain a space, so that they may be a message. Comments and unit tests are left out.
+fn literals(source: &str) -> Vec<String> {
+    let code = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let code: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let code = code.join("\n").replace("'\"'", "");
+    let texts: Vec<String> = code.split('"').skip(1).step_by(2).filter(|text| text.contains(' ')).map(str::to_owned).collect();
+    assert!(texts.iter().all(|text| !text.contains(['\n', '\\'])), "a literal that this scan does not understand: {texts:#?}");
+    texts
+}
+
+/// Whether a message is what this format string makes: its constant parts are in it, in order.
+fn made_by(format: &str, message: &str) -> bool {
+    let parts =
+        format.split('{').enumerate().map(|(i, part)| if i == 0 { part } else { part.split_once('}').map_or(part, |(_, rest)| rest) });
+    let mut rest = Some(message);
+    for part in parts {
+        rest = rest.and_then(|rest| rest.split_once(part)).map(|(_, after)| after);
+    }
+    rest.is_some()
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the sources").map(|entry| entry.expect("an entry").path());
+    let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) = entries.partition(|path| path.is_dir());
+    // The simulated provider is not in release builds.
+    let files = files.into_iter().filter(|path| !path.ends_with("target/simulated.rs"));
+    files.chain(folders.iter().flat_map(|folder| sources(folder))).collect()
+}
+
+/// It cannot tell two rules with the same text apart, and leaves out texts of one word.
+#[test]
+fn every_text_in_the_source_is_in_the_table() {
+    let (table, source) = (table(), Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let messages: Vec<&str> = table.iter().flat_map(|(_, messages)| messages).map(|m| m.text.as_str()).collect();
+    let mut missing = Vec::new();
+    for path in sources(&source) {
+        for text in literals(&fs::read_to_string(&path).expect("a source file")) {
+            if !messages.iter().any(|message| made_by(&text, message)) {
+                missing.push((text, path.clone()));
+            }
+        }
+    }
+    let excused = |text: &str| NOT_IN_TABLE.iter().any(|(excused, _)| *excused == text);
+    let forgotten: Vec<_> = missing.iter().filter(|(text, _)| !excused(text)).collect();
+    assert!(forgotten.is_empty(), "add a case to message_cases, or the text to NOT_IN_TABLE with the reason: {forgotten:#?}");
+    for (excused, _) in NOT_IN_TABLE {
+        assert!(missing.iter().any(|(text, _)| text == excused), "no longer needed in NOT_IN_TABLE: {excused}");
+    }
+}

@@ -1,0 +1,96 @@
+//! What `kubectl curfew` prints without a cluster: the help of every subcommand, and the errors of typical mistakes. The file
+//! `golden/help.txt` holds all of it.
+//!
+//!     UPDATE=1 cargo test --package kubectl-curfew --test help
+#[path = "../../core/tests/snapshot/mod.rs"]
+mod snapshot;
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+/// The plugin or a shell, without the caller's environment: neither width, colors nor kubeconfig change what it prints. The folder
+/// takes what an example writes.
+fn clean(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().env("KUBECONFIG", "/nowhere/config").current_dir(env!("CARGO_TARGET_TMPDIR"));
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    clean(env!("CARGO_BIN_EXE_kubectl-curfew")).args(arguments).output().expect("the plugin starts")
+}
+
+fn help(subcommand: Option<&str>) -> String {
+    let arguments: Vec<&str> = subcommand.into_iter().chain(["--help"]).collect();
+    String::from_utf8(run(&arguments).stdout).expect("UTF-8")
+}
+
+/// The subcommands that the help lists, without `help` itself.
+fn subcommands() -> Vec<String> {
+    let help = help(None);
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| line.starts_with("  "));
+    let names: Vec<String> = listed.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect();
+    assert!(names.len() > 1, "no subcommands in:\n{help}");
+    names.into_iter().filter(|name| name != "help").collect()
+}
+
+/// Calls that a user gets wrong.
+const MISTAKES: &[&[&str]] = &[
+    &[],
+    &["grant"],
+    &["requst", "payments-admin"],
+    &["request"],
+    &["request", "payments-admin", "--duration", "4 hours"],
+    &["request", "payments-admin", "--duration", "1d"],
+    &["request", "payments-admin", "--duration"],
+    &["request", "payments-admin", "--ticket", "INC-4711"],
+    &["request", "payments-admin", "--until", "18:00"],
+    &["approve"],
+    &["approve", "payments-admin-x7k2p", "--digest", "7f3a9c21"],
+    &["deny", "payments-admin-x7k2p", "--digest", "7f3a9c21"],
+    &["list", "payments-admin"],
+    &["init"],
+    &["init", "--role", "view", "--eligible", "payments-devs", "--approver", "group:payments-leads"],
+    &["init", "--role", "view", "--eligible", "group:system:masters", "--approver", "group:payments-leads"],
+    &["init", "--role", "view", "--eligible", "group:devs", "--approver", "group:leads", "--max", "4"],
+    // Without a usable kubeconfig.
+    &["list"],
+];
+
+/// A command line, what it prints and, unless it is 0, its exit status. Spaces at the end of a line are left out.
+fn transcript(arguments: &[&str]) -> String {
+    let Output { status, stdout, stderr } = run(arguments);
+    let quoted = arguments.iter().map(|a| if a.contains(' ') { format!(" '{a}'") } else { format!(" {a}") });
+    let printed = String::from_utf8([stdout, stderr].concat()).expect("UTF-8");
+    let lines: Vec<&str> = printed.trim_end().lines().map(str::trim_end).collect();
+    let status = status.code().filter(|code| *code != 0).map_or_else(String::new, |code| format!("[exit status {code}]\n"));
+    format!("$ kubectl curfew{}\n{}\n{status}", quoted.collect::<String>(), lines.join("\n"))
+}
+
+#[test]
+fn help_and_errors_are_as_reviewed() {
+    let mut all = vec![transcript(&["--help"])];
+    all.extend(subcommands().iter().map(|name| transcript(&[name, "--help"])));
+    all.extend(MISTAKES.iter().map(|arguments| transcript(arguments)));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/help.txt");
+    snapshot::assert_stored(&path, &all.join("\n"), "cargo test --package kubectl-curfew --test help");
+}
+
+/// Runs each example of the help in a shell. Without a cluster it ends with status 1 or 0; a usage error is status 2.
+#[test]
+fn the_examples_in_the_help_are_accepted() {
+    let mut refused = Vec::new();
+    for name in subcommands() {
+        let help = help(Some(&name));
+        let (_, example) = help.split_once("Example:\n").unwrap_or_else(|| panic!("{name} has no example:\n{help}"));
+        let script = format!("kubectl() {{ shift; '{}' \"$@\"; }}\n{example}", env!("CARGO_BIN_EXE_kubectl-curfew"));
+        let output = clean("/bin/sh").args(["-c", &script]).output().expect("a shell");
+        if !matches!(output.status.code(), Some(0 | 1)) {
+            eprintln!("{name}: {}", String::from_utf8_lossy(&output.stderr));
+            refused.push(name);
+        }
+    }
+    assert!(refused.is_empty(), "the plugin refuses the examples in its help on {refused:?}");
+}
