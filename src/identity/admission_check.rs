@@ -6,11 +6,13 @@
 use super::{CANARY, CANARY_BINDING, CANARY_ROLE, NAMESPACE, marks, policies};
 use crate::api;
 use curfew_core::digest::Digest;
+use futures::future::try_join_all;
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, PostParams},
 };
 use serde_json::{Value, json};
+use std::sync::LazyLock;
 
 /// The result of the admission check.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -62,11 +64,14 @@ fn expect_policy(policy: &Value) -> Expected {
     expect(policy, true, "deploy/30-policies.yaml")
 }
 
-/// Returns every object that must exist in the cluster.
-pub fn expected() -> Vec<Expected> {
-    let mut all: Vec<_> = policies().iter().map(expect_policy).collect();
-    all.extend(api::crds().iter().map(|crd| expect(&serde_json::to_value(crd).expect("a CRD is JSON"), false, "crds/")));
-    all
+/// Returns every object that must exist in the cluster. They are built once: the schemas of the CRDs are large.
+pub fn expected() -> &'static [Expected] {
+    static EXPECTED: LazyLock<Vec<Expected>> = LazyLock::new(|| {
+        let mut all: Vec<_> = policies().iter().map(expect_policy).collect();
+        all.extend(api::crds().iter().map(|crd| expect(&serde_json::to_value(crd).expect("a CRD is JSON"), false, "crds/")));
+        all
+    });
+    &EXPECTED
 }
 
 /// Returns the problem with one live object, with its fix; `None` if it is as built.
@@ -110,7 +115,7 @@ fn difference(path: &str, built: &Value, live: &Value, exact: bool) -> Option<St
 /// # Errors
 /// If a call to the API server fails. The caller must then treat admission as not enforced.
 pub async fn probe(client: &Client) -> kube::Result<AdmissionCheck> {
-    check(client, &expected(), &[Canary::request(), Canary::decision(), Canary::grant(), Canary::binding()]).await
+    check(client, expected(), &[Canary::request(), Canary::decision(), Canary::grant(), Canary::binding()]).await
 }
 
 /// Checks only the policies that guard bindings and Jobs. On a remote cluster they must be in force before a Job fuse is trusted
@@ -126,17 +131,16 @@ pub async fn probe_marks(client: &Client) -> kube::Result<AdmissionCheck> {
 async fn check(client: &Client, expected: &[Expected], canaries: &[Canary]) -> kube::Result<AdmissionCheck> {
     let mut problems = Vec::new();
     let mut content = Vec::new();
-    for e in expected {
-        let live = read(client, &e.path).await?;
+    // All reads are sent at once: a proof is as fast as the slowest of them.
+    let all_live = try_join_all(expected.iter().map(|e| read(client, &e.path))).await?;
+    for (e, live) in expected.iter().zip(all_live) {
         problems.extend(compare(e, live.as_ref()));
         if let Some(v) = live {
             content.push(json!([e.path, v.pointer("/metadata/uid"), v.pointer("/metadata/generation"), v["spec"]]));
         }
     }
     if problems.is_empty() {
-        for canary in canaries {
-            problems.extend(canary.try_create(client).await?);
-        }
+        problems.extend(try_join_all(canaries.iter().map(|canary| canary.try_create(client))).await?.into_iter().flatten());
     }
     Ok(AdmissionCheck { digest: Digest::of(&content), problems })
 }
@@ -220,16 +224,16 @@ impl Canary {
 mod tests {
     use super::*;
 
-    fn requests_policy() -> Expected {
+    fn requests_policy() -> &'static Expected {
         expected()
-            .into_iter()
+            .iter()
             .find(|object| object.kind == "ValidatingAdmissionPolicy" && object.name == "curfew-requests")
             .expect("it is built")
     }
 
     #[test]
     fn paths_match_the_api_server() {
-        let paths: Vec<_> = expected().into_iter().map(|object| object.path).collect();
+        let paths: Vec<_> = expected().iter().map(|object| &object.path).collect();
         for path in [
             "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/curfew-requests",
             "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/curfew-marks",
@@ -237,7 +241,7 @@ mod tests {
             "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings/curfew-stamp-decisions",
             "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/grants.curfew.dev",
         ] {
-            assert!(paths.iter().any(|known| known == path), "{path} not in {paths:?}");
+            assert!(paths.iter().any(|known| known.as_str() == path), "{path} not in {paths:?}");
         }
     }
 
@@ -247,7 +251,7 @@ mod tests {
         let problem_after = |change: fn(&mut Value)| {
             let mut live = json!({"metadata": {"uid": "1"}, "spec": expected.spec});
             change(&mut live);
-            compare(&expected, Some(&live))
+            compare(expected, Some(&live))
         };
         assert_eq!(problem_after(|_| ()), None);
         let problem = problem_after(|live| live["spec"]["matchConstraints"]["namespaceSelector"] = json!({"matchLabels": {"a": "b"}}));
@@ -257,16 +261,16 @@ mod tests {
         assert!(problem_after(|live| live["spec"]["failurePolicy"] = json!("Ignore")).is_some());
         assert!(problem_after(|live| drop(live["spec"]["validations"].as_array_mut().map(Vec::pop))).is_some());
         assert!(problem_after(|live| live["metadata"]["deletionTimestamp"] = json!("now")).is_some());
-        assert!(compare(&expected, None).is_some_and(|text| text.contains("missing")));
+        assert!(compare(expected, None).is_some_and(|text| text.contains("missing")));
     }
 
     #[test]
     fn server_defaults_in_a_crd_are_accepted_and_changed_rules_are_not() {
-        let expected = expected().into_iter().find(|object| object.name == "grants.curfew.dev").expect("it is built");
+        let expected = expected().iter().find(|object| object.name == "grants.curfew.dev").expect("it is built");
         let mut live = json!({"metadata": {}, "spec": expected.spec});
         live["spec"]["conversion"] = json!({"strategy": "None"});
-        assert_eq!(compare(&expected, Some(&live)), None);
+        assert_eq!(compare(expected, Some(&live)), None);
         live["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"] = json!([]);
-        assert!(compare(&expected, Some(&live)).is_some());
+        assert!(compare(expected, Some(&live)).is_some());
     }
 }

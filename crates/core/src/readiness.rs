@@ -37,9 +37,7 @@ pub fn system(system: &System, connected: Result<(), &str>) -> Readiness {
 pub fn policy(policy: &Policy) -> Readiness {
     match policy.unsupported.first() {
         _ if policy.suspended => not_ready(Reason::Suspended, "suspended; it allows nothing while it is"),
-        Some(setting) => {
-            not_ready(Reason::Unsupported, format!("{setting} is not supported by this build, so this policy allows nothing"))
-        }
+        Some(setting) => not_ready(Reason::Unsupported, format!("{setting} is not supported by this build, so this policy allows nothing")),
         None => Ok("in force".into()),
     }
 }
@@ -57,7 +55,9 @@ pub fn template<'a>(template: &Template, inputs: &PolicyInputs<'a>) -> Result<(&
 pub fn assignment(assignment: &Assignment, template: Option<&Template>, inputs: &PolicyInputs<'_>) -> Readiness {
     terms::assignment_ready(assignment, template, inputs)?;
     match assignment.window {
-        Window::Between(_, end) if inputs.now >= end => not_ready(Reason::OutsideWindow, format!("the window ended {end}; create a new EligibleAssignment")),
+        Window::Between(_, end) if inputs.now >= end => {
+            not_ready(Reason::OutsideWindow, format!("the window ended {end}; create a new EligibleAssignment"))
+        }
         Window::Between(start, _) if inputs.now < start => Ok(format!("begins {start}")),
         Window::Between(..) | Window::Permanent => Ok("makes eligible".into()),
     }
