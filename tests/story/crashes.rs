@@ -87,7 +87,7 @@ async fn over(w: &World, name: &str) -> Result<()> {
 async fn an_api_server_that_is_away_at_the_deadline() -> Result<()> {
     let (w, _operator) = World::running("away").await?;
     let (alice, carol) = (w.alice()?, w.carol()?);
-    alice.apply(&request("away", "15s")).await?.success()?;
+    alice.apply(&request("away", "20s")).await?.success()?;
     w.state_is("away", "AwaitingApproval").await?;
     decide(&w, &carol, "away", "Approve").await?;
     // Before this, the outcome of the write is not stored yet, and a grant that ends then is Failed.

@@ -16,7 +16,7 @@ async fn shows(operator: &Operator, expected: &[(&str, f64)]) -> Result<()> {
 async fn columns_conditions_events_health_and_metrics() -> Result<()> {
     let (w, operator) = World::running("seen").await?;
     let (alice, carol) = (w.alice()?, w.carol()?);
-    alice.apply(&request("seen", "15s")).await?.success()?;
+    alice.apply(&request("seen", "30s")).await?.success()?;
     w.state_is("seen", "AwaitingApproval").await?;
     let digest = w.field(&["areq", "-n", "payments", "seen"], "{.status.digest}").await?;
     let wide = carol.kubectl(&["get", "areq", "-n", "payments", "-o", "wide"]).await?.success()?;

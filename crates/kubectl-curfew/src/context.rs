@@ -37,13 +37,14 @@ impl CliContext {
     }
 }
 
-/// Reduces an error to its innermost cause: the errors of a kubeconfig repeat it in each of their layers.
+/// Reduces an error to the layer around its innermost cause, which names the file: each further layer of the errors of a kubeconfig
+/// repeats the text of the one inside.
 fn innermost(error: impl std::error::Error) -> anyhow::Error {
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
+    let mut layer: &dyn std::error::Error = &error;
+    while let Some(inner) = layer.source().filter(|inner| inner.source().is_some()) {
+        layer = inner;
     }
-    anyhow::anyhow!("{cause}")
+    anyhow::anyhow!("{layer}")
 }
 
 /// Reduces an error of the API server to its message.
