@@ -3,7 +3,7 @@ use crate::{
     context::{CliContext, plain},
     summary,
 };
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{bail, ensure};
 use curfew_api::{
     AccessDecision, ActivationRequest,
     decision::{About, AccessDecisionSpec, RequestRef},
@@ -44,23 +44,23 @@ pub struct Against {
 pub async fn approve(me: &CliContext, args: &Approve) -> anyhow::Result<()> {
     let request = find(me, &args.name).await?;
     let status = request.status.clone().unwrap_or_default();
-    let current = status
-        .digest
-        .with_context(|| format!("request {} is not resolved yet; check it with kubectl get areq {}", args.name, args.name))?;
+    let look = format!("kubectl get areq -n {} {}", me.namespace, args.name);
+    let Some(current) = status.digest else {
+        let told = status.message.unwrap_or_else(|| format!("the operator has not looked at it yet; check it with {look}"));
+        bail!("request {} cannot be approved: {told}", args.name);
+    };
     let digest = match args.digest {
         Some(digest) => {
             ensure!(
                 digest == current,
-                "digest {digest} does not match what would be granted now ({current}); review it with kubectl get areq {} -o wide",
-                args.name
+                "digest {digest} does not match what would be granted now ({current}); review it with {look} -o wide"
             );
             digest
         }
         None => {
             ensure!(
                 std::io::stdin().is_terminal(),
-                "without a terminal, confirm what you reviewed with --digest {current} (kubectl get areq {} -o yaml shows everything)",
-                args.name
+                "without a terminal, confirm what you reviewed with --digest {current} ({look} -o yaml shows everything)"
             );
             summary::print(&request)?;
             if !confirmed()? {
