@@ -1,4 +1,6 @@
 //! One port to every kind of target, and who is behind it.
+#[cfg(feature = "simulated")]
+mod combine;
 #[cfg(feature = "crash-points")]
 pub mod faults;
 pub mod kubernetes;

@@ -164,6 +164,7 @@ pub trait Provider: Send + Sync {
     async fn apply(&self, grant: &str, plan: &Plan, except: SlotSet, until: Time, permit: &Permit) -> Result<ApplyOutcome, ProviderError>;
 
     /// Removes everything that this grant wrote except these slots, reservations included. Needs no permit. Nothing there is success.
+    /// Where a removal has a time limit, its caller drops it then, and nothing may be sent after that.
     async fn revoke(&self, grant: &str, plan: &Plan, known: &[Artifact], keep: SlotSet) -> Result<RevokeOutcome, ProviderError>;
 
     /// How a long-running operation stands. Any replica may ask.

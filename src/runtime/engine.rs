@@ -20,6 +20,9 @@ use tokio::{
 /// again, and its effects are unknown until they are read.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// How many ids are taken from the work queue at a time, at most.
+const ARRIVALS: usize = 256;
+
 /// When an id is reconciled again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NextRun {
@@ -59,7 +62,7 @@ impl Placement {
 }
 
 /// The limits of reconciles that call only the operator's own API server.
-pub const OWN: Limits = Limits { width: 16, per_minute: None };
+pub const OWN: Limits = Limits { width: 16, per_minute: None, batch: 1 };
 
 /// A controller, as the engine runs it.
 #[async_trait]
@@ -112,20 +115,18 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
     /// Runs until `stop` changes; reconciles that run then are finished first.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut running: JoinSet<(String, Id, NextRun)> = JoinSet::new();
+        let mut arrived = Vec::new();
         loop {
             for id in self.deadlines.take_due(self.clock.now()) {
                 self.enqueue(id);
             }
-            while let Some((key, id)) = self.lanes.start(self.clock.now()) {
-                let work = self.work.clone();
-                running.spawn(async move {
-                    let next = tokio::time::timeout(LIMIT, work.reconcile(&id)).await.unwrap_or(NextRun::of(Requeue::Backoff));
-                    (key, id, next)
-                });
+            while let Some((key, batch)) = self.lanes.start(self.clock.now()) {
+                self.begin(&mut running, &key, batch);
             }
             let pause = self.pause();
             tokio::select! {
-                Some(id) = self.inbox.recv() => self.enqueue(id),
+                // What arrived together is ordered, and batched, before any of it begins.
+                1.. = self.inbox.recv_many(&mut arrived, ARRIVALS) => arrived.drain(..).for_each(|id| self.enqueue(id)),
                 Some(done) = running.join_next() => match done {
                     Ok((key, id, next)) => self.finished(&key, id, next),
                     // A panic is a bug, and the deadline of its id is lost, so the process restarts and reads everything again.
@@ -136,6 +137,17 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
             }
         }
         while running.join_next().await.is_some() {}
+    }
+
+    /// A reconcile of its own for each member of a batch: time limit, panic and result concern one id.
+    fn begin(&self, running: &mut JoinSet<(String, Id, NextRun)>, key: &str, batch: Vec<Id>) {
+        for id in batch {
+            let (key, work) = (key.to_owned(), self.work.clone());
+            running.spawn(async move {
+                let next = tokio::time::timeout(LIMIT, work.reconcile(&id)).await.unwrap_or(NextRun::of(Requeue::Backoff));
+                (key, id, next)
+            });
+        }
     }
 
     /// Until the next deadline, at most a second.
@@ -202,7 +214,12 @@ mod tests {
             NextRun::of(if again { Requeue::Backoff } else { Requeue::OnChange })
         }
         fn lane(&self, _: &&'static str) -> Placement {
-            Placement { lane: "one".into(), limits: Limits { width: 2, per_minute: None }, urgency: Urgency::Other, due: self.1.now() }
+            Placement {
+                lane: "one".into(),
+                limits: Limits { width: 2, per_minute: None, batch: 1 },
+                urgency: Urgency::Other,
+                due: self.1.now(),
+            }
         }
         fn max_backoff(&self) -> Duration {
             Duration::from_millis(10)
@@ -225,6 +242,46 @@ mod tests {
         stop.send_replace(true);
         task.await.unwrap();
         assert_eq!(*work.0.lock(), ["a", "a", "a"]);
+    }
+
+    /// Each reconcile waits until all three have begun.
+    struct Together(tokio::sync::Barrier, Mutex<Vec<u8>>);
+
+    #[async_trait]
+    impl Reconciler<u8> for Together {
+        async fn reconcile(&self, id: &u8) -> NextRun {
+            self.0.wait().await;
+            self.1.lock().push(*id);
+            NextRun::of(Requeue::OnChange)
+        }
+        fn lane(&self, id: &u8) -> Placement {
+            let limits = Limits { width: 1, per_minute: None, batch: 3 };
+            Placement { lane: "one".into(), limits, urgency: Urgency::Other, due: Time::from_secs((*id).into()) }
+        }
+        fn max_backoff(&self) -> Duration {
+            Duration::from_millis(10)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_arrives_together_begins_together_up_to_a_batch() {
+        let work = Arc::new(Together(tokio::sync::Barrier::new(3), Mutex::default()));
+        let (engine, inbox) = Engine::new("test", work.clone(), Arc::new(Clock::default()));
+        let (stop, stopped) = watch::channel(false);
+        (1..=6).for_each(|id| inbox.push(id));
+        let task = tokio::spawn(engine.run(stopped));
+        let enough = async {
+            while work.1.lock().len() < 6 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), enough).await.unwrap();
+        stop.send_replace(true);
+        task.await.unwrap();
+        let mut ran = work.1.lock().clone();
+        ran[..3].sort_unstable();
+        ran[3..].sort_unstable();
+        assert_eq!(ran, [1, 2, 3, 4, 5, 6], "the lane holds one batch at a time, the earliest first");
     }
 
     #[test]

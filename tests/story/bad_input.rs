@@ -146,6 +146,7 @@ async fn edits(s: &Stage) -> Result<()> {
 }
 
 async fn role_rules(s: &Stage) -> Result<()> {
+    s.w.answers_in_force().await?;
     role(s, "with-ticket", &[("ticket: {none: {}}", "ticket: {pattern: '^INC-[0-9]+$'}")]).await?;
     role(s, "asleep", &[("  activation:", "  suspend: true\n  activation:")]).await?;
     ready(s, "with-ticket", "False Unsupported", "activation.ticket").await?;

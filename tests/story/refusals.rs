@@ -52,6 +52,7 @@ async fn requests_are_refused_by_rule_value_and_limit() -> Result<()> {
         .success()?;
     w.mallory()?.apply(&request("stranger", "1h")).await?.success()?;
     // What the role itself says is answered at apply time, and by --dry-run=server.
+    w.answers_in_force().await?;
     for (yaml, words) in [
         (request("long", "6h"), "asked for 6h, but role payments-admin allows at most 4h"),
         (request("mute", "1h").replace("roll back release 2311", "' '"), "say why in spec.justification"),
@@ -143,6 +144,7 @@ async fn what_changes_while_it_waits_is_not_what_was_approved() -> Result<()> {
 #[tokio::test]
 async fn suspension_ends_what_is_active_and_stops_what_waits() -> Result<()> {
     let (w, _operator) = World::running("suspended").await?;
+    w.answers_in_force().await?;
     let (alice, carol, admin) = (w.alice()?, w.carol()?, w.admin()?);
     alice.apply(&request("held", "1h")).await?.success()?;
     w.state_is("held", "AwaitingApproval").await?;

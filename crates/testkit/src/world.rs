@@ -111,8 +111,30 @@ impl World {
     /// # Errors
     /// If that does not happen soon.
     pub async fn granting(&self) -> Result<()> {
-        self.field_is(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"AdmissionEnforced\")].status}", "True").await?;
-        self.field_is(&["rtpl", "-n", "payments", "payments-admin"], "{.status.conditions[?(@.type==\"Ready\")].status}", "True").await
+        let status = |condition: &str| format!("{{.status.conditions[?(@.type==\"{condition}\")].status}}");
+        // The operator starts meanwhile: three times what one change takes.
+        for (what, condition) in
+            [(&["curfewconfig", "curfew"][..], "AdmissionEnforced"), (&["rtpl", "-n", "payments", "payments-admin"], "Ready")]
+        {
+            self.field_fits(what, &status(condition), &format!("{condition} to be True"), SOON * 3, |now| now == "True").await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until admission answers what the example's role refuses. That policy fails open, and an API server that started before
+    /// it served the CRDs applies it only after half a minute.
+    ///
+    /// # Errors
+    /// If it does not within a minute.
+    pub async fn answers_in_force(&self) -> Result<()> {
+        let alice = self.alice()?;
+        let too_long = "{apiVersion: curfew.dev/v1alpha1, kind: ActivationRequest, metadata: {name: probe, namespace: payments}, \
+                        spec: {roleRef: {name: payments-admin}, duration: 99h, justification: probe}}";
+        eventually("policy curfew-answers to be in force", SOON * 2, || async {
+            let out = alice.api_stdin(&["create", "--dry-run=server", "-f", "-"], too_long).await?;
+            if out.stderr.contains("'curfew-answers'") { Ok(Some(())) } else { bail!("{}{}", out.stdout, out.stderr) }
+        })
+        .await
     }
 
     /// A field of an object, by JSONPath, as the admin sees it. Empty if it is not there.

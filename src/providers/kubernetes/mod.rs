@@ -199,7 +199,7 @@ impl Kubernetes {
 }
 
 /// How many pieces of work run at a time on one cluster. An API server throttles by itself.
-pub const LIMITS: Limits = Limits { width: 16, per_minute: None };
+pub const LIMITS: Limits = Limits { width: 16, per_minute: None, batch: 1 };
 
 #[async_trait]
 impl Provider for Kubernetes {

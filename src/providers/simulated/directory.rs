@@ -1,10 +1,11 @@
 //! The HTTP API of the simulated directory, and what its answers mean.
+use super::combined::{Addition, Removal};
 use crate::{
     providers::port::ProviderError,
     runtime::http::{HttpAnswer, HttpClient},
 };
 use curfew_core::{target::simulated::Group, time::Time};
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -112,30 +113,60 @@ impl Directory {
         }
     }
 
-    /// A membership that ends at `end`. The target is told that nothing is sent after `until`, and does not care.
-    pub async fn add(&self, group: &str, member: &str, end: Time, until: Time) -> Result<Accepted, ProviderError> {
-        let body = json!({"member": member, "expiresAt": end});
-        let answer = self.send(Method::POST, &format!("/groups/{group}/members"), Some((body, until))).await?;
-        if answer.status == StatusCode::CONFLICT {
-            return Ok(Accepted::ExistsAlready);
-        }
-        accepted(&answer).map(Accepted::Running)
+    /// Adds one membership. The target is told that nothing is sent after `until`, and does not care.
+    pub async fn add(&self, new: &Addition) -> Result<Accepted, ProviderError> {
+        let body = json!({"member": new.member, "expiresAt": new.end});
+        addition(&self.send(Method::POST, &format!("/groups/{}/members", new.group), Some(body), Some(new.until)).await?)
+    }
+
+    /// Adds several in one call, each with a time limit of its own.
+    pub async fn add_all(&self, new: &[Addition]) -> Result<Vec<Result<Accepted, ProviderError>>, ProviderError> {
+        let item = |a: &Addition| json!({"group": a.group, "member": a.member, "expiresAt": a.end, "notAfter": a.until});
+        let answers = self.combined("/batch/additions", new.iter().map(item).collect()).await?;
+        Ok(answers.iter().map(addition).collect())
     }
 
     /// Moves the end date of a membership to a later time. One without an end date keeps none. `None` if nothing changes.
     pub async fn extend(&self, group: &str, member: &str, end: Time, until: Time) -> Result<Option<String>, ProviderError> {
         let path = format!("/groups/{group}/members/{member}/extend");
-        let answer = self.send(Method::POST, &path, Some((json!({"expiresAt": end}), until))).await?;
+        let answer = self.send(Method::POST, &path, Some(json!({"expiresAt": end})), Some(until)).await?;
         if answer.status == StatusCode::NO_CONTENT { Ok(None) } else { accepted(&answer).map(Some) }
     }
 
-    pub async fn remove(&self, group: &str, member: &str) -> Result<Removed, ProviderError> {
-        let answer = self.send(Method::DELETE, &format!("/groups/{group}/members/{member}"), None).await?;
-        match (answer.status, code(&answer).as_deref()) {
-            (StatusCode::NOT_FOUND, _) => Ok(Removed::NotThere),
-            (StatusCode::BAD_REQUEST, Some("ActiveDurationTooShort")) => Ok(Removed::TooEarly(message(&answer))),
-            _ => accepted(&answer).map(Removed::Running),
+    /// Removes one membership.
+    pub async fn remove(&self, old: &Removal) -> Result<Removed, ProviderError> {
+        removal(&self.send(Method::DELETE, &format!("/groups/{}/members/{}", old.group, old.member), None, None).await?)
+    }
+
+    /// Removes several in one call.
+    pub async fn remove_all(&self, old: &[Removal]) -> Result<Vec<Result<Removed, ProviderError>>, ProviderError> {
+        let item = |r: &Removal| json!({"group": r.group, "member": r.member});
+        let answers = self.combined("/batch/removals", old.iter().map(item).collect()).await?;
+        Ok(answers.iter().map(removal).collect())
+    }
+
+    /// One call for several memberships, and the answer to each, as the request for it alone would have been answered.
+    async fn combined(&self, path: &str, items: Vec<Value>) -> Result<Vec<HttpAnswer>, ProviderError> {
+        #[derive(Deserialize)]
+        struct One {
+            status: u16,
+            #[serde(default)]
+            body: Value,
         }
+        #[derive(Deserialize)]
+        struct Answers {
+            answers: Vec<One>,
+        }
+        let answer = self.send(Method::POST, path, Some(json!({"items": items})), None).await?;
+        if answer.status != StatusCode::OK {
+            return Err(refusal(&answer));
+        }
+        let single = |one: One| HttpAnswer {
+            status: StatusCode::from_u16(one.status).unwrap_or(StatusCode::BAD_GATEWAY),
+            headers: HeaderMap::new(),
+            body: one.body.to_string().into_bytes(),
+        };
+        Ok(parsed::<Answers>(&answer)?.answers.into_iter().map(single).collect())
     }
 
     pub async fn operation(&self, id: &str) -> Result<Running, ProviderError> {
@@ -157,19 +188,35 @@ impl Directory {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ProviderError> {
-        let answer = self.send(Method::GET, path, None).await?;
+        let answer = self.send(Method::GET, path, None, None).await?;
         if answer.status.is_success() { parsed(&answer) } else { Err(refusal(&answer)) }
     }
 
-    async fn send(&self, method: Method, path: &str, write: Option<(Value, Time)>) -> Result<HttpAnswer, ProviderError> {
+    async fn send(&self, method: Method, path: &str, content: Option<Value>, until: Option<Time>) -> Result<HttpAnswer, ProviderError> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.endpoint));
-        let mut body = Vec::new();
-        if let Some((content, until)) = write {
-            request = request.header("content-type", "application/json").header("not-after", until.to_string());
-            body = content.to_string().into_bytes();
+        if content.is_some() {
+            request = request.header("content-type", "application/json");
         }
+        if let Some(until) = until {
+            request = request.header("not-after", until.to_string());
+        }
+        let body = content.map(|c| c.to_string().into_bytes()).unwrap_or_default();
         let request = request.body(body).map_err(|e| ProviderError::Invalid(format!("the endpoint of the directory: {e}")))?;
         self.http.send(request).await.map_err(|e| ProviderError::Transient { message: e.to_string(), retry_after: None })
+    }
+}
+
+/// What the answer to one addition means.
+fn addition(answer: &HttpAnswer) -> Result<Accepted, ProviderError> {
+    if answer.status == StatusCode::CONFLICT { Ok(Accepted::ExistsAlready) } else { accepted(answer).map(Accepted::Running) }
+}
+
+/// What the answer to one removal means.
+fn removal(answer: &HttpAnswer) -> Result<Removed, ProviderError> {
+    match (answer.status, code(answer).as_deref()) {
+        (StatusCode::NOT_FOUND, _) => Ok(Removed::NotThere),
+        (StatusCode::BAD_REQUEST, Some("ActiveDurationTooShort")) => Ok(Removed::TooEarly(message(answer))),
+        _ => accepted(answer).map(Removed::Running),
     }
 }
 

@@ -2,9 +2,12 @@
 //!
 //! It stands for Entra groups, Azure role assignments and Google Cloud bindings: a membership is a bare fact that names no
 //! grant, writes are accepted first and take effect later, and reads lag behind them. So the fence is a time limit, each
-//! membership is a slot, and an answer "does not exist" is passed on as an accepted removal that reads must confirm.
+//! membership is a slot, and an answer "does not exist" is passed on as an accepted removal that reads must confirm. Additions that
+//! run at the same time are combined into one call, and so are removals.
+mod combined;
 mod directory;
 
+use super::combine::Combiner;
 use super::port::{ApplyOutcome, EnforcedBy, ManagedObject, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
 use crate::{
     api::{grant::Artifact, system::SimulatedConnection},
@@ -12,6 +15,7 @@ use crate::{
     runtime::http::HttpClient,
 };
 use async_trait::async_trait;
+use combined::{Addition, Additions, Removal, Removals};
 use curfew_core::{
     grant::{Observation, Operation, OperationKind},
     lanes::Limits,
@@ -27,8 +31,9 @@ use futures::future::{join_all, try_join_all};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
-/// How fast and how wide one directory is used. It throttles, so the lane has a rate of its own.
-pub const LIMITS: Limits = Limits { width: 2, per_minute: Some(240) };
+/// How fast and how wide one directory is used. It throttles, so the lane has a rate of its own; it takes several memberships in
+/// one call, so that many work together.
+pub const LIMITS: Limits = Limits { width: 2, per_minute: Some(240), batch: 20 };
 
 /// Milliseconds between two questions about an operation.
 const POLL_MILLIS: i64 = 500;
@@ -42,7 +47,9 @@ const SEPARATOR: &str = ",";
 
 /// One simulated directory.
 pub struct Simulated {
-    directory: Directory,
+    directory: Arc<Directory>,
+    additions: Combiner<Additions>,
+    removals: Combiner<Removals>,
     clock: Arc<Clock>,
     /// The groups as they were read last, and when.
     groups: Mutex<Option<(Time, Vec<Group>)>>,
@@ -51,7 +58,10 @@ pub struct Simulated {
 impl Simulated {
     /// The directory behind a connection.
     pub fn new(connection: &SimulatedConnection, http: HttpClient, clock: Arc<Clock>) -> Self {
-        Simulated { directory: Directory::new(&connection.endpoint, http), clock, groups: Mutex::default() }
+        let directory = Arc::new(Directory::new(&connection.endpoint, http));
+        let additions = Combiner::new(Additions(directory.clone()), LIMITS.batch, clock.clone());
+        let removals = Combiner::new(Removals(directory.clone()), LIMITS.batch, clock.clone());
+        Simulated { directory, additions, removals, clock, groups: Mutex::default() }
     }
 
     /// One stored operation for all that the target has accepted; `None` if nothing runs.
@@ -65,8 +75,8 @@ impl Simulated {
 
     /// Adds one membership; `None` if it is there and its end date needs no change.
     async fn add(&self, group: &Group, plan: &Memberships, until: Time) -> Result<Option<String>, ProviderError> {
-        self.before(until)?;
-        match self.directory.add(&group.id, &plan.member, plan.deadline, until).await? {
+        let addition = Addition { group: group.id.clone(), member: plan.member.clone(), end: plan.deadline, until };
+        match self.additions.call(addition, Some(until)).await? {
             Accepted::Running(id) => Ok(Some(id)),
             // Another grant may have written it with an earlier end date.
             Accepted::ExistsAlready => {
@@ -150,7 +160,11 @@ impl Provider for Simulated {
         let plan = memberships(plan)?;
         let (mut accepted, mut left, mut error) = (Vec::new(), Vec::new(), None);
         // Each removal is tried, even if another one fails.
-        let removals = slots(plan, keep).map(|g| async move { (g, self.directory.remove(&g.id, &plan.member).await) });
+        let removals = slots(plan, keep).map(|g| async move {
+            let removal = Removal { group: g.id.clone(), member: plan.member.clone() };
+            // The caller drops this at its time limit, and then nothing is sent.
+            (g, self.removals.call(removal, None).await)
+        });
         for (group, removed) in join_all(removals).await {
             match removed {
                 Ok(Removed::Running(id)) => accepted.push(id),

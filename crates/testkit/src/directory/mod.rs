@@ -9,11 +9,16 @@
 //! | `POST /groups/ID/members` `{"member", "expiresAt"}` | 202 `{"operation"}`; 409 |
 //! | `POST /groups/ID/members/MEMBER/extend` `{"expiresAt"}` | 202 `{"operation"}`; 204; 404 |
 //! | `DELETE /groups/ID/members/MEMBER` | 202 `{"operation"}`; 400 `ActiveDurationTooShort`; 404 |
+//! | `POST /batch/additions` `{"items": [{"group", "member", "expiresAt", "notAfter"}]}` | 200 `{"answers": [{"status", "body"}]}` |
+//! | `POST /batch/removals` `{"items": [{"group", "member"}]}` | 200 `{"answers": [{"status", "body"}]}` |
 //! | `GET /operations/ID` | `{"state": "running" or "succeeded" or "failed", "error"}`; 404 |
 //!
-//! A write may carry the header `Not-After`, which is logged and not obeyed: stopping a late write is the client's task.
+//! A write may carry the header `Not-After`, which is logged and not obeyed: stopping a late write is the client's task. A combined
+//! call does and answers for each item, identified by the group's id, what the request for it alone does and answers. It costs one
+//! request of the throttle, and the log shows it as one entry for each item.
 //! For tests only, neither throttled nor logged: `GET` and `PUT /config`, `GET /access?group=NAME&member=`, `PUT /by-hand`
 //! `{"group", "member", "present"}`, `GET /log`.
+mod batch;
 mod state;
 
 pub use state::{Config, Throttle};
@@ -23,7 +28,7 @@ use anyhow::{Context as _, Result};
 use axum::{
     Json, Router,
     extract::{Path, Query, Request, State as Extract},
-    http::{HeaderName, StatusCode, header},
+    http::{StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{delete, get, post, put},
@@ -32,26 +37,35 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use state::{OperationState, Refusal, State};
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::net::TcpListener;
 
-/// One request of a client.
+/// One request of a client, or one item of a combined one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Call {
+    /// The number of the request. The items of a combined call have the same.
+    pub request: u64,
     /// When it came, in milliseconds since the epoch.
     pub at: i64,
     /// Its method.
     pub method: String,
     /// Its path.
     pub path: String,
-    /// Its header `Not-After`.
+    /// The time after which it is not sent, as the client says.
     pub not_after: Option<String>,
     /// The status of the answer.
     pub status: u16,
+}
+
+impl Call {
+    fn is(&self, method: &str, path: &str, status: u16) -> bool {
+        self.method == method && self.path.contains(path) && self.status == status
+    }
 }
 
 #[derive(Debug)]
@@ -64,6 +78,12 @@ struct Inner {
 impl Inner {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn record(&self, at: i64, entries: Vec<batch::Entry>, statuses: &[u16]) {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let request = log.last().map_or(0, |last| last.request + 1);
+        let calls = entries.into_iter().zip(statuses);
+        log.extend(calls.map(|(e, status)| Call { request, at, method: e.method, path: e.path, not_after: e.not_after, status: *status }));
     }
 }
 
@@ -128,7 +148,11 @@ impl SimulatedDirectory {
     }
     /// How many requests of clients had this method, a path that contains `path`, and this status.
     pub fn count(&self, method: &str, path: &str, status: u16) -> usize {
-        self.log().iter().filter(|c| c.method == method && c.path.contains(path) && c.status == status).count()
+        self.log().iter().filter(|c| c.is(method, path, status)).count()
+    }
+    /// In how many requests these were sent: fewer than [`count`](Self::count) where calls were combined.
+    pub fn requests(&self, method: &str, path: &str, status: u16) -> usize {
+        self.log().iter().filter(|c| c.is(method, path, status)).map(|c| c.request).collect::<BTreeSet<_>>().len()
     }
 }
 
@@ -148,6 +172,8 @@ fn router(inner: Arc<Inner>) -> Router {
         .route("/groups/{group}/members", get(members).post(add))
         .route("/groups/{group}/members/{member}", delete(remove))
         .route("/groups/{group}/members/{member}/extend", post(extend))
+        .route(batch::ADDITIONS, post(batch::additions))
+        .route(batch::REMOVALS, post(batch::removals))
         .route("/operations/{id}", get(operation))
         .route_layer(middleware::from_fn_with_state(inner.clone(), admit));
     let for_tests = Router::new()
@@ -158,14 +184,13 @@ fn router(inner: Arc<Inner>) -> Router {
     for_clients.merge(for_tests).with_state(inner)
 }
 
-/// Throttles, is unavailable, loses answers, and logs.
+/// Throttles, is unavailable, loses answers, logs, and answers late.
 async fn admit(Extract(d): Directory, request: Request, next: Next) -> Response {
-    let not_after = request.headers().get(HeaderName::from_static("not-after")).and_then(|v| v.to_str().ok()).map(str::to_owned);
-    let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
     let at = now();
-    let (admitted, unavailable) = {
+    let (request, entries) = batch::entries(request).await;
+    let (admitted, unavailable, late) = {
         let mut state = d.state();
-        (state.admit(at), state.config().unavailable)
+        (state.admit(at), state.config().unavailable, state.config().answer_millis)
     };
     let answer = match admitted {
         Err(seconds) => {
@@ -175,13 +200,21 @@ async fn admit(Extract(d): Directory, request: Request, next: Next) -> Response 
         Ok(()) if unavailable => refusal(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", "the directory is not available"),
         Ok(()) => {
             let answer = next.run(request).await;
-            let lost = answer.status() == StatusCode::ACCEPTED && d.state().loses_answer();
+            let accepted = statuses(&answer, entries.len()).contains(&StatusCode::ACCEPTED.as_u16());
+            let lost = accepted && d.state().loses_answer();
             if lost { refusal(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", "the answer was lost") } else { answer }
         }
     };
-    let call = Call { at, method, path, not_after, status: answer.status().as_u16() };
-    d.log.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+    let statuses = statuses(&answer, entries.len());
+    d.record(at, entries, &statuses);
+    tokio::time::sleep(Duration::from_millis(late)).await;
     answer
+}
+
+/// The statuses of an answer: of its items, or the same for all of these.
+fn statuses(answer: &Response, items: usize) -> Vec<u16> {
+    let of_items = answer.extensions().get::<batch::Statuses>().map(|s| s.0.clone());
+    of_items.unwrap_or_else(|| vec![answer.status().as_u16(); items])
 }
 
 #[derive(Deserialize)]
@@ -260,19 +293,32 @@ fn started(id: String) -> (StatusCode, Value) {
     (StatusCode::ACCEPTED, json!({"operation": id}))
 }
 
-fn answer(outcome: Result<(StatusCode, Value), Refusal>) -> Response {
-    match outcome {
-        Ok((StatusCode::NO_CONTENT, _)) => StatusCode::NO_CONTENT.into_response(),
-        Ok((status, body)) => (status, Json(body)).into_response(),
-        Err(Refusal::DoesNotExist) => refusal(StatusCode::NOT_FOUND, "DoesNotExist", "it does not exist"),
-        Err(Refusal::AlreadyExists) => refusal(StatusCode::CONFLICT, "AlreadyExists", "the membership exists already"),
-        Err(Refusal::ActiveDurationTooShort) => {
-            refusal(StatusCode::BAD_REQUEST, "ActiveDurationTooShort", "the membership is too young to be removed")
-        }
-        Err(Refusal::Forbidden) => refusal(StatusCode::FORBIDDEN, "Forbidden", "the members of this group are not yours to change"),
+fn answer(done: Result<(StatusCode, Value), Refusal>) -> Response {
+    match outcome(done) {
+        (StatusCode::NO_CONTENT, _) => StatusCode::NO_CONTENT.into_response(),
+        (status, body) => (status, Json(body)).into_response(),
     }
 }
 
+/// The status and the body of an answer.
+fn outcome(done: Result<(StatusCode, Value), Refusal>) -> (StatusCode, Value) {
+    let (status, code, message) = match done {
+        Ok(answer) => return answer,
+        Err(Refusal::DoesNotExist) => (StatusCode::NOT_FOUND, "DoesNotExist", "it does not exist"),
+        Err(Refusal::AlreadyExists) => (StatusCode::CONFLICT, "AlreadyExists", "the membership exists already"),
+        Err(Refusal::ActiveDurationTooShort) => {
+            (StatusCode::BAD_REQUEST, "ActiveDurationTooShort", "the membership is too young to be removed")
+        }
+        Err(Refusal::UnknownMember) => (StatusCode::BAD_REQUEST, "UnknownMember", "there is no such member"),
+        Err(Refusal::Forbidden) => (StatusCode::FORBIDDEN, "Forbidden", "the members of this group are not yours to change"),
+    };
+    (status, error(code, message))
+}
+
+fn error(code: &str, message: &str) -> Value {
+    json!({"error": {"code": code, "message": message}})
+}
+
 fn refusal(status: StatusCode, code: &str, message: &str) -> Response {
-    (status, Json(json!({"error": {"code": code, "message": message}}))).into_response()
+    (status, Json(error(code, message))).into_response()
 }

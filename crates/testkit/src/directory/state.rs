@@ -27,6 +27,12 @@ pub struct Config {
     pub unavailable: bool,
     /// Groups, by name, whose members the client may not change.
     pub unmanageable: Vec<String>,
+    /// Members that the directory does not know. Their addition is answered 400.
+    pub unknown_members: Vec<String>,
+    /// Whether an item that is refused, 400 or 403, fails its whole combined call, and nothing of the call is done.
+    pub all_or_nothing: bool,
+    /// From the effect of a request until its answer.
+    pub answer_millis: u64,
 }
 
 impl Default for Config {
@@ -42,6 +48,9 @@ impl Default for Config {
             lost_answers: 0,
             unavailable: false,
             unmanageable: Vec::new(),
+            unknown_members: Vec::new(),
+            all_or_nothing: false,
+            answer_millis: 0,
         }
     }
 }
@@ -92,8 +101,20 @@ pub enum Refusal {
     AlreadyExists,
     /// 400: the membership is too young to be removed.
     ActiveDurationTooShort,
+    /// 400: the directory does not know the member.
+    UnknownMember,
     /// 403: this client may not change the members of the group.
     Forbidden,
+}
+
+impl Refusal {
+    /// Whether an item is refused, rather than said to be done already.
+    pub fn is_refusal_of_the_item(self) -> bool {
+        match self {
+            Refusal::DoesNotExist | Refusal::AlreadyExists => false,
+            Refusal::ActiveDurationTooShort | Refusal::UnknownMember | Refusal::Forbidden => true,
+        }
+    }
 }
 
 /// How an operation stands.
@@ -122,7 +143,7 @@ enum Write {
     Remove,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Operation {
     key: Key,
     write: Write,
@@ -131,7 +152,7 @@ struct Operation {
 }
 
 /// One directory.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct State {
     config: Config,
     groups: Vec<Group>,
@@ -245,6 +266,7 @@ impl State {
         self.advance(now);
         let key = self.writable(group, member)?;
         match self.current(&key) {
+            Version::Absent if self.config.unknown_members.iter().any(|m| m == member) => Err(Refusal::UnknownMember),
             Version::Present { .. } => Err(Refusal::AlreadyExists),
             Version::Absent => Ok(self.begin(key, Write::Add { expires_at }, now)),
         }
