@@ -3,7 +3,7 @@ use super::{active, asks, resisted};
 use crate::story::decide;
 use anyhow::{Result, ensure};
 use curfew::api::CurfewConfig;
-use curfew_testkit::{SHIPPED_TIMING, SOON, User, World, eventually, path};
+use curfew_testkit::{Output, SHIPPED_TIMING, SOON, User, World, eventually, path};
 use kube::{
     Api,
     api::{Patch, PatchParams},
@@ -39,8 +39,16 @@ async fn may_ask(w: &World) -> Result<()> {
 /// Writes a request in another user's name.
 async fn forged(who: &User, name: &str) -> Result<()> {
     let stamp = ", requester: {username: alice@example.com, groups: [payments-devs, 'system:authenticated'], extra: {authentication.kubernetes.io/credential-id: [X509SHA256=0]}}";
-    eventually("the proof to be out of force", SOON, || async {
-        Ok(who.apply(&asks("payments-admin", name, "1h", stamp)).await?.ok.then_some(()))
+    let request = asks("payments-admin", name, "1h", stamp);
+    taken(|| who.apply(&request)).await
+}
+
+/// Writes again and again until it is not refused: a policy is out of force some moments after its binding was deleted, and the
+/// operator may notice the gap before that.
+async fn taken<F: Future<Output = Result<Output>>>(write: impl Fn() -> F) -> Result<()> {
+    eventually("the write to be taken", SOON, || async {
+        let out = write().await?;
+        if out.ok { Ok(Some(())) } else { anyhow::bail!("{}", out.stderr) }
     })
     .await
 }
@@ -72,7 +80,7 @@ async fn what_was_made_while_it_was_open_is_never_believed() -> Result<()> {
          spec: {{about: {{activationRequest: {{name: before}}}}, digest: '{digest}', decision: Approve, \
          decider: {{username: carol@example.com, groups: [], extra: {{authentication.kubernetes.io/credential-id: [X509SHA256=0]}}}}}}}}"
     );
-    mallory.apply(&word).await?.success()?;
+    taken(|| mallory.apply(&word)).await?;
     // A Grant of the name that the request would have, for another user.
     let uid = w.field(&["areq", "-n", "payments", "before"], "{.metadata.uid}").await?;
     let home = w.field(&["namespace", "curfew-system"], "{.metadata.uid}").await?;
@@ -88,7 +96,7 @@ async fn what_was_made_while_it_was_open_is_never_believed() -> Result<()> {
          plan: {{kubernetes: {{subject: {{user: mallory@example.com}}, bindings: [{{name: 'curfew:{install}:{id}:20990101T000000Z:0', \
          namespace: payments, roleKind: ClusterRole, role: payments-admin}}]}}}}}}}}"
     );
-    mallory.create(&grant).await?.success()?;
+    taken(|| mallory.create(&grant)).await?;
     close(&w).await?;
 
     let made = w.field_is(&["areq", "-n", "payments", "forged"], "{.status.reason}", "AdmissionNotEnforced").await;
@@ -129,7 +137,7 @@ async fn a_gap_that_nobody_has_noticed_yet_is_a_gap() -> Result<()> {
          spec: {{about: {{activationRequest: {{name: waits}}}}, digest: '{digest}', decision: Approve, \
          decider: {{username: carol@example.com, groups: [], extra: {{authentication.kubernetes.io/credential-id: [X509SHA256=0]}}}}}}}}"
     );
-    eventually("the word to be taken", SOON, || async { Ok(mallory.apply(&word).await?.ok.then_some(())) }).await?;
+    taken(|| mallory.apply(&word)).await?;
     close(&w).await?;
     let made = w.field_is(&["areq", "-n", "payments", "slipped"], "{.status.reason}", "AdmissionNotEnforced").await;
     resisted(made.is_ok(), "a request slips through a gap that nobody has noticed")?;
@@ -143,7 +151,7 @@ async fn a_gap_that_nobody_has_noticed_yet_is_a_gap() -> Result<()> {
     slip(&w, &["curfew-ledger"]).await?;
     let approved = r#"{"status": {"state": "Activating", "expiresAt": "2099-01-01T00:00:00Z"}}"#;
     let patch = ["patch", "areq", "-n", "payments", "waits", "--subresource=status", "--type=merge", "-p", approved];
-    eventually("the status to be taken", SOON, || async { Ok(mallory.api(&patch).await?.ok.then_some(())) }).await?;
+    taken(|| mallory.api(&patch)).await?;
     close(&w).await?;
     let ended = w.field_is(&["areq", "-n", "payments", "waits"], "{.status.reason}", "NotApproved").await;
     resisted(ended.is_ok() && !alice.can_read_secret("payments", "db").await?, "a status that says so is an approval")
