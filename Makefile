@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 FEATURES := --features crash-points,simulated
 
-.PHONY: help demo test attacks unit generate lint deny bench demo-mutant clean
+.PHONY: help demo test attacks soak unit generate lint deny bench demo-mutant clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -17,6 +17,9 @@ test: control-plane ## every test: the rules and their model, the operator on a 
 
 attacks: control-plane ## each attack with its protection, and without: then it must succeed (three quarters of an hour; ONLY='sweep admission' for some)
 	hack/attacks/run $(ONLY)
+
+soak: control-plane ## the previous commit's operator beside this one, both ways, with live grants (ten minutes; FROM=ref, ROUNDS=n, SEED=n)
+	hack/soak/run
 
 unit: ## the fast ones: no API server
 	cargo test --workspace --lib --bins
