@@ -15,7 +15,7 @@ demo: control-plane ## the main job on a real API server, in a minute (HOLD=1 ke
 test: control-plane ## every test: the rules and their model, the operator on a real API server, drift, rights, the demo that must fail
 	hack/test
 
-attacks: control-plane ## each attack with its protection, and without: then it must succeed (three quarters of an hour; ONLY='sweep admission' for some)
+attacks: control-plane ## each attack with its protection, and without: then it must succeed (half an hour; ONLY='sweep admission' for some)
 	hack/attacks/run $(ONLY)
 
 soak: control-plane ## the previous commit's operator beside this one, both ways, with live grants (ten minutes; FROM=ref, ROUNDS=n, SEED=n)
