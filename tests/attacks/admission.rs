@@ -43,6 +43,15 @@ async fn forged(who: &User, name: &str) -> Result<()> {
     taken(|| who.apply(&request)).await
 }
 
+/// An approval in Carol's name.
+fn forged_approval(name: &str, request: &str, digest: &str) -> String {
+    format!(
+        "{{apiVersion: curfew.dev/v1alpha1, kind: AccessDecision, metadata: {{name: {name}, namespace: payments}}, \
+         spec: {{about: {{activationRequest: {{name: {request}}}}}, digest: '{digest}', decision: Approve, \
+         decider: {{username: carol@example.com, groups: [], extra: {{authentication.kubernetes.io/credential-id: [X509SHA256=0]}}}}}}}}"
+    )
+}
+
 /// Writes again and again until it is not refused: a policy is out of force some moments after its binding was deleted, and the
 /// operator may notice the gap before that.
 async fn taken<F: Future<Output = Result<Output>>>(write: impl Fn() -> F) -> Result<()> {
@@ -75,12 +84,8 @@ async fn what_was_made_while_it_was_open_is_never_believed() -> Result<()> {
 
     forged(&mallory, "forged").await?;
     let digest = w.field(&["areq", "-n", "payments", "before"], "{.status.digest}").await?;
-    let word = format!(
-        "{{apiVersion: curfew.dev/v1alpha1, kind: AccessDecision, metadata: {{name: forged, namespace: payments}}, \
-         spec: {{about: {{activationRequest: {{name: before}}}}, digest: '{digest}', decision: Approve, \
-         decider: {{username: carol@example.com, groups: [], extra: {{authentication.kubernetes.io/credential-id: [X509SHA256=0]}}}}}}}}"
-    );
-    taken(|| mallory.apply(&word)).await?;
+    let decision = forged_approval("forged", "before", &digest);
+    taken(|| mallory.apply(&decision)).await?;
     // A Grant of the name that the request would have, for another user.
     let uid = w.field(&["areq", "-n", "payments", "before"], "{.metadata.uid}").await?;
     let home = w.field(&["namespace", "curfew-system"], "{.metadata.uid}").await?;
@@ -132,12 +137,8 @@ async fn a_gap_that_nobody_has_noticed_yet_is_a_gap() -> Result<()> {
     slip(&w, &["curfew-requests", "curfew-decisions"]).await?;
     forged(&mallory, "slipped").await?;
     let digest = w.field(&["areq", "-n", "payments", "waits"], "{.status.digest}").await?;
-    let word = format!(
-        "{{apiVersion: curfew.dev/v1alpha1, kind: AccessDecision, metadata: {{name: slipped, namespace: payments}}, \
-         spec: {{about: {{activationRequest: {{name: waits}}}}, digest: '{digest}', decision: Approve, \
-         decider: {{username: carol@example.com, groups: [], extra: {{authentication.kubernetes.io/credential-id: [X509SHA256=0]}}}}}}}}"
-    );
-    taken(|| mallory.apply(&word)).await?;
+    let decision = forged_approval("slipped", "waits", &digest);
+    taken(|| mallory.apply(&decision)).await?;
     close(&w).await?;
     let made = w.field_is(&["areq", "-n", "payments", "slipped"], "{.status.reason}", "AdmissionNotEnforced").await;
     resisted(made.is_ok(), "a request slips through a gap that nobody has noticed")?;

@@ -205,8 +205,9 @@ impl Directory {
         plan.groups.truncate(1);
         Plan::Simulated(plan)
     }
-    fn give_by_hand(&self, cases: Range<usize>) -> Result<()> {
-        cases.into_iter().try_for_each(|n| GROUPS.iter().try_for_each(|g| self.0.set_by_hand(g, &member(n), true)))
+    /// Gives each person of these cases both groups, by hand and this long ago.
+    fn give_by_hand(&self, cases: Range<usize>, before: Duration) -> Result<()> {
+        cases.into_iter().try_for_each(|n| GROUPS.iter().try_for_each(|g| self.0.set_by_hand_before(g, &member(n), true, before)))
     }
     /// Of these cases, how many have access.
     async fn with_access(&self, cases: Range<usize>) -> Result<usize> {
@@ -230,7 +231,7 @@ async fn fifty_grants_at_once_cost_four_calls_and_their_revocation_six() -> Resu
     ensure!(granted.iter().all(|g| matches!(g, Ok(ApplyOutcome::Started(_)))), "{granted:?}");
     ensure!(d.with_access(0..50).await? == 50);
     ensure!(d.cost("POST") == (4, 50), "calls, memberships: {:?}", d.cost("POST"));
-    d.give_by_hand(0..50)?;
+    d.give_by_hand(0..50, Duration::ZERO)?;
     let revoked = d.revoke_all(0..50).await;
     ensure!(revoked.iter().all(|r| matches!(r, Ok(RevokeOutcome::Started(_)))), "{revoked:?}");
     ensure!(d.with_access(0..50).await? == 0);
@@ -269,10 +270,9 @@ async fn one_bad_member_of_fifty_leaves_forty_nine_done() -> Result<()> {
 
 #[tokio::test]
 async fn one_membership_that_is_too_young_to_be_removed_keeps_no_other() -> Result<()> {
-    let d = Directory::with(DirectoryConfig { all_or_nothing: true, min_age_millis: 8_000, ..DirectoryConfig::default() }).await?;
-    d.give_by_hand(0..49)?;
-    tokio::time::sleep(Duration::from_millis(8_100)).await;
-    d.give_by_hand(49..50)?;
+    let d = Directory::with(DirectoryConfig { all_or_nothing: true, min_age_millis: 600_000, ..DirectoryConfig::default() }).await?;
+    d.give_by_hand(0..49, Duration::from_secs(3600))?;
+    d.give_by_hand(49..50, Duration::ZERO)?;
     let revoked = d.revoke_all(0..50).await;
     ensure!(revoked[..49].iter().all(|r| matches!(r, Ok(RevokeOutcome::Started(_)))), "{revoked:?}");
     ensure!(matches!(&revoked[49], Ok(RevokeOutcome::Remains(_))), "{:?}", revoked[49]);
@@ -292,7 +292,7 @@ async fn nothing_is_sent_after_its_time_limit() -> Result<()> {
     let named = d.0.log().iter().filter(|c| c.method == "POST").all(|c| c.not_after.as_deref() == Some(&later.to_string()));
     ensure!(named, "each item names its own time limit");
     // A removal has the time limit of its caller, which drops it.
-    d.give_by_hand(0..50)?;
+    d.give_by_hand(0..50, Duration::ZERO)?;
     let dropped = tokio::time::timeout(Duration::from_secs(1), d.revoke_all(1..25));
     let (first, dropped, timely) = tokio::join!(d.revoke_all(0..1), dropped, d.revoke_all(25..44));
     ensure!(first.iter().chain(&timely).all(Result::is_ok) && dropped.is_err());

@@ -6,8 +6,7 @@
 mod checker;
 mod world;
 
-use checker::{Outcome, search};
-use std::time::Instant;
+use checker::{Outcome, search_and_report};
 use world::{
     mutants::Mutant,
     scenarios::{self, Scenario},
@@ -19,21 +18,8 @@ fn limit() -> usize {
 }
 
 fn run(s: &Scenario, mutant: Mutant, limit: usize) -> Outcome<world::invariants::Broken, world::moves::Event> {
-    #[allow(clippy::disallowed_methods)] // the core has no clock; this test reports how long each search took
-    let begun = Instant::now();
     let (mut model, first) = s.set_up(mutant);
-    let o = search(&mut model, first, limit);
-    let found = o.broken.as_ref().map_or("holds".to_owned(), |(b, t)| format!("{b:?} after {} steps", t.len()));
-    let reach = if o.complete { "all" } else { "of more" };
-    println!(
-        "{:>9} states, {reach:7} {:6.1} s, {:>6} tasks  {:24} {}: {found}",
-        o.states,
-        begun.elapsed().as_secs_f32(),
-        model.tasks.len(),
-        format!("{mutant:?}"),
-        s.name
-    );
-    o
+    search_and_report(&mut model, first, limit, mutant, s.name)
 }
 
 #[test]

@@ -6,30 +6,17 @@
 mod checker;
 mod slot_world;
 
-use checker::{Outcome, search};
+use checker::{Outcome, search_and_report};
 use slot_world::{
     invariants::Broken,
     moves::Event,
     mutants::Mutant,
     scenarios::{self, Scenario},
 };
-use std::time::Instant;
 
 fn run(s: &Scenario, mutant: Mutant, limit: usize) -> Outcome<Broken, Event> {
-    #[allow(clippy::disallowed_methods)] // the core has no clock; this test reports how long each search took
-    let begun = Instant::now();
     let (mut model, first) = s.set_up(mutant);
-    let o = search(&mut model, first, limit);
-    let found = o.broken.as_ref().map_or("holds".to_owned(), |(b, t)| format!("{b:?} after {} steps", t.len()));
-    let reach = if o.complete { "all" } else { "of more" };
-    println!(
-        "{:>9} states, {reach:7} {:6.1} s, {:>5} tasks  {:26} {}: {found}",
-        o.states,
-        begun.elapsed().as_secs_f32(),
-        model.tasks.len(),
-        format!("{mutant:?}"),
-        s.name
-    );
+    let o = search_and_report(&mut model, first, limit, mutant, s.name);
     if std::env::var("TRACE").is_ok()
         && let Some((_, trace)) = &o.broken
     {

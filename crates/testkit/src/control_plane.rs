@@ -346,7 +346,7 @@ impl ControlPlane {
     }
 }
 
-/// Go's garbage collector takes a fifth of the processor time that a control plane needs to start. It runs less often here, except
+/// Go's garbage collector takes a sixth of the processor time with which an API server starts. It runs less often here, except
 /// in a process that has grown large.
 fn gc() -> [(String, String); 2] {
     [("GOGC".into(), "400".into()), ("GOMEMLIMIT".into(), "500MiB".into())]

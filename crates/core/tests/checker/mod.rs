@@ -61,9 +61,6 @@ impl<T: Clone + Eq + Hash> Pool<T> {
     pub fn get(&self, number: u32) -> &T {
         &self.values[number as usize - 1]
     }
-    pub fn len(&self) -> usize {
-        self.values.len()
-    }
 }
 
 /// What is searched.
@@ -111,6 +108,23 @@ pub fn search<M: StateSpace>(model: &mut M, first: M::State, limit: usize) -> Ou
         at += 1;
     }
     Outcome { states: states.len(), complete: states.len() < limit, broken: None }
+}
+
+/// Searches like [`search`], and prints a line: states, seconds, which protection is taken away, the scenario, and what was found.
+pub fn search_and_report<M: StateSpace>(
+    model: &mut M,
+    first: M::State,
+    limit: usize,
+    mutant: impl Debug,
+    name: &str,
+) -> Outcome<M::Broken, M::Event> {
+    #[allow(clippy::disallowed_methods)] // the core has no clock; the tests report how long each search took
+    let begun = std::time::Instant::now();
+    let o = search(model, first, limit);
+    let found = o.broken.as_ref().map_or("holds".to_owned(), |(b, t)| format!("{b:?} after {} steps", t.len()));
+    let (reach, seconds) = (if o.complete { "all" } else { "of more" }, begun.elapsed().as_secs_f32());
+    println!("{:>9} states, {reach:7} {seconds:6.1} s, {:26} {name}: {found}", o.states, format!("{mutant:?}"));
+    o
 }
 
 fn trace<E: Copy>(from: &[(u32, Option<E>)], mut at: usize) -> Vec<E> {

@@ -139,7 +139,15 @@ impl SimulatedDirectory {
     /// # Errors
     /// If there is no such group.
     pub fn set_by_hand(&self, group: &str, member: &str, present: bool) -> Result<()> {
-        let done = self.inner.state().set_by_hand(group, member, present, now());
+        self.set_by_hand_before(group, member, present, Duration::ZERO)
+    }
+    /// The same, done this long ago: a membership has an age then.
+    ///
+    /// # Errors
+    /// If there is no such group.
+    pub fn set_by_hand_before(&self, group: &str, member: &str, present: bool, before: Duration) -> Result<()> {
+        let at = now() - i64::try_from(before.as_millis())?;
+        let done = self.inner.state().set_by_hand(group, member, present, at);
         done.map_err(|_| anyhow::anyhow!("there is no group {group}"))
     }
     /// Every request of clients so far.
