@@ -18,7 +18,7 @@ test: control-plane ## every test: the rules and their model, the operator on a 
 attacks: control-plane ## each attack with its protection, and without: then it must succeed (half an hour; ONLY='sweep admission' for some)
 	hack/attacks/run $(ONLY)
 
-soak: control-plane ## the previous commit's operator beside this one, both ways, with live grants (ten minutes; FROM=ref, ROUNDS=n, SEED=n)
+soak: control-plane ## the previous commit's operator beside this one, both ways, with live grants (six minutes; FROM=ref, ROUNDS=n, SEED=n)
 	hack/soak/run
 
 unit: ## the fast ones: no API server

@@ -181,7 +181,7 @@ impl Writer {
         }
     }
 
-    /// Appends a record to the chain and queues it for every sink. Sends to `taken` once all of them have stored it.
+    /// Appends a record to the chain and queues it for every sink. `taken` receives a message when every sink has stored the record.
     fn append(&mut self, what: EventKind, facts: &EventData, at: Time, taken: Option<oneshot::Sender<()>>) {
         self.reconcile_sinks();
         let text: Arc<str> = self.chain.append(what, facts, at).into();

@@ -17,6 +17,8 @@ use kube::{
 use std::{sync::Arc, time::Instant};
 
 const NAME: &str = "curfew-operator";
+/// How often a release is tried. Renewal has stopped, so a second conflict is another user's write.
+const RELEASES: u32 = 3;
 
 /// The leader election of one replica.
 #[derive(Clone, Debug)]
@@ -59,8 +61,9 @@ impl Lease {
     /// Releases the lease, so that another replica can acquire it before it expires. Renewal has to be stopped before: its last
     /// write may still arrive, and is then met as a conflict and tried again.
     pub async fn release(&self) {
+        // Again, since the answer to the last renewal may have come after the caller gave up the lease.
         self.authority.set_lease(None);
-        for _ in 0..3 {
+        for _ in 0..RELEASES {
             let Ok(Some(mut lease)) = self.api.get_opt(NAME).await else { return };
             let Some(spec) = lease.spec.as_mut().filter(|spec| spec.holder_identity.as_deref() == Some(&self.holder)) else { return };
             spec.holder_identity = Some(String::new());
@@ -70,6 +73,7 @@ impl Lease {
                 Ok(_) => return,
             }
         }
+        tracing::info!("the lease {NAME} was changed {RELEASES} times while it was released; it expires by itself");
     }
 
     async fn acquire_or_renew(&self, other: &mut ObservedLease) -> kube::Result<()> {
@@ -127,7 +131,46 @@ impl ObservedLease {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use crate::authority::Clock;
+    use http::{Method, Request, Response};
+    use kube::client::Body;
+    use parking_lot::Mutex;
+    use std::{convert::Infallible, time::Duration};
+
+    /// An API server with one lease, which answers so many writes with a conflict, because another write came first.
+    fn releases(holder: &'static str, conflicts: usize) -> (Lease, Arc<Mutex<Vec<String>>>) {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let log = written.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let log = log.clone();
+            async move {
+                let write = request.method() == Method::PUT;
+                let bytes = request.into_body().collect_bytes().await.unwrap_or_default();
+                let mut stored = serde_json::json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                    "metadata": {"name": NAME, "resourceVersion": "1"}, "spec": {"holderIdentity": holder}});
+                if write {
+                    stored = serde_json::from_slice(&bytes).expect("a lease");
+                    log.lock().push(stored["spec"]["holderIdentity"].as_str().expect("a holder").to_owned());
+                }
+                let conflict = write && log.lock().len() <= conflicts;
+                let status =
+                    serde_json::json!({"kind": "Status", "status": "Failure", "reason": "Conflict", "code": 409, "message": "changed"});
+                let (code, body) = if conflict { (409, status) } else { (200, stored) };
+                Ok::<_, Infallible>(Response::builder().status(code).body(Body::from(body.to_string().into_bytes())).expect("an answer"))
+            }
+        });
+        let authority = Authority::new(Arc::new(Clock::default()));
+        (Lease::new(Client::new(service, "default"), "curfew-system", "me".into(), authority), written)
+    }
+
+    #[tokio::test]
+    async fn a_release_that_meets_the_last_renewal_is_tried_again_and_another_holder_keeps_the_lease() {
+        for (holder, conflicts, writes) in [("me", 0, 1), ("me", 1, 2), ("me", 9, 3), ("another", 0, 0)] {
+            let (lease, written) = releases(holder, conflicts);
+            lease.release().await;
+            assert_eq!(*written.lock(), vec![""; writes], "{holder}, {conflicts} conflicts");
+        }
+    }
 
     #[test]
     fn a_lease_expires_only_after_its_whole_duration_without_renewal() {

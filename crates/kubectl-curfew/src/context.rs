@@ -13,7 +13,7 @@ pub(crate) struct CliContext {
 
 impl CliContext {
     pub(crate) async fn connect(namespace: Option<String>) -> anyhow::Result<Self> {
-        let config = Config::infer().await.map_err(innermost).context("no usable kubeconfig; set KUBECONFIG or log in first")?;
+        let config = Config::infer().await.map_err(without_repetition).context("no usable kubeconfig; set KUBECONFIG or log in first")?;
         let client = Client::try_from(config.clone()).context("cannot use the kubeconfig")?;
         Ok(CliContext { client, namespace: namespace.unwrap_or(config.default_namespace) })
     }
@@ -39,7 +39,7 @@ impl CliContext {
 
 /// Reduces an error to the layer around its innermost cause, which names the file: each further layer of the errors of a kubeconfig
 /// repeats the text of the one inside.
-fn innermost(error: impl std::error::Error) -> anyhow::Error {
+fn without_repetition(error: impl std::error::Error) -> anyhow::Error {
     let mut layer: &dyn std::error::Error = &error;
     while let Some(inner) = layer.source().filter(|inner| inner.source().is_some()) {
         layer = inner;
