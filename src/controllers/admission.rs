@@ -12,7 +12,7 @@ use crate::{
     },
     audit::{EventData, EventKind},
     identity::{
-        admission_check::{self, AdmissionCheck},
+        admission_check::{self, AdmissionCheck, Compared},
         cluster,
     },
     kube_writes::{self, WriteOutcome},
@@ -35,6 +35,8 @@ struct Memory {
     last: Option<Proof>,
     /// The history as this process knows it, while it leads: the stored one could have been written by anyone during a gap.
     mine: Option<AdmissionHistory>,
+    /// The policies and CRDs whose content it has compared.
+    compared: Option<Compared>,
 }
 
 /// Proves admission until the process ends.
@@ -43,7 +45,7 @@ pub async fn run(ctx: Arc<Context>) {
     loop {
         ctx.authority.check_clock();
         let begun = ctx.authority.clock.server().unwrap_or(Time::from_millis(0));
-        let closed = match tokio::time::timeout(TIMEOUT, look(&ctx)).await {
+        let closed = match tokio::time::timeout(TIMEOUT, look(&ctx, &mut memory.compared)).await {
             Ok(Ok((verdict, keys))) => {
                 let proof = Proof { started_at: begun, finished_at: ctx.now(), enforced: verdict.enforced(), digest: verdict.digest };
                 let recorded = tokio::time::timeout(TIMEOUT, record(&ctx, &verdict, keys, proof, &mut memory)).await;
@@ -69,8 +71,8 @@ fn unproven(ctx: &Context, why: &str) -> bool {
     false
 }
 
-async fn look(ctx: &Context) -> kube::Result<(AdmissionCheck, Vec<String>)> {
-    futures::try_join!(admission_check::probe(&ctx.client), cluster::keys(&ctx.client))
+async fn look(ctx: &Context, compared: &mut Option<Compared>) -> kube::Result<(AdmissionCheck, Vec<String>)> {
+    futures::try_join!(admission_check::probe(&ctx.client, compared), cluster::keys(&ctx.client))
 }
 
 /// Records the result of a check; `true` if admission is enforced and that is stored.

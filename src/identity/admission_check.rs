@@ -3,6 +3,10 @@
 //! It has two parts. First, the live objects must equal the built ones exactly: re-applying a manifest does not remove a
 //! selector that someone added, so the live object is compared and not the file. Second, dry-run writes of reserved names, one
 //! for each guarded kind, must be refused by Curfew's own policy: a policy that exists but is not in force refuses nothing.
+//!
+//! The schemas of the CRDs are large, so a repeated check reads metadata first. The API server raises `metadata.generation` with
+//! every change of a spec, and an object that was deleted and created again has another uid: while both are the same as when the
+//! content was last compared, the content is the same.
 use super::{CANARY, CANARY_BINDING, CANARY_ROLE, NAMESPACE, marks, policies};
 use crate::api;
 use curfew_core::digest::Digest;
@@ -110,12 +114,29 @@ fn difference(path: &str, built: &Value, live: &Value, exact: bool) -> Option<St
     }
 }
 
-/// Compares every live object and tries the canaries.
+/// Which content a live object has, without the content.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Version {
+    uid: String,
+    generation: i64,
+    deleting: bool,
+}
+
+/// The objects whose content was compared and found as built.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Compared {
+    /// In the order of what is expected; `None` for an optional object that is missing.
+    versions: Vec<Option<Version>>,
+    digest: Digest,
+}
+
+/// Compares every live object and tries the canaries. `compared` is what the check before has left there: where no object has
+/// changed since, no content is read again.
 ///
 /// # Errors
 /// If a call to the API server fails. The caller must then treat admission as not enforced.
-pub async fn probe(client: &Client) -> kube::Result<AdmissionCheck> {
-    check(client, expected(), &[Canary::request(), Canary::decision(), Canary::grant(), Canary::binding()]).await
+pub async fn probe(client: &Client, compared: &mut Option<Compared>) -> kube::Result<AdmissionCheck> {
+    check(client, expected(), &[Canary::request(), Canary::decision(), Canary::grant(), Canary::binding()], compared).await
 }
 
 /// Checks only the policies that guard bindings and Jobs. On a remote cluster they must be in force before a Job fuse is trusted
@@ -125,28 +146,73 @@ pub async fn probe(client: &Client) -> kube::Result<AdmissionCheck> {
 /// If a call to the API server fails.
 pub async fn probe_marks(client: &Client) -> kube::Result<AdmissionCheck> {
     let expected: Vec<_> = marks::policies().iter().map(expect_policy).collect();
-    check(client, &expected, &[Canary::binding()]).await
+    check(client, &expected, &[Canary::binding()], &mut None).await
 }
 
-async fn check(client: &Client, expected: &[Expected], canaries: &[Canary]) -> kube::Result<AdmissionCheck> {
-    let mut problems = Vec::new();
-    let mut content = Vec::new();
+async fn check(
+    client: &Client,
+    expected: &[Expected],
+    canaries: &[Canary],
+    compared: &mut Option<Compared>,
+) -> kube::Result<AdmissionCheck> {
+    let (digest, mut problems) = match unchanged(client, expected, compared.as_ref()).await? {
+        Some(digest) => (digest, Vec::new()),
+        None => compare_all(client, expected, compared).await?,
+    };
+    if problems.is_empty() {
+        problems.extend(try_join_all(canaries.iter().map(|canary| canary.try_create(client))).await?.into_iter().flatten());
+    }
+    Ok(AdmissionCheck { digest, problems })
+}
+
+/// Returns the digest of the objects if none has changed since they were compared.
+async fn unchanged(client: &Client, expected: &[Expected], compared: Option<&Compared>) -> kube::Result<Option<Digest>> {
+    let Some(compared) = compared else { return Ok(None) };
+    let live = try_join_all(expected.iter().map(|e| read(client, &e.path, METADATA))).await?;
+    let same = live.iter().zip(&compared.versions).all(|(live, before)| match live {
+        Some(live) => before.is_some() && version(live) == *before,
+        None => before.is_none(),
+    });
+    Ok(same.then_some(compared.digest))
+}
+
+/// Compares the content of every object with what was built, and remembers the versions if there is no difference.
+async fn compare_all(client: &Client, expected: &[Expected], compared: &mut Option<Compared>) -> kube::Result<(Digest, Vec<String>)> {
+    *compared = None;
+    let (mut problems, mut content) = (Vec::new(), Vec::new());
     // All reads are sent at once: a proof is as fast as the slowest of them.
-    let all_live = try_join_all(expected.iter().map(|e| read(client, &e.path))).await?;
-    for (e, live) in expected.iter().zip(all_live) {
+    let all_live = try_join_all(expected.iter().map(|e| read(client, &e.path, "application/json"))).await?;
+    for (e, live) in expected.iter().zip(&all_live) {
         problems.extend(compare(e, live.as_ref()));
         if let Some(v) = live {
             content.push(json!([e.path, v.pointer("/metadata/uid"), v.pointer("/metadata/generation"), v["spec"]]));
         }
     }
-    if problems.is_empty() {
-        problems.extend(try_join_all(canaries.iter().map(|canary| canary.try_create(client))).await?.into_iter().flatten());
+    let digest = Digest::of(&content);
+    let versions: Vec<_> = all_live.iter().map(|live| live.as_ref().and_then(version)).collect();
+    let all_known = all_live.iter().zip(&versions).all(|(live, version)| live.is_some() == version.is_some());
+    if problems.is_empty() && all_known {
+        *compared = Some(Compared { versions, digest });
     }
-    Ok(AdmissionCheck { digest: Digest::of(&content), problems })
+    Ok((digest, problems))
 }
 
-async fn read(client: &Client, path: &str) -> kube::Result<Option<Value>> {
-    match client.request(http::Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?).await {
+/// The version of a live object; `None` if the server does not count generations.
+fn version(live: &Value) -> Option<Version> {
+    let metadata = &live["metadata"];
+    Some(Version {
+        uid: metadata["uid"].as_str()?.to_owned(),
+        generation: metadata["generation"].as_i64()?,
+        deleting: metadata.get("deletionTimestamp").is_some(),
+    })
+}
+
+/// Asks the API server for the metadata of an object alone.
+const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
+async fn read(client: &Client, path: &str, accept: &str) -> kube::Result<Option<Value>> {
+    let ask = http::Request::get(path).header(http::header::ACCEPT, accept).body(Vec::new()).map_err(kube::Error::HttpError)?;
+    match client.request(ask).await {
         Ok(object) => Ok(Some(object)),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
         Err(e) => Err(e),

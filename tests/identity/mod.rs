@@ -162,7 +162,7 @@ async fn the_reserved_name_is_refused_to_everybody() -> Result<()> {
     for who in [w.mallory()?, operator] {
         denied(who.apply(&request("curfew-admission-canary", "")).await?, "this name is reserved")?;
     }
-    let verdict = admission_check::probe(&w.cp.admin().await?).await?;
+    let verdict = admission_check::probe(&w.cp.admin().await?, &mut None).await?;
     assert_eq!(verdict.problems, [""; 0]);
     Ok(())
 }

@@ -6,7 +6,7 @@
 mod checker;
 mod slot_world;
 
-use checker::{Outcome, search_and_report};
+use checker::{Outcome, all_that_is_wrong, search_and_report};
 use slot_world::{
     invariants::Broken,
     moves::Event,
@@ -27,13 +27,11 @@ fn run(s: &Scenario, mutant: Mutant, limit: usize) -> Outcome<Broken, Event> {
 
 #[test]
 fn grants_that_share_a_slot_end_independently_and_completely() {
-    let mut wrong = Vec::new();
-    for s in scenarios::ALL {
+    let wrong = all_that_is_wrong(scenarios::ALL, |s| {
         let o = run(s, Mutant::None, if s.complete { 3_000_000 } else { scenarios::LIMIT });
-        if o.broken.is_some() || !o.complete && (s.complete || o.states < scenarios::LIMIT) {
-            wrong.push(format!("{}: {:?} in {} states", s.name, o.broken, o.states));
-        }
-    }
+        let wrong = o.broken.is_some() || !o.complete && (s.complete || o.states < scenarios::LIMIT);
+        wrong.then(|| format!("{}: {:?} in {} states", s.name, o.broken, o.states))
+    });
     assert!(wrong.is_empty(), "violated, or not searched far enough:\n{}", wrong.join("\n"));
 }
 

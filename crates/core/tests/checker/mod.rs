@@ -3,6 +3,7 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     fmt::Debug,
     hash::{BuildHasherDefault, Hash, Hasher},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 /// A hash map with the fast hash below.
@@ -125,6 +126,18 @@ pub fn search_and_report<M: StateSpace>(
     let (reach, seconds) = (if o.complete { "all" } else { "of more" }, begun.elapsed().as_secs_f32());
     println!("{:>9} states, {reach:7} {seconds:6.1} s, {:26} {name}: {found}", o.states, format!("{mutant:?}"));
     o
+}
+
+/// What is wrong with each of the scenarios, two of which are checked at a time: a search needs a gigabyte or two.
+pub fn all_that_is_wrong<S: Sync>(scenarios: &[S], check: impl Fn(&S) -> Option<String> + Sync) -> Vec<String> {
+    let next = AtomicUsize::new(0);
+    let work = || std::iter::from_fn(|| scenarios.get(next.fetch_add(1, Ordering::Relaxed))).filter_map(&check).collect::<Vec<_>>();
+    std::thread::scope(|s| {
+        let other = s.spawn(work);
+        let mut found = work();
+        found.extend(other.join().expect("a check does not panic"));
+        found
+    })
 }
 
 fn trace<E: Copy>(from: &[(u32, Option<E>)], mut at: usize) -> Vec<E> {
