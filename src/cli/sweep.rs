@@ -57,6 +57,10 @@ pub async fn sweep(args: Sweep) -> anyhow::Result<()> {
                     gone += 1;
                     "gone".to_owned()
                 }
+                Ok(RevokeOutcome::Disarmed(what)) => {
+                    gone += 1;
+                    what
+                }
                 Ok(RevokeOutcome::Started(operation)) => {
                     left += 1;
                     format!("being removed by operation {}", operation.id)

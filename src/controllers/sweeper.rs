@@ -100,6 +100,8 @@ async fn remove(ctx: &Context, target: &dyn Provider, f: &ManagedObject, why: &s
             };
             ctx.audit.append(EventKind::SweepRemoved, event);
         }
+        // It gives nothing, and is tried again with each sweep.
+        Ok(RevokeOutcome::Disarmed(what)) => tracing::warn!(name, what, why, "what is swept gives no access, and stays"),
         Ok(RevokeOutcome::Started(operation)) => tracing::warn!(name, operation = %operation.id, why, "being removed by the sweep"),
         Ok(RevokeOutcome::Remains(what)) => tracing::error!(name, what, "cannot prove that what was swept is gone"),
         Err(e) => tracing::error!(name, error = %e, "cannot sweep"),

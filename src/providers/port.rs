@@ -73,6 +73,8 @@ pub enum ApplyOutcome {
 pub enum RevokeOutcome {
     /// The target has accepted the removal and, as far as it knows, nothing is left.
     Gone,
+    /// The access is gone, but an object that gives none is left, since its removal is refused: what, and by whom.
+    Disarmed(String),
     /// The target has accepted the removal and works on it.
     Started(Operation),
     /// Something is left, or the outcome is unknown.

@@ -1,8 +1,8 @@
 //! Terminating is not gone: if anything holds a binding, a Job or a namespace, the access still ends, and by no right beyond the
 //! operator's own.
 use super::{active, ends};
-use anyhow::Result;
-use curfew_testkit::{SOON, World};
+use anyhow::{Result, bail};
+use curfew_testkit::{Output, SOON, User, World, eventually};
 
 const HELD: &str = r#"{"metadata": {"finalizers": ["example.com/mine"]}}"#;
 
@@ -31,6 +31,7 @@ async fn a_foreign_finalizer_keeps_nothing_alive() -> Result<()> {
             w.field_fits(&all, "{.items[*].metadata.name}", "to be nothing", SOON, str::is_empty).await?;
         }
     }
+    refused_deletions(&w, &beyond).await?;
     // A namespace that cannot go.
     active(&w, &alice, "payments-admin", "in-namespace", "1h").await?;
     let grant = w.field(&["areq", "-n", "payments", "in-namespace"], "{.status.grantRef.name}").await?;
@@ -46,4 +47,71 @@ async fn a_foreign_finalizer_keeps_nothing_alive() -> Result<()> {
         .await?
         .success()?;
     Ok(())
+}
+
+/// What policy engines and change freezes do: the operator's DELETE of a RoleBinding is refused, and then its PATCH as well.
+async fn refused_deletions(w: &World, operator: &User) -> Result<()> {
+    let (alice, admin) = (w.alice()?, w.admin()?);
+    let probe = "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: probe, namespace: payments}, \
+                 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: payments-admin}}";
+    admin.create(probe).await?.success()?;
+    admin.apply(&freeze("DELETE")).await?.success()?;
+    refused("a deletion", || operator.kubectl(&["delete", "rolebinding", "-n", "payments", "probe", "--dry-run=server"])).await?;
+    active(w, &alice, "payments-admin", "undeletable", "1h").await?;
+    let grant = w.field(&["areq", "-n", "payments", "undeletable"], "{.status.grantRef.name}").await?;
+    alice.api(&["delete", "areq", "-n", "payments", "undeletable"]).await?.success()?;
+    ends(w, &alice, SOON, "a policy that refuses deletions keeps the access").await?;
+    w.field_is(&["grt", &grant], "{.status.state}", "Ended").await?;
+    let revoked =
+        w.field(&["grt", &grant], "{range .status.conditions[?(@.type==\"Revoked\")]}{.status} {.reason}: {.message}{end}").await?;
+    assert!(revoked.starts_with("True Disarmed: curfew:") && revoked.contains("change freeze"), "{revoked}");
+
+    active(w, &alice, "payments-admin", "untouchable", "1h").await?;
+    admin.apply(&freeze("DELETE, UPDATE")).await?.success()?;
+    let label = [
+        "patch",
+        "rolebinding",
+        "-n",
+        "payments",
+        "probe",
+        "--type=merge",
+        "-p",
+        r#"{"metadata": {"labels": {"a": "b"}}}"#,
+        "--dry-run=server",
+    ];
+    refused("a patch", || operator.kubectl(&label)).await?;
+    alice.api(&["delete", "areq", "-n", "payments", "untouchable"]).await?.success()?;
+    ends(w, &alice, SOON, "a policy that refuses deletions and patches keeps the access").await?;
+    admin.api(&["delete", "validatingadmissionpolicybinding", "change-freeze"]).await?.success()?;
+    let all = ["rolebinding", "-n", "payments", "-l", "curfew.dev/grant"];
+    w.field_fits(&all, "{.items[*].metadata.name}", "to be nothing", SOON, str::is_empty).await
+}
+
+/// Refuses these operations on RoleBindings to the operator. The garbage collector may go on.
+fn freeze(operations: &str) -> String {
+    format!(
+        r#"
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {{name: change-freeze}}
+spec:
+  matchConstraints: {{resourceRules: [{{apiGroups: [rbac.authorization.k8s.io], apiVersions: [v1], resources: [rolebindings], operations: [{operations}]}}]}}
+  matchConditions: [{{name: operator, expression: "request.userInfo.username == 'system:serviceaccount:curfew-system:curfew-operator'"}}]
+  validations: [{{expression: "false", message: change freeze}}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {{name: change-freeze}}
+spec: {{policyName: change-freeze, validationActions: [Deny]}}
+"#
+    )
+}
+
+/// Waits until a dry-run write is refused.
+async fn refused<F: Future<Output = Result<Output>>>(what: &str, write: impl Fn() -> F) -> Result<()> {
+    eventually(&format!("{what} to be refused"), SOON, || async {
+        let out = write().await?;
+        if out.stderr.contains("change freeze") { Ok(Some(())) } else { bail!("{}{}", out.stdout, out.stderr) }
+    })
+    .await
 }

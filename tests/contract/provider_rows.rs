@@ -181,7 +181,7 @@ impl Steps<'_> {
             match self.p.revoke(grant, plan, &[], keep).await? {
                 RevokeOutcome::Gone => {}
                 RevokeOutcome::Started(operation) => self.followed(&operation).await?,
-                RevokeOutcome::Remains(what) => bail!("{what}"),
+                RevokeOutcome::Disarmed(what) | RevokeOutcome::Remains(what) => bail!("{what}"),
             }
             tokio::time::sleep(Duration::from_secs(plan.guarantees().settle_secs.into())).await;
             Ok((self.p.observe(plan, keep).await? == Observation::Absent).then_some(()))

@@ -1,9 +1,12 @@
 //! The effects of a Grant's reconcile. Revoking needs nothing but the Grant and its target (I3).
-use super::{matches_request::matches_request, status as grant_status};
+use super::{
+    matches_request::matches_request,
+    status::{self as grant_status, Learned},
+};
 use crate::{
     api::{
         Grant,
-        grant::{Artifact, GrantStatus},
+        grant::GrantStatus,
         request::{ActivationRequestStatus, RequestState},
     },
     controllers::{Context, audit_events, convert},
@@ -35,8 +38,8 @@ pub struct GrantEffects {
 
 struct Known {
     grant: Grant,
-    /// What this reconcile has armed, before it is stored in status.
-    armed: Option<Vec<Artifact>>,
+    /// What this reconcile has learned from the target, before it is stored in status.
+    learned: Learned,
     error: Option<String>,
     /// How long the target asked to wait.
     wait: Option<Duration>,
@@ -47,7 +50,7 @@ struct Known {
 impl GrantEffects {
     /// The effects of a Grant as the stores show it.
     pub fn new(ctx: Arc<Context>, grant: Grant) -> Self {
-        let known = Known { grant, armed: None, error: None, wait: None, orphaned: false };
+        let known = Known { grant, learned: Learned::default(), error: None, wait: None, orphaned: false };
         GrantEffects { ctx, id: known.grant.name_any(), known: Mutex::new(known) }
     }
 
@@ -159,9 +162,9 @@ impl GrantEffects {
 
     async fn commit(&self, next: &core::Grant) -> Outcome {
         let grant = self.grant();
-        let armed = self.known.lock().armed.clone();
+        let learned = self.known.lock().learned.clone();
         let enforced = if next.state == State::Active { self.enforced().await } else { EnforcedBy::Curfew };
-        let mut status = grant_status::status(&grant, next, armed, enforced, &self.ctx.replica, self.now());
+        let mut status = grant_status::status(&grant, next, learned, enforced, &self.ctx.replica, self.now());
         if next.refused {
             status.last_error = self.error().map(|(_, error)| error).or(status.last_error);
         }
@@ -288,7 +291,7 @@ impl GrantEffects {
     async fn applied(&self, what: &str, outcome: Result<ApplyOutcome, ProviderError>) -> Result<Outcome, ProviderError> {
         match outcome {
             Ok(ApplyOutcome::Done(artifacts)) => {
-                self.change(|k| k.armed = Some(artifacts));
+                self.change(|k| k.learned.armed = Some(artifacts));
                 Ok(Outcome::Done)
             }
             Ok(ApplyOutcome::Started(operation)) => Ok(Outcome::Started(operation)),
@@ -326,6 +329,12 @@ impl GrantEffects {
                 self.confirm_again(&*target).await?;
                 Outcome::Gone
             }
+            RevokeOutcome::Disarmed(what) => {
+                self.confirm_again(&*target).await?;
+                self.ctx.events.publish(&grant, true, "Disarmed", "Revoke", &what).await;
+                self.change(|k| k.learned.disarmed = Some(what));
+                Outcome::Gone
+            }
             RevokeOutcome::Started(operation) => Outcome::Started(operation),
             RevokeOutcome::Remains(what) => self.failed("prove that nothing is left", &what),
         })
@@ -347,6 +356,9 @@ impl GrantEffects {
         let Some((g, error)) = self.error() else { return };
         if g.status.as_ref().and_then(|s| s.last_error.as_deref()) == Some(error.as_str()) {
             return;
+        }
+        if convert::grant_state(&g) == State::Revoking {
+            self.ctx.events.publish(&g, true, "NotRevoked", "Revoke", &error).await;
         }
         let next = grant_status::with_error(&g, &error);
         let api: Api<Grant> = Api::all(self.ctx.client.clone());

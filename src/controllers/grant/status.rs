@@ -10,15 +10,17 @@ use curfew_core::{
     time::Time,
 };
 
+/// What a reconcile has learned from the target.
+#[derive(Clone, Default)]
+pub struct Learned {
+    /// What was armed.
+    pub armed: Option<Vec<Artifact>>,
+    /// What is left at the target and gives no access, since its removal is refused.
+    pub disarmed: Option<String>,
+}
+
 /// The status for this state, on top of the one that the Grant has: times are stamped once.
-pub fn status(
-    grant: &Grant,
-    next: &core::Grant,
-    armed: Option<Vec<Artifact>>,
-    enforced: EnforcedBy,
-    holder: &str,
-    now: Time,
-) -> GrantStatus {
+pub fn status(grant: &Grant, next: &core::Grant, learned: Learned, enforced: EnforcedBy, holder: &str, now: Time) -> GrantStatus {
     let old = grant.status.clone().unwrap_or_default();
     let at = now.floor_secs();
     let mut s = GrantStatus {
@@ -31,13 +33,17 @@ pub fn status(
             State::Abandoned => GrantState::Abandoned,
         }),
         before: next.intent.map(|i| Before { standing: i.standing.iter().collect() }),
-        artifacts: armed.unwrap_or(old.artifacts),
+        artifacts: learned.armed.unwrap_or(old.artifacts),
         enforced_by: Some(enforced.as_str().into()),
         granted_at: old.granted_at.or((next.state == State::Active).then_some(at)),
         verified_at: if matches!(next.state, State::Active | State::Ended) { Some(at) } else { old.verified_at },
         revoked_at: old.revoked_at.or((next.state == State::Ended).then_some(at)),
-        // After success the last error is cleared.
-        last_error: if matches!(next.state, State::Granting | State::Revoking) || next.refused { old.last_error } else { None },
+        // After success the last error is cleared. What was never granted keeps it: it says why.
+        last_error: match next.state {
+            State::Granting | State::Revoking => old.last_error,
+            State::Ended if next.refused || old.granted_at.is_none() => old.last_error,
+            State::Active | State::Ended | State::Abandoned => None,
+        },
         attempts: old.attempts,
         conditions: old.conditions,
         in_flight: next.intent.and_then(|i| i.until).map(|until| InFlight { holder: holder.to_owned(), until }),
@@ -62,7 +68,11 @@ pub fn status(
         State::Ended => set("Active", Is::False, "Ended", "the target has shown that nothing is left"),
         State::Abandoned => set("Active", Is::Unknown, "Abandoned", "released by a person without proof"),
     }
-    set("Revoked", Is::from(next.state == State::Ended), if next.state == State::Ended { "Proven" } else { "NotYet" }, "");
+    match (next.state, &learned.disarmed) {
+        (State::Ended, Some(left)) => set("Revoked", Is::True, "Disarmed", &conditions::clip(left.clone())),
+        (State::Ended, None) => set("Revoked", Is::True, "Proven", ""),
+        (State::Granting | State::Active | State::Revoking | State::Abandoned, _) => set("Revoked", Is::False, "NotYet", ""),
+    }
     if next.refused {
         set("Refused", Is::True, "TargetRefused", "the target said that this grant can never work; lastError says why");
     }

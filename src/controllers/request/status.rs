@@ -89,7 +89,7 @@ pub fn status(object: &ActivationRequest, core: &Status, inputs: &StatusInputs<'
         expires: core.expires_at.filter(|_| !over).map(|time| time.to_string()),
         beneficiary: core.frozen.as_ref().map(|frozen| frozen.terms.resolved.beneficiary.to_string()),
     });
-    set_conditions(&mut status, core, object.metadata.generation, now, tally);
+    set_conditions(&mut status, core, object.metadata.generation, now, inputs);
     status
 }
 
@@ -150,6 +150,10 @@ fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally
         (State::Revoking(r), _) if error.is_some() => {
             format!("{}; being taken away, and not proven gone yet: {}", messages::hint(r), error.unwrap_or_default())
         }
+        // The access never came: what the target answered last is why.
+        (State::Ended(TerminalState::Failed, r), _) if error.is_some() => {
+            format!("{}; the last answer of the target: {}", messages::hint(r), error.unwrap_or_default())
+        }
         (State::Ended(..) | State::Revoking(_), Some(r)) => match &*view.terms {
             Err(refusal) if refusal.reason == r => refusal.message.clone(),
             Err(_) | Ok(_) => messages::hint(r).into(),
@@ -190,7 +194,13 @@ fn ask_for_approval(object: &ActivationRequest, core: &Status, tally: &Tally) ->
     ))
 }
 
-fn set_conditions(status: &mut ActivationRequestStatus, core: &Status, generation: Option<i64>, now: Time, tally: &Tally) {
+fn set_conditions(
+    status: &mut ActivationRequestStatus,
+    core: &Status,
+    generation: Option<i64>,
+    now: Time,
+    StatusInputs { tally, error, .. }: &StatusInputs<'_>,
+) {
     let message = status.message.clone().unwrap_or_default();
     let reason = status.reason.clone().unwrap_or_else(|| Reason::AsExpected.as_str().into());
     let mut set = |type_: &str, is: Is, reason: &str, message: &str| {
@@ -217,14 +227,17 @@ fn set_conditions(status: &mut ActivationRequestStatus, core: &Status, generatio
     set("Complete", Is::from(matches!(core.state, State::Ended(..))), &reason, &message);
     let stalled = matches!((core.state, core.expires_at), (State::Revoking(_), Some(end)) if is_stalled(end, now, timing().stalled_secs));
     if stalled || conditions::find(&status.conditions, "Stalled").is_some() {
-        let why =
-            if stalled { "the access is past its end and not proven gone; the Grant's status says what the target answers" } else { "" };
+        let why = match (stalled, error) {
+            (true, Some(error)) => format!("the access is past its end and not proven gone: {error}"),
+            (true, None) => "the access is past its end and not proven gone".to_owned(),
+            (false, _) => String::new(),
+        };
         conditions::set(
             &mut status.conditions,
             "Stalled",
             Is::from(stalled),
             if stalled { "RevocationStuck" } else { "AsExpected" },
-            why,
+            conditions::clip(why),
             generation,
             now,
         );

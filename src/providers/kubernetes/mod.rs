@@ -282,20 +282,27 @@ impl Provider for Kubernetes {
         let all = join_all(plan.bindings.iter().map(|b| async move {
             let uid = |id: &str| known.iter().find(|a| a.id == id).map(|a| a.uid.clone());
             let taken = revoke::revoke_binding(&self.api(b), grant, b, uid(&binding::id(b))).await?;
-            // The access is gone; the fuse has nothing left to end.
-            if let (RevokeOutcome::Gone, Some(ns), Some(name)) = (&taken, &b.namespace, BindingName::parse(&b.name)) {
+            // Where the access is gone, the fuse has nothing left to end. Where it is not, the garbage collector may be allowed to
+            // delete what we are not: it does so as soon as the owner is gone, and not only at the deadline.
+            if let (Some(ns), Some(name)) = (&b.namespace, BindingName::parse(&b.name)) {
                 fuse::delete(&self.jobs(ns), &name, uid(&format!("{ns}/{}", name.fuse())).as_deref()).await;
             }
             Ok::<_, ProviderError>(taken)
         }))
         .await;
-        let mut left = Vec::new();
+        let (mut left, mut disarmed) = (Vec::new(), Vec::new());
         for outcome in all {
-            if let RevokeOutcome::Remains(what) = outcome? {
-                left.push(what);
+            match outcome? {
+                RevokeOutcome::Gone | RevokeOutcome::Started(_) => {}
+                RevokeOutcome::Disarmed(what) => disarmed.push(what),
+                RevokeOutcome::Remains(what) => left.push(what),
             }
         }
-        Ok(if left.is_empty() { RevokeOutcome::Gone } else { RevokeOutcome::Remains(left.join("; ")) })
+        Ok(match (left.is_empty(), disarmed.is_empty()) {
+            (true, true) => RevokeOutcome::Gone,
+            (true, false) => RevokeOutcome::Disarmed(disarmed.join("; ")),
+            (false, _) => RevokeOutcome::Remains(left.join("; ")),
+        })
     }
 
     async fn poll(&self, operation: &Operation) -> Result<OperationState, ProviderError> {

@@ -2,7 +2,9 @@
 //!
 //! A delete answered by a Status or by 404 is gone. A delete answered by the object left it terminating, which *still
 //! authorises*: a foreign finalizer holds it. Then the finalizers are patched away, which needs no `bind` and completes
-//! the delete; only if that fails the subjects are emptied. Anything else is unknown, and unknown is present.
+//! the delete; only if that fails the subjects are emptied. They are emptied as well where a webhook or an admission policy
+//! refuses the delete: a binding without subjects gives nothing, and no write that names its older version arms it again.
+//! Anything else is unknown, and unknown is present.
 use super::{BindingState, binding, provider_error};
 use crate::providers::port::{ProviderError, RevokeOutcome};
 use curfew_core::target::kubernetes::PlannedBinding;
@@ -10,6 +12,7 @@ use either::Either;
 use kube::{
     Api,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions},
+    core::Status,
 };
 use serde_json::json;
 
@@ -45,6 +48,28 @@ pub(super) async fn delete(api: &Api<DynamicObject>, name: &str, uid: &str) -> R
         Ok(Either::Left(_)) => release(api, name, uid).await.map(Some),
         Err(kube::Error::Api(s)) if s.code == 404 => Ok(Some(RevokeOutcome::Gone)),
         Err(kube::Error::Api(s)) if s.code == 409 => Ok(None),
+        // Not signed in, or too many calls: the next try may be answered. Everything else is a refusal.
+        Err(kube::Error::Api(s)) if !matches!(s.code, 401 | 429) => empty(api, name, uid, *s).await,
+        Err(e) => Err(provider_error(e)),
+    }
+}
+
+/// Takes the subjects of a binding that may not be deleted. `None` if another object has the name by now.
+async fn empty(api: &Api<DynamicObject>, name: &str, uid: &str, refusal: Status) -> Result<Option<RevokeOutcome>, ProviderError> {
+    let empty = json!({"metadata": {"uid": uid}, "subjects": []});
+    match api.patch(name, &PatchParams::default(), &Patch::Merge(empty)).await {
+        Ok(o) if BindingState::of(&o).subjects.is_empty() => {
+            let what = format!("{name} has no subjects and gives no access; its deletion is refused: {}", refusal.message);
+            tracing::warn!(name, refusal = refusal.message, "the deletion of a binding is refused; it was emptied");
+            Ok(Some(RevokeOutcome::Disarmed(what)))
+        }
+        Ok(_) => Ok(Some(RevokeOutcome::Remains(format!("{name} keeps its subjects; its deletion is refused: {}", refusal.message)))),
+        Err(kube::Error::Api(s)) if s.code == 404 => Ok(Some(RevokeOutcome::Gone)),
+        Err(kube::Error::Api(s)) if s.code == 409 => Ok(None),
+        Err(kube::Error::Api(s)) => Ok(Some(RevokeOutcome::Remains(format!(
+            "{name}: its deletion is refused: {}; and so is the removal of its subjects: {}",
+            refusal.message, s.message
+        )))),
         Err(e) => Err(provider_error(e)),
     }
 }
