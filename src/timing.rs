@@ -48,6 +48,11 @@ pub struct Timing {
     pub sink_pause: Duration,
     /// How long one delivery to an audit sink may take.
     pub sink_timeout: Duration,
+    /// Seconds after which the API server ends a watch, so that the next one shows that it still answers. A connection that has
+    /// gone silent is noticed five seconds after that. Less than the client's read timeout.
+    pub watch_secs: u32,
+    /// How long a watch may be without an answer until the replica says that it is not ready.
+    pub watch_stale: Duration,
 }
 
 /// The values of release builds.
@@ -72,6 +77,8 @@ pub const SHIPPED: Timing = Timing {
     anchor: Duration::from_secs(15),
     sink_pause: Duration::from_secs(1),
     sink_timeout: Duration::from_secs(10),
+    watch_secs: 8,
+    watch_stale: Duration::from_secs(30),
 };
 
 /// Shorter values, for tests that are not about the length of a pause.
@@ -97,6 +104,8 @@ const FAST: Timing = Timing {
     anchor: Duration::from_secs(3),
     sink_pause: Duration::from_millis(200),
     sink_timeout: Duration::from_secs(3),
+    watch_secs: 5,
+    watch_stale: Duration::from_secs(12),
 };
 
 /// The table of this process.
@@ -122,6 +131,12 @@ mod tests {
         if cfg!(not(feature = "crash-points")) || std::env::var_os("CURFEW_TIMING").is_none() {
             assert_eq!(timing(), &SHIPPED);
         }
+    }
+
+    #[test]
+    fn a_watch_in_which_nothing_happens_is_not_taken_for_a_dead_one() {
+        let ends = Duration::from_secs(SHIPPED.watch_secs.into());
+        assert!(ends < crate::runtime::client::READ_TIMEOUT && SHIPPED.watch_stale > ends * 2);
     }
 
     #[test]

@@ -115,7 +115,7 @@ fn heads(config: &CurfewConfig) -> BTreeMap<String, Anchor> {
 }
 
 async fn from_cluster() -> Result<CurfewConfig> {
-    let client = client::connect(Arc::new(Clock::default())).await.context("no usable kubeconfig")?;
+    let client = client::connect(Arc::new(Clock::default()), Arc::default()).await.context("no usable kubeconfig")?;
     Api::<CurfewConfig>::all(client).get(CONFIG_NAME).await.context("cannot read CurfewConfig curfew")
 }
 

@@ -19,7 +19,7 @@ use crate::{
         Registry,
         kubernetes::{Guard, Kubernetes, Watched},
     },
-    runtime::{changes::Change, client, engine::Engine, http::HttpClient, stores::Stores},
+    runtime::{changes::Change, client, engine::Engine, http::HttpClient, stores::Stores, watch_age::WatchAges},
 };
 use anyhow::Context as _;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -48,12 +48,13 @@ pub struct Run {
 /// If the cluster cannot be reached at the start, or a task that must not end has ended.
 pub async fn run(args: Run) -> anyhow::Result<()> {
     let clock = Arc::new(Clock::default());
-    let client = client::connect(clock.clone()).await.context("no usable kubeconfig or service account")?;
+    let watches = Arc::new(WatchAges::default());
+    let client = client::connect(clock.clone(), watches.clone()).await.context("no usable kubeconfig or service account")?;
     let install = super::sweep::install_id(&client).await?;
     tracing::info!(install, replica = args.replica, version = env!("CARGO_PKG_VERSION"), "curfew starts");
     let authority = Authority::new(clock.clone());
     let mut tasks = JoinSet::new();
-    let (stores, changes) = Stores::start(&client, &mut tasks);
+    let (stores, changes) = Stores::start(&client, watches, &mut tasks);
     let watched = Watched {
         bindings: stores.bindings.clone(),
         cluster_bindings: stores.cluster_bindings.clone(),

@@ -38,7 +38,7 @@ pub struct Sweep {
 /// If the bindings cannot be listed, or an overdue binding is not proven to be deleted.
 pub async fn sweep(args: Sweep) -> anyhow::Result<()> {
     let clock = Arc::new(Clock::default());
-    let client = client::connect(clock.clone()).await.context("no usable kubeconfig or service account")?;
+    let client = client::connect(clock.clone(), Arc::default()).await.context("no usable kubeconfig or service account")?;
     let install = match args.install {
         Some(id) => id,
         None => install_id(&client).await?,

@@ -1,17 +1,23 @@
 //! What `/readyz` and `/metrics` report.
 use super::{Context, gauges};
-use crate::observe::Endpoints;
-use std::sync::Arc;
+use crate::{observe::Endpoints, timing::timing};
+use std::{sync::Arc, time::Instant};
 
 /// The endpoints of the operator.
 pub struct OperatorEndpoints(pub Arc<Context>);
 
 impl Endpoints for OperatorEndpoints {
-    /// A replica is ready when it could revoke, which needs synced stores. One without the lease is as ready as the leader.
+    /// A replica is ready when it could revoke, which needs stores that are synced and kept up to date. One without the lease is as ready as the leader.
     fn ready(&self) -> Result<String, String> {
         let authority = &self.0.authority;
         if !authority.synced() {
             return Err("the stores are not synced yet".into());
+        }
+        if let Some((kind, age)) = self.0.stores.ages.oldest(Instant::now()).filter(|(_, age)| *age > timing().watch_stale) {
+            return Err(format!(
+                "the API server has not answered the watch of {kind} for {} s: what people do now is not seen",
+                age.as_secs()
+            ));
         }
         let granting = authority.why_not().map_or_else(|| "granting".to_owned(), |reason| format!("not granting: {reason}"));
         Ok(format!("ok, {granting}"))

@@ -1,7 +1,7 @@
 //! Gauges that show what the stores hold.
 use super::Context;
 use crate::{observe::StateLabel, runtime::changes::GrantGroup};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 
 /// Brings the gauges up to date; called when they are read.
 pub fn measure(ctx: &Context) {
@@ -10,6 +10,7 @@ pub fn measure(ctx: &Context) {
     let live = ctx.stores.live_grants(&GrantGroup::Live);
     metrics.grants_active.set(number(live.len()));
     metrics.grants_overdue.set(number(live.iter().filter(|grant| grant.spec.expires_at < ctx.now()).count()));
+    metrics.watch_age.set(ctx.stores.ages.oldest(Instant::now()).map_or(0, |(_, age)| i64::try_from(age.as_secs()).unwrap_or(i64::MAX)));
     metrics.leads.set(i64::from(ctx.authority.leads()));
     let mut states: BTreeMap<String, i64> = BTreeMap::new();
     for request in ctx.stores.requests.state() {

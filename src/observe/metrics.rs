@@ -33,6 +33,8 @@ pub struct Metrics {
     pub admission_enforced: Gauge,
     /// 1 while this replica holds the lease.
     pub leads: Gauge,
+    /// The seconds since the API server last answered the watch that it answered longest ago.
+    pub watch_age: Gauge,
     /// The number of bindings that the sweep has removed.
     pub swept: Counter,
     /// The number of bindings without a Grant that the sweep keeps, because so many at once suggest an incomplete list of Grants.
@@ -56,6 +58,7 @@ impl Default for Metrics {
             requests: Family::default(),
             admission_enforced: Gauge::default(),
             leads: Gauge::default(),
+            watch_age: Gauge::default(),
             swept: Counter::default(),
             sweep_held_back: Gauge::default(),
             audit_failures: Counter::default(),
@@ -84,6 +87,11 @@ impl Default for Metrics {
             "admission_enforced",
             "1 while the admission policies are proven to be in force",
             metrics.admission_enforced.clone(),
+        );
+        registry.register(
+            "watch_age_seconds",
+            "Seconds since the API server last answered the watch that it answered longest ago",
+            metrics.watch_age.clone(),
         );
         registry.register("swept", "Number of bindings that the sweep has removed", metrics.swept.clone());
         registry.register(

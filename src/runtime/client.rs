@@ -1,18 +1,27 @@
-//! The Kubernetes client: no silent retries, its own user agent, and a layer that observes the server's clock.
+//! The Kubernetes client: no silent retries, no call without an end, its own user agent, and layers that observe the server's clock
+//! and the age of the watches.
+use super::watch_age::{ObserveWatches, WatchAges};
 use crate::authority::{Clock, ObserveDate};
 use http::{HeaderValue, header};
 use kube::{Client, Config, client::ClientBuilder};
 use std::{sync::Arc, time::Duration};
 
+/// How long the API server may send nothing while an answer is awaited. Longer than a watch lasts, which may have nothing to say.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(12);
+
 /// A client from `KUBECONFIG` or the service account, for this cluster.
 ///
 /// # Errors
 /// If there is no usable configuration.
-pub async fn connect(clock: Arc<Clock>) -> anyhow::Result<Client> {
+pub async fn connect(clock: Arc<Clock>, watches: Arc<WatchAges>) -> anyhow::Result<Client> {
     let mut config = Config::infer().await?;
     // kube would silently retry a POST for minutes; our own retries decide again first.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
+    config.read_timeout = Some(READ_TIMEOUT);
+    config.write_timeout = Some(READ_TIMEOUT);
+    // Otherwise the time for which a connection was idle in the pool would count.
+    config.reset_reader_on_write = true;
     config.headers.push((header::USER_AGENT, HeaderValue::from_static(concat!("curfew/", env!("CARGO_PKG_VERSION")))));
-    Ok(ClientBuilder::try_from(config)?.with_layer(&ObserveDate(clock)).build())
+    Ok(ClientBuilder::try_from(config)?.with_layer(&ObserveDate(clock)).with_layer(&ObserveWatches(watches)).build())
 }

@@ -8,4 +8,5 @@ pub mod expectations;
 pub mod http;
 pub mod index;
 pub mod stores;
+pub mod watch_age;
 mod watches;

@@ -2,6 +2,7 @@
 use super::{
     changes::{self, Change, DecisionSubject, GrantGroup, RequestGroup},
     index::Index,
+    watch_age::WatchAges,
     watches::{OnUnreadable, Watches},
 };
 use crate::api::{
@@ -58,6 +59,8 @@ pub struct Stores {
     pub cluster_bindings: Store<DynamicObject>,
     /// Job fuses.
     pub jobs: Store<Job>,
+    /// When the watches were last answered.
+    pub ages: Arc<WatchAges>,
     indexes: Indexes,
 }
 
@@ -78,8 +81,8 @@ pub fn binding_resource(namespaced: bool) -> ApiResource {
 }
 
 impl Stores {
-    /// Starts every watch in `tasks`. Changes arrive in the receiver.
-    pub fn start(client: &Client, tasks: &mut JoinSet<()>) -> (Self, mpsc::UnboundedReceiver<Change>) {
+    /// Starts every watch in `tasks`. Changes arrive in the receiver. `ages` is filled by the client.
+    pub fn start(client: &Client, ages: Arc<WatchAges>, tasks: &mut JoinSet<()>) -> (Self, mpsc::UnboundedReceiver<Change>) {
         let (changes, receiver) = mpsc::unbounded_channel();
         let mut watches = Watches { client, tasks, changes };
         use OnUnreadable::{Delete, Keep};
@@ -140,6 +143,7 @@ impl Stores {
             bindings: watches.start(binding_resource(true), marked(), Delete, not_indexed, changes::marked_change),
             cluster_bindings: watches.start(binding_resource(false), marked(), Delete, not_indexed, changes::marked_change),
             jobs: watches.start((), marked(), Delete, not_indexed, changes::marked_change),
+            ages,
             indexes,
         };
         (stores, receiver)

@@ -1,5 +1,6 @@
 //! One watch: reads objects, keeps a store and an index, and sends what has changed.
 use super::changes::{Change, Versions};
+use crate::timing::timing;
 use futures::StreamExt;
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -60,7 +61,7 @@ impl Watches<'_> {
         let mut objects = Objects { writer: Writer::new(kind.clone()), kind, on_unreadable, index, change };
         let (store, changes) = (objects.writer.as_reader(), self.changes.clone());
         // managedFields and annotations are most of an object, and no rule reads them.
-        let events = watcher::watcher(api, config).backoff(Pauses::default()).modify(|object| {
+        let events = watcher::watcher(api, config.timeout(timing().watch_secs)).backoff(Pauses::default()).modify(|object| {
             object.managed_fields_mut().clear();
             object.annotations_mut().clear();
         });

@@ -11,6 +11,7 @@ mod paused;
 mod plugin;
 mod refusals;
 mod seen;
+mod silent;
 mod wide;
 
 /// A request by kubectl.

@@ -18,6 +18,7 @@ mod process;
 mod rest;
 mod user;
 mod watch;
+mod wire;
 mod world;
 
 pub use arguments::Selection;
@@ -28,6 +29,7 @@ pub use operator::{Operator, OperatorSpec, SHIPPED_TIMING, metric};
 pub use prepared::Stage;
 pub use user::{Output, User};
 pub use watch::{History, Watch};
+pub use wire::Wire;
 pub use world::{World, operator_binary, path, root};
 
 use anyhow::{Result, bail};

@@ -72,6 +72,11 @@ impl User {
         User { name: name.into(), kubeconfig, kubectl, client: Arc::default() }
     }
 
+    /// The same user with another kubeconfig.
+    pub(crate) fn with_kubeconfig(&self, kubeconfig: PathBuf) -> Self {
+        User::new(self.name.clone(), kubeconfig, self.kubectl.clone())
+    }
+
     /// A new client, for code that drives it from the test's own runtime.
     ///
     /// # Errors

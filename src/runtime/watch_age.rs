@@ -1,0 +1,101 @@
+//! How old the answers of the watches are. A connection that goes silent without being closed looks like a cluster in which
+//! nothing happens, so its age is bounded: the API server ends each watch after some seconds, and the next one must be answered.
+use http::{Request, Response};
+use parking_lot::Mutex;
+use std::{
+    collections::BTreeMap,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+use tower::{Layer, Service};
+
+/// When the API server last began to answer each watch, by the path that is watched.
+#[derive(Default, Debug)]
+pub struct WatchAges(Mutex<BTreeMap<String, Instant>>);
+
+impl WatchAges {
+    fn answered(&self, path: &str, at: Instant) {
+        self.0.lock().insert(path.to_owned(), at);
+    }
+
+    /// The watch that was answered longest ago, by its resource, and how long ago that was. `None` before the first answer.
+    pub fn oldest(&self, now: Instant) -> Option<(String, Duration)> {
+        let known = self.0.lock();
+        let (path, at) = known.iter().min_by_key(|(_, at)| **at)?;
+        Some((path.rsplit('/').next().unwrap_or(path).to_owned(), now.saturating_duration_since(*at)))
+    }
+}
+
+/// A client layer that records when watches are answered.
+#[derive(Clone, Debug)]
+pub struct ObserveWatches(pub Arc<WatchAges>);
+
+impl<S> Layer<S> for ObserveWatches {
+    type Service = ObservingWatches<S>;
+    fn layer(&self, inner: S) -> Self::Service {
+        ObservingWatches { inner, ages: self.0.clone() }
+    }
+}
+
+/// The service that [`ObserveWatches`] adds.
+#[derive(Clone, Debug)]
+pub struct ObservingWatches<S> {
+    inner: S,
+    ages: Arc<WatchAges>,
+}
+
+impl<S, A, B> Service<Request<A>> for ObservingWatches<S>
+where
+    S: Service<Request<A>, Response = Response<B>>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<B>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<B>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        let watched = watched(request.uri()).map(str::to_owned);
+        let (ages, response) = (self.ages.clone(), self.inner.call(request));
+        Box::pin(async move {
+            let response = response.await?;
+            if let Some(path) = watched.filter(|_| response.status().is_success()) {
+                ages.answered(&path, Instant::now());
+            }
+            Ok(response)
+        })
+    }
+}
+
+/// The path that a request watches.
+fn watched(uri: &http::Uri) -> Option<&str> {
+    uri.query()?.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1")).then(|| uri.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_watch_that_was_answered_is_young() {
+        let ages = Arc::new(WatchAges::default());
+        let answer = tower::service_fn(|request: Request<()>| async move {
+            let status = if request.uri().path().ends_with("refused") { 403 } else { 200 };
+            Response::builder().status(status).body(())
+        });
+        let mut client = ObserveWatches(ages.clone()).layer(answer);
+        for uri in ["/apis/curfew.dev/v1alpha1/grants", "/api/v1/refused?watch=true", "/api/v1/pods?labelSelector=watch"] {
+            client.call(Request::get(uri).body(()).unwrap()).await.unwrap();
+        }
+        assert_eq!(ages.oldest(Instant::now()), None);
+        client.call(Request::get("/apis/curfew.dev/v1alpha1/grants?&watch=true&timeoutSeconds=8").body(()).unwrap()).await.unwrap();
+        let (kind, age) = ages.oldest(Instant::now() + Duration::from_secs(40)).unwrap();
+        assert!(kind == "grants" && age >= Duration::from_secs(40), "{kind} {age:?}");
+        ages.answered("/api/v1/namespaces", Instant::now() + Duration::from_secs(20));
+        assert_eq!(ages.oldest(Instant::now()).unwrap().0, "grants");
+    }
+}
