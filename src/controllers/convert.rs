@@ -165,6 +165,12 @@ pub fn assignment(assignment: &EligibleAssignment) -> Assignment {
     }
 }
 
+/// The system that a request names, or on which it was accepted: another one that matches the template later changes nothing.
+pub fn named_system(request: &ActivationRequest) -> Option<&str> {
+    let accepted = || Some(request.status.as_ref()?.resolved.as_ref()?.system.name.as_str());
+    request.spec.system.as_deref().or_else(accepted)
+}
+
 /// A request as a user wrote it, as the rules of `terms` read it.
 pub fn request_facts(request: &ActivationRequest) -> RequestFacts {
     let s = &request.spec;
@@ -188,7 +194,7 @@ pub fn request_facts(request: &ActivationRequest) -> RequestFacts {
         role: s.role_ref.name.clone(),
         duration: s.duration.clone(),
         justification: s.justification.clone(),
-        system: s.system.clone(),
+        system: named_system(request).map(str::to_owned),
         unsupported: unsupported(&[
             (s.start_time.is_some(), "startTime"),
             (s.scope.is_some(), "scope"),

@@ -81,7 +81,7 @@ pub async fn dereference(ctx: &Context, key: &Key, source: Source) -> kube::Resu
     };
     let over = changes::has_ended(&request);
     if let Some(template) = dereferenced.template.as_ref().filter(|_| !over).map(|template| convert::template(template)) {
-        let system = system_of(&template.systems, request.spec.system.as_deref(), &dereferenced.systems);
+        let system = system_of(&template.systems, convert::named_system(&request), &dereferenced.systems);
         // A system that was never reached has no content yet, and the rules refuse it before they need any.
         if let Some(system) = system.filter(|system| system.status.as_ref().is_some_and(|status| status.target.is_some())) {
             match inventory(ctx, &template, system, source).await {

@@ -13,7 +13,7 @@ async fn refused(w: &World, name: &str, state: &str, reason: &str, words: &str) 
 }
 
 /// The example's template and assignment under another name, with changes.
-async fn template(w: &World, name: &str, changes: &[(&str, &str)]) -> Result<()> {
+pub async fn template(w: &World, name: &str, changes: &[(&str, &str)]) -> Result<()> {
     template_in(w, "payments", name, changes).await
 }
 
@@ -33,12 +33,12 @@ async fn template_in(w: &World, namespace: &str, name: &str, changes: &[(&str, &
     w.admin()?.apply(&yaml).await?.success().map(drop)
 }
 
-async fn ready(w: &World, what: &[&str], expect: &str) -> Result<()> {
+pub async fn ready(w: &World, what: &[&str], expect: &str) -> Result<()> {
     let path = "{range .status.conditions[?(@.type==\"Ready\")]}{.status} {.reason} {.message}{end}";
     w.field_fits(what, path, &format!("to be {expect}"), SOON, |now| expect.split(" .. ").all(|words| now.contains(words))).await
 }
 
-fn of(role: &str, name: &str, duration: &str) -> String {
+pub fn of(role: &str, name: &str, duration: &str) -> String {
     request(name, duration).replace("{name: payments-admin}", &format!("{{name: {role}}}"))
 }
 

@@ -24,15 +24,25 @@ use curfew_core::{
     target::Inventory,
     time::Time,
 };
-use futures::{TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Resource, ResourceExt};
 use parking_lot::Mutex;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{collections::HashMap, fmt::Debug, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt::Debug,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 /// How many systems or templates are judged at a time.
 const CONCURRENCY: usize = 16;
+/// The reason of `Ready=Unknown`.
+const UNKNOWN: &str = "Unknown";
 /// How long an answer of a target is kept at most, in seconds.
 const ANSWER_SECS: i64 = 600;
 
@@ -87,24 +97,45 @@ impl ReadinessController {
     fn has_unbindable_templates(&self) -> bool {
         let not_bindable = |template: &RoleTemplate| {
             let ready = template.status.as_ref().and_then(|status| conditions::find(&status.conditions, "Ready"));
-            ready.is_some_and(|ready| ready.reason == Reason::NotBindable.as_str())
+            ready.is_some_and(|ready| [Reason::NotBindable.as_str(), UNKNOWN].contains(&ready.reason.as_str()))
         };
         self.ctx.stores.templates.find(not_bindable).is_some()
     }
 
-    async fn reconcile_all(&self) -> kube::Result<()> {
+    /// Judges every object. How many of them could not be judged or written.
+    async fn reconcile_all(&self) -> usize {
         let (ctx, answers, snapshot) = (&self.ctx, &self.answers, &Snapshot::of(&self.ctx));
-        let (systems, templates) = (stream::iter(snapshot.systems.iter().map(Ok)), stream::iter(snapshot.templates.iter().map(Ok)));
-        // Concurrently: a target that does not answer delays only what concerns it.
-        systems.try_for_each_concurrent(CONCURRENCY, |system| system::reconcile(ctx, answers, snapshot, system)).await?;
-        templates.try_for_each_concurrent(CONCURRENCY, |template| template::reconcile(ctx, answers, snapshot, template)).await?;
+        let (systems, templates) = (stream::iter(&snapshot.systems), stream::iter(&snapshot.templates));
+        let failed = Failed::default();
+        // Concurrently: a target that does not answer delays only what concerns it. An object that cannot be judged or written does
+        // not keep the others from it.
+        let judge =
+            async |system: &Arc<AuthorizationSystem>| failed.note(&**system, system::reconcile(ctx, answers, snapshot, system).await);
+        systems.for_each_concurrent(CONCURRENCY, judge).await;
+        let judge =
+            async |template: &Arc<RoleTemplate>| failed.note(&**template, template::reconcile(ctx, answers, snapshot, template).await);
+        templates.for_each_concurrent(CONCURRENCY, judge).await;
         for assignment in &snapshot.assignments {
-            template::reconcile_assignment(ctx, snapshot, assignment).await?;
+            failed.note(&**assignment, template::reconcile_assignment(ctx, snapshot, assignment).await);
         }
         for policy in &snapshot.policies {
-            policy::reconcile(ctx, snapshot, policy).await?;
+            failed.note(&**policy, policy::reconcile(ctx, snapshot, policy).await);
         }
-        Ok(())
+        failed.0.into_inner()
+    }
+}
+
+/// How many objects could not be judged or written.
+#[derive(Default)]
+struct Failed(AtomicUsize);
+
+impl Failed {
+    fn note<K: Resource<DynamicType = ()>>(&self, object: &K, outcome: kube::Result<()>) {
+        if let Err(error) = outcome {
+            let (name, namespace) = (object.name_any(), object.namespace());
+            tracing::warn!(kind = %K::kind(&()), name, namespace, %error, "cannot judge an object, or write its status; it is tried again");
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -156,11 +187,8 @@ impl Reconciler<()> for ReadinessController {
         }
         *self.last_run.lock() = Some(now);
         let requeue = match self.reconcile_all().await {
-            Ok(()) => Requeue::OnChange,
-            Err(error) => {
-                tracing::warn!(%error, "cannot judge systems, policies, templates and assignments");
-                Requeue::Backoff
-            }
+            0 => Requeue::OnChange,
+            _ => Requeue::Backoff,
         };
         NextRun { deadline, ..NextRun::of(requeue) }
     }

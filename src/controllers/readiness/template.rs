@@ -1,10 +1,11 @@
 //! RoleTemplates and EligibleAssignments: whether they can be used, and if not, what to change.
-use super::{Content, Context, Snapshot, TargetAnswers, set_ready, write};
+use super::{Content, Context, Snapshot, TargetAnswers, UNKNOWN, set_ready, write};
 use crate::timing::timing;
 use crate::{
     api::{
         AuthorizationSystem, EligibleAssignment, RoleTemplate,
         assignment::{AssignmentDisplay, EligibleAssignmentStatus},
+        conditions::{self, Is, set},
         request::RequestState,
         template::{RoleTemplateStatus, TemplateDisplay},
     },
@@ -26,7 +27,14 @@ const NOT_BINDABLE_SECS: i64 = 3;
 /// Publishes whether a template can be used.
 pub async fn reconcile(ctx: &Context, answers: &TargetAnswers, snapshot: &Snapshot, template: &RoleTemplate) -> kube::Result<()> {
     let mut facts = convert::template(template);
-    facts.not_bindable = not_bindable(ctx, answers, snapshot, &facts, template).await;
+    // What cannot be asked at the moment is unknown: what was found for this generation stands.
+    let unknown = match not_bindable(ctx, answers, snapshot, &facts, template).await {
+        Ok(missing) => {
+            facts.not_bindable = missing;
+            None
+        }
+        Err(why) => Some(format!("whether the operator may bind the roles is unknown: {why}; it is asked again")),
+    };
     let content = match first_system(snapshot, &facts) {
         Some(system) => match dereference::inventory(ctx, &facts, system, Source::Stores).await {
             Ok(inventory) => Content { inventory, unreachable: None },
@@ -52,7 +60,12 @@ pub async fn reconcile(ctx: &Context, answers: &TargetAnswers, snapshot: &Snapsh
         ..old
     };
     let verdict = verdict.map(|(_, message)| message);
-    set_ready(&mut next.conditions, &verdict, template.metadata.generation, ctx.now());
+    match unknown.filter(|_| verdict.is_ok()) {
+        Some(why) => {
+            set(&mut next.conditions, "Ready", Is::Unknown, UNKNOWN, conditions::clip(why), template.metadata.generation, ctx.now());
+        }
+        None => set_ready(&mut next.conditions, &verdict, template.metadata.generation, ctx.now()),
+    }
     write(&Api::namespaced(ctx.client.clone(), &facts.namespace), template, template.status.as_ref(), &next).await
 }
 
@@ -62,26 +75,29 @@ fn first_system<'a>(snapshot: &'a Snapshot, template: &Template) -> Option<&'a A
 }
 
 /// Asks whether the operator may bind every role of the template; returns what is missing.
+///
+/// # Errors
+/// Why that cannot be asked now.
 async fn not_bindable(
     ctx: &Context,
     answers: &TargetAnswers,
     snapshot: &Snapshot,
     facts: &Template,
     template: &RoleTemplate,
-) -> Option<String> {
+) -> Result<Option<String>, String> {
     let question = format!("bind {} {:?}", facts.reference.uid, template.metadata.generation);
     let yes = answers.get(&question, ctx.now(), timing().answer_cache_secs).filter(Option::is_none);
     if let Some(answer) = yes.or(answers.get(&question, ctx.now(), NOT_BINDABLE_SECS)) {
-        return answer;
+        return Ok(answer);
     }
-    let system = first_system(snapshot, facts)?;
-    let target = ctx.registry.reach(&system.spec.provider).await.ok()?;
+    let Some(system) = first_system(snapshot, facts) else { return Ok(None) };
     let provider = system.spec.provider.kind();
-    let probe = facts.permissions.of(provider)?.probe(&facts.scope.of(provider)?)?;
-    let missing = target.missing_right(&probe).await;
-    let answer = missing.unwrap_or_else(|error| Some(format!("cannot ask whether the operator may bind the roles: {error}")));
+    let named = facts.permissions.of(provider).zip(facts.scope.of(provider));
+    let Some(probe) = named.and_then(|(permissions, scope)| permissions.probe(&scope)) else { return Ok(None) };
+    let ask = async { ctx.registry.reach(&system.spec.provider).await?.missing_right(&probe).await };
+    let answer = ask.await.map_err(|error| error.to_string())?;
     answers.insert(question, ctx.now(), answer.clone());
-    answer
+    Ok(answer)
 }
 
 fn display(ctx: &Context, template: &Template, policy: Option<&Policy>) -> TemplateDisplay {
