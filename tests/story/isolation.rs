@@ -82,7 +82,7 @@ async fn a_review_that_cannot_be_made(w: &World) -> Result<()> {
     w.state_is("unasked", "Active").await
 }
 
-/// The status of one role is refused by somebody's policy: all other objects are judged.
+/// The status of one role is refused by an admission policy: all other objects are judged.
 async fn a_status_that_cannot_be_written(w: &World) -> Result<()> {
     let admin = w.admin()?;
     let refuses = r#"
@@ -109,7 +109,7 @@ spec: {policyName: no-status, validationActions: [Deny]}
         Ok(out.stderr.contains("no status for this one").then_some(()))
     })
     .await?;
-    // Whatever was judged before the refusal: this one comes after it.
+    // Made after the refusal, so that it cannot have been judged before.
     template(w, "writable", &[]).await?;
     ready(w, &["rtpl", "-n", "payments", "writable"], "True").await?;
     ready(w, &["eas", "-n", "payments", "writable-devs"], "True").await

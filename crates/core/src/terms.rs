@@ -72,7 +72,7 @@ pub fn resolve(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
     };
     check_usable(t)?;
     let system = pick_system(a, t, h)?;
-    let target = check_system(system, a.progress)?;
+    let target = check_system(system, a.approved.is_some())?;
     let offer = Offer::of(t, system.provider, h)?;
     // Eligibility is judged whether or not the target can be read: a person who lost it loses the access.
     if h.unreachable.is_none() {
@@ -199,8 +199,9 @@ fn pick_system<'a>(a: &RequestFacts, t: &Template, h: &PolicyInputs<'a>) -> Resu
     }
 }
 
-/// The target's identity, if the system may be granted on.
-fn check_system(s: &System, phase: Progress) -> Result<&str, Refusal> {
+/// The target's identity, if the system may be granted on. `ReadOnly` ends nothing that is active, and lets nothing else become
+/// active, however far it has come.
+fn check_system(s: &System, active: bool) -> Result<&str, Refusal> {
     if s.deleting {
         return refuse(Reason::NotReady, format!("system {} is being deleted", s.name));
     }
@@ -213,7 +214,7 @@ fn check_system(s: &System, phase: Progress) -> Result<&str, Refusal> {
     if let Some(older) = &s.duplicate_of {
         return refuse(Reason::NotReady, format!("system {} has the same target as the older {older}; use that one", s.name));
     }
-    if !s.grants_allowed && !matches!(phase, Progress::Granted(_)) {
+    if !s.grants_allowed && !active {
         return refuse(
             Reason::ReadOnly,
             format!("system {} is ReadOnly and grants nothing; its platform team can set spec.mode: ReadWrite", s.name),

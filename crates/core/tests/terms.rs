@@ -209,9 +209,14 @@ fn an_active_request_is_judged_by_its_end_and_not_by_its_start() {
     assert!(with(running).is_ok());
     let read_only = with(|f| {
         running(f);
+        f.asked.approved = Some(ApprovedTerms { duration: long("45m"), approval: f.template().approval.clone() });
         f.systems[0].grants_allowed = false;
     });
-    assert!(read_only.is_ok(), "ReadOnly stops what is new");
+    assert!(read_only.is_ok(), "ReadOnly ends nothing that is active");
+    refused(Reason::ReadOnly, "prod", |f| {
+        running(f);
+        f.systems[0].grants_allowed = false;
+    });
     let without_config = with(|f| {
         running(f);
         f.ceiling = None;
