@@ -13,33 +13,68 @@ use curfew_core::{
     grant::State,
     sweep::{GrantLookup, SweepCandidate, Verdict, evaluate},
 };
-use futures::future::join_all;
+use futures::{StreamExt, stream};
 use kube::Api;
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{task::JoinSet, time::MissedTickBehavior};
 
 /// How long one target may take.
 const TIMEOUT: Duration = Duration::from_secs(120);
+/// How long the removal of one object may take.
+const ITEM_TIMEOUT: Duration = Duration::from_secs(15);
+/// How many objects of a target are removed at a time.
+const CONCURRENCY: usize = 8;
 
-/// Sweeps every target until the process ends.
+/// Sweeps every target until the process ends. Each has a pace of its own: one that does not answer delays no other.
 pub async fn run(ctx: Arc<Context>) {
     ctx.authority.until_synced().await;
+    let (mut running, mut busy, mut held) = (JoinSet::new(), BTreeSet::new(), BTreeMap::new());
+    let mut beat = tokio::time::interval(timing().sweep_every);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let targets = ctx.registry.targets(&ctx.stores).await;
-        let held = join_all(targets.iter().map(|target| async {
-            match tokio::time::timeout(TIMEOUT, sweep(&ctx, &**target)).await {
-                Ok(Ok(held)) => held,
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, "cannot sweep a target");
-                    0
-                }
-                Err(_) => {
-                    tracing::warn!("the sweep of a target timed out; it continues next time");
-                    0
+        tokio::select! {
+            _ = beat.tick() => {
+                let targets = ctx.registry.targets(&ctx.stores).await;
+                held.retain(|key, _| targets.iter().any(|(known, _)| known == key));
+                for (key, target) in targets {
+                    if busy.insert(key.clone()) {
+                        let ctx = ctx.clone();
+                        running.spawn(async move { (key, swept(&ctx, &*target).await) });
+                    }
                 }
             }
-        }));
-        ctx.metrics.sweep_held_back.set(held.await.into_iter().sum());
-        tokio::time::sleep(timing().sweep_every).await;
+            Some(done) = running.join_next() => match done {
+                Ok((key, found)) => {
+                    busy.remove(&key);
+                    held.insert(key, found);
+                    ctx.metrics.sweep_held_back.set(held.values().sum());
+                }
+                // The key of the target that it was about is lost: the next beat sweeps all of them again.
+                Err(error) => {
+                    tracing::error!(%error, "the sweep of a target has panicked");
+                    busy.clear();
+                }
+            },
+        }
+    }
+}
+
+/// Sweeps one target within its time; returns how many objects were held back.
+async fn swept(ctx: &Context, target: &dyn Provider) -> i64 {
+    match tokio::time::timeout(TIMEOUT, sweep(ctx, target)).await {
+        Ok(Ok(held)) => held,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "cannot sweep a target");
+            0
+        }
+        Err(_) => {
+            tracing::warn!("the sweep of a target timed out; it continues next time");
+            0
+        }
     }
 }
 
@@ -54,23 +89,25 @@ async fn sweep(ctx: &Context, target: &dyn Provider) -> Result<i64, ProviderErro
         Some(State::Granting | State::Active | State::Revoking) => GrantLookup::Live,
     };
     let verdicts = evaluate(&ctx.install, &marks, ctx.now().plus_secs(-timing().sweep_grace_secs), timing().orphan_settles_secs, behind);
-    let mut held = 0;
-    for (f, verdict) in found.iter().zip(verdicts) {
-        match verdict {
-            Verdict::Keep => {}
-            Verdict::Overdue => remove(ctx, target, f, "past the deadline in its name").await,
-            Verdict::Orphan if is_orphan(ctx, f).await => remove(ctx, target, f, "justified by no Grant").await,
-            Verdict::Orphan => {}
-            Verdict::HeldBack => held += 1,
-        }
-    }
+    let held = verdicts.iter().filter(|verdict| **verdict == Verdict::HeldBack).count();
+    let mut work: Vec<_> =
+        found.iter().zip(verdicts).filter(|(_, verdict)| matches!(verdict, Verdict::Overdue | Verdict::Orphan)).collect();
+    // Each sweep begins elsewhere: objects that cannot be removed do not keep those behind them from being tried.
+    let begin = usize::try_from(ctx.now().as_millis()).unwrap_or(0) % work.len().max(1);
+    work.rotate_left(begin);
+    let work = stream::iter(work).for_each_concurrent(CONCURRENCY, async |(f, verdict)| match verdict {
+        Verdict::Overdue => remove(ctx, target, f, "past the deadline in its name").await,
+        Verdict::Orphan if is_orphan(ctx, f).await => remove(ctx, target, f, "justified by no Grant").await,
+        Verdict::Orphan | Verdict::Keep | Verdict::HeldBack => {}
+    });
+    work.await;
     if held > 0 {
         tracing::error!(
             held,
             "implausibly many bindings created by Curfew have no Grant; none is swept before its deadline: check the Grants"
         );
     }
-    Ok(held)
+    Ok(i64::try_from(held).unwrap_or(i64::MAX))
 }
 
 /// The stores have no live Grant for it; only a live read is believed.
@@ -87,7 +124,8 @@ async fn is_orphan(ctx: &Context, f: &ManagedObject) -> bool {
 
 async fn remove(ctx: &Context, target: &dyn Provider, f: &ManagedObject, why: &str) {
     let name = f.artifact.id.clone();
-    match target.remove(f).await {
+    let removed = tokio::time::timeout(ITEM_TIMEOUT, target.remove(f)).await;
+    match removed.unwrap_or_else(|_| Ok(RevokeOutcome::Remains(format!("no answer in {ITEM_TIMEOUT:?}")))) {
         Ok(RevokeOutcome::Gone) => {
             tracing::warn!(name, why, "swept");
             ctx.metrics.swept.inc();

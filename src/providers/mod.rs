@@ -18,6 +18,7 @@ use crate::{
     runtime::stores::Stores,
 };
 use curfew_core::{lanes::Limits, time::Time};
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use kubernetes::{Guard, Kubernetes, kubeconfig};
@@ -119,16 +120,17 @@ impl Registry {
         String::from_utf8(bytes.0).map_err(|_| ProviderError::Invalid("the kubeconfig is refused: it is not UTF-8 text".into()))
     }
 
-    /// Every target that is known, of systems and of Grants whose system is gone.
-    pub async fn targets(&self, stores: &Stores) -> Vec<Arc<dyn Provider>> {
+    /// Every target that is known, of systems and of Grants whose system is gone, each with a key that tells it from the others.
+    pub async fn targets(&self, stores: &Stores) -> Vec<(String, Arc<dyn Provider>)> {
         let systems = stores.systems.state();
         let grants = stores.grants.state();
         let all = systems.iter().map(|s| &s.spec.provider).chain(grants.iter().map(|g| &g.spec.system.connection));
         let distinct: BTreeMap<String, &Connection> = all.map(|c| (format!("{c:?}"), c)).collect();
-        let mut targets = vec![self.in_cluster.clone()];
-        for connection in distinct.into_values().filter(|c| !matches!(c, Connection::Kubernetes(KubernetesConnection::InCluster(_)))) {
-            match self.reach(connection).await {
-                Ok(t) => targets.push(t),
+        let mut targets = vec![(String::new(), self.in_cluster.clone())];
+        let remote = distinct.into_iter().filter(|(_, c)| !matches!(c, Connection::Kubernetes(KubernetesConnection::InCluster(_))));
+        for (key, reached) in join_all(remote.map(|(key, connection)| async move { (key, self.reach(connection).await) })).await {
+            match reached {
+                Ok(t) => targets.push((key, t)),
                 Err(e) => tracing::debug!(error = %e, "a target cannot be reached now"),
             }
         }

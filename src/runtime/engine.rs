@@ -159,6 +159,8 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
 
     fn enqueue(&mut self, id: Id) {
         let Placement { lane, limits, urgency, due } = self.work.lane(&id);
+        let failed = urgency == Urgency::Revoke && self.failures.contains_key(&id);
+        let urgency = if failed { Urgency::RevokeAgain } else { urgency };
         self.lanes.push(lane, limits, id, urgency, due, self.clock.now());
     }
 

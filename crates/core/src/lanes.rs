@@ -1,8 +1,9 @@
 //! Work in lanes: a system that does not answer fills only its own lane, and within a lane revocations go before grants, earliest
 //! first. Each lane has a width, may have a rate, begins work in batches where its provider combines calls, and can be paused where
-//! the target asks for it.
+//! the target asks for it. Revocations that have failed wait behind the others, and have a share of the lane: they can neither
+//! fill it nor be kept out of it.
 use crate::time::Time;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry};
 use std::hash::Hash;
 
 /// A kind of work. The order is the order of service.
@@ -10,6 +11,8 @@ use std::hash::Hash;
 pub enum Urgency {
     /// Access has to be removed.
     Revoke,
+    /// Access has to be removed, and the last try has failed.
+    RevokeAgain,
     /// Anything else.
     Other,
 }
@@ -28,11 +31,11 @@ pub struct Limits {
 #[derive(Debug)]
 struct Lane<Id> {
     limits: Limits,
-    waiting: BTreeSet<(Urgency, Time, Id)>,
+    waiting: BTreeMap<Urgency, BTreeSet<(Time, Id)>>,
     places: HashMap<Id, (Urgency, Time)>,
     running: HashMap<Id, Running>,
-    /// How many members of each batch still run, by the number of the batch.
-    batches: BTreeMap<u64, usize>,
+    /// How many members of each batch still run, and how urgent they are, by the number of the batch.
+    batches: BTreeMap<u64, (usize, Urgency)>,
     next_batch: u64,
     /// Nothing begins before this.
     paused_until: Time,
@@ -50,6 +53,9 @@ struct Running {
     again: Option<(Urgency, Time)>,
 }
 
+/// Of this many places of a lane one is for revocations that have failed before.
+const AGAIN: usize = 4;
+
 /// One token, in the unit of [`Lane::tokens`]: a rate of `n` per minute adds `n` of these units per millisecond.
 const TOKEN: i64 = 60_000;
 
@@ -57,7 +63,7 @@ impl<Id: Clone + Ord + Hash> Lane<Id> {
     fn new(limits: Limits, now: Time) -> Self {
         let mut lane = Lane {
             limits,
-            waiting: BTreeSet::new(),
+            waiting: BTreeMap::new(),
             places: HashMap::new(),
             running: HashMap::new(),
             batches: BTreeMap::new(),
@@ -75,23 +81,43 @@ impl<Id: Clone + Ord + Hash> Lane<Id> {
     }
     /// When the next waiting work may begin; `None` if none waits or the lane is full.
     fn ready_at(&self) -> Option<Time> {
-        if self.waiting.is_empty() || self.batches.len() >= self.limits.width.max(1) {
-            return None;
-        }
+        self.next()?;
         let rate = self.rate().filter(|_| self.tokens < TOKEN);
         let refill = rate.map(|n| Time::from_millis(self.refilled.as_millis() + (TOKEN - self.tokens + n - 1) / n));
         Some(refill.map_or(self.paused_until, |t| t.max(self.paused_until)))
     }
-    /// Begins the most urgent work, and what is as urgent up to a full batch, the earliest first. Uses up one token.
+    /// The most urgent work for which there is room, with its due time.
+    fn next(&self) -> Option<(Urgency, Time)> {
+        let width = self.limits.width.max(1);
+        let share = (width / AGAIN).max(1);
+        let running_again = self.batches.values().filter(|(_, urgency)| *urgency == Urgency::RevokeAgain).count();
+        // What has failed keeps its share free while it waits, except in a lane for one.
+        let kept = if self.waiting.contains_key(&Urgency::RevokeAgain) { share.saturating_sub(running_again).min(width - 1) } else { 0 };
+        let has_room = |urgency: Urgency| match urgency {
+            Urgency::RevokeAgain => running_again < share && self.batches.len() < width,
+            Urgency::Revoke | Urgency::Other => self.batches.len() + kept < width,
+        };
+        let (urgency, waiting) = self.waiting.iter().find(|(urgency, _)| has_room(**urgency))?;
+        waiting.first().map(|(due, _)| (*urgency, *due))
+    }
+    /// Begins the most urgent work for which there is room, and what is as urgent up to a full batch, the earliest first. Uses up
+    /// one token.
     fn begin(&mut self) -> Vec<Id> {
-        let Some(urgency) = self.waiting.first().map(|(urgency, ..)| *urgency) else { return Vec::new() };
+        let Some((urgency, _)) = self.next() else { return Vec::new() };
         let mut batch = Vec::new();
-        while batch.len() < self.limits.batch.max(1) && self.waiting.first().is_some_and(|(u, ..)| *u == urgency) {
-            batch.extend(self.waiting.pop_first().map(|(_, _, id)| id));
+        if let Entry::Occupied(mut waiting) = self.waiting.entry(urgency) {
+            while batch.len() < self.limits.batch.max(1)
+                && let Some((_, id)) = waiting.get_mut().pop_first()
+            {
+                batch.push(id);
+            }
+            if waiting.get().is_empty() {
+                waiting.remove();
+            }
         }
         let number = self.next_batch;
         self.next_batch += 1;
-        self.batches.insert(number, batch.len());
+        self.batches.insert(number, (batch.len(), urgency));
         for id in &batch {
             self.places.remove(id);
             self.running.insert(id.clone(), Running { batch: number, again: None });
@@ -104,13 +130,25 @@ impl<Id: Clone + Ord + Hash> Lane<Id> {
     /// Ends a piece of work. Its batch is over when all members have ended. Answers how urgently it was requested again.
     fn end(&mut self, id: &Id) -> Option<(Urgency, Time)> {
         let Running { batch, again } = self.running.remove(id)?;
-        if let Some(left) = self.batches.get_mut(&batch) {
+        if let Some((left, _)) = self.batches.get_mut(&batch) {
             *left -= 1;
             if *left == 0 {
                 self.batches.remove(&batch);
             }
         }
         again
+    }
+    /// Puts work in its place, and takes it out of the one that it had.
+    fn wait(&mut self, id: Id, (urgency, due): (Urgency, Time)) {
+        if let Some((urgency, due)) = self.places.insert(id.clone(), (urgency, due))
+            && let Entry::Occupied(mut waiting) = self.waiting.entry(urgency)
+        {
+            waiting.get_mut().remove(&(due, id.clone()));
+            if waiting.get().is_empty() {
+                waiting.remove();
+            }
+        }
+        self.waiting.entry(urgency).or_default().insert((due, id));
     }
     fn refill(&mut self, now: Time) {
         let Some(rate) = self.rate() else { return };
@@ -143,10 +181,7 @@ impl<Key: Clone + Ord, Id: Clone + Ord + Hash> Lanes<Key, Id> {
             return;
         }
         let best = lane.places.get(&id).map_or(place, |old| (*old).min(place));
-        if let Some(old) = lane.places.insert(id.clone(), best) {
-            lane.waiting.remove(&(old.0, old.1, id.clone()));
-        }
-        lane.waiting.insert((best.0, best.1, id));
+        lane.wait(id, best);
     }
 
     /// The next work that may run: the most urgent over all lanes that have room, and what begins together with it. A batch is of
@@ -154,7 +189,7 @@ impl<Key: Clone + Ord, Id: Clone + Ord + Hash> Lanes<Key, Id> {
     pub fn start(&mut self, now: Time) -> Option<(Key, Vec<Id>)> {
         self.lanes.values_mut().for_each(|l| l.refill(now));
         let free = self.lanes.iter().filter(|(_, l)| l.ready_at().is_some_and(|t| t <= now));
-        let (_, key) = free.filter_map(|(k, l)| l.waiting.first().map(|(u, t, _)| ((*u, *t), k.clone()))).min()?;
+        let (_, key) = free.filter_map(|(k, l)| l.next().map(|place| (place, k.clone()))).min()?;
         let batch = self.lanes.get_mut(&key)?.begin();
         Some((key, batch))
     }
@@ -174,9 +209,8 @@ impl<Key: Clone + Ord, Id: Clone + Ord + Hash> Lanes<Key, Id> {
     /// Work has ended. If it was requested again while it ran, it waits again.
     pub fn finish(&mut self, key: &Key, id: &Id, now: Time) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        if let Some((urgency, due)) = lane.end(id) {
-            lane.places.insert(id.clone(), (urgency, due));
-            lane.waiting.insert((urgency, due, id.clone()));
+        if let Some(place) = lane.end(id) {
+            lane.wait(id.clone(), place);
         }
         // A lane that is paused, or that has used up some of its rate, is kept until that is over.
         let spent = lane.rate().is_some_and(|n| lane.tokens < n * TOKEN);
@@ -227,6 +261,39 @@ mod tests {
         assert_eq!(next(&mut l, NOW), None);
         l.finish(&"silent", &"a1", NOW);
         assert_eq!(next(&mut l, NOW), Some(("silent", "a2")));
+    }
+
+    #[test]
+    fn revocations_that_fail_neither_fill_their_lane_nor_are_kept_out_of_it() {
+        let mut l = Lanes::default();
+        let stuck: Vec<String> = (0..100).map(|i| format!("stuck-{i}")).collect();
+        let fresh: Vec<String> = (0..100).map(|i| format!("fresh-{i}")).collect();
+        for (id, place) in stuck.iter().map(|id| (id, (Urgency::RevokeAgain, 1))).chain(fresh.iter().map(|id| (id, (Urgency::Revoke, 9)))) {
+            l.push("k", wide(16), id.as_str(), place.0, T(place.1), NOW);
+        }
+        let first: Vec<_> = std::iter::from_fn(|| l.start(NOW)).flat_map(|(_, batch)| batch).collect();
+        let count = |begun: &[&str], kind: &str| begun.iter().filter(|id| id.starts_with(kind)).count();
+        assert_eq!((count(&first, "fresh"), count(&first, "stuck")), (12, 4));
+        // The stuck ones run on; every place that a fresh one leaves goes to a fresh one.
+        first.iter().filter(|id| id.starts_with("fresh")).for_each(|id| l.finish(&"k", id, NOW));
+        let second: Vec<_> = std::iter::from_fn(|| l.start(NOW)).flat_map(|(_, batch)| batch).collect();
+        assert_eq!((count(&second, "fresh"), count(&second, "stuck")), (12, 0));
+        // Alone they do not take more than their share.
+        let mut alone = Lanes::default();
+        stuck.iter().for_each(|id| alone.push("k", wide(16), id.as_str(), Urgency::RevokeAgain, T(1), NOW));
+        assert_eq!(std::iter::from_fn(|| alone.start(NOW)).count(), 4);
+        // In a lane for one they are behind.
+        let mut narrow = Lanes::default();
+        narrow.push("k", wide(1), "stuck", Urgency::RevokeAgain, T(1), NOW);
+        narrow.push("k", wide(1), "fresh", Urgency::Revoke, T(9), NOW);
+        narrow.push("k", wide(1), "grant", Urgency::Other, T(0), NOW);
+        let order: Vec<_> = std::iter::from_fn(|| {
+            let begun = next(&mut narrow, NOW)?.1;
+            narrow.finish(&"k", &begun, NOW);
+            Some(begun)
+        })
+        .collect();
+        assert_eq!(order, ["fresh", "stuck", "grant"]);
     }
 
     #[test]
