@@ -46,7 +46,9 @@ impl Lease {
     pub async fn run(self) {
         let mut other = ObservedLease::default();
         loop {
-            match tokio::time::timeout(timing().lease_every, self.acquire_or_renew(&mut other)).await {
+            let sane = self.authority.clock.sane();
+            let turn = async { if sane { self.acquire_or_renew(&mut other).await } else { self.give_up().await } };
+            match tokio::time::timeout(timing().lease_every, turn).await {
                 Ok(Ok(())) => {}
                 Ok(Err(e)) => tracing::warn!(error = %e, "cannot renew the lease {NAME}"),
                 Err(_) => tracing::warn!("renewing the lease {NAME} timed out"),
@@ -56,6 +58,14 @@ impl Lease {
             }
             tokio::time::sleep(timing().lease_every).await;
         }
+    }
+
+    /// Leaves the lease to another replica, since nothing is granted here while the clock is not sane. The answers bring new
+    /// readings of the API server's clock.
+    async fn give_up(&self) -> kube::Result<()> {
+        tracing::warn!(skew_millis = self.authority.clock.skew_millis(), "the clock is not sane: this replica does not hold the lease");
+        self.release().await;
+        Ok(())
     }
 
     /// Releases the lease, so that another replica can acquire it before it expires. Renewal has to be stopped before: its last
@@ -170,6 +180,25 @@ mod tests {
             lease.release().await;
             assert_eq!(*written.lock(), vec![""; writes], "{holder}, {conflicts} conflicts");
         }
+    }
+
+    #[tokio::test]
+    async fn a_replica_whose_clock_is_not_sane_gives_up_the_lease() {
+        let (lease, written) = releases("me", 0);
+        let mut headers = http::HeaderMap::new();
+        headers.insert(http::header::DATE, "Mon, 01 Jan 2035 00:00:00 GMT".parse().expect("a date"));
+        lease.authority.clock.observe(&headers);
+        lease.authority.set_lease(Some(Instant::now() + timing().lease_lasts));
+        let authority = lease.authority.clone();
+        let running = tokio::spawn(lease.run());
+        let given_up = async {
+            while written.lock().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), given_up).await.expect("it is given up");
+        assert!(!authority.leads() && written.lock()[0].is_empty());
+        running.abort();
     }
 
     #[test]
