@@ -163,8 +163,9 @@ pub struct Allow {
     pub break_glass: bool,
     /// Assignments with `delegation: Allowed`: a service account may request access for itself, or a GitOps agent for a person.
     pub delegated: bool,
-    /// Roles that let their holder create access that outlives the grant (tokens, bindings, certificate approval, impersonation), and any
-    /// scope, cluster-wide ones included, that contains kube-system or the operator's namespace, where the holder could become the operator.
+    /// Roles that let their holder create access that outlives the grant (Curfew's own kinds, tokens, bindings, certificates,
+    /// impersonation, Pods and workloads, objects that a controller applies), and any scope, cluster-wide ones included, that contains
+    /// kube-system or the operator's namespace, where the holder could become the operator.
     pub persistence: bool,
 }
 

@@ -534,7 +534,10 @@ fn check_policy_offers(
     if !p.persistence
         && let Some(what) = offer.permissions.persistence(&offer.scope, &offer.inventory, h.operator_namespace)
     {
-        return outside(format!("what may outlive the grant: {what}; set allow.persistence: true in the policy to allow it"));
+        return refuse(
+            Reason::OutsidePolicy,
+            format!("policy {name} would need allow.persistence: true for what may outlive the grant: {what}"),
+        );
     }
     check_floor(p, t, stages)
 }

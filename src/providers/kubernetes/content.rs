@@ -3,7 +3,7 @@ use super::Watched;
 use curfew_core::{
     resolved::Ref,
     target::kubernetes::{
-        Inventory, Permissions, RoleContent, RoleKind, RoleName, Scope,
+        Inventory, Permissions, RoleContent, RoleKind, RoleName, Scope, lasting,
         persistence::{self, Rule},
     },
 };
@@ -76,6 +76,6 @@ pub fn role(r: &Role) -> RoleContent {
 }
 
 fn content(kind: RoleKind, namespace: Option<String>, r: Ref, rules: &[Rule]) -> RoleContent {
-    let persistence = persistence::persistence(rules).map(str::to_owned);
-    RoleContent { kind, namespace, name: r.name, uid: r.uid, rules: persistence::digest(rules), persistence }
+    let (digest, persistence) = (persistence::digest(rules), lasting::persistence(rules));
+    RoleContent { kind, namespace, name: r.name, uid: r.uid, rules: digest, persistence }
 }

@@ -2,6 +2,7 @@
 //!
 //! A grant writes bindings of its own ([`names`]), so grants never share anything and standing bindings are never touched. A
 //! binding without subjects is the reservation.
+pub mod lasting;
 pub mod names;
 pub mod persistence;
 
@@ -304,6 +305,9 @@ fn granted_role(r: &RoleContent) -> GrantedRole {
     GrantedRole { kind: r.kind, name: r.name.clone(), namespace: r.namespace.clone(), uid: r.uid.clone(), rules: r.rules }
 }
 
+/// How many roles are named in a message.
+const MAX_NAMED_ROLES: usize = 3;
+
 /// What the holder could create that outlives the grant: by the content of the roles, or because the scope includes a namespace
 /// from which the holder could become the operator.
 pub fn persistence(permissions: &Permissions, scope: &Scope, inventory: &Inventory, operator_namespace: &str) -> Option<String> {
@@ -312,9 +316,15 @@ pub fn persistence(permissions: &Permissions, scope: &Scope, inventory: &Invento
         return Some(format!("a scope that includes namespace {namespace}, from where its holder could become the operator"));
     }
     let contents = contents(permissions, scope, inventory).unwrap_or_default();
-    contents
-        .iter()
-        .find_map(|r| r.persistence.as_ref().map(|p| format!("{} can {p}", role_in_words(r.kind, r.namespace.as_deref(), &r.name))))
+    let can = |r: &&RoleContent| {
+        r.persistence.as_ref().map(|rights| format!("{} can {rights}", role_in_words(r.kind, r.namespace.as_deref(), &r.name)))
+    };
+    let roles: Vec<String> = contents.iter().filter_map(can).collect();
+    match roles.len().checked_sub(MAX_NAMED_ROLES).filter(|more| *more > 0) {
+        _ if roles.is_empty() => None,
+        None => Some(roles.join("; ")),
+        Some(more) => Some(format!("{}; {more} more roles likewise", roles[..MAX_NAMED_ROLES].join("; "))),
+    }
 }
 
 /// One binding for each role and namespace, named so that grant, install and deadline can be read off it without any other object.

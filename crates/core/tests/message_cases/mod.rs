@@ -161,7 +161,15 @@ pub const TEMPLATE: &[Case] = &[
     }),
     ("a namespace that is not allowed", |f| f.policies[0].scope = namespaces(&["payments"])),
     ("the whole cluster is not allowed", |f| f.template().scope = cluster_wide()),
-    ("content that outlives a grant", |f| f.kubernetes().roles[0].persistence = Some("write RoleBindings".into())),
+    ("content that outlives a grant", |f| {
+        f.kubernetes().roles[0].persistence = Some("write RoleBindings (rule 2: rolebindings.rbac.authorization.k8s.io)".into())
+    }),
+    ("content of several roles that outlives a grant", |f| {
+        let names = ["admin-1", "admin-2", "admin-3", "admin-4", "admin-5"];
+        (f.template().permissions, f.policies[0].permissions) = (roles(&names), roles(&["*"]));
+        let lasting = RoleContent { persistence: Some("widen Roles (rule 1: …)".into()), ..f.kubernetes().roles[0].clone() };
+        f.kubernetes().roles = names.iter().map(|name| RoleContent { name: name.to_string(), ..lasting.clone() }).collect();
+    }),
     ("a scope that outlives a grant", |f| {
         (f.template().scope, f.policies[0].scope) = (namespaces(&["kube-system"]), cluster_wide());
         f.kubernetes().namespaces.push(reference("kube-system"));
@@ -227,22 +235,4 @@ pub const ACCESS: &[Case] = &[
         f.assignments[0].subject = agent.clone();
         f.policies[0].eligible.push(agent);
     }),
-];
-
-/// What outlives a grant: API group, resource and verb of a rule.
-pub const LASTING: &[(&str, &str, &str)] = &[
-    ("", "serviceaccounts/token", "create"),
-    ("rbac.authorization.k8s.io", "rolebindings", "create"),
-    ("rbac.authorization.k8s.io", "clusterrolebindings", "patch"),
-    ("", "secrets", "create"),
-    ("rbac.authorization.k8s.io", "roles", "update"),
-    ("rbac.authorization.k8s.io", "clusterroles", "escalate"),
-    ("certificates.k8s.io", "certificatesigningrequests/approval", "update"),
-    ("certificates.k8s.io", "signers", "sign"),
-    ("", "users", "impersonate"),
-    ("", "groups", "impersonate"),
-    ("", "serviceaccounts", "impersonate"),
-    ("authentication.k8s.io", "userextras/scopes", "impersonate"),
-    ("authentication.k8s.io", "uids", "impersonate"),
-    ("authentication.k8s.io", "users", "impersonate:user-info"),
 ];
