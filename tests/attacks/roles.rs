@@ -1,8 +1,8 @@
 //! A role is a name, and what it holds can change: before it exists, while people look at it, and while it is held.
 use super::{active, asks, judged, offer, offered, resisted};
-use crate::story::decide;
-use anyhow::Result;
-use curfew_testkit::{SOON, World};
+use crate::{shared::with_operator, story::decide};
+use anyhow::{Result, ensure};
+use curfew_testkit::{SOON, World, eventually};
 
 const GROW: &str = r#"[{"op": "add", "path": "/rules/-", "value": {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]}}]"#;
 
@@ -90,4 +90,107 @@ async fn a_word_against_it_wins_the_race_with_the_word_for_it() -> Result<()> {
 
 async fn patch(who: &curfew_testkit::User, what: &[&str], patch: &str) -> Result<()> {
     who.api(&[&["patch"], what, &["--type=merge", "-p", patch]].concat()).await?.success().map(drop)
+}
+
+/// Two roles that a team offers in a namespace of its own, without approval: one writes Curfew's own kinds, the other edits Deployments.
+const OWNERS: &str = r#"
+apiVersion: v1
+kind: Namespace
+metadata: {name: owned}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: owns-curfew}
+rules:
+- {apiGroups: [""], resources: [configmaps], verbs: [get]}
+- {apiGroups: [curfew.dev], resources: ["*"], verbs: ["*"]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: edits-deployments}
+rules: [{apiGroups: [apps], resources: [deployments], resourceNames: [web], verbs: [get, patch]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: curfew-bind-owned}
+rules: [{apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles], resourceNames: [owns-curfew, edits-deployments], verbs: [bind]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: curfew-bind-owned}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: curfew-bind-owned}
+subjects: [{kind: ServiceAccount, name: curfew-operator, namespace: curfew-system}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: curfew-requesters, namespace: owned}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: curfew-requester}
+subjects: [{kind: Group, apiGroup: rbac.authorization.k8s.io, name: owned-devs}]
+---
+apiVersion: curfew.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: owned}
+spec:
+  namespaces: {names: [owned]}
+  systems: {names: [this-cluster]}
+  permissions: {kubernetes: {clusterRoles: [owns-curfew, edits-deployments]}}
+  scope: {kubernetes: {namespaces: [owned]}}
+  eligible: [{group: owned-devs}]
+  max: {duration: 8h, eligibility: 365d}
+  min: {approval: {none: {}}, justification: false, mfa: {none: {}}, ticket: {none: {}}}
+  allow: {permanentEligibility: true}
+"#;
+
+fn owned(role: &str, name: &str, approval: &str) -> String {
+    format!(
+        r#"
+apiVersion: curfew.dev/v1alpha1
+kind: RoleTemplate
+metadata: {{name: {name}, namespace: owned}}
+spec:
+  systems: {{names: [this-cluster]}}
+  permissions: {{kubernetes: {{clusterRoles: [{role}]}}}}
+  scope: {{kubernetes: {{namespaces: [owned]}}}}
+  activation: {{duration: {{max: 1h}}, ticket: {{none: {{}}}}, mfa: {{none: {{}}}}, approval: {approval}, limits: {{none: {{}}}}}}
+  assignment: {{eligible: {{permanent: true}}}}
+---
+apiVersion: curfew.dev/v1alpha1
+kind: EligibleAssignment
+metadata: {{name: {name}, namespace: owned}}
+spec: {{roleRef: {{name: {name}}}, subject: {{group: owned-devs}}, scope: {{all: {{}}}}, window: {{permanent: {{}}}}}}
+"#
+    )
+}
+
+#[tokio::test]
+async fn a_role_whose_holder_can_make_lasting_access_needs_the_policy() -> Result<()> {
+    let w = with_operator().await?;
+    let (admin, erin) = (w.admin()?, w.cp.user("erin@example.com", &["owned-devs"])?);
+    admin.apply(OWNERS).await?.success()?;
+    for (role, rule, allows) in [
+        ("owns-curfew", "(rule 2: *.curfew.dev)", "change what Curfew grants"),
+        ("edits-deployments", "(rule 1: deployments.apps)", "run code under service accounts"),
+    ] {
+        admin.apply(&owned(role, role, "{none: {}}")).await?.success()?;
+        let refused = |now: &str| ["False OutsidePolicy", rule, allows, "allow.persistence: true"].iter().all(|words| now.contains(words));
+        let ready = "{range .status.conditions[?(@.type==\"Ready\")]}{.status} {.reason} {.message}{end}";
+        let told = w.field_fits(&["rtpl", "-n", "owned", role], ready, "to name the rule", SOON, refused).await;
+        resisted(told.is_ok(), &format!("a template is not refused although its role outlives a grant: {role}: {told:?}"))?;
+    }
+    let asks = |name: &str| asks("owns-curfew", name, "1h", "").replace("namespace: payments", "namespace: owned");
+    let own = owned("edits-deployments", "of-her-own", "{none: {}}");
+    let writes_templates = || async { Ok::<_, anyhow::Error>(erin.api_stdin(&["create", "--dry-run=server", "-f", "-"], &own).await?.ok) };
+    erin.apply(&asks("early")).await?.success()?;
+    w.field_is(&["areq", "-n", "owned", "early"], "{.status.state}", "Invalid").await?;
+    ensure!(!writes_templates().await?, "erin may write RoleTemplates before anything is granted");
+
+    // Where the security team allows it, the access is granted, and ends.
+    let allow = r#"{"spec": {"allow": {"permanentEligibility": true, "persistence": true}}}"#;
+    admin.api(&["patch", "apol", "owned", "--type=merge", "-p", allow]).await?.success()?;
+    w.field_is(&["rtpl", "-n", "owned", "owns-curfew"], "{.status.conditions[?(@.type==\"Ready\")].status}", "True").await?;
+    erin.apply(&asks("allowed")).await?.success()?;
+    w.field_is(&["areq", "-n", "owned", "allowed"], "{.status.state}", "Active").await?;
+    eventually("the holder to write RoleTemplates", SOON, || async { Ok(writes_templates().await?.then_some(())) }).await?;
+    erin.api(&["delete", "areq", "-n", "owned", "allowed"]).await?.success()?;
+    eventually("the end of the access", SOON, || async { Ok((!writes_templates().await?).then_some(())) }).await
 }

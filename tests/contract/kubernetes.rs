@@ -85,7 +85,7 @@ impl Cluster {
         };
         let scope = kubernetes::Scope::Namespaces(vec!["payments".into(), "not-there".into()]);
         let found = self.p.inventory(&Permissions::Kubernetes(permissions), &Scope::Kubernetes(scope)).await?;
-        let Inventory::Kubernetes(kubernetes::Inventory { roles, namespaces }) = found else { anyhow::bail!("not of a cluster") };
+        let Inventory::Kubernetes(kubernetes::Inventory { roles, namespaces, .. }) = found else { anyhow::bail!("not of a cluster") };
         let names: Vec<&str> = roles.iter().map(|r| r.name.as_str()).collect();
         ensure!(names == ["payments-admin", "reader"] && namespaces.len() == 1, "{names:?}, {namespaces:?}");
         Ok(())

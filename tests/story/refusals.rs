@@ -196,3 +196,82 @@ async fn a_target_that_refuses_is_told_and_tried_until_the_deadline() -> Result<
     w.access_is(&alice, true, SOON).await?;
     w.state_is("patient", "Active").await
 }
+
+/// Roles that give nothing, or not all that they list, and the operator's right to bind them.
+const HOLLOW: &str = r#"
+apiVersion: v1
+kind: Namespace
+metadata: {name: hollow}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: leaving}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: stays, namespace: leaving, finalizers: [example.com/stays]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: hollow-empty}
+rules: []
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: hollow-nodes}
+rules:
+- {apiGroups: [""], resources: [pods], verbs: [get]}
+- {apiGroups: [""], resources: [nodes], verbs: [get]}
+- {nonResourceURLs: [/metrics], verbs: [get]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: curfew-bind-hollow}
+rules: [{apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles], resourceNames: [hollow-empty, hollow-nodes], verbs: [bind]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: curfew-bind-hollow}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: curfew-bind-hollow}
+subjects: [{kind: ServiceAccount, name: curfew-operator, namespace: curfew-system}]
+"#;
+
+#[tokio::test]
+async fn what_a_grant_cannot_give_is_told_before_anyone_asks() -> Result<()> {
+    let w = with_operator().await?;
+    let admin = w.admin()?;
+    admin.apply(HOLLOW).await?.success()?;
+    let policy = |roles: &str, namespaces: &str, system: &str| {
+        format!(
+            "{{apiVersion: curfew.dev/v1alpha1, kind: AccessPolicy, metadata: {{name: hollow}}, spec: {{namespaces: {{names: [hollow]}}, systems: {{names: ['{system}']}}, \
+             permissions: {{kubernetes: {{clusterRoles: ['{roles}']}}}}, scope: {{kubernetes: {{namespaces: [{namespaces}]}}}}, eligible: [{{group: payments-devs}}], \
+             max: {{duration: 8h, eligibility: 365d}}, min: {{approval: {{none: {{}}}}, justification: false, mfa: {{none: {{}}}}, ticket: {{none: {{}}}}}}, \
+             allow: {{permanentEligibility: true}}}}}}"
+        )
+    };
+    for (yaml, words) in [
+        (policy("hollow*", "hollow", "this-cluster"), "the whole last segment after :, . or /"),
+        (policy("*-nodes", "hollow", "this-cluster"), "the whole last segment after :, . or /"),
+        (policy("*", "'hol*'", "this-cluster"), "clusterWide"),
+        (policy("*", "hollow", "*"), "select systems by label"),
+    ] {
+        let told = admin.apply(&yaml).await?.refused()?;
+        ensure!(told.contains(words), "{words:?} is not said: {told}");
+    }
+    admin.apply(&policy("*", "hollow, leaving", "this-cluster")).await?.success()?;
+    for (name, role) in [("empty", "hollow-empty"), ("nodes", "hollow-nodes"), ("leaving", "hollow-nodes")] {
+        let scope = if name == "leaving" { "namespaces: [hollow, leaving]" } else { "namespaces: [hollow]" };
+        let role = format!("clusterRoles: [{role}]");
+        template_in(w, "hollow", name, &[("clusterRoles: [payments-admin]", &role), ("namespaces: [payments]", scope)]).await?;
+    }
+    ready(w, &["rtpl", "-n", "hollow", "empty"], "False NotReady .. ClusterRole hollow-empty has no rules").await?;
+    let warning =
+        "True .. allowed by policy hollow; in a namespace these rules give nothing: ClusterRole hollow-nodes, rule 2 (nodes), rule 3";
+    ready(w, &["rtpl", "-n", "hollow", "nodes"], warning).await?;
+    // A namespace that begins to go takes the role with it, although nothing of the role changes.
+    ready(w, &["rtpl", "-n", "hollow", "leaving"], "True").await?;
+    admin.api(&["delete", "namespace", "leaving", "--wait=false"]).await?.success()?;
+    ready(w, &["rtpl", "-n", "hollow", "leaving"], "False NotReady .. namespace leaving is being deleted").await?;
+    let release = r#"{"metadata": {"finalizers": null}}"#;
+    admin.api(&["patch", "configmap", "-n", "leaving", "stays", "--type=merge", "-p", release]).await?.success().map(drop)
+}

@@ -35,8 +35,10 @@ pub struct AccessPolicySpec {
     /// The AuthorizationSystems in which access may be granted.
     pub systems: SystemsRef,
     /// The roles that may be handed out, by provider: exact names, or `*` as a whole last segment (`payments:*`).
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": schema::PATTERNS, "message": schema::PATTERNS_MESSAGE}]))]
     pub permissions: PermissionsByProvider,
     /// The widest scope, by provider. Nothing may be granted at a provider that is omitted.
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": schema::SCOPE_WITHOUT_PATTERNS, "message": "name each namespace in full, or write clusterWide: {}"}]))]
     pub scope: ScopeByProvider,
     /// Who may be made eligible. The subject of an assignment must be listed here literally.
     #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = [{"rule": schema::NO_SYSTEM_SUBJECTS, "message": "names that begin with system: are reserved for Kubernetes and cannot be made eligible"}]))]
@@ -61,7 +63,7 @@ pub struct AccessPolicySpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NamespaceNames {
     /// Namespace names.
-    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set", "x-kubernetes-validations" = [{"rule": schema::NO_PATTERNS, "message": "name each namespace in full"}]))]
     pub names: Vec<String>,
 }
 
@@ -71,7 +73,10 @@ pub struct NamespaceNames {
 #[serde(rename_all = "camelCase")]
 pub enum SystemsRef {
     /// Names of AuthorizationSystems.
-    Names(#[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))] Vec<String>),
+    Names(
+        #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set", "x-kubernetes-validations" = [{"rule": schema::NO_PATTERNS, "message": "name each system in full, or select systems by label"}]))]
+         Vec<String>,
+    ),
     /// The AuthorizationSystems with these labels.
     Selector(LabelSelector),
 }
@@ -163,8 +168,9 @@ pub struct Allow {
     pub break_glass: bool,
     /// Assignments with `delegation: Allowed`: a service account may request access for itself, or a GitOps agent for a person.
     pub delegated: bool,
-    /// Roles that let their holder create access that outlives the grant (tokens, bindings, certificate approval, impersonation), and any
-    /// scope, cluster-wide ones included, that contains kube-system or the operator's namespace, where the holder could become the operator.
+    /// Roles that let their holder create access that outlives the grant (Curfew's own kinds, tokens, bindings, certificates,
+    /// impersonation, Pods and workloads, objects that a controller applies), and any scope, cluster-wide ones included, that contains
+    /// kube-system or the operator's namespace, where the holder could become the operator.
     pub persistence: bool,
 }
 

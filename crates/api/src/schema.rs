@@ -25,6 +25,23 @@ pub fn conditions(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// CEL rule for the permissions of a policy: a `*` is the whole name, or its whole last segment. Namespaces are names
+/// (`namespace` is a reserved word of CEL, which is written with underscores).
+pub const PATTERNS: &str = "!has(self.kubernetes) || (\
+    (!has(self.kubernetes.clusterRoles) || self.kubernetes.clusterRoles.all(r, r.matches('^([^*]*|[*]|[^*]*[:./][*])$'))) && \
+    (!has(self.kubernetes.roles) || self.kubernetes.roles.all(r, r.name.matches('^([^*]*|[*]|[^*]*[:./][*])$') && !r.__namespace__.contains('*'))))";
+
+/// What a name that [`PATTERNS`] refuses is told.
+pub const PATTERNS_MESSAGE: &str =
+    "* stands for everything, or for the whole last segment after :, . or / (payments:*); write other names, and namespaces, in full";
+
+/// CEL rule for a list of names: none is a pattern.
+pub const NO_PATTERNS: &str = "self.all(n, !n.contains('*'))";
+
+/// CEL rule for the scope of a policy: its namespaces are names.
+pub const SCOPE_WITHOUT_PATTERNS: &str =
+    "!has(self.kubernetes) || !has(self.kubernetes.namespaces) || self.kubernetes.namespaces.all(n, !n.contains('*'))";
+
 /// CEL rule: no user or group in the list has a name that begins with `system:`, the prefix that Kubernetes reserves.
 pub const NO_SYSTEM_SUBJECTS: &str =
     "self.all(s, !(has(s.user) && s.user.startsWith('system:')) && !(has(s.group) && s.group.startsWith('system:')))";

@@ -25,6 +25,7 @@ pub mod lanes;
 pub mod messages;
 pub mod policy_inputs;
 pub mod principal;
+pub mod quorum;
 pub mod readiness;
 pub mod reason;
 pub mod reconcile;

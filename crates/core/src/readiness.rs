@@ -4,6 +4,7 @@
 //! template and a refused request cannot contradict each other.
 use crate::{
     policy_inputs::{Assignment, Policy, PolicyInputs, System, Template, Window},
+    quorum,
     reason::Reason,
     terms::{self, Refusal},
 };
@@ -33,22 +34,30 @@ pub fn system(system: &System, connected: Result<(), &str>) -> Readiness {
     }
 }
 
-/// Whether a policy is in force. Suspension is named first, then the first setting that this build does not support.
+/// Whether a policy is in force. Suspension is named first, then the first setting that this build does not support, then a floor
+/// that nobody can meet. A pattern that stands for nothing is said beside it: admission refuses it, and an older object may have it.
 pub fn policy(policy: &Policy) -> Readiness {
     match policy.unsupported.first() {
         _ if policy.suspended => not_ready(Reason::Suspended, "suspended; it allows nothing while it is"),
         Some(setting) => not_ready(Reason::Unsupported, format!("{setting} is not supported by this build, so this policy allows nothing")),
-        None => Ok("in force".into()),
+        None => match (policy.approval.as_ref().and_then(quorum::floor_unreachable), policy.permissions.not_a_pattern()) {
+            (Some(why), _) => not_ready(Reason::NobodyCanApprove, why),
+            (None, Some(name)) => {
+                Ok(format!("in force, but {name} allows nothing: * stands for everything, or for the whole last segment after :, . or /"))
+            }
+            (None, None) => Ok("in force".into()),
+        },
     }
 }
 
-/// Whether a template can be used, and the policy that allows it.
+/// Whether a template can be used, the policy that allows it, and a message, which warns of what of the template gives nothing.
 ///
 /// # Errors
 /// The first rule of [`terms::ready`] that refuses it.
 pub fn template<'a>(template: &Template, inputs: &PolicyInputs<'a>) -> Result<(&'a Policy, String), Refusal> {
     let policy = terms::ready(template, inputs)?;
-    Ok((policy, format!("allowed by policy {}", policy.reference.name)))
+    let warning = terms::ineffective(template, inputs).map_or_else(String::new, |what| format!("; {what}"));
+    Ok((policy, format!("allowed by policy {}{warning}", policy.reference.name)))
 }
 
 /// Whether an assignment makes its subject eligible now. A window that has ended is refused; one that has not begun is ready.

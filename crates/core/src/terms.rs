@@ -9,6 +9,7 @@ use crate::{
     messages,
     policy_inputs::{ApprovalFloor, Assignment, Policy, PolicyInputs, Progress, RequestFacts, System, Template, Window},
     principal::Subject,
+    quorum,
     reason::Reason,
     resolved::{Resolved, SCHEMA, Terms},
     target::{Inventory, Permissions, ProviderKind, Scope, Unresolvable},
@@ -142,6 +143,7 @@ pub fn ready<'a>(t: &Template, h: &PolicyInputs<'a>) -> Result<&'a Policy, Refus
         return refuse_unreachable(why);
     }
     offer.permissions.check(&offer.scope, &offer.inventory).or_else(|what| refuse(Reason::NotReady, what))?;
+    offer.check_obstacle()?;
     check_quorum_reachable(&t.approval)?;
     let policy = first_allowing(t, h, |p| check_policy_offers(p, t, &t.approval, first, &offer, h))?;
     // Only where a policy allows the role is it any use to let the operator bind it.
@@ -149,6 +151,13 @@ pub fn ready<'a>(t: &Template, h: &PolicyInputs<'a>) -> Result<&'a Policy, Refus
         Some(message) => refuse(Reason::NotBindable, message.clone()),
         None => Ok(policy),
     }
+}
+
+/// What of a template that is ready gives nothing, in words.
+pub fn ineffective(t: &Template, h: &PolicyInputs<'_>) -> Option<String> {
+    let first = h.systems.iter().find(|s| t.systems.include(&s.name, &s.labels))?;
+    let offer = Offer::of(t, first.provider, h).ok()?;
+    offer.permissions.ineffective(&offer.scope, &offer.inventory)
 }
 
 /// Whether an assignment could be used: that its role and a policy allow it.
@@ -251,23 +260,16 @@ impl Offer {
     fn check_permissions(&self) -> Result<(), Refusal> {
         self.permissions.check_permissions(&self.scope, &self.inventory).or_else(|what| refuse(Reason::NotReady, what))
     }
+
+    /// What only stops new grants: an active one has its bindings, and goes on.
+    fn check_obstacle(&self) -> Result<(), Refusal> {
+        self.permissions.obstacle(&self.scope, &self.inventory).map_or(Ok(()), |what| refuse(Reason::NotReady, what))
+    }
 }
 
-/// A quorum that distinct users can never fill is refused; a group may have any number of members.
+/// A quorum that distinct users can never fill is refused.
 fn check_quorum_reachable(stages: &[ApprovalStage]) -> Result<(), Refusal> {
-    for s in stages {
-        let mut users: Vec<_> = s.approvers.iter().filter(|a| matches!(a, Subject::User(_))).collect();
-        users.sort_unstable();
-        users.dedup();
-        let groups = s.approvers.iter().any(|a| matches!(a, Subject::Group(_)));
-        if !groups && users.len() < usize::from(s.quorum) {
-            return refuse(
-                Reason::NobodyCanApprove,
-                format!("stage {} needs {} approvers and lists {}; list more approvers or lower its quorum", s.name, s.quorum, users.len()),
-            );
-        }
-    }
-    Ok(())
+    quorum::unreachable(stages).map_or(Ok(()), |why| refuse(Reason::NobodyCanApprove, why))
 }
 
 /// An assignment and a policy that together allow a request.
@@ -294,6 +296,7 @@ fn eligible<'a>(
     if !matches!(a.progress, Progress::Granted(_)) {
         let bindable = t.not_bindable.as_ref().map_or(Ok(()), |message| refuse(Reason::NotBindable, message.clone()));
         bindable
+            .and_then(|()| offer.check_obstacle())
             .and_then(|()| check_quorum_reachable(&t.approval))
             .map_err(|e| Refusal { reason: Reason::NotReady, message: format!("role {} is not ready: {}", t.reference.name, e.message) })?;
     }
@@ -481,21 +484,47 @@ fn check_within_role(e: &Assignment, t: &Template) -> Result<(), Refusal> {
     }
 }
 
-/// The first policy, in name order, that covers the template's namespace and passes; otherwise why the last one did not.
+/// How many refusing policies are named in a message.
+const MAX_NAMED_POLICIES: usize = 3;
+
+/// The first policy, in name order, that covers the template's namespace and passes; otherwise why each does not, first that
+/// which comes nearest.
 fn first_allowing<'a>(t: &Template, h: &PolicyInputs<'a>, passes: impl Fn(&Policy) -> Result<(), Refusal>) -> Result<&'a Policy, Refusal> {
     let mut covering: Vec<&Policy> = h.policies.iter().filter(|p| p.namespaces.contains(&t.namespace)).collect();
     covering.sort_by(|a, b| a.reference.name.cmp(&b.reference.name));
-    let mut why = Refusal {
-        reason: Reason::OutsidePolicy,
-        message: format!("no AccessPolicy covers namespace {}, and nothing can be granted without one; ask the security team", t.namespace),
-    };
+    let mut refusals: Vec<(u8, Refusal)> = Vec::new();
     for p in covering {
-        match check_policy_usable(p).and_then(|()| passes(p)) {
-            Ok(()) => return Ok(p),
-            Err(e) => why = e,
+        match (check_policy_usable(p), passes(p)) {
+            (Ok(()), Ok(())) => return Ok(p),
+            (Ok(()), Err(e)) => refusals.push((nearness(e.reason), e)),
+            // It would allow all of it, were it in force.
+            (Err(e), Ok(())) => refusals.push((u8::MAX, e)),
+            (Err(e), Err(_)) => refusals.push((0, e)),
         }
     }
-    Err(why)
+    refusals.sort_by_key(|(nearness, _)| std::cmp::Reverse(*nearness));
+    let Some((_, nearest)) = refusals.first() else {
+        return refuse(
+            Reason::OutsidePolicy,
+            format!("no AccessPolicy covers namespace {}, and nothing can be granted without one; ask the security team", t.namespace),
+        );
+    };
+    let mut messages: Vec<String> = refusals.iter().take(MAX_NAMED_POLICIES).map(|(_, e)| e.message.clone()).collect();
+    let more = refusals.len() - messages.len();
+    if more > 0 {
+        messages.push(format!("{more} more policies refuse it, too"));
+    }
+    refuse(nearest.reason, messages.join("; "))
+}
+
+/// How many of a policy's rules were passed before the one with this reason, in their order.
+const fn nearness(reason: Reason) -> u8 {
+    match reason {
+        Reason::BelowFloor => 2,
+        Reason::JustificationRequired => 3,
+        Reason::OverMaximum => 4,
+        _ => 1,
+    }
 }
 
 fn check_policy_usable(p: &Policy) -> Result<(), Refusal> {
@@ -505,7 +534,10 @@ fn check_policy_usable(p: &Policy) -> Result<(), Refusal> {
     }
     match p.unsupported.first() {
         Some(what) => refuse(Reason::Unsupported, format!("policy {name} uses {what}, which this build does not support")),
-        None => Ok(()),
+        None => match p.approval.as_ref().and_then(quorum::floor_unreachable) {
+            Some(why) => refuse(Reason::NobodyCanApprove, format!("policy {name} can never be met: {why}")),
+            None => Ok(()),
+        },
     }
 }
 
@@ -535,7 +567,10 @@ fn check_policy_offers(
     if !p.persistence
         && let Some(what) = offer.permissions.persistence(&offer.scope, &offer.inventory, h.operator_namespace)
     {
-        return outside(format!("what may outlive the grant: {what}; set allow.persistence: true in the policy to allow it"));
+        return refuse(
+            Reason::OutsidePolicy,
+            format!("policy {name} would need allow.persistence: true for what may outlive the grant: {what}"),
+        );
     }
     check_floor(p, t, stages)
 }

@@ -15,7 +15,10 @@ use curfew_core::{
     reason::Reason,
     target::{
         ProviderKind,
-        kubernetes::persistence::{Rule, persistence},
+        kubernetes::{
+            lasting::{Verbs, persistence, rights},
+            persistence::Rule,
+        },
     },
     terms::{Refusal, resolve},
     time::Time,
@@ -111,15 +114,22 @@ fn access() -> Vec<Message> {
     all
 }
 
+/// Every right of the lists, and a role that has all of them.
 fn lasting() -> Vec<Message> {
-    let rule = |group: &str, resource: &str, verb: &str| Rule {
-        api_groups: vec![group.into()],
-        resources: vec![resource.into()],
-        verbs: vec![verb.into()],
-        ..Rule::default()
+    let row = |right: &curfew_core::target::kubernetes::lasting::Right| {
+        let verbs = match right.verbs {
+            Verbs::AnyOf(list) => list.join(", "),
+            Verbs::AllBut([]) => "any verb".into(),
+            Verbs::AllBut(list) => format!("any verb but {}", list.join(", ")),
+            Verbs::Named(list) => format!("by name {}", list.join(", ")),
+        };
+        let what = format!("{} of {:?}", right.resources.join(", "), right.group);
+        message(format!("{what}: {verbs}"), "can", right.allows)
     };
-    let all = cases::LASTING.iter();
-    all.map(|(g, r, v)| message(format!("{v} {r}"), "can", persistence(&[rule(g, r, v)]).unwrap_or_default())).collect()
+    let all = |text: &str| vec![text.to_owned()];
+    let everything = Rule { api_groups: all("*"), resources: all("*"), verbs: all("*"), ..Rule::default() };
+    let several = message("all of them", "can", persistence(&[everything]).unwrap_or_default());
+    rights().map(row).chain([several]).collect()
 }
 
 fn unreadable() -> Vec<Message> {
@@ -139,7 +149,7 @@ fn table() -> Vec<Section> {
     all.extend(requests());
     all.extend(conditions());
     all.push(("An access in words (target)", access()));
-    all.push(("What outlives a grant (target::kubernetes::persistence)", lasting()));
+    all.push(("What outlives a grant (target::kubernetes::lasting)", lasting()));
     all.push(("A text that cannot be read", unreadable()));
     all
 }

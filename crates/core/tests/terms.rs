@@ -3,9 +3,11 @@ mod fixture;
 
 use curfew_core::{
     admission::AdmissionHistory,
+    approval::ApprovalStage,
     digest::Digest,
     policy_inputs::{ApprovalFloor, ApprovedTerms, Policy, Progress, System, Systems},
-    principal::Subject,
+    principal::{ServiceAccount, Subject},
+    readiness,
     reason::Reason,
     target::Scope,
     terms::{assignment_ready, ready},
@@ -65,6 +67,106 @@ fn a_role_whose_quorum_cannot_be_reached_is_not_ready() {
     };
     refused(Reason::NotReady, "needs 2 approvers and lists 1", impossible);
     assert_eq!(template_ready(impossible), Some(Reason::NobodyCanApprove));
+}
+
+#[test]
+fn what_makes_every_grant_fail_stops_new_grants_and_ends_no_active_one() {
+    let obstacles: [fn(&mut Fixture); 2] =
+        [|f| f.kubernetes().roles[0].without_rules = true, |f| f.kubernetes().terminating = vec!["canary".into()]];
+    for obstacle in obstacles {
+        refused(Reason::NotReady, "role admin is not ready", obstacle);
+        assert_eq!(template_ready(obstacle), Some(Reason::NotReady));
+        let active = with(|f| {
+            obstacle(f);
+            f.asked.progress = Progress::Granted(NOW.plus_secs(600));
+        });
+        assert!(active.is_ok(), "{active:?}");
+    }
+}
+
+/// The approvers of a stage, and its quorum.
+type Listed = (&'static [&'static str], u8);
+
+#[test]
+fn every_stage_needs_people_of_its_own() {
+    let user = |name: &str| Subject::User(name.into());
+    let stages = |f: &mut Fixture, lists: &[Listed]| {
+        let first = f.template().approval[0].clone();
+        let stage = |(i, (names, quorum)): (usize, &Listed)| {
+            let approvers = names.iter().map(|n| if *n == "leads" { group(n) } else { user(n) }).collect();
+            ApprovalStage { name: format!("stage-{i}"), approvers, quorum: *quorum, ..first.clone() }
+        };
+        f.template().approval = lists.iter().enumerate().map(stage).collect();
+        f.policies[0].approval = None;
+    };
+    let cases: &[(&[Listed], Option<Reason>)] = &[
+        (&[(&["carol"], 1), (&["dave"], 1)], None),
+        (&[(&["carol"], 1), (&["carol"], 1)], Some(Reason::NobodyCanApprove)),
+        (&[(&["carol", "dave"], 1), (&["carol"], 1)], None),
+        (&[(&["carol", "dave"], 2), (&["carol", "erin"], 1)], None),
+        (&[(&["carol", "dave"], 2), (&["dave", "carol"], 1)], Some(Reason::NobodyCanApprove)),
+        (&[(&["carol", "dave"], 1), (&["dave", "erin"], 1), (&["carol", "erin"], 1)], None),
+        (&[(&["carol"], 1), (&["leads", "carol"], 1)], None),
+        (&[(&["carol", "carol"], 2)], Some(Reason::NobodyCanApprove)),
+    ];
+    for (lists, expected) in cases {
+        assert_eq!(template_ready(|f| stages(f, lists)), *expected, "{lists:?}");
+    }
+}
+
+#[test]
+fn a_floor_that_nobody_can_meet_is_not_in_force() {
+    let floor = |quorum, from: &[Subject]| Some(ApprovalFloor { quorum, from: from.to_vec() });
+    let (carol, dave) = (Subject::User("carol".into()), Subject::User("dave".into()));
+    let bot = Subject::ServiceAccount(ServiceAccount { namespace: "ci".into(), name: "bot".into() });
+    for (approval, met) in [
+        (floor(2, &[carol.clone(), carol.clone()]), false),
+        (floor(2, &[carol.clone(), bot]), false),
+        (floor(2, &[carol.clone(), dave]), true),
+        (floor(16, &[carol, group("leads")]), true),
+        (None, true),
+    ] {
+        let mut f = fixture();
+        f.policies[0].approval = approval.clone();
+        let verdict = readiness::policy(&f.policies[0]).err().map(|e| e.reason);
+        assert_eq!(verdict, (!met).then_some(Reason::NobodyCanApprove), "{approval:?}");
+        if !met {
+            assert_eq!(template_ready(|f| f.policies[0].approval = approval), Some(Reason::NobodyCanApprove));
+        }
+    }
+}
+
+#[test]
+fn the_policy_that_comes_nearest_is_told_first_and_the_others_after_it() {
+    let told = |change: &dyn Fn(&mut Fixture)| {
+        let mut f = fixture();
+        let lasting = "write RoleBindings (rule 1: rolebindings.rbac.authorization.k8s.io)";
+        f.kubernetes().roles[0].persistence = Some(lasting.into());
+        let other = Policy { reference: reference("z-other"), permissions: roles(&["view"]), ..f.policies[0].clone() };
+        f.policies.push(other);
+        change(&mut f);
+        ready(f.template.as_ref().unwrap(), &f.inputs()).expect_err("refused")
+    };
+    let both = told(&|_| ());
+    assert!(both.message.starts_with("policy payments would need allow.persistence: true"), "{both:?}");
+    assert!(both.message.contains("policy z-other does not allow ClusterRole payments-admin"), "{both:?}");
+    // A policy that only misses the floor comes nearer than one that does not allow the role, in whichever order.
+    for name in ["a-first", "zz-last"] {
+        let below = told(&|f| {
+            let floor = Some(ApprovalFloor { quorum: 2, from: vec![group("leads")] });
+            let policy = Policy { reference: reference(name), persistence: true, approval: floor, ..f.policies[0].clone() };
+            f.policies.push(policy);
+        });
+        assert!(below.reason == Reason::BelowFloor && below.message.starts_with(&format!("policy {name} ")), "{below:?}");
+        let suspended =
+            told(&|f| f.policies.push(Policy { reference: reference(name), persistence: true, suspended: true, ..f.policies[0].clone() }));
+        assert!(suspended.reason == Reason::Suspended && suspended.message.starts_with(&format!("policy {name} ")), "{suspended:?}");
+    }
+    let many = told(&|f| {
+        let more = (0..20).map(|i| Policy { reference: reference(&format!("p-{i:02}")), ..f.policies[1].clone() });
+        f.policies.extend(more.collect::<Vec<_>>());
+    });
+    assert!(many.message.ends_with("; 19 more policies refuse it, too") && many.message.len() < 800, "{many:?}");
 }
 
 #[test]

@@ -3,8 +3,9 @@ use super::Watched;
 use curfew_core::{
     resolved::Ref,
     target::kubernetes::{
-        Inventory, Permissions, RoleContent, RoleKind, RoleName, Scope,
+        Inventory, Permissions, RoleContent, RoleKind, RoleName, Scope, lasting,
         persistence::{self, Rule},
+        reach,
     },
 };
 use futures::future::try_join_all;
@@ -28,6 +29,7 @@ pub async fn read(client: &Client, permissions: &Permissions, scope: &Scope) -> 
     Ok(Inventory {
         roles: cluster_roles.iter().flatten().map(cluster_role).chain(roles.iter().flatten().map(role)).collect(),
         namespaces: namespaces.iter().flatten().map(namespace_ref).collect(),
+        terminating: namespaces.iter().flatten().filter(|n| is_terminating(n)).map(ResourceExt::name_any).collect(),
     })
 }
 
@@ -35,16 +37,22 @@ pub async fn read(client: &Client, permissions: &Permissions, scope: &Scope) -> 
 pub fn cached(caches: &Watched, permissions: &Permissions, scope: &Scope) -> Inventory {
     let cluster_roles = permissions.cluster_roles.iter().filter_map(|n| caches.cluster_roles.get(&ObjectRef::new(n)));
     let roles = permissions.roles.iter().filter_map(|r| caches.roles.get(&ObjectRef::new(&r.name).within(&r.namespace)));
-    let namespaces = scope.namespaces().iter().filter_map(|n| caches.namespaces.get(&ObjectRef::new(n)));
+    let namespaces: Vec<_> = scope.namespaces().iter().filter_map(|n| caches.namespaces.get(&ObjectRef::new(n))).collect();
     Inventory {
         roles: cluster_roles.map(|r| cluster_role(&r)).chain(roles.map(|r| role(&r))).collect(),
-        namespaces: namespaces.map(|n| namespace_ref(&n)).collect(),
+        namespaces: namespaces.iter().map(|n| namespace_ref(n)).collect(),
+        terminating: namespaces.iter().filter(|n| is_terminating(n)).map(|n| n.name_any()).collect(),
     }
 }
 
 /// A namespace by name and uid.
 pub fn namespace_ref(n: &Namespace) -> Ref {
     reference(n)
+}
+
+/// Nothing can be created in a namespace that is being deleted.
+fn is_terminating(n: &Namespace) -> bool {
+    n.metadata.deletion_timestamp.is_some()
 }
 
 fn reference<K: ResourceExt>(o: &K) -> Ref {
@@ -76,6 +84,14 @@ pub fn role(r: &Role) -> RoleContent {
 }
 
 fn content(kind: RoleKind, namespace: Option<String>, r: Ref, rules: &[Rule]) -> RoleContent {
-    let persistence = persistence::persistence(rules).map(str::to_owned);
-    RoleContent { kind, namespace, name: r.name, uid: r.uid, rules: persistence::digest(rules), persistence }
+    RoleContent {
+        kind,
+        namespace,
+        name: r.name,
+        uid: r.uid,
+        rules: persistence::digest(rules),
+        without_rules: rules.is_empty(),
+        cluster_only: reach::cluster_only(rules),
+        persistence: lasting::persistence(rules),
+    }
 }

@@ -2,12 +2,15 @@
 //!
 //! A grant writes bindings of its own ([`names`]), so grants never share anything and standing bindings are never touched. A
 //! binding without subjects is the reservation.
+pub mod lasting;
 pub mod names;
 pub mod persistence;
+pub mod reach;
 
 use super::{Empty, Guarantees, PlanNames, Unresolvable};
 use crate::{digest::Digest, ids::Ref, principal::Subject, time::Time};
 use names::BindingName;
+pub use reach::{ineffective, obstacle};
 use serde::{Deserialize, Serialize};
 
 /// What may outlive the end of an access.
@@ -89,6 +92,8 @@ pub struct Inventory {
     pub roles: Vec<RoleContent>,
     /// The namespaces with their uids.
     pub namespaces: Vec<Ref>,
+    /// Those of them that are being deleted: nothing can be created there.
+    pub terminating: Vec<String>,
 }
 
 /// A role as the cluster holds it now.
@@ -104,6 +109,10 @@ pub struct RoleContent {
     pub uid: String,
     /// Digest of its rules in canonical form.
     pub rules: Digest,
+    /// Whether it has no rule at all.
+    pub without_rules: bool,
+    /// The rules that give nothing in a namespace, in words.
+    pub cluster_only: Option<String>,
     /// What its holder could create that outlives the grant, in words.
     pub persistence: Option<String>,
 }
@@ -153,6 +162,9 @@ pub enum GrantedScope {
     ClusterWide(Empty),
 }
 
+/// The highest number of bindings of one grant.
+pub const MAX_BINDINGS: usize = 1024;
+
 /// Bindings in a Kubernetes cluster, one for each role and namespace.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "KubernetesPlan"))]
@@ -160,7 +172,7 @@ pub struct Plan {
     /// The subject that every binding names once it is armed.
     pub subject: Subject,
     /// The bindings, in the order of the number that ends their names.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 1024), extend("x-kubernetes-list-type" = "atomic")))]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_BINDINGS), extend("x-kubernetes-list-type" = "atomic")))]
     pub bindings: Vec<PlannedBinding>,
 }
 
@@ -223,6 +235,14 @@ pub fn pattern_allows(pattern: &str, name: &str) -> bool {
                 && !name[head.len()..].contains([':', '.', '/'])
         }
     }
+}
+
+/// The first name in a policy that has a `*` where it stands for nothing.
+pub fn not_a_pattern(patterns: &Permissions) -> Option<&str> {
+    let wrong = |name: &&str| {
+        name.split_once('*').is_some_and(|(head, rest)| !rest.is_empty() || !(head.is_empty() || head.ends_with([':', '.', '/'])))
+    };
+    patterns.cluster_roles.iter().chain(patterns.roles.iter().map(|r| &r.name)).map(String::as_str).find(wrong)
 }
 
 /// The content of each role that the template names, in its order. All of them must exist: a binding to a role that does not
@@ -304,6 +324,9 @@ fn granted_role(r: &RoleContent) -> GrantedRole {
     GrantedRole { kind: r.kind, name: r.name.clone(), namespace: r.namespace.clone(), uid: r.uid.clone(), rules: r.rules }
 }
 
+/// How many roles are named in a message.
+const MAX_NAMED_ROLES: usize = 3;
+
 /// What the holder could create that outlives the grant: by the content of the roles, or because the scope includes a namespace
 /// from which the holder could become the operator.
 pub fn persistence(permissions: &Permissions, scope: &Scope, inventory: &Inventory, operator_namespace: &str) -> Option<String> {
@@ -312,9 +335,15 @@ pub fn persistence(permissions: &Permissions, scope: &Scope, inventory: &Invento
         return Some(format!("a scope that includes namespace {namespace}, from where its holder could become the operator"));
     }
     let contents = contents(permissions, scope, inventory).unwrap_or_default();
-    contents
-        .iter()
-        .find_map(|r| r.persistence.as_ref().map(|p| format!("{} can {p}", role_in_words(r.kind, r.namespace.as_deref(), &r.name))))
+    let can = |r: &&RoleContent| {
+        r.persistence.as_ref().map(|rights| format!("{} can {rights}", role_in_words(r.kind, r.namespace.as_deref(), &r.name)))
+    };
+    let roles: Vec<String> = contents.iter().filter_map(can).collect();
+    match roles.len().checked_sub(MAX_NAMED_ROLES).filter(|more| *more > 0) {
+        _ if roles.is_empty() => None,
+        None => Some(roles.join("; ")),
+        Some(more) => Some(format!("{}; {more} more roles likewise", roles[..MAX_NAMED_ROLES].join("; "))),
+    }
 }
 
 /// One binding for each role and namespace, named so that grant, install and deadline can be read off it without any other object.
@@ -413,5 +442,23 @@ mod tests {
         assert!(!pattern_allows("payments:*", "payments:a:b") && !pattern_allows("payments:*", "payments:"));
         assert!(!pattern_allows("pay*", "payments"), "a star inside a segment is not a pattern");
         assert!(pattern_allows("*", "anything:at/all"));
+    }
+
+    #[test]
+    fn a_star_that_stands_for_nothing_is_found() {
+        let wrong = |name: &str| {
+            let role = RoleName { namespace: "n".into(), name: name.into() };
+            let all = [
+                Permissions { cluster_roles: vec!["view".into(), name.into()], ..Permissions::default() },
+                Permissions { roles: vec![role], ..Permissions::default() },
+            ];
+            all.map(|p| not_a_pattern(&p).is_some())
+        };
+        for name in ["view", "*", "payments:*", "a.b/*", "system:aggregate-to-view"] {
+            assert_eq!(wrong(name), [false; 2], "{name}");
+        }
+        for name in ["custom*", "*-admin", "pay*ments", "payments:*:admin", "**", "payments:a*"] {
+            assert_eq!(wrong(name), [true; 2], "{name}");
+        }
     }
 }

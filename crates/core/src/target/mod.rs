@@ -217,6 +217,10 @@ pub struct PermissionsByProvider {
 }
 
 impl PermissionsByProvider {
+    /// The first name in a policy that looks like a pattern and allows nothing.
+    pub fn not_a_pattern(&self) -> Option<&str> {
+        self.kubernetes.as_ref().and_then(kubernetes::not_a_pattern)
+    }
     /// The part that concerns one provider; `None` where it is left out.
     pub fn of(&self, provider: ProviderKind) -> Option<Permissions> {
         match provider {
@@ -390,6 +394,14 @@ impl Permissions {
         dispatch_matching!(
             self, Permissions(a); scope, Scope(b); inventory, Inventory(c) => p::check_permissions(a, b, c), else Err(MIXED.into())
         )
+    }
+    /// Why every grant would fail although all that is named exists, in words.
+    pub fn obstacle(&self, scope: &Scope, inventory: &Inventory) -> Option<String> {
+        dispatch_matching!(self, Permissions(a); scope, Scope(b); inventory, Inventory(c) => p::obstacle(a, b, c), else Some(MIXED.into()))
+    }
+    /// What is named and gives nothing in the scope, in words.
+    pub fn ineffective(&self, scope: &Scope, inventory: &Inventory) -> Option<String> {
+        dispatch_matching!(self, Permissions(a); scope, Scope(b); inventory, Inventory(c) => p::ineffective(a, b, c), else None)
     }
     /// What would be granted in the scope, with the content as it is now.
     ///

@@ -3,7 +3,7 @@
 //! It is everything that Kubernetes is not, so that the port and the protocol are shown to fit targets such as Entra groups and
 //! Azure role assignments: no reservation (a time limit is the fence), one copy per access (each membership is a slot), writes
 //! that finish asynchronously, and reads that lag behind writes.
-use super::{Empty, Fence, Guarantees, PlanNames, Unresolvable};
+use super::{Empty, Fence, Guarantees, PlanNames, SlotSet, Unresolvable};
 use crate::{principal::Subject, time::Time};
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +100,17 @@ pub fn check_permissions(permissions: &Permissions, _: &Scope, inventory: &Inven
 /// The first that does not, in words.
 pub fn check(permissions: &Permissions, scope: &Scope, inventory: &Inventory) -> Result<(), String> {
     check_permissions(permissions, scope, inventory)
+}
+
+/// More groups than a grant has slots.
+pub fn obstacle(permissions: &Permissions, _: &Scope, _: &Inventory) -> Option<String> {
+    let (count, most) = (permissions.groups.len(), usize::from(SlotSet::MAX));
+    (count > most).then(|| format!("these are {count} groups, and a grant has at most {most}"))
+}
+
+/// Nothing: every membership gives something.
+pub fn ineffective(_: &Permissions, _: &Scope, _: &Inventory) -> Option<String> {
+    None
 }
 
 /// The groups with their ids.

@@ -148,9 +148,38 @@ pub const TEMPLATE: &[Case] = &[
     ("a target that cannot be read", |f| f.unreachable = Some("connection refused; trying again")),
     ("a ClusterRole that does not exist", |f| f.kubernetes().roles.clear()),
     ("a namespace that does not exist", |f| drop(f.kubernetes().namespaces.pop())),
+    ("a ClusterRole without rules", |f| f.kubernetes().roles[0].without_rules = true),
+    ("a namespace that is being deleted", |f| f.kubernetes().terminating = vec!["canary".into()]),
+    ("more bindings than a grant has", |f| {
+        let names: Vec<String> = (0..64).map(|i| format!("ns-{i}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        f.template().scope = namespaces(&names);
+        let roles = (0..17).map(|i| RoleContent { name: format!("role-{i}"), ..f.kubernetes().roles[0].clone() }).collect();
+        f.kubernetes().roles = roles;
+        f.kubernetes().namespaces = names.iter().map(|n| reference(n)).collect();
+        let names: Vec<String> = f.kubernetes().roles.iter().map(|r| r.name.clone()).collect();
+        f.template().permissions = crate::fixture::roles(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    }),
+    ("rules that give nothing in a namespace", |f| f.kubernetes().roles[0].cluster_only = Some("rule 2 (nodes)".into())),
     ("a quorum that cannot be reached", too_few_approvers),
     ("no policy", |f| f.policies.clear()),
     ("a suspended policy", |f| f.policies[0].suspended = true),
+    ("a policy that can never be met", |f| {
+        f.policies[0].approval = Some(ApprovalFloor { quorum: 2, from: vec![Subject::User("carol".into())] });
+    }),
+    ("stages that need the same person", |f| {
+        let one =
+            curfew_core::approval::ApprovalStage { approvers: vec![Subject::User("carol".into())], ..f.template().approval[0].clone() };
+        f.template().approval = vec![one.clone(), one];
+    }),
+    ("several policies", |f| {
+        let other = |i: u8| curfew_core::policy_inputs::Policy {
+            reference: reference(&format!("policy-{i}")),
+            permissions: roles(&["view"]),
+            ..f.policies[0].clone()
+        };
+        f.policies = (1..6).map(other).collect();
+    }),
     ("a policy with a setting not supported", |f| f.policies[0].unsupported = vec!["min.mfa".into()]),
     ("a system that is not allowed", |f| f.policies[0].systems = Systems::Names(vec!["other".into()])),
     ("a provider that is not allowed", |f| f.policies[0].permissions = PermissionsByProvider::default()),
@@ -161,7 +190,15 @@ pub const TEMPLATE: &[Case] = &[
     }),
     ("a namespace that is not allowed", |f| f.policies[0].scope = namespaces(&["payments"])),
     ("the whole cluster is not allowed", |f| f.template().scope = cluster_wide()),
-    ("content that outlives a grant", |f| f.kubernetes().roles[0].persistence = Some("write RoleBindings".into())),
+    ("content that outlives a grant", |f| {
+        f.kubernetes().roles[0].persistence = Some("write RoleBindings (rule 2: rolebindings.rbac.authorization.k8s.io)".into())
+    }),
+    ("content of several roles that outlives a grant", |f| {
+        let names = ["admin-1", "admin-2", "admin-3", "admin-4", "admin-5"];
+        (f.template().permissions, f.policies[0].permissions) = (roles(&names), roles(&["*"]));
+        let lasting = RoleContent { persistence: Some("widen Roles (rule 1: …)".into()), ..f.kubernetes().roles[0].clone() };
+        f.kubernetes().roles = names.iter().map(|name| RoleContent { name: name.to_string(), ..lasting.clone() }).collect();
+    }),
     ("a scope that outlives a grant", |f| {
         (f.template().scope, f.policies[0].scope) = (namespaces(&["kube-system"]), cluster_wide());
         f.kubernetes().namespaces.push(reference("kube-system"));
@@ -199,6 +236,11 @@ pub const ASSIGNMENT: &[Case] = &[
 /// `readiness::policy`.
 pub const POLICY: &[Case] = &[
     ("in force", |_| ()),
+    ("a star that stands for nothing", |f| f.policies[0].permissions = roles(&["custom*"])),
+    ("a floor that nobody can meet", |f| {
+        f.policies[0].approval =
+            Some(ApprovalFloor { quorum: 2, from: vec![Subject::User("carol".into()), Subject::User("carol".into())] });
+    }),
     ("suspended", |f| f.policies[0].suspended = true),
     ("a setting that is not supported", |f| f.policies[0].unsupported = vec!["min.mfa".into()]),
 ];
@@ -227,22 +269,4 @@ pub const ACCESS: &[Case] = &[
         f.assignments[0].subject = agent.clone();
         f.policies[0].eligible.push(agent);
     }),
-];
-
-/// What outlives a grant: API group, resource and verb of a rule.
-pub const LASTING: &[(&str, &str, &str)] = &[
-    ("", "serviceaccounts/token", "create"),
-    ("rbac.authorization.k8s.io", "rolebindings", "create"),
-    ("rbac.authorization.k8s.io", "clusterrolebindings", "patch"),
-    ("", "secrets", "create"),
-    ("rbac.authorization.k8s.io", "roles", "update"),
-    ("rbac.authorization.k8s.io", "clusterroles", "escalate"),
-    ("certificates.k8s.io", "certificatesigningrequests/approval", "update"),
-    ("certificates.k8s.io", "signers", "sign"),
-    ("", "users", "impersonate"),
-    ("", "groups", "impersonate"),
-    ("", "serviceaccounts", "impersonate"),
-    ("authentication.k8s.io", "userextras/scopes", "impersonate"),
-    ("authentication.k8s.io", "uids", "impersonate"),
-    ("authentication.k8s.io", "users", "impersonate:user-info"),
 ];

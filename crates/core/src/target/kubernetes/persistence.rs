@@ -1,5 +1,4 @@
-//! The content of a role: its digest in canonical form, and what it lets its holder create that outlives the grant (tokens,
-//! bindings, approved certificates, another identity).
+//! The content of a role, and its digest in canonical form.
 use crate::digest::Digest;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -104,53 +103,9 @@ fn normalized(r: &Rule) -> Rule {
     }
 }
 
-/// What a holder could create, in words; `None` if everything that these rules give ends with the grant.
-///
-/// Reading secrets is not included, although a secret may hold a service account token of the old kind: the docs say so.
-pub fn persistence(rules: &[Rule]) -> Option<&'static str> {
-    const WRITE: &[&str] = &["create", "update", "patch"];
-    const ROLES: &[&str] = &["create", "update", "patch", "bind", "escalate"];
-    /// API group, resource, verbs, and what they allow.
-    const LASTING: &[(&str, &str, &[&str], &str)] = &[
-        ("", "serviceaccounts/token", &["create"], "create tokens of service accounts"),
-        ("rbac.authorization.k8s.io", "rolebindings", WRITE, "write RoleBindings"),
-        ("rbac.authorization.k8s.io", "clusterrolebindings", WRITE, "write ClusterRoleBindings"),
-        // A secret of type service-account-token is filled by Kubernetes with a token that does not expire.
-        ("", "secrets", &["create"], "create Secrets that hold tokens of service accounts"),
-        // A holder may add their own permissions to a role that is bound to them.
-        ("rbac.authorization.k8s.io", "roles", ROLES, "widen Roles"),
-        ("rbac.authorization.k8s.io", "clusterroles", ROLES, "widen ClusterRoles"),
-        ("certificates.k8s.io", "certificatesigningrequests/approval", WRITE, "approve certificates"),
-        ("certificates.k8s.io", "signers", &["approve", "sign"], "approve certificates"),
-        ("", "users", &["impersonate"], "act as other users"),
-        ("", "groups", &["impersonate"], "act as other groups"),
-        ("", "serviceaccounts", &["impersonate"], "act as service accounts"),
-        ("authentication.k8s.io", "userextras", &["impersonate"], "claim extra attributes of a login"),
-        ("authentication.k8s.io", "uids", &["impersonate"], "act under another uid"),
-    ];
-    let named = |list: &[String], x: &str| list.iter().any(|l| l == x || l == "*");
-    // Constrained impersonation (Kubernetes 1.36): `impersonate:user-info`, `impersonate:serviceaccount`, ...
-    let constrained = |r: &Rule| r.verbs.iter().any(|v| v.starts_with("impersonate:") || v.starts_with("impersonate-on:"));
-    if rules.iter().any(constrained) {
-        return Some("act as other users");
-    }
-    LASTING.iter().find_map(|(group, resource, verbs, what)| {
-        let hit = |r: &Rule| {
-            let sub = resource.split_once('/').is_some_and(|(_, s)| r.resources.iter().any(|x| *x == format!("*/{s}")));
-            let extras = *resource == "userextras" && r.resources.iter().any(|x| x.starts_with("userextras/"));
-            named(&r.api_groups, group) && (named(&r.resources, resource) || sub || extras) && verbs.iter().any(|v| named(&r.verbs, v))
-        };
-        rules.iter().any(hit).then_some(*what)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn rule(group: &str, resource: &str, verb: &str) -> Rule {
-        Rule { api_groups: vec![group.into()], resources: vec![resource.into()], verbs: vec![verb.into()], ..Rule::default() }
-    }
 
     fn of(groups: &[&str], resources: &[&str], names: &[&str], verbs: &[&str]) -> Rule {
         let list = |l: &[&str]| l.iter().map(ToString::to_string).collect();
@@ -199,27 +154,5 @@ mod tests {
         assert_eq!(digest(std::slice::from_ref(&huge)), digest(std::slice::from_ref(&reversed)));
         let more = Rule { verbs: vec!["get".into(), "list".into()], ..huge.clone() };
         assert_ne!(digest(&[huge]), digest(&[more]));
-    }
-
-    #[test]
-    fn permissions_that_outlive_a_grant_are_named() {
-        let rbac = "rbac.authorization.k8s.io";
-        for (r, what) in [
-            (rule("", "serviceaccounts/token", "create"), Some("create tokens of service accounts")),
-            (rule("", "*/token", "create"), Some("create tokens of service accounts")),
-            (rule(rbac, "rolebindings", "patch"), Some("write RoleBindings")),
-            (rule("*", "*", "*"), Some("create tokens of service accounts")),
-            (rule("", "users", "impersonate"), Some("act as other users")),
-            (rule("authentication.k8s.io", "userextras/scopes", "impersonate"), Some("claim extra attributes of a login")),
-            (rule("certificates.k8s.io", "certificatesigningrequests/approval", "update"), Some("approve certificates")),
-            (rule("", "secrets", "get"), None),
-            (rule("", "secrets", "create"), Some("create Secrets that hold tokens of service accounts")),
-            (rule(rbac, "roles", "update"), Some("widen Roles")),
-            (rule("authentication.k8s.io", "users", "impersonate:user-info"), Some("act as other users")),
-            (rule(rbac, "rolebindings", "get"), None),
-            (rule("apps", "deployments", "*"), None),
-        ] {
-            assert_eq!(persistence(std::slice::from_ref(&r)), what, "{r:?}");
-        }
     }
 }
