@@ -1,15 +1,24 @@
 //! What `/readyz` and `/metrics` report.
 use super::{Context, gauges};
-use crate::observe::Endpoints;
-use std::sync::Arc;
+use crate::{observe::Endpoints, runtime::liveness::Pulse};
+use std::{sync::Arc, time::Instant};
 
 /// The endpoints of the operator.
-pub struct OperatorEndpoints(pub Arc<Context>);
+pub struct OperatorEndpoints {
+    /// The shared state.
+    pub ctx: Arc<Context>,
+    /// The signs of life of every engine.
+    pub pulses: Vec<Pulse>,
+}
 
 impl Endpoints for OperatorEndpoints {
+    fn alive(&self) -> Result<(), String> {
+        self.pulses.iter().try_for_each(|pulse| pulse.check(Instant::now()))
+    }
+
     /// A replica is ready when it could revoke, which needs synced stores. One without the lease is as ready as the leader.
     fn ready(&self) -> Result<String, String> {
-        let authority = &self.0.authority;
+        let authority = &self.ctx.authority;
         if !authority.synced() {
             return Err("the stores are not synced yet".into());
         }
@@ -18,7 +27,7 @@ impl Endpoints for OperatorEndpoints {
     }
 
     fn metrics(&self) -> String {
-        gauges::measure(&self.0);
-        self.0.metrics.text()
+        gauges::measure(&self.ctx);
+        self.ctx.metrics.text()
     }
 }

@@ -24,18 +24,20 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 pub async fn run(ctx: Arc<Context>) {
     ctx.authority.until_synced().await;
     loop {
-        let targets = ctx.registry.targets(&ctx.stores).await;
+        let targets = ctx.registry.targets(&ctx.stores, &ctx.metrics.panics).await;
         let held = join_all(targets.iter().map(|target| async {
-            match tokio::time::timeout(TIMEOUT, sweep(&ctx, &**target)).await {
-                Ok(Ok(held)) => held,
-                Ok(Err(error)) => {
+            // A panic over one target is counted and logged; the others are swept all the same.
+            match ctx.metrics.panics.catch("sweep", "a target", tokio::time::timeout(TIMEOUT, sweep(&ctx, &**target))).await {
+                Some(Ok(Ok(held))) => held,
+                Some(Ok(Err(error))) => {
                     tracing::warn!(%error, "cannot sweep a target");
                     0
                 }
-                Err(_) => {
+                Some(Err(_)) => {
                     tracing::warn!("the sweep of a target timed out; it continues next time");
                     0
                 }
+                None => 0,
             }
         }));
         ctx.metrics.sweep_held_back.set(held.await.into_iter().sum());

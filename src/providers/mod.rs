@@ -10,6 +10,7 @@ pub mod simulated;
 
 pub use port::{ApplyOutcome, EnforcedBy, ManagedObject, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
 
+use crate::runtime::{http::causes, panics::Panics};
 use crate::timing::timing;
 use crate::{
     api::system::{KubernetesConnection, Provider as Connection, SecretKey},
@@ -102,7 +103,8 @@ impl Registry {
         let cluster = match known.filter(|r| r.content == content) {
             Some(r) => r.cluster,
             None => {
-                let client = Client::try_from(kubeconfig::read(&content).await?).map_err(|e| ProviderError::Invalid(e.to_string()))?;
+                let checked = kubeconfig::read(&content)?;
+                let client = Client::try_from(checked.config).map_err(|e| ProviderError::Invalid(causes(&e)))?;
                 Arc::new(Kubernetes::new(client, self.clock.clone(), None, Guard::probe()))
             }
         };
@@ -120,16 +122,17 @@ impl Registry {
     }
 
     /// Every target that is known, of systems and of Grants whose system is gone.
-    pub async fn targets(&self, stores: &Stores) -> Vec<Arc<dyn Provider>> {
+    pub async fn targets(&self, stores: &Stores, panics: &Panics) -> Vec<Arc<dyn Provider>> {
         let systems = stores.systems.state();
         let grants = stores.grants.state();
         let all = systems.iter().map(|s| &s.spec.provider).chain(grants.iter().map(|g| &g.spec.system.connection));
         let distinct: BTreeMap<String, &Connection> = all.map(|c| (format!("{c:?}"), c)).collect();
         let mut targets = vec![self.in_cluster.clone()];
         for connection in distinct.into_values().filter(|c| !matches!(c, Connection::Kubernetes(KubernetesConnection::InCluster(_)))) {
-            match self.reach(connection).await {
-                Ok(t) => targets.push(t),
-                Err(e) => tracing::debug!(error = %e, "a target cannot be reached now"),
+            match panics.catch("targets", connection, self.reach(connection)).await {
+                None => {}
+                Some(Ok(t)) => targets.push(t),
+                Some(Err(e)) => tracing::debug!(error = %e, "a target cannot be reached now"),
             }
         }
         targets

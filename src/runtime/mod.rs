@@ -7,5 +7,8 @@ pub mod engine;
 pub mod expectations;
 pub mod http;
 pub mod index;
+pub mod liveness;
+pub mod panics;
 pub mod stores;
+pub mod tasks;
 mod watches;

@@ -2,6 +2,8 @@
 use super::{
     changes::{self, Change, DecisionSubject, GrantGroup, RequestGroup},
     index::Index,
+    panics::Panics,
+    tasks::Tasks,
     watches::{OnUnreadable, Watches},
 };
 use crate::api::{
@@ -22,7 +24,7 @@ use kube::{
     },
 };
 use std::sync::Arc;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::sync::mpsc;
 
 /// Namespace and name of an object.
 pub type Key = (String, String);
@@ -79,9 +81,9 @@ pub fn binding_resource(namespaced: bool) -> ApiResource {
 
 impl Stores {
     /// Starts every watch in `tasks`. Changes arrive in the receiver.
-    pub fn start(client: &Client, tasks: &mut JoinSet<()>) -> (Self, mpsc::UnboundedReceiver<Change>) {
+    pub fn start(client: &Client, tasks: &mut Tasks, panics: Panics) -> (Self, mpsc::UnboundedReceiver<Change>) {
         let (changes, receiver) = mpsc::unbounded_channel();
-        let mut watches = Watches { client, tasks, changes };
+        let mut watches = Watches { client, tasks, panics, changes };
         use OnUnreadable::{Delete, Keep};
         let all = watcher::Config::default;
         let marked = || watcher::Config::default().labels(GRANT_LABEL);

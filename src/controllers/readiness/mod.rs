@@ -24,12 +24,20 @@ use curfew_core::{
     target::Inventory,
     time::Time,
 };
-use futures::{TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Resource, ResourceExt};
 use parking_lot::Mutex;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{collections::HashMap, fmt::Debug, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt::Debug,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 /// How many systems or templates are judged at a time.
 const CONCURRENCY: usize = 16;
@@ -92,19 +100,41 @@ impl ReadinessController {
         self.ctx.stores.templates.find(not_bindable).is_some()
     }
 
-    async fn reconcile_all(&self) -> kube::Result<()> {
+    /// Judges every object on its own: an error or a panic over one of them keeps no other from its verdict. Returns how many have
+    /// no verdict.
+    async fn reconcile_all(&self) -> usize {
         let (ctx, answers, snapshot) = (&self.ctx, &self.answers, &Snapshot::of(&self.ctx));
-        let (systems, templates) = (stream::iter(snapshot.systems.iter().map(Ok)), stream::iter(snapshot.templates.iter().map(Ok)));
+        let failed = AtomicUsize::new(0);
+        let count = |failures| failed.fetch_add(failures, Ordering::Relaxed);
         // Concurrently: a target that does not answer delays only what concerns it.
-        systems.try_for_each_concurrent(CONCURRENCY, |system| system::reconcile(ctx, answers, snapshot, system)).await?;
-        templates.try_for_each_concurrent(CONCURRENCY, |template| template::reconcile(ctx, answers, snapshot, template)).await?;
+        let systems = stream::iter(snapshot.systems.clone()).for_each_concurrent(CONCURRENCY, async |system| {
+            count(self.judge(&*system, system::reconcile(ctx, answers, snapshot, &system)).await);
+        });
+        systems.await;
+        let templates = stream::iter(snapshot.templates.clone()).for_each_concurrent(CONCURRENCY, async |template| {
+            count(self.judge(&*template, template::reconcile(ctx, answers, snapshot, &template)).await);
+        });
+        templates.await;
         for assignment in &snapshot.assignments {
-            template::reconcile_assignment(ctx, snapshot, assignment).await?;
+            count(self.judge(&**assignment, template::reconcile_assignment(ctx, snapshot, assignment)).await);
         }
         for policy in &snapshot.policies {
-            policy::reconcile(ctx, snapshot, policy).await?;
+            count(self.judge(&**policy, policy::reconcile(ctx, snapshot, policy)).await);
         }
-        Ok(())
+        failed.into_inner()
+    }
+
+    /// Judges one object; 1 if that failed.
+    async fn judge<K: Resource<DynamicType = ()>>(&self, object: &K, verdict: impl Future<Output = kube::Result<()>>) -> usize {
+        let id = (K::kind(&()), object.meta().namespace.as_deref(), object.meta().name.as_deref());
+        match self.ctx.metrics.panics.catch("readiness", &id, verdict).await {
+            Some(Ok(())) => 0,
+            Some(Err(error)) => {
+                tracing::warn!(object = ?id, %error, "cannot judge whether an object is ready");
+                1
+            }
+            None => 1,
+        }
     }
 }
 
@@ -155,13 +185,7 @@ impl Reconciler<()> for ReadinessController {
             return NextRun { deadline, ..NextRun::of(Requeue::At(soonest)) };
         }
         *self.last_run.lock() = Some(now);
-        let requeue = match self.reconcile_all().await {
-            Ok(()) => Requeue::OnChange,
-            Err(error) => {
-                tracing::warn!(%error, "cannot judge systems, policies, templates and assignments");
-                Requeue::Backoff
-            }
-        };
+        let requeue = if self.reconcile_all().await == 0 { Requeue::OnChange } else { Requeue::Backoff };
         NextRun { deadline, ..NextRun::of(requeue) }
     }
     fn lane(&self, (): &()) -> Placement {

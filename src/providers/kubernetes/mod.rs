@@ -5,12 +5,14 @@
 //! deletes the reservation, and a late arm is answered 404 or 409. In a namespace a place is owned by a Job fuse.
 mod binding;
 pub mod content;
+mod errors;
 mod fuse;
 pub mod kubeconfig;
 mod managed;
 mod revoke;
 
 pub use binding::BindingState;
+pub(crate) use errors::provider_error;
 pub use managed::{list, remove};
 
 use super::port::{ApplyOutcome, EnforcedBy, ManagedObject, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
@@ -45,10 +47,7 @@ use kube::{
     runtime::reflector::{ObjectRef, Store},
 };
 use parking_lot::Mutex;
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::sync::{Arc, OnceLock};
 
 /// What the watches show of a cluster's marked objects.
 #[derive(Clone)]
@@ -362,22 +361,5 @@ fn role<'a>(permissions: &'a Permissions, scope: &'a Scope) -> Result<(&'a kuber
         (Permissions::Kubernetes(permissions), Scope::Kubernetes(scope)) => Ok((permissions, scope)),
         #[cfg(feature = "simulated")]
         _ => Err(ProviderError::Invalid("the role is not of a Kubernetes cluster".into())),
-    }
-}
-
-/// How long an overloaded API server asks to be left alone.
-fn retry_after(e: &kube::Error) -> Option<Duration> {
-    let kube::Error::Api(s) = e else { return None };
-    let seconds = s.details.as_ref()?.retry_after_seconds;
-    (seconds > 0).then(|| Duration::from_secs(seconds.into()))
-}
-
-/// What an error of the API server means for us.
-pub(crate) fn provider_error(e: kube::Error) -> ProviderError {
-    match e {
-        kube::Error::Api(s) if s.code == 404 => ProviderError::Gone,
-        kube::Error::Api(s) if matches!(s.code, 401 | 403) => ProviderError::Denied(s.message.clone()),
-        kube::Error::Api(s) if matches!(s.code, 400 | 422) => ProviderError::Invalid(s.message.clone()),
-        other => ProviderError::Transient { retry_after: retry_after(&other), message: other.to_string() },
     }
 }
