@@ -105,7 +105,8 @@ impl Registry {
             None => {
                 let checked = kubeconfig::read(&content)?;
                 let client = Client::try_from(checked.config).map_err(|e| ProviderError::Invalid(causes(&e)))?;
-                Arc::new(Kubernetes::new(client, self.clock.clone(), None, Guard::probe()))
+                let here = Kubernetes::new(client, self.clock.clone(), None, Guard::probe());
+                Arc::new(here.reached_at(checked.server, checked.ca))
             }
         };
         let fresh = Remote { read: now, content, cluster: cluster.clone() };

@@ -20,11 +20,13 @@ use crate::timing::timing;
 use crate::{
     api::grant::Artifact,
     authority::{Authority, Clock, Permit},
-    identity::admission_check,
+    identity::{admission_check, cluster},
     runtime::stores::binding_resource,
 };
 use async_trait::async_trait;
 use curfew_core::{
+    digest::Digest,
+    fingerprint::Fingerprint,
     grant::{Observation, Operation},
     lanes::Limits,
     reconcile::Reservation,
@@ -75,6 +77,8 @@ pub struct Kubernetes {
     guard: Guard,
     /// Who this is; of the cluster that we run in it cannot change while we run.
     known: OnceLock<String>,
+    /// Its address and CA, where it is reached by a kubeconfig: another one could take its place.
+    reached: Option<(String, Digest)>,
 }
 
 /// How it is known that the marks policy is in force, without which no fuse can be believed.
@@ -95,7 +99,13 @@ impl Guard {
 impl Kubernetes {
     /// A cluster by its client, with what the watches show of it.
     pub fn new(client: Client, clock: Arc<Clock>, watched: Option<Watched>, guard: Guard) -> Self {
-        Kubernetes { client, clock, watched, guard, known: OnceLock::new() }
+        Kubernetes { client, clock, watched, guard, known: OnceLock::new(), reached: None }
+    }
+
+    /// The same, reached at this address and verified by this CA.
+    #[must_use]
+    pub fn reached_at(self, server: String, ca: Digest) -> Self {
+        Kubernetes { reached: Some((server, ca)), ..self }
     }
 
     fn api(&self, b: &PlannedBinding) -> Api<DynamicObject> {
@@ -211,6 +221,18 @@ impl Provider for Kubernetes {
         let id = home.metadata.uid.ok_or_else(|| ProviderError::Invalid("namespace kube-system has no uid".into()))?;
         Ok(self.known.get_or_init(|| id.clone()).clone())
             .map(|first| if matches!(self.guard, Guard::AdmissionCheck(_)) { first } else { id })
+    }
+
+    async fn fingerprint(&self) -> Result<Option<Fingerprint>, ProviderError> {
+        let Some((server, ca)) = &self.reached else { return Ok(None) };
+        let keys = match cluster::keys(&self.client).await {
+            Ok(keys) => keys,
+            // A cluster that publishes none is told by its address and CA alone.
+            Err(kube::Error::Api(s)) if s.code == 404 => Vec::new(),
+            Err(e) => return Err(provider_error(e)),
+        };
+        let keys = keys.into_iter().take(32).collect();
+        Ok(Some(Fingerprint { server: server.clone(), ca: *ca, keys }))
     }
 
     async fn inventory(&self, permissions: &Permissions, scope: &Scope) -> Result<Inventory, ProviderError> {
