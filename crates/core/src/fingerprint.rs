@@ -82,8 +82,7 @@ impl Meant {
             return Ok(());
         }
         Err(format!(
-            "the connection leads to another target, or to a copy: {}; nothing it shows is believed; if it is the same target, add {} to \
-             spec.acceptedTargets of its AuthorizationSystem",
+            "the connection leads to another target, or to a copy: {}; nothing it shows is believed; if it is the same target, add {} to spec.acceptedTargets of its AuthorizationSystem",
             last.differences(live).join(", "),
             live.id()
         ))
