@@ -19,14 +19,13 @@ use crate::{
         Registry,
         kubernetes::{Guard, Kubernetes, Watched},
     },
-    runtime::{changes::Change, client, engine::Engine, http::HttpClient, stores::Stores, watch_age::WatchAges},
+    runtime::{
+        changes::Change, client, engine::Engine, http::HttpClient, liveness::Pulse, stores::Stores, tasks::Tasks, watch_age::WatchAges,
+    },
 };
 use anyhow::Context as _;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
-};
+use tokio::sync::{mpsc, watch};
 
 /// Run the operator until SIGTERM or Ctrl-C.
 ///
@@ -53,8 +52,9 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let install = super::sweep::install_id(&client).await?;
     tracing::info!(install, replica = args.replica, version = env!("CARGO_PKG_VERSION"), "curfew starts");
     let authority = Authority::new(clock.clone());
-    let mut tasks = JoinSet::new();
-    let (stores, changes) = Stores::start(&client, watches, &mut tasks);
+    let metrics = Arc::new(Metrics::default());
+    let mut tasks = Tasks::default();
+    let (stores, changes) = Stores::start(&client, watches, &mut tasks, metrics.panics.clone());
     let watched = Watched {
         bindings: stores.bindings.clone(),
         cluster_bindings: stores.cluster_bindings.clone(),
@@ -67,7 +67,6 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     #[cfg(feature = "crash-points")]
     let here = crate::providers::faults::Faulty::around(here);
     let registry = Registry::new(Arc::new(here), client.clone(), clock.clone());
-    let metrics = Arc::new(Metrics::default());
     let holder = format!("{}_{}", args.replica, std::process::id());
     let (audit, writing) = AuditLog::new(Setup {
         client: client.clone(),
@@ -78,21 +77,22 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
         authority: authority.clone(),
         metrics: metrics.clone(),
     });
-    tasks.spawn(writing);
+    tasks.spawn("audit log", writing);
     let ctx = Arc::new(Context::new(client.clone(), stores, authority.clone(), registry, install, &args.replica, metrics, audit));
     let lease = Lease::new(client, NAMESPACE, holder, authority.clone());
     let (stop, stopped) = watch::channel(false);
-    let engines = start(&ctx, changes, stopped, &mut tasks);
-    let (listen, endpoints) = (args.listen, OperatorEndpoints(ctx.clone()));
-    tasks.spawn(async move {
+    let mut engines = Tasks::default();
+    let pulses = start(&ctx, changes, stopped, &mut tasks, &mut engines);
+    let (listen, endpoints) = (args.listen, OperatorEndpoints { ctx: ctx.clone(), pulses });
+    tasks.spawn("metrics and health endpoints", async move {
         if let Err(error) = observe::serve(listen, endpoints).await {
             tracing::error!(%error, address = %listen, "cannot serve; choose another address with --listen");
         }
     });
-    let renewal = tasks.spawn(lease.clone().run());
-    tasks.spawn(admission::run(ctx.clone()));
-    tasks.spawn(retention::run(ctx.clone()));
-    tasks.spawn(sweeper::run(ctx.clone()));
+    let renewal = tasks.spawn("renewal of the lease", lease.clone().run());
+    tasks.spawn("admission check", admission::run(ctx.clone()));
+    tasks.spawn("retention", retention::run(ctx.clone()));
+    tasks.spawn("sweep", sweeper::run(ctx.clone()));
     let synced = ctx.clone();
     let ready = async move {
         synced.stores.ready().await;
@@ -100,16 +100,20 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
         tracing::info!("stores are synced");
         std::future::pending::<()>().await;
     };
-    tasks.spawn(ready);
+    tasks.spawn("first synchronisation", ready);
     let why = tokio::select! {
         () = told_to_stop() => None,
-        _ = tasks.join_next() => Some("a task that must not end has ended"),
+        ended = tasks.ended() => Some(ended),
+        ended = engines.ended() => Some(ended),
     };
+    if let Some(why) = &why {
+        tracing::error!(why, "curfew ends; it has to be started again");
+    }
     // First no new grants, then what runs is finished, then the lease goes to the other replica.
     renewal.abort();
     authority.set_lease(None);
     stop.send_replace(true);
-    let finished = tokio::time::timeout(Duration::from_secs(10), engines).await;
+    let finished = tokio::time::timeout(Duration::from_secs(10), engines.all_ended()).await;
     if tokio::time::timeout(Duration::from_secs(5), lease.release()).await.is_err() {
         tracing::info!("releasing the lease timed out; it expires by itself");
     }
@@ -118,20 +122,21 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     why.map_or(Ok(()), |w| Err(anyhow::anyhow!(w)))
 }
 
-/// Starts the engines, the router from watches to engines, and the heartbeat. The future ends when every engine has stopped.
+/// Starts the engines, the router from watches to engines, and the heartbeat. Returns the engines' signs of life.
 fn start(
     ctx: &Arc<Context>,
     changes: mpsc::UnboundedReceiver<Change>,
     stopped: watch::Receiver<bool>,
-    tasks: &mut JoinSet<()>,
-) -> impl Future<Output = ()> + use<> {
-    let clock = || ctx.authority.clock.clone();
+    tasks: &mut Tasks,
+    engines: &mut Tasks,
+) -> Vec<Pulse> {
+    let (clock, panics) = (|| ctx.authority.clock.clone(), || ctx.metrics.panics.clone());
     let grant_controller = Arc::new(GrantController::new(ctx.clone()));
-    let (grants, grant_queue) = Engine::new("grants", grant_controller.clone(), clock());
-    let (requests, request_queue) = Engine::new("requests", Arc::new(RequestController::new(ctx.clone())), clock());
-    let (decisions, decision_queue) = Engine::new("decisions", Arc::new(DecisionController::new(ctx.clone())), clock());
-    let (readiness, readiness_queue) = Engine::new("readiness", Arc::new(ReadinessController::new(ctx.clone())), clock());
-    tasks.spawn(grant::heartbeat(ctx.clone(), grant_controller.clone(), grant_queue.clone()));
+    let (grants, grant_queue) = Engine::new("grants", grant_controller.clone(), clock(), panics());
+    let (requests, request_queue) = Engine::new("requests", Arc::new(RequestController::new(ctx.clone())), clock(), panics());
+    let (decisions, decision_queue) = Engine::new("decisions", Arc::new(DecisionController::new(ctx.clone())), clock(), panics());
+    let (readiness, readiness_queue) = Engine::new("readiness", Arc::new(ReadinessController::new(ctx.clone())), clock(), panics());
+    tasks.spawn("heartbeat", grant::heartbeat(ctx.clone(), grant_controller.clone(), grant_queue.clone()));
     let router = Router {
         ctx: ctx.clone(),
         grant_controller,
@@ -140,16 +145,13 @@ fn start(
         decisions: decision_queue,
         readiness: readiness_queue,
     };
-    tasks.spawn(router.run(changes));
-    let engines = [
-        tokio::spawn(grants.run(stopped.clone())),
-        tokio::spawn(requests.run(stopped.clone())),
-        tokio::spawn(decisions.run(stopped.clone())),
-        tokio::spawn(readiness.run(stopped)),
-    ];
-    async move {
-        let _all_finished = futures::future::join_all(engines).await;
-    }
+    tasks.spawn("router", router.run(changes));
+    let pulses = vec![grants.pulse(), requests.pulse(), decisions.pulse(), readiness.pulse()];
+    engines.spawn("engine of grants", grants.run(stopped.clone()));
+    engines.spawn("engine of requests", requests.run(stopped.clone()));
+    engines.spawn("engine of decisions", decisions.run(stopped.clone()));
+    engines.spawn("engine of readiness", readiness.run(stopped));
+    pulses
 }
 
 #[cfg(not(unix))]

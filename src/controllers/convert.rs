@@ -13,6 +13,7 @@ use crate::api::{
 use curfew_core::{
     admission::{AdmissionHistory, Provenance},
     approval::{ApprovalStage, DecisionFacts, Verb},
+    fingerprint::Meant,
     grant::{self as core_grant, Intent},
     policy_inputs::{
         ApprovalFloor, ApprovedTerms, Assignment, Policy, Progress, RequestFacts, System, Systems, TargetClaim, Template, Window,
@@ -67,6 +68,24 @@ pub fn system(system: &AuthorizationSystem, all: &[Arc<AuthorizationSystem>]) ->
 
 fn target(system: &AuthorizationSystem) -> Option<&str> {
     Some(&system.status.as_ref()?.target.as_ref()?.id)
+}
+
+/// The target of a system as it was recorded; nothing while it was never reached.
+pub fn recorded_target(system: &AuthorizationSystem) -> Option<Meant> {
+    let target = system.status.as_ref()?.target.as_ref()?;
+    let recorded = target.fingerprint.clone().into_iter().collect();
+    Some(Meant { identity: target.id.clone(), recorded, accepted: system.spec.accepted_targets.clone() })
+}
+
+/// The target of a Grant: as the Grant holds it, and as its system has recorded or accepted it since. A Grant without its system
+/// can be revoked all the same, but only where nothing has changed.
+pub fn granted_target(grant: &Grant, system: Option<&AuthorizationSystem>) -> Meant {
+    let of = &grant.spec.system;
+    let same = system.filter(|system| system.uid().as_deref() == Some(of.reference.uid.as_str()));
+    let known = same.and_then(recorded_target).filter(|known| known.identity == of.reference.target);
+    let recorded = of.fingerprint.clone().into_iter().chain(known.into_iter().flat_map(|known| known.recorded)).collect();
+    let accepted = same.map(|system| system.spec.accepted_targets.clone()).unwrap_or_default();
+    Meant { identity: of.reference.target.clone(), recorded, accepted }
 }
 
 fn claim(system: &AuthorizationSystem) -> TargetClaim<'_, Provider> {

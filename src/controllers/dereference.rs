@@ -164,7 +164,13 @@ pub async fn inventory(
     let cached = if source == Source::Stores { target.cached_inventory(&permissions, &scope) } else { None };
     match cached {
         Some(cached) => Ok(Some(cached)),
-        None => target.inventory(&permissions, &scope).await.map(Some),
+        None => {
+            // Where a copy could take its place, what is read there counts only if it is the target.
+            if let Some(meant) = convert::recorded_target(system).filter(|meant| !meant.recorded.is_empty()) {
+                target.confirm(&meant).await?;
+            }
+            target.inventory(&permissions, &scope).await.map(Some)
+        }
     }
 }
 

@@ -1,19 +1,29 @@
 //! What `/readyz` and `/metrics` report.
 use super::{Context, gauges};
-use crate::{observe::Endpoints, timing::timing};
+use crate::{observe::Endpoints, runtime::liveness::Pulse, timing::timing};
 use std::{sync::Arc, time::Instant};
 
 /// The endpoints of the operator.
-pub struct OperatorEndpoints(pub Arc<Context>);
+pub struct OperatorEndpoints {
+    /// The shared state.
+    pub ctx: Arc<Context>,
+    /// The signs of life of every engine.
+    pub pulses: Vec<Pulse>,
+}
 
 impl Endpoints for OperatorEndpoints {
-    /// A replica is ready when it could revoke, which needs stores that are synced and kept up to date. One without the lease is as ready as the leader.
+    fn alive(&self) -> Result<(), String> {
+        self.pulses.iter().try_for_each(|pulse| pulse.check(Instant::now()))
+    }
+
+    /// A replica is ready when it could revoke, which needs stores that are synced and kept up to date. One without the lease is as
+    /// ready as the leader.
     fn ready(&self) -> Result<String, String> {
-        let authority = &self.0.authority;
+        let authority = &self.ctx.authority;
         if !authority.synced() {
             return Err("the stores are not synced yet".into());
         }
-        if let Some((kind, age)) = self.0.stores.ages.oldest(Instant::now()).filter(|(_, age)| *age > timing().watch_stale) {
+        if let Some((kind, age)) = self.ctx.stores.ages.oldest(Instant::now()).filter(|(_, age)| *age > timing().watch_stale) {
             return Err(format!(
                 "the API server has not answered the watch of {kind} for {} s: what people do now is not seen",
                 age.as_secs()
@@ -24,7 +34,7 @@ impl Endpoints for OperatorEndpoints {
     }
 
     fn metrics(&self) -> String {
-        gauges::measure(&self.0);
-        self.0.metrics.text()
+        gauges::measure(&self.ctx);
+        self.ctx.metrics.text()
     }
 }

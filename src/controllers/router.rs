@@ -51,7 +51,7 @@ impl Router {
         loop {
             tokio::select! {
                 change = changes.recv() => match change {
-                    Some(change) => self.route(change),
+                    Some(change) => self.route_safely(change),
                     None => return,
                 },
                 _ = heartbeat.tick() => self.live_requests(&RequestGroup::Live),
@@ -64,6 +64,14 @@ impl Router {
                     self.everything(false);
                 }
             }
+        }
+    }
+
+    /// What a change concerns may be unknown; then it concerns everything.
+    fn route_safely(&self, change: Change) {
+        let what = format!("{change:?}");
+        if self.ctx.metrics.panics.catch_now("router", &what, || self.route(change)).is_none() {
+            self.everything(false);
         }
     }
 

@@ -38,43 +38,40 @@ pub async fn run(ctx: Arc<Context>) {
     loop {
         tokio::select! {
             _ = beat.tick() => {
-                let targets = ctx.registry.targets(&ctx.stores).await;
+                let targets = ctx.registry.targets(&ctx.stores, &ctx.metrics.panics).await;
                 held.retain(|key, _| targets.iter().any(|(known, _)| known == key));
                 for (key, target) in targets {
                     if busy.insert(key.clone()) {
                         let ctx = ctx.clone();
-                        running.spawn(async move { (key, swept(&ctx, &*target).await) });
+                        running.spawn(async move { (swept(&ctx, &key, &*target).await, key) });
                     }
                 }
             }
-            Some(done) = running.join_next() => match done {
-                Ok((key, found)) => {
-                    busy.remove(&key);
-                    held.insert(key, found);
-                    ctx.metrics.sweep_held_back.set(held.values().sum());
-                }
-                // The key of the target that it was about is lost: the next beat sweeps all of them again.
-                Err(error) => {
-                    tracing::error!(%error, "the sweep of a target has panicked");
-                    busy.clear();
-                }
+            Some(done) = running.join_next() => {
+                // Panics are caught within.
+                let Ok((found, key)) = done else { continue };
+                busy.remove(&key);
+                held.insert(key, found);
+                ctx.metrics.sweep_held_back.set(held.values().sum());
             },
         }
     }
 }
 
-/// Sweeps one target within its time; returns how many objects were held back.
-async fn swept(ctx: &Context, target: &dyn Provider) -> i64 {
-    match tokio::time::timeout(TIMEOUT, sweep(ctx, target)).await {
-        Ok(Ok(held)) => held,
-        Ok(Err(error)) => {
+/// Sweeps one target within its time; returns how many objects were held back. A panic over one target is counted and logged; the
+/// others are swept all the same.
+async fn swept(ctx: &Context, key: &str, target: &dyn Provider) -> i64 {
+    match ctx.metrics.panics.catch("sweep", key, tokio::time::timeout(TIMEOUT, sweep(ctx, target))).await {
+        Some(Ok(Ok(held))) => held,
+        Some(Ok(Err(error))) => {
             tracing::warn!(%error, "cannot sweep a target");
             0
         }
-        Err(_) => {
+        Some(Err(_)) => {
             tracing::warn!("the sweep of a target timed out; it continues next time");
             0
         }
+        None => 0,
     }
 }
 

@@ -97,6 +97,8 @@ pub fn target() -> Vec<Value> {
         allow("", &["namespaces"], &["get"]),
         allow("admissionregistration.k8s.io", &["validatingadmissionpolicies", "validatingadmissionpolicybindings"], &["get"]),
         allow("authorization.k8s.io", &["selfsubjectaccessreviews"], &["create"]),
+        // The signing keys, which distinguish a cluster from its restored copy.
+        json!({"nonResourceURLs": ["/openid/v1/jwks"], "verbs": ["get"]}),
     ];
     vec![
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": OPERATOR, "namespace": NAMESPACE}}),

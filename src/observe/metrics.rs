@@ -1,4 +1,5 @@
 //! Prometheus metrics. Labels contain states, never users or requests, so that the number of series is bounded.
+use crate::runtime::panics::Panics;
 use curfew_core::time::Time;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -43,6 +44,8 @@ pub struct Metrics {
     pub audit_failures: Counter,
     /// The number of audit records that wait for a sink.
     pub audit_backlog: Gauge,
+    /// The panics that were caught. Each is a bug and concerns one object.
+    pub panics: Panics,
 }
 
 impl Default for Metrics {
@@ -63,6 +66,7 @@ impl Default for Metrics {
             sweep_held_back: Gauge::default(),
             audit_failures: Counter::default(),
             audit_backlog: Gauge::default(),
+            panics: Panics::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("grants_active", "Number of Grants that have not ended", metrics.grants_active.clone());
@@ -101,6 +105,7 @@ impl Default for Metrics {
         );
         registry.register("audit_failures", "Number of failed deliveries to an audit sink", metrics.audit_failures.clone());
         registry.register("audit_backlog", "Number of audit records that wait for a sink", metrics.audit_backlog.clone());
+        registry.register("panics", "Number of panics in the work for one object; the work is tried again", metrics.panics.counter());
         registry.register("leader", "1 while this replica holds the lease", metrics.leads.clone());
         metrics
     }

@@ -4,6 +4,7 @@ use super::port::{ApplyOutcome, EnforcedBy, ManagedObject, OperationState, Provi
 use crate::{api::grant::Artifact, authority::Permit};
 use async_trait::async_trait;
 use curfew_core::{
+    fingerprint::Fingerprint,
     grant::{Observation, Operation},
     reconcile::Reservation,
     target::{Inventory, Permissions, Plan, Scope, SlotSet},
@@ -121,6 +122,9 @@ fn size(plan: &Plan) -> usize {
 impl<P: Provider> Provider for Faulty<P> {
     async fn identity(&self) -> Result<String, ProviderError> {
         self.inner.identity().await
+    }
+    async fn fingerprint(&self) -> Result<Option<Fingerprint>, ProviderError> {
+        self.inner.fingerprint().await
     }
     async fn inventory(&self, permissions: &Permissions, scope: &Scope) -> Result<Inventory, ProviderError> {
         self.inner.inventory(permissions, scope).await

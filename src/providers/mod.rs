@@ -10,6 +10,7 @@ pub mod simulated;
 
 pub use port::{ApplyOutcome, EnforcedBy, ManagedObject, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
 
+use crate::runtime::{http::causes, panics::Panics};
 use crate::timing::timing;
 use crate::{
     api::system::{KubernetesConnection, Provider as Connection, SecretKey},
@@ -103,8 +104,10 @@ impl Registry {
         let cluster = match known.filter(|r| r.content == content) {
             Some(r) => r.cluster,
             None => {
-                let client = Client::try_from(kubeconfig::read(&content).await?).map_err(|e| ProviderError::Invalid(e.to_string()))?;
-                Arc::new(Kubernetes::new(client, self.clock.clone(), None, Guard::probe()))
+                let checked = kubeconfig::read(&content)?;
+                let client = Client::try_from(checked.config).map_err(|e| ProviderError::Invalid(causes(&e)))?;
+                let here = Kubernetes::new(client, self.clock.clone(), None, Guard::probe());
+                Arc::new(here.reached_at(checked.server, checked.ca))
             }
         };
         let fresh = Remote { read: now, content, cluster: cluster.clone() };
@@ -121,17 +124,19 @@ impl Registry {
     }
 
     /// Every target that is known, of systems and of Grants whose system is gone, each with a key that tells it from the others.
-    pub async fn targets(&self, stores: &Stores) -> Vec<(String, Arc<dyn Provider>)> {
+    pub async fn targets(&self, stores: &Stores, panics: &Panics) -> Vec<(String, Arc<dyn Provider>)> {
         let systems = stores.systems.state();
         let grants = stores.grants.state();
         let all = systems.iter().map(|s| &s.spec.provider).chain(grants.iter().map(|g| &g.spec.system.connection));
         let distinct: BTreeMap<String, &Connection> = all.map(|c| (format!("{c:?}"), c)).collect();
         let mut targets = vec![(String::new(), self.in_cluster.clone())];
         let remote = distinct.into_iter().filter(|(_, c)| !matches!(c, Connection::Kubernetes(KubernetesConnection::InCluster(_))));
-        for (key, reached) in join_all(remote.map(|(key, connection)| async move { (key, self.reach(connection).await) })).await {
+        let reach = async |(key, connection)| (panics.catch("targets", connection, self.reach(connection)).await, key);
+        for (reached, key) in join_all(remote.map(reach)).await {
             match reached {
-                Ok(t) => targets.push((key, t)),
-                Err(e) => tracing::debug!(error = %e, "a target cannot be reached now"),
+                None => {}
+                Some(Ok(t)) => targets.push((key, t)),
+                Some(Err(e)) => tracing::debug!(error = %e, "a target cannot be reached now"),
             }
         }
         targets

@@ -2,6 +2,7 @@
 use crate::{api::grant::Artifact, authority::Permit};
 use async_trait::async_trait;
 use curfew_core::{
+    fingerprint::{Fingerprint, Meant},
     grant::{Observation, Operation},
     ids::Mark,
     reconcile::Reservation,
@@ -128,18 +129,18 @@ pub trait Provider: Send + Sync {
     /// The identity that the target itself reports.
     async fn identity(&self) -> Result<String, ProviderError>;
 
+    /// What tells this target from a copy of it, read live. Nothing where no copy can be reached in its place.
+    async fn fingerprint(&self) -> Result<Option<Fingerprint>, ProviderError> {
+        Ok(None)
+    }
+
     /// Whether this is the target that was meant. What another one shows proves nothing.
     ///
     /// # Errors
     /// [`ProviderError::Invalid`] if it is another one.
-    async fn confirm(&self, target: &str) -> Result<(), ProviderError> {
-        let here = self.identity().await?;
-        if here == target {
-            return Ok(());
-        }
-        Err(ProviderError::Invalid(format!(
-            "the connection leads to another target: {here}, and {target} was meant; nothing it shows is believed"
-        )))
+    async fn confirm(&self, meant: &Meant) -> Result<(), ProviderError> {
+        let (identity, fingerprint) = futures::try_join!(self.identity(), self.fingerprint())?;
+        meant.check(&identity, fingerprint.as_ref()).map_err(ProviderError::Invalid)
     }
 
     /// What the target holds of what a template names, read live.

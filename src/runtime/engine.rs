@@ -2,6 +2,7 @@
 //!
 //! It sleeps until the earliest deadline, at most a second at a time, and then reads the clock again: a far deadline costs
 //! nothing, and a step of the wall clock or a suspended machine is noticed within a second.
+use super::{liveness::Pulse, panics::Panics};
 use crate::authority::Clock;
 use async_trait::async_trait;
 use curfew_core::{
@@ -97,6 +98,8 @@ pub struct Engine<Id, W> {
     name: &'static str,
     work: Arc<W>,
     clock: Arc<Clock>,
+    panics: Panics,
+    pulse: Pulse,
     inbox: mpsc::UnboundedReceiver<Id>,
     lanes: Lanes<String, Id>,
     deadlines: Deadlines<Id>,
@@ -105,11 +108,25 @@ pub struct Engine<Id, W> {
 
 impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> Engine<Id, W> {
     /// An engine, and the sending half of its work queue.
-    pub fn new(name: &'static str, work: Arc<W>, clock: Arc<Clock>) -> (Self, WorkQueue<Id>) {
+    pub fn new(name: &'static str, work: Arc<W>, clock: Arc<Clock>, panics: Panics) -> (Self, WorkQueue<Id>) {
         let (send, inbox) = mpsc::unbounded_channel();
-        let engine =
-            Engine { name, work, clock, inbox, lanes: Lanes::default(), deadlines: Deadlines::default(), failures: HashMap::new() };
+        let engine = Engine {
+            name,
+            work,
+            clock,
+            panics,
+            pulse: Pulse::new(name, LIMIT),
+            inbox,
+            lanes: Lanes::default(),
+            deadlines: Deadlines::default(),
+            failures: HashMap::new(),
+        };
         (engine, WorkQueue(send))
+    }
+
+    /// The signs of life of this engine.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Runs until `stop` changes; reconciles that run then are finished first.
@@ -117,6 +134,7 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
         let mut running: JoinSet<(String, Id, NextRun)> = JoinSet::new();
         let mut arrived = Vec::new();
         loop {
+            self.pulse.turn();
             for id in self.deadlines.take_due(self.clock.now()) {
                 self.enqueue(id);
             }
@@ -129,8 +147,8 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
                 1.. = self.inbox.recv_many(&mut arrived, ARRIVALS) => arrived.drain(..).for_each(|id| self.enqueue(id)),
                 Some(done) = running.join_next() => match done {
                     Ok((key, id, next)) => self.finished(&key, id, next),
-                    // A panic is a bug, and the deadline of its id is lost, so the process restarts and reads everything again.
-                    Err(error) => { tracing::error!(engine = self.name, %error, "a reconcile has panicked; the process stops so that everything is read again"); std::process::exit(70) }
+                    // Its id and its place in the lane are lost. The process ends with this task and is started again.
+                    Err(error) => return tracing::error!(engine = self.name, %error, "a reconcile has ended without a result"),
                 },
                 () = tokio::time::sleep(pause) => {}
                 _ = stop.changed() => break,
@@ -139,12 +157,16 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
         while running.join_next().await.is_some() {}
     }
 
-    /// A reconcile of its own for each member of a batch: time limit, panic and result concern one id.
+    /// A reconcile of its own for each member of a batch: time limit, panic and result concern one id. A panic is a failure like
+    /// any other: the id is tried again after a pause that grows, so that its deadline is not lost.
     fn begin(&self, running: &mut JoinSet<(String, Id, NextRun)>, key: &str, batch: Vec<Id>) {
         for id in batch {
-            let (key, work) = (key.to_owned(), self.work.clone());
+            let (key, work, panics, name) = (key.to_owned(), self.work.clone(), self.panics.clone(), self.name);
+            let runs = self.pulse.begin(&key);
             running.spawn(async move {
-                let next = tokio::time::timeout(LIMIT, work.reconcile(&id)).await.unwrap_or(NextRun::of(Requeue::Backoff));
+                let reconcile = panics.catch(name, &id, tokio::time::timeout(LIMIT, work.reconcile(&id)));
+                let next = reconcile.await.and_then(Result::ok).unwrap_or(NextRun::of(Requeue::Backoff));
+                drop(runs);
                 (key, id, next)
             });
         }
@@ -158,7 +180,8 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
     }
 
     fn enqueue(&mut self, id: Id) {
-        let Placement { lane, limits, urgency, due } = self.work.lane(&id);
+        let placement = self.panics.catch_now(self.name, &id, || self.work.lane(&id));
+        let Placement { lane, limits, urgency, due } = placement.unwrap_or_else(Placement::anywhere);
         let failed = urgency == Urgency::Revoke && self.failures.contains_key(&id);
         let urgency = if failed { Urgency::RevokeAgain } else { urgency };
         self.lanes.push(lane, limits, id, urgency, due, self.clock.now());
@@ -231,7 +254,7 @@ mod tests {
     #[tokio::test]
     async fn a_failed_reconcile_is_tried_again_until_it_succeeds() {
         let work = Arc::new(Once(Mutex::default(), Clock::default()));
-        let (engine, inbox) = Engine::new("test", work.clone(), Arc::new(Clock::default()));
+        let (engine, inbox) = Engine::new("test", work.clone(), Arc::new(Clock::default()), Panics::default());
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(engine.run(stopped));
         inbox.push("a");
@@ -268,7 +291,7 @@ mod tests {
     #[tokio::test]
     async fn what_arrives_together_begins_together_up_to_a_batch() {
         let work = Arc::new(Together(tokio::sync::Barrier::new(3), Mutex::default()));
-        let (engine, inbox) = Engine::new("test", work.clone(), Arc::new(Clock::default()));
+        let (engine, inbox) = Engine::new("test", work.clone(), Arc::new(Clock::default()), Panics::default());
         let (stop, stopped) = watch::channel(false);
         (1..=6).for_each(|id| inbox.push(id));
         let task = tokio::spawn(engine.run(stopped));
@@ -284,6 +307,50 @@ mod tests {
         ran[..3].sort_unstable();
         ran[3..].sort_unstable();
         assert_eq!(ran, [1, 2, 3, 4, 5, 6], "the lane holds one batch at a time, the earliest first");
+    }
+
+    /// Panics for one id at each place where the engine calls it, and counts the runs of each.
+    struct Poisoned(Mutex<HashMap<&'static str, u32>>);
+
+    #[async_trait]
+    impl Reconciler<&'static str> for Poisoned {
+        async fn reconcile(&self, id: &&'static str) -> NextRun {
+            *self.0.lock().entry(id).or_default() += 1;
+            tokio::task::yield_now().await;
+            assert_ne!(*id, "reconcile", "a value that nobody has foreseen");
+            NextRun::of(if *id == "again" { Requeue::Now } else { Requeue::OnChange })
+        }
+        fn lane(&self, id: &&'static str) -> Placement {
+            assert_ne!(*id, "lane", "a value that nobody has foreseen");
+            let limits = Limits { width: 1, per_minute: None, batch: 1 };
+            Placement { lane: "one".into(), limits, urgency: Urgency::Other, due: Time::from_secs(0) }
+        }
+        fn max_backoff(&self) -> Duration {
+            Duration::from_millis(300)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_concerns_one_id_which_is_tried_again_after_pauses() {
+        let (work, panics) = (Arc::new(Poisoned(Mutex::default())), Panics::default());
+        let (engine, inbox) = Engine::new("test", work.clone(), Arc::new(Clock::default()), panics.clone());
+        let pulse = engine.pulse();
+        let (stop, stopped) = watch::channel(false);
+        ["reconcile", "lane", "again"].into_iter().for_each(|id| inbox.push(id));
+        let task = tokio::spawn(engine.run(stopped));
+        let runs = |id| work.0.lock().get(id).copied().unwrap_or_default();
+        let begun = std::time::Instant::now();
+        let enough = async {
+            while runs("reconcile") < 4 || runs("lane") < 1 || runs("again") < 10 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), enough).await.unwrap();
+        assert!(begun.elapsed() >= Duration::from_millis(200 + 300 + 300), "the pauses grow to their limit: {:?}", begun.elapsed());
+        assert!(panics.count("test") >= 5, "each panic is counted");
+        assert_eq!(pulse.check(std::time::Instant::now()), Ok(()));
+        stop.send_replace(true);
+        task.await.unwrap();
     }
 
     #[test]

@@ -101,11 +101,15 @@ fn pool() -> Result<Pool, rustls::Error> {
 }
 
 /// An error with everything that caused it: the first message alone is only "client error (Connect)".
-fn causes(e: &(dyn Error + 'static)) -> String {
+pub fn causes(e: &(dyn Error + 'static)) -> String {
     let mut all = e.to_string();
     let mut next = e.source();
     while let Some(cause) = next {
-        all.push_str(&format!(": {cause}"));
+        // Some errors repeat what caused them.
+        let cause_text = cause.to_string();
+        if !all.ends_with(&cause_text) {
+            all.push_str(&format!(": {cause_text}"));
+        }
         next = cause.source();
     }
     all

@@ -2,6 +2,8 @@
 use super::{
     changes::{self, Change, DecisionSubject, GrantGroup, RequestGroup},
     index::Index,
+    panics::Panics,
+    tasks::Tasks,
     watch_age::WatchAges,
     watches::{OnUnreadable, Watches},
 };
@@ -23,7 +25,7 @@ use kube::{
     },
 };
 use std::sync::Arc;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::sync::mpsc;
 
 /// Namespace and name of an object.
 pub type Key = (String, String);
@@ -82,9 +84,9 @@ pub fn binding_resource(namespaced: bool) -> ApiResource {
 
 impl Stores {
     /// Starts every watch in `tasks`. Changes arrive in the receiver. `ages` is filled by the client.
-    pub fn start(client: &Client, ages: Arc<WatchAges>, tasks: &mut JoinSet<()>) -> (Self, mpsc::UnboundedReceiver<Change>) {
+    pub fn start(client: &Client, ages: Arc<WatchAges>, tasks: &mut Tasks, panics: Panics) -> (Self, mpsc::UnboundedReceiver<Change>) {
         let (changes, receiver) = mpsc::unbounded_channel();
-        let mut watches = Watches { client, tasks, changes };
+        let mut watches = Watches { client, tasks, panics, changes };
         use OnUnreadable::{Delete, Keep};
         let all = watcher::Config::default;
         let marked = || watcher::Config::default().labels(GRANT_LABEL);

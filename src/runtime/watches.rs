@@ -1,5 +1,9 @@
 //! One watch: reads objects, keeps a store and an index, and sends what has changed.
-use super::changes::{Change, Versions};
+use super::{
+    changes::{Change, Versions},
+    panics::Panics,
+    tasks::Tasks,
+};
 use crate::timing::timing;
 use futures::StreamExt;
 use kube::{
@@ -20,7 +24,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::sync::mpsc;
 
 /// What happens to the stored version of an object whose update cannot be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,7 +40,9 @@ pub struct Watches<'a> {
     /// The client for every watch.
     pub client: &'a Client,
     /// Where the watches run.
-    pub tasks: &'a mut JoinSet<()>,
+    pub tasks: &'a mut Tasks,
+    /// Where panics are counted.
+    pub panics: Panics,
     /// Where changes are sent.
     pub changes: mpsc::UnboundedSender<Change>,
 }
@@ -58,7 +64,7 @@ impl Watches<'_> {
     {
         let name = K::plural(&kind).into_owned();
         let api: Api<DeserializeGuard<K>> = Api::all_with(self.client.clone(), &kind);
-        let mut objects = Objects { writer: Writer::new(kind.clone()), kind, on_unreadable, index, change };
+        let mut objects = Objects { writer: Writer::new(kind.clone()), kind, on_unreadable, index, change, panics: self.panics.clone() };
         let (store, changes) = (objects.writer.as_reader(), self.changes.clone());
         // managedFields and annotations are most of an object, and no rule reads them.
         let events = watcher::watcher(api, config.timeout(timing().watch_secs)).backoff(Pauses::default()).modify(|object| {
@@ -66,7 +72,7 @@ impl Watches<'_> {
             object.annotations_mut().clear();
         });
         let mut events = Box::pin(events);
-        self.tasks.spawn(async move {
+        self.tasks.spawn(format!("watch of {name}"), async move {
             while let Some(event) = events.next().await {
                 let change = match event {
                     Ok(event) => objects.apply(event),
@@ -96,6 +102,7 @@ where
     on_unreadable: OnUnreadable,
     index: I,
     change: C,
+    panics: Panics,
 }
 
 impl<K, I, C> Objects<K, I, C>
@@ -112,14 +119,26 @@ where
             Event::Apply(object) | Event::Delete(object) => self.stored(object),
             Event::Init | Event::InitApply(_) | Event::InitDone => None,
         };
-        (self.index)(&event);
+        // The store must see the event in any case, or this replica would act on an older version.
+        let indexed = self.guarded(&event, |objects| (objects.index)(&event));
         self.writer.apply_watcher_event(&event);
-        match &event {
-            Event::Apply(object) => (self.change)((old.as_deref(), Some(object))),
-            Event::Delete(object) => (self.change)((Some(old.as_deref().unwrap_or(object)), None)),
+        let change = self.guarded(&event, |objects| match &event {
+            Event::Apply(object) => (objects.change)((old.as_deref(), Some(object))),
+            Event::Delete(object) => (objects.change)((Some(old.as_deref().unwrap_or(object)), None)),
             Event::InitDone => Some(Change::Resync),
             Event::Init | Event::InitApply(_) => None,
-        }
+        });
+        // What the event means is unknown, so it may concern everything.
+        indexed.and(change).unwrap_or(Some(Change::Resync))
+    }
+
+    /// Runs what reads the content of an object; `None` if it has panicked.
+    fn guarded<T>(&self, event: &Event<K>, f: impl FnOnce(&Self) -> T) -> Option<T> {
+        let id = match event {
+            Event::Apply(object) | Event::Delete(object) | Event::InitApply(object) => (object.namespace(), object.name_any()),
+            Event::Init | Event::InitDone => (None, String::new()),
+        };
+        self.panics.catch_now(&format!("watch of {}", K::plural(&self.kind)), &id, || f(self))
     }
 
     /// The event with the object as its kind; `None` if nothing is to be done. One object that cannot be read does not keep the
@@ -233,7 +252,22 @@ mod tests {
                 index.apply(event, |request| (changes::key(request), changes::request_groups(request)))
             }),
             change: changes::request_change,
+            panics: Panics::default(),
         }
+    }
+
+    #[test]
+    fn a_panic_over_one_object_ends_no_watch() {
+        let index = RequestIndex::default();
+        let mut objects = objects(&index, OnUnreadable::Delete);
+        let store = objects.writer.as_reader();
+        objects.change = |_| panic!("a value that nobody has foreseen");
+        assert_eq!(objects.apply(Event::Apply(readable())), Some(Change::Resync), "everything is looked at again");
+        assert_eq!((store.len(), index.ids(&changes::RequestGroup::Live).len()), (1, 1));
+        objects.change = changes::request_change;
+        objects.index = Box::new(|_| panic!("a value that nobody has foreseen"));
+        assert_eq!(objects.apply(Event::Delete(readable())), Some(Change::Resync));
+        assert_eq!((store.len(), objects.panics.count("watch of activationrequests")), (0, 2), "the store follows in any case");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod admission;
 mod deletion;
 mod fuse;
 mod held;
+mod impostor;
 mod remote;
 mod roles;
 mod sweep;

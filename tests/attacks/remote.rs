@@ -1,6 +1,10 @@
 //! A cluster that Curfew reaches from outside: by a kubeconfig that cannot run anything, and that is never believed to lead
 //! to the right place.
-use super::{asks, judged, offered, resisted};
+use super::{
+    asks,
+    impostor::{forwarder, impostor, leads_to},
+    judged, offered, resisted,
+};
 use crate::{
     audit::{audit, sinks},
     story::decide,
@@ -81,7 +85,16 @@ async fn access_far_away_ends_on_time_and_a_swapped_kubeconfig_never_turns_into_
     let refused = |m: &str| m.contains("users.user.exec");
     let told = w.field_fits(&["authsys", "far"], MESSAGE, "to refuse the kubeconfig", SOON, refused).await;
     resisted(told.is_ok(), "a kubeconfig that runs a program is used")?;
+    // A value that no header can hold is refused by name; the operator goes on, and the system can be deleted.
+    connect(&w, &token.replace("\"user\":{\"token\":\"", "\"user\":{\"token\":\"\\n")).await?;
+    let refused = |m: &str| m.contains("users.user.token contains");
+    let told = w.field_fits(&["authsys", "far"], MESSAGE, "to refuse the token", SOON, refused).await;
+    resisted(told.is_ok(), "a token that no header can hold is given to the client")?;
+    admin.api(&["delete", "authsys", "far"]).await?.success()?;
+    let gone = |names: &str| !names.split(' ').any(|name| name == "far");
+    w.field_fits(&["authsys"], "{.items[*].metadata.name}", "to be without the deleted system", SOON, gone).await?;
     connect(&w, &token).await?;
+    admin.apply(SYSTEM).await?.success()?;
     w.field_fits(&["authsys", "far"], READY, "to be True", Duration::from_secs(90), |r| r == "True").await?;
 
     offer_there(&w).await?;
@@ -110,7 +123,7 @@ async fn access_far_away_ends_on_time_and_a_swapped_kubeconfig_never_turns_into_
     connect(&w, &w.cp.inline_kubeconfig("curfew-system", "curfew-operator").await?).await?;
     // The old one is used for some seconds more; then every look leads elsewhere.
     eventually("the swapped kubeconfig to be in use", Duration::from_secs(90), || async {
-        Ok((w.field(&["authsys", "far"], "{.status.conditions[?(@.type==\"Ready\")].reason}").await? == "DuplicateTarget"
+        Ok((w.field(&["authsys", "far"], MESSAGE).await?.contains("leads to another target")
             || w.field(&["authsys", "far"], "{.status.target.id}").await? != w.field(&["grt", &grant], "{.spec.system.target}").await?)
             .then_some(()))
     })
@@ -121,7 +134,26 @@ async fn access_far_away_ends_on_time_and_a_swapped_kubeconfig_never_turns_into_
     let state = w.field(&["grt", &grant], "{.status.state}").await?;
     resisted(told.is_ok() && state != "Ended", &format!("the wrong cluster's absence is believed: {state}"))?;
     ensure!(there.can_read_secret("payments", "db").await?, "nobody could take it away");
-    connect(&w, &token).await?;
+    // A copy has the identity of the original, and nothing that was granted there.
+    let target = w.field(&["grt", &grant], "{.spec.system.target}").await?;
+    connect(&w, &impostor(&token, &target).await?).await?;
+    let copy = |e: &str| e.contains("or to a copy: the address was") && e.contains("the CA is another one") && e.contains("keys");
+    let told = w.field_fits(&["grt", &grant], "{.status.lastError}", "to say that it is a copy", SOON, copy).await;
+    let state = w.field(&["grt", &grant], "{.status.state}").await?;
+    resisted(told.is_ok() && state == "Revoking", &format!("a copy's absence is believed: {state}"))?;
+    ensure!(there.can_read_secret("payments", "db").await?, "nobody could take it away");
+    // Another address of the original is believed once a person has confirmed it.
+    let server: serde_json::Value = serde_json::from_str(&token)?;
+    let server = server["clusters"][0]["cluster"]["server"].as_str().unwrap_or_default().trim_start_matches("https://").to_owned();
+    let elsewhere = leads_to(&token, &forwarder(server).await?, None)?;
+    connect(&w, &elsewhere).await?;
+    let moved = |m: &str| m.contains("the address was") && !m.contains("CA is another") && m.contains("to spec.acceptedTargets");
+    w.field_fits(&["authsys", "far"], MESSAGE, "to ask for a confirmation", Duration::from_secs(90), moved).await?;
+    let message = w.field(&["authsys", "far"], MESSAGE).await?;
+    ensure!(there.can_read_secret("payments", "db").await?, "nobody has confirmed it");
+    let id = message.split(' ').find(|word| word.len() == 64).unwrap_or_default();
+    let accept = format!("{{\"spec\": {{\"acceptedTargets\": [\"{id}\"]}}}}");
+    admin.api(&["patch", "authsys", "far", "--type=merge", "-p", &accept]).await?.success()?;
     far_can_read(&there, false, Duration::from_secs(120)).await?;
     w.field_fits(&["grt", &grant], "{.status.state}", "to be Ended", Duration::from_secs(90), |s| s == "Ended").await
 }

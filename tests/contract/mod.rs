@@ -11,6 +11,7 @@ use curfew::{
     providers::{ApplyOutcome, Provider, ReserveOutcome, RevokeOutcome},
 };
 use curfew_core::{
+    fingerprint::Meant,
     grant::Observation,
     reconcile::Reservation,
     target::{Plan, SlotSet},
@@ -97,8 +98,8 @@ async fn row(t: &dyn Target, n: usize) -> Result<()> {
         0 => {
             let id = p.identity().await?;
             ensure!(!id.is_empty() && p.identity().await? == id, "it changes its mind");
-            p.confirm(&id).await?;
-            ensure!(p.confirm("another").await.is_err(), "it answers to another name");
+            p.confirm(&Meant::by_identity(&id)).await?;
+            ensure!(p.confirm(&Meant::by_identity("another")).await.is_err(), "it answers to another name");
         }
         1 => {
             let _held = reserved(p, &grant, &plan).await?;

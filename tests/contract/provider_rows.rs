@@ -7,6 +7,7 @@ use curfew::{
     providers::{ApplyOutcome, OperationState, Provider, ReserveOutcome, RevokeOutcome},
 };
 use curfew_core::{
+    fingerprint::Meant,
     grant::{Observation, Operation},
     target::{Fence, Plan, SlotSet},
 };
@@ -71,8 +72,8 @@ async fn case(row: &dyn Row, n: usize) -> Result<()> {
         0 => {
             let id = p.identity().await?;
             ensure!(!id.is_empty() && row.another().identity().await? == id, "its identity changes");
-            p.confirm(&id).await?;
-            ensure!(p.confirm("another").await.is_err(), "it is taken for another");
+            p.confirm(&Meant::by_identity(&id)).await?;
+            ensure!(p.confirm(&Meant::by_identity("another")).await.is_err(), "it is taken for another");
             ensure!(p.missing_right(&plan).await?.is_none());
         }
         1 => {

@@ -2,6 +2,7 @@
 use super::{schema, system::Provider};
 use curfew_core::{
     digest::Digest,
+    fingerprint::Fingerprint,
     principal::Subject,
     resolved::SystemRef,
     target::{Plan, Principal},
@@ -62,6 +63,9 @@ pub struct GrantSystem {
     pub reference: SystemRef,
     /// The connection to the target, copied when the Grant was created.
     pub connection: Provider,
+    /// The address, CA and keys of the target when the Grant was created. What shows others proves no absence, unless the AuthorizationSystem has recorded or accepted them since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprint>,
 }
 
 /// The request that a Grant was created for.

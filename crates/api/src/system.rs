@@ -2,6 +2,7 @@
 use super::schema;
 use curfew_core::{
     duration::Period,
+    fingerprint::Fingerprint,
     principal::Subject,
     target::{Empty, ProviderKind},
 };
@@ -43,6 +44,10 @@ pub struct AuthorizationSystemSpec {
     /// The kind of system and how to reach it. Immutable: create another AuthorizationSystem for another target.
     #[schemars(extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "provider is immutable; create another AuthorizationSystem for another target"}]))]
     pub provider: Provider,
+    /// Fingerprints of the target that an administrator has confirmed. The address, the CA and the service account keys of a remote cluster are recorded when it is reached first. If one of them differs later, the connection may lead to a copy: nothing is granted, and no absence there ends a Grant, until the fingerprint that the `Ready` condition names is listed here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 64, max = 64)), extend("x-kubernetes-list-type" = "set"))]
+    pub accepted_targets: Vec<String>,
     /// How a Kubernetes user maps to a principal of the target. Not implemented: a system with it is `Unsupported`. In a Kubernetes target the principal is the user itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub principals: Option<Principals>,
@@ -212,6 +217,9 @@ pub struct Target {
     /// The id that the target reports: for a Kubernetes cluster, the uid of its namespace kube-system.
     #[schemars(length(max = 512))]
     pub id: String,
+    /// Where it was reached, its CA and its keys, as last confirmed. Absent for the cluster that Curfew runs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprint>,
 }
 
 /// The Permission Creep Index.

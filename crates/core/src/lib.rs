@@ -19,6 +19,7 @@ pub mod approval;
 pub mod deadlines;
 pub mod digest;
 pub mod duration;
+pub mod fingerprint;
 pub mod grant;
 pub mod ids;
 pub mod lanes;

@@ -29,7 +29,7 @@ pub fn system(system: &System, connected: Result<(), &str>) -> Readiness {
             Reason::DuplicateTarget,
             format!("the older AuthorizationSystem {older} has the same target; use that one and delete this one"),
         ),
-        (None, Err(error)) => not_ready(Reason::NotReady, format!("the target does not answer: {error}")),
+        (None, Err(error)) => not_ready(Reason::NotReady, format!("not connected: {error}")),
         (None, Ok(())) => Ok("connected".into()),
     }
 }

@@ -17,7 +17,7 @@ impl Time {
     }
     /// The instant `s` seconds after the Unix epoch.
     pub const fn from_secs(s: i64) -> Self {
-        Time(s * 1000)
+        Time(s.saturating_mul(1000))
     }
     /// Milliseconds since the Unix epoch.
     pub const fn as_millis(self) -> i64 {
@@ -26,16 +26,16 @@ impl Time {
     /// The instant rounded down to whole seconds.
     #[must_use]
     pub const fn floor_secs(self) -> Self {
-        Time(self.0 - self.0.rem_euclid(1000))
+        Time(self.0.saturating_sub(self.0.rem_euclid(1000)))
     }
     /// The instant `s` seconds later.
     #[must_use]
     pub const fn plus_secs(self, s: i64) -> Self {
-        Time(self.0 + s * 1000)
+        Time(self.0.saturating_add(s.saturating_mul(1000)))
     }
     /// Milliseconds from `earlier` to this instant; negative if `earlier` is later.
     pub const fn millis_since(self, earlier: Time) -> i64 {
-        self.0 - earlier.0
+        self.0.saturating_sub(earlier.0)
     }
     /// Parses an RFC 3339 time; `None` if `s` is not one.
     pub fn parse(s: &str) -> Option<Self> {
@@ -108,6 +108,17 @@ mod tests {
         assert_eq!(Time::parse_compact("20261123T081500Z"), Some(t));
         assert_eq!(Time::parse_compact("20261323T081500Z"), None);
         assert_eq!(Time::parse("tomorrow"), None);
+    }
+
+    #[test]
+    fn no_arithmetic_leaves_the_range() {
+        let (first, last) = (Time::from_millis(i64::MIN), Time::from_millis(i64::MAX));
+        assert_eq!((last.plus_secs(1), first.plus_secs(-1), Time::from_secs(i64::MAX)), (last, first, last));
+        assert_eq!((last.millis_since(first), first.millis_since(last)), (i64::MAX, i64::MIN));
+        assert_eq!(first.floor_secs(), first);
+        for text in ["", "T", "äääääT123456Z", "2026112\u{e9}T081500Z", "20261123T0815\u{e9}Z"] {
+            assert_eq!(Time::parse_compact(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod snapshot;
 use curfew_core::{
     digest::Digest,
     duration::{Duration, Period},
+    fingerprint::{Fingerprint, Meant, may_record},
     messages::{hint, not_counted},
     readiness,
     reason::Reason,
@@ -151,7 +152,29 @@ fn table() -> Vec<Section> {
     all.push(("An access in words (target)", access()));
     all.push(("What outlives a grant (target::kubernetes::lasting)", lasting()));
     all.push(("A text that cannot be read", unreadable()));
+    all.push(("A connection that leads elsewhere (fingerprint)", elsewhere()));
     all
+}
+
+/// What differs between the target that is meant and the one that is reached.
+fn elsewhere() -> Vec<Message> {
+    let seen = |server: &str, ca: &str, key: &str| Fingerprint {
+        server: server.into(),
+        ca: Digest::of_bytes(ca.as_bytes()),
+        keys: vec![key.into()],
+    };
+    let meant = Meant { identity: "prod".into(), recorded: vec![seen("https://a", "1", "k1")], accepted: Vec::new() };
+    let other = seen("https://b", "1", "k1");
+    let of =
+        |case: &str, verdict: Result<(), String>| Message { case: case.into(), reason: "NotReady".into(), text: verdict.expect_err(case) };
+    vec![
+        of("another identity", meant.check("canary", Some(&other))),
+        of("another identity, in a system", may_record(Some(&meant), "canary", Some(&other))),
+        of("no fingerprint", meant.check("prod", None)),
+        of("another address", meant.check("prod", Some(&other))),
+        of("another CA", meant.check("prod", Some(&seen("https://a", "2", "k1")))),
+        of("other keys", meant.check("prod", Some(&seen("https://a", "1", "k2")))),
+    ]
 }
 
 #[test]

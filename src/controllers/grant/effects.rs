@@ -17,6 +17,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use curfew_core::{
+    fingerprint::Meant,
     grant::{self as core, Observation, Operation, OwnerState, SlotOwners, State},
     ids,
     reason::Reason,
@@ -92,15 +93,20 @@ impl GrantEffects {
 
     /// The target, after its identity was confirmed: the connection may lead elsewhere by now.
     async fn target(&self) -> Result<Arc<dyn Provider>, ProviderError> {
-        let system = self.grant().spec.system;
-        let target = self.ctx.registry.reach(&system.connection).await?;
-        target.confirm(&system.reference.target).await?;
+        let target = self.ctx.registry.reach(&self.grant().spec.system.connection).await?;
+        target.confirm(&self.meant()).await?;
         Ok(target)
     }
 
     /// Absence counts only if the identity of the target is confirmed again after it was read.
     async fn confirm_again(&self, target: &dyn Provider) -> Result<(), ProviderError> {
-        target.confirm(&self.grant().spec.system.reference.target).await
+        target.confirm(&self.meant()).await
+    }
+
+    fn meant(&self) -> Meant {
+        let grant = self.grant();
+        let system = self.ctx.stores.system(&grant.spec.system.reference.name);
+        convert::granted_target(&grant, system.as_deref())
     }
 
     /// Reads live whether the request exists, is the same one, and still wants its Grant.

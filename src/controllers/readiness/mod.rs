@@ -102,39 +102,40 @@ impl ReadinessController {
         self.ctx.stores.templates.find(not_bindable).is_some()
     }
 
-    /// Judges every object. How many of them could not be judged or written.
+    /// Judges every object on its own: an error or a panic over one of them keeps no other from its verdict. Returns how many have
+    /// no verdict.
     async fn reconcile_all(&self) -> usize {
         let (ctx, answers, snapshot) = (&self.ctx, &self.answers, &Snapshot::of(&self.ctx));
-        let (systems, templates) = (stream::iter(&snapshot.systems), stream::iter(&snapshot.templates));
-        let failed = Failed::default();
-        // Concurrently: a target that does not answer delays only what concerns it. An object that cannot be judged or written does
-        // not keep the others from it.
-        let judge =
-            async |system: &Arc<AuthorizationSystem>| failed.note(&**system, system::reconcile(ctx, answers, snapshot, system).await);
-        systems.for_each_concurrent(CONCURRENCY, judge).await;
-        let judge =
-            async |template: &Arc<RoleTemplate>| failed.note(&**template, template::reconcile(ctx, answers, snapshot, template).await);
-        templates.for_each_concurrent(CONCURRENCY, judge).await;
+        let failed = AtomicUsize::new(0);
+        let count = |failures| failed.fetch_add(failures, Ordering::Relaxed);
+        // Concurrently: a target that does not answer delays only what concerns it.
+        let systems = stream::iter(snapshot.systems.clone()).for_each_concurrent(CONCURRENCY, async |system| {
+            count(self.judge(&*system, system::reconcile(ctx, answers, snapshot, &system)).await);
+        });
+        systems.await;
+        let templates = stream::iter(snapshot.templates.clone()).for_each_concurrent(CONCURRENCY, async |template| {
+            count(self.judge(&*template, template::reconcile(ctx, answers, snapshot, &template)).await);
+        });
+        templates.await;
         for assignment in &snapshot.assignments {
-            failed.note(&**assignment, template::reconcile_assignment(ctx, snapshot, assignment).await);
+            count(self.judge(&**assignment, template::reconcile_assignment(ctx, snapshot, assignment)).await);
         }
         for policy in &snapshot.policies {
-            failed.note(&**policy, policy::reconcile(ctx, snapshot, policy).await);
+            count(self.judge(&**policy, policy::reconcile(ctx, snapshot, policy)).await);
         }
-        failed.0.into_inner()
+        failed.into_inner()
     }
-}
 
-/// How many objects could not be judged or written.
-#[derive(Default)]
-struct Failed(AtomicUsize);
-
-impl Failed {
-    fn note<K: Resource<DynamicType = ()>>(&self, object: &K, outcome: kube::Result<()>) {
-        if let Err(error) = outcome {
-            let (name, namespace) = (object.name_any(), object.namespace());
-            tracing::warn!(kind = %K::kind(&()), name, namespace, %error, "cannot judge an object, or write its status; it is tried again");
-            self.0.fetch_add(1, Ordering::Relaxed);
+    /// Judges one object; 1 if that failed.
+    async fn judge<K: Resource<DynamicType = ()>>(&self, object: &K, verdict: impl Future<Output = kube::Result<()>>) -> usize {
+        let id = (K::kind(&()), object.meta().namespace.as_deref(), object.meta().name.as_deref());
+        match self.ctx.metrics.panics.catch("readiness", &id, verdict).await {
+            Some(Ok(())) => 0,
+            Some(Err(error)) => {
+                tracing::warn!(object = ?id, %error, "cannot judge whether an object is ready");
+                1
+            }
+            None => 1,
         }
     }
 }
@@ -186,10 +187,7 @@ impl Reconciler<()> for ReadinessController {
             return NextRun { deadline, ..NextRun::of(Requeue::At(soonest)) };
         }
         *self.last_run.lock() = Some(now);
-        let requeue = match self.reconcile_all().await {
-            0 => Requeue::OnChange,
-            _ => Requeue::Backoff,
-        };
+        let requeue = if self.reconcile_all().await == 0 { Requeue::OnChange } else { Requeue::Backoff };
         NextRun { deadline, ..NextRun::of(requeue) }
     }
     fn lane(&self, (): &()) -> Placement {

@@ -12,7 +12,7 @@ use crate::{
     providers::ProviderError,
     runtime::changes::{self, GrantGroup},
 };
-use curfew_core::{ids::GRANTS_FINALIZER, readiness, reason::Reason};
+use curfew_core::{fingerprint, ids::GRANTS_FINALIZER, readiness, reason::Reason};
 use kube::{Api, ResourceExt, api::ListParams};
 
 /// Asks the target for its identity, counts the system's Grants, and publishes both.
@@ -27,11 +27,11 @@ pub async fn reconcile(ctx: &Context, answers: &TargetAnswers, snapshot: &Snapsh
         display: Some(SystemDisplay { provider: system.spec.provider.kind().as_str().into() }),
         ..old.clone()
     };
-    let connected = identity(ctx, answers, system).await.map_err(|error| error.to_string());
+    let connected = recordable_target(ctx, answers, system).await;
     match &connected {
-        Ok(id) => {
+        Ok(target) => {
             set(&mut next.conditions, "Connected", Is::True, "Answered", "the target says who it is", generation, now);
-            next.target = Some(Target { id: id.clone() });
+            next.target = Some(target.clone());
         }
         Err(error) => set(&mut next.conditions, "Connected", Is::False, "Unreachable", error.as_str(), generation, now),
     }
@@ -74,15 +74,25 @@ async fn has_live_grants(ctx: &Context, system: &AuthorizationSystem) -> kube::R
     Ok(all.items.iter().any(|grant| grant.spec.system.reference.uid == uid && changes::is_live(grant)))
 }
 
-/// The target's own identity, asked once a minute.
-async fn identity(ctx: &Context, answers: &TargetAnswers, system: &AuthorizationSystem) -> Result<String, ProviderError> {
+/// What the connection leads to, if it may be recorded: what was recorded before stays until a person confirms another.
+async fn recordable_target(ctx: &Context, answers: &TargetAnswers, system: &AuthorizationSystem) -> Result<Target, String> {
+    let live = live_target(ctx, answers, system).await.map_err(|error| error.to_string())?;
+    fingerprint::may_record(convert::recorded_target(system).as_ref(), &live.id, live.fingerprint.as_ref())?;
+    Ok(live)
+}
+
+/// Who the target says it is, and what tells it from a copy; asked once a minute.
+async fn live_target(ctx: &Context, answers: &TargetAnswers, system: &AuthorizationSystem) -> Result<Target, ProviderError> {
     let question = format!("identity of {}", system.uid().unwrap_or_default());
-    if let Some(Some(id)) = answers.get(&question, ctx.now(), timing().answer_cache_secs) {
-        return Ok(id);
+    let known = answers.get(&question, ctx.now(), timing().answer_cache_secs).flatten();
+    if let Some(known) = known.and_then(|text| serde_json::from_str(&text).ok()) {
+        return Ok(known);
     }
-    let id = ctx.registry.reach(&system.spec.provider).await?.identity().await?;
-    answers.insert(question, ctx.now(), Some(id.clone()));
-    Ok(id)
+    let target = ctx.registry.reach(&system.spec.provider).await?;
+    let (id, fingerprint) = futures::try_join!(target.identity(), target.fingerprint())?;
+    let live = Target { id, fingerprint };
+    answers.insert(question, ctx.now(), serde_json::to_string(&live).ok());
+    Ok(live)
 }
 
 fn count(ctx: &Context, system: &AuthorizationSystem) -> GrantCounts {

@@ -112,11 +112,12 @@ impl RequestEffects {
         let Some(frozen) = &request.status.frozen else { return Outcome::Failed };
         let resolved = &frozen.terms.resolved;
         let id = ids::grant_id(&self.ctx.install, &request.uid);
-        let Some(connection) = self.connection(&resolved.system.name) else { return Outcome::Failed };
+        let Some(system) = self.ctx.stores.system(&resolved.system.name) else { return Outcome::Failed };
+        let fingerprint = system.status.as_ref().and_then(|s| s.target.clone()).and_then(|target| target.fingerprint);
         let Some(plan) = resolved.plan(&self.ctx.install, &id, expires_at) else { return Outcome::Failed };
         let spec = GrantSpec {
             schema: Some(SCHEMA),
-            system: GrantSystem { reference: resolved.system.clone(), connection },
+            system: GrantSystem { reference: resolved.system.clone(), connection: system.spec.provider.clone(), fingerprint },
             request: GrantRequest {
                 namespace: self.key.0.clone(),
                 name: self.key.1.clone(),
@@ -161,10 +162,6 @@ impl RequestEffects {
         let keys = self.known().view.alias_keys;
         let of = |key: &String| request.requester.extra.get(key).cloned().unwrap_or_default();
         keys.iter().flat_map(of).take(64).collect()
-    }
-
-    fn connection(&self, system: &str) -> Option<crate::api::system::Provider> {
-        Some(self.ctx.stores.system(system)?.spec.provider.clone())
     }
 
     async fn bring_forward(&self, request_uid: &str, to: Time) -> Outcome {

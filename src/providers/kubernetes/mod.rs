@@ -5,12 +5,14 @@
 //! deletes the reservation, and a late arm is answered 404 or 409. In a namespace a place is owned by a Job fuse.
 mod binding;
 pub mod content;
+mod errors;
 mod fuse;
 pub mod kubeconfig;
 mod managed;
 mod revoke;
 
 pub use binding::BindingState;
+pub(crate) use errors::provider_error;
 pub use managed::{list, remove};
 
 use super::port::{ApplyOutcome, EnforcedBy, ManagedObject, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
@@ -18,11 +20,13 @@ use crate::timing::timing;
 use crate::{
     api::grant::Artifact,
     authority::{Authority, Clock, Permit},
-    identity::admission_check,
+    identity::{admission_check, cluster},
     runtime::stores::binding_resource,
 };
 use async_trait::async_trait;
 use curfew_core::{
+    digest::Digest,
+    fingerprint::Fingerprint,
     grant::{Observation, Operation},
     lanes::Limits,
     reconcile::Reservation,
@@ -45,10 +49,7 @@ use kube::{
     runtime::reflector::{ObjectRef, Store},
 };
 use parking_lot::Mutex;
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::sync::{Arc, OnceLock};
 
 /// What the watches show of a cluster's marked objects.
 #[derive(Clone)]
@@ -76,6 +77,8 @@ pub struct Kubernetes {
     guard: Guard,
     /// Who this is; of the cluster that we run in it cannot change while we run.
     known: OnceLock<String>,
+    /// Its address and CA, where it is reached by a kubeconfig: another one could take its place.
+    reached: Option<(String, Digest)>,
 }
 
 /// How it is known that the marks policy is in force, without which no fuse can be believed.
@@ -96,7 +99,13 @@ impl Guard {
 impl Kubernetes {
     /// A cluster by its client, with what the watches show of it.
     pub fn new(client: Client, clock: Arc<Clock>, watched: Option<Watched>, guard: Guard) -> Self {
-        Kubernetes { client, clock, watched, guard, known: OnceLock::new() }
+        Kubernetes { client, clock, watched, guard, known: OnceLock::new(), reached: None }
+    }
+
+    /// The same, reached at this address and verified by this CA.
+    #[must_use]
+    pub fn reached_at(self, server: String, ca: Digest) -> Self {
+        Kubernetes { reached: Some((server, ca)), ..self }
     }
 
     fn api(&self, b: &PlannedBinding) -> Api<DynamicObject> {
@@ -212,6 +221,18 @@ impl Provider for Kubernetes {
         let id = home.metadata.uid.ok_or_else(|| ProviderError::Invalid("namespace kube-system has no uid".into()))?;
         Ok(self.known.get_or_init(|| id.clone()).clone())
             .map(|first| if matches!(self.guard, Guard::AdmissionCheck(_)) { first } else { id })
+    }
+
+    async fn fingerprint(&self) -> Result<Option<Fingerprint>, ProviderError> {
+        let Some((server, ca)) = &self.reached else { return Ok(None) };
+        let keys = match cluster::keys(&self.client).await {
+            Ok(keys) => keys,
+            // A cluster that publishes none is told by its address and CA alone.
+            Err(kube::Error::Api(s)) if s.code == 404 => Vec::new(),
+            Err(e) => return Err(provider_error(e)),
+        };
+        let keys = keys.into_iter().take(32).collect();
+        Ok(Some(Fingerprint { server: server.clone(), ca: *ca, keys }))
     }
 
     async fn inventory(&self, permissions: &Permissions, scope: &Scope) -> Result<Inventory, ProviderError> {
@@ -369,22 +390,5 @@ fn role<'a>(permissions: &'a Permissions, scope: &'a Scope) -> Result<(&'a kuber
         (Permissions::Kubernetes(permissions), Scope::Kubernetes(scope)) => Ok((permissions, scope)),
         #[cfg(feature = "simulated")]
         _ => Err(ProviderError::Invalid("the role is not of a Kubernetes cluster".into())),
-    }
-}
-
-/// How long an overloaded API server asks to be left alone.
-fn retry_after(e: &kube::Error) -> Option<Duration> {
-    let kube::Error::Api(s) = e else { return None };
-    let seconds = s.details.as_ref()?.retry_after_seconds;
-    (seconds > 0).then(|| Duration::from_secs(seconds.into()))
-}
-
-/// What an error of the API server means for us.
-pub(crate) fn provider_error(e: kube::Error) -> ProviderError {
-    match e {
-        kube::Error::Api(s) if s.code == 404 => ProviderError::Gone,
-        kube::Error::Api(s) if matches!(s.code, 401 | 403) => ProviderError::Denied(s.message.clone()),
-        kube::Error::Api(s) if matches!(s.code, 400 | 422) => ProviderError::Invalid(s.message.clone()),
-        other => ProviderError::Transient { retry_after: retry_after(&other), message: other.to_string() },
     }
 }
