@@ -5,7 +5,7 @@
 //!
 //! | Modules | What they hold |
 //! |---|---|
-//! | [`time`], [`duration`], [`digest`], [`principal`], [`reason`], [`ids`], [`requeue`] | values |
+//! | [`time`], [`duration`], [`digest`], [`principal`], [`folding`], [`reason`], [`ids`], [`requeue`] | values |
 //! | [`target`] | what differs between providers: permissions, scope, content, plan, principal |
 //! | [`policy_inputs`], [`terms`], [`resolved`] | template × assignment × policy × system → what would be granted |
 //! | [`readiness`] | whether systems, policies, templates and assignments can be used |
@@ -19,6 +19,7 @@ pub mod approval;
 pub mod deadlines;
 pub mod digest;
 pub mod duration;
+pub mod folding;
 pub mod grant;
 pub mod ids;
 pub mod lanes;

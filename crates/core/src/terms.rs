@@ -6,6 +6,7 @@ use crate::{
     admission::Provenance,
     approval::ApprovalStage,
     duration::Duration,
+    folding::fold,
     messages,
     policy_inputs::{ApprovalFloor, Assignment, Policy, PolicyInputs, Progress, RequestFacts, System, Template, Window},
     principal::Subject,
@@ -52,10 +53,7 @@ pub fn resolve(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
             format!("the request uses {what}, which this build does not support; create a request without it"),
         );
     }
-    if !a.requester.is_system_identity()
-        && !h.alias_keys.is_empty()
-        && !h.alias_keys.iter().any(|k| a.requester.has_extra_keys(std::slice::from_ref(k)))
-    {
+    if !a.requester.is_system_identity() && !a.requester.has_required_alias(h.alias_keys) {
         return refuse(
             Reason::UnprovenLogin,
             format!(
@@ -252,10 +250,10 @@ impl Offer {
     }
 }
 
-/// A quorum that distinct users can never fill is refused; a group may have any number of members.
+/// A quorum that distinct users can never fill is refused: spellings of one name are one person. A group may have any number of members.
 fn check_quorum_reachable(stages: &[ApprovalStage]) -> Result<(), Refusal> {
     for s in stages {
-        let mut users: Vec<_> = s.approvers.iter().filter(|a| matches!(a, Subject::User(_))).collect();
+        let mut users: Vec<_> = s.approvers.iter().filter(|a| matches!(a, Subject::User(_))).map(|a| fold(&a.principal())).collect();
         users.sort_unstable();
         users.dedup();
         let groups = s.approvers.iter().any(|a| matches!(a, Subject::Group(_)));
