@@ -2,6 +2,7 @@
 //!
 //! Two names that a person, a directory or a font takes for one must not approve one another, so rules that **refuse** compare names
 //! folded. Rules that **grant** compare them as the API server does: exactly, since RBAC at the target does, too.
+use crate::text::{is_blank_char, is_invisible};
 use caseless::Caseless;
 use unicode_normalization::UnicodeNormalization;
 
@@ -58,46 +59,6 @@ fn folded_ascii(name: &str) -> impl Iterator<Item = char> {
     name.trim_matches(is_blank_char).chars().filter(|c| !c.is_ascii_control()).map(|c| c.to_ascii_lowercase())
 }
 
-/// Whether a text shows nothing: empty, or blanks and invisible characters alone.
-pub fn is_blank(text: &str) -> bool {
-    text.chars().all(is_blank_char)
-}
-
-fn is_blank_char(c: char) -> bool {
-    // The Braille blank is a letter to Unicode and shows as a blank.
-    c.is_whitespace() || c == '\u{2800}' || is_invisible(c)
-}
-
-/// Whether a character shows nothing by itself: controls, format characters, and all others that Unicode calls default-ignorable.
-pub fn is_invisible(c: char) -> bool {
-    let at = INVISIBLE.partition_point(|(_, last)| *last < c);
-    INVISIBLE.get(at).is_some_and(|(first, _)| *first <= c)
-}
-
-/// Ranges of invisible characters, in order: the general categories Cc, Zl and Zp, and the property Default_Ignorable_Code_Point
-/// (DerivedCoreProperties.txt of Unicode 17), with the interlinear annotations.
-pub const INVISIBLE: &[(char, char)] = &[
-    ('\u{0}', '\u{1f}'),
-    ('\u{7f}', '\u{9f}'),
-    ('\u{ad}', '\u{ad}'),
-    ('\u{34f}', '\u{34f}'),
-    ('\u{61c}', '\u{61c}'),
-    ('\u{115f}', '\u{1160}'),
-    ('\u{17b4}', '\u{17b5}'),
-    ('\u{180b}', '\u{180f}'),
-    ('\u{200b}', '\u{200f}'),
-    ('\u{2028}', '\u{202e}'),
-    ('\u{2060}', '\u{206f}'),
-    ('\u{3164}', '\u{3164}'),
-    ('\u{fe00}', '\u{fe0f}'),
-    ('\u{feff}', '\u{feff}'),
-    ('\u{ffa0}', '\u{ffa0}'),
-    ('\u{fff0}', '\u{fffb}'),
-    ('\u{1bca0}', '\u{1bca3}'),
-    ('\u{1d173}', '\u{1d17a}'),
-    ('\u{e0000}', '\u{e0fff}'),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,14 +110,5 @@ mod tests {
             let (short, long) = (fold(&format!("a{c}B")), fold(&format!("a{c}Bß")));
             assert_eq!(format!("{short}ss"), long, "{c:?}");
         }
-    }
-
-    #[test]
-    fn blank_is_what_shows_nothing() {
-        assert!(
-            ["", " ", "\t\n", "\u{a0}\u{3000}", "\u{200b}", "\u{feff} \u{2060}", "\u{2800}", "\0", "\u{3164}"].iter().all(|t| is_blank(t))
-        );
-        assert!(!["a", " a ", "0", "-", "\u{200b}x"].iter().any(|t| is_blank(t)));
-        assert!(INVISIBLE.windows(2).all(|w| w[0].0 <= w[0].1 && w[0].1 < w[1].0), "the ranges are in order");
     }
 }

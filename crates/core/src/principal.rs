@@ -1,5 +1,5 @@
 //! Subjects, as policies name them, and identities, as the API server authenticated them.
-use crate::folding::{Spelling, is_blank};
+use crate::{folding::Spelling, text::is_blank};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
