@@ -114,19 +114,18 @@ pub fn target() -> Vec<Value> {
 /// `admin`: an admin of a namespace must not become an approver implicitly.
 pub fn people() -> Vec<Value> {
     let lookup = allow(GROUP, &["roletemplates", "eligibleassignments"], READ);
+    // Server-side apply is a patch, also of an object that does not exist yet. Specs are immutable, and admission guards metadata.
+    let decide = allow(GROUP, &["accessdecisions"], &["create", "patch", "get", "list", "watch"]);
     vec![
         cluster_role(
             "curfew-requester",
             &[
-                allow(GROUP, &["activationrequests"], &["create", "get", "list", "watch", "delete"]),
+                allow(GROUP, &["activationrequests"], &["create", "patch", "get", "list", "watch", "delete"]),
                 // A requester can also withdraw a request with a decision: Revoke.
-                allow(GROUP, &["accessdecisions"], &["create", "get", "list", "watch"]),
+                decide.clone(),
                 lookup.clone(),
             ],
         ),
-        cluster_role(
-            "curfew-approver",
-            &[allow(GROUP, &["accessdecisions"], &["create", "get", "list", "watch"]), allow(GROUP, &["activationrequests"], READ), lookup],
-        ),
+        cluster_role("curfew-approver", &[decide, allow(GROUP, &["activationrequests"], READ), lookup]),
     ]
 }

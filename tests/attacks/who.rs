@@ -1,6 +1,6 @@
 //! Who is who: machines, second logins, borrowed names.
 use super::{asks, resisted};
-use crate::story::decide;
+use crate::{shared::with_operator, story::decide};
 use anyhow::{Result, ensure};
 use curfew_testkit::{SOON, User, World, eventually};
 
@@ -157,4 +157,57 @@ async fn a_borrowed_name_a_second_login_and_the_same_name_from_elsewhere() -> Re
     resisted(told.is_ok(), "a login without an alias approves")?;
     borrowed(&admin, "carol@example.com", &word, Some("curfew.dev/person=8")).await?.success()?;
     w.state_is("aliased", "Active").await
+}
+
+#[tokio::test]
+async fn a_second_spelling_of_a_name_and_a_blank_proof_are_nobody() -> Result<()> {
+    let w = with_operator().await?;
+    let (alice, carol, admin) = (w.alice()?, w.carol()?, w.admin()?);
+    let lead = |name: &str| w.cp.user(name, &["payments-leads"]);
+    alice.apply(&asks("payments-admin", "spelt", "1h", "")).await?.success()?;
+    w.state_is("spelt", "AwaitingApproval").await?;
+    for spelling in ["Alice@example.com", "ＡLICE@example.com"] {
+        decide(w, &lead(spelling)?, "spelt", "Approve").await?;
+        counted(w, spelling, "spelt", "SelfDecision").await?;
+    }
+    resisted(!alice.can_read_secret("payments", "db").await?, "a second spelling of the requester's name approves")?;
+
+    // A blank value is not the proof of a login that the configuration asks for.
+    let digest = w.field(&["areq", "-n", "payments", "spelt"], "{.status.digest}").await?;
+    let approval = format!(
+        "{{apiVersion: curfew.dev/v1alpha1, kind: AccessDecision, metadata: {{generateName: d-, namespace: payments}}, \
+         spec: {{about: {{activationRequest: {{name: spelt}}}}, digest: '{digest}', decision: Approve}}}}"
+    );
+    may(w, "curfew-approver", "dave@example.com").await?;
+    let blank = "authentication.kubernetes.io/credential-id=";
+    let args = ["--as=dave@example.com", "--as-group=payments-leads", "--as-user-extra", blank, "create", "--validate=false", "-f", "-"];
+    admin.kubectl_stdin(&args, &approval).await?.success()?;
+    counted(w, "dave@example.com", "spelt", "UnprovenLogin").await?;
+    resisted(!alice.can_read_secret("payments", "db").await?, "a blank value proves a login")?;
+
+    // Two spellings of one name do not fill a quorum of two; two people do.
+    let role = w.admin()?.field(&["rtpl", "-n", "payments", "payments-admin"], "{.spec}").await?;
+    let mut role: serde_json::Value = serde_json::from_str(&role)?;
+    role["activation"]["approval"]["stages"][0]["quorum"] = 2.into();
+    let object = |kind: &str, spec: &serde_json::Value| {
+        serde_json::json!({"apiVersion": "curfew.dev/v1alpha1", "kind": kind,
+            "metadata": {"name": "two-leads", "namespace": "payments"}, "spec": spec})
+        .to_string()
+    };
+    admin.apply(&object("RoleTemplate", &role)).await?.success()?;
+    let eligible = serde_json::json!({"roleRef": {"name": "two-leads"}, "subject": {"group": "payments-devs"},
+        "scope": {"all": {}}, "window": {"permanent": {}}});
+    admin.apply(&object("EligibleAssignment", &eligible)).await?.success()?;
+    w.field_is(&["rtpl", "-n", "payments", "two-leads"], "{.status.conditions[?(@.type==\"Ready\")].status}", "True").await?;
+    alice.apply(&asks("two-leads", "two", "1h", "")).await?.success()?;
+    w.state_is("two", "AwaitingApproval").await?;
+    decide(w, &carol, "two", "Approve").await?;
+    w.field_is(&["areq", "-n", "payments", "two"], "{.status.waitingFor}", "owners 1/2").await?;
+    decide(w, &lead("Carol@Example.com")?, "two", "Approve").await?;
+    counted(w, "Carol@Example.com", "two", "AlreadyCounted").await?;
+    resisted(!alice.can_read_secret("payments", "db").await?, "two spellings of one name fill a quorum")?;
+    decide(w, &lead("dave@example.com")?, "two", "Approve").await?;
+    w.access_is(&alice, true, SOON).await?;
+    alice.api(&["delete", "areq", "-n", "payments", "two"]).await?.success()?;
+    w.access_is(&alice, false, SOON).await
 }

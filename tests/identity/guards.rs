@@ -1,7 +1,7 @@
 //! What stands is guarded: status, spec, metadata, Grants, decisions, and what Curfew made.
 use super::{Attempts, decision, denied, patch, request, world};
 use crate::attacks::unprotected;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use curfew_testkit::{SOON, World};
 
 /// A binding as the operator would have made it.
@@ -39,6 +39,45 @@ async fn requests_and_decisions_are_immutable() -> Result<()> {
     ensure!(refusal.contains("a request is immutable"), "{refusal}");
     let refusal = patch(&mallory, &["adec", "frozen"], r#"{"spec": {"decision": "Deny"}}"#).await?.refused()?;
     ensure!(refusal.contains("a decision is immutable"), "{refusal}");
+    Ok(())
+}
+
+/// As people with the shipped roles: RBAC answers, too.
+#[tokio::test]
+async fn every_form_of_apply_works_and_changes_no_spec() -> Result<()> {
+    let w = world().await?;
+    let (alice, carol) = (w.alice()?, w.carol()?);
+    let (server_side, plain) = (["apply", "--server-side", "-f", "-"], ["apply", "-f", "-"]);
+    let written = request("applied", "");
+    let decided = decision("applied", "applied", "");
+    for (who, yaml, other) in
+        [(&alice, &written, request("applied", ", duration: 4h")), (&carol, &decided, decision("applied", "applied", ", comment: other"))]
+    {
+        for again in 0..2 {
+            who.kubectl_stdin(&server_side, yaml).await?.success().with_context(|| format!("server-side apply, {again} before"))?;
+        }
+        let refusal = who.kubectl_stdin(&server_side, &other).await?.refused()?;
+        ensure!(refusal.contains("is immutable"), "{refusal}");
+        let forced = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+        let refusal = who.kubectl_stdin(&forced, &other).await?.refused()?;
+        ensure!(refusal.contains("is immutable"), "{refusal}");
+        // Client-side apply of what server-side apply or create has made.
+        who.kubectl_stdin(&plain, yaml).await?.success().context("apply after server-side apply")?;
+        let created = yaml.replace("name: applied, namespace", "name: created, namespace");
+        who.kubectl_stdin(&["create", "-f", "-"], &created).await?.success()?;
+        who.kubectl_stdin(&plain, &created).await?.success().context("apply after create")?;
+        who.kubectl_stdin(&server_side, &created).await?.success().context("server-side apply after apply")?;
+        let refusal = who.kubectl_stdin(&plain, &other).await?.refused()?;
+        ensure!(refusal.contains("is immutable"), "{refusal}");
+    }
+    let stamp = w.field(&["areq", "-n", "payments", "applied"], "{.spec.requester.username} {.spec.duration}").await?;
+    assert_eq!(stamp, "alice@example.com ");
+    // The same right on what another person wrote: neither its spec nor its status.
+    let bob = w.cp.user("bob@example.com", &["payments-devs"])?;
+    let refusal = patch(&bob, &["areq", "applied"], r#"{"spec": {"requester": {"username": "bob@example.com", "groups": []}}}"#).await?;
+    ensure!(refusal.clone().refused()?.contains("a request is immutable"), "{refusal:?}");
+    let status = patch(&bob, &["areq", "applied", "--subresource=status"], r#"{"status": {"state": "Active"}}"#).await?.refused()?;
+    ensure!(status.contains("forbidden"), "{status}");
     Ok(())
 }
 

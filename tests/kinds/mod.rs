@@ -45,6 +45,39 @@ async fn what_the_schema_refuses_it_refuses_by_name() -> Result<()> {
     Ok(())
 }
 
+/// One field of each kind and form; a unit test of the kinds enumerates all of them. YAML in double quotes, so that the character
+/// arrives as it is.
+#[tokio::test]
+async fn texts_and_names_are_visible() -> Result<()> {
+    let (admin, create) = (without_operator().await?.admin()?, ["create", "--dry-run=server", "-f", "-"]);
+    let fields = [
+        ("eligibleassignment", "{group: payments-devs}", "{group: \"@\"}", "spec.subject.group", false),
+        ("eligibleassignment", "justification: on-call rotation", "justification: \"@\"", "spec.justification", true),
+        ("accesspolicy", "{group: payments-devs}", "{user: \"@\"}", "spec.eligible[0].user", false),
+        ("roletemplate", "{user: carol@example.com}", "{user: \"@\"}", "approvers[1].user", false),
+        ("roletemplate", "name: owners", "name: \"@\"", "stages[0].name", false),
+        ("authorizationsystem", "displayName: Production cluster", "displayName: \"@\"", "spec.displayName", false),
+        ("curfewconfig", "aliases: {none: {}}", "aliases: {keys: [\"@\"]}", "spec.identity.aliases.keys[0]", false),
+        ("curfewconfig", "[authentication.kubernetes.io/credential-id]", "[\"@\"]", "deciderProof.keys[0]", false),
+        ("activationrequest", "number: INC-4711", "number: \"@\"", "spec.ticket.number", false),
+        ("activationrequest", "justification: roll back release 2311", "justification: \"@\"", "spec.justification", true),
+        ("accessdecision", "comment: go ahead", "comment: \"@\"", "spec.comment", true),
+    ];
+    let invisible = [r"devs\u0000", r"\u001b[2Jdevs", r"de\u200bvs", r"\u202edevs", r"devs\u2028", r"devs\r", r"\ufe0f"];
+    let blank = [r"\u200b", "  ", r"\u3000", r"\u2800"];
+    for (file, from, to, field, several_lines) in fields {
+        let with = |text: &str| changed(&format!("api/{file}.yaml"), from, &to.replace('@', text));
+        for text in invisible.iter().chain(&blank) {
+            let refusal = admin.api_stdin(&create, &with(text)?).await?.refused()?;
+            ensure!(refusal.contains(field) && refusal.contains("visible characters"), "{file} {field} {text:?}: {refusal}");
+        }
+        let lines = admin.api_stdin(&create, &with(r"one\ntwo")?).await?;
+        let refused = lines.stderr.contains("must be one line");
+        ensure!(refused != several_lines, "{file} {field}: several lines: {}", lines.stderr);
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_a_decision_must_say() -> Result<()> {
     let carol = without_operator().await?.carol()?;

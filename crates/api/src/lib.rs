@@ -59,8 +59,14 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         let rule = serde_json::json!([{"rule": "self.metadata.name == 'curfew'", "message": "only one CurfewConfig is allowed and its name is curfew"}]);
         root.x_kubernetes_validations = serde_json::from_value(rule).ok();
     }
-    for schema in all.iter_mut().flat_map(|crd| &mut crd.spec.versions).filter_map(|v| v.schema.as_mut()) {
-        schema.open_api_v3_schema.iter_mut().for_each(drop_redundant_one_of);
+    for crd in &mut all {
+        let by_people = crd.spec.names.kind != "Grant";
+        for schema in crd.spec.versions.iter_mut().filter_map(|v| v.schema.as_mut()?.open_api_v3_schema.as_mut()) {
+            drop_redundant_one_of(schema);
+            if let Some(spec) = schema.properties.as_mut().and_then(|p| p.get_mut("spec")).filter(|_| by_people) {
+                schema::require_visible_text("spec", spec);
+            }
+        }
     }
     all
 }
@@ -82,6 +88,7 @@ fn drop_redundant_one_of(schema: &mut JSONSchemaProps) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaPropsOrBool;
     use serde_json::Value;
 
     /// Calls `f` with the path of every property that has no description.
@@ -107,6 +114,86 @@ mod tests {
             undescribed(&kind, &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"], &mut |p| missing.push(p));
         }
         assert!(missing.is_empty(), "no description: {missing:#?}");
+    }
+
+    /// Texts without a character rule, and why: the end of the path, after the kind.
+    const WITHOUT_RULE: [(&str, &str); 4] = [
+        (".status.", "written by the operator from fields that have the rule, or escaped by what prints it"),
+        ("Grant.spec.", "written by the operator"),
+        (".spec.requester.", "as the API server authenticated it"),
+        (".spec.decider.", "as the API server authenticated it"),
+    ];
+
+    /// Calls `f` with the path and schema of every text.
+    fn texts(path: &str, schema: &JSONSchemaProps, f: &mut impl FnMut(&str, &JSONSchemaProps)) {
+        if schema.type_.as_deref() == Some("string") {
+            f(path, schema);
+        }
+        for (name, property) in schema.properties.iter().flatten() {
+            texts(&format!("{path}.{name}"), property, f);
+        }
+        if let Some(JSONSchemaPropsOrArray::Schema(items)) = &schema.items {
+            texts(&format!("{path}[]"), items, f);
+        }
+        if let Some(JSONSchemaPropsOrBool::Schema(values)) = &schema.additional_properties {
+            texts(&format!("{path}{{}}"), values, f);
+        }
+    }
+
+    fn all_texts(mut f: impl FnMut(&str, &JSONSchemaProps)) {
+        for crd in crds() {
+            let schema = crd.spec.versions[0].schema.as_ref().and_then(|s| s.open_api_v3_schema.as_ref()).unwrap();
+            for part in ["spec", "status"] {
+                let property = &schema.properties.as_ref().unwrap()[part];
+                texts(&format!("{}.{part}", crd.spec.names.kind), property, &mut f);
+            }
+        }
+    }
+
+    #[test]
+    fn every_text_has_the_character_rule_or_a_reason() {
+        let (one, several) = (schema::visible_text(false), schema::visible_text(true));
+        let (mut without, mut used) = (Vec::new(), std::collections::BTreeSet::new());
+        let mut multiline = Vec::new();
+        all_texts(|path, schema| {
+            let rules = schema.x_kubernetes_validations.iter().flatten();
+            let has = |rule: &_| rules.clone().any(|r| r == rule);
+            if has(&several) {
+                multiline.push(path.to_owned());
+            }
+            if has(&one) || has(&several) || !schema::needs_character_rule(schema) {
+                return;
+            }
+            match WITHOUT_RULE.iter().find(|(part, _)| path.contains(part)) {
+                Some((part, _)) => drop(used.insert(*part)),
+                None => without.push(path.to_owned()),
+            }
+        });
+        assert!(without.is_empty(), "no character rule: {without:#?}");
+        let unused: Vec<_> = WITHOUT_RULE.iter().filter(|(part, _)| !used.contains(part)).collect();
+        assert!(unused.is_empty(), "reasons for texts that do not exist: {unused:#?}");
+        multiline.sort();
+        let expected = [
+            "AccessDecision.spec.comment",
+            "ActivationRequest.spec.justification",
+            "EligibleAssignment.spec.justification",
+            "RoleTemplate.spec.description",
+        ];
+        assert_eq!(multiline, expected);
+    }
+
+    #[test]
+    fn every_text_that_people_write_has_a_maximum_length() {
+        let mut unbounded = Vec::new();
+        all_texts(|path, schema| {
+            // What the API server fills in has the limits of its authenticator.
+            let stamped = path.contains(".requester.") || path.contains(".decider.");
+            let bounded = schema.max_length.is_some() || schema.enum_.is_some() || schema.format.is_some();
+            if path.contains(".spec") && !path.starts_with("Grant.") && !stamped && !bounded {
+                unbounded.push(path.to_owned());
+            }
+        });
+        assert!(unbounded.is_empty(), "no maxLength: {unbounded:#?}");
     }
 
     #[test]

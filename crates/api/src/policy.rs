@@ -86,7 +86,7 @@ pub enum SystemsRef {
 #[serde(rename_all = "camelCase")]
 pub struct LabelSelector {
     /// All of these labels must be present with these values.
-    #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 63}))]
     pub match_labels: BTreeMap<String, String>,
 }
 

@@ -1,4 +1,8 @@
 //! Schema fragments that several kinds share.
+use curfew_core::text::INVISIBLE;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ValidationRule,
+};
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 /// Schema of `status.conditions`: metav1.Condition as a map by type, so that the order of the list does not cause conflicts between writers.
@@ -45,3 +49,53 @@ pub const SCOPE_WITHOUT_PATTERNS: &str =
 /// CEL rule: no user or group in the list has a name that begins with `system:`, the prefix that Kubernetes reserves.
 pub const NO_SYSTEM_SUBJECTS: &str =
     "self.all(s, !(has(s.user) && s.user.startsWith('system:')) && !(has(s.group) && s.group.startsWith('system:')))";
+
+/// Texts that may have several lines. All other texts and names are one line.
+const SEVERAL_LINES: [&str; 3] = ["justification", "comment", "description"];
+
+/// Identities that the API server has authenticated. Admission proves that they are the login's own.
+const STAMPED: [&str; 2] = ["requester", "decider"];
+
+/// Gives every text in a `spec` the character rule: a name or text must not imitate another one, or other output on a terminal. A field
+/// that has an enum, a format or a pattern for all of it needs none, and neither have identities that the API server fills in.
+pub fn require_visible_text(name: &str, schema: &mut JSONSchemaProps) {
+    if STAMPED.contains(&name) {
+        return;
+    }
+    if needs_character_rule(schema) {
+        schema.x_kubernetes_validations.get_or_insert_default().push(visible_text(SEVERAL_LINES.contains(&name)));
+    }
+    schema.properties.iter_mut().flatten().for_each(|(name, property)| require_visible_text(name, property));
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        require_visible_text(name, items);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        require_visible_text(name, values);
+    }
+}
+
+/// Whether a schema is that of a text whose characters nothing else limits.
+pub fn needs_character_rule(schema: &JSONSchemaProps) -> bool {
+    let limits_all = |pattern: &String| pattern.starts_with('^') && pattern.ends_with('$');
+    let is_limited = schema.enum_.is_some() || schema.format.is_some() || schema.pattern.as_ref().is_some_and(limits_all);
+    schema.type_.as_deref() == Some("string") && !is_limited
+}
+
+/// CEL rule: no invisible characters, and not blanks alone. An empty text is a matter of `minLength`.
+pub fn visible_text(several_lines: bool) -> ValidationRule {
+    let code = |c: char| format!("\\x{{{:x}}}", u32::from(c));
+    let ranges = INVISIBLE.iter().flat_map(|&(first, last)| match first {
+        // Tab and line feed are next to one another.
+        '\0' if several_lines => vec![('\0', '\u{8}'), ('\u{b}', last)],
+        _ => vec![(first, last)],
+    });
+    let class: String = ranges.map(|(first, last)| format!("{}-{}", code(first), code(last))).collect();
+    let lines = if several_lines { "a text, which may have several lines" } else { "one line" };
+    ValidationRule {
+        rule: format!(r"!self.matches(r'[{class}]') && (self == '' || self.matches(r'[^\s\p{{Z}}\x{{2800}}]'))"),
+        message: Some(format!(
+            "must be {lines}, of visible characters: no control, zero-width or bidirectional control characters, and not blank"
+        )),
+        ..ValidationRule::default()
+    }
+}

@@ -3,6 +3,7 @@ use crate::{
     admission::Provenance,
     digest::Digest,
     duration::Duration,
+    folding::Spelling,
     principal::{Subject, UserInfo},
     reason::Reason,
     time::Time,
@@ -171,7 +172,7 @@ impl Tally {
 /// 1. A decision about another request of the same name (another uid, or made before this one existed) does not concern this one.
 /// 2. A login without the configured proof, or without an alias where aliases are configured, is not counted; an approval
 ///    that was made while admission was not enforced never is. A Deny or Revoke from such a time counts: it only takes away (I8).
-/// 3. `Revoke` counts from requester and beneficiary; no other decision of these two does.
+/// 3. `Revoke` counts from requester and beneficiary; no other decision of these two does, under any spelling of their names.
 /// 4. `Deny` and `Revoke` count from a manager and from an approver of any stage, regardless of the digest that they name.
 /// 5. `Approve` counts from an approver who saw this digest, once per person, for the first unfilled stage that lists them.
 ///
@@ -187,7 +188,7 @@ pub fn tally(m: &ApprovalSubject<'_>, words: &[DecisionFacts]) -> Tally {
     t.stopped_by = order.iter().find(|&&i| words[i].verb != Verb::Approve).map(|&i| stop_reason(m, &words[i]));
     let mut left: Vec<usize> = Vec::new();
     for i in order.into_iter().filter(|&i| words[i].verb == Verb::Approve) {
-        if left.iter().any(|&j| words[j].decider.is_same_person(&words[i].decider, m.alias_keys)) {
+        if left.iter().any(|&j| words[j].decider.is_same_person(&words[i].decider, m.alias_keys, Spelling::Folded)) {
             t.counted[i] = Counted::No(Reason::AlreadyCounted);
         } else {
             left.push(i);
@@ -215,15 +216,14 @@ pub fn tally(m: &ApprovalSubject<'_>, words: &[DecisionFacts]) -> Tally {
 
 /// Rules 1 to 5, as far as one decision can be judged by itself.
 fn evaluate_alone(m: &ApprovalSubject<'_>, w: &DecisionFacts) -> Counted {
-    let party = is_party(m, &w.decider);
     let approver = m.stages.iter().any(|s| s.includes(&w.decider));
     match w.verb {
         _ if w.request_uid.as_deref().is_some_and(|u| u != m.uid) || w.created < m.created => Counted::No(Reason::NotFound),
-        _ if !w.proven || !has_required_alias(m, &w.decider) => Counted::No(Reason::UnprovenLogin),
+        _ if !w.proven || !w.decider.has_required_alias(m.alias_keys) => Counted::No(Reason::UnprovenLogin),
         Verb::Approve if w.provenance == Provenance::Unverified => Counted::No(Reason::AdmissionNotEnforced),
         Verb::Approve if w.provenance == Provenance::Pending => Counted::Waiting,
-        Verb::Revoke if party => Counted::Yes,
-        Verb::Approve | Verb::Deny if party => Counted::No(Reason::SelfDecision),
+        Verb::Revoke if is_party(m, &w.decider, Spelling::Exact) => Counted::Yes,
+        Verb::Approve | Verb::Deny if is_party(m, &w.decider, Spelling::Folded) => Counted::No(Reason::SelfDecision),
         Verb::Deny | Verb::Revoke if approver || w.manager == Some(true) => Counted::Yes,
         Verb::Deny | Verb::Revoke if w.manager.is_none() => Counted::Waiting,
         Verb::Approve if !approver => Counted::No(Reason::NotEntitled),
@@ -233,19 +233,16 @@ fn evaluate_alone(m: &ApprovalSubject<'_>, w: &DecisionFacts) -> Counted {
     }
 }
 
-/// Where logins are told apart by aliases, a login without one could be the second login of any person.
-fn has_required_alias(m: &ApprovalSubject<'_>, p: &UserInfo) -> bool {
-    m.alias_keys.is_empty() || m.alias_keys.iter().any(|k| p.has_extra_keys(std::slice::from_ref(k)))
+/// Whether this is the requester or the beneficiary: people cannot decide about their own request. Of a beneficiary only the name is
+/// known, so an alias that equals it is the beneficiary's.
+fn is_party(m: &ApprovalSubject<'_>, p: &UserInfo, spelling: Spelling) -> bool {
+    let theirs = |b: &Subject| b.includes(p) || is_holder(b, p, m.alias_keys, spelling);
+    m.requester.is_same_person(p, m.alias_keys, spelling) || m.beneficiary.is_some_and(theirs)
 }
 
-/// Whether this is the requester or the beneficiary, under any name: people cannot decide about their own request. Of a
-/// beneficiary only the name is known, so an alias that equals it is the beneficiary's.
-fn is_party(m: &ApprovalSubject<'_>, p: &UserInfo) -> bool {
-    let theirs = |b: &Subject| {
-        let alias = |k: &String| matches!(b, Subject::User(n) if p.extra.get(k).is_some_and(|v| v.contains(n)));
-        b.includes(p) || m.alias_keys.iter().any(alias)
-    };
-    m.requester.is_same_person(p, m.alias_keys) || m.beneficiary.is_some_and(theirs)
+/// Whether a login has the name of a user or service account that holds access.
+fn is_holder(holder: &Subject, p: &UserInfo, alias_keys: &[String], spelling: Spelling) -> bool {
+    !matches!(holder, Subject::Group(_)) && p.is_named(&holder.principal(), alias_keys, spelling)
 }
 
 /// Who wants to release a Grant without proof, and what they saw.
@@ -292,19 +289,19 @@ pub struct StalledGrant<'a> {
 /// request, by a person with the right to it, and never by requester or beneficiary.
 pub fn evaluate_abandon(r: &AbandonDecision<'_>, g: &StalledGrant<'_>) -> Counted {
     let w = r.decision;
-    let alias = |n: &str| g.alias_keys.iter().any(|k| w.decider.extra.get(k).is_some_and(|v| v.iter().any(|x| x == n)));
-    let theirs = matches!(g.beneficiary, Subject::User(n) if alias(n)) || alias(g.requester) || g.aliases.iter().any(|a| alias(a));
+    let named = |name: &str| w.decider.is_named(name, g.alias_keys, Spelling::Folded);
+    let common_alias = |alias: &String| w.decider.aliases(g.alias_keys).any(|own| Spelling::Folded.is_same(own, alias));
+    let theirs = named(g.requester)
+        || g.beneficiary.includes(&w.decider)
+        || is_holder(g.beneficiary, &w.decider, g.alias_keys, Spelling::Folded)
+        || g.aliases.iter().any(common_alias);
     match () {
         () if w.verb != Verb::Abandon => Counted::No(Reason::Unsupported),
         () if r.namespace != g.namespace || w.created < g.created => Counted::No(Reason::NotFound),
-        () if !w.proven
-            || (!g.alias_keys.is_empty() && !g.alias_keys.iter().any(|k| w.decider.has_extra_keys(std::slice::from_ref(k)))) =>
-        {
-            Counted::No(Reason::UnprovenLogin)
-        }
+        () if !w.proven || !w.decider.has_required_alias(g.alias_keys) => Counted::No(Reason::UnprovenLogin),
         () if w.provenance == Provenance::Unverified => Counted::No(Reason::AdmissionNotEnforced),
         () if w.provenance == Provenance::Pending || w.manager.is_none() => Counted::Waiting,
-        () if w.decider.username == g.requester || g.beneficiary.includes(&w.decider) || theirs => Counted::No(Reason::SelfDecision),
+        () if theirs => Counted::No(Reason::SelfDecision),
         () if w.manager != Some(true) => Counted::No(Reason::NotEntitled),
         () if w.digest != Some(g.digest) => Counted::No(Reason::DigestMismatch),
         // It may become stuck later, so the decision waits.
@@ -314,7 +311,7 @@ pub fn evaluate_abandon(r: &AbandonDecision<'_>, g: &StalledGrant<'_>) -> Counte
 }
 
 fn stop_reason(m: &ApprovalSubject<'_>, w: &DecisionFacts) -> Reason {
-    match (w.verb, is_party(m, &w.decider)) {
+    match (w.verb, is_party(m, &w.decider, Spelling::Exact)) {
         (_, true) => Reason::RevokedByHolder,
         (Verb::Deny, false) => Reason::DeniedByApprover,
         (_, false) => Reason::RevokedByApprover,

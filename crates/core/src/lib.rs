@@ -5,7 +5,7 @@
 //!
 //! | Modules | What they hold |
 //! |---|---|
-//! | [`time`], [`duration`], [`digest`], [`principal`], [`reason`], [`ids`], [`requeue`] | values |
+//! | [`time`], [`duration`], [`digest`], [`principal`], [`folding`], [`text`], [`reason`], [`ids`], [`requeue`] | values |
 //! | [`target`] | what differs between providers: permissions, scope, content, plan, principal |
 //! | [`policy_inputs`], [`terms`], [`resolved`] | template × assignment × policy × system → what would be granted |
 //! | [`readiness`] | whether systems, policies, templates and assignments can be used |
@@ -20,6 +20,7 @@ pub mod deadlines;
 pub mod digest;
 pub mod duration;
 pub mod fingerprint;
+pub mod folding;
 pub mod grant;
 pub mod ids;
 pub mod lanes;
@@ -37,5 +38,6 @@ pub mod slots;
 pub mod sweep;
 pub mod target;
 pub mod terms;
+pub mod text;
 pub mod time;
 pub mod verdict;

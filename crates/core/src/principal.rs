@@ -1,4 +1,5 @@
 //! Subjects, as policies name them, and identities, as the API server authenticated them.
+use crate::{folding::Spelling, text::is_blank};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -116,19 +117,33 @@ impl UserInfo {
         let (namespace, name) = self.username.strip_prefix(SERVICE_ACCOUNT)?.split_once(':')?;
         Some(Subject::ServiceAccount(ServiceAccount { namespace: namespace.into(), name: name.into() }))
     }
-    /// Whether two logins belong to the same person: equal user names, equal non-empty uids, or a common value under one of the
-    /// `alias_keys` in `extra`.
-    pub fn is_same_person(&self, other: &UserInfo, alias_keys: &[String]) -> bool {
-        self.username == other.username
-            || (!self.uid.is_empty() && self.uid == other.uid)
-            || alias_keys.iter().any(|k| match (self.extra.get(k), other.extra.get(k)) {
-                (Some(a), Some(b)) => a.iter().any(|v| b.contains(v)),
-                _ => false,
-            })
+    /// The values under a key of `extra`. A blank value is absent: it identifies nobody and proves nothing.
+    fn extra_values(&self, key: &str) -> impl Iterator<Item = &str> {
+        self.extra.get(key).into_iter().flatten().map(String::as_str).filter(|value| !is_blank(value))
     }
-    /// Whether `extra` has all of these keys, each with at least one value.
+    /// The values under the alias keys, which identify the person behind the login.
+    pub fn aliases<'a>(&'a self, alias_keys: &'a [String]) -> impl Iterator<Item = &'a str> {
+        alias_keys.iter().flat_map(|key| self.extra_values(key))
+    }
+    /// Whether two logins belong to the same person: equal user names, equal uids that are not blank, or a common value under one of
+    /// the `alias_keys` in `extra`. A uid is an opaque value of the authenticator and is compared exactly.
+    pub fn is_same_person(&self, other: &UserInfo, alias_keys: &[String], spelling: Spelling) -> bool {
+        let is_common = |key: &String| other.extra_values(key).any(|a| self.extra_values(key).any(|b| spelling.is_same(a, b)));
+        spelling.is_same(&self.username, &other.username)
+            || (!is_blank(&self.uid) && self.uid == other.uid)
+            || alias_keys.iter().any(is_common)
+    }
+    /// Whether the login has this name, as its user name or under one of the alias keys.
+    pub fn is_named(&self, name: &str, alias_keys: &[String], spelling: Spelling) -> bool {
+        spelling.is_same(&self.username, name) || self.aliases(alias_keys).any(|alias| spelling.is_same(alias, name))
+    }
+    /// Whether `extra` has all of these keys, each with at least one value that is not blank.
     pub fn has_extra_keys(&self, keys: &[String]) -> bool {
-        keys.iter().all(|k| self.extra.get(k).is_some_and(|v| !v.is_empty()))
+        keys.iter().all(|key| self.extra_values(key).next().is_some())
+    }
+    /// Whether the login has an alias, where aliases are configured: without one it could be the second login of any person.
+    pub fn has_required_alias(&self, alias_keys: &[String]) -> bool {
+        alias_keys.is_empty() || self.aliases(alias_keys).next().is_some()
     }
 }
 
@@ -167,7 +182,8 @@ mod tests {
     fn common_alias_value_identifies_the_same_person() {
         let keys = vec!["curfew.dev/person".to_string()];
         let (a, b) = (person("alice", &[], &[("curfew.dev/person", "7")]), person("alice@vpn", &[], &[("curfew.dev/person", "7")]));
-        assert!(a.is_same_person(&b, &keys) && !a.is_same_person(&b, &[]));
-        assert!(!person("x", &[], &[]).is_same_person(&person("y", &[], &[]), &keys), "an absent alias or an empty uid never matches");
+        assert!(a.is_same_person(&b, &keys, Spelling::Exact) && !a.is_same_person(&b, &[], Spelling::Folded));
+        let (x, y) = (person("x", &[], &[]), person("y", &[], &[]));
+        assert!(!x.is_same_person(&y, &keys, Spelling::Folded), "an absent alias or an empty uid never matches");
     }
 }

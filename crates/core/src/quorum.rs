@@ -1,11 +1,12 @@
 //! Whether enough people can approve at all. A person counts once, for one stage; a group may have any number of members.
-use crate::{approval::ApprovalStage, policy_inputs::ApprovalFloor, principal::Subject};
+use crate::{approval::ApprovalStage, folding::fold, policy_inputs::ApprovalFloor, principal::Subject};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The distinct people among approvers; `None` if a group is among them. Service accounts do not approve.
-fn people(approvers: &[Subject]) -> Option<BTreeSet<&Subject>> {
+/// The distinct people among approvers, by their folded names: spellings of one name are one person. `None` if a group is among them.
+/// Service accounts do not approve.
+fn people(approvers: &[Subject]) -> Option<BTreeSet<String>> {
     let group = approvers.iter().any(|a| matches!(a, Subject::Group(_)));
-    (!group).then(|| approvers.iter().filter(|a| matches!(a, Subject::User(_))).collect())
+    (!group).then(|| approvers.iter().filter(|a| matches!(a, Subject::User(_))).map(|a| fold(&a.principal())).collect())
 }
 
 /// Why these stages can never all pass, in words.
@@ -17,7 +18,7 @@ pub fn unreachable(stages: &[ApprovalStage]) -> Option<String> {
     }
     // A matching of people to the approvals that are needed, each by an augmenting path.
     let needed: Vec<_> = listed.iter().flat_map(|(s, people)| (0..s.quorum).map(move |_| (s, people))).collect();
-    let candidates: Vec<&BTreeSet<&Subject>> = needed.iter().map(|(_, people)| *people).collect();
+    let candidates: Vec<&BTreeSet<String>> = needed.iter().map(|(_, people)| *people).collect();
     let mut taken = BTreeMap::new();
     let failed = (0..needed.len()).find(|i| !assign(*i, &candidates, &mut taken, &mut BTreeSet::new()));
     failed.map(|i| {
@@ -31,15 +32,15 @@ pub fn unreachable(stages: &[ApprovalStage]) -> Option<String> {
 /// Gives one approval a person, and the approval that had that person another one, if there is any.
 fn assign<'a>(
     approval: usize,
-    candidates: &[&BTreeSet<&'a Subject>],
-    taken: &mut BTreeMap<&'a Subject, usize>,
-    tried: &mut BTreeSet<&'a Subject>,
+    candidates: &[&'a BTreeSet<String>],
+    taken: &mut BTreeMap<&'a str, usize>,
+    tried: &mut BTreeSet<&'a str>,
 ) -> bool {
     for person in candidates[approval] {
         if !tried.insert(person) {
             continue;
         }
-        let free = match taken.get(person).copied() {
+        let free = match taken.get(person.as_str()).copied() {
             None => true,
             Some(other) => assign(other, candidates, taken, tried),
         };

@@ -53,10 +53,7 @@ pub fn resolve(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
             format!("the request uses {what}, which this build does not support; create a request without it"),
         );
     }
-    if !a.requester.is_system_identity()
-        && !h.alias_keys.is_empty()
-        && !h.alias_keys.iter().any(|k| a.requester.has_extra_keys(std::slice::from_ref(k)))
-    {
+    if !a.requester.is_system_identity() && !a.requester.has_required_alias(h.alias_keys) {
         return refuse(
             Reason::UnprovenLogin,
             format!(

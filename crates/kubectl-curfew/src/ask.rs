@@ -6,7 +6,7 @@ use curfew_api::{
     assignment::NameRef,
     request::{ActivationRequestSpec, RequestState, Ticket},
 };
-use curfew_core::duration::Duration;
+use curfew_core::{duration::Duration, text::printable};
 use futures::TryStreamExt;
 use kube::{
     Api, ResourceExt,
@@ -88,7 +88,7 @@ async fn wait_until_active(requests: Api<ActivationRequest>, name: &str) -> anyh
         let Some(request) = change else { bail!("request {name} was deleted") };
         let status = request.status.unwrap_or_default();
         let Some(state) = status.state else { continue };
-        let message = status.message.unwrap_or_default();
+        let message = printable(&status.message.unwrap_or_default());
         if printed.replace((state, message.clone())) != Some((state, message.clone())) {
             eprintln!("{state:?}: {message}");
         }

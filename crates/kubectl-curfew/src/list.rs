@@ -1,6 +1,7 @@
 //! `kubectl curfew list`: prints ActivationRequests as a table.
 use crate::context::{CliContext, plain};
 use curfew_api::{ActivationRequest, request::RequestState};
+use curfew_core::text::printable;
 use kube::{Api, ResourceExt, api::ListParams};
 
 /// List requests, their state and the approval that they wait for. Ended requests are left out.
@@ -45,8 +46,9 @@ pub async fn run(me: &CliContext, args: &List) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Formats columns as kubectl does, three spaces apart.
+/// Formats columns as kubectl does, three spaces apart. Every cell is escaped.
 fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(|cell| printable(cell))).collect();
     let width = |i: usize| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
     let line = |row: &[String; N]| {
@@ -64,5 +66,7 @@ mod tests {
     fn columns_are_aligned() {
         let rows = [["A", "LONGER"].map(str::to_owned), ["wide", ""].map(str::to_owned)];
         assert_eq!(table(&rows), "A      LONGER\nwide\n");
+        let hostile = [["A", "B"].map(str::to_owned), ["a\u{1b}[2J", "b\nc"].map(str::to_owned)];
+        assert_eq!(table(&hostile), "A            B\na\\u{1b}[2J   b\\nc\n");
     }
 }

@@ -10,6 +10,7 @@ mod list;
 mod summary;
 
 use clap::Parser;
+use curfew_core::text::printable;
 use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]
@@ -21,7 +22,9 @@ async fn main() -> ExitCode {
     match cli::run(plugin).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // Messages of the server quote what people wrote.
+            let lines: Vec<String> = format!("{error:#}").split('\n').map(printable).collect();
+            eprintln!("error: {}", lines.join("\n"));
             ExitCode::FAILURE
         }
     }

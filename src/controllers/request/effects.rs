@@ -160,8 +160,7 @@ impl RequestEffects {
     /// What the requester's login carries under the alias keys.
     fn aliases(&self, request: &Request) -> Vec<String> {
         let keys = self.known().view.alias_keys;
-        let of = |key: &String| request.requester.extra.get(key).cloned().unwrap_or_default();
-        keys.iter().flat_map(of).take(64).collect()
+        request.requester.aliases(&keys).take(64).map(str::to_owned).collect()
     }
 
     async fn bring_forward(&self, request_uid: &str, to: Time) -> Outcome {
