@@ -153,7 +153,7 @@ async fn role_rules(s: &Stage) -> Result<()> {
     ready(s, "asleep", "False Suspended", "asleep").await?;
     for (yaml, words) in [
         (request("bad", "5h"), "asked for 5h, but role payments-admin allows at most 4h"),
-        (asks("bad", "").replace("justification: roll back release 2311", "justification: '  '"), "say why in spec.justification"),
+        (asks("bad", "").replace("justification: roll back release 2311", "justification: ''"), "say why in spec.justification"),
         (of("with-ticket", "bad"), "asks for a ticket whose number matches ^INC-[0-9]+$"),
         (of("with-ticket", "bad").replace("duration", "ticket: {system: jira, number: OPS-1}, duration"), "name it in spec.ticket"),
         (of("asleep", "bad"), "role asleep is suspended"),

@@ -55,7 +55,7 @@ async fn requests_are_refused_by_rule_value_and_limit() -> Result<()> {
     w.answers_in_force().await?;
     for (yaml, words) in [
         (request("long", "6h"), "asked for 6h, but role payments-admin allows at most 4h"),
-        (request("mute", "1h").replace("roll back release 2311", "' '"), "say why in spec.justification"),
+        (request("mute", "1h").replace(", justification: roll back release 2311", ""), "say why in spec.justification"),
     ] {
         for args in [&["apply", "-f", "-"][..], &["apply", "--dry-run=server", "-f", "-"]] {
             let told = alice.api_stdin(args, &yaml).await?.refused()?;
@@ -66,7 +66,7 @@ async fn requests_are_refused_by_rule_value_and_limit() -> Result<()> {
     template(w, "generous", &[("max: 4h", "max: 9h"), ("justification: Required", "justification: Optional")]).await?;
     ready(w, &["rtpl", "-n", "payments", "generous"], "True").await?;
     alice.apply(&of("generous", "long", "510m")).await?.success()?;
-    alice.apply(&of("generous", "mute", "1h").replace("roll back release 2311", "' '")).await?.success()?;
+    alice.apply(&of("generous", "mute", "1h").replace(", justification: roll back release 2311", "")).await?.success()?;
     alice.apply(&of("nowhere", "unknown", "1h")).await?.success()?;
     alice.apply(&request("elsewhere", "1h").replace("duration:", "system: mars, duration:")).await?.success()?;
     alice.apply(&request("tomorrow", "1h").replace("duration:", "startTime: '2099-01-01T00:00:00Z', duration:")).await?.success()?;
