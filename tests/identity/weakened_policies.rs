@@ -1,4 +1,5 @@
 //! The admission check reports what differs from the built object. A cluster of its own, because it is broken on purpose.
+use crate::attacks::resisted;
 use anyhow::{Result, ensure};
 use curfew::identity::admission_check::{self, AdmissionCheck, Compared};
 use curfew_core::digest::Digest;
@@ -16,7 +17,7 @@ impl Checks<'_> {
     }
     async fn reopened_by(&mut self, what: &str, words: &str) -> Result<()> {
         let check = self.now().await?;
-        ensure!(!check.enforced(), "{what}: admission still counts as enforced");
+        resisted(!check.enforced(), &format!("{what}: admission still counts as enforced"))?;
         let problems = check.problems.join("; ");
         ensure!(problems.contains(words), "{what}: {problems}");
         Ok(())
