@@ -113,6 +113,45 @@ async fn a_late_arm_comes_to_nothing() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_late_arm_comes_to_nothing_where_the_place_may_not_be_deleted() -> Result<()> {
+    let (w, grant, user) = (without_operator().await?, "00000000000000a7", "a7@example.com");
+    let (p, plan, admin) = (provider(w).await?, plan(grant, user), w.admin()?);
+    // Refused to everybody, so that the garbage collector does not help.
+    let refuses = format!(
+        r#"
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {{name: keeps-a7}}
+spec:
+  matchConstraints: {{resourceRules: [{{apiGroups: [rbac.authorization.k8s.io], apiVersions: [v1], resources: [rolebindings], operations: [DELETE]}}]}}
+  matchConditions: [{{name: one, expression: "oldObject.metadata.name.contains('{grant}')"}}]
+  validations: [{{expression: "false", message: change freeze}}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {{name: keeps-a7}}
+spec: {{policyName: keeps-a7, validationActions: [Deny]}}
+"#
+    );
+    admin.apply(&refuses).await?.success()?;
+    let held = reserved(&p, grant, &plan).await?;
+    eventually("deletions to be refused", SOON, || async {
+        let dry_run = ["delete", "rolebinding", "-n", "payments", name(&plan), "--dry-run=server"];
+        Ok(admin.kubectl(&dry_run).await?.stderr.contains("change freeze").then_some(()))
+    })
+    .await?;
+    let outcome = p.revoke(grant, &plan, &[], SlotSet::NONE).await?;
+    ensure!(matches!(&outcome, RevokeOutcome::Disarmed(what) if what.contains("change freeze")), "{outcome:?}");
+    assert!(p.arm(grant, &plan, &held, &permit()?).await.is_err(), "the place is another one since it was revoked");
+    can_read(w, user, false).await?;
+    admin.api(&["delete", "validatingadmissionpolicybinding", "keeps-a7"]).await?.success()?;
+    eventually("the place to be deleted", SOON, || async {
+        Ok((p.revoke(grant, &plan, &[], SlotSet::NONE).await? == RevokeOutcome::Gone).then_some(()))
+    })
+    .await
+}
+
+#[tokio::test]
 async fn reserving_twice_is_reserving_once() -> Result<()> {
     let (w, grant) = (without_operator().await?, "00000000000000a3");
     let (p, plan) = (provider(w).await?, plan(grant, ALICE));

@@ -16,6 +16,9 @@ use kube::{
 };
 use serde_json::json;
 
+/// Marks a binding that was emptied because it may not be deleted.
+const DISARMED: &str = "curfew.dev/disarmed";
+
 /// Deletes a binding of this grant. `uid` is what we armed, if we know it.
 pub async fn revoke_binding(
     api: &Api<DynamicObject>,
@@ -56,7 +59,9 @@ pub(super) async fn delete(api: &Api<DynamicObject>, name: &str, uid: &str) -> R
 
 /// Takes the subjects of a binding that may not be deleted. `None` if another object has the name by now.
 async fn empty(api: &Api<DynamicObject>, name: &str, uid: &str, refusal: Status) -> Result<Option<RevokeOutcome>, ProviderError> {
-    let empty = json!({"metadata": {"uid": uid}, "subjects": []});
+    // A reservation has no subjects yet, and a patch that changes nothing leaves its version: the annotation changes that, so that
+    // an arm that is still on its way is refused.
+    let empty = json!({"metadata": {"uid": uid, "annotations": {DISARMED: "true"}}, "subjects": []});
     match api.patch(name, &PatchParams::default(), &Patch::Merge(empty)).await {
         Ok(o) if BindingState::of(&o).subjects.is_empty() => {
             let what = format!("{name} has no subjects and gives no access; its deletion is refused: {}", refusal.message);
