@@ -2,12 +2,14 @@
 //!
 //! Nothing is clamped in silence, and nothing widens by being absent. The same rules make a template `Ready` and a
 //! request resolvable, so that they cannot disagree.
+mod policies;
+
 use crate::{
     admission::Provenance,
     approval::ApprovalStage,
     duration::Duration,
     messages,
-    policy_inputs::{ApprovalFloor, Assignment, Policy, PolicyInputs, Progress, RequestFacts, System, Template, Window},
+    policy_inputs::{Assignment, Policy, PolicyInputs, Progress, RequestFacts, System, Template, Window},
     principal::Subject,
     quorum,
     reason::Reason,
@@ -15,6 +17,8 @@ use crate::{
     target::{Inventory, Permissions, ProviderKind, Scope, Unresolvable},
     time::Time,
 };
+
+use policies::{check_policy_eligible, check_policy_offers, first_allowing};
 
 /// Why not: the reason, and a message for people.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -478,138 +482,5 @@ fn check_within_role(e: &Assignment, t: &Template) -> Result<(), Refusal> {
             refuse(Reason::OutsidePolicy, format!("assignment {name} is longer than the {max} that role {role} allows"))
         }
         (Window::Between(..) | Window::Permanent, _) => Ok(()),
-    }
-}
-
-/// How many refusing policies are named in a message.
-const MAX_NAMED_POLICIES: usize = 3;
-
-/// The first policy, in name order, that covers the template's namespace and passes; otherwise why each does not, first that
-/// which comes nearest.
-fn first_allowing<'a>(t: &Template, h: &PolicyInputs<'a>, passes: impl Fn(&Policy) -> Result<(), Refusal>) -> Result<&'a Policy, Refusal> {
-    let mut covering: Vec<&Policy> = h.policies.iter().filter(|p| p.namespaces.contains(&t.namespace)).collect();
-    covering.sort_by(|a, b| a.reference.name.cmp(&b.reference.name));
-    let mut refusals: Vec<(u8, Refusal)> = Vec::new();
-    for p in covering {
-        match (check_policy_usable(p), passes(p)) {
-            (Ok(()), Ok(())) => return Ok(p),
-            (Ok(()), Err(e)) => refusals.push((nearness(e.reason), e)),
-            // It would allow all of it, were it in force.
-            (Err(e), Ok(())) => refusals.push((u8::MAX, e)),
-            (Err(e), Err(_)) => refusals.push((0, e)),
-        }
-    }
-    refusals.sort_by_key(|(nearness, _)| std::cmp::Reverse(*nearness));
-    let Some((_, nearest)) = refusals.first() else {
-        return refuse(
-            Reason::OutsidePolicy,
-            format!("no AccessPolicy covers namespace {}, and nothing can be granted without one; ask the security team", t.namespace),
-        );
-    };
-    let mut messages: Vec<String> = refusals.iter().take(MAX_NAMED_POLICIES).map(|(_, e)| e.message.clone()).collect();
-    let more = refusals.len() - messages.len();
-    if more > 0 {
-        messages.push(format!("{more} more policies refuse it, too"));
-    }
-    refuse(nearest.reason, messages.join("; "))
-}
-
-/// How many of a policy's rules were passed before the one with this reason, in their order.
-const fn nearness(reason: Reason) -> u8 {
-    match reason {
-        Reason::BelowFloor => 2,
-        Reason::JustificationRequired => 3,
-        Reason::OverMaximum => 4,
-        _ => 1,
-    }
-}
-
-fn check_policy_usable(p: &Policy) -> Result<(), Refusal> {
-    let name = &p.reference.name;
-    if p.suspended {
-        return refuse(Reason::Suspended, format!("policy {name} is suspended; ask its owner"));
-    }
-    match p.unsupported.first() {
-        Some(what) => refuse(Reason::Unsupported, format!("policy {name} uses {what}, which this build does not support")),
-        None => match p.approval.as_ref().and_then(quorum::floor_unreachable) {
-            Some(why) => refuse(Reason::NobodyCanApprove, format!("policy {name} can never be met: {why}")),
-            None => Ok(()),
-        },
-    }
-}
-
-/// Whether a policy lets its namespaces offer this role on this system.
-fn check_policy_offers(
-    p: &Policy,
-    t: &Template,
-    stages: &[ApprovalStage],
-    s: &System,
-    offer: &Offer,
-    h: &PolicyInputs<'_>,
-) -> Result<(), Refusal> {
-    let name = &p.reference.name;
-    let outside = |what: String| refuse(Reason::OutsidePolicy, format!("policy {name} does not allow {what}"));
-    if !p.systems.include(&s.name, &s.labels) {
-        return outside(format!("system {}", s.name));
-    }
-    let (Some(patterns), Some(widest)) = (p.permissions.of(s.provider), p.scope.of(s.provider)) else {
-        return outside(format!("systems of provider {}", s.provider.as_str()));
-    };
-    if let Some(permission) = offer.permissions.not_allowed(&patterns) {
-        return outside(permission);
-    }
-    if let Some(beyond) = offer.scope.beyond(&widest) {
-        return outside(format!("access to {beyond}"));
-    }
-    if !p.persistence
-        && let Some(what) = offer.permissions.persistence(&offer.scope, &offer.inventory, h.operator_namespace)
-    {
-        return refuse(
-            Reason::OutsidePolicy,
-            format!("policy {name} would need allow.persistence: true for what may outlive the grant: {what}"),
-        );
-    }
-    check_floor(p, t, stages)
-}
-
-/// The floor is met when some of these stages has a quorum no smaller, and approvers that all stand, literally, in `from`.
-fn check_floor(p: &Policy, t: &Template, stages: &[ApprovalStage]) -> Result<(), Refusal> {
-    let Some(ApprovalFloor { quorum, from }) = &p.approval else { return Ok(()) };
-    let met = stages.iter().any(|s| s.quorum >= *quorum && s.approvers.iter().all(|a| from.contains(a)));
-    if met {
-        return Ok(());
-    }
-    let from = from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    refuse(
-        Reason::BelowFloor,
-        format!(
-            "policy {} asks for a stage of at least {quorum} of which every approver is one of {from}, and role {} has none",
-            p.reference.name, t.reference.name
-        ),
-    )
-}
-
-/// Whether a policy lets this subject be made eligible, in this window.
-fn check_policy_eligible(p: &Policy, e: &Assignment) -> Result<(), Refusal> {
-    let (policy, name) = (&p.reference.name, &e.reference.name);
-    if !p.eligible.contains(&e.subject) {
-        return refuse(Reason::OutsidePolicy, format!("policy {policy} does not let {} be made eligible", e.subject));
-    }
-    if e.delegated && !p.delegated {
-        return refuse(
-            Reason::OutsidePolicy,
-            format!(
-                "assignment {name} allows delegation, and policy {policy} does not; set allow.delegated: true in the policy to allow it"
-            ),
-        );
-    }
-    match e.window {
-        Window::Permanent if !p.permanent_eligibility => {
-            refuse(Reason::OutsidePolicy, format!("assignment {name} is permanent, and policy {policy} does not allow that"))
-        }
-        Window::Between(from, to) if to.millis_since(from) > p.max_eligibility.secs() * 1000 => {
-            refuse(Reason::OutsidePolicy, format!("assignment {name} is longer than the {} that policy {policy} allows", p.max_eligibility))
-        }
-        Window::Between(..) | Window::Permanent => Ok(()),
     }
 }
