@@ -6,15 +6,9 @@
 //! contradiction. While anything is disputed the clock is not sane, and nothing is granted.
 use super::MAX_SKEW;
 use curfew_core::time::Time;
-use http::{HeaderMap, Request, Response};
+use http::HeaderMap;
 use parking_lot::Mutex;
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::{Duration, Instant},
-};
-use tower::{Layer, Service};
+use std::time::{Duration, Instant};
 
 /// Combines the local clock with the clock of the API server.
 #[derive(Debug, Default)]
@@ -136,46 +130,6 @@ fn advance(time: Time, read_at: Instant, now: Instant) -> Time {
 
 fn local() -> Time {
     Time::from_millis(jiff::Timestamp::now().as_millisecond())
-}
-
-/// A client layer that records the `Date` header of every response.
-#[derive(Clone, Debug)]
-pub struct ObserveDate(pub Arc<Clock>);
-
-impl<S> Layer<S> for ObserveDate {
-    type Service = ObservingDate<S>;
-    fn layer(&self, inner: S) -> Self::Service {
-        ObservingDate { inner, clock: self.0.clone() }
-    }
-}
-
-/// The service that [`ObserveDate`] adds.
-#[derive(Clone, Debug)]
-pub struct ObservingDate<S> {
-    inner: S,
-    clock: Arc<Clock>,
-}
-
-impl<S, A, B> Service<Request<A>> for ObservingDate<S>
-where
-    S: Service<Request<A>, Response = Response<B>>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<B>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<B>, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-    fn call(&mut self, request: Request<A>) -> Self::Future {
-        let (clock, response) = (self.clock.clone(), self.inner.call(request));
-        Box::pin(async move {
-            let response = response.await?;
-            clock.observe(response.headers());
-            Ok(response)
-        })
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 mod clock;
 mod lease;
 
-pub use clock::{Clock, ObserveDate};
+pub use clock::Clock;
 pub use lease::Lease;
 
 use parking_lot::Mutex;

@@ -1,8 +1,8 @@
-//! The Kubernetes client: no silent retries, no call without an end, its own user agent, and layers that observe the server's clock
+//! The Kubernetes client: no silent retries, no call without an end, its own user agent, and a layer that observes the server's clock
 //! and the age of the watches.
-use super::watch_age::{ObserveWatches, WatchAges};
-use crate::authority::{Clock, ObserveDate};
-use http::{HeaderValue, header};
+use super::{on_response::OnResponse, watch_age::WatchAges};
+use crate::authority::Clock;
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use kube::{Client, Config, client::ClientBuilder};
 use std::{sync::Arc, time::Duration};
 
@@ -23,5 +23,9 @@ pub async fn connect(clock: Arc<Clock>, watches: Arc<WatchAges>) -> anyhow::Resu
     // Otherwise the time for which a connection was idle in the pool would count.
     config.reset_reader_on_write = true;
     config.headers.push((header::USER_AGENT, HeaderValue::from_static(concat!("curfew/", env!("CARGO_PKG_VERSION")))));
-    Ok(ClientBuilder::try_from(config)?.with_layer(&ObserveDate(clock)).with_layer(&ObserveWatches(watches)).build())
+    let observe = move |asked: &Uri, status: StatusCode, headers: &HeaderMap| {
+        clock.observe(headers);
+        watches.observe(asked, status);
+    };
+    Ok(ClientBuilder::try_from(config)?.with_layer(&OnResponse(observe)).build())
 }

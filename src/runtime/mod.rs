@@ -8,6 +8,7 @@ pub mod expectations;
 pub mod http;
 pub mod index;
 pub mod liveness;
+mod on_response;
 pub mod panics;
 pub mod stores;
 pub mod tasks;

@@ -1,21 +1,24 @@
 //! How old the answers of the watches are. A connection that goes silent without being closed looks like a cluster in which
 //! nothing happens, so its age is bounded: the API server ends each watch after some seconds, and the next one must be answered.
-use http::{Request, Response};
+use http::{StatusCode, Uri};
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
     time::{Duration, Instant},
 };
-use tower::{Layer, Service};
 
 /// When the API server last began to answer each watch, by the path that is watched.
 #[derive(Default, Debug)]
 pub struct WatchAges(Mutex<BTreeMap<String, Instant>>);
 
 impl WatchAges {
+    /// Records the beginning of a response, if it is of a watch.
+    pub fn observe(&self, asked: &Uri, status: StatusCode) {
+        if let Some(path) = watched(asked).filter(|_| status.is_success()) {
+            self.answered(path, Instant::now());
+        }
+    }
+
     fn answered(&self, path: &str, at: Instant) {
         self.0.lock().insert(path.to_owned(), at);
     }
@@ -28,57 +31,18 @@ impl WatchAges {
     }
 }
 
-/// A client layer that records when watches are answered.
-#[derive(Clone, Debug)]
-pub struct ObserveWatches(pub Arc<WatchAges>);
-
-impl<S> Layer<S> for ObserveWatches {
-    type Service = ObservingWatches<S>;
-    fn layer(&self, inner: S) -> Self::Service {
-        ObservingWatches { inner, ages: self.0.clone() }
-    }
-}
-
-/// The service that [`ObserveWatches`] adds.
-#[derive(Clone, Debug)]
-pub struct ObservingWatches<S> {
-    inner: S,
-    ages: Arc<WatchAges>,
-}
-
-impl<S, A, B> Service<Request<A>> for ObservingWatches<S>
-where
-    S: Service<Request<A>, Response = Response<B>>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<B>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<B>, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-    fn call(&mut self, request: Request<A>) -> Self::Future {
-        let watched = watched(request.uri()).map(str::to_owned);
-        let (ages, response) = (self.ages.clone(), self.inner.call(request));
-        Box::pin(async move {
-            let response = response.await?;
-            if let Some(path) = watched.filter(|_| response.status().is_success()) {
-                ages.answered(&path, Instant::now());
-            }
-            Ok(response)
-        })
-    }
-}
-
 /// The path that a request watches.
-fn watched(uri: &http::Uri) -> Option<&str> {
+fn watched(uri: &Uri) -> Option<&str> {
     uri.query()?.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1")).then(|| uri.path())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::on_response::OnResponse;
+    use http::{HeaderMap, Request, Response};
+    use std::sync::Arc;
+    use tower::{Layer, Service};
 
     #[tokio::test]
     async fn only_a_watch_that_was_answered_is_young() {
@@ -87,7 +51,8 @@ mod tests {
             let status = if request.uri().path().ends_with("refused") { 403 } else { 200 };
             Response::builder().status(status).body(())
         });
-        let mut client = ObserveWatches(ages.clone()).layer(answer);
+        let observer = ages.clone();
+        let mut client = OnResponse(move |asked: &Uri, status, _: &HeaderMap| observer.observe(asked, status)).layer(answer);
         for uri in ["/apis/curfew.dev/v1alpha1/grants", "/api/v1/refused?watch=true", "/api/v1/pods?labelSelector=watch"] {
             client.call(Request::get(uri).body(()).unwrap()).await.unwrap();
         }
