@@ -1,7 +1,7 @@
 //! Audit records of requests, Grants and decisions. Pure.
 use crate::{
     api::{
-        AccessDecision, ActivationRequest, Grant,
+        AccessDecision, ActivationRequest, Grant, conditions,
         decision::About,
         grant::{GrantSpec, GrantStatus},
         request::{ActivationRequestStatus, RequestState},
@@ -97,7 +97,11 @@ pub fn grant_event(g: &Grant, next: &GrantStatus, stage: State, why: Option<Reas
         State::Granting => return None,
         State::Active => (EventKind::GrantConfirmed, Some(format!("the target shows {}", names()))),
         State::Revoking => (EventKind::RevocationBegun, None),
-        State::Ended => (EventKind::RevocationConfirmed, Some(format!("the target shows that nothing is left of {}", names()))),
+        State::Ended => {
+            let left = conditions::find(&next.conditions, "Revoked").map(|revoked| revoked.message.clone()).filter(|left| !left.is_empty());
+            let nothing = || format!("the target shows that nothing is left of {}", names());
+            (EventKind::RevocationConfirmed, Some(left.unwrap_or_else(nothing)))
+        }
         State::Abandoned => (EventKind::GrantAbandoned, Some("nothing: the target no longer exists".into())),
     };
     let s = &g.spec;
@@ -217,5 +221,17 @@ mod tests {
         assert_eq!(about(json!({"activationRequest": {"name": "first"}}), None), is("first", "", ""));
         assert_eq!(about(json!({"activationRequest": {"name": "first", "uid": "u0"}}), None), is("first", "u0", ""));
         assert_eq!(about(json!({"grant": {"name": "00000000000000a1"}}), known), is("first", "u1", "00000000000000a1"));
+    }
+
+    #[test]
+    fn the_record_of_an_end_says_what_is_left_and_by_whom_it_is_kept() {
+        let confirmed = |message: &str| {
+            let condition = json!({"type": "Revoked", "status": "True", "reason": "Proven", "message": message,
+                "lastTransitionTime": "2030-01-01T00:00:00Z"});
+            let status: GrantStatus = serde_json::from_value(json!({"conditions": [condition]})).unwrap();
+            grant_event(&ending(END), &status, State::Ended, None).unwrap().1.confirmed.unwrap()
+        };
+        assert!(confirmed("").starts_with("the target shows that nothing is left"));
+        assert_eq!(confirmed("b has no subjects; its deletion is refused: freeze"), "b has no subjects; its deletion is refused: freeze");
     }
 }

@@ -65,7 +65,7 @@ pub fn status(grant: &Grant, next: &core::Grant, learned: Learned, enforced: Enf
         State::Granting => set("Active", Is::False, "Granting", "on its way to the target"),
         State::Active => set("Active", Is::True, "Armed", "the target has shown the access"),
         State::Revoking => set("Active", Is::Unknown, "Revoking", "being taken away; unknown counts as present"),
-        State::Ended => set("Active", Is::False, "Ended", "the target has shown that nothing is left"),
+        State::Ended => set("Active", Is::False, "Ended", "the target has shown that no access is left"),
         State::Abandoned => set("Active", Is::Unknown, "Abandoned", "released by a person without proof"),
     }
     match (next.state, &learned.disarmed) {
