@@ -192,6 +192,8 @@ async fn a_target_that_refuses_is_told_and_tried_until_the_deadline() -> Result<
     assert!(!alice.can_read_secret("payments", "db").await?);
     // Never armed by its deadline: proven absent, and failed.
     refused(&w, "short", "Failed", "DeadlinePassed", "the deadline has passed").await?;
+    let why = w.field(&["areq", "-n", "payments", "short"], "{.status.message}").await?;
+    ensure!(why.contains("the last answer of the target: ") && why.contains("the target refuses"), "why it never came is lost: {why}");
     admin.apply(&right).await?.success()?;
     w.access_is(&alice, true, SOON).await?;
     w.state_is("patient", "Active").await
