@@ -1,4 +1,5 @@
 //! Audit sinks. Each sink has its own queue and task, so that a slow sink does not delay the others.
+use super::backlog::Depth;
 use crate::timing::timing;
 use crate::{
     api::{config::Sink, system::SecretKey},
@@ -60,12 +61,13 @@ impl Acknowledgement {
 pub struct SinkWorker {
     queue: mpsc::UnboundedSender<Line>,
     last_error: Arc<Mutex<Option<String>>>,
+    depth: Depth,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl SinkWorker {
-    /// Starts the task of a sink.
-    pub fn start(sink: &Sink, client: &Client, http: &HttpClient, metrics: &Arc<Metrics>) -> Self {
+    /// Starts the task of a sink, whose queue is counted in `depth`.
+    pub fn start(sink: &Sink, client: &Client, http: &HttpClient, metrics: &Arc<Metrics>, depth: Depth) -> Self {
         let target = match sink {
             Sink::Stdout(_) => Target::Stdout,
             Sink::File(file) => Target::File(PathBuf::from(&file.path)),
@@ -73,11 +75,12 @@ impl SinkWorker {
         };
         let (queue, lines) = mpsc::unbounded_channel();
         let last_error = Arc::new(Mutex::new(None));
-        let task = tokio::spawn(deliver(target, lines, last_error.clone(), metrics.clone()));
-        SinkWorker { queue, last_error, task }
+        let task = tokio::spawn(deliver(target, lines, depth.clone(), last_error.clone(), metrics.clone()));
+        SinkWorker { queue, last_error, depth, task }
     }
     /// Queues a record. Does not wait.
     pub fn push(&self, line: Line) {
+        self.depth.push();
         // If the task has ended, the record is dropped together with its acknowledgement, which the waiting caller sees.
         let _ended = self.queue.send(line);
     }
@@ -100,7 +103,14 @@ enum Target {
 }
 
 /// Delivers the records in order, and retries each batch until the sink stores it.
-async fn deliver(target: Target, mut lines: mpsc::UnboundedReceiver<Line>, last_error: Arc<Mutex<Option<String>>>, metrics: Arc<Metrics>) {
+async fn deliver(
+    target: Target,
+    mut lines: mpsc::UnboundedReceiver<Line>,
+    depth: Depth,
+    last_error: Arc<Mutex<Option<String>>>,
+    metrics: Arc<Metrics>,
+) {
+    let show_backlog = || metrics.audit_backlog.set(i64::try_from(depth.get()).unwrap_or(i64::MAX));
     let mut waiting: VecDeque<Line> = VecDeque::new();
     loop {
         if waiting.is_empty() {
@@ -116,7 +126,7 @@ async fn deliver(target: Target, mut lines: mpsc::UnboundedReceiver<Line>, last_
         let mut tries = 0;
         while let Err(error) = target.write(&batch).await {
             metrics.audit_failures.inc();
-            metrics.audit_backlog.set(i64::try_from(waiting.len() + lines.len()).unwrap_or(i64::MAX));
+            show_backlog();
             tracing::warn!(sink = target.name(), error, "cannot deliver audit records to a sink; retrying");
             *last_error.lock() = Some(format!("{}: {error}", target.name()));
             tokio::time::sleep(timing().sink_pause * RETRY_DELAYS[tries.min(RETRY_DELAYS.len() - 1)]).await;
@@ -128,7 +138,8 @@ async fn deliver(target: Target, mut lines: mpsc::UnboundedReceiver<Line>, last_
                 acknowledgement.stored();
             }
         }
-        metrics.audit_backlog.set(i64::try_from(waiting.len() + lines.len()).unwrap_or(i64::MAX));
+        depth.pop(batch.len());
+        show_backlog();
     }
 }
 

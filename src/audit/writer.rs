@@ -1,6 +1,8 @@
 //! The audit writer: one task per process that numbers and chains the audit records and queues them for every sink.
 use super::{
+    backlog::Backlog,
     chain::Chain,
+    recent::RecentRecords,
     record::{EventData, EventKind},
     sinks::{Acknowledgement, Line, SinkWorker},
 };
@@ -16,15 +18,24 @@ use crate::{
     runtime::http::HttpClient,
 };
 use curfew_core::{target::Empty, time::Time};
-use futures::future::join_all;
+use futures::{
+    FutureExt,
+    future::{Shared, join_all},
+};
 use kube::{Api, Client, ResourceExt, runtime::reflector::Store};
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::sync::{mpsc, oneshot};
 
 /// Timeout for all sinks to store an intent, and for each API call of the writer. On timeout the Grant is not written; a later
 /// reconcile tries again.
 const INTENT: Duration = Duration::from_secs(5);
+/// How many intents are remembered after they were stored.
+const INTENTS: usize = 1024;
 /// Maximum number of heads in the status of CurfewConfig; the oldest are removed first.
 const HEADS: usize = 32;
 
@@ -60,28 +71,76 @@ pub struct AuditLog {
     items: mpsc::UnboundedSender<Item>,
     clock: Arc<Clock>,
     last_error: Arc<Mutex<Option<String>>>,
+    backlog: Backlog,
+    recent: Arc<RecentRecords>,
+    /// The intents that are on their way to the sinks, and those that were stored lately, by Grant, with their content.
+    intents: Arc<Mutex<HashMap<String, (EventData, Stored)>>>,
 }
+
+/// Resolves when every sink has stored a record, with an error if one has ended before.
+type Stored = Shared<oneshot::Receiver<()>>;
 
 impl AuditLog {
     /// Creates the handle and the writer task, which the caller must spawn.
     pub fn new(setup: Setup) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (items, queue) = mpsc::unbounded_channel();
         let last_error = Arc::new(Mutex::new(None));
-        let handle = AuditLog { items, clock: setup.authority.clock.clone(), last_error: last_error.clone() };
-        (handle, write(setup, queue, last_error))
+        let backlog = Backlog::default();
+        let handle = AuditLog {
+            items,
+            clock: setup.authority.clock.clone(),
+            last_error: last_error.clone(),
+            backlog: backlog.clone(),
+            recent: Arc::default(),
+            intents: Arc::default(),
+        };
+        (handle, write(setup, queue, backlog, last_error))
     }
 
     /// Queues an audit record. Does not wait for the sinks.
     pub fn append(&self, what: EventKind, facts: EventData) {
-        let _ended = self.items.send(Item { what, facts, at: self.clock.now(), taken: None, last: false });
+        self.send(Item { what, facts, at: self.clock.now(), taken: None, last: false });
     }
 
-    /// Records an intent and waits until every sink has stored it. Returns `false` if a sink has not stored it within the timeout:
-    /// the caller must not perform the intended effect.
-    pub async fn append_and_wait(&self, what: EventKind, facts: EventData) -> bool {
+    /// Queues the record of a transition that is about to be stored, unless the last record of the same object is the same: then
+    /// the transition is tried again, after a conflict or an error.
+    pub fn append_transition(&self, what: EventKind, facts: EventData) {
+        if self.recent.is_new(what, &facts) {
+            self.append(what, facts);
+        }
+    }
+
+    /// Records the intent to write a Grant and waits until every sink has stored it. Returns `false` if a sink has not stored it
+    /// within the timeout: the caller must not write the Grant. The same intent is queued once: while it is on its way it is
+    /// waited for, and after that it is known to be stored.
+    pub async fn append_intent(&self, grant: &str, facts: EventData) -> bool {
+        let stored = self.intent(grant, facts);
+        tokio::time::timeout(INTENT, stored).await.is_ok_and(|result| result.is_ok())
+    }
+
+    fn intent(&self, grant: &str, facts: EventData) -> Stored {
+        let mut intents = self.intents.lock();
+        let many = intents.len() >= INTENTS;
+        intents.retain(|_, (_, stored)| stored.peek().is_none_or(|result| result.is_ok() && !many));
+        if let Some((_, stored)) = intents.get(grant).filter(|(known, _)| *known == facts) {
+            return stored.clone();
+        }
         let (taken, stored) = oneshot::channel();
-        let sent = self.items.send(Item { what, facts, at: self.clock.now(), taken: Some(taken), last: false });
-        sent.is_ok() && tokio::time::timeout(INTENT, stored).await.is_ok_and(|result| result.is_ok())
+        let stored = stored.shared();
+        intents.insert(grant.to_owned(), (facts.clone(), stored.clone()));
+        self.send(Item { what: EventKind::GrantIntended, facts, at: self.clock.now(), taken: Some(taken), last: false });
+        stored
+    }
+
+    fn send(&self, item: Item) {
+        self.backlog.writer().push();
+        // Without a writer the process ends; an acknowledgement in the item is dropped with it.
+        let _ended = self.items.send(item);
+    }
+
+    /// Whether there is room for the records of what could also be decided later.
+    pub fn has_room(&self) -> bool {
+        self.backlog.has_room()
     }
 
     /// The last delivery error of a failing sink; `None` while every sink accepts records.
@@ -93,15 +152,15 @@ impl AuditLog {
     pub async fn finish(&self, limit: Duration) {
         let (taken, finished) = oneshot::channel();
         let end = Item { what: EventKind::ChainStarted, facts: EventData::default(), at: self.clock.now(), taken: Some(taken), last: true };
-        if self.items.send(end).is_ok() {
-            let _in_time = tokio::time::timeout(limit, finished).await;
-        }
+        self.send(end);
+        let _in_time = tokio::time::timeout(limit, finished).await;
     }
 }
 
-async fn write(setup: Setup, mut queue: mpsc::UnboundedReceiver<Item>, last_error: Arc<Mutex<Option<String>>>) {
+async fn write(setup: Setup, mut queue: mpsc::UnboundedReceiver<Item>, backlog: Backlog, last_error: Arc<Mutex<Option<String>>>) {
     setup.authority.until_synced().await;
-    let mut writer = Writer { chain: Chain::start(&setup.install, &setup.writer), sinks: BTreeMap::new(), anchored: 0, setup };
+    let chain = Chain::start(&setup.install, &setup.writer);
+    let mut writer = Writer { chain, sinks: BTreeMap::new(), anchored: 0, backlog, setup };
     let previous_heads: BTreeMap<String, (i64, String)> = writer
         .config()
         .and_then(|config| config.status)
@@ -131,6 +190,7 @@ async fn write(setup: Setup, mut queue: mpsc::UnboundedReceiver<Item>, last_erro
                 }
                 Some(item) => {
                     writer.append(item.what, &item.facts, item.at, item.taken);
+                    writer.backlog.writer().pop(1);
                     // After an idle interval the last anchor is old. Without a new one, `verify` could not tell this record from one
                     // that someone else appends later.
                     if std::mem::take(&mut idle) {
@@ -156,6 +216,7 @@ struct Writer {
     sinks: BTreeMap<String, SinkWorker>,
     /// The sequence number of the last anchored head.
     anchored: u64,
+    backlog: Backlog,
 }
 
 impl Writer {
@@ -177,7 +238,8 @@ impl Writer {
             }
         }
         for (key, sink) in wanted {
-            self.sinks.entry(key).or_insert_with(|| SinkWorker::start(&sink, &self.setup.client, &self.setup.http, &self.setup.metrics));
+            let Setup { client, http, metrics, .. } = &self.setup;
+            self.sinks.entry(key).or_insert_with(|| SinkWorker::start(&sink, client, http, metrics, self.backlog.sink()));
         }
     }
 

@@ -31,9 +31,16 @@ async fn it_tells_the_whole_story_when_everything_is_gone_and_nobody_edits_it_un
     let w = World::first("audit").await?;
     let file: PathBuf = w.cp.dir().join("audit.jsonl");
     sinks(&w, &format!(r#"[{{"file": {{"path": "{}"}}}}]"#, file.display())).await?;
-    let operator = w.operator("operator").await?;
+    let operator = w.operator_with("operator", &[("CURFEW_PARK_AT", "before:CommitRequest")]).await?;
     w.granting().await?;
     let (alice, admin) = (w.alice()?, w.admin()?);
+    // The request changes between the read and the commit that rests on it.
+    alice.apply(&asks("payments-admin", "conflict", "1h", "")).await?.success()?;
+    eventually("the commit to wait", SOON, || async { Ok(operator.is_stopped().then_some(())) }).await?;
+    let changed = r#"{"metadata": {"annotations": {"example.com/changed": "yes"}}}"#;
+    alice.api(&["patch", "areq", "-n", "payments", "conflict", "--type=merge", "-p", changed]).await?.success()?;
+    operator.resume();
+    w.state_is("conflict", "AwaitingApproval").await?;
     active(&w, &alice, "payments-admin", "story", "15s").await?;
     w.state_is("story", "Expired").await?;
     let path = file.display().to_string();
@@ -83,6 +90,9 @@ async fn it_tells_the_whole_story_when_everything_is_gone_and_nobody_edits_it_un
     ];
     ensure!(order.iter().all(|w| at(w) != usize::MAX) && order.windows(2).all(|p| at(p[0]) < at(p[1])), "{order:?} in\n{lines}");
     ensure!(lines.contains("dev.curfew.decision.judged.v1"), "the decision is on record");
+    let accepted = |line: &&str| line.contains("dev.curfew.request.accepted.v1") && line.contains("\"conflict\"");
+    let accepted = lines.lines().filter(accepted).count();
+    ensure!(accepted == 1, "a conflict has repeated the record of an acceptance: {accepted}");
 
     // Edited, dropped, reordered, cut off: each is found, by name.
     let all: Vec<&str> = lines.lines().collect();
@@ -192,10 +202,10 @@ async fn without_a_sink(name: &str, trouble: Does, kept: &str) -> Result<(World,
     w.state_is("waits", "AwaitingApproval").await?;
     decide(&w, &w.carol()?, "waits", "Approve").await?;
     w.field_is(&["curfewconfig", "curfew"], "{.status.conditions[?(@.type==\"AuditDelivered\")].status}", "False").await?;
-    // A second record of Bob's intent shows that the first attempt has ended, and without a Grant.
-    let intended = |line: &&str| line.contains("dev.curfew.grant.intended.v1") && line.contains("bob@example.com");
-    eventually("Bob's intent to be recorded again", SOON, || async {
-        let tried_again = operator.log().lines().filter(intended).count() > 1;
+    // Two attempts have ended, without a Grant.
+    let given_up = |line: &&str| line.contains("an audit sink did not take the record of the intent") && line.contains("waits");
+    eventually("two attempts to end", SOON, || async {
+        let tried_again = operator.log().lines().filter(given_up).count() > 1;
         Ok((tried_again || bob.can_read_secret("payments", "db").await?).then_some(()))
     })
     .await?;
@@ -205,6 +215,9 @@ async fn without_a_sink(name: &str, trouble: Does, kept: &str) -> Result<(World,
     ends(&w, &alice, Duration::from_secs(10), kept).await?;
     w.state_is("waits", "Activating").await?;
     ensure!(!got().contains("revocation.confirmed"), "the sink took nothing all the while");
+    let intended = |line: &&str| line.contains("dev.curfew.grant.intended.v1") && line.contains("bob@example.com");
+    let intents = operator.log().lines().filter(intended).count();
+    ensure!(intents == 1, "an intent that waits for a sink is queued {intents} times");
 
     sink.will(Does::Take);
     w.state_is("waits", "Active").await?;

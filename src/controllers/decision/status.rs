@@ -47,7 +47,8 @@ pub fn is_settled(decision: &AccessDecision) -> bool {
 }
 
 /// Writes a verdict, if it differs from what the status says. A final verdict is appended to the audit log before it is written:
-/// a crash in between records it twice rather than never. Only the leader writes. Returns whether it was stored.
+/// a crash in between records it twice rather than never; while the audit log has no room, it is not written. Only the leader
+/// writes. Returns whether it was stored.
 ///
 /// # Errors
 /// If the API server does not answer. A conflict is not an error: the changed decision is judged again.
@@ -61,8 +62,11 @@ pub async fn publish(ctx: &Context, decision: &AccessDecision, counted: Counted,
     }
     let recorded = is_settled(decision) && counted_condition(decision).is_some_and(|condition| condition.reason == reason);
     if is != Is::Unknown && !recorded {
+        if !ctx.audit.has_room() {
+            return Ok(false);
+        }
         let request = request.map(|request| (request.name, request.uid));
-        ctx.audit.append(EventKind::DecisionJudged, audit_events::decision(decision, reason, request));
+        ctx.audit.append_transition(EventKind::DecisionJudged, audit_events::decision(decision, reason, request));
     }
     let api = kube_writes::decisions(&ctx.client, &decision.namespace().unwrap_or_default());
     let version = decision.resource_version().unwrap_or_default();

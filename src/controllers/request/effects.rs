@@ -8,7 +8,6 @@ use crate::{
         ActivationRequest,
         grant::{GrantRequest, GrantSpec, GrantSystem},
     },
-    audit::EventKind,
     controllers::{
         Context, audit_events,
         dereference::{self, Source},
@@ -69,7 +68,7 @@ impl RequestEffects {
         let status = status::status(object, &next.status, &inputs, self.now());
         // Before the commit: a crash in between records it twice rather than never.
         if let Some((kind, event)) = audit_events::request_event(object, &status, next.status.state, &known.counted_decisions(&tally)) {
-            self.ctx.audit.append(kind, event);
+            self.ctx.audit.append_transition(kind, event);
         }
         let api = kube_writes::requests(&self.ctx.client, &self.key.0);
         match kube_writes::commit(&api, &self.key.1, &next.version, object.status.as_ref(), &status).await {
@@ -133,7 +132,7 @@ impl RequestEffects {
         };
         let known = self.known();
         let event = audit_events::intent(&known.object, &spec, &id, &known.counted_decisions(&known.tally));
-        if !self.ctx.audit.append_and_wait(EventKind::GrantIntended, event).await {
+        if !self.ctx.audit.append_intent(&id, event).await {
             tracing::warn!(
                 namespace = self.key.0,
                 name = self.key.1,
