@@ -14,7 +14,13 @@ use kube::{
     Api, Client,
     api::{ObjectMeta, PostParams},
 };
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
 const NAME: &str = "curfew-operator";
 /// How often a release is tried. Renewal has stopped, so a second conflict is another user's write.
@@ -26,6 +32,8 @@ pub struct Lease {
     api: Api<KubeLease>,
     holder: String,
     authority: Arc<Authority>,
+    /// The process ends: the lease is not acquired again.
+    closed: Arc<AtomicBool>,
 }
 
 /// The last observed version of a lease of another holder. The lease is free when it has not changed for its whole duration *on
@@ -39,10 +47,10 @@ struct ObservedLease {
 impl Lease {
     /// Prepares the election in a namespace under the name of this holder. Does not call the API server.
     pub fn new(client: Client, namespace: &str, holder: String, authority: Arc<Authority>) -> Self {
-        Lease { api: Api::namespaced(client, namespace), holder, authority }
+        Lease { api: Api::namespaced(client, namespace), holder, authority, closed: Arc::default() }
     }
 
-    /// Acquires and renews the lease until the process ends. A failed call does not change the instant until which the lease is held.
+    /// Acquires and renews the lease until it is closed. A failed call does not change the instant until which the lease is held.
     pub async fn run(self) {
         let mut other = ObservedLease::default();
         loop {
@@ -68,8 +76,18 @@ impl Lease {
         Ok(())
     }
 
-    /// Releases the lease, so that another replica can acquire it before it expires. Renewal has to be stopped before: its last
-    /// write may still arrive, and is then met as a conflict and tried again.
+    /// Ends the election for this process: no permit from here on, and no renewal that has begun acquires the lease again.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.authority.set_lease(None);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Releases the lease, so that another replica can acquire it before it expires. A renewal that was sent before may still
+    /// arrive, and is then met as a conflict and tried again.
     pub async fn release(&self) {
         // Again, since the answer to the last renewal may have come after the caller gave up the lease.
         self.authority.set_lease(None);
@@ -99,6 +117,9 @@ impl Lease {
         if held_elsewhere && !other.has_expired(lease.metadata.resource_version.as_deref(), started) {
             return Ok(());
         }
+        if self.is_closed() {
+            return Ok(());
+        }
         lease.spec = Some(self.spec(if held_here { transitions } else { transitions + 1 }));
         // The replace carries the resourceVersion that was read: of two concurrent claims one fails with a conflict.
         self.handle_response(started, self.api.replace(NAME, &PostParams::default(), &lease).await)
@@ -106,6 +127,7 @@ impl Lease {
 
     fn handle_response(&self, started: Instant, response: kube::Result<KubeLease>) -> kube::Result<()> {
         match response {
+            Ok(_) if self.is_closed() => Ok(()),
             Ok(_) => {
                 if !self.authority.leads() {
                     tracing::info!(holder = %self.holder, "this replica has acquired the lease");
@@ -180,6 +202,16 @@ mod tests {
             lease.release().await;
             assert_eq!(*written.lock(), vec![""; writes], "{holder}, {conflicts} conflicts");
         }
+    }
+
+    #[tokio::test]
+    async fn a_replica_that_stops_does_not_take_the_lease_again() {
+        // Released by this replica: the lease is free.
+        let (lease, written) = releases("", 0);
+        lease.close();
+        lease.acquire_or_renew(&mut ObservedLease::default()).await.expect("no error");
+        lease.handle_response(Instant::now(), Ok(KubeLease::default())).expect("the answer to a renewal that was sent before");
+        assert!(written.lock().is_empty() && !lease.authority.leads());
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
 //! The commands: `curfew run`, `curfew sweep`, `curfew audit`, and the subcommands of `kubectl curfew`.
 pub mod audit;
 pub mod run;
+mod startup;
 pub mod sweep;

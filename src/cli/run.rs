@@ -1,4 +1,5 @@
 //! `curfew run`: the operator.
+use super::startup::Startup;
 use crate::{
     audit::{AuditLog, Setup},
     authority::{Authority, Clock, Lease},
@@ -24,7 +25,7 @@ use crate::{
     },
 };
 use anyhow::Context as _;
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
 
 /// Run the operator until SIGTERM or Ctrl-C.
@@ -44,16 +45,28 @@ pub struct Run {
 /// Runs the operator.
 ///
 /// # Errors
-/// If the cluster cannot be reached at the start, or a task that must not end has ended.
+/// If no cluster is configured, or a task that must not end has ended. An API server that does not answer is asked again.
 pub async fn run(args: Run) -> anyhow::Result<()> {
     let clock = Arc::new(Clock::default());
     let watches = Arc::new(WatchAges::default());
     let client = client::connect(clock.clone(), watches.clone()).await.context("no usable kubeconfig or service account")?;
-    let install = super::sweep::install_id(&client).await?;
+    let mut tasks = Tasks::default();
+    let (listen, startup) = (args.listen, Startup::default());
+    let endpoints = startup.clone();
+    tasks.spawn("metrics and health endpoints", async move {
+        if let Err(error) = observe::serve(listen, endpoints).await {
+            tracing::error!(%error, address = %listen, "cannot serve; choose another address with --listen");
+        }
+    });
+    let mut stopping = pin!(told_to_stop());
+    let install = tokio::select! {
+        install = startup.install_id(&client) => install,
+        () = &mut stopping => return Ok(()),
+        ended = tasks.ended() => anyhow::bail!(ended),
+    };
     tracing::info!(install, replica = args.replica, version = env!("CARGO_PKG_VERSION"), "curfew starts");
     let authority = Authority::new(clock.clone());
     let metrics = Arc::new(Metrics::default());
-    let mut tasks = Tasks::default();
     let (stores, changes) = Stores::start(&client, watches, &mut tasks, metrics.panics.clone());
     let watched = Watched {
         bindings: stores.bindings.clone(),
@@ -83,13 +96,8 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let mut engines = Tasks::default();
     let pulses = start(&ctx, changes, stopped, &mut tasks, &mut engines);
-    let (listen, endpoints) = (args.listen, OperatorEndpoints { ctx: ctx.clone(), pulses });
-    tasks.spawn("metrics and health endpoints", async move {
-        if let Err(error) = observe::serve(listen, endpoints).await {
-            tracing::error!(%error, address = %listen, "cannot serve; choose another address with --listen");
-        }
-    });
-    let renewal = tasks.spawn("renewal of the lease", lease.clone().run());
+    startup.started(OperatorEndpoints { ctx: ctx.clone(), pulses });
+    tasks.spawn("renewal of the lease", lease.clone().run());
     tasks.spawn("admission check", admission::run(ctx.clone()));
     tasks.spawn("retention", retention::run(ctx.clone()));
     tasks.spawn("sweep", sweeper::run(ctx.clone()));
@@ -102,7 +110,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     };
     tasks.spawn("first synchronisation", ready);
     let why = tokio::select! {
-        () = told_to_stop() => None,
+        () = stopping => None,
         ended = tasks.ended() => Some(ended),
         ended = engines.ended() => Some(ended),
     };
@@ -110,8 +118,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
         tracing::error!(why, "curfew ends; it has to be started again");
     }
     // First no new grants, then what runs is finished, then the lease goes to the other replica.
-    renewal.abort();
-    authority.set_lease(None);
+    lease.close();
     stop.send_replace(true);
     let finished = tokio::time::timeout(Duration::from_secs(10), engines.all_ended()).await;
     if tokio::time::timeout(Duration::from_secs(5), lease.release()).await.is_err() {
