@@ -21,6 +21,11 @@ use tokio::{
 /// again, and its effects are unknown until they are read.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// Milliseconds until an id runs again that asked for it at once, or whose object had changed.
+const SOON_MS: i64 = 20;
+/// Milliseconds until an id runs again that has failed.
+const FAILURE_MS: i64 = 200;
+
 /// How many ids are taken from the work queue at a time, at most.
 const ARRIVALS: usize = 256;
 
@@ -104,6 +109,8 @@ pub struct Engine<Id, W> {
     lanes: Lanes<String, Id>,
     deadlines: Deadlines<Id>,
     failures: HashMap<Id, u32>,
+    /// How often in a row an id was found to have changed since it was read.
+    conflicts: HashMap<Id, u32>,
 }
 
 impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> Engine<Id, W> {
@@ -120,6 +127,7 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
             lanes: Lanes::default(),
             deadlines: Deadlines::default(),
             failures: HashMap::new(),
+            conflicts: HashMap::new(),
         };
         (engine, WorkQueue(send))
     }
@@ -187,29 +195,33 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
         self.lanes.push(lane, limits, id, urgency, due, self.clock.now());
     }
 
+    /// Milliseconds until `id` runs again after one more failure or conflict, as `tries` counts them.
+    fn pause_after(&mut self, id: &Id, first: i64, tries: impl FnOnce(&mut Self) -> &mut HashMap<Id, u32>) -> i64 {
+        let max = self.work.max_backoff();
+        let n = tries(self).entry(id.clone()).or_default();
+        *n += 1;
+        backoff(first, *n, max)
+    }
+
     fn finished(&mut self, key: &str, id: Id, next: NextRun) {
         let (now, key) = (self.clock.now(), key.to_owned());
         if let Some(until) = next.pause_lane {
             self.lanes.pause(&key, until);
         }
         self.lanes.finish(&key, &id, now);
-        let tries = match next.requeue {
-            Requeue::Backoff => {
-                let n = self.failures.entry(id.clone()).or_default();
-                *n += 1;
-                *n
-            }
-            Requeue::Now | Requeue::At(_) | Requeue::OnChange => {
-                self.failures.remove(&id);
-                0
-            }
-        };
         let wake = match next.requeue {
-            Requeue::Now => Some(Time::from_millis(now.as_millis() + 20)),
+            Requeue::Now => Some(Time::from_millis(now.as_millis() + SOON_MS)),
             Requeue::At(t) => Some(t),
             Requeue::OnChange => None,
-            Requeue::Backoff => Some(Time::from_millis(now.as_millis() + backoff(tries, self.work.max_backoff()))),
+            Requeue::Backoff => Some(Time::from_millis(now.as_millis() + self.pause_after(&id, FAILURE_MS, |e| &mut e.failures))),
+            Requeue::Stale => Some(Time::from_millis(now.as_millis() + self.pause_after(&id, SOON_MS, |e| &mut e.conflicts))),
         };
+        if next.requeue != Requeue::Backoff {
+            self.failures.remove(&id);
+        }
+        if next.requeue != Requeue::Stale {
+            self.conflicts.remove(&id);
+        }
         match wake.into_iter().chain(next.deadline.filter(|d| *d > now)).min() {
             Some(t) => self.deadlines.set(id, t),
             None => self.deadlines.remove(&id),
@@ -217,10 +229,10 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
     }
 }
 
-/// Milliseconds to wait after so many failures in a row: 200, doubled for each, at most `max`.
-fn backoff(failures: u32, max: Duration) -> i64 {
+/// Milliseconds to wait after so many failures or conflicts in a row: `first`, doubled for each, at most `max`.
+fn backoff(first: i64, tries: u32, max: Duration) -> i64 {
     let max = i64::try_from(max.as_millis()).unwrap_or(i64::MAX);
-    (200_i64 << failures.saturating_sub(1).min(20)).min(max)
+    (first << tries.saturating_sub(1).min(20)).min(max)
 }
 
 #[cfg(test)]
@@ -356,6 +368,7 @@ mod tests {
     #[test]
     fn pauses_grow_up_to_a_limit() {
         let most = Duration::from_secs(10);
-        assert_eq!([1, 2, 3, 9].map(|n| backoff(n, most)), [200, 400, 800, 10_000]);
+        assert_eq!([1, 2, 3, 9].map(|n| backoff(FAILURE_MS, n, most)), [200, 400, 800, 10_000]);
+        assert_eq!([1, 2, 3, 9, 10].map(|n| backoff(SOON_MS, n, most)), [20, 40, 80, 5_120, 10_000]);
     }
 }

@@ -12,4 +12,7 @@ pub enum Requeue {
     OnChange,
     /// After a pause that grows with each failure in a row.
     Backoff,
+    /// The object has changed since it was read. The next run reads it live, after a short pause that grows with each change in
+    /// a row: the cache that was read may not have caught up yet.
+    Stale,
 }

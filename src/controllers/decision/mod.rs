@@ -45,6 +45,9 @@ impl DecisionController {
         let Some(decision) = ctx.stores.decision(key).filter(|decision| ctx.authority.leads() && !is_settled(decision)) else {
             return Ok(Requeue::OnChange);
         };
+        if !ctx.audit.has_room() {
+            return Ok(Requeue::Backoff);
+        }
         if self.expectations.is_stale(key, &decision.resource_version().unwrap_or_default()) {
             return Ok(Requeue::At(Time::from_millis(ctx.now().as_millis() + 100)));
         }

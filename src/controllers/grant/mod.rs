@@ -54,6 +54,10 @@ impl GrantController {
         self.ctx.stores.grant(id).map(|grant| grant.as_ref().clone())
     }
 
+    async fn read(&self, id: &str) -> kube::Result<Option<Grant>> {
+        Api::all(self.ctx.client.clone()).get_opt(id).await
+    }
+
     /// When this replica revokes a Grant with this deadline.
     fn due_here_at(&self, due: Time) -> Time {
         if self.ctx.authority.leads() { due } else { Time::from_millis(due.as_millis() + timing().follower_delay_millis) }
@@ -82,9 +86,20 @@ impl GrantController {
 #[async_trait]
 impl Reconciler<String> for GrantController {
     async fn reconcile(&self, id: &String) -> NextRun {
-        let Some(grant) = self.known(id) else { return NextRun::of(Requeue::OnChange) };
+        let outdated = self.expectations.take_outdated(id);
+        let Some(cached) = self.known(id) else { return NextRun::of(Requeue::OnChange) };
+        let before = cached.resource_version().unwrap_or_default();
+        let grant = match outdated.then_some(self.read(id)) {
+            None => cached,
+            Some(live) => match live.await {
+                Ok(Some(live)) => live,
+                Ok(None) => return NextRun::of(Requeue::OnChange),
+                // What is due is revoked without it, too.
+                Err(_) => cached,
+            },
+        };
         let core = self.ctx.grant_facts(&grant);
-        if self.expectations.is_stale(id, &core.version) {
+        if *core.version == *before && self.expectations.is_stale(id, &before) {
             return NextRun::of(Requeue::At(Time::from_millis(self.ctx.now().as_millis() + LAG_MS)));
         }
         if matches!(core.state, State::Ended | State::Abandoned) && !core.deleting {
@@ -97,7 +112,7 @@ impl Reconciler<String> for GrantController {
         }
         let verify_owner = self.unverified.lock().remove(id);
         tracing::debug!(grant = id, request.uid = grant.spec.request.uid, state = ?core.state, verify_owner, "reconcile");
-        let (expires_at, before) = (core.expires_at, core.version.clone());
+        let expires_at = core.expires_at;
         let effects = GrantEffects::new(self.ctx.clone(), grant);
         let mut requeue = drive(&effects, Reconcile::grant(core, verify_owner)).await;
         // Only after what is due was done: decisions must not delay an end.
@@ -107,13 +122,16 @@ impl Reconciler<String> for GrantController {
         if effects.state() == State::Active && self.ctx.authority.leads() {
             effects.show_enforced().await;
         }
-        if effects.version() != *before {
+        if effects.version() != before {
             self.expectations.expect_after(id, &before);
         }
+        if requeue == Requeue::Stale {
+            self.expectations.outdated(id);
+        }
+        if verify_owner && matches!(requeue, Requeue::Backoff | Requeue::Stale) {
+            self.verify_owner(id);
+        }
         if requeue == Requeue::Backoff {
-            if verify_owner {
-                self.verify_owner(id);
-            }
             if effects.error().is_some() {
                 self.ctx.metrics.revocation_failures.inc();
             }

@@ -44,18 +44,23 @@ impl RequestController {
 
     async fn run(&self, key: &Key) -> kube::Result<NextRun> {
         let ctx = &self.ctx;
+        let outdated = self.expectations.take_outdated(key);
         let Some(stored) = ctx.stores.request(key) else { return Ok(NextRun::of(Requeue::OnChange)) };
         let before = stored.resource_version().unwrap_or_default();
-        if self.expectations.is_stale(key, &before) {
+        if !outdated && self.expectations.is_stale(key, &before) {
             return Ok(NextRun::of(Requeue::At(Time::from_millis(ctx.now().as_millis() + LAG_MS))));
         }
-        if self.is_complete(key, &stored) {
+        if !outdated && self.is_complete(key, &stored) {
             return Ok(NextRun { deadline: self.delete_if_expired(key, &stored).await?, ..NextRun::of(Requeue::OnChange) });
+        }
+        if !ctx.audit.has_room() && !is_granted(&stored) {
+            return Ok(NextRun::of(Requeue::Backoff));
         }
         tracing::debug!(request.uid = stored.uid(), namespace = key.0, name = key.1, "reconcile");
 
-        // Dereference: from the watches, and who is a manager from the API server (client).
-        let dereferenced = dereference::dereference(ctx, key, Source::Stores).await?;
+        // Dereference: from the watches, or live after a conflict, and who is a manager from the API server (client).
+        let source = if outdated { Source::Live } else { Source::Stores };
+        let dereferenced = dereference::dereference(ctx, key, source).await?;
         let Some(known) = Known::new(ctx, dereferenced).await else { return Ok(NextRun::of(Requeue::OnChange)) };
 
         // Evaluate (pure), and run the effects that it requests (client).
@@ -65,6 +70,9 @@ impl RequestController {
         let known = effects.known();
         if known.object.resource_version().unwrap_or_default() != before {
             self.expectations.expect_after(key, &before);
+        }
+        if requeue == Requeue::Stale {
+            self.expectations.outdated(key);
         }
 
         // Publish status from what this run knows (client). An error here changes nothing about when it runs again.
@@ -119,6 +127,12 @@ impl RequestController {
     }
 }
 
+/// Whether access may rest on this request.
+fn is_granted(request: &ActivationRequest) -> bool {
+    let state = request.status.as_ref().and_then(|status| status.state);
+    matches!(state, Some(RequestState::Activating | RequestState::Active | RequestState::Revoking))
+}
+
 #[async_trait]
 impl Reconciler<Key> for RequestController {
     async fn reconcile(&self, key: &Key) -> NextRun {
@@ -131,13 +145,11 @@ impl Reconciler<Key> for RequestController {
     /// One lane for each system: a reconcile may read its target, and a target that does not answer fills only its own lane.
     fn lane(&self, key: &Key) -> Placement {
         let Some(request) = self.ctx.stores.request(key) else { return Placement::anywhere() };
-        let state = request.status.as_ref().and_then(|status| status.state);
-        // Access that may have to end goes before access that may begin.
-        let granted = matches!(state, Some(RequestState::Activating | RequestState::Active | RequestState::Revoking));
         Placement {
             lane: dereference::system_name(&self.ctx.stores, &request).unwrap_or_default(),
             limits: engine::OWN,
-            urgency: if granted { Urgency::Revoke } else { Urgency::Other },
+            // Access that may have to end goes before access that may begin.
+            urgency: if is_granted(&request) { Urgency::Revoke } else { Urgency::Other },
             due: super::convert::created(&*request),
         }
     }

@@ -92,7 +92,7 @@ impl GrantReconcile {
                 self.perform(Pending::Last, Effect::CommitGrant(next))
             }
             (Pending::Revoking | Pending::Last, _) | (_, Outcome::Failed) => self.finish(Requeue::Backoff),
-            (_, _) => self.finish(Requeue::Now),
+            (_, _) => self.finish(Requeue::Stale),
         }
     }
 
@@ -107,7 +107,7 @@ impl GrantReconcile {
             Outcome::SlotOwners(owners) => self.slot_owners = Some(owners),
             Outcome::BroughtForward(grant) => self.grant = grant,
             Outcome::Failed => return self.finish(Requeue::Backoff),
-            _ => return self.finish(Requeue::Now),
+            _ => return self.finish(Requeue::Stale),
         }
         self.evaluate(now, permit)
     }
@@ -203,7 +203,7 @@ impl GrantReconcile {
                 self.evaluate(now, permit)
             }
             (State::Ended | State::Abandoned, ..) => self.discard(reserved),
-            (State::Granting | State::Active | State::Revoking, ..) => self.finish(Requeue::Now),
+            (State::Granting | State::Active | State::Revoking, ..) => self.finish(Requeue::Stale),
         }
     }
 

@@ -36,7 +36,7 @@ impl RequestReconcile {
                 // The decision that follows must rest on what we committed: another version is another decision's work.
                 let version = |v: &View| v.request.as_ref().map(|r| (r.uid.clone(), r.version.clone()));
                 if version(&live) != version(&self.view) {
-                    return self.finish(Requeue::Now);
+                    return self.finish(Requeue::Stale);
                 }
                 self.view = live;
                 self.fresh = true;
@@ -51,7 +51,7 @@ impl RequestReconcile {
                 self.evaluate(now, permit)
             }
             (Pending::Last, _) | (_, Outcome::Failed) => self.finish(Requeue::Backoff),
-            (_, _) => self.finish(Requeue::Now),
+            (_, _) => self.finish(Requeue::Stale),
         }
     }
 
