@@ -11,6 +11,7 @@ mod held;
 mod impostor;
 mod remote;
 mod roles;
+mod stuck;
 mod sweep;
 mod who;
 
