@@ -20,20 +20,119 @@ pub struct Period {
     days: u16,
 }
 
-/// A text is not a duration or period. The message quotes the text and gives an example.
+/// A text is not a duration or period. The message quotes the text, and says how to write what it seems to mean.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NotALength {
     text: String,
-    kind: &'static str,
-    example: &'static str,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Duration,
+    Period,
 }
 
 impl fmt::Display for NotALength {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not a {}; write it as {}", self.text, self.kind, self.example)
+        let (text, number) = (&self.text, !self.text.is_empty() && self.text.bytes().all(|b| b.is_ascii_digit()));
+        match self.kind {
+            Kind::Duration if number => {
+                write!(f, "\"{text}\" is not a duration: a number needs a unit; write it as {text}s, {text}m or {text}h")
+            }
+            Kind::Duration => {
+                let meant = seconds_meant(text).map(|secs| Duration::from_secs(secs).to_string());
+                write!(f, "\"{text}\" is not a duration; write it as {}", meant.as_deref().unwrap_or("1h30m"))
+            }
+            Kind::Period if number => write!(f, "\"{text}\" is not a period: a number needs a unit; write it as {text}d"),
+            Kind::Period => {
+                let days = days_meant(text).map(|days| format!("{days}d"));
+                write!(f, "\"{text}\" is not a period; write it as {}", days.as_deref().unwrap_or("90d"))
+            }
+        }
     }
 }
 impl std::error::Error for NotALength {}
+
+/// What other notations of a duration mean, in seconds: that of Go with parts of zero (`1h0m0s`), and ISO 8601 (`PT1H`, `P1D`), in any
+/// case. [`duration_message`] is the same in CEL.
+fn seconds_meant(text: &str) -> Option<u32> {
+    let lower = text.to_ascii_lowercase();
+    if let Some(days) = days_of(&lower) {
+        return Some(days * 86_400).filter(|secs| *secs > 0);
+    }
+    let (mut secs, mut rest, mut parts) = (0, lower.strip_prefix("pt").unwrap_or(&lower), 0);
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let unit = match rest[digits..].chars().next()? {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            _ => return None,
+        };
+        parts += 1;
+        if !(1..=5).contains(&digits) || parts > 3 {
+            return None;
+        }
+        secs += rest[..digits].parse::<u32>().ok()? * unit;
+        rest = &rest[digits + 1..];
+    }
+    Some(secs).filter(|secs| *secs > 0)
+}
+
+/// What other notations of a period mean, in days: ISO 8601 (`P30D`, `P4W`), weeks (`4w`) and hours (`48h`).
+fn days_meant(text: &str) -> Option<u32> {
+    let lower = text.to_ascii_lowercase();
+    let hours = |text: &str| number_before(text, "h", 5).filter(|hours| hours % 24 == 0).map(|hours| hours / 24);
+    let weeks = |text: &str| number_before(text.strip_prefix('p').unwrap_or(text), "w", 3).map(|weeks| weeks * 7);
+    days_of(&lower).or_else(|| weeks(&lower)).or_else(|| hours(&lower)).filter(|days| (1..=9999).contains(days))
+}
+
+/// `3d` and `p3d`.
+fn days_of(lower: &str) -> Option<u32> {
+    number_before(lower.strip_prefix('p').unwrap_or(lower), "d", 4)
+}
+
+fn number_before(text: &str, unit: &str, digits: usize) -> Option<u32> {
+    let number = text.strip_suffix(unit)?;
+    let plain = (1..=digits).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit());
+    number.parse().ok().filter(|_| plain)
+}
+
+/// CEL: what a text that is not a duration is told. The same words as [`NotALength`].
+pub fn duration_message() -> String {
+    let lower = "self.lowerAscii()";
+    let parts = format!("{lower}.replace('pt', '')");
+    let part = |value: String, unit: &str| format!("({value} > 0 ? string({value}) + '{unit}' : '')");
+    let of = |function: &str| format!("duration({parts}).{function}()");
+    let meant =
+        [part(of("getHours"), "h"), part(format!("{} % 60", of("getMinutes")), "m"), part(format!("{} % 60", of("getSeconds")), "s")]
+            .join(" + ");
+    format!(
+        "self.matches('^[0-9]+$') \
+         ? '\"' + self + '\" is not a duration: a number needs a unit; write it as ' + self + 's, ' + self + 'm or ' + self + 'h' \
+         : '\"' + self + '\" is not a duration; write it as ' + (\
+         {lower}.matches('^p?[0-9]{{1,4}}d$') && int({lower}.replace('p', '').replace('d', '')) > 0 \
+         ? string(24 * int({lower}.replace('p', '').replace('d', ''))) + 'h' \
+         : {lower}.matches('^(pt)?([0-9]{{1,5}}[hms]){{1,3}}$') && duration({parts}) > duration('0s') ? {meant} : '1h30m')"
+    )
+}
+
+/// CEL: what a text that is not a period is told. The same words as [`NotALength`].
+pub fn period_message() -> String {
+    let lower = "self.lowerAscii()";
+    let days = format!("int({lower}.replace('p', '').replace('d', ''))");
+    let weeks = format!("int({lower}.replace('p', '').replace('w', ''))");
+    let hours = format!("int({lower}.replace('h', ''))");
+    format!(
+        "self.matches('^[0-9]+$') \
+         ? '\"' + self + '\" is not a period: a number needs a unit; write it as ' + self + 'd' \
+         : '\"' + self + '\" is not a period; write it as ' + (\
+         {lower}.matches('^p?[0-9]{{1,4}}d$') && {days} > 0 ? string({days}) + 'd' \
+         : {lower}.matches('^p?[0-9]{{1,3}}w$') && {weeks} > 0 ? string(7 * {weeks}) + 'd' \
+         : {lower}.matches('^[0-9]{{1,5}}h$') && {hours} > 0 && {hours} % 24 == 0 ? string({hours} / 24) + 'd' : '90d')"
+    )
+}
 
 impl Duration {
     /// The duration in seconds.
@@ -51,7 +150,7 @@ impl Duration {
 impl FromStr for Duration {
     type Err = NotALength;
     fn from_str(s: &str) -> Result<Self, NotALength> {
-        let err = || NotALength { text: s.into(), kind: "duration", example: "1h30m" };
+        let err = || NotALength { text: s.into(), kind: Kind::Duration };
         let (mut secs, mut number, mut parts) = (0u32, String::new(), 0);
         for c in s.chars() {
             match c {
@@ -118,7 +217,7 @@ impl Period {
 impl FromStr for Period {
     type Err = NotALength;
     fn from_str(s: &str) -> Result<Self, NotALength> {
-        let err = || NotALength { text: s.into(), kind: "period", example: "90d" };
+        let err = || NotALength { text: s.into(), kind: Kind::Period };
         let days = s.strip_suffix('d').filter(|n| !n.starts_with('0') && n.len() <= 4 && n.bytes().all(|b| b.is_ascii_digit()));
         Ok(Period { days: days.and_then(|n| n.parse().ok()).ok_or_else(err)? })
     }
@@ -163,6 +262,37 @@ as_string!(Period, PERIOD_PATTERN);
 mod tests {
     use super::*;
 
+    /// Also tried on an API server, with every field: `tests/kinds/lengths.rs`.
+    const DURATIONS: &[(&str, &str)] = &[
+        ("1h0m0s", "1h"),
+        ("PT1H", "1h"),
+        ("pt1h30m", "1h30m"),
+        ("PT3600S", "1h"),
+        ("P1D", "24h"),
+        ("1d", "24h"),
+        ("01h", "1h"),
+        ("60", "60s, 60m or 60h"),
+        ("0s", "1h30m"),
+        ("-1h", "1h30m"),
+        ("4 hours", "1h30m"),
+        ("1h1m1s1s", "1h30m"),
+        ("1.5h", "1h30m"),
+        ("999999h", "1h30m"),
+        ("é", "1h30m"),
+    ];
+    const PERIODS: &[(&str, &str)] = &[
+        ("P30D", "30d"),
+        ("365", "365d"),
+        ("030d", "30d"),
+        ("4w", "28d"),
+        ("P2W", "14d"),
+        ("48h", "2d"),
+        ("36h", "90d"),
+        ("0d", "90d"),
+        ("1y", "90d"),
+        ("12345d", "90d"),
+    ];
+
     #[test]
     fn durations_parse_and_keep_their_notation() {
         for (text, secs) in [("45m", 2700), ("1h30m", 5400), ("90s", 90), ("1h1m1s", 3661), ("99999s", 99_999)] {
@@ -179,7 +309,28 @@ mod tests {
             assert!(text.parse::<Duration>().is_err(), "{text:?}");
         }
         assert!("99999h".repeat(13).parse::<Duration>().is_err(), "more seconds than a number holds");
-        assert_eq!("4 hours".parse::<Duration>().unwrap_err().to_string(), "\"4 hours\" is not a duration; write it as 1h30m");
+    }
+
+    #[test]
+    fn other_notations_are_answered_with_the_value_in_this_one() {
+        for (text, told) in DURATIONS {
+            let error = text.parse::<Duration>().unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("\"{text}\" is not a duration")) && error.ends_with(&format!("write it as {told}")),
+                "{error}"
+            );
+        }
+        for (text, told) in PERIODS {
+            let error = text.parse::<Period>().unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("\"{text}\" is not a period")) && error.ends_with(&format!("write it as {told}")),
+                "{error}"
+            );
+        }
+        for text in DURATIONS.iter().filter(|(_, told)| !told.contains(' ')).map(|(_, told)| told) {
+            assert!(text.parse::<Duration>().is_ok(), "{text}");
+        }
+        assert!(PERIODS.iter().all(|(_, told)| told.parse::<Period>().is_ok()));
     }
 
     #[test]
@@ -188,6 +339,5 @@ mod tests {
         for text in ["0d", "90", "+9d", "12345d", "d", "1h"] {
             assert!(text.parse::<Period>().is_err(), "{text:?}");
         }
-        assert_eq!("90".parse::<Period>().unwrap_err().to_string(), "\"90\" is not a period; write it as 90d");
     }
 }

@@ -1,7 +1,59 @@
 //! Texts for status messages: what a [`Reason`] means and what to do next.
 //!
 //! A rule that knows the value and the limit writes its own message instead.
-use crate::reason::Reason;
+use crate::{
+    approval::Party,
+    principal::{SameBy, UserInfo},
+    reason::Reason,
+};
+
+/// What to change where an equal uid or alias does not mean the same person.
+fn remedy(by: SameBy<'_>) -> String {
+    match by {
+        SameBy::Username => "names are compared without regard to case and invisible characters; another approver must decide".into(),
+        SameBy::Uid => {
+            "if one uid stands for several people, as a role does on EKS, the platform team sets spec.identity.uids of CurfewConfig \
+                        to {shared: {}}; otherwise another approver must decide"
+                .into()
+        }
+        SameBy::Alias(key) => format!(
+            "CurfewConfig names {key} in spec.identity.aliases, so one value is one person; another approver must decide, or the platform \
+             team corrects the key"
+        ),
+    }
+}
+
+fn equal(by: SameBy<'_>, login: &UserInfo) -> String {
+    match by {
+        SameBy::Username => "the user name is the same".into(),
+        SameBy::Uid => format!("uid {} is the same", login.uid),
+        SameBy::Alias(key) => format!("the value of extra key {key} is the same"),
+    }
+}
+
+/// Why a decision about one's own request does not count: which value is equal, and how to change that.
+pub fn self_decision(decider: &UserInfo, party: Party<'_>) -> String {
+    let Party { role, by } = party;
+    let equal = match (role, by) {
+        ("beneficiary", SameBy::Username) => "the user name is the principal that gets the access".into(),
+        ("beneficiary", SameBy::Alias(key)) => format!("the value of extra key {key} is the name of the principal that gets the access"),
+        _ => equal(by, decider),
+    };
+    format!("{} counts as the {role}, who may not decide about the request: {equal}; {}", decider.username, remedy(by))
+}
+
+/// Why a second approval does not count: which value it shares with the first one, and how to change that.
+pub fn same_approver(decider: &UserInfo, counted: &UserInfo, by: SameBy<'_>) -> String {
+    format!("an approval of the same person counts already, as {}: {}; {}", counted.username, equal(by, decider), remedy(by))
+}
+
+/// Why a login cannot be judged: it was recorded while CurfewConfig did not name a key that it names now.
+pub fn recorded_without(keys: &[String]) -> String {
+    format!(
+        "CurfewConfig names extra key {} in spec.identity, and the API server did not record it when this was created; create it again",
+        keys.join(", ")
+    )
+}
 
 /// Why a decision is not counted. `about_grant`: the decision is about a Grant, not a request.
 pub const fn not_counted(reason: Reason, about_grant: bool) -> &'static str {
