@@ -50,13 +50,14 @@ fn keys_variable() -> Value {
 
 /// What is not filled in is refused by the schema, with a message, so the policy may fail open.
 fn mutating(name: &str, resource: &str, field: &str) -> Vec<Value> {
-    // JSONPatch, because an apply configuration may not touch atomic lists.
+    // JSONPatch, because an apply configuration may not touch atomic lists. `map` makes a list of the API server's own type, which has no
+    // JSON form, one of CEL.
     let patch = format!(
         "[JSONPatch{{op: 'add', path: '/spec/{field}', value: Object.spec.{field}{{\
          username: request.userInfo.username, uid: request.userInfo.?uid.orValue(''), \
          groups: request.userInfo.?groups.orValue([]), extra: {{}}}}}}] + \
          variables.keys.map(k, JSONPatch{{op: 'add', path: '/spec/{field}/extra/' + jsonpatch.escapeKey(k), \
-         value: request.userInfo.?extra[?k].orValue([])}})"
+         value: request.userInfo.?extra[?k].orValue([]).map(v, v)}})"
     );
     vec![
         json!({

@@ -107,7 +107,11 @@ pub async fn without_the_stamp(w: &World) -> Result<()> {
     let none = json!({"keys": null, "none": {}});
     let proof = json!({"none": null, "keys": ["authentication.kubernetes.io/credential-id", "example.com/absent"]});
     identity(w, json!({"aliases": none, "deciderProof": proof})).await?;
+    let (config, proven) = (["curfewconfig", "curfew"], "{.status.admission.digest}");
+    let before = w.field(&config, proven).await?;
     admin.kubectl(&["delete", "mutatingadmissionpolicybinding", "curfew-stamp-requests", "curfew-stamp-decisions"]).await?.success()?;
+    // What is made before the next proof is not believed: the policies have changed.
+    w.field_fits(&config, proven, "to be another one", SOON, |now| !now.is_empty() && now != before).await?;
     eventually("the policy to be out of force", SOON, || async {
         let out = alice.api_stdin(&["create", "--dry-run=server", "-f", "-"], &asks("payments-admin", "plain", "1h", "")).await?;
         Ok(out.stderr.contains("use kubectl curfew request").then_some(()))

@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 const KEY: &str = "authentication.kubernetes.io/credential-id";
 
 /// Mallory's login, as an admin impersonates it: with the configured key, and with one whose value differs in each request.
-async fn create(admin: &User, extra: &[(&str, &str)], yaml: &str) -> Result<Output> {
+async fn create(admin: &User, extra: &[(&str, &str)], yaml: &str, dry_run: bool) -> Result<Output> {
     let mut args = vec!["--as=mallory@example.com".to_owned()];
     args.extend(extra.iter().map(|(key, value)| format!("--as-user-extra={key}={value}")));
     args.extend(["create", "--validate=false", "-f", "-"].map(str::to_owned));
+    args.extend(dry_run.then(|| "--dry-run=server".to_owned()));
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     admin.kubectl_stdin(&args, yaml).await
 }
@@ -45,7 +46,7 @@ async fn only_configured_keys_are_recorded() -> Result<()> {
             ("other-key", &[("example.com/trace", "secret-2")], json!({KEY: []})),
             ("no-key", &[], json!({KEY: []})),
         ] {
-            create(&admin, extra, &yaml(name)).await?.success()?;
+            create(&admin, extra, &yaml(name), false).await?.success()?;
             let object = w.field(&[kind, "-n", "payments", name], "{}").await?;
             ensure!(!object.contains("secret-"), "{kind} {name}: {object}");
             let object: Value = serde_json::from_str(&object)?;
@@ -53,7 +54,7 @@ async fn only_configured_keys_are_recorded() -> Result<()> {
         }
         // The same record, by the client itself: as on Kubernetes before 1.36.
         let sent = with_record(yaml, "sent", field, json!({KEY: ["X"]}));
-        create(&admin, &[(KEY, "X"), ("example.com/trace", "secret-3")], &sent).await?.success()?;
+        create(&admin, &[(KEY, "X"), ("example.com/trace", "secret-3")], &sent, false).await?.success()?;
     }
     Ok(())
 }
@@ -70,11 +71,15 @@ async fn a_record_with_another_value_is_refused() -> Result<()> {
         for (what, extra) in
             [("another value", json!({KEY: ["Y"]})), ("a value more", json!({KEY: ["X", "Y"]})), ("no value", json!({KEY: []}))]
         {
-            let attempt = create(&admin, &login, &with_record(yaml, "forged", field, extra)).await?;
+            let attempt = create(&admin, &login, &with_record(yaml, "forged", field, extra), true).await?;
             all.denied(&format!("{what} of the {field}"), attempt, &format!("{field}.extra must be your own"))?;
         }
         let foreign = with_record(yaml, "forged", field, json!({KEY: ["X"]}));
-        all.denied(&format!("a value that the {field} does not have"), create(&admin, &[], &foreign).await?, "extra must be your own")?;
+        all.denied(
+            &format!("a value that the {field} does not have"),
+            create(&admin, &[], &foreign, true).await?,
+            "extra must be your own",
+        )?;
     }
     all.came_to_nothing()
 }
@@ -90,7 +95,7 @@ async fn a_record_with_other_keys_is_refused() -> Result<()> {
     let mut all = Attempts::default();
     for (yaml, field, _) in KINDS {
         let more = with_record(yaml, "more", field, json!({KEY: ["X"], "example.com/badge": ["B"]}));
-        let attempt = create(&admin, &login, &more).await?;
+        let attempt = create(&admin, &login, &more, true).await?;
         all.denied(
             &format!("a key more of the {field}"),
             attempt,
@@ -99,7 +104,7 @@ async fn a_record_with_other_keys_is_refused() -> Result<()> {
         let fewer = with_record(yaml, "fewer", field, json!({}));
         all.denied(
             &format!("no key of the {field}"),
-            create(&admin, &login, &fewer).await?,
+            create(&admin, &login, &fewer, true).await?,
             &format!("(an empty list where your login has none): {KEY}"),
         )?;
     }

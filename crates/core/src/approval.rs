@@ -5,7 +5,7 @@ use crate::{
     duration::Duration,
     folding::Spelling,
     messages,
-    principal::{Recognition, SameBy, Subject, UserInfo},
+    principal::{Party, Recognition, SameBy, Subject, UserInfo},
     reason::Reason,
     time::Time,
 };
@@ -241,15 +241,6 @@ fn is_proven(w: &DecisionFacts, alias_keys: &[String]) -> bool {
     let takes_away = matches!(w.verb, Verb::Deny | Verb::Revoke);
     let recorded = w.decider.is_recorded_with(alias_keys);
     w.proven && (recorded || takes_away) && (w.decider.has_required_alias(alias_keys) || (takes_away && !recorded))
-}
-
-/// The requester or the beneficiary of a request, recognised in a login.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Party<'a> {
-    /// `requester` or `beneficiary`.
-    pub role: &'static str,
-    /// What is equal.
-    pub by: SameBy<'a>,
 }
 
 /// Whether this is the requester or the beneficiary: people cannot decide about their own request. Of a beneficiary only the name is

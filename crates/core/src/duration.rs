@@ -41,96 +41,84 @@ impl fmt::Display for NotALength {
                 write!(f, "\"{text}\" is not a duration: a number needs a unit; write it as {text}s, {text}m or {text}h")
             }
             Kind::Duration => {
-                let meant = seconds_meant(text).map(|secs| Duration::from_secs(secs).to_string());
-                write!(f, "\"{text}\" is not a duration; write it as {}", meant.as_deref().unwrap_or("1h30m"))
+                write!(f, "\"{text}\" is not a duration; write it as {}", duration_meant(text).as_deref().unwrap_or("1h30m"))
             }
             Kind::Period if number => write!(f, "\"{text}\" is not a period: a number needs a unit; write it as {text}d"),
-            Kind::Period => {
-                let days = days_meant(text).map(|days| format!("{days}d"));
-                write!(f, "\"{text}\" is not a period; write it as {}", days.as_deref().unwrap_or("90d"))
-            }
+            Kind::Period => write!(f, "\"{text}\" is not a period; write it as {}", period_meant(text).as_deref().unwrap_or("90d")),
         }
     }
 }
 impl std::error::Error for NotALength {}
 
-/// What other notations of a duration mean, in seconds: that of Go with parts of zero (`1h0m0s`), and ISO 8601 (`PT1H`, `P1D`), in any
-/// case. [`duration_message`] is the same in CEL.
-fn seconds_meant(text: &str) -> Option<u32> {
-    let lower = text.to_ascii_lowercase();
-    if let Some(days) = days_of(&lower) {
-        return Some(days * 86_400).filter(|secs| *secs > 0);
-    }
-    let (mut secs, mut rest, mut parts) = (0, lower.strip_prefix("pt").unwrap_or(&lower), 0);
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let unit = match rest[digits..].chars().next()? {
-            's' => 1,
-            'm' => 60,
-            'h' => 3600,
-            _ => return None,
-        };
-        parts += 1;
-        if !(1..=5).contains(&digits) || parts > 3 {
-            return None;
+/// Days, also as in ISO 8601, that are written in hours. CEL estimates the length of a text that is computed from a number as unlimited,
+/// and a CRD with such a rule is refused: so what needs arithmetic is listed.
+const DAYS: &[(&str, &str)] = &[("1d", "24h"), ("2d", "48h"), ("3d", "72h"), ("7d", "168h")];
+/// Weeks and hours that are written in days.
+const WEEKS_AND_HOURS: &[(&str, &str)] =
+    &[("1w", "7d"), ("2w", "14d"), ("4w", "28d"), ("52w", "364d"), ("24h", "1d"), ("48h", "2d"), ("72h", "3d"), ("168h", "7d")];
+
+fn listed(lower: &str, table: &[(&str, &str)]) -> Option<String> {
+    let text = lower.strip_prefix('p').unwrap_or(lower);
+    table.iter().find(|(other, _)| *other == text).map(|(_, written)| (*written).to_owned())
+}
+
+/// The parts of a text that are not zero, without leading zeros: each has at most so many digits, and one of the units, in this order.
+fn parts(mut text: &str, digits: usize, units: &[char]) -> Option<String> {
+    let mut out = String::new();
+    for unit in units {
+        let length = text.bytes().take_while(u8::is_ascii_digit).count();
+        let Some(rest) = text[length..].strip_prefix(*unit).filter(|_| (1..=digits).contains(&length)) else { continue };
+        let number = text[..length].trim_start_matches('0');
+        if !number.is_empty() {
+            out.push_str(number);
+            out.push(*unit);
         }
-        secs += rest[..digits].parse::<u32>().ok()? * unit;
-        rest = &rest[digits + 1..];
+        text = rest;
     }
-    Some(secs).filter(|secs| *secs > 0)
+    (text.is_empty() && !out.is_empty()).then_some(out)
 }
 
-/// What other notations of a period mean, in days: ISO 8601 (`P30D`, `P4W`), weeks (`4w`) and hours (`48h`).
-fn days_meant(text: &str) -> Option<u32> {
+/// How other notations of a duration are written: that of Go with parts of zero (`1h0m0s`), and ISO 8601 (`PT1H`), in any case.
+fn duration_meant(text: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
-    let hours = |text: &str| number_before(text, "h", 5).filter(|hours| hours % 24 == 0).map(|hours| hours / 24);
-    let weeks = |text: &str| number_before(text.strip_prefix('p').unwrap_or(text), "w", 3).map(|weeks| weeks * 7);
-    days_of(&lower).or_else(|| weeks(&lower)).or_else(|| hours(&lower)).filter(|days| (1..=9999).contains(days))
+    listed(&lower, DAYS).or_else(|| parts(lower.strip_prefix("pt").unwrap_or(&lower), 5, &['h', 'm', 's']))
 }
 
-/// `3d` and `p3d`.
-fn days_of(lower: &str) -> Option<u32> {
-    number_before(lower.strip_prefix('p').unwrap_or(lower), "d", 4)
+/// How other notations of a period are written: ISO 8601 (`P30D`, `P4W`), weeks, hours.
+fn period_meant(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    listed(&lower, WEEKS_AND_HOURS).or_else(|| parts(lower.strip_prefix('p').unwrap_or(&lower), 4, &['d']))
 }
 
-fn number_before(text: &str, unit: &str, digits: usize) -> Option<u32> {
-    let number = text.strip_suffix(unit)?;
-    let plain = (1..=digits).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit());
-    number.parse().ok().filter(|_| plain)
+/// CEL: one of the listed texts, or else `otherwise`.
+fn listed_cel(table: &[(&str, &str)], otherwise: &str) -> String {
+    let case = |(text, written): &(&str, &str)| format!("self.lowerAscii().matches('^p?{text}$') ? '{written}' : ");
+    format!("({}{otherwise})", table.iter().map(case).collect::<String>())
 }
 
 /// CEL: what a text that is not a duration is told. The same words as [`NotALength`].
 pub fn duration_message() -> String {
-    let lower = "self.lowerAscii()";
-    let parts = format!("{lower}.replace('pt', '')");
-    let part = |value: String, unit: &str| format!("({value} > 0 ? string({value}) + '{unit}' : '')");
-    let of = |function: &str| format!("duration({parts}).{function}()");
-    let meant =
-        [part(of("getHours"), "h"), part(format!("{} % 60", of("getMinutes")), "m"), part(format!("{} % 60", of("getSeconds")), "s")]
-            .join(" + ");
+    let part = |unit: &str| format!("self.lowerAscii().find('[1-9][0-9]{{0,4}}{unit}')");
+    let parts = format!(
+        "self.lowerAscii().matches('^(pt)?([0-9]{{1,5}}h)?([0-9]{{1,5}}m)?([0-9]{{1,5}}s)?$') && self.matches('[1-9]') ? {} : '1h30m'",
+        ["h", "m", "s"].map(part).join(" + ")
+    );
     format!(
-        "self.matches('^[0-9]+$') \
-         ? '\"' + self + '\" is not a duration: a number needs a unit; write it as ' + self + 's, ' + self + 'm or ' + self + 'h' \
-         : '\"' + self + '\" is not a duration; write it as ' + (\
-         {lower}.matches('^p?[0-9]{{1,4}}d$') && int({lower}.replace('p', '').replace('d', '')) > 0 \
-         ? string(24 * int({lower}.replace('p', '').replace('d', ''))) + 'h' \
-         : {lower}.matches('^(pt)?([0-9]{{1,5}}[hms]){{1,3}}$') && duration({parts}) > duration('0s') ? {meant} : '1h30m')"
+        "'\"' + self + (self.matches('^[0-9]+$') \
+         ? '\" is not a duration: a number needs a unit; write it as ' + self + 's, ' + self + 'm or ' + self + 'h' \
+         : '\" is not a duration; write it as ' + {})",
+        listed_cel(DAYS, &parts)
     )
 }
 
 /// CEL: what a text that is not a period is told. The same words as [`NotALength`].
 pub fn period_message() -> String {
-    let lower = "self.lowerAscii()";
-    let days = format!("int({lower}.replace('p', '').replace('d', ''))");
-    let weeks = format!("int({lower}.replace('p', '').replace('w', ''))");
-    let hours = format!("int({lower}.replace('h', ''))");
+    let days = "self.lowerAscii().matches('^p?[0-9]{1,4}d$') && self.matches('[1-9]') ? self.lowerAscii().find('[1-9][0-9]{0,3}d') : '90d'";
     format!(
-        "self.matches('^[0-9]+$') \
-         ? '\"' + self + '\" is not a period: a number needs a unit; write it as ' + self + 'd' \
-         : '\"' + self + '\" is not a period; write it as ' + (\
-         {lower}.matches('^p?[0-9]{{1,4}}d$') && {days} > 0 ? string({days}) + 'd' \
-         : {lower}.matches('^p?[0-9]{{1,3}}w$') && {weeks} > 0 ? string(7 * {weeks}) + 'd' \
-         : {lower}.matches('^[0-9]{{1,5}}h$') && {hours} > 0 && {hours} % 24 == 0 ? string({hours} / 24) + 'd' : '90d')"
+        "'\"' + self + (self.matches('^[0-9]+$') \
+         ? '\" is not a period: a number needs a unit; write it as ' + self + 'd' \
+         : '\" is not a period; write it as ' + {})",
+        listed_cel(WEEKS_AND_HOURS, days)
     )
 }
 
@@ -267,7 +255,8 @@ mod tests {
         ("1h0m0s", "1h"),
         ("PT1H", "1h"),
         ("pt1h30m", "1h30m"),
-        ("PT3600S", "1h"),
+        ("PT3600S", "3600s"),
+        ("10d", "1h30m"),
         ("P1D", "24h"),
         ("1d", "24h"),
         ("01h", "1h"),
@@ -288,6 +277,7 @@ mod tests {
         ("P2W", "14d"),
         ("48h", "2d"),
         ("36h", "90d"),
+        ("3w", "90d"),
         ("0d", "90d"),
         ("1y", "90d"),
         ("12345d", "90d"),

@@ -2,8 +2,7 @@
 //!
 //! A rule that knows the value and the limit writes its own message instead.
 use crate::{
-    approval::Party,
-    principal::{SameBy, UserInfo},
+    principal::{Party, SameBy, UserInfo},
     reason::Reason,
 };
 
@@ -31,7 +30,7 @@ fn equal(by: SameBy<'_>, login: &UserInfo) -> String {
     }
 }
 
-/// Why a decision about one's own request does not count: which value is equal, and how to change that.
+/// Why a decision by the requester or the beneficiary does not count: which value is equal, and how to change that.
 pub fn self_decision(decider: &UserInfo, party: Party<'_>) -> String {
     let Party { role, by } = party;
     let equal = match (role, by) {

@@ -103,6 +103,7 @@ pub struct UserInfo {
     #[serde(default)]
     pub groups: Arc<Vec<String>>,
     /// The extra attributes that CurfewConfig names, and no others. An empty list: the login does not have the key.
+    #[cfg_attr(feature = "schema", schemars(extend("maxProperties" = 32)))]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub extra: BTreeMap<String, Vec<String>>,
 }
@@ -139,6 +140,15 @@ pub enum SameBy<'a> {
     Uid,
     /// A common value under this alias key.
     Alias(&'a str),
+}
+
+/// The requester or the beneficiary of a request, recognised in a login.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Party<'a> {
+    /// `requester` or `beneficiary`.
+    pub role: &'static str,
+    /// What is equal.
+    pub by: SameBy<'a>,
 }
 
 impl UserInfo {

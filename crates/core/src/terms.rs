@@ -350,7 +350,7 @@ fn check_justification(a: &RequestFacts, whose: impl Fn() -> String) -> Result<(
     Ok(())
 }
 
-/// Whether the requester's other logins can be recognised. What is granted already goes on: another configuration is no proof against it.
+/// Whether the requester's other logins can be recognised. What is granted already goes on: another configuration proves nothing against it.
 fn check_login(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<(), Refusal> {
     match (a.progress, &a.requester) {
         (Progress::Granted(_), _) => Ok(()),

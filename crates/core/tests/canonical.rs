@@ -1,7 +1,5 @@
 //! Digests are over a canonical form that is injective: two different contents never have the same bytes, however their author chooses
 //! names with separators and quotation marks. Then only a collision of SHA-256 itself makes an approval count for something else.
-mod fixture;
-
 use curfew_core::{
     digest::{Digest, canonical_json},
     resolved::Resolved,
@@ -81,7 +79,7 @@ fn different_values_have_different_canonical_texts() {
 
 #[test]
 fn different_contents_have_different_canonical_texts() {
-    let base = serde_json::to_value(&*fixture::with(|_| ()).unwrap().resolved).unwrap();
+    let base: Value = serde_json::from_str(include_str!("golden/resolved-2.json")).unwrap();
     let (mut random, mut seen) = (Random(0x9e37_79b9_7f4a_7c15), BTreeMap::<String, Resolved>::new());
     for _ in 0..20_000 {
         let mut changed = base.clone();
@@ -91,7 +89,7 @@ fn different_contents_have_different_canonical_texts() {
             let i = random.below(all.len());
             *all[i] = if random.below(3) == 0 { all[random.below(all.len())].clone() } else { random.text() };
         }
-        // A digest, a duration or a time that is none is not read at all.
+        // A text that is not a digest, a duration or a time is not read at all.
         let Ok(resolved) = serde_json::from_value::<Resolved>(changed) else { continue };
         let text = canonical_json(&resolved);
         assert_eq!(serde_json::from_str::<Resolved>(&text).unwrap(), resolved, "{text} does not give the content back");
@@ -114,7 +112,7 @@ fn a_separator_in_a_name_does_not_move_the_border_between_two() {
 }
 
 #[test]
-fn part_of_a_digest_is_no_digest() {
+fn part_of_a_digest_is_refused() {
     let whole = Digest::of(&json!({"a": 1})).to_string();
     assert!(whole.parse::<Digest>().is_ok());
     for wrong in [&whole[..16], &whole[..63], &format!("{whole}0"), &whole.to_uppercase(), &format!("0x{whole}"), &format!(" {whole}"), ""]
