@@ -127,7 +127,7 @@ mod tests {
 
     /// Calls `f` with the path and schema of every text.
     fn texts(path: &str, schema: &JSONSchemaProps, f: &mut impl FnMut(&str, &JSONSchemaProps)) {
-        if schema.type_.as_deref() == Some("string") {
+        if schema.type_.as_deref() == Some("string") || schema.x_kubernetes_int_or_string == Some(true) {
             f(path, schema);
         }
         for (name, property) in schema.properties.iter().flatten() {

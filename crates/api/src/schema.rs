@@ -1,6 +1,6 @@
 //! Schema fragments that several kinds share.
 use curfew_core::{
-    duration::{DURATION_PATTERN, PERIOD_PATTERN, duration_message, period_message},
+    duration::{DAYS, DURATION_PATTERN, PERIOD_PATTERN, WEEKS_AND_HOURS},
     text::INVISIBLE,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -73,13 +73,14 @@ pub const LENGTHS: [(&str, fn() -> String); 2] = [(DURATION_PATTERN, duration_me
 /// Longer than any duration, so that the rule and not `maxLength` answers other notations.
 const LENGTH_TEXT: i64 = 64;
 
-/// CEL rule: the text matches this pattern.
+/// CEL rule: the value is a text that matches this pattern.
 pub fn matches(pattern: &str) -> String {
-    format!("self.matches('{pattern}')")
+    format!("type(self) == string && self.matches('{pattern}')")
 }
 
 /// CEL rule for a maximum and a default. Another rule says what is wrong with a text that is not a duration.
-pub const DEFAULT_WITHIN_MAX: &str = "!has(self.default) || !self.default.matches('^([1-9][0-9]{0,4}(s|m|h)){1,3}$') \
+pub const DEFAULT_WITHIN_MAX: &str = "!has(self.default) || type(self.default) != string || type(self.max) != string \
+    || !self.default.matches('^([1-9][0-9]{0,4}(s|m|h)){1,3}$') \
     || !self.max.matches('^([1-9][0-9]{0,4}(s|m|h)){1,3}$') || duration(self.default) <= duration(self.max)";
 
 /// Replaces the pattern of every duration and period by a rule that says how to write what was meant: the API server answers a pattern with
@@ -88,6 +89,9 @@ pub fn explain_lengths(schema: &mut JSONSchemaProps) {
     if let Some((pattern, message)) = LENGTHS.iter().find(|(pattern, _)| schema.pattern.as_deref() == Some(pattern)) {
         schema.pattern = None;
         schema.max_length = Some(LENGTH_TEXT);
+        // With one type, a number would be answered with the names of the types.
+        schema.type_ = None;
+        schema.x_kubernetes_int_or_string = Some(true);
         schema.x_kubernetes_validations.get_or_insert_default().push(ValidationRule {
             rule: matches(pattern),
             message: Some(format!("must match {pattern}")),
@@ -147,4 +151,39 @@ pub fn visible_text(several_lines: bool) -> ValidationRule {
         )),
         ..ValidationRule::default()
     }
+}
+
+/// CEL: one of the listed texts, or else `otherwise`.
+fn listed_cel(table: &[(&str, &str)], otherwise: &str) -> String {
+    let case = |(text, written): &(&str, &str)| format!("self.lowerAscii().matches('^p?{text}$') ? '{written}' : ");
+    format!("({}{otherwise})", table.iter().map(case).collect::<String>())
+}
+
+/// CEL: what a number, or a text that is not a duration, is told. The same words as `curfew_core::duration::NotALength`.
+fn duration_message() -> String {
+    let part = |unit: &str| format!("self.lowerAscii().find('[1-9][0-9]{{0,4}}{unit}')");
+    let parts = format!(
+        "self.lowerAscii().matches('^(pt)?([0-9]{{1,5}}h)?([0-9]{{1,5}}m)?([0-9]{{1,5}}s)?$') && self.matches('[1-9]') ? {} : '1h30m'",
+        ["h", "m", "s"].map(part).join(" + ")
+    );
+    format!(
+        "type(self) == int ? string(self) + ' is not a duration: a number needs a unit; write it as ' \
+         + string(self) + 's, ' + string(self) + 'm or ' + string(self) + 'h' \
+         : '\"' + self + (self.matches('^[0-9]+$') \
+         ? '\" is not a duration: a number needs a unit; write it as ' + self + 's, ' + self + 'm or ' + self + 'h' \
+         : '\" is not a duration; write it as ' + {})",
+        listed_cel(DAYS, &parts)
+    )
+}
+
+/// CEL: what a number, or a text that is not a period, is told. The same words as `curfew_core::duration::NotALength`.
+fn period_message() -> String {
+    let days = "self.lowerAscii().matches('^p?[0-9]{1,4}d$') && self.matches('[1-9]') ? self.lowerAscii().find('[1-9][0-9]{0,3}d') : '90d'";
+    format!(
+        "type(self) == int ? string(self) + ' is not a period: a number needs a unit; write it as ' + string(self) + 'd' \
+         : '\"' + self + (self.matches('^[0-9]+$') \
+         ? '\" is not a period: a number needs a unit; write it as ' + self + 'd' \
+         : '\" is not a period; write it as ' + {})",
+        listed_cel(WEEKS_AND_HOURS, days)
+    )
 }

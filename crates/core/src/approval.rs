@@ -517,8 +517,8 @@ mod tests {
         let alice = login("alice", "AROA", "7");
         for (decider, parts) in [
             (login("Alice", "1", "1"), ["counts as the requester", "user name is the same"]),
-            (login("carol", "AROA", "1"), ["uid AROA is the same", "spec.identity.uids of CurfewConfig to {shared: {}}"]),
-            (login("carol", "1", "7"), ["extra key person is the same", "spec.identity.aliases"]),
+            (login("carol", "AROA", "1"), ["uid AROA is the same", "set spec.identity.uids of CurfewConfig to shared"]),
+            (login("carol", "1", "7"), ["extra key person, an alias", "has the same value"]),
             (login("bob", "1", "1"), ["counts as the beneficiary", "is the principal that gets the access"]),
             (login("carol", "1", "bob"), ["counts as the beneficiary", "extra key person is the name of the principal"]),
         ] {

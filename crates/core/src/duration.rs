@@ -38,13 +38,11 @@ impl fmt::Display for NotALength {
         let (text, number) = (&self.text, !self.text.is_empty() && self.text.bytes().all(|b| b.is_ascii_digit()));
         match self.kind {
             Kind::Duration if number => {
-                write!(f, "\"{text}\" is not a duration: a number needs a unit; write it as {text}s, {text}m or {text}h")
+                write!(f, "{text:?} is not a duration: a number needs a unit; write it as {text}s, {text}m or {text}h")
             }
-            Kind::Duration => {
-                write!(f, "\"{text}\" is not a duration; write it as {}", duration_meant(text).as_deref().unwrap_or("1h30m"))
-            }
-            Kind::Period if number => write!(f, "\"{text}\" is not a period: a number needs a unit; write it as {text}d"),
-            Kind::Period => write!(f, "\"{text}\" is not a period; write it as {}", period_meant(text).as_deref().unwrap_or("90d")),
+            Kind::Duration => write!(f, "{text:?} is not a duration; write it as {}", duration_meant(text).as_deref().unwrap_or("1h30m")),
+            Kind::Period if number => write!(f, "{text:?} is not a period: a number needs a unit; write it as {text}d"),
+            Kind::Period => write!(f, "{text:?} is not a period; write it as {}", period_meant(text).as_deref().unwrap_or("90d")),
         }
     }
 }
@@ -52,9 +50,9 @@ impl std::error::Error for NotALength {}
 
 /// Days, also as in ISO 8601, that are written in hours. CEL estimates the length of a text that is computed from a number as unlimited,
 /// and a CRD with such a rule is refused: so what needs arithmetic is listed.
-const DAYS: &[(&str, &str)] = &[("1d", "24h"), ("2d", "48h"), ("3d", "72h"), ("7d", "168h")];
+pub const DAYS: &[(&str, &str)] = &[("1d", "24h"), ("2d", "48h"), ("3d", "72h"), ("7d", "168h")];
 /// Weeks and hours that are written in days.
-const WEEKS_AND_HOURS: &[(&str, &str)] =
+pub const WEEKS_AND_HOURS: &[(&str, &str)] =
     &[("1w", "7d"), ("2w", "14d"), ("4w", "28d"), ("52w", "364d"), ("24h", "1d"), ("48h", "2d"), ("72h", "3d"), ("168h", "7d")];
 
 fn listed(lower: &str, table: &[(&str, &str)]) -> Option<String> {
@@ -88,38 +86,6 @@ fn duration_meant(text: &str) -> Option<String> {
 fn period_meant(text: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
     listed(&lower, WEEKS_AND_HOURS).or_else(|| parts(lower.strip_prefix('p').unwrap_or(&lower), 4, &['d']))
-}
-
-/// CEL: one of the listed texts, or else `otherwise`.
-fn listed_cel(table: &[(&str, &str)], otherwise: &str) -> String {
-    let case = |(text, written): &(&str, &str)| format!("self.lowerAscii().matches('^p?{text}$') ? '{written}' : ");
-    format!("({}{otherwise})", table.iter().map(case).collect::<String>())
-}
-
-/// CEL: what a text that is not a duration is told. The same words as [`NotALength`].
-pub fn duration_message() -> String {
-    let part = |unit: &str| format!("self.lowerAscii().find('[1-9][0-9]{{0,4}}{unit}')");
-    let parts = format!(
-        "self.lowerAscii().matches('^(pt)?([0-9]{{1,5}}h)?([0-9]{{1,5}}m)?([0-9]{{1,5}}s)?$') && self.matches('[1-9]') ? {} : '1h30m'",
-        ["h", "m", "s"].map(part).join(" + ")
-    );
-    format!(
-        "'\"' + self + (self.matches('^[0-9]+$') \
-         ? '\" is not a duration: a number needs a unit; write it as ' + self + 's, ' + self + 'm or ' + self + 'h' \
-         : '\" is not a duration; write it as ' + {})",
-        listed_cel(DAYS, &parts)
-    )
-}
-
-/// CEL: what a text that is not a period is told. The same words as [`NotALength`].
-pub fn period_message() -> String {
-    let days = "self.lowerAscii().matches('^p?[0-9]{1,4}d$') && self.matches('[1-9]') ? self.lowerAscii().find('[1-9][0-9]{0,3}d') : '90d'";
-    format!(
-        "'\"' + self + (self.matches('^[0-9]+$') \
-         ? '\" is not a period: a number needs a unit; write it as ' + self + 'd' \
-         : '\" is not a period; write it as ' + {})",
-        listed_cel(WEEKS_AND_HOURS, days)
-    )
 }
 
 impl Duration {

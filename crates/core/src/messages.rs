@@ -6,27 +6,16 @@ use crate::{
     reason::Reason,
 };
 
-/// What to change where an equal uid or alias does not mean the same person.
-fn remedy(by: SameBy<'_>) -> String {
-    match by {
-        SameBy::Username => "names are compared without regard to case and invisible characters; another approver must decide".into(),
-        SameBy::Uid => {
-            "if one uid stands for several people, as a role does on EKS, the platform team sets spec.identity.uids of CurfewConfig \
-                        to {shared: {}}; otherwise another approver must decide"
-                .into()
-        }
-        SameBy::Alias(key) => format!(
-            "CurfewConfig names {key} in spec.identity.aliases, so one value is one person; another approver must decide, or the platform \
-             team corrects the key"
-        ),
-    }
-}
-
+/// What is equal, and what to change where that does not mean the same person.
 fn equal(by: SameBy<'_>, login: &UserInfo) -> String {
+    let other = "another approver must decide";
     match by {
-        SameBy::Username => "the user name is the same".into(),
-        SameBy::Uid => format!("uid {} is the same", login.uid),
-        SameBy::Alias(key) => format!("the value of extra key {key} is the same"),
+        SameBy::Username => format!("the user name is the same, without regard to case and invisible characters; {other}"),
+        SameBy::Uid => {
+            let remedy = "where a uid is a role of many people, as on EKS, set spec.identity.uids of CurfewConfig to shared";
+            format!("uid {} is the same; {remedy}; otherwise {other}", login.uid)
+        }
+        SameBy::Alias(key) => format!("extra key {key}, an alias by spec.identity.aliases of CurfewConfig, has the same value; {other}"),
     }
 }
 
@@ -34,24 +23,24 @@ fn equal(by: SameBy<'_>, login: &UserInfo) -> String {
 pub fn self_decision(decider: &UserInfo, party: Party<'_>) -> String {
     let Party { role, by } = party;
     let equal = match (role, by) {
-        ("beneficiary", SameBy::Username) => "the user name is the principal that gets the access".into(),
-        ("beneficiary", SameBy::Alias(key)) => format!("the value of extra key {key} is the name of the principal that gets the access"),
+        ("beneficiary", SameBy::Username) => "the user name is the principal that gets the access; another approver must decide".into(),
+        ("beneficiary", SameBy::Alias(key)) => {
+            format!("the value of extra key {key} is the name of the principal that gets the access; another approver must decide")
+        }
         _ => equal(by, decider),
     };
-    format!("{} counts as the {role}, who may not decide about the request: {equal}; {}", decider.username, remedy(by))
+    format!("{} counts as the {role}, who may not decide about the request: {equal}", decider.username)
 }
 
 /// Why a second approval does not count: which value it shares with the first one, and how to change that.
 pub fn same_approver(decider: &UserInfo, counted: &UserInfo, by: SameBy<'_>) -> String {
-    format!("an approval of the same person counts already, as {}: {}; {}", counted.username, equal(by, decider), remedy(by))
+    format!("an approval of the same person counts already, as {}: {}", counted.username, equal(by, decider))
 }
 
 /// Why a login cannot be judged: it was recorded while CurfewConfig did not name a key that it names now.
 pub fn recorded_without(keys: &[String]) -> String {
-    format!(
-        "CurfewConfig names extra key {} in spec.identity, and the API server did not record it when this was created; create it again",
-        keys.join(", ")
-    )
+    let when = "the API server did not record it when this was created; create it again";
+    format!("CurfewConfig names extra key {} in spec.identity, and {when}", keys.join(", "))
 }
 
 /// Why a decision is not counted. `about_grant`: the decision is about a Grant, not a request.
