@@ -25,8 +25,12 @@ use std::{
 macro_rules! with_exit_codes {
     ($example:literal) => {
         concat!(
-            $example,
-            "\n\nExit codes:\n  0  the decision counts\n  1  it does not count, or could not be created; the error says why\n  2  wrong usage\n  3  it was created, and within --timeout it is not known whether it counts"
+            "Exit codes:\n",
+            "  0  the decision counts\n",
+            "  1  it does not count, or could not be created; the error says why\n",
+            "  2  wrong usage\n",
+            "  3  it was created, and within --timeout it is not known whether it counts\n\n",
+            $example
         )
     };
 }
