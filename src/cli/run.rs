@@ -8,6 +8,7 @@ use crate::{
         decision::DecisionController,
         endpoints::OperatorEndpoints,
         grant::{self, GrantController},
+        identity_keys,
         readiness::ReadinessController,
         request::RequestController,
         retention,
@@ -99,6 +100,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     startup.started(OperatorEndpoints { ctx: ctx.clone(), pulses });
     tasks.spawn("renewal of the lease", lease.clone().run());
     tasks.spawn("admission check", admission::run(ctx.clone()));
+    tasks.spawn("extra keys of logins", identity_keys::run(ctx.clone()));
     tasks.spawn("retention", retention::run(ctx.clone()));
     tasks.spawn("sweep", sweeper::run(ctx.clone()));
     let synced = ctx.clone();

@@ -136,7 +136,11 @@ async fn write(
     next.cluster_keys = keys;
     let problems = check.problems.join("; ");
     if check.enforced() {
-        set(&mut next.conditions, "AdmissionEnforced", Is::True, "Proven", "the admission policies are in force as built", generation, now);
+        let message = match ctx.identity_keys_problem() {
+            None => "the admission policies are in force as built".into(),
+            Some(problem) => format!("the admission policies are in force as built; {problem}"),
+        };
+        set(&mut next.conditions, "AdmissionEnforced", Is::True, "Proven", message, generation, now);
     } else {
         tracing::error!(problems, "admission is not enforced: nothing is granted, revocation continues");
         set(&mut next.conditions, "AdmissionEnforced", Is::False, "NotAsBuilt", problems, generation, now);

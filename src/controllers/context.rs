@@ -46,6 +46,10 @@ pub struct Context {
     pub proof_wanted: Notify,
     /// Notified when an admission proof has been recorded.
     pub proof_recorded: Notify,
+    /// Notified when CurfewConfig may have changed.
+    pub config_changed: Notify,
+    /// Why the API server cannot be told which extra keys to record, while it cannot.
+    identity_keys_problem: Mutex<Option<String>>,
     admission: Mutex<Arc<AdmissionHistory>>,
     waiting_for_proof: Mutex<BTreeSet<WaitingForProof>>,
     /// The uids of Grants that this process has created and that no admission proof covers yet.
@@ -89,6 +93,8 @@ impl Context {
             audit,
             proof_wanted: Notify::new(),
             proof_recorded: Notify::new(),
+            config_changed: Notify::new(),
+            identity_keys_problem: Mutex::default(),
             admission: Mutex::default(),
             waiting_for_proof: Mutex::default(),
             created_here: Mutex::default(),
@@ -126,6 +132,16 @@ impl Context {
             self.wait_for_proof(WaitingForProof::Grant(grant.name_any()));
         }
         facts
+    }
+
+    /// Remembers why the API server cannot be told which extra keys to record.
+    pub fn set_identity_keys_problem(&self, problem: Option<String>) {
+        *self.identity_keys_problem.lock() = problem;
+    }
+
+    /// Why the API server cannot be told which extra keys to record; `None` if it was.
+    pub fn identity_keys_problem(&self) -> Option<String> {
+        self.identity_keys_problem.lock().clone()
     }
 
     /// Asks for an admission proof; `waiting` is reconciled again when it has been recorded.

@@ -272,6 +272,17 @@ fn status(r: &ActivationRequest) -> Status {
     Status { state, frozen, expires_at: s.expires_at, activated_at: s.activated_at }
 }
 
+/// Whether a login carries the proof. A Deny or Revoke counts unless the record shows that there is none: a login that was recorded
+/// without the key, before CurfewConfig named it or while the API server could not read that, may still take away (I8).
+fn is_proven(verb: Verb, decider: &UserInfo, proof: Option<&[String]>) -> bool {
+    match (verb, proof) {
+        (Verb::Approve, None) => false,
+        (Verb::Approve | Verb::Abandon, Some(keys)) => decider.has_extra_keys(keys),
+        (Verb::Deny | Verb::Revoke, Some(keys)) => !decider.lacks_a_recorded_key(keys),
+        (Verb::Deny | Verb::Revoke | Verb::Abandon, None) => true,
+    }
+}
+
 /// A decision; `manager` is what RBAC says of the decider, `proof` the keys that a login must carry to count, if anybody said.
 pub fn decision(decision: &AccessDecision, manager: Option<bool>, proof: Option<&[String]>, admission: &AdmissionHistory) -> DecisionFacts {
     let decider: UserInfo = decision.spec.decider.clone().unwrap_or_default();
@@ -285,7 +296,7 @@ pub fn decision(decision: &AccessDecision, manager: Option<bool>, proof: Option<
     };
     DecisionFacts {
         uid: decision.uid().unwrap_or_default().into(),
-        proven: !decider.is_system_identity() && proof.map_or(decision.spec.decision != Verb::Approve, |keys| decider.has_extra_keys(keys)),
+        proven: !decider.is_system_identity() && is_proven(decision.spec.decision, &decider, proof),
         decider: Arc::new(decider),
         verb: decision.spec.decision,
         digest: decision.spec.digest,

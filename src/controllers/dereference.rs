@@ -16,7 +16,7 @@ use curfew_core::{
     approval::{DecisionFacts, Verb},
     ids,
     policy_inputs::{PolicyInputs, RequestFacts, Systems, Template},
-    principal::UserInfo,
+    principal::{Recognition, UserInfo},
     reason::Reason,
     reconcile::View,
     resolved::Terms,
@@ -220,7 +220,8 @@ pub async fn is_allowed(
         user: Some(user.username.clone()),
         groups: Some((*user.groups).clone()),
         uid: Some(user.uid.clone()).filter(|uid| !uid.is_empty()),
-        extra: Some(user.extra.clone()),
+        // An empty list stands for a key that the login does not have.
+        extra: Some(user.extra.clone().into_iter().filter(|(_, values)| !values.is_empty()).collect()),
         ..SubjectAccessReviewSpec::default()
     };
     let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
@@ -232,7 +233,7 @@ impl Dereferenced {
     /// The same as the rules read it. Asks the API server only who is a manager, and only where that decides.
     pub async fn view(&self, ctx: &Context) -> View {
         let admission = ctx.admission();
-        let aliases = self.config.as_ref().map(|config| config.spec.identity.aliases.list()).unwrap_or_default();
+        let people = self.config.as_ref().map_or_else(|| Recognition::STRICT.clone(), |config| config.spec.identity.recognition());
         let request = self.request.as_ref().map(|request| convert::request(request, &admission));
         let decisions = self.decision_facts(ctx).await;
         // What was created after the last admission proof waits for the next one, which does not take long.
@@ -243,7 +244,7 @@ impl Dereferenced {
             }
         }
         let terms = match &self.request {
-            Some(request) => self.resolve(ctx, &convert::request_facts(request), &aliases),
+            Some(request) => self.resolve(ctx, &convert::request_facts(request), &people.alias_keys),
             None => Err(terms::Refusal { reason: Reason::NotFound, message: String::new() }),
         };
         View {
@@ -251,7 +252,7 @@ impl Dereferenced {
             decisions: Arc::new(decisions),
             terms: Arc::new(terms),
             grant: convert::grant_view(self.grant.as_deref()),
-            alias_keys: Arc::new(aliases),
+            people: Arc::new(people),
         }
     }
 

@@ -9,6 +9,7 @@ pub mod dereference;
 pub mod endpoints;
 pub mod gauges;
 pub mod grant;
+pub mod identity_keys;
 pub mod readiness;
 pub mod request;
 pub mod retention;

@@ -104,6 +104,9 @@ impl Router {
             }
             Change::Marked(id) => self.grants.push(id),
             Change::Resolution(concerned) => {
+                if concerned == Concerned::All {
+                    self.ctx.config_changed.notify_one();
+                }
                 self.readiness.push(());
                 self.concerned(concerned);
             }

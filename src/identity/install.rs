@@ -1,6 +1,6 @@
 //! The other objects of the installation: the namespace, the CurfewConfig, the local cluster as an AuthorizationSystem, and the
 //! workloads.
-use super::{NAMESPACE, OPERATOR, SWEEP, marks, policies, rbac};
+use super::{NAMESPACE, OPERATOR, SWEEP, marks, policies, rbac, stamp};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ pub fn files() -> Vec<(PathBuf, Vec<Value>)> {
     vec![
         file("10-namespace.yaml", vec![namespace()]),
         file("20-rbac.yaml", [rbac::operator(), rbac::sweep()].concat()),
-        file("30-policies.yaml", policies()),
+        file("30-policies.yaml", [policies(), vec![stamp::keys()]].concat()),
         file("40-config.yaml", vec![config(), this_cluster()]),
         file("50-people.yaml", rbac::people()),
         file("60-operator.yaml", vec![deployment()]),
@@ -30,7 +30,7 @@ fn config() -> Value {
         "spec": {
             "ceilings": {"duration": "24h"},
             "retention": "30d",
-            "identity": {"aliases": {"none": {}}, "deciderProof": {"keys": ["authentication.kubernetes.io/credential-id"]}},
+            "identity": {"aliases": {"none": {}}, "uids": {"personal": {}}, "deciderProof": {"keys": [stamp::DEFAULT_KEY]}},
         },
     })
 }

@@ -80,6 +80,10 @@ mod tests {
     /// Policies that let a write pass if they cannot be evaluated, and why that is safe.
     const FAIL_OPEN: &[(&str, &str)] = &[
         ("curfew-answers", "a convenience; the rules are in core/terms.rs"),
+        ("curfew-stamp-requests", "the schema refuses a request without requester, and curfew-requests one with another requester"),
+        ("curfew-stamp-decisions", "the same for a decider"),
+        ("curfew-keys-of-requests", "keeps other values out of the record; a record counts only for the keys that it has"),
+        ("curfew-keys-of-decisions", "the same for a decider"),
         ("curfew-owners", "matches every write in the cluster, and without it a binding ends later and not never"),
     ];
 

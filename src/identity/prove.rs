@@ -91,7 +91,15 @@ fn identity(field: &str) -> Vec<Value> {
         ),
         rule(equals("uid", "''"), &message("uid")),
         rule(equals("groups", "[]"), &message("groups")),
-        rule(equals("extra", "{}"), &message("extra")),
+        // Each recorded key is proven by itself: an empty list says that the login does not have it. Which keys there are is not
+        // decided here, and a key that is not recorded proves nothing.
+        rule(
+            format!(
+                "request.operation != 'CREATE' || object.spec.?{field}.?extra.orValue({{}}).all(k, \
+                 object.spec.{field}.extra[k] == request.userInfo.?extra[?k].orValue([]))"
+            ),
+            &message("extra"),
+        ),
     ]
 }
 

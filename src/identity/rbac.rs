@@ -1,8 +1,10 @@
 //! RBAC: the minimal rights of the operator and the sweep, and the ClusterRoles for users.
-use super::{CANARY_ROLE, NAMESPACE, OPERATOR, SWEEP};
-use crate::api::{GROUP, crds};
+use super::{CANARY_ROLE, NAMESPACE, OPERATOR, SWEEP, stamp::KEYS};
+use crate::api::{CONFIG_NAME, GROUP, crds};
 use serde_json::{Value, json};
 
+/// The ClusterRole with which every login reads CurfewConfig.
+const CONFIG_READER: &str = "curfew-config-reader";
 const READ: &[&str] = &["get", "list", "watch"];
 
 fn cluster_role(name: &str, rules: &[Value]) -> Value {
@@ -56,6 +58,8 @@ pub fn operator() -> Vec<Value> {
     let role_ref = |kind: &str, role: &str| json!({"apiGroup": rbac, "kind": kind, "name": role});
     let leases = json!([{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
         {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [OPERATOR], "verbs": ["get", "update"]},
+        // The extra keys that the API server records of a login.
+        {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [KEYS], "verbs": ["get", "patch"]},
         // The kubeconfigs of remote clusters and the URLs of audit sinks. Secrets are never listed or watched.
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]);
     vec![
@@ -111,7 +115,8 @@ pub fn target() -> Vec<Value> {
 }
 
 /// Returns the ClusterRoles for requesters and approvers, to be bound in a namespace. They are not aggregated into `edit` or
-/// `admin`: an admin of a namespace must not become an approver implicitly.
+/// `admin`: an admin of a namespace must not become an approver implicitly. Every login may read CurfewConfig, which is cluster-scoped
+/// and holds no secrets: the plugin reads there which extra keys of a login are recorded, and which of them prove it.
 pub fn people() -> Vec<Value> {
     let lookup = allow(GROUP, &["roletemplates", "eligibleassignments"], READ);
     // Server-side apply is a patch, also of an object that does not exist yet. Specs are immutable, and admission guards metadata.
@@ -127,5 +132,12 @@ pub fn people() -> Vec<Value> {
             ],
         ),
         cluster_role("curfew-approver", &[decide, allow(GROUP, &["activationrequests"], READ), lookup]),
+        cluster_role(
+            CONFIG_READER,
+            &[json!({"apiGroups": [GROUP], "resources": ["curfewconfigs"], "resourceNames": [CONFIG_NAME], "verbs": ["get"]})],
+        ),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": CONFIG_READER},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": CONFIG_READER},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:authenticated"}]}),
     ]
 }

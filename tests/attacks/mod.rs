@@ -9,6 +9,7 @@ mod deletion;
 mod fuse;
 mod held;
 mod impostor;
+mod logins;
 mod remote;
 mod roles;
 mod stuck;
@@ -53,6 +54,14 @@ fn refused_by(policy: &str) -> &'static str {
              expiresAt: '2099-01-01T00:00:00Z', system: {name: s, uid: u, target: t, connection: {kubernetes: {inCluster: {}}}}, \
              request: {namespace: ns, name: r, uid: u, requester: m, beneficiary: {user: m}}, principal: {kubernetes: {user: m}}, \
              plan: {kubernetes: {subject: {user: m}, bindings: [{name: b, roleKind: ClusterRole, role: view}]}}}}"
+        }
+        "curfew-keys-of-requests" => {
+            "{apiVersion: curfew.dev/v1alpha1, kind: ActivationRequest, metadata: {name: probe, namespace: default}, \
+             spec: {roleRef: {name: x}, requester: {username: admin, groups: ['system:masters', 'system:authenticated']}}}"
+        }
+        "curfew-keys-of-decisions" => {
+            "{apiVersion: curfew.dev/v1alpha1, kind: AccessDecision, metadata: {name: probe, namespace: default}, \
+             spec: {about: {activationRequest: {name: x}}, decision: Deny, decider: {username: admin, groups: ['system:masters', 'system:authenticated']}}}"
         }
         _ => {
             "{apiVersion: curfew.dev/v1alpha1, kind: ActivationRequest, metadata: {name: curfew-admission-canary, namespace: default}, \

@@ -1,10 +1,10 @@
 //! Who is who: machines, second logins, borrowed names.
-use super::{asks, resisted};
+use super::{asks, logins, resisted};
 use crate::{shared::with_operator, story::decide};
 use anyhow::{Result, ensure};
 use curfew_testkit::{SOON, User, World, eventually};
 
-async fn counted(w: &World, decider: &str, request: &str, reason: &str) -> Result<()> {
+pub async fn counted(w: &World, decider: &str, request: &str, reason: &str) -> Result<()> {
     let path = format!(
         "{{range .items[?(@.spec.decider.username==\"{decider}\")]}}{{.spec.about.activationRequest.name}}={{.status.conditions[0].reason}};{{end}}"
     );
@@ -156,7 +156,10 @@ async fn a_borrowed_name_a_second_login_and_the_same_name_from_elsewhere() -> Re
     let told = w.field_fits(&["adec", "-n", "payments"], path, "to have UnprovenLogin", SOON, bare).await;
     resisted(told.is_ok(), "a login without an alias approves")?;
     borrowed(&admin, "carol@example.com", &word, Some("curfew.dev/person=8")).await?.success()?;
-    w.state_is("aliased", "Active").await
+    w.state_is("aliased", "Active").await?;
+    logins::one_uid_of_a_whole_role(&w).await?;
+    logins::a_key_that_is_asked_for_later(&w).await?;
+    logins::without_the_stamp(&w).await
 }
 
 #[tokio::test]
@@ -184,6 +187,17 @@ async fn a_second_spelling_of_a_name_and_a_blank_proof_are_nobody() -> Result<()
     admin.kubectl_stdin(&args, &approval).await?.success()?;
     counted(w, "dave@example.com", "spelt", "UnprovenLogin").await?;
     resisted(!alice.can_read_secret("payments", "db").await?, "a blank value proves a login")?;
+
+    // A digest that begins like the one that was reviewed is another one; a shorter one is none.
+    let beginning = format!("{}{}", &digest[..16], "0".repeat(48));
+    lead("erin@example.com")?.create(&approval.replace(&digest, &beginning)).await?.success()?;
+    counted(w, "erin@example.com", "spelt", "DigestMismatch").await?;
+    resisted(!alice.can_read_secret("payments", "db").await?, "the first 16 digits of a digest are enough")?;
+    for wrong in [&digest[..16], &digest[..63], &format!("{digest}0"), &digest.to_uppercase(), &format!("{}\\n", &digest[..63])] {
+        let refusal = lead("erin@example.com")?.create(&approval.replace(&format!("'{digest}'"), &format!("\"{wrong}\""))).await?;
+        resisted(!refusal.ok, &format!("{wrong} is taken for a digest"))?;
+        ensure!(refusal.stderr.contains("spec.digest"), "{}", refusal.stderr);
+    }
 
     // Two spellings of one name do not fill a quorum of two; two people do.
     let role = w.admin()?.field(&["rtpl", "-n", "payments", "payments-admin"], "{.spec}").await?;

@@ -9,6 +9,7 @@ use curfew::identity::admission_check;
 use curfew_testkit::{Output, SOON, User, World, eventually};
 use tokio::sync::OnceCell;
 
+mod extras;
 mod guards;
 mod weakened_policies;
 

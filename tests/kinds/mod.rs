@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use curfew_testkit::{SOON, eventually, path, root};
 
 mod examples;
+mod lengths;
 
 /// Applies `yaml` as admin, strictly, and gives back the refusal.
 async fn refused(yaml: &str) -> Result<String> {

@@ -1,6 +1,6 @@
 //! `kubectl curfew`, as people type it.
-use crate::shared::with_operator;
-use anyhow::{Result, ensure};
+use crate::shared::{with_operator, without_operator};
+use anyhow::{Context as _, Result, ensure};
 use curfew_testkit::{Output, SOON, User, operator_binary};
 
 async fn curfew(who: &User, args: &[&str]) -> Result<Output> {
@@ -30,11 +30,22 @@ async fn ask_look_approve_revoke() -> Result<()> {
     .await?
     .refused()?;
     ensure!(other.contains("does not match what would be granted now"), "{other}");
-    curfew(&carol, &["approve", "typed", "-n", "payments", "--digest", &digest, "-c", "go ahead"]).await?.success()?;
+    // The approver is told whether it counts, before the command ends.
+    let second = w.cp.user("Alice@example.com", &["payments-leads"])?;
+    let own = curfew(&second, &["approve", "typed", "-n", "payments", "--digest", &digest]).await?.refused()?;
+    ensure!(own.contains("does not count (SelfDecision)") && own.contains("the user name is the same"), "{own}");
+    let counted = curfew(&carol, &["approve", "typed", "-n", "payments", "--digest", &digest, "-c", "go ahead"]).await?.success()?;
+    ensure!(counted.contains("created\ncounts as an approval\n"), "{counted}");
+    let again = curfew(&carol, &["approve", "typed", "-n", "payments", "--digest", &digest]).await?.refused()?;
+    ensure!(again.contains("does not count (AlreadyCounted)"), "{again}");
+    let path = "{range .items[?(@.spec.about.activationRequest.name==\"typed\")]}{.spec.decider.extra};{end}";
+    let recorded = w.field(&["adec", "-n", "payments"], path).await?;
+    ensure!(recorded.matches("authentication.kubernetes.io/credential-id").count() == 3, "recorded by the API server: {recorded}");
     w.access_is(&alice, true, SOON).await?;
 
     w.state_is("typed", "Active").await?;
-    curfew(&alice, &["revoke", "typed", "-n", "payments", "-c", "done"]).await?.success()?;
+    let counted = curfew(&alice, &["revoke", "typed", "-n", "payments", "-c", "done"]).await?.success()?;
+    ensure!(counted.contains("counts; the request ends"), "{counted}");
     w.access_is(&alice, false, SOON).await?;
     w.state_is("typed", "Revoked").await?;
     let list = curfew(&carol, &["list", "-n", "payments", "--ended"]).await?.success()?;
@@ -71,6 +82,15 @@ async fn init_prints_what_applies_and_applies_nothing() -> Result<()> {
     admin.api(&["create", "namespace", "shop"]).await?.success()?;
     admin.apply(&printed).await?.success()?;
     w.field_is(&["rtpl", "-n", "shop", "view"], "{.status.conditions[?(@.type==\"Ready\")].status}", "True").await?;
+    // A name that a ClusterRole may have and other objects may not.
+    admin.api(&["create", "clusterrole", "custom:shop:admin", "--verb=get", "--resource=configmaps"]).await?.success()?;
+    let args =
+        ["init", "-n", "shop", "--role", "custom:shop:admin", "--eligible", "group:shop-devs", "--approver", "user:carol@example.com"];
+    let printed = curfew(&admin, &args).await?.success()?;
+    admin.kubectl_stdin(&["apply", "-f", "-"], &printed).await?.success()?;
+    let derived = printed.split_whitespace().find(|word| word.starts_with("custom-shop-admin-"));
+    let name = derived.context("no object has a name derived from that of the role")?;
+    w.field_is(&["rtpl", "-n", "shop", name], "{.status.conditions[?(@.type==\"Ready\")].status}", "True").await?;
     let reserved =
         curfew(&admin, &["init", "--role", "view", "--eligible", "group:system:masters", "--approver", "user:c"]).await?.refused()?;
     ensure!(reserved.contains("reserved for Kubernetes"), "{reserved}");
@@ -78,10 +98,24 @@ async fn init_prints_what_applies_and_applies_nothing() -> Result<()> {
 }
 
 #[tokio::test]
+async fn without_an_operator_a_decision_is_not_known_to_count() -> Result<()> {
+    let w = without_operator().await?;
+    let (alice, carol) = (w.alice()?, w.carol()?);
+    curfew(&alice, &["request", "payments-admin", "-n", "payments", "-j", "x", "--name", "unjudged"]).await?.success()?;
+    let out = curfew(&carol, &["deny", "unjudged", "-n", "payments", "--timeout", "1s"]).await?;
+    ensure!(out.stdout.contains("created") && out.stderr.contains("after 1s it is not known whether the decision counts"), "{out:?}");
+    let told = curfew(&alice, &["whoami"]).await?.success()?;
+    for line in ["  username  alice@example.com\n", "used for deciderProof\n", "      uids  personal", " decisions  count as proven\n"] {
+        ensure!(told.contains(line), "{line:?} is not in {told}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn help_teaches() -> Result<()> {
     let admin = with_operator().await?.admin()?;
     let help = curfew(&admin, &["--help"]).await?.success()?;
-    for verb in ["request", "approve", "deny", "revoke", "list", "init"] {
+    for verb in ["request", "approve", "deny", "revoke", "list", "whoami", "init"] {
         ensure!(help.contains(verb), "{help}");
     }
     let help = curfew(&admin, &["request", "--help"]).await?.success()?;

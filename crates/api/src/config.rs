@@ -4,6 +4,7 @@ use curfew_core::{
     admission::{AdmissionHistory, Span},
     digest::Digest,
     duration::{Duration, Period},
+    principal::{self, Recognition},
     target::Empty,
     time::Time,
 };
@@ -11,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The ceilings, retention and identity settings of a cluster. The only object is named `curfew`; without it nothing is granted.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -62,8 +64,38 @@ pub struct Identity {
     pub mfa: Option<MfaKeys>,
     /// The extra keys whose values identify the person, so that two logins of one person are recognised; or `none: {}`.
     pub aliases: Keys,
+    /// Whether one uid is one person. Two logins with an equal uid are the same person only where uids are `personal`.
+    pub uids: Uids,
     /// The extra keys that the login of a decider must have for the decision to count, or `none: {}`. An impersonated login usually has none.
     pub decider_proof: Keys,
+}
+
+/// Whether one uid is one person. Exactly one member is set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+#[serde(rename_all = "camelCase")]
+pub enum Uids {
+    /// One uid is one person, so that nobody approves under a second name with the same uid. Also right where logins have no uid.
+    Personal(Empty),
+    /// One uid may be several people, such as a role of a cloud account on EKS: it says nothing about the person. Name an extra key in `aliases` that does, or people are told apart by their user names alone.
+    Shared(Empty),
+}
+
+impl Identity {
+    /// How one person is recognised behind two logins.
+    pub fn recognition(&self) -> Recognition {
+        let uids = match self.uids {
+            Uids::Personal(_) => principal::Uids::Personal,
+            Uids::Shared(_) => principal::Uids::Shared,
+        };
+        Recognition { alias_keys: self.aliases.list(), uids }
+    }
+    /// Every extra key that is configured, once, in order. The API server records these of a login, and no others.
+    pub fn recorded_keys(&self) -> Vec<String> {
+        let mfa = self.mfa.iter().flat_map(|mfa| [mfa.methods_key.clone(), mfa.time_key.clone()]);
+        let keys: BTreeSet<String> = mfa.chain(self.aliases.list()).chain(self.decider_proof.list()).collect();
+        keys.into_iter().collect()
+    }
 }
 
 /// A list of extra keys, or none.

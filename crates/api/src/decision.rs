@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[schemars(extend("x-kubernetes-validations" = [
     {"rule": "self == oldSelf", "message": "a decision is immutable; to take back an approval, create another decision with Deny or Revoke"},
-    {"rule": "has(self.decider)", "message": "decider is filled in by the API server from Kubernetes 1.36 on; on this version use kubectl curfew approve, deny or revoke"},
+    {"rule": "has(self.decider)", "message": schema::NO_DECIDER},
     {"rule": "self.decision != 'Approve' || has(self.digest)", "message": "digest is required to Approve: kubectl get areq -o wide shows what you are approving", "fieldPath": ".digest"},
     {"rule": "self.decision != 'Abandon' || has(self.digest)", "message": "digest is required to Abandon: kubectl get grt NAME -o jsonpath={.spec.digest}", "fieldPath": ".digest"},
     {"rule": "self.decision == 'Abandon' ? has(self.about.grant) : true", "message": "Abandon is about a grant", "fieldPath": ".about"}

@@ -64,6 +64,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         for schema in crd.spec.versions.iter_mut().filter_map(|v| v.schema.as_mut()?.open_api_v3_schema.as_mut()) {
             drop_redundant_one_of(schema);
             if let Some(spec) = schema.properties.as_mut().and_then(|p| p.get_mut("spec")).filter(|_| by_people) {
+                schema::explain_lengths(spec);
                 schema::require_visible_text("spec", spec);
             }
         }
@@ -126,7 +127,7 @@ mod tests {
 
     /// Calls `f` with the path and schema of every text.
     fn texts(path: &str, schema: &JSONSchemaProps, f: &mut impl FnMut(&str, &JSONSchemaProps)) {
-        if schema.type_.as_deref() == Some("string") {
+        if schema.type_.as_deref() == Some("string") || schema.x_kubernetes_int_or_string == Some(true) {
             f(path, schema);
         }
         for (name, property) in schema.properties.iter().flatten() {
@@ -194,6 +195,42 @@ mod tests {
             }
         });
         assert!(unbounded.is_empty(), "no maxLength: {unbounded:#?}");
+    }
+
+    #[test]
+    fn every_duration_and_period_that_people_write_says_how_to_write_it() {
+        let (mut explained, mut bare) = (Vec::new(), Vec::new());
+        all_texts(|path, schema| {
+            let has = |pattern: &str| schema.x_kubernetes_validations.iter().flatten().any(|rule| rule.rule == schema::matches(pattern));
+            let written = path.contains(".spec") && !path.starts_with("Grant.");
+            if schema::LENGTHS.iter().any(|(pattern, _)| has(pattern)) {
+                explained.push(path.to_owned());
+            } else if written && schema::LENGTHS.iter().any(|(pattern, _)| schema.pattern.as_deref() == Some(pattern)) {
+                bare.push(path.to_owned());
+            }
+        });
+        assert!(bare.is_empty(), "{bare:#?}");
+        explained.sort();
+        let expected = [
+            "AccessPolicy.spec.max.duration",
+            "AccessPolicy.spec.max.eligibility",
+            "AccessPolicy.spec.min.mfa.maxAge",
+            "ActivationRequest.spec.duration",
+            "ActivationRequest.spec.ttlAfterFinished",
+            "AuthorizationSystem.spec.analytics.window",
+            "CurfewConfig.spec.ceilings.duration",
+            "CurfewConfig.spec.retention",
+            "RoleTemplate.spec.activation.approval.parallel[].escalation.after",
+            "RoleTemplate.spec.activation.approval.parallel[].timeout",
+            "RoleTemplate.spec.activation.approval.stages[].escalation.after",
+            "RoleTemplate.spec.activation.approval.stages[].timeout",
+            "RoleTemplate.spec.activation.duration.default",
+            "RoleTemplate.spec.activation.duration.max",
+            "RoleTemplate.spec.activation.mfa.maxAge",
+            "RoleTemplate.spec.assignment.active.max",
+            "RoleTemplate.spec.assignment.eligible.max",
+        ];
+        assert_eq!(explained, expected, "tests/kinds/lengths.rs tries each of them on an API server");
     }
 
     #[test]

@@ -44,7 +44,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[schemars(extend("x-kubernetes-validations" = [
     {"rule": "self == oldSelf", "message": "a request is immutable; create a new one"},
-    {"rule": "has(self.requester)", "message": "requester is filled in by the API server from Kubernetes 1.36 on; on this version use kubectl curfew request"}
+    {"rule": "has(self.requester)", "message": schema::NO_REQUESTER}
 ]))]
 #[serde(rename_all = "camelCase")]
 pub struct ActivationRequestSpec {

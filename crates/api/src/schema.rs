@@ -1,5 +1,8 @@
 //! Schema fragments that several kinds share.
-use curfew_core::text::INVISIBLE;
+use curfew_core::{
+    duration::{DAYS, DURATION_PATTERN, PERIOD_PATTERN, WEEKS_AND_HOURS},
+    text::INVISIBLE,
+};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ValidationRule,
 };
@@ -53,8 +56,57 @@ pub const NO_SYSTEM_SUBJECTS: &str =
 /// Texts that may have several lines. All other texts and names are one line.
 const SEVERAL_LINES: [&str; 3] = ["justification", "comment", "description"];
 
+/// What a request without requester is told. The plugin sends the requester itself then.
+pub const NO_REQUESTER: &str = "requester is missing or null: leave the field out, do not write null, and the API server fills it in; \
+    if you did leave it out, this API server does not fill it in yet, or is too old to: try again in a minute, or use kubectl curfew request";
+
+/// What a decision without decider is told.
+pub const NO_DECIDER: &str = "decider is missing or null: leave the field out, do not write null, and the API server fills it in; \
+    if you did leave it out, this API server does not fill it in yet, or is too old to: try again in a minute, or use kubectl curfew approve, deny or revoke";
+
 /// Identities that the API server has authenticated. Admission proves that they are the login's own.
 const STAMPED: [&str; 2] = ["requester", "decider"];
+
+/// The patterns of durations and periods, and what another text is told, in CEL.
+pub const LENGTHS: [(&str, fn() -> String); 2] = [(DURATION_PATTERN, duration_message), (PERIOD_PATTERN, period_message)];
+
+/// Longer than any duration, so that the rule and not `maxLength` answers other notations.
+const LENGTH_TEXT: i64 = 64;
+
+/// CEL rule: the value is a text that matches this pattern.
+pub fn matches(pattern: &str) -> String {
+    format!("type(self) == string && self.matches('{pattern}')")
+}
+
+/// CEL rule for a maximum and a default. Another rule says what is wrong with a text that is not a duration.
+pub const DEFAULT_WITHIN_MAX: &str = "!has(self.default) || type(self.default) != string || type(self.max) != string \
+    || !self.default.matches('^([1-9][0-9]{0,4}(s|m|h)){1,3}$') \
+    || !self.max.matches('^([1-9][0-9]{0,4}(s|m|h)){1,3}$') || duration(self.default) <= duration(self.max)";
+
+/// Replaces the pattern of every duration and period by a rule that says how to write what was meant: the API server answers a pattern with
+/// the pattern.
+pub fn explain_lengths(schema: &mut JSONSchemaProps) {
+    if let Some((pattern, message)) = LENGTHS.iter().find(|(pattern, _)| schema.pattern.as_deref() == Some(pattern)) {
+        schema.pattern = None;
+        schema.max_length = Some(LENGTH_TEXT);
+        // With one type, a number would be answered with the names of the types.
+        schema.type_ = None;
+        schema.x_kubernetes_int_or_string = Some(true);
+        schema.x_kubernetes_validations.get_or_insert_default().push(ValidationRule {
+            rule: matches(pattern),
+            message: Some(format!("must match {pattern}")),
+            message_expression: Some(message()),
+            ..ValidationRule::default()
+        });
+    }
+    schema.properties.iter_mut().flatten().for_each(|(_, property)| explain_lengths(property));
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        explain_lengths(items);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        explain_lengths(values);
+    }
+}
 
 /// Gives every text in a `spec` the character rule: a name or text must not imitate another one, or other output on a terminal. A field
 /// that has an enum, a format or a pattern for all of it needs none, and neither have identities that the API server fills in.
@@ -77,7 +129,8 @@ pub fn require_visible_text(name: &str, schema: &mut JSONSchemaProps) {
 /// Whether a schema is that of a text whose characters nothing else limits.
 pub fn needs_character_rule(schema: &JSONSchemaProps) -> bool {
     let limits_all = |pattern: &String| pattern.starts_with('^') && pattern.ends_with('$');
-    let is_limited = schema.enum_.is_some() || schema.format.is_some() || schema.pattern.as_ref().is_some_and(limits_all);
+    let is_length = LENGTHS.iter().any(|(pattern, _)| schema.x_kubernetes_validations.iter().flatten().any(|r| r.rule == matches(pattern)));
+    let is_limited = is_length || schema.enum_.is_some() || schema.format.is_some() || schema.pattern.as_ref().is_some_and(limits_all);
     schema.type_.as_deref() == Some("string") && !is_limited
 }
 
@@ -98,4 +151,39 @@ pub fn visible_text(several_lines: bool) -> ValidationRule {
         )),
         ..ValidationRule::default()
     }
+}
+
+/// CEL: one of the listed texts, or else `otherwise`.
+fn listed_cel(table: &[(&str, &str)], otherwise: &str) -> String {
+    let case = |(text, written): &(&str, &str)| format!("self.lowerAscii().matches('^p?{text}$') ? '{written}' : ");
+    format!("({}{otherwise})", table.iter().map(case).collect::<String>())
+}
+
+/// CEL: what a number, or a text that is not a duration, is told. The same words as `curfew_core::duration::NotALength`.
+fn duration_message() -> String {
+    let part = |unit: &str| format!("self.lowerAscii().find('[1-9][0-9]{{0,4}}{unit}')");
+    let parts = format!(
+        "self.lowerAscii().matches('^(pt)?([0-9]{{1,5}}h)?([0-9]{{1,5}}m)?([0-9]{{1,5}}s)?$') && self.matches('[1-9]') ? {} : '1h30m'",
+        ["h", "m", "s"].map(part).join(" + ")
+    );
+    format!(
+        "type(self) == int ? string(self) + ' is not a duration: a number needs a unit; write it as ' \
+         + string(self) + 's, ' + string(self) + 'm or ' + string(self) + 'h' \
+         : '\"' + self + (self.matches('^[0-9]+$') \
+         ? '\" is not a duration: a number needs a unit; write it as ' + self + 's, ' + self + 'm or ' + self + 'h' \
+         : '\" is not a duration; write it as ' + {})",
+        listed_cel(DAYS, &parts)
+    )
+}
+
+/// CEL: what a number, or a text that is not a period, is told. The same words as `curfew_core::duration::NotALength`.
+fn period_message() -> String {
+    let days = "self.lowerAscii().matches('^p?[0-9]{1,4}d$') && self.matches('[1-9]') ? self.lowerAscii().find('[1-9][0-9]{0,3}d') : '90d'";
+    format!(
+        "type(self) == int ? string(self) + ' is not a period: a number needs a unit; write it as ' + string(self) + 'd' \
+         : '\"' + self + (self.matches('^[0-9]+$') \
+         ? '\" is not a period: a number needs a unit; write it as ' + self + 'd' \
+         : '\" is not a period; write it as ' + {})",
+        listed_cel(WEEKS_AND_HOURS, days)
+    )
 }

@@ -78,7 +78,7 @@ pub struct Activation {
 
 /// The permitted duration of an access.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(extend("x-kubernetes-validations" = [{"rule": "!has(self.default) || duration(self.default) <= duration(self.max)", "message": "default must not be longer than max"}]))]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": super::schema::DEFAULT_WITHIN_MAX, "message": "default must not be longer than max"}]))]
 pub struct DurationRule {
     /// The duration if a request does not name one, such as `1h`. Default: `max`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

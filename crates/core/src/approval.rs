@@ -4,7 +4,8 @@ use crate::{
     digest::Digest,
     duration::Duration,
     folding::Spelling,
-    principal::{Subject, UserInfo},
+    messages,
+    principal::{Party, Recognition, SameBy, Subject, UserInfo},
     reason::Reason,
     time::Time,
 };
@@ -105,8 +106,8 @@ pub struct ApprovalSubject<'a> {
     pub digest: Option<Digest>,
     /// The stages that must pass, in order.
     pub stages: &'a [ApprovalStage],
-    /// Extra keys under which one person is known across logins.
-    pub alias_keys: &'a [String],
+    /// How one person is recognised behind two logins.
+    pub people: &'a Recognition,
 }
 
 /// Whether one decision counts.
@@ -171,7 +172,8 @@ impl Tally {
 ///
 /// 1. A decision about another request of the same name (another uid, or made before this one existed) does not concern this one.
 /// 2. A login without the configured proof, or without an alias where aliases are configured, is not counted; an approval
-///    that was made while admission was not enforced never is. A Deny or Revoke from such a time counts: it only takes away (I8).
+///    that was made while admission was not enforced never is, nor one whose login was recorded without a key that is configured now.
+///    A Deny or Revoke from such a time counts: it only takes away (I8).
 /// 3. `Revoke` counts from requester and beneficiary; no other decision of these two does, under any spelling of their names.
 /// 4. `Deny` and `Revoke` count from a manager and from an approver of any stage, regardless of the digest that they name.
 /// 5. `Approve` counts from an approver who saw this digest, once per person, for the first unfilled stage that lists them.
@@ -188,7 +190,7 @@ pub fn tally(m: &ApprovalSubject<'_>, words: &[DecisionFacts]) -> Tally {
     t.stopped_by = order.iter().find(|&&i| words[i].verb != Verb::Approve).map(|&i| stop_reason(m, &words[i]));
     let mut left: Vec<usize> = Vec::new();
     for i in order.into_iter().filter(|&i| words[i].verb == Verb::Approve) {
-        if left.iter().any(|&j| words[j].decider.is_same_person(&words[i].decider, m.alias_keys, Spelling::Folded)) {
+        if left.iter().any(|&j| words[j].decider.is_same_person(&words[i].decider, m.people, Spelling::Folded)) {
             t.counted[i] = Counted::No(Reason::AlreadyCounted);
         } else {
             left.push(i);
@@ -219,7 +221,7 @@ fn evaluate_alone(m: &ApprovalSubject<'_>, w: &DecisionFacts) -> Counted {
     let approver = m.stages.iter().any(|s| s.includes(&w.decider));
     match w.verb {
         _ if w.request_uid.as_deref().is_some_and(|u| u != m.uid) || w.created < m.created => Counted::No(Reason::NotFound),
-        _ if !w.proven || !w.decider.has_required_alias(m.alias_keys) => Counted::No(Reason::UnprovenLogin),
+        _ if !is_proven(w, &m.people.alias_keys) => Counted::No(Reason::UnprovenLogin),
         Verb::Approve if w.provenance == Provenance::Unverified => Counted::No(Reason::AdmissionNotEnforced),
         Verb::Approve if w.provenance == Provenance::Pending => Counted::Waiting,
         Verb::Revoke if is_party(m, &w.decider, Spelling::Exact) => Counted::Yes,
@@ -233,16 +235,48 @@ fn evaluate_alone(m: &ApprovalSubject<'_>, w: &DecisionFacts) -> Counted {
     }
 }
 
-/// Whether this is the requester or the beneficiary: people cannot decide about their own request. Of a beneficiary only the name is
-/// known, so an alias that equals it is the beneficiary's.
-fn is_party(m: &ApprovalSubject<'_>, p: &UserInfo, spelling: Spelling) -> bool {
-    let theirs = |b: &Subject| b.includes(p) || is_holder(b, p, m.alias_keys, spelling);
-    m.requester.is_same_person(p, m.alias_keys, spelling) || m.beneficiary.is_some_and(theirs)
+/// Whether the login of a decision is proven, as far as the configuration asks for it. Of a login that was recorded without a key that is
+/// configured now, nothing is known: it grants nothing, and it may still take away.
+fn is_proven(w: &DecisionFacts, alias_keys: &[String]) -> bool {
+    let takes_away = matches!(w.verb, Verb::Deny | Verb::Revoke);
+    let recorded = w.decider.is_recorded_with(alias_keys);
+    w.proven && (recorded || takes_away) && (w.decider.has_required_alias(alias_keys) || (takes_away && !recorded))
 }
 
-/// Whether a login has the name of a user or service account that holds access.
-fn is_holder(holder: &Subject, p: &UserInfo, alias_keys: &[String], spelling: Spelling) -> bool {
-    !matches!(holder, Subject::Group(_)) && p.is_named(&holder.principal(), alias_keys, spelling)
+/// Whether this is the requester or the beneficiary: people cannot decide about their own request. Of a beneficiary only the name is
+/// known, so an alias that equals it is the beneficiary's.
+fn party<'a>(m: &ApprovalSubject<'a>, p: &UserInfo, spelling: Spelling) -> Option<Party<'a>> {
+    let requester = m.requester.is_same_person_by(p, m.people, spelling).map(|by| Party { role: "requester", by });
+    requester.or_else(|| holder_by(m.beneficiary?, p, &m.people.alias_keys, spelling).map(|by| Party { role: "beneficiary", by }))
+}
+
+fn is_party(m: &ApprovalSubject<'_>, p: &UserInfo, spelling: Spelling) -> bool {
+    party(m, p, spelling).is_some()
+}
+
+/// What shows that a login is that of a user or service account that holds access, or is in the group that does.
+fn holder_by<'a>(holder: &Subject, p: &UserInfo, alias_keys: &'a [String], spelling: Spelling) -> Option<SameBy<'a>> {
+    let named = || (!matches!(holder, Subject::Group(_))).then(|| p.is_named_by(&holder.principal(), alias_keys, spelling)).flatten();
+    if holder.includes(p) { Some(SameBy::Username) } else { named() }
+}
+
+/// Why a decision does not count, in words, where the reason alone does not say it: which values are equal or missing.
+pub fn explain(m: &ApprovalSubject<'_>, words: &[DecisionFacts], i: usize, reason: Reason) -> Option<String> {
+    let w = words.get(i)?;
+    match reason {
+        Reason::SelfDecision => party(m, &w.decider, Spelling::Folded).map(|party| messages::self_decision(&w.decider, party)),
+        Reason::AlreadyCounted => {
+            let approvals = words.iter().enumerate().filter(|(j, other)| *j != i && other.verb == Verb::Approve);
+            let same = |other: &DecisionFacts| other.decider.is_same_person_by(&w.decider, m.people, Spelling::Folded);
+            // With equal user names the reason says it all.
+            let mut others = approvals.filter_map(|(_, other)| Some((other, same(other)?))).filter(|(_, by)| *by != SameBy::Username);
+            others.next().map(|(other, by)| messages::same_approver(&w.decider, &other.decider, by))
+        }
+        Reason::UnprovenLogin if !w.decider.is_recorded_with(&m.people.alias_keys) => {
+            Some(messages::recorded_without(&m.people.alias_keys))
+        }
+        _ => None,
+    }
 }
 
 /// Who wants to release a Grant without proof, and what they saw.
@@ -292,13 +326,12 @@ pub fn evaluate_abandon(r: &AbandonDecision<'_>, g: &StalledGrant<'_>) -> Counte
     let named = |name: &str| w.decider.is_named(name, g.alias_keys, Spelling::Folded);
     let common_alias = |alias: &String| w.decider.aliases(g.alias_keys).any(|own| Spelling::Folded.is_same(own, alias));
     let theirs = named(g.requester)
-        || g.beneficiary.includes(&w.decider)
-        || is_holder(g.beneficiary, &w.decider, g.alias_keys, Spelling::Folded)
+        || holder_by(g.beneficiary, &w.decider, g.alias_keys, Spelling::Folded).is_some()
         || g.aliases.iter().any(common_alias);
     match () {
         () if w.verb != Verb::Abandon => Counted::No(Reason::Unsupported),
         () if r.namespace != g.namespace || w.created < g.created => Counted::No(Reason::NotFound),
-        () if !w.proven || !w.decider.has_required_alias(g.alias_keys) => Counted::No(Reason::UnprovenLogin),
+        () if !is_proven(w, g.alias_keys) => Counted::No(Reason::UnprovenLogin),
         () if w.provenance == Provenance::Unverified => Counted::No(Reason::AdmissionNotEnforced),
         () if w.provenance == Provenance::Pending || w.manager.is_none() => Counted::Waiting,
         () if theirs => Counted::No(Reason::SelfDecision),
@@ -321,6 +354,7 @@ fn stop_reason(m: &ApprovalSubject<'_>, w: &DecisionFacts) -> Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::principal::Uids;
 
     const D: Digest = Digest::from_bits(7);
 
@@ -352,9 +386,12 @@ mod tests {
     fn group(g: &str) -> Subject {
         Subject::Group(g.into())
     }
+    fn people() -> Recognition {
+        Recognition { alias_keys: vec!["person".into()], ..Recognition::STRICT.clone() }
+    }
     fn count(stages: &[ApprovalStage], words: &[DecisionFacts]) -> Tally {
         let alice = person("alice", &["devs", "leads"]);
-        let keys = vec!["person".to_string()];
+        let people = people();
         tally(
             &ApprovalSubject {
                 uid: "r1",
@@ -363,7 +400,7 @@ mod tests {
                 beneficiary: None,
                 digest: Some(D),
                 stages,
-                alias_keys: &keys,
+                people: &people,
             },
             words,
         )
@@ -397,7 +434,7 @@ mod tests {
         };
         let (me, other_me) = (alias("alice"), alias("alice@vpn"));
         let stages = [stage("owners", 1, &[group("leads")])];
-        let keys = vec!["person".to_string()];
+        let people = people();
         let m = ApprovalSubject {
             uid: "r1",
             created: Time::from_secs(10),
@@ -405,7 +442,7 @@ mod tests {
             beneficiary: Some(&Subject::User("bob".into())),
             digest: Some(D),
             stages: &stages,
-            alias_keys: &keys,
+            people: &people,
         };
         let words = [
             word(1, &me, Verb::Approve),
@@ -416,6 +453,81 @@ mod tests {
         let t = tally(&m, &words);
         assert_eq!(t.counted, [Counted::No(Reason::SelfDecision); 4]);
         assert!(!t.approved() && t.stopped_by.is_none());
+    }
+
+    #[test]
+    fn a_login_recorded_without_a_key_that_is_asked_for_now_only_takes_away() {
+        let carol = person("carol", &["leads"]);
+        let stages = [stage("owners", 1, &[group("leads")])];
+        let two = Recognition { alias_keys: vec!["person".into(), "badge".into()], uids: Uids::Shared };
+        let alice = person("alice", &["devs"]);
+        let judge = |verb, decider: &Arc<UserInfo>| {
+            let subject = ApprovalSubject {
+                uid: "r1",
+                created: Time::from_secs(10),
+                requester: &alice,
+                beneficiary: None,
+                digest: Some(D),
+                stages: &stages,
+                people: &two,
+            };
+            let words = [word(1, decider, verb)];
+            let counted = tally(&subject, &words).counted[0];
+            let reason = if let Counted::No(reason) = counted { reason } else { Reason::AsExpected };
+            (counted, explain(&subject, &words, 0, reason))
+        };
+        let (counted, why) = judge(Verb::Approve, &carol);
+        assert_eq!(counted, Counted::No(Reason::UnprovenLogin), "a second alias that nobody has looked at could be the requester's");
+        assert!(why.is_some_and(|why| why.contains("person, badge") && why.contains("create it again")));
+        assert_eq!(judge(Verb::Deny, &carol).0, Counted::Yes);
+        let recorded = |badge: &[&str]| {
+            let badge = ("badge".to_owned(), badge.iter().map(ToString::to_string).collect());
+            Arc::new(UserInfo { extra: carol.extra.clone().into_iter().chain([badge]).collect(), ..(*carol).clone() })
+        };
+        assert_eq!(judge(Verb::Approve, &recorded(&[])).0, Counted::Yes, "one alias of the two is enough");
+        let nobody = Arc::new(UserInfo {
+            extra: [("person".to_owned(), vec![]), ("badge".to_owned(), vec![" ".to_owned()])].into(),
+            ..(*carol).clone()
+        });
+        assert_eq!(judge(Verb::Deny, &nobody).0, Counted::No(Reason::UnprovenLogin), "it was looked at, and there is none");
+    }
+
+    #[test]
+    fn a_decision_about_the_own_request_is_told_which_value_is_equal_and_what_to_change() {
+        let login = |name: &str, uid: &str, alias: &str| {
+            let extra = [("person".to_owned(), vec![alias.to_owned()])].into();
+            Arc::new(UserInfo { uid: uid.into(), extra, ..(*person(name, &["leads"])).clone() })
+        };
+        let (stages, bob) = ([stage("owners", 2, &[group("leads")])], Subject::User("bob".into()));
+        let told = |requester: &UserInfo, words: &[DecisionFacts]| {
+            let people = people();
+            let subject = ApprovalSubject {
+                uid: "r1",
+                created: Time::from_secs(10),
+                requester,
+                beneficiary: Some(&bob),
+                digest: Some(D),
+                stages: &stages,
+                people: &people,
+            };
+            let last = words.len() - 1;
+            let Counted::No(reason) = tally(&subject, words).counted[last] else { return String::new() };
+            explain(&subject, words, last, reason).unwrap_or_default()
+        };
+        let alice = login("alice", "AROA", "7");
+        for (decider, parts) in [
+            (login("Alice", "1", "1"), ["counts as the requester", "user name is the same"]),
+            (login("carol", "AROA", "1"), ["uid AROA is the same", "set spec.identity.uids of CurfewConfig to shared"]),
+            (login("carol", "1", "7"), ["extra key person, an alias", "has the same value"]),
+            (login("bob", "1", "1"), ["counts as the beneficiary", "is the principal that gets the access"]),
+            (login("carol", "1", "bob"), ["counts as the beneficiary", "extra key person is the name of the principal"]),
+        ] {
+            let told = told(&alice, &[word(1, &decider, Verb::Approve)]);
+            assert!(parts.iter().all(|part| told.contains(part)), "{}: {told}", decider.username);
+        }
+        let two = [word(1, &login("carol", "AROB", "1"), Verb::Approve), word(2, &login("dave", "AROB", "2"), Verb::Approve)];
+        let told = told(&alice, &two);
+        assert!(told.contains("counts already, as carol: uid AROB is the same"), "{told}");
     }
 
     #[test]

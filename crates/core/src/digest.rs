@@ -15,10 +15,7 @@ impl Digest {
     /// The digest of a value as canonical JSON: no spaces, the keys of every object in byte order. The value's `Serialize` omits absent
     /// members.
     pub fn of(value: &impl Serialize) -> Self {
-        let json = serde_json::to_value(value).expect("the core's own values are JSON");
-        let mut text = String::new();
-        canonical(&json, &mut text);
-        Self::of_bytes(text.as_bytes())
+        Self::of_bytes(canonical_json(value).as_bytes())
     }
     /// A digest of a known value, for tests.
     pub const fn from_bits(bits: u64) -> Self {
@@ -30,6 +27,14 @@ impl Digest {
         }
         Digest(all)
     }
+}
+
+/// A value as canonical JSON. It is JSON, so different values have different texts: `crates/core/tests/canonical.rs`.
+pub fn canonical_json(value: &impl Serialize) -> String {
+    let json = serde_json::to_value(value).expect("the core's own values are JSON");
+    let mut text = String::new();
+    canonical(&json, &mut text);
+    text
 }
 
 /// Appends `v` to `out` so that equal values give equal texts, regardless of the order in which a map was built.

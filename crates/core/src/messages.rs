@@ -1,7 +1,47 @@
 //! Texts for status messages: what a [`Reason`] means and what to do next.
 //!
 //! A rule that knows the value and the limit writes its own message instead.
-use crate::reason::Reason;
+use crate::{
+    principal::{Party, SameBy, UserInfo},
+    reason::Reason,
+};
+
+/// What is equal, and what to change where that does not mean the same person.
+fn equal(by: SameBy<'_>, login: &UserInfo) -> String {
+    let other = "another approver must decide";
+    match by {
+        SameBy::Username => format!("the user name is the same, without regard to case and invisible characters; {other}"),
+        SameBy::Uid => {
+            let remedy = "where a uid is a role of many people, as on EKS, set spec.identity.uids of CurfewConfig to shared";
+            format!("uid {} is the same; {remedy}; otherwise {other}", login.uid)
+        }
+        SameBy::Alias(key) => format!("extra key {key}, an alias by spec.identity.aliases of CurfewConfig, has the same value; {other}"),
+    }
+}
+
+/// Why a decision by the requester or the beneficiary does not count: which value is equal, and how to change that.
+pub fn self_decision(decider: &UserInfo, party: Party<'_>) -> String {
+    let Party { role, by } = party;
+    let equal = match (role, by) {
+        ("beneficiary", SameBy::Username) => "the user name is the principal that gets the access; another approver must decide".into(),
+        ("beneficiary", SameBy::Alias(key)) => {
+            format!("the value of extra key {key} is the name of the principal that gets the access; another approver must decide")
+        }
+        _ => equal(by, decider),
+    };
+    format!("{} counts as the {role}, who may not decide about the request: {equal}", decider.username)
+}
+
+/// Why a second approval does not count: which value it shares with the first one, and how to change that.
+pub fn same_approver(decider: &UserInfo, counted: &UserInfo, by: SameBy<'_>) -> String {
+    format!("an approval of the same person counts already, as {}: {}", counted.username, equal(by, decider))
+}
+
+/// Why a login cannot be judged: it was recorded while CurfewConfig did not name a key that it names now.
+pub fn recorded_without(keys: &[String]) -> String {
+    let when = "the API server did not record it when this was created; create it again";
+    format!("CurfewConfig names extra key {} in spec.identity, and {when}", keys.join(", "))
+}
 
 /// Why a decision is not counted. `about_grant`: the decision is about a Grant, not a request.
 pub const fn not_counted(reason: Reason, about_grant: bool) -> &'static str {

@@ -102,9 +102,53 @@ pub struct UserInfo {
     #[cfg_attr(feature = "schema", schemars(length(max = 4096), extend("x-kubernetes-list-type" = "atomic")))]
     #[serde(default)]
     pub groups: Arc<Vec<String>>,
-    /// Extra attributes from the authenticator.
+    /// The extra attributes that CurfewConfig names, and no others. An empty list: the login does not have the key.
+    #[cfg_attr(feature = "schema", schemars(extend("maxProperties" = 32)))]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub extra: BTreeMap<String, Vec<String>>,
+}
+
+/// How two logins are recognised as one person, from `spec.identity` of CurfewConfig.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Recognition {
+    /// Extra keys whose values identify the person behind a login.
+    pub alias_keys: Vec<String>,
+    /// Whether one uid is one person.
+    pub uids: Uids,
+}
+
+/// Whether an equal uid means the same person.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Uids {
+    /// One uid is one person: two logins with an equal uid are the same one.
+    Personal,
+    /// One uid may be many people, as a role of a cloud account is on EKS: it says nothing about the person.
+    Shared,
+}
+
+impl Recognition {
+    /// The strictest reading, for a time without a CurfewConfig: nothing is granted then.
+    pub const STRICT: &'static Recognition = &Recognition { alias_keys: Vec::new(), uids: Uids::Personal };
+}
+
+/// What shows that two logins belong to the same person.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SameBy<'a> {
+    /// Their user names.
+    Username,
+    /// Their uids, where CurfewConfig says that these are personal.
+    Uid,
+    /// A common value under this alias key.
+    Alias(&'a str),
+}
+
+/// The requester or the beneficiary of a request, recognised in a login.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Party<'a> {
+    /// `requester` or `beneficiary`.
+    pub role: &'static str,
+    /// What is equal.
+    pub by: SameBy<'a>,
 }
 
 impl UserInfo {
@@ -125,21 +169,46 @@ impl UserInfo {
     pub fn aliases<'a>(&'a self, alias_keys: &'a [String]) -> impl Iterator<Item = &'a str> {
         alias_keys.iter().flat_map(|key| self.extra_values(key))
     }
-    /// Whether two logins belong to the same person: equal user names, equal uids that are not blank, or a common value under one of
-    /// the `alias_keys` in `extra`. A uid is an opaque value of the authenticator and is compared exactly.
-    pub fn is_same_person(&self, other: &UserInfo, alias_keys: &[String], spelling: Spelling) -> bool {
-        let is_common = |key: &String| other.extra_values(key).any(|a| self.extra_values(key).any(|b| spelling.is_same(a, b)));
-        spelling.is_same(&self.username, &other.username)
-            || (!is_blank(&self.uid) && self.uid == other.uid)
-            || alias_keys.iter().any(is_common)
+    /// What shows that two logins belong to the same person: equal user names, a common value under one of the alias keys, or equal uids
+    /// that are not blank, where uids are personal. A uid is an opaque value of the authenticator and is compared exactly.
+    pub fn is_same_person_by<'a>(&self, other: &UserInfo, by: &'a Recognition, spelling: Spelling) -> Option<SameBy<'a>> {
+        let is_common = |key: &&String| other.extra_values(key).any(|a| self.extra_values(key).any(|b| spelling.is_same(a, b)));
+        if spelling.is_same(&self.username, &other.username) {
+            return Some(SameBy::Username);
+        }
+        if let Some(key) = by.alias_keys.iter().find(is_common) {
+            return Some(SameBy::Alias(key));
+        }
+        (by.uids == Uids::Personal && !is_blank(&self.uid) && self.uid == other.uid).then_some(SameBy::Uid)
+    }
+    /// Whether two logins belong to the same person.
+    pub fn is_same_person(&self, other: &UserInfo, by: &Recognition, spelling: Spelling) -> bool {
+        self.is_same_person_by(other, by, spelling).is_some()
+    }
+    /// What shows that the login has this name: its user name, or a value under one of the alias keys.
+    pub fn is_named_by<'a>(&self, name: &str, alias_keys: &'a [String], spelling: Spelling) -> Option<SameBy<'a>> {
+        if spelling.is_same(&self.username, name) {
+            return Some(SameBy::Username);
+        }
+        let is_alias = |key: &&String| self.extra_values(key).any(|alias| spelling.is_same(alias, name));
+        alias_keys.iter().find(is_alias).map(|key| SameBy::Alias(key))
     }
     /// Whether the login has this name, as its user name or under one of the alias keys.
     pub fn is_named(&self, name: &str, alias_keys: &[String], spelling: Spelling) -> bool {
-        spelling.is_same(&self.username, name) || self.aliases(alias_keys).any(|alias| spelling.is_same(alias, name))
+        self.is_named_by(name, alias_keys, spelling).is_some()
     }
     /// Whether `extra` has all of these keys, each with at least one value that is not blank.
     pub fn has_extra_keys(&self, keys: &[String]) -> bool {
         keys.iter().all(|key| self.extra_values(key).next().is_some())
+    }
+    /// Whether all of these keys were looked at when the login was recorded. The record has an empty list for a key that the login lacks;
+    /// a key that is missing was not configured at that time, so nothing is known about it.
+    pub fn is_recorded_with(&self, keys: &[String]) -> bool {
+        keys.iter().all(|key| self.extra.contains_key(key))
+    }
+    /// Whether the record proves that the login lacks one of these keys.
+    pub fn lacks_a_recorded_key(&self, keys: &[String]) -> bool {
+        keys.iter().any(|key| self.extra.contains_key(key) && self.extra_values(key).next().is_none())
     }
     /// Whether the login has an alias, where aliases are configured: without one it could be the second login of any person.
     pub fn has_required_alias(&self, alias_keys: &[String]) -> bool {
@@ -182,8 +251,48 @@ mod tests {
     fn common_alias_value_identifies_the_same_person() {
         let keys = vec!["curfew.dev/person".to_string()];
         let (a, b) = (person("alice", &[], &[("curfew.dev/person", "7")]), person("alice@vpn", &[], &[("curfew.dev/person", "7")]));
-        assert!(a.is_same_person(&b, &keys, Spelling::Exact) && !a.is_same_person(&b, &[], Spelling::Folded));
+        let by = |alias_keys: &[String], uids| Recognition { alias_keys: alias_keys.to_vec(), uids };
+        let with_alias = by(&keys, Uids::Shared);
+        assert_eq!(a.is_same_person_by(&b, &with_alias, Spelling::Exact), Some(SameBy::Alias("curfew.dev/person")));
+        assert!(!a.is_same_person(&b, Recognition::STRICT, Spelling::Folded));
         let (x, y) = (person("x", &[], &[]), person("y", &[], &[]));
-        assert!(!x.is_same_person(&y, &keys, Spelling::Folded), "an absent alias or an empty uid never matches");
+        assert!(!x.is_same_person(&y, &by(&keys, Uids::Personal), Spelling::Folded), "an absent alias or an empty uid never matches");
+    }
+
+    #[test]
+    fn a_uid_identifies_a_person_only_where_uids_are_personal() {
+        let with_uid = |name: &str, uid: &str| UserInfo { uid: uid.into(), ..person(name, &[], &[]) };
+        let (role, colleague) = (with_uid("alice", "aws-iam-authenticator:1:AROA"), with_uid("carol", "aws-iam-authenticator:1:AROA"));
+        let shared = Recognition { uids: Uids::Shared, ..Recognition::STRICT.clone() };
+        for spelling in [Spelling::Exact, Spelling::Folded] {
+            assert_eq!(role.is_same_person_by(&colleague, Recognition::STRICT, spelling), Some(SameBy::Uid));
+            assert_eq!(role.is_same_person_by(&colleague, &shared, spelling), None);
+            assert_eq!(role.is_same_person_by(&with_uid("alice", "other"), &shared, spelling), Some(SameBy::Username));
+        }
+        let blank = Recognition::STRICT;
+        assert_eq!(with_uid("alice", " ").is_same_person_by(&with_uid("carol", " "), blank, Spelling::Folded), None);
+    }
+
+    #[test]
+    fn a_key_that_was_not_recorded_is_unknown_and_not_absent() {
+        let keys = ["a".to_owned(), "b".to_owned()];
+        let record = |extra: &[(&str, &[&str])]| UserInfo {
+            extra: extra.iter().map(|(k, v)| (k.to_string(), v.iter().map(ToString::to_string).collect())).collect(),
+            ..UserInfo::default()
+        };
+        for (extra, recorded, lacks, has) in [
+            (&[("a", &["1"][..]), ("b", &["2"])][..], true, false, true),
+            (&[("a", &["1"]), ("b", &[])], true, true, false),
+            (&[("a", &["1"]), ("b", &[" "])], true, true, false),
+            (&[("a", &["1"])], false, false, false),
+            (&[], false, false, false),
+        ] {
+            let login = record(extra);
+            assert_eq!(
+                (login.is_recorded_with(&keys), login.lacks_a_recorded_key(&keys), login.has_extra_keys(&keys)),
+                (recorded, lacks, has),
+                "{extra:?}"
+            );
+        }
     }
 }

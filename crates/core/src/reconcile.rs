@@ -13,6 +13,7 @@ use crate::{
     approval::DecisionFacts,
     grant::{Grant, Observation, Operation, OwnerState, SlotOwners},
     ids::Version,
+    principal::Recognition,
     request::{GrantView, Request},
     requeue::Requeue,
     resolved::Terms,
@@ -33,8 +34,8 @@ pub struct View {
     pub terms: Arc<Result<Terms, Refusal>>,
     /// Its Grant.
     pub grant: GrantView,
-    /// Extra keys that identify one person behind several logins.
-    pub alias_keys: Arc<Vec<String>>,
+    /// How one person is recognised behind two logins.
+    pub people: Arc<Recognition>,
 }
 
 /// A reservation at the target: the uid and version of each reserved object, in the order of the plan.

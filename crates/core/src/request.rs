@@ -3,9 +3,9 @@
 //! A request ends by creating a Grant, and follows that Grant to its end. It never touches a target itself.
 use crate::{
     admission::Provenance,
-    approval::{ApprovalStage, ApprovalSubject, DecisionFacts, Tally, Verb, tally},
+    approval::{self, ApprovalStage, ApprovalSubject, DecisionFacts, Tally, Verb, tally},
     ids::Version,
-    principal::{Subject, UserInfo},
+    principal::{Recognition, Subject, UserInfo},
     reason::{Reason, TerminalState},
     requeue::Requeue,
     resolved::{Schema, Terms},
@@ -122,8 +122,8 @@ pub struct Inputs<'a> {
     pub terms: &'a Result<Terms, Refusal>,
     /// The decisions about it.
     pub decisions: &'a [DecisionFacts],
-    /// Extra keys that name one person behind several logins.
-    pub alias_keys: &'a [String],
+    /// How one person is recognised behind two logins.
+    pub people: &'a Recognition,
     /// Its Grant.
     pub grant: GrantView,
     /// Lease held, admission proven, clock sane, stores synced.
@@ -151,19 +151,27 @@ pub enum Decision {
 }
 
 /// Counts the decisions about a request against what it froze.
-pub fn tally_decisions(request: &Request, words: &[DecisionFacts], alias_keys: &[String]) -> Tally {
+pub fn tally_decisions(request: &Request, words: &[DecisionFacts], people: &Recognition) -> Tally {
+    tally(&approval_subject(request, people), words)
+}
+
+/// Why a decision does not count, in words, where the reason alone does not say it.
+pub fn explain_decision(request: &Request, words: &[DecisionFacts], i: usize, reason: Reason, people: &Recognition) -> Option<String> {
+    approval::explain(&approval_subject(request, people), words, i, reason)
+}
+
+fn approval_subject<'a>(request: &'a Request, people: &'a Recognition) -> ApprovalSubject<'a> {
     let none: &[ApprovalStage] = &[];
     let frozen = request.status.frozen.as_ref();
-    let matter = ApprovalSubject {
+    ApprovalSubject {
         uid: &request.uid,
         created: request.created,
         requester: &request.requester,
         beneficiary: request.beneficiary.as_ref(),
         digest: frozen.map(|f| f.terms.digest),
         stages: frozen.map_or(none, |f| &f.terms.resolved.approval),
-        alias_keys,
-    };
-    tally(&matter, words)
+        people,
+    }
 }
 
 /// Decides. The order of the rules:
@@ -208,7 +216,7 @@ fn decide_granted(f: &Inputs<'_>) -> Decision {
     if let GrantView::Ended { drifted, refused, .. } = f.grant {
         return finish(f, grant_end_reason(f, drifted, refused));
     }
-    if let Some(reason) = tally_decisions(f.request, f.decisions, f.alias_keys).stopped_by {
+    if let Some(reason) = tally_decisions(f.request, f.decisions, f.people).stopped_by {
         return transition_to(f, State::Revoking(reason));
     }
     if let Some(reason) = terms_invalidated_by(f) {
@@ -248,7 +256,12 @@ fn decide_create(f: &Inputs<'_>) -> Decision {
         Provenance::Pending => return Decision::Wait(Requeue::Backoff),
         Provenance::Verified => {}
     }
-    if tally_decisions(f.request, f.decisions, f.alias_keys).approved() && expires_at <= longest {
+    // The configuration may have named another key since: an approver could be the requester's second login.
+    let requester = &f.request.requester;
+    if !requester.is_system_identity() && !requester.is_recorded_with(&f.people.alias_keys) {
+        return transition_to(f, State::Revoking(Reason::UnprovenLogin));
+    }
+    if tally_decisions(f.request, f.decisions, f.people).approved() && expires_at <= longest {
         return Decision::CreateGrant { expires_at };
     }
     // An approval without an admission proof may be the one that is missing.
@@ -300,7 +313,7 @@ fn decide_awaiting(f: &Inputs<'_>) -> Decision {
     if let Some(reason) = terms_invalidated_by(f) {
         return if f.fresh { finish(f, reason) } else { Decision::ReadLive };
     }
-    let sum = tally_decisions(f.request, f.decisions, f.alias_keys);
+    let sum = tally_decisions(f.request, f.decisions, f.people);
     if let Some(reason) = sum.stopped_by {
         return finish(f, reason);
     }

@@ -57,15 +57,7 @@ pub fn resolve(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
             format!("the request uses {what}, which this build does not support; create a request without it"),
         );
     }
-    if !a.requester.is_system_identity() && !a.requester.has_required_alias(h.alias_keys) {
-        return refuse(
-            Reason::UnprovenLogin,
-            format!(
-                "your login carries none of the extra keys {} that identity.aliases in CurfewConfig requires; log in directly, not by impersonation",
-                h.alias_keys.join(", ")
-            ),
-        );
-    }
+    check_login(a, h)?;
     let Some(t) = h.template else {
         return refuse(
             Reason::NoSuchRole,
@@ -356,6 +348,25 @@ fn check_justification(a: &RequestFacts, whose: impl Fn() -> String) -> Result<(
         return refuse(Reason::JustificationRequired, format!("{} asks for a justification; say why in spec.justification", whose()));
     }
     Ok(())
+}
+
+/// Whether the requester's other logins can be recognised. What is granted already goes on: another configuration proves nothing against it.
+fn check_login(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<(), Refusal> {
+    match (a.progress, &a.requester) {
+        (Progress::Granted(_), _) => Ok(()),
+        (_, requester) if requester.is_system_identity() => Ok(()),
+        (_, requester) if requester.is_recorded_with(h.alias_keys) && !requester.has_required_alias(h.alias_keys) => refuse(
+            Reason::UnprovenLogin,
+            format!(
+                "your login carries none of the extra keys {} that identity.aliases in CurfewConfig requires; log in directly, not by impersonation",
+                h.alias_keys.join(", ")
+            ),
+        ),
+        (_, requester) if !requester.is_recorded_with(h.alias_keys) => {
+            refuse(Reason::UnprovenLogin, messages::recorded_without(h.alias_keys))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Who will hold the access. A person asks for themselves; a service account for itself, or for a user whom it names.

@@ -11,7 +11,8 @@ use curfew_core::{
     digest::Digest,
     duration::{Duration, Period},
     fingerprint::{Fingerprint, Meant, may_record},
-    messages::{hint, not_counted},
+    messages::{hint, not_counted, same_approver, self_decision},
+    principal::{Party, SameBy, UserInfo},
     readiness,
     reason::Reason,
     target::{
@@ -136,7 +137,10 @@ fn lasting() -> Vec<Message> {
 fn unreadable() -> Vec<Message> {
     vec![
         message("", "duration", "4 hours".parse::<Duration>().expect_err("no duration")),
+        message("", "duration", "1h0m0s".parse::<Duration>().expect_err("no duration")),
+        message("", "duration", "60".parse::<Duration>().expect_err("no duration")),
         message("", "period", "90".parse::<Period>().expect_err("no period")),
+        message("", "period", "48h".parse::<Period>().expect_err("no period")),
         message("", "digest", "7f3a9c21d0b4e6f1".parse::<Digest>().expect_err("no digest")),
         message("", "time", serde_json::from_value::<Time>("tomorrow".into()).expect_err("no time")),
     ]
@@ -147,6 +151,7 @@ fn table() -> Vec<Section> {
         ("What a reason means (messages::hint)", hints()),
         ("Why a decision does not count, where it is not the hint (messages::not_counted)", verdicts()),
     ];
+    all.push(("Who counts as one person (messages::self_decision, messages::same_approver)", people()));
     all.extend(requests());
     all.extend(conditions());
     all.push(("An access in words (target)", access()));
@@ -154,6 +159,21 @@ fn table() -> Vec<Section> {
     all.push(("A text that cannot be read", unreadable()));
     all.push(("A connection that leads elsewhere (fingerprint)", elsewhere()));
     all
+}
+
+/// What is equal between a decider and another person.
+fn people() -> Vec<Message> {
+    let login = |name: &str| UserInfo { username: name.into(), uid: "aws-iam-authenticator:4711:AROA".into(), ..UserInfo::default() };
+    let (carol, alias) = (login("carol@example.com"), SameBy::Alias("curfew.dev/person"));
+    let own = |role, by| message(role, "SelfDecision", self_decision(&carol, Party { role, by }));
+    vec![
+        own("requester", SameBy::Username),
+        own("requester", SameBy::Uid),
+        own("requester", alias),
+        own("beneficiary", SameBy::Username),
+        own("beneficiary", alias),
+        message("approver", "AlreadyCounted", same_approver(&carol, &login("dave@example.com"), SameBy::Uid)),
+    ]
 }
 
 /// What differs between the target that is meant and the one that is reached.

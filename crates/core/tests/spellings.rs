@@ -10,7 +10,7 @@ use curfew_core::{
     },
     digest::Digest,
     folding::{Spelling, fold},
-    principal::{Subject, UserInfo},
+    principal::{Recognition, Subject, UserInfo},
     reason::Reason,
     terms::ready,
     time::Time,
@@ -63,7 +63,7 @@ fn count(requester: &UserInfo, beneficiary: Option<&str>, stages: &[ApprovalStag
         beneficiary: beneficiary.as_ref(),
         digest: Some(D),
         stages,
-        alias_keys: &[KEY.to_owned()],
+        people: &Recognition { alias_keys: vec![KEY.to_owned()], ..Recognition::STRICT.clone() },
     };
     tally(&subject, decisions)
 }

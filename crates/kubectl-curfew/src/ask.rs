@@ -1,16 +1,16 @@
 //! `kubectl curfew request`: creates an ActivationRequest.
-use crate::context::{CliContext, plain};
+use crate::context::CliContext;
 use anyhow::{Context as _, bail};
 use curfew_api::{
     ActivationRequest,
     assignment::NameRef,
     request::{ActivationRequestSpec, RequestState, Ticket},
+    schema,
 };
 use curfew_core::{duration::Duration, text::printable};
 use futures::TryStreamExt;
 use kube::{
     Api, ResourceExt,
-    api::PostParams,
     runtime::watcher::{self, watch_object},
 };
 use std::pin::pin;
@@ -52,7 +52,7 @@ fn ticket(text: &str) -> Result<Ticket, String> {
 
 pub async fn run(me: &CliContext, ask: &Ask) -> anyhow::Result<()> {
     let requests: Api<ActivationRequest> = Api::namespaced(me.client.clone(), &me.namespace);
-    let spec = ActivationRequestSpec {
+    let spec = |requester| ActivationRequestSpec {
         role_ref: NameRef { name: ask.role.clone() },
         duration: ask.duration.clone(),
         justification: ask.justification.clone(),
@@ -66,14 +66,17 @@ pub async fn run(me: &CliContext, ask: &Ask) -> anyhow::Result<()> {
         break_glass: None,
         not_after: None,
         ttl_after_finished: None,
-        requester: Some(me.who().await?),
+        requester,
     };
-    let mut request = ActivationRequest::new(ask.name.as_deref().unwrap_or_default(), spec);
-    if ask.name.is_none() {
-        request.metadata.name = None;
-        request.metadata.generate_name = Some(format!("{}-", ask.role));
-    }
-    let created = requests.create(&PostParams::default(), &request).await.map_err(plain)?;
+    let request = |requester| {
+        let mut request = ActivationRequest::new(ask.name.as_deref().unwrap_or_default(), spec(requester));
+        if ask.name.is_none() {
+            request.metadata.name = None;
+            request.metadata.generate_name = Some(format!("{}-", ask.role));
+        }
+        request
+    };
+    let created = me.create(&requests, schema::NO_REQUESTER, request).await?;
     println!("activationrequest.curfew.dev/{} created", created.name_any());
     if ask.wait { wait_until_active(requests, &created.name_any()).await } else { Ok(()) }
 }

@@ -1,6 +1,6 @@
 //! `kubectl curfew`: creates and reads the same objects as plain kubectl, with the rights of the user's kubeconfig.
 
-use crate::{ask, context::CliContext, decide, init, list};
+use crate::{ask, context::CliContext, decide, decide::with_exit_codes, init, list, whoami};
 use clap::{Parser, Subcommand};
 
 /// Request access, decide on requests, and end access.
@@ -21,12 +21,15 @@ enum Verb {
     Request(ask::Ask),
     Approve(decide::Approve),
     /// Deny a request, as an approver or manager. If the access is already active, it ends.
-    #[command(after_help = "Example:\n  kubectl curfew deny payments-admin-x7k2p -n payments --comment 'not during the freeze'")]
+    #[command(
+        after_help = with_exit_codes!("Example:\n  kubectl curfew deny payments-admin-x7k2p -n payments --comment 'not during the freeze'")
+    )]
     Deny(decide::Against),
     /// End an access as an approver or manager, or withdraw your own request or access.
-    #[command(after_help = "Example:\n  kubectl curfew revoke payments-admin-x7k2p -n payments --comment done")]
+    #[command(after_help = with_exit_codes!("Example:\n  kubectl curfew revoke payments-admin-x7k2p -n payments --comment done"))]
     Revoke(decide::Against),
     List(list::List),
+    Whoami(whoami::Whoami),
     Init(init::Init),
 }
 
@@ -46,6 +49,7 @@ pub async fn run(plugin: Plugin) -> anyhow::Result<()> {
         Verb::Deny(args) => decide::against(&me, &args, curfew_core::approval::Verb::Deny).await,
         Verb::Revoke(args) => decide::against(&me, &args, curfew_core::approval::Verb::Revoke).await,
         Verb::List(args) => list::run(&me, &args).await,
+        Verb::Whoami(_) => whoami::run(&me).await,
         Verb::Init(_) => Ok(()),
     }
 }

@@ -8,6 +8,7 @@ mod decide;
 mod init;
 mod list;
 mod summary;
+mod whoami;
 
 use clap::Parser;
 use curfew_core::text::printable;
@@ -25,7 +26,7 @@ async fn main() -> ExitCode {
             // Messages of the server quote what people wrote.
             let lines: Vec<String> = format!("{error:#}").split('\n').map(printable).collect();
             eprintln!("error: {}", lines.join("\n"));
-            ExitCode::FAILURE
+            if error.is::<decide::NoVerdict>() { ExitCode::from(3) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -97,7 +97,7 @@ impl DecisionController {
 
     async fn publish(&self, decision: &AccessDecision, counted: Counted, request: Option<RequestRef<'_>>) -> kube::Result<()> {
         let before = decision.resource_version().unwrap_or_default();
-        if status::publish(&self.ctx, decision, counted, request).await? {
+        if status::publish(&self.ctx, decision, counted.into(), request).await? {
             self.expectations.expect_after(&changes::key(decision), &before);
         }
         Ok(())

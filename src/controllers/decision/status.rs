@@ -28,6 +28,21 @@ pub struct RequestRef<'a> {
     pub uid: &'a str,
 }
 
+/// Whether a decision counts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Verdict {
+    /// Whether it does.
+    pub counted: Counted,
+    /// Why not, in words; `None` where the reason says it.
+    pub why: Option<String>,
+}
+
+impl From<Counted> for Verdict {
+    fn from(counted: Counted) -> Self {
+        Verdict { counted, why: None }
+    }
+}
+
 fn counted_condition(decision: &AccessDecision) -> Option<&Condition> {
     conditions::find(&decision.status.as_ref()?.conditions, "Counted")
 }
@@ -52,11 +67,11 @@ pub fn is_settled(decision: &AccessDecision) -> bool {
 ///
 /// # Errors
 /// If the API server does not answer. A conflict is not an error: the changed decision is judged again.
-pub async fn publish(ctx: &Context, decision: &AccessDecision, counted: Counted, request: Option<RequestRef<'_>>) -> kube::Result<bool> {
+pub async fn publish(ctx: &Context, decision: &AccessDecision, verdict: Verdict, request: Option<RequestRef<'_>>) -> kube::Result<bool> {
     if !ctx.authority.leads() {
         return Ok(false);
     }
-    let (is, reason, next) = status(decision, counted, ctx.now());
+    let (is, reason, next) = status(decision, &verdict, ctx.now());
     if decision.status.as_ref() == Some(&next) {
         return Ok(false);
     }
@@ -78,8 +93,8 @@ pub async fn publish(ctx: &Context, decision: &AccessDecision, counted: Counted,
 }
 
 /// The status that says this verdict, with the value and the reason of its condition `Counted`. Pure.
-fn status(decision: &AccessDecision, counted: Counted, now: Time) -> (Is, &'static str, AccessDecisionStatus) {
-    let (is, reason) = match counted {
+fn status(decision: &AccessDecision, verdict: &Verdict, now: Time) -> (Is, &'static str, AccessDecisionStatus) {
+    let (is, reason) = match verdict.counted {
         Counted::Yes => (Is::True, Reason::AsExpected),
         Counted::No(reason) => (Is::False, reason),
         Counted::Waiting => (Is::Unknown, Reason::Waiting),
@@ -91,6 +106,7 @@ fn status(decision: &AccessDecision, counted: Counted, now: Time) -> (Is, &'stat
         (Is::Unknown, Verb::Abandon) => (reason.as_str(), "counts once the Grant is stuck past its end for a minute"),
         (Is::False | Is::Unknown, _) => (reason.as_str(), messages::not_counted(reason, about_grant(decision).is_some())),
     };
+    let message = verdict.why.clone().unwrap_or_else(|| message.into());
     let generation = decision.metadata.generation;
     let about = match subject(decision) {
         DecisionSubject::Request((_, name)) => format!("areq/{name}"),
@@ -126,10 +142,10 @@ mod tests {
         ];
         assert!(!is_settled(&decision));
         for (counted, expected_reason, expected) in verdicts {
-            let (_, reason, next) = status(&decision, counted, now);
+            let (_, reason, next) = status(&decision, &counted.into(), now);
             decision.status = Some(next);
             assert_eq!((reason, final_verdict(&decision)), (expected_reason, expected));
-            assert_eq!(status(&decision, counted, Time::from_secs(200)).2, decision.status.clone().unwrap(), "written once");
+            assert_eq!(status(&decision, &counted.into(), Time::from_secs(200)).2, decision.status.clone().unwrap(), "written once");
         }
         assert_eq!(decision.status.unwrap().display.unwrap().about, "areq/first");
     }
@@ -137,7 +153,7 @@ mod tests {
     #[test]
     fn an_abandon_that_waits_says_for_what() {
         let decision = decision("Abandon", json!({"grant": {"name": "00000000000000a1"}}));
-        let (_, _, next) = status(&decision, Counted::Waiting, Time::from_secs(100));
+        let (_, _, next) = status(&decision, &Counted::Waiting.into(), Time::from_secs(100));
         assert_eq!(next.conditions[0].message, "counts once the Grant is stuck past its end for a minute");
         assert_eq!(next.display.unwrap().about, "grt/00000000000000a1");
     }

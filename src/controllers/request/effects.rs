@@ -158,8 +158,8 @@ impl RequestEffects {
 
     /// What the requester's login carries under the alias keys.
     fn aliases(&self, request: &Request) -> Vec<String> {
-        let keys = self.known().view.alias_keys;
-        request.requester.aliases(&keys).take(64).map(str::to_owned).collect()
+        let people = self.known().view.people;
+        request.requester.aliases(&people.alias_keys).take(64).map(str::to_owned).collect()
     }
 
     async fn bring_forward(&self, request_uid: &str, to: Time) -> Outcome {

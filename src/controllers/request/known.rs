@@ -8,7 +8,7 @@ use crate::{
 use curfew_core::{
     approval::{Counted, Tally},
     reconcile::View,
-    request::{Request, State, tally_decisions},
+    request::{Request, State, explain_decision, tally_decisions},
     verdict::{self, RequestProgress, VerdictFacts},
 };
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl Known {
     pub async fn new(ctx: &Context, dereferenced: Dereferenced) -> Option<Self> {
         let view = dereferenced.view(ctx).await;
         let request = view.request.clone()?;
-        let tally = Arc::new(tally_decisions(&request, &view.decisions, &view.alias_keys));
+        let tally = Arc::new(tally_decisions(&request, &view.decisions, &view.people));
         let Dereferenced { request: object, grant, decisions, .. } = dereferenced;
         Some(Known { object: object?, grant, decisions, view, request, tally })
     }
@@ -45,7 +45,7 @@ impl Known {
         if next.status.frozen == self.request.status.frozen {
             return self.tally.clone();
         }
-        Arc::new(tally_decisions(next, &self.view.decisions, &self.view.alias_keys))
+        Arc::new(tally_decisions(next, &self.view.decisions, &self.view.people))
     }
 
     /// Takes note of a status that was stored.
@@ -62,11 +62,11 @@ impl Known {
         tally.stages.iter().flat_map(|stage| stage.approved.iter().map(counted)).collect()
     }
 
-    /// The decisions that have a verdict now. Pure.
-    pub fn verdicts(&self) -> impl Iterator<Item = (&AccessDecision, Counted)> {
+    /// The decisions that have a verdict now, each with why it does not count, where the reason alone does not say it. Pure.
+    pub fn verdicts(&self) -> impl Iterator<Item = (&AccessDecision, Counted, Option<String>)> {
         let progress = self.progress();
-        let all = self.decisions.iter().zip(self.view.decisions.iter()).zip(&self.tally.counted);
-        all.filter_map(move |((object, decision), counted)| {
+        let all = self.decisions.iter().zip(self.view.decisions.iter()).zip(&self.tally.counted).enumerate();
+        all.filter_map(move |(i, ((object, decision), counted))| {
             let facts = VerdictFacts {
                 decision,
                 counted: *counted,
@@ -74,8 +74,13 @@ impl Known {
                 recorded: self.is_recorded(&decision.decider.username, decision.created),
                 settled: crate::controllers::decision::is_settled(object),
             };
-            verdict::about_request(&facts).map(|counted| (&**object, counted))
+            verdict::about_request(&facts).map(|counted| (&**object, counted, self.explain(i, counted)))
         })
+    }
+
+    fn explain(&self, decision: usize, counted: Counted) -> Option<String> {
+        let Counted::No(reason) = counted else { return None };
+        explain_decision(&self.request, &self.view.decisions, decision, reason, &self.view.people)
     }
 
     fn progress(&self) -> RequestProgress {

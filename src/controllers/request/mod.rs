@@ -10,7 +10,7 @@ use super::{
 use crate::timing::timing;
 use crate::{
     api::{ActivationRequest, request::RequestState},
-    controllers::decision::status::RequestRef,
+    controllers::decision::status::{RequestRef, Verdict},
     kube_writes::{self, WriteOutcome},
     runtime::{
         changes::{self, DecisionSubject},
@@ -109,10 +109,10 @@ impl RequestController {
             }
         }
         let request = RequestRef { name: &key.1, uid: &known.request.uid };
-        for (decision, counted) in known.verdicts() {
+        for (decision, counted, why) in known.verdicts() {
             // A decision about another request of this name is not recorded under this one.
             let request = (counted != curfew_core::approval::Counted::No(Reason::NotFound)).then_some(request);
-            decision::status::publish(ctx, decision, counted, request).await?;
+            decision::status::publish(ctx, decision, Verdict { counted, why }, request).await?;
         }
         Ok(())
     }

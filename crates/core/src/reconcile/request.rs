@@ -63,7 +63,7 @@ impl RequestReconcile {
             request: &request,
             terms: &v.terms,
             decisions: &v.decisions,
-            alias_keys: &v.alias_keys,
+            people: &v.people,
             grant: v.grant,
             permit,
             fresh: self.fresh,

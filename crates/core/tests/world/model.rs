@@ -11,7 +11,7 @@ use curfew_core::{
     approval::{ApprovalStage, DecisionFacts, Verb},
     duration::Duration,
     grant::{Grant, Observation, OwnerState, SlotOwners},
-    principal::{Subject, UserInfo},
+    principal::{Recognition, Subject, UserInfo},
     reason::Reason,
     reconcile::{Effect, Outcome, Reconcile, Reservation, View},
     request::{Frozen, Request, Status},
@@ -134,7 +134,7 @@ struct Users {
     carol: Arc<UserInfo>,
     dave: Arc<UserInfo>,
     terms: [[Arc<Result<Terms, Refusal>>; 5]; 2],
-    no_keys: Arc<Vec<String>>,
+    people: Arc<Recognition>,
 }
 
 impl Model {
@@ -161,7 +161,7 @@ impl Model {
                 carol: person("carol"),
                 dave: person("dave"),
                 terms: [terms(0), terms(1)],
-                no_keys: Arc::new(Vec::new()),
+                people: Arc::new(Recognition::STRICT.clone()),
             },
         }
     }
@@ -307,7 +307,7 @@ impl Model {
             decisions: Arc::new(self.decisions(s.decisions)),
             terms: self.terms(generation, s.policies).clone(),
             grant: grant_view(s.grant),
-            alias_keys: self.users.no_keys.clone(),
+            people: self.users.people.clone(),
         };
         self.setting.mutant.alter_view(&mut view);
         view
