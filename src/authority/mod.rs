@@ -27,6 +27,8 @@ pub struct Permit(());
 pub struct Authority {
     /// The clock that deadlines are compared with.
     pub clock: Arc<Clock>,
+    /// Whether this process may ever grant; `curfew run --revoke-only` may not.
+    grants: bool,
     /// The instant until which this replica holds the lease; `None` while it does not hold it.
     lease_until: watch::Sender<Option<Instant>>,
     /// The instant until which the last admission proof is valid; `None` while admission is not enforced.
@@ -40,8 +42,18 @@ pub struct Authority {
 impl Authority {
     /// Creates an authority that permits nothing yet.
     pub fn new(clock: Arc<Clock>) -> Arc<Self> {
+        Self::with(clock, true)
+    }
+
+    /// Creates an authority that never permits anything and never leads: of a process that only revokes.
+    pub fn revoke_only(clock: Arc<Clock>) -> Arc<Self> {
+        Self::with(clock, false)
+    }
+
+    fn with(clock: Arc<Clock>, grants: bool) -> Arc<Self> {
         Arc::new(Authority {
             clock,
+            grants,
             lease_until: watch::Sender::new(None),
             admission_until: Mutex::new(None),
             synced: AtomicBool::new(false),
@@ -58,6 +70,7 @@ impl Authority {
     /// Returns the first condition that is not met, as text; `None` if granting is allowed.
     pub fn why_not(&self) -> Option<&'static str> {
         match () {
+            () if !self.grants => Some("this process only revokes"),
             () if !self.leads() => Some("another replica holds the lease"),
             () if !self.admission_enforced() => Some("the admission policies are not proven to be in force"),
             () if !self.synced.load(Ordering::Acquire) => Some("the caches are not synced yet"),
@@ -68,7 +81,12 @@ impl Authority {
 
     /// Whether this replica holds the lease now.
     pub fn leads(&self) -> bool {
-        self.lease_until.borrow().is_some_and(|until| Instant::now() < until)
+        self.grants && self.lease_until.borrow().is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Whether this process revokes and never grants.
+    pub fn only_revokes(&self) -> bool {
+        !self.grants
     }
 
     /// Sets the instant until which this replica holds the lease; `None` if it does not hold it.
@@ -159,5 +177,15 @@ mod tests {
         authority.set_lease(Some(later));
         authority.set_admission_enforced(false);
         assert!(authority.permit().is_none());
+    }
+
+    #[test]
+    fn a_process_that_only_revokes_never_has_a_permit() {
+        let authority = Authority::revoke_only(Arc::new(Clock::default()));
+        authority.set_lease(Some(Instant::now() + Duration::from_secs(60)));
+        authority.set_admission_enforced(true);
+        authority.set_synced();
+        assert!(authority.permit().is_none() && !authority.leads());
+        assert_eq!(authority.why_not(), Some("this process only revokes"));
     }
 }

@@ -1,4 +1,5 @@
 //! The commands: `curfew run`, `curfew sweep`, `curfew audit`, and the subcommands of `kubectl curfew`.
 pub mod audit;
+mod revoke_only;
 pub mod run;
 pub mod sweep;

@@ -45,9 +45,11 @@ impl GrantController {
         GrantController { ctx, unverified: Mutex::default(), expectations: Expectations::default() }
     }
 
-    /// Lets the next reconcile of this Grant read its request live.
+    /// Lets the next reconcile of this Grant read its request live. A process that only revokes has no right to do so.
     pub fn verify_owner(&self, id: &str) {
-        self.unverified.lock().insert(id.to_owned());
+        if !self.ctx.authority.only_revokes() {
+            self.unverified.lock().insert(id.to_owned());
+        }
     }
 
     fn known(&self, id: &str) -> Option<Grant> {
@@ -146,7 +148,7 @@ impl Reconciler<String> for GrantController {
     }
 }
 
-/// Reconciles every live Grant once a minute, with a live read of its request.
+/// Reconciles every live Grant once a minute, with a live read of its request; a process that only revokes does not read requests.
 pub async fn heartbeat(ctx: Arc<Context>, controller: Arc<GrantController>, queue: WorkQueue<String>) {
     loop {
         tokio::time::sleep(timing().heartbeat).await;

@@ -21,7 +21,13 @@ use crate::{
     },
 };
 use async_trait::async_trait;
-use curfew_core::{lanes::Urgency, reason::Reason, reconcile::Reconcile, requeue::Requeue, time::Time};
+use curfew_core::{
+    lanes::{Urgency, fair},
+    reason::Reason,
+    reconcile::Reconcile,
+    requeue::Requeue,
+    time::Time,
+};
 use effects::RequestEffects;
 use known::Known;
 use kube::ResourceExt;
@@ -50,7 +56,7 @@ impl RequestController {
             return Ok(NextRun::of(Requeue::At(Time::from_millis(ctx.now().as_millis() + LAG_MS))));
         }
         if self.is_complete(key, &stored) {
-            return Ok(NextRun { deadline: self.delete_if_expired(key, &stored).await?, ..NextRun::of(Requeue::OnChange) });
+            return Ok(NextRun::of(Requeue::OnChange));
         }
         tracing::debug!(request.uid = stored.uid(), namespace = key.0, name = key.1, "reconcile");
 
@@ -68,15 +74,10 @@ impl RequestController {
         }
 
         // Publish status from what this run knows (client). An error here changes nothing about when it runs again.
-        let deadline = match self.publish(key, &known).await {
-            Ok(()) => self.delete_if_expired(key, &known.object).await,
-            Err(error) => Err(error),
-        };
-        let deadline = deadline.unwrap_or_else(|error| {
+        if let Err(error) = self.publish(key, &known).await {
             tracing::info!(namespace = key.0, name = key.1, %error, "cannot publish the status of a request");
-            None
-        });
-        Ok(NextRun { deadline, ..NextRun::of(requeue) })
+        }
+        Ok(NextRun::of(requeue))
     }
 
     /// Whether an ended request has nothing left to publish: every decision about it has its final verdict.
@@ -108,15 +109,6 @@ impl RequestController {
         }
         Ok(())
     }
-
-    /// Deletes an ended request past its retention; returns until when it is kept. Only the leader deletes.
-    async fn delete_if_expired(&self, key: &Key, request: &ActivationRequest) -> kube::Result<Option<Time>> {
-        let kept_until = status::kept_until(request).filter(|_| self.ctx.authority.leads());
-        if kept_until.is_some_and(|end| self.ctx.now() >= end) {
-            kube_writes::delete_expired(&kube_writes::requests(&self.ctx.client, &key.0), request).await?;
-        }
-        Ok(kept_until)
-    }
 }
 
 #[async_trait]
@@ -132,13 +124,15 @@ impl Reconciler<Key> for RequestController {
     fn lane(&self, key: &Key) -> Placement {
         let Some(request) = self.ctx.stores.request(key) else { return Placement::anywhere() };
         let state = request.status.as_ref().and_then(|status| status.state);
+        let requester = request.spec.requester.as_ref().map(|requester| requester.username.as_str()).unwrap_or_default();
+        let waiting = self.ctx.stores.live_requests_by(&key.0, requester);
         // Access that may have to end goes before access that may begin.
         let granted = matches!(state, Some(RequestState::Activating | RequestState::Active | RequestState::Revoking));
         Placement {
             lane: dereference::system_name(&self.ctx.stores, &request).unwrap_or_default(),
             limits: engine::OWN,
             urgency: if granted { Urgency::Revoke } else { Urgency::Other },
-            due: super::convert::created(&*request),
+            due: fair(super::convert::created(&*request), waiting),
         }
     }
 
