@@ -91,8 +91,8 @@ impl Authority {
 
     /// Sets the instant until which this replica holds the lease; `None` if it does not hold it.
     pub fn set_lease(&self, until: Option<Instant>) {
-        let was_held = self.lease_until.send_replace(until).is_some();
-        if was_held != until.is_some() {
+        let previous = self.lease_until.send_replace(until);
+        if changes(previous, until) {
             self.notify();
         }
     }
@@ -101,7 +101,7 @@ impl Authority {
     pub fn set_admission_enforced(&self, closed: bool) {
         let until = closed.then(|| Instant::now() + PROOF_VALIDITY);
         let previous = std::mem::replace(&mut *self.admission_until.lock(), until);
-        if previous.is_some() != closed {
+        if changes(previous, until) {
             self.notify();
         }
     }
@@ -151,6 +151,13 @@ impl Authority {
     }
 }
 
+/// Whether subscribers have to know: a condition is met that was not, or the reverse. One that had run out was not met, and what came
+/// meanwhile has been put aside: a process that was paused renews its lease too late.
+fn changes(previous: Option<Instant>, next: Option<Instant>) -> bool {
+    let ran_out = previous.is_some_and(|until| until <= Instant::now());
+    previous.is_some() != next.is_some() || (ran_out && next.is_some())
+}
+
 /// How long an admission proof is valid.
 const PROOF_VALIDITY: Duration = Duration::from_secs(40);
 
@@ -177,6 +184,23 @@ mod tests {
         authority.set_lease(Some(later));
         authority.set_admission_enforced(false);
         assert!(authority.permit().is_none());
+    }
+
+    #[test]
+    fn a_lease_that_had_run_out_is_announced_when_it_is_renewed() {
+        let authority = Authority::new(Arc::new(Clock::default()));
+        let (now, later) = (Instant::now(), Instant::now() + Duration::from_secs(60));
+        let mut changes = authority.changes();
+        let mut announced = |until| {
+            authority.set_lease(until);
+            let has_changed = changes.has_changed().unwrap();
+            changes.mark_unchanged();
+            has_changed
+        };
+        assert!(announced(Some(later)) && !announced(Some(later)), "a renewal in time is no change");
+        assert!(!announced(Some(now)));
+        assert!(announced(Some(later)), "it had run out");
+        assert!(announced(None) && !announced(None));
     }
 
     #[test]

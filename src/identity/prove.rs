@@ -173,9 +173,11 @@ fn revoker_writes() -> String {
         same("metadata.?labels"),
         same("metadata.?ownerReferences")
     );
+    // The API server fills in an empty list where there is none.
     let anchors = format!(
-        "variables.resource == 'curfewconfigs/status' && {}",
-        ["admission", "conditions", "clusterKeys", "observedGeneration"].map(|field| same(&format!("status.?{field}"))).join(" && ")
+        "variables.resource == 'curfewconfigs/status' && {} \
+         && object.?status.?conditions.orValue([]) == oldObject.?status.?conditions.orValue([])",
+        ["admission", "clusterKeys", "observedGeneration"].map(|field| same(&format!("status.?{field}"))).join(" && ")
     );
     format!("({ends}) || ({releases}) || ({anchors})")
 }

@@ -93,8 +93,13 @@ impl Reconciler<String> for GrantController {
             return self.delete_if_expired(&grant).await;
         }
         let now = self.ctx.now();
-        let due = matches!(core.state, State::Revoking) || now >= core.expires_at || core.deleting;
-        if due && !self.ctx.authority.leads() && now < self.due_here_at(core.expires_at) && core.state != State::Revoking {
+        // What is being deleted is due at once, also where no replica leads.
+        if now >= core.expires_at
+            && !core.deleting
+            && core.state != State::Revoking
+            && !self.ctx.authority.leads()
+            && now < self.due_here_at(core.expires_at)
+        {
             return NextRun::of(Requeue::At(self.due_here_at(core.expires_at)));
         }
         let verify_owner = self.unverified.lock().remove(id);
