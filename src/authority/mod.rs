@@ -197,7 +197,7 @@ mod tests {
             changes.mark_unchanged();
             has_changed
         };
-        assert!(announced(Some(later)) && !announced(Some(later)), "a renewal in time is no change");
+        assert!(announced(Some(later)) && !announced(Some(later)), "a renewal in time changes nothing");
         assert!(!announced(Some(now)));
         assert!(announced(Some(later)), "it had run out");
         assert!(announced(None) && !announced(None));
