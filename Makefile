@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 FEATURES := --features crash-points,simulated
 
-.PHONY: help demo test attacks soak unit generate lint deny bench demo-mutant clean
+.PHONY: help demo test attacks soak unit generate lint deny bench flood demo-mutant clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,10 @@ deny: ## licences, sources and bans of dependencies
 bench: control-plane ## counts and ratios, each reproducible
 	cargo build --quiet --bins --bench lifecycle $(FEATURES)
 	cargo bench --quiet --profile dev --bench lifecycle $(FEATURES)
+
+flood: control-plane ## 20,000 junk decisions and 5,000 large requests while 50 grants end: how late, and how much memory (six minutes)
+	cargo build --quiet --bins --bench flood $(FEATURES)
+	cargo bench --quiet --profile dev --bench flood $(FEATURES)
 
 demo-mutant: control-plane ## the demo against an operator that never revokes; it must fail
 	hack/mutants/demo-must-fail

@@ -34,6 +34,10 @@ pub struct Timing {
     pub lease_every: Duration,
     /// Milliseconds by which a follower starts a due revocation later than the leader.
     pub follower_delay_millis: i64,
+    /// How often ended requests and decisions past their retention are deleted.
+    pub retention_every: Duration,
+    /// Seconds for which a decision is kept that never was about anything.
+    pub about_nothing_secs: i64,
     /// How often every live request and Grant is reconciled without a change.
     pub heartbeat: Duration,
     /// How often the admission policies are proven while they are in force.
@@ -70,6 +74,8 @@ pub const SHIPPED: Timing = Timing {
     lease_margin: Duration::from_secs(3),
     lease_every: Duration::from_secs(2),
     follower_delay_millis: 2_000,
+    retention_every: Duration::from_secs(600),
+    about_nothing_secs: 3600,
     heartbeat: Duration::from_secs(60),
     admission_check_every: Duration::from_secs(10),
     admission_check_pause: Duration::from_secs(1),
@@ -97,6 +103,8 @@ const FAST: Timing = Timing {
     lease_margin: Duration::from_secs(2),
     lease_every: Duration::from_secs(1),
     follower_delay_millis: 1_000,
+    retention_every: Duration::from_secs(3),
+    about_nothing_secs: 20,
     heartbeat: Duration::from_secs(10),
     admission_check_every: Duration::from_secs(10),
     admission_check_pause: Duration::from_millis(250),

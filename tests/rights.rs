@@ -5,7 +5,7 @@
 //!
 //!     CURFEW_AUDIT_DIR=$PWD/target/audit cargo test --features crash-points,simulated --test it && CURFEW_AUDIT_DIR=$PWD/target/audit cargo test --test rights
 use anyhow::{Context, Result, ensure};
-use curfew::identity::{OPERATOR, SWEEP, rbac};
+use curfew::identity::{OPERATOR, REVOKER, SWEEP, rbac};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,6 +20,7 @@ type Right = (String, String);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Account {
     Operator,
+    Revoker,
     Sweep,
     /// The operator's account on a cluster that it reaches from outside.
     Target,
@@ -27,12 +28,6 @@ enum Account {
 
 /// Rights that no test can use, and why they are there all the same.
 const EXPLAINED: &[(Account, &str, &str, &str)] = &[
-    (
-        Account::Operator,
-        "delete",
-        "curfew.dev/accessdecisions",
-        "retention: a decision is deleted after 1d at the soonest; no test waits a day",
-    ),
     (Account::Operator, "delete", "curfew.dev/activationrequests", "retention: an ended request is deleted after 1d at the soonest"),
     (Account::Operator, "delete", "curfew.dev/grants", "retention: an ended Grant is deleted after 1d at the soonest"),
     (
@@ -84,6 +79,7 @@ fn used(dir: &Path) -> Result<(usize, BTreeMap<Account, BTreeSet<Right>>)> {
             let account = match e["user"]["username"].as_str().unwrap_or_default().rsplit(':').next() {
                 Some(OPERATOR) if target => Account::Target,
                 Some(OPERATOR) => Account::Operator,
+                Some(REVOKER) => Account::Revoker,
                 Some(SWEEP) => Account::Sweep,
                 Some(_) | None => continue,
             };
@@ -116,6 +112,7 @@ fn what_is_granted_is_used_or_explained() -> Result<()> {
     let (events, used) = used(&dir)?;
     let granted = [
         (Account::Operator, rights(&rbac::operator(), OPERATOR)),
+        (Account::Revoker, rights(&rbac::revoker(), REVOKER)),
         (Account::Sweep, rights(&rbac::sweep(), SWEEP)),
         (Account::Target, rights(&rbac::target(), "curfew-target")),
     ];
@@ -135,6 +132,7 @@ fn what_is_granted_is_used_or_explained() -> Result<()> {
     for (account, verb, on, _) in EXPLAINED {
         let granted = match account {
             Account::Operator => rights(&rbac::operator(), OPERATOR),
+            Account::Revoker => rights(&rbac::revoker(), REVOKER),
             Account::Sweep => rights(&rbac::sweep(), SWEEP),
             Account::Target => rights(&rbac::target(), "curfew-target"),
         };

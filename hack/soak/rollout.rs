@@ -163,7 +163,10 @@ impl Rollout<'_> {
         let (version, name) = (self.versions[which], format!("{}-{}", self.versions[which].name, self.started));
         let user = self.w.cp.service_account("curfew-system", "curfew-operator").await?;
         let envs = vec![(SHIPPED_TIMING.0.to_owned(), SHIPPED_TIMING.1.to_owned())];
-        let operator = Operator::spawn(&self.w.cp, &OperatorSpec { binary: version.binary.clone(), name: name.clone(), user, envs })?;
+        let operator = Operator::spawn(
+            &self.w.cp,
+            &OperatorSpec { binary: version.binary.clone(), name: name.clone(), user, envs, args: Vec::new() },
+        )?;
         let ready = || async { Ok(operator.get("/readyz").await?.contains("200 OK").then_some(())) };
         eventually(&format!("{name} to be ready"), SOON, ready).await?;
         self.say(&format!("{name} runs"));

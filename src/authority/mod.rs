@@ -27,6 +27,8 @@ pub struct Permit(());
 pub struct Authority {
     /// The clock that deadlines are compared with.
     pub clock: Arc<Clock>,
+    /// Whether this process may ever grant; `curfew run --revoke-only` may not.
+    grants: bool,
     /// The instant until which this replica holds the lease; `None` while it does not hold it.
     lease_until: watch::Sender<Option<Instant>>,
     /// The instant until which the last admission proof is valid; `None` while admission is not enforced.
@@ -40,8 +42,18 @@ pub struct Authority {
 impl Authority {
     /// Creates an authority that permits nothing yet.
     pub fn new(clock: Arc<Clock>) -> Arc<Self> {
+        Self::with(clock, true)
+    }
+
+    /// Creates an authority that never permits anything and never leads: of a process that only revokes.
+    pub fn revoke_only(clock: Arc<Clock>) -> Arc<Self> {
+        Self::with(clock, false)
+    }
+
+    fn with(clock: Arc<Clock>, grants: bool) -> Arc<Self> {
         Arc::new(Authority {
             clock,
+            grants,
             lease_until: watch::Sender::new(None),
             admission_until: Mutex::new(None),
             synced: AtomicBool::new(false),
@@ -58,6 +70,7 @@ impl Authority {
     /// Returns the first condition that is not met, as text; `None` if granting is allowed.
     pub fn why_not(&self) -> Option<&'static str> {
         match () {
+            () if !self.grants => Some("this process only revokes"),
             () if !self.leads() => Some("another replica holds the lease"),
             () if !self.admission_enforced() => Some("the admission policies are not proven to be in force"),
             () if !self.synced.load(Ordering::Acquire) => Some("the caches are not synced yet"),
@@ -68,13 +81,18 @@ impl Authority {
 
     /// Whether this replica holds the lease now.
     pub fn leads(&self) -> bool {
-        self.lease_until.borrow().is_some_and(|until| Instant::now() < until)
+        self.grants && self.lease_until.borrow().is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Whether this process revokes and never grants.
+    pub fn only_revokes(&self) -> bool {
+        !self.grants
     }
 
     /// Sets the instant until which this replica holds the lease; `None` if it does not hold it.
     pub fn set_lease(&self, until: Option<Instant>) {
-        let was_held = self.lease_until.send_replace(until).is_some();
-        if was_held != until.is_some() {
+        let previous = self.lease_until.send_replace(until);
+        if changes(previous, until) {
             self.notify();
         }
     }
@@ -83,7 +101,7 @@ impl Authority {
     pub fn set_admission_enforced(&self, closed: bool) {
         let until = closed.then(|| Instant::now() + PROOF_VALIDITY);
         let previous = std::mem::replace(&mut *self.admission_until.lock(), until);
-        if previous.is_some() != closed {
+        if changes(previous, until) {
             self.notify();
         }
     }
@@ -133,6 +151,13 @@ impl Authority {
     }
 }
 
+/// Whether subscribers have to know: a condition is met that was not, or the reverse. One that had run out was not met, and what came
+/// meanwhile has been put aside: a process that was paused renews its lease too late.
+fn changes(previous: Option<Instant>, next: Option<Instant>) -> bool {
+    let ran_out = previous.is_some_and(|until| until <= Instant::now());
+    previous.is_some() != next.is_some() || (ran_out && next.is_some())
+}
+
 /// How long an admission proof is valid.
 const PROOF_VALIDITY: Duration = Duration::from_secs(40);
 
@@ -159,5 +184,32 @@ mod tests {
         authority.set_lease(Some(later));
         authority.set_admission_enforced(false);
         assert!(authority.permit().is_none());
+    }
+
+    #[test]
+    fn a_lease_that_had_run_out_is_announced_when_it_is_renewed() {
+        let authority = Authority::new(Arc::new(Clock::default()));
+        let (now, later) = (Instant::now(), Instant::now() + Duration::from_secs(60));
+        let mut changes = authority.changes();
+        let mut announced = |until| {
+            authority.set_lease(until);
+            let has_changed = changes.has_changed().unwrap();
+            changes.mark_unchanged();
+            has_changed
+        };
+        assert!(announced(Some(later)) && !announced(Some(later)), "a renewal in time changes nothing");
+        assert!(!announced(Some(now)));
+        assert!(announced(Some(later)), "it had run out");
+        assert!(announced(None) && !announced(None));
+    }
+
+    #[test]
+    fn a_process_that_only_revokes_never_has_a_permit() {
+        let authority = Authority::revoke_only(Arc::new(Clock::default()));
+        authority.set_lease(Some(Instant::now() + Duration::from_secs(60)));
+        authority.set_admission_enforced(true);
+        authority.set_synced();
+        assert!(authority.permit().is_none() && !authority.leads());
+        assert_eq!(authority.why_not(), Some("this process only revokes"));
     }
 }

@@ -1,5 +1,5 @@
 //! `curfew run`: the operator.
-use super::startup::Startup;
+use super::{revoke_only, startup::Startup};
 use crate::{
     audit::{AuditLog, Setup},
     authority::{Authority, Clock, Lease},
@@ -12,22 +12,27 @@ use crate::{
         readiness::ReadinessController,
         request::RequestController,
         retention,
-        router::Router,
+        router::{OtherQueues, Router},
         sweeper,
     },
     identity::NAMESPACE,
-    observe::{self, Metrics},
+    observe::Metrics,
     providers::{
         Registry,
         kubernetes::{Guard, Kubernetes, Watched},
     },
     runtime::{
-        changes::Change, client, engine::Engine, http::HttpClient, liveness::Pulse, stores::Stores, tasks::Tasks, watch_age::WatchAges,
+        changes::Change, client, engine::Engine, http::HttpClient, liveness::Pulse, own::OwnRuntime, stores::Stores, tasks::Tasks,
+        watch_age::WatchAges, watches::Watches,
     },
 };
 use anyhow::Context as _;
+use kube::Client;
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
+
+/// How many threads revocation has for itself.
+const REVOKING_THREADS: usize = 2;
 
 /// Run the operator until SIGTERM or Ctrl-C.
 ///
@@ -41,6 +46,12 @@ pub struct Run {
     /// Where /healthz, /readyz and /metrics are served.
     #[arg(long, env = "CURFEW_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
+    /// Only revoke. The process watches Grants and the objects that carry their mark, nothing that people can create, so no number
+    /// of requests and decisions can fill its memory or delay it. It takes no lease, grants nothing, and ends each Grant at its
+    /// deadline as a replica without the lease does. An early end, by a decision or by deleting the request, needs the operator.
+    /// deploy/65-revoker.yaml runs it beside the operator, under a service account without the right to bind a role.
+    #[arg(long)]
+    pub revoke_only: bool,
 }
 
 /// Runs the operator.
@@ -48,39 +59,34 @@ pub struct Run {
 /// # Errors
 /// If no cluster is configured, or a task that must not end has ended. An API server that does not answer is asked again.
 pub async fn run(args: Run) -> anyhow::Result<()> {
+    if args.revoke_only {
+        return revoke_only::run(args).await;
+    }
     let clock = Arc::new(Clock::default());
     let watches = Arc::new(WatchAges::default());
+    // What ends access has threads and connections of its own: no flood of other work can hold it up.
+    let own = OwnRuntime::start("curfew-revoke", REVOKING_THREADS).context("cannot start threads")?;
     let client = client::connect(clock.clone(), watches.clone()).await.context("no usable kubeconfig or service account")?;
-    let mut tasks = Tasks::default();
-    let (listen, startup) = (args.listen, Startup::default());
-    let endpoints = startup.clone();
-    tasks.spawn("metrics and health endpoints", async move {
-        if let Err(error) = observe::serve(listen, endpoints).await {
-            tracing::error!(%error, address = %listen, "cannot serve; choose another address with --listen");
-        }
-    });
+    let revoking = own.run(client::connect(clock.clone(), watches.clone())).await??;
+    let (mut tasks, mut own_tasks) = (Tasks::default(), Tasks::on(own.handle()));
+    let startup = Startup::serve(args.listen, &mut own_tasks);
     let mut stopping = pin!(told_to_stop());
     let install = tokio::select! {
         install = startup.install_id(&client) => install,
         () = &mut stopping => return Ok(()),
-        ended = tasks.ended() => anyhow::bail!(ended),
+        ended = own_tasks.ended() => anyhow::bail!(ended),
     };
     tracing::info!(install, replica = args.replica, version = env!("CARGO_PKG_VERSION"), "curfew starts");
     let authority = Authority::new(clock.clone());
     let metrics = Arc::new(Metrics::default());
-    let (stores, changes) = Stores::start(&client, watches, &mut tasks, metrics.panics.clone());
-    let watched = Watched {
-        bindings: stores.bindings.clone(),
-        cluster_bindings: stores.cluster_bindings.clone(),
-        jobs: stores.jobs.clone(),
-        cluster_roles: stores.cluster_roles.clone(),
-        roles: stores.roles.clone(),
-        namespaces: stores.namespaces.clone(),
-    };
-    let here = Kubernetes::new(client.clone(), clock.clone(), Some(watched), Guard::AdmissionCheck(authority.clone()));
-    #[cfg(feature = "crash-points")]
-    let here = crate::providers::faults::Faulty::around(here);
-    let registry = Registry::new(Arc::new(here), client.clone(), clock.clone());
+    let ((urgent, urgent_changes), (other, other_changes)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+    let panics = || metrics.panics.clone();
+    let stores = Stores::start(
+        &mut Watches { client: &revoking, tasks: &mut own_tasks, panics: panics(), changes: urgent },
+        &mut Watches { client: &client, tasks: &mut tasks, panics: panics(), changes: other },
+        watches,
+    );
+    let registry = |client: &Client| registry(client, &stores, &authority);
     let holder = format!("{}_{}", args.replica, std::process::id());
     let (audit, writing) = AuditLog::new(Setup {
         client: client.clone(),
@@ -92,29 +98,34 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
         metrics: metrics.clone(),
     });
     tasks.spawn("audit log", writing);
-    let ctx = Arc::new(Context::new(client.clone(), stores, authority.clone(), registry, install, &args.replica, metrics, audit));
-    let lease = Lease::new(client, NAMESPACE, holder, authority.clone());
+    let (here, theirs) = (registry(&client), registry(&revoking));
+    let ctx = Context::new(client, stores, authority.clone(), here, install, &args.replica, metrics, audit);
+    let (revoking_ctx, ctx) = (Arc::new(ctx.over(revoking.clone(), theirs)), Arc::new(ctx));
+    let lease = Lease::new(revoking, NAMESPACE, holder, authority.clone());
     let (stop, stopped) = watch::channel(false);
-    let mut engines = Tasks::default();
-    let pulses = start(&ctx, changes, stopped, &mut tasks, &mut engines);
-    startup.started(OperatorEndpoints { ctx: ctx.clone(), pulses });
-    tasks.spawn("renewal of the lease", lease.clone().run());
+    let (mut engines, mut own_engines) = (Tasks::default(), Tasks::on(own.handle()));
+    let started = Started {
+        ctx: &ctx,
+        revoking: &revoking_ctx,
+        tasks: &mut tasks,
+        own_tasks: &mut own_tasks,
+        engines: &mut engines,
+        own_engines: &mut own_engines,
+    };
+    let pulses = started.start(other_changes, urgent_changes, stopped);
+    startup.started(OperatorEndpoints { ctx: revoking_ctx.clone(), pulses });
+    own_tasks.spawn("renewal of the lease", lease.clone().run());
     tasks.spawn("admission check", admission::run(ctx.clone()));
     tasks.spawn("extra keys of logins", identity_keys::run(ctx.clone()));
     tasks.spawn("retention", retention::run(ctx.clone()));
-    tasks.spawn("sweep", sweeper::run(ctx.clone()));
-    let synced = ctx.clone();
-    let ready = async move {
-        synced.stores.ready().await;
-        synced.authority.set_synced();
-        tracing::info!("stores are synced");
-        std::future::pending::<()>().await;
-    };
-    tasks.spawn("first synchronisation", ready);
+    own_tasks.spawn("sweep", sweeper::run(revoking_ctx));
+    own_tasks.spawn("first synchronisation", synchronise(ctx.clone()));
     let why = tokio::select! {
         () = stopping => None,
         ended = tasks.ended() => Some(ended),
+        ended = own_tasks.ended() => Some(ended),
         ended = engines.ended() => Some(ended),
+        ended = own_engines.ended() => Some(ended),
     };
     if let Some(why) = &why {
         tracing::error!(why, "curfew ends; it has to be started again");
@@ -122,7 +133,8 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     // First no new grants, then what runs is finished, then the lease goes to the other replica.
     lease.close();
     stop.send_replace(true);
-    let finished = tokio::time::timeout(Duration::from_secs(10), engines.all_ended()).await;
+    let all_ended = async { tokio::join!(engines.all_ended(), own_engines.all_ended()) };
+    let finished = tokio::time::timeout(Duration::from_secs(10), all_ended).await;
     if tokio::time::timeout(Duration::from_secs(5), lease.release()).await.is_err() {
         tracing::info!("releasing the lease timed out; it expires by itself");
     }
@@ -131,47 +143,79 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     why.map_or(Ok(()), |w| Err(anyhow::anyhow!(w)))
 }
 
-/// Starts the engines, the router from watches to engines, and the heartbeat. Returns the engines' signs of life.
-fn start(
-    ctx: &Arc<Context>,
-    changes: mpsc::UnboundedReceiver<Change>,
-    stopped: watch::Receiver<bool>,
-    tasks: &mut Tasks,
-    engines: &mut Tasks,
-) -> Vec<Pulse> {
-    let (clock, panics) = (|| ctx.authority.clock.clone(), || ctx.metrics.panics.clone());
-    let grant_controller = Arc::new(GrantController::new(ctx.clone()));
-    let (grants, grant_queue) = Engine::new("grants", grant_controller.clone(), clock(), panics());
-    let (requests, request_queue) = Engine::new("requests", Arc::new(RequestController::new(ctx.clone())), clock(), panics());
-    let (decisions, decision_queue) = Engine::new("decisions", Arc::new(DecisionController::new(ctx.clone())), clock(), panics());
-    let (readiness, readiness_queue) = Engine::new("readiness", Arc::new(ReadinessController::new(ctx.clone())), clock(), panics());
-    tasks.spawn("heartbeat", grant::heartbeat(ctx.clone(), grant_controller.clone(), grant_queue.clone()));
-    let router = Router {
-        ctx: ctx.clone(),
-        grant_controller,
-        requests: request_queue,
-        grants: grant_queue,
-        decisions: decision_queue,
-        readiness: readiness_queue,
+/// The targets, reached by connections of this client's runtime.
+pub(super) fn registry(client: &Client, stores: &Stores, authority: &Arc<Authority>) -> Registry {
+    let watched = Watched {
+        bindings: stores.bindings.clone(),
+        cluster_bindings: stores.cluster_bindings.clone(),
+        jobs: stores.jobs.clone(),
+        cluster_roles: stores.cluster_roles.clone(),
+        roles: stores.roles.clone(),
+        namespaces: stores.namespaces.clone(),
     };
-    tasks.spawn("router", router.run(changes));
-    let pulses = vec![grants.pulse(), requests.pulse(), decisions.pulse(), readiness.pulse()];
-    engines.spawn("engine of grants", grants.run(stopped.clone()));
-    engines.spawn("engine of requests", requests.run(stopped.clone()));
-    engines.spawn("engine of decisions", decisions.run(stopped.clone()));
-    engines.spawn("engine of readiness", readiness.run(stopped));
-    pulses
+    let clock = authority.clock.clone();
+    let here = Kubernetes::new(client.clone(), clock.clone(), Some(watched), Guard::AdmissionCheck(authority.clone()));
+    #[cfg(feature = "crash-points")]
+    let here = crate::providers::faults::Faulty::around(here);
+    Registry::new(Arc::new(here), client.clone(), clock)
+}
+
+/// Records that the stores are synced. Does not end.
+pub(super) async fn synchronise(ctx: Arc<Context>) {
+    ctx.stores.ready().await;
+    ctx.authority.set_synced();
+    tracing::info!("stores are synced");
+    std::future::pending::<()>().await;
+}
+
+/// What the engines are started with: the state over each runtime's connections, and the tasks of each runtime.
+struct Started<'a> {
+    ctx: &'a Arc<Context>,
+    revoking: &'a Arc<Context>,
+    tasks: &'a mut Tasks,
+    own_tasks: &'a mut Tasks,
+    engines: &'a mut Tasks,
+    own_engines: &'a mut Tasks,
+}
+
+impl Started<'_> {
+    /// Starts the engines, the routers from watches to engines, and the heartbeat. Returns the engines' signs of life.
+    fn start(
+        self,
+        other_changes: mpsc::UnboundedReceiver<Change>,
+        urgent_changes: mpsc::UnboundedReceiver<Change>,
+        stopped: watch::Receiver<bool>,
+    ) -> Vec<Pulse> {
+        let Started { ctx, revoking, tasks, own_tasks, engines, own_engines } = self;
+        let (clock, panics) = (|| ctx.authority.clock.clone(), || ctx.metrics.panics.clone());
+        let grant_controller = Arc::new(GrantController::new(revoking.clone()));
+        let (grants, grant_queue) = Engine::new("grants", grant_controller.clone(), clock(), panics());
+        let (requests, request_queue) = Engine::new("requests", Arc::new(RequestController::new(ctx.clone())), clock(), panics());
+        let (decisions, decision_queue) = Engine::new("decisions", Arc::new(DecisionController::new(ctx.clone())), clock(), panics());
+        let (readiness, readiness_queue) = Engine::new("readiness", Arc::new(ReadinessController::new(ctx.clone())), clock(), panics());
+        own_tasks.spawn("heartbeat", grant::heartbeat(revoking.clone(), grant_controller.clone(), grant_queue.clone()));
+        let others = OtherQueues { requests: request_queue, decisions: decision_queue, readiness: readiness_queue };
+        let router = Router { ctx: ctx.clone(), grant_controller, grants: grant_queue, others: Some(others) };
+        own_tasks.spawn("router of Grants", router.clone().forward(urgent_changes));
+        tasks.spawn("router", router.run(other_changes));
+        let pulses = vec![grants.pulse(), requests.pulse(), decisions.pulse(), readiness.pulse()];
+        own_engines.spawn("engine of grants", grants.run(stopped.clone()));
+        engines.spawn("engine of requests", requests.run(stopped.clone()));
+        engines.spawn("engine of decisions", decisions.run(stopped.clone()));
+        engines.spawn("engine of readiness", readiness.run(stopped));
+        pulses
+    }
 }
 
 #[cfg(not(unix))]
-async fn told_to_stop() {
+pub(super) async fn told_to_stop() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending().await
     }
 }
 
 #[cfg(unix)]
-async fn told_to_stop() {
+pub(super) async fn told_to_stop() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut term) = signal(SignalKind::terminate()) else { return std::future::pending().await };
     tokio::select! {

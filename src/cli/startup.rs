@@ -1,8 +1,14 @@
 //! The start of `curfew run`: until the API server answers, it is asked again, and `/readyz` says why nothing runs yet.
-use crate::{cli::sweep, controllers::endpoints::OperatorEndpoints, observe::Endpoints};
+use crate::{
+    cli::sweep,
+    controllers::endpoints::OperatorEndpoints,
+    observe::{self, Endpoints},
+    runtime::tasks::Tasks,
+};
 use kube::Client;
 use parking_lot::Mutex;
 use std::{
+    net::SocketAddr,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -21,6 +27,18 @@ struct Progress {
 }
 
 impl Startup {
+    /// Serves health and metrics from the runtime of these tasks.
+    pub fn serve(listen: SocketAddr, tasks: &mut Tasks) -> Self {
+        let startup = Startup::default();
+        let endpoints = startup.clone();
+        tasks.spawn("metrics and health endpoints", async move {
+            if let Err(error) = observe::serve(listen, endpoints).await {
+                tracing::error!(%error, address = %listen, "cannot serve; choose another address with --listen");
+            }
+        });
+        startup
+    }
+
     /// Serves these endpoints from now on.
     pub fn started(&self, endpoints: OperatorEndpoints) {
         let _only_once = self.0.started.set(endpoints);

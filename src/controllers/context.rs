@@ -22,7 +22,8 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// The state that every controller shares.
+/// The state that every controller shares. Clones share it, too.
+#[derive(Clone)]
 pub struct Context {
     /// The client of the operator's own API server.
     pub client: Client,
@@ -43,17 +44,17 @@ pub struct Context {
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// Notified when a reconcile waits for the next admission proof.
-    pub proof_wanted: Notify,
+    pub proof_wanted: Arc<Notify>,
     /// Notified when an admission proof has been recorded.
-    pub proof_recorded: Notify,
+    pub proof_recorded: Arc<Notify>,
     /// Notified when CurfewConfig may have changed.
-    pub config_changed: Notify,
+    pub config_changed: Arc<Notify>,
     /// Why the API server cannot be told which extra keys to record, while it cannot.
-    identity_keys_problem: Mutex<Option<String>>,
-    admission: Mutex<Arc<AdmissionHistory>>,
-    waiting_for_proof: Mutex<BTreeSet<WaitingForProof>>,
+    identity_keys_problem: Arc<Mutex<Option<String>>>,
+    admission: Arc<Mutex<Arc<AdmissionHistory>>>,
+    waiting_for_proof: Arc<Mutex<BTreeSet<WaitingForProof>>>,
     /// The uids of Grants that this process has created and that no admission proof covers yet.
-    created_here: Mutex<HashSet<String>>,
+    created_here: Arc<Mutex<HashSet<String>>>,
 }
 
 /// What is reconciled again as soon as an admission proof has been recorded.
@@ -91,14 +92,21 @@ impl Context {
             events,
             metrics,
             audit,
-            proof_wanted: Notify::new(),
-            proof_recorded: Notify::new(),
-            config_changed: Notify::new(),
-            identity_keys_problem: Mutex::default(),
-            admission: Mutex::default(),
-            waiting_for_proof: Mutex::default(),
-            created_here: Mutex::default(),
+            proof_wanted: Arc::default(),
+            proof_recorded: Arc::default(),
+            config_changed: Arc::default(),
+            identity_keys_problem: Arc::default(),
+            admission: Arc::default(),
+            waiting_for_proof: Arc::default(),
+            created_here: Arc::default(),
         }
+    }
+
+    /// The same state with other connections: of a client that belongs to another runtime.
+    #[must_use]
+    pub fn over(&self, client: Client, registry: Registry) -> Self {
+        let events = Events::new(client.clone(), &self.replica);
+        Context { client, registry, events, ..self.clone() }
     }
 
     /// The time that rules go by.

@@ -5,9 +5,11 @@ use crate::{
         AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, CONFIG_NAME, CurfewConfig, EligibleAssignment, GROUP, Grant,
         RoleTemplate, conditions,
     },
+    kube_writes,
     providers::ProviderError,
     runtime::{
         changes::{self, DecisionSubject},
+        projection,
         stores::{Key, Stores},
     },
 };
@@ -69,9 +71,11 @@ pub struct Dereferenced {
 /// If the operator's own API server does not answer. An unreachable target is noted: then what it holds is unknown.
 pub async fn dereference(ctx: &Context, key: &Key, source: Source) -> kube::Result<Dereferenced> {
     let (namespace, name) = key;
-    let request = match source {
-        Source::Stores => ctx.stores.request(key).map(|request| request.as_ref().clone()),
-        Source::Live => Api::<ActivationRequest>::namespaced(ctx.client.clone(), namespace).get_opt(name).await?,
+    let request = match (source, ctx.stores.request(key)) {
+        (Source::Stores, None) => None,
+        (Source::Stores, Some(request)) if !changes::has_ended(&request) => Some(request.as_ref().clone()),
+        // Of an ended request the store has only a few fields.
+        (Source::Stores | Source::Live, _) => kube_writes::requests(&ctx.client, namespace).get_opt(name).await?,
     };
     let Some(request) = request else { return Ok(Dereferenced::default()) };
     let grant = request.uid().map(|uid| ids::grant_id(&ctx.install, &uid)).unwrap_or_default();
@@ -99,7 +103,7 @@ fn stored(ctx: &Context, key: &Key, template: &Key, grant: &str) -> Dereferenced
     let stores = &ctx.stores;
     Dereferenced {
         grant: stores.grant(grant),
-        decisions: stores.decisions_about(&DecisionSubject::Request(key.clone())),
+        decisions: decisions_to_tally(stores, key),
         config: stores.config(),
         template: stores.template(template),
         assignments: stores.assignments_for(template),
@@ -107,6 +111,14 @@ fn stored(ctx: &Context, key: &Key, template: &Key, grant: &str) -> Dereferenced
         systems: stores.systems.state(),
         ..Dereferenced::default()
     }
+}
+
+/// The decisions about a request that a rule may read: an approval that does not count is not tallied again.
+fn decisions_to_tally(stores: &Stores, key: &Key) -> Vec<Arc<AccessDecision>> {
+    let mut decisions = stores.decisions_about(&DecisionSubject::Request(key.clone()));
+    decisions
+        .retain(|decision| !changes::final_verdict(decision).is_some_and(|counts| projection::is_dropped(counts, decision.spec.decision)));
+    decisions
 }
 
 async fn live(ctx: &Context, (namespace, name): &Key, role: &str, grant: &str) -> kube::Result<Dereferenced> {

@@ -1,41 +1,68 @@
-//! Deletes decisions past their retention. Requests and Grants are deleted by their own controllers, at their own deadlines; a
-//! decision is kept as long as what it is about exists, and at least for `retention`.
+//! Deletes ended requests and decisions past their retention (`curfew_core::retention`). A decision is kept at least as long as
+//! what it is about exists. Grants are deleted by their own controller.
 use super::{Context, convert};
 use crate::{
-    api::AccessDecision,
+    api::{AccessDecision, ActivationRequest, conditions, request::RequestState},
     kube_writes,
     runtime::changes::{DecisionSubject, subject},
+    timing::timing,
 };
+use curfew_core::{duration::Period, reason::Reason, retention, time::Time};
+use futures::{StreamExt, stream};
 use kube::ResourceExt;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-/// How often decisions are checked.
-const PERIOD: Duration = Duration::from_secs(600);
+/// How many objects are deleted at a time.
+const CONCURRENCY: usize = 4;
 
-/// Deletes expired decisions until the process ends.
+/// Deletes what is past its retention until the process ends.
 pub async fn run(ctx: Arc<Context>) {
     loop {
-        tokio::time::sleep(PERIOD).await;
+        tokio::time::sleep(timing().retention_every).await;
         if ctx.authority.leads() && ctx.authority.synced() {
-            delete_expired_decisions(&ctx).await;
+            delete_expired(&ctx).await;
         }
     }
 }
 
-async fn delete_expired_decisions(ctx: &Context) {
-    let Some(config) = ctx.stores.config() else { return };
-    let is_expired = |decision: &AccessDecision| {
-        let exists = match subject(decision) {
-            DecisionSubject::Request(request) => ctx.stores.request(&request).is_some(),
-            DecisionSubject::Grant(id) => ctx.stores.grant(&id).is_some(),
-        };
-        // When the request or Grant was deleted is not recorded, so the retention counts from the decision's creation.
-        !exists && ctx.now() >= convert::created(decision).plus_secs(config.spec.retention.secs())
-    };
-    for decision in ctx.stores.decisions.state_filter(is_expired) {
+async fn delete_expired(ctx: &Context) {
+    let (now, retention) = (ctx.now(), ctx.stores.config().map(|config| config.spec.retention));
+    let requests = ctx.stores.requests.state_filter(|request| request_kept_until(request, retention).is_some_and(|end| now >= end));
+    let delete = stream::iter(requests).for_each_concurrent(CONCURRENCY, async |request| {
+        let api = kube_writes::requests(&ctx.client, &request.namespace().unwrap_or_default());
+        if let Err(error) = kube_writes::delete_expired(&api, &*request).await {
+            tracing::info!(name = request.name_any(), namespace = request.namespace(), %error, "cannot delete a request past its retention");
+        }
+    });
+    delete.await;
+    let Some(retention) = retention else { return };
+    let decisions =
+        ctx.stores.decisions.state_filter(|decision| now >= decision_kept_until(decision, retention) && !subject_exists(ctx, decision));
+    let delete = stream::iter(decisions).for_each_concurrent(CONCURRENCY, async |decision| {
         let api = kube_writes::decisions(&ctx.client, &decision.namespace().unwrap_or_default());
         if let Err(error) = kube_writes::delete_expired(&api, &*decision).await {
-            tracing::info!(decision = decision.name_any(), %error, "cannot delete a decision past its retention");
+            tracing::info!(name = decision.name_any(), namespace = decision.namespace(), %error, "cannot delete a decision past its retention");
         }
+    });
+    delete.await;
+}
+
+/// Until when an ended request is kept; `None` while it has not ended.
+fn request_kept_until(request: &ActivationRequest, retention: Option<Period>) -> Option<Time> {
+    let status = request.status.as_ref()?;
+    status.state.and_then(RequestState::outcome)?;
+    Some(retention::request(status.ended_at?, request.spec.ttl_after_finished, retention))
+}
+
+fn decision_kept_until(decision: &AccessDecision, retention: Period) -> Time {
+    let counted = decision.status.as_ref().and_then(|status| conditions::find(&status.conditions, "Counted"));
+    let never = counted.is_some_and(|counted| counted.status == "False" && counted.reason == Reason::NotFound.as_str());
+    retention::decision(convert::created(decision), never, retention, timing().about_nothing_secs)
+}
+
+fn subject_exists(ctx: &Context, decision: &AccessDecision) -> bool {
+    match subject(decision) {
+        DecisionSubject::Request(request) => ctx.stores.request(&request).is_some(),
+        DecisionSubject::Grant(id) => ctx.stores.grant(&id).is_some(),
     }
 }

@@ -12,11 +12,14 @@
 //! | policy | live, in the namespaces it covers or covered | | | yes |
 //! | system, CurfewConfig | live | | | yes |
 //! | admission proof recorded | that waited for it | that waited for it | that waited for it | |
-//! | relist; lease, admission or sync changed | all | all | without a final verdict | yes |
+//! | relist; lease, admission or sync changed | live | all | without a final verdict | yes |
 //!
-//! A status that no rule reads triggers nothing; `runtime::changes` decides that. Ended requests and Grants are only visited
-//! for their retention, by their own deadline.
-use super::{Context, context::WaitingForProof, decision, grant::GrantController};
+//! A status that no rule reads triggers nothing; `runtime::changes` decides that. An ended request is only visited for a decision
+//! about it that has no final verdict, an ended Grant for its retention, by its own deadline.
+//!
+//! There is one router for the changes that revocation needs (Grants, and what carries their mark), and one for all others: a
+//! flood of requests and decisions does not delay the former.
+use super::{Context, context::WaitingForProof, grant::GrantController};
 use crate::runtime::{
     changes::{self, Change, Concerned, DecisionSubject, GrantGroup, RequestGroup},
     engine::WorkQueue,
@@ -28,22 +31,46 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// The work queues of the engines.
+#[derive(Clone)]
 pub struct Router {
     /// The shared state.
     pub ctx: Arc<Context>,
     /// Is told which Grants must read their owner live.
     pub grant_controller: Arc<GrantController>,
-    /// The queue of requests.
-    pub requests: WorkQueue<Key>,
     /// The queue of Grants.
     pub grants: WorkQueue<String>,
+    /// The queues of the other controllers. A process that only revokes has none.
+    pub others: Option<OtherQueues>,
+}
+
+/// The work queues of the controllers that revocation does not need.
+#[derive(Clone)]
+pub struct OtherQueues {
+    /// The queue of requests.
+    pub requests: WorkQueue<Key>,
     /// The queue of decisions.
     pub decisions: WorkQueue<Key>,
     /// The queue of the readiness controller.
     pub readiness: WorkQueue<()>,
 }
 
+impl OtherQueues {
+    fn about(&self, subject: DecisionSubject, grants: &WorkQueue<String>) {
+        match subject {
+            DecisionSubject::Request(request) => self.requests.push(request),
+            DecisionSubject::Grant(id) => grants.push(id),
+        }
+    }
+}
+
 impl Router {
+    /// Routes what these watches bring, and nothing else, until they end.
+    pub async fn forward(self, mut changes: mpsc::UnboundedReceiver<Change>) {
+        while let Some(change) = changes.recv().await {
+            self.route_safely(change);
+        }
+    }
+
     /// Routes until the watches end.
     pub async fn run(self, mut changes: mpsc::UnboundedReceiver<Change>) {
         let mut authority = self.ctx.authority.changes();
@@ -78,8 +105,10 @@ impl Router {
     fn route(&self, change: Change) {
         match change {
             Change::Request(key) => {
-                self.requests.push(key);
-                self.readiness.push(());
+                if let Some(others) = &self.others {
+                    others.requests.push(key);
+                    others.readiness.push(());
+                }
             }
             Change::RequestGone(key) => {
                 for grant in self.ctx.stores.live_grants(&GrantGroup::Request(key)) {
@@ -88,26 +117,29 @@ impl Router {
                 }
             }
             Change::Decision(key, subject) => {
-                match subject {
-                    DecisionSubject::Request(request) => self.requests.push(request),
-                    DecisionSubject::Grant(id) => self.grants.push(id),
+                if let Some(others) = &self.others {
+                    others.about(subject, &self.grants);
+                    others.decisions.push(key);
                 }
-                self.decisions.push(key);
             }
             Change::Grant(id, request) => {
-                for decision in self.ctx.stores.decisions_about(&DecisionSubject::Grant(id.clone())) {
-                    self.decisions.push(changes::key(&*decision));
+                self.grants.push(id.clone());
+                if let Some(others) = &self.others {
+                    for decision in self.ctx.stores.decisions_about(&DecisionSubject::Grant(id)) {
+                        others.decisions.push(changes::key(&*decision));
+                    }
+                    others.requests.push(request);
+                    others.readiness.push(());
                 }
-                self.grants.push(id);
-                self.requests.push(request);
-                self.readiness.push(());
             }
             Change::Marked(id) => self.grants.push(id),
             Change::Resolution(concerned) => {
                 if concerned == Concerned::All {
                     self.ctx.config_changed.notify_one();
                 }
-                self.readiness.push(());
+                if let Some(others) = &self.others {
+                    others.readiness.push(());
+                }
                 self.concerned(concerned);
             }
             Change::Resync => self.everything(true),
@@ -132,31 +164,36 @@ impl Router {
     }
 
     fn live_requests(&self, group: &RequestGroup) {
-        self.ctx.stores.live_request_keys(group).into_iter().for_each(|key| self.requests.push(key));
+        if let Some(others) = &self.others {
+            self.ctx.stores.live_request_keys(group).into_iter().for_each(|key| others.requests.push(key));
+        }
     }
 
     fn proof_recorded(&self) {
         for waiting in self.ctx.take_waiting_for_proof() {
-            match waiting {
-                WaitingForProof::Request(key) => self.requests.push(key),
-                WaitingForProof::Grant(id) => self.grants.push(id),
-                WaitingForProof::Decision(key) => self.decisions.push(key),
+            match (waiting, &self.others) {
+                (WaitingForProof::Grant(id), _) => self.grants.push(id),
+                (WaitingForProof::Request(key), Some(others)) => others.requests.push(key),
+                (WaitingForProof::Decision(key), Some(others)) => others.decisions.push(key),
+                (WaitingForProof::Request(_) | WaitingForProof::Decision(_), None) => {}
             }
         }
     }
 
-    /// Pushes everything; for what has ended that costs a lookup and restores the deadline of its retention. With
-    /// `verify_owners`, live Grants read their requests live.
+    /// Pushes everything that may have something to do; for an ended Grant that costs a lookup and restores the deadline of its
+    /// retention. With `verify_owners`, live Grants read their requests live.
     fn everything(&self, verify_owners: bool) {
         let stores = &self.ctx.stores;
         if verify_owners {
             stores.live_grants(&GrantGroup::Live).iter().for_each(|grant| self.grant_controller.verify_owner(&grant.name_any()));
         }
         stores.grants.state().iter().for_each(|grant| self.grants.push(grant.name_any()));
-        stores.requests.state().iter().for_each(|request| self.requests.push(changes::key(&**request)));
-        for decision in stores.decisions.state().iter().filter(|decision| !decision::is_settled(decision)) {
-            self.decisions.push(changes::key(&**decision));
+        self.live_requests(&RequestGroup::Live);
+        let Some(others) = &self.others else { return };
+        for decision in stores.open_decisions() {
+            others.about(changes::subject(&decision), &self.grants);
+            others.decisions.push(changes::key(&*decision));
         }
-        self.readiness.push(());
+        others.readiness.push(());
     }
 }

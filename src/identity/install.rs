@@ -1,6 +1,6 @@
 //! The other objects of the installation: the namespace, the CurfewConfig, the local cluster as an AuthorizationSystem, and the
 //! workloads.
-use super::{NAMESPACE, OPERATOR, SWEEP, marks, policies, rbac, stamp};
+use super::{NAMESPACE, OPERATOR, REVOKER, SWEEP, marks, policies, rbac, stamp};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -9,11 +9,12 @@ pub fn files() -> Vec<(PathBuf, Vec<Value>)> {
     let file = |name: &str, objects: Vec<Value>| (PathBuf::from("deploy").join(name), objects);
     vec![
         file("10-namespace.yaml", vec![namespace()]),
-        file("20-rbac.yaml", [rbac::operator(), rbac::sweep()].concat()),
+        file("20-rbac.yaml", [rbac::operator(), rbac::revoker(), rbac::sweep()].concat()),
         file("30-policies.yaml", [policies(), vec![stamp::keys()]].concat()),
         file("40-config.yaml", vec![config(), this_cluster()]),
         file("50-people.yaml", rbac::people()),
         file("60-operator.yaml", vec![deployment()]),
+        file("65-revoker.yaml", vec![revoker()]),
         file("70-sweep.yaml", vec![sweep()]),
         // For a remote cluster; not part of `kubectl apply -f deploy/`, which does not read subdirectories.
         file("remote/target.yaml", [vec![namespace()], rbac::target(), marks::policies()].concat()),
@@ -66,24 +67,36 @@ fn sweep() -> Value {
 }
 
 fn deployment() -> Value {
-    let labels = json!({"app.kubernetes.io/name": "curfew", "app.kubernetes.io/component": "operator"});
+    let args = json!(["run", "--listen", "0.0.0.0:8080"]);
+    workload(OPERATOR, "operator", 2, &args, "512Mi")
+}
+
+/// The process that only revokes, for when the operator cannot run. Its memory is its own.
+fn revoker() -> Value {
+    let args = json!(["run", "--revoke-only", "--listen", "0.0.0.0:8080"]);
+    workload(REVOKER, "revoker", 1, &args, "256Mi")
+}
+
+/// A Deployment of `curfew run` under the service account of the same name.
+fn workload(name: &str, component: &str, replicas: u8, args: &Value, memory: &str) -> Value {
+    let labels = json!({"app.kubernetes.io/name": "curfew", "app.kubernetes.io/component": component});
     let probe = |path: &str| json!({"httpGet": {"path": path, "port": "http"}, "periodSeconds": 5});
     json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": OPERATOR, "namespace": NAMESPACE, "labels": labels},
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
         "spec": {
-            "replicas": 2,
+            "replicas": replicas,
             "selector": {"matchLabels": labels},
             "template": {
                 "metadata": {"labels": labels},
                 "spec": {
-                    "serviceAccountName": OPERATOR,
+                    "serviceAccountName": name,
                     "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
                     "containers": [{
-                        "name": "operator", "image": "curfew:dev", "args": ["run", "--listen", "0.0.0.0:8080"],
+                        "name": component, "image": "curfew:dev", "args": args,
                         "env": [{"name": "CURFEW_REPLICA", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
                         "ports": [{"name": "http", "containerPort": 8080}],
                         "livenessProbe": probe("/healthz"), "readinessProbe": probe("/readyz"),
-                        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
+                        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": memory}},
                         "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "runAsUser": 65532, "capabilities": {"drop": ["ALL"]}},
                     }],
                 },

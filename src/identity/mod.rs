@@ -16,6 +16,8 @@ pub mod stamp;
 pub const NAMESPACE: &str = "curfew-system";
 /// The name of the operator's service account.
 pub const OPERATOR: &str = "curfew-operator";
+/// The name of the service account of `curfew run --revoke-only`.
+pub const REVOKER: &str = "curfew-revoker";
 /// The name of the sweep's service account.
 pub const SWEEP: &str = "curfew-sweep";
 /// The reserved object name of the admission check's canaries. The policies refuse it to every user, including the operator.
@@ -34,7 +36,12 @@ pub fn policies() -> Vec<Value> {
 
 /// Returns a CEL expression that is true if the operator makes the API request.
 fn is_operator() -> String {
-    format!("request.userInfo.username == 'system:serviceaccount:{NAMESPACE}:{OPERATOR}'")
+    is_account(OPERATOR)
+}
+
+/// Returns a CEL expression that is true if this service account of the operator's namespace makes the API request.
+fn is_account(name: &str) -> String {
+    format!("request.userInfo.username == 'system:serviceaccount:{NAMESPACE}:{name}'")
 }
 
 /// Returns a CEL expression that is true if one of these Kubernetes controllers makes the API request, under its own service

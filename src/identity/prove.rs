@@ -1,7 +1,7 @@
 //! Validating admission policies: requester, decider, status and Grants cannot be forged (I6).
 //!
 //! Each rule refuses an attack that `tests/identity/` tries on a real API server.
-use super::{CANARY, is_controller, is_operator, match_constraints, rule, validating};
+use super::{CANARY, REVOKER, is_account, is_controller, is_operator, match_constraints, rule, validating};
 use crate::api::{GROUP, VERSION};
 use serde_json::{Value, json};
 
@@ -37,9 +37,16 @@ fn decisions() -> Vec<Value> {
         "decisions are made by people: service accounts and other system: identities cannot decide",
     ));
     rules.extend(metadata());
+    // One that counts for nothing may go: its audit record is written before its status says so.
+    let about = "oldObject.spec.about.?activationRequest.?name.orValue('')";
     rules.push(rule(
-        "request.operation != 'DELETE' || variables.operator || variables.cleaner",
-        "a decision is an audit record and cannot be deleted; to take back an approval, create another decision with Deny or Revoke",
+        format!(
+            "request.operation != 'DELETE' || variables.operator || variables.cleaner \
+             || (oldObject.?status.?conditions.orValue([]).exists(c, c.type == 'Counted' && c.status == 'False') \
+             && authorizer.group('curfew.dev').resource('activationrequests').namespace(oldObject.metadata.namespace).name({about}).check('manage').allowed())"
+        ),
+        "a decision is an audit record and cannot be deleted, except by a manager (RBAC verb manage on the request) once it is Counted=False; \
+         to take back an approval, create another decision with Deny or Revoke",
     ));
     policy("curfew-decisions", "accessdecisions", rules)
 }
@@ -142,14 +149,45 @@ fn operator_writes() -> Vec<Value> {
     let rules = vec![
         canary(),
         rule(
-            is_operator(),
+            format!("{} || variables.revokes", is_operator()),
             "status and Grants are written by the operator alone; ask with an ActivationRequest, decide with an AccessDecision",
         ),
     ];
     validating(
         "curfew-ledger",
-        json!({"matchConstraints": match_constraints(GROUP, VERSION, &["CREATE", "UPDATE", "DELETE"], STATUS), "validations": rules}),
+        json!({
+            "matchConstraints": match_constraints(GROUP, VERSION, &["CREATE", "UPDATE", "DELETE"], STATUS),
+            "variables": [
+                {"name": "resource", "expression": "request.resource.resource + (request.?subResource.orValue('') == '' ? '' : '/' + request.subResource)"},
+                {"name": "updates", "expression": format!("{} && request.operation == 'UPDATE'", is_account(REVOKER))},
+                {"name": "revokes", "expression": format!("variables.updates && ({})", revoker_writes())},
+            ],
+            "validations": rules,
+        }),
     )
+}
+
+/// Returns a CEL expression for what the process that only revokes may write: a Grant on its way to its end, its own audit heads, and
+/// nothing that access could rest on.
+fn revoker_writes() -> String {
+    let state = |object: &str| format!("{object}.?status.?state.orValue('')");
+    let same = |field: &str| format!("object.?{field} == oldObject.?{field}");
+    let (new, old) = (state("object"), state("oldObject"));
+    // The CRD's own rules let the end of a Grant only move earlier and freeze the rest of its spec.
+    let ends = format!("variables.resource == 'grants/status' && ({new} == {old} || {new} in ['Revoking', 'Ended'])");
+    let releases = format!(
+        "variables.resource == 'grants' && {} && {} && object.metadata.?finalizers.orValue([]).all(f, f in oldObject.metadata.?finalizers.orValue([])) \
+         && (object.metadata.?finalizers == oldObject.metadata.?finalizers || {old} in ['Ended', 'Abandoned'])",
+        same("metadata.?labels"),
+        same("metadata.?ownerReferences")
+    );
+    // The API server fills in an empty list where there is none.
+    let anchors = format!(
+        "variables.resource == 'curfewconfigs/status' && {} \
+         && object.?status.?conditions.orValue([]) == oldObject.?status.?conditions.orValue([])",
+        ["admission", "clusterKeys", "observedGeneration"].map(|field| same(&format!("status.?{field}"))).join(" && ")
+    );
+    format!("({ends}) || ({releases}) || ({anchors})")
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! RBAC: the minimal rights of the operator and the sweep, and the ClusterRoles for users.
-use super::{CANARY_ROLE, NAMESPACE, OPERATOR, SWEEP, stamp::KEYS};
+use super::{CANARY_ROLE, NAMESPACE, OPERATOR, REVOKER, SWEEP, stamp::KEYS};
 use crate::api::{CONFIG_NAME, GROUP, crds};
 use serde_json::{Value, json};
 
@@ -75,6 +75,39 @@ pub fn operator() -> Vec<Value> {
     ]
 }
 
+/// Returns the service account and rights of `curfew run --revoke-only`: to end Grants, and nothing that could begin one. It may
+/// neither create nor bind, and reads nothing that people can create.
+pub fn revoker() -> Vec<Value> {
+    let rbac = "rbac.authorization.k8s.io";
+    let rules = [
+        allow(GROUP, &["grants", "authorizationsystems", "curfewconfigs"], &["list", "watch"]),
+        // An earlier end, and the finalizer of a deleted Grant that has ended.
+        allow(GROUP, &["grants", "grants/status"], &["patch"]),
+        // The heads of its audit chain.
+        allow(GROUP, &["curfewconfigs"], &["get"]),
+        allow(GROUP, &["curfewconfigs/status"], &["patch"]),
+        // The finalizers of what is being deleted are taken off by a patch. Without `bind` no patch can add or remove a subject.
+        allow(rbac, &["rolebindings", "clusterrolebindings"], &["get", "list", "watch", "patch", "delete"]),
+        allow("batch", &["jobs"], &["get", "list", "watch", "patch", "delete"]),
+        // Their uids: which cluster this is, and which installation.
+        json!({"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system", NAMESPACE], "verbs": ["get"]}),
+        allow("events.k8s.io", &["events"], &["create", "patch"]),
+    ];
+    let subject = json!([{"kind": "ServiceAccount", "name": REVOKER, "namespace": NAMESPACE}]);
+    let role_ref = |kind: &str| json!({"apiGroup": rbac, "kind": kind, "name": REVOKER});
+    // The kubeconfigs of remote clusters and the URLs of audit sinks.
+    let secrets = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]);
+    vec![
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": REVOKER, "namespace": NAMESPACE}}),
+        cluster_role(REVOKER, &rules),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": REVOKER},
+            "roleRef": role_ref("ClusterRole"), "subjects": subject}),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": REVOKER, "namespace": NAMESPACE}, "rules": secrets}),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": REVOKER, "namespace": NAMESPACE},
+            "roleRef": role_ref("Role"), "subjects": subject}),
+    ]
+}
+
 /// Returns the sweep's service account and rights: to list Curfew's bindings and to delete them. It does not need the CRDs.
 pub fn sweep() -> Vec<Value> {
     let rbac = "rbac.authorization.k8s.io";
@@ -114,7 +147,7 @@ pub fn target() -> Vec<Value> {
     ]
 }
 
-/// Returns the ClusterRoles for requesters and approvers, to be bound in a namespace. They are not aggregated into `edit` or
+/// Returns the ClusterRoles for requesters, approvers and managers, to be bound in a namespace. They are not aggregated into `edit` or
 /// `admin`: an admin of a namespace must not become an approver implicitly. Every login may read CurfewConfig, which is cluster-scoped
 /// and holds no secrets: the plugin reads there which extra keys of a login are recorded, and which of them prove it.
 pub fn people() -> Vec<Value> {
@@ -131,7 +164,17 @@ pub fn people() -> Vec<Value> {
                 lookup.clone(),
             ],
         ),
-        cluster_role("curfew-approver", &[decide, allow(GROUP, &["activationrequests"], READ), lookup]),
+        cluster_role("curfew-approver", &[decide.clone(), allow(GROUP, &["activationrequests"], READ), lookup.clone()]),
+        // A manager may deny and revoke each request, delete it, and clear away decisions that do not count.
+        cluster_role(
+            "curfew-manager",
+            &[
+                allow(GROUP, &["activationrequests"], &["manage", "get", "list", "watch", "delete"]),
+                decide,
+                allow(GROUP, &["accessdecisions"], &["delete", "deletecollection"]),
+                lookup,
+            ],
+        ),
         cluster_role(
             CONFIG_READER,
             &[json!({"apiGroups": [GROUP], "resources": ["curfewconfigs"], "resourceNames": [CONFIG_NAME], "verbs": ["get"]})],

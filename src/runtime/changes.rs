@@ -56,6 +56,17 @@ pub enum DecisionSubject {
     Grant(String),
 }
 
+/// Groups of decisions.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum DecisionGroup {
+    /// Those about a request or a Grant.
+    About(DecisionSubject),
+    /// Those without a final verdict.
+    Open,
+    /// The same, of one person in a namespace.
+    OpenBy(String, String),
+}
+
 /// Groups of requests. Ended requests are in none.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum RequestGroup {
@@ -65,6 +76,8 @@ pub enum RequestGroup {
     Namespace(String),
     /// The live requests for a template.
     Template(Key),
+    /// The live requests of one person in a namespace.
+    Requester(String, String),
 }
 
 /// Groups of Grants. Ended Grants are in none.
@@ -128,7 +141,29 @@ pub fn request_groups(request: &ActivationRequest) -> Vec<RequestGroup> {
         return Vec::new();
     }
     let namespace = request.namespace().unwrap_or_default();
-    vec![RequestGroup::Live, RequestGroup::Namespace(namespace), RequestGroup::Template(template_of(request))]
+    let requester = request.spec.requester.as_ref().map(|requester| RequestGroup::Requester(namespace.clone(), requester.username.clone()));
+    let live = [RequestGroup::Live, RequestGroup::Namespace(namespace), RequestGroup::Template(template_of(request))];
+    live.into_iter().chain(requester).collect()
+}
+
+/// The groups of a decision.
+pub fn decision_groups(decision: &AccessDecision) -> Vec<DecisionGroup> {
+    let about = DecisionGroup::About(subject(decision));
+    if final_verdict(decision).is_some() {
+        return vec![about];
+    }
+    let namespace = decision.namespace().unwrap_or_default();
+    let by = decision.spec.decider.as_ref().map(|decider| DecisionGroup::OpenBy(namespace, decider.username.clone()));
+    [about, DecisionGroup::Open].into_iter().chain(by).collect()
+}
+
+/// The final verdict of a decision, whether it counts; `None` while there is none.
+pub fn final_verdict(decision: &AccessDecision) -> Option<bool> {
+    match conditions::find(&decision.status.as_ref()?.conditions, "Counted")?.status.as_str() {
+        "True" => Some(true),
+        "False" => Some(false),
+        _ => None,
+    }
 }
 
 /// The groups of a Grant.

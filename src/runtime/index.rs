@@ -92,6 +92,11 @@ impl<Group: Clone + Eq + Hash, Id: Clone + Ord + Hash> Index<Group, Id> {
     pub fn ids(&self, group: &Group) -> Vec<Id> {
         self.0.read().current.ids.get(group).map(|ids| ids.iter().cloned().collect()).unwrap_or_default()
     }
+
+    /// How many ids a group has.
+    pub fn count(&self, group: &Group) -> usize {
+        self.0.read().current.ids.get(group).map_or(0, BTreeSet::len)
+    }
 }
 
 #[cfg(test)]
@@ -110,7 +115,7 @@ mod tests {
     fn an_object_is_listed_under_the_groups_of_its_last_event() {
         let index = Index::default();
         apply(&index, [Event::Apply(("a", vec!["live", "x"])), Event::Apply(("b", vec!["live"]))]);
-        assert_eq!(index.ids(&"live"), ["a", "b"]);
+        assert_eq!((index.ids(&"live"), index.count(&"live"), index.count(&"y")), (vec!["a", "b"], 2, 0));
         apply(&index, [Event::Apply(("a", vec!["y"])), Event::Delete(("b", vec![]))]);
         assert!(index.ids(&"live").is_empty() && index.ids(&"x").is_empty());
         assert_eq!(index.ids(&"y"), ["a"]);

@@ -1,9 +1,8 @@
 //! Every watch of the operator, once, with the stores and indexes that they keep.
 use super::{
-    changes::{self, Change, DecisionSubject, GrantGroup, RequestGroup},
+    changes::{self, DecisionGroup, DecisionSubject, GrantGroup, RequestGroup},
     index::Index,
-    panics::Panics,
-    tasks::Tasks,
+    projection,
     watch_age::WatchAges,
     watches::{OnUnreadable, Watches},
 };
@@ -17,15 +16,17 @@ use k8s_openapi::api::{
     rbac::v1::{ClusterRole, Role},
 };
 use kube::{
-    Client, Resource, ResourceExt,
+    Resource, ResourceExt,
     api::{ApiResource, DynamicObject, GroupVersionKind},
     runtime::{
-        reflector::{ObjectRef, Store},
+        reflector::{ObjectRef, Store, store::Writer},
         watcher::{self, Event},
     },
 };
 use std::sync::Arc;
-use tokio::sync::mpsc;
+
+/// How many requests or decisions are listed at a time. Each may be as large as etcd takes it, with annotations that are not kept.
+const PAGE: u32 = 50;
 
 /// Namespace and name of an object.
 pub type Key = (String, String);
@@ -70,7 +71,7 @@ pub struct Stores {
 #[derive(Clone, Default)]
 struct Indexes {
     requests: Index<RequestGroup, Key>,
-    decisions: Index<DecisionSubject, Key>,
+    decisions: Index<DecisionGroup, Key>,
     grants: Index<GrantGroup, String>,
     templates: Index<ContentSource, Key>,
     assignments: Index<Key, Key>,
@@ -83,20 +84,18 @@ pub fn binding_resource(namespaced: bool) -> ApiResource {
 }
 
 impl Stores {
-    /// Starts every watch in `tasks`. Changes arrive in the receiver. `ages` is filled by the client.
-    pub fn start(client: &Client, ages: Arc<WatchAges>, tasks: &mut Tasks, panics: Panics) -> (Self, mpsc::UnboundedReceiver<Change>) {
-        let (changes, receiver) = mpsc::unbounded_channel();
-        let mut watches = Watches { client, tasks, panics, changes };
-        use OnUnreadable::{Delete, Keep};
+    /// Starts every watch: what revocation needs by `revoking`, all others by `other`, which may be busy with a flood of objects.
+    /// `ages` is filled by the clients.
+    pub fn start(revoking: &mut Watches<'_>, other: &mut Watches<'_>, ages: Arc<WatchAges>) -> Self {
+        use OnUnreadable::Delete;
         let all = watcher::Config::default;
-        let marked = || watcher::Config::default().labels(GRANT_LABEL);
-        let indexes = Indexes::default();
-        let Indexes { requests, decisions, grants, templates, assignments } = indexes.clone();
-        let stores = Stores {
-            configs: watches.start((), all(), Delete, not_indexed, changes::config_change),
-            systems: watches.start((), all(), Delete, not_indexed, changes::system_change),
-            policies: watches.start((), all(), Delete, not_indexed, changes::policy_change),
-            templates: watches.start(
+        let known = Stores::revoking(revoking, ages);
+        let Indexes { requests, decisions, templates, assignments, .. } = known.indexes.clone();
+        Stores {
+            configs: other.start((), all(), Delete, not_indexed, changes::config_change, whole),
+            systems: other.start((), all(), Delete, not_indexed, changes::system_change, whole),
+            policies: other.start((), all(), Delete, not_indexed, changes::policy_change, whole),
+            templates: other.start(
                 (),
                 all(),
                 Delete,
@@ -104,8 +103,9 @@ impl Stores {
                     templates.apply(event, |template| (changes::key(template), changes::template_sources(template)))
                 },
                 changes::template_change,
+                whole,
             ),
-            assignments: watches.start(
+            assignments: other.start(
                 (),
                 all(),
                 Delete,
@@ -113,47 +113,80 @@ impl Stores {
                     assignments.apply(event, |assignment| (changes::key(assignment), vec![changes::assigned_template(assignment)]));
                 },
                 changes::assignment_change,
+                whole,
             ),
-            requests: watches.start(
+            requests: other.start(
                 (),
-                all(),
+                all().page_size(PAGE),
                 Delete,
                 move |event: &Event<ActivationRequest>| {
                     requests.apply(event, |request| (changes::key(request), changes::request_groups(request)));
                 },
                 changes::request_change,
+                projection::request,
             ),
-            decisions: watches.start(
+            decisions: other.start(
                 (),
-                all(),
+                all().page_size(PAGE),
                 Delete,
                 move |event: &Event<AccessDecision>| {
-                    decisions.apply(event, |decision| (changes::key(decision), vec![changes::subject(decision)]));
+                    decisions.apply(event, |decision| (changes::key(decision), changes::decision_groups(decision)));
                 },
                 changes::decision_change,
+                projection::decision,
             ),
+            cluster_roles: other.start((), all(), Delete, not_indexed, changes::cluster_role_change, whole),
+            roles: other.start((), all(), Delete, not_indexed, changes::role_change, whole),
+            namespaces: other.start((), all(), Delete, not_indexed, changes::namespace_change, whole),
+            ..known
+        }
+    }
+
+    /// Starts the watches of a process that only revokes: Grants, what carries their mark, CurfewConfig, which names the audit sinks,
+    /// and AuthorizationSystems, which say what targets are known by. People create none of them. All other stores stay empty.
+    pub fn revoke_only(watches: &mut Watches<'_>, ages: Arc<WatchAges>) -> Self {
+        let all = watcher::Config::default;
+        let configs = watches.start((), all(), OnUnreadable::Delete, not_indexed, |_| None, whole);
+        let systems = watches.start((), all(), OnUnreadable::Delete, not_indexed, |_| None, whole);
+        Stores { configs, systems, ..Stores::revoking(watches, ages) }
+    }
+
+    /// Starts the watches that revocation needs: Grants and what carries their mark.
+    fn revoking(watches: &mut Watches<'_>, ages: Arc<WatchAges>) -> Self {
+        use OnUnreadable::{Delete, Keep};
+        let marked = || watcher::Config::default().labels(GRANT_LABEL);
+        let indexes = Indexes::default();
+        let grants = indexes.grants.clone();
+        Stores {
             grants: watches.start(
                 (),
-                all(),
+                watcher::Config::default(),
                 Keep,
                 move |event: &Event<Grant>| grants.apply(event, |grant| (grant.name_any(), changes::grant_groups(grant))),
                 changes::grant_change,
+                whole,
             ),
-            cluster_roles: watches.start((), all(), Delete, not_indexed, changes::cluster_role_change),
-            roles: watches.start((), all(), Delete, not_indexed, changes::role_change),
-            namespaces: watches.start((), all(), Delete, not_indexed, changes::namespace_change),
-            bindings: watches.start(binding_resource(true), marked(), Delete, not_indexed, changes::marked_change),
-            cluster_bindings: watches.start(binding_resource(false), marked(), Delete, not_indexed, changes::marked_change),
-            jobs: watches.start((), marked(), Delete, not_indexed, changes::marked_change),
+            bindings: watches.start(binding_resource(true), marked(), Delete, not_indexed, changes::marked_change, whole),
+            cluster_bindings: watches.start(binding_resource(false), marked(), Delete, not_indexed, changes::marked_change, whole),
+            jobs: watches.start((), marked(), Delete, not_indexed, changes::marked_change, whole),
+            configs: unwatched(),
+            systems: unwatched(),
+            policies: unwatched(),
+            templates: unwatched(),
+            assignments: unwatched(),
+            requests: unwatched(),
+            decisions: unwatched(),
+            cluster_roles: unwatched(),
+            roles: unwatched(),
+            namespaces: unwatched(),
             ages,
             indexes,
-        };
-        (stores, receiver)
+        }
     }
 
     /// Waits until every store has had its first full list. Indexes are complete before their stores.
     pub async fn ready(&self) {
-        // A store whose watch has ended is never ready; then the process is ending, too.
+        // A store without a watch is not waited for. One whose watch has ended is not either; then the process is ending.
         let _ready = futures::join!(
             self.configs.wait_until_ready(),
             self.systems.wait_until_ready(),
@@ -214,7 +247,22 @@ impl Stores {
 
     /// The decisions about a request or a Grant.
     pub fn decisions_about(&self, subject: &DecisionSubject) -> Vec<Arc<AccessDecision>> {
-        self.indexes.decisions.ids(subject).iter().filter_map(|key| self.decision(key)).collect()
+        self.indexes.decisions.ids(&DecisionGroup::About(subject.clone())).iter().filter_map(|key| self.decision(key)).collect()
+    }
+
+    /// The decisions without a final verdict.
+    pub fn open_decisions(&self) -> Vec<Arc<AccessDecision>> {
+        self.indexes.decisions.ids(&DecisionGroup::Open).iter().filter_map(|key| self.decision(key)).collect()
+    }
+
+    /// How many decisions of this person in this namespace have no final verdict.
+    pub fn open_decisions_by(&self, namespace: &str, decider: &str) -> usize {
+        self.indexes.decisions.count(&DecisionGroup::OpenBy(namespace.to_owned(), decider.to_owned()))
+    }
+
+    /// How many live requests this person has in this namespace.
+    pub fn live_requests_by(&self, namespace: &str, requester: &str) -> usize {
+        self.indexes.requests.count(&RequestGroup::Requester(namespace.to_owned(), requester.to_owned()))
     }
 
     /// The Grants of a group.
@@ -238,3 +286,11 @@ fn get<K: Resource<DynamicType = ()> + Clone + 'static>(store: &Store<K>, (names
 }
 
 fn not_indexed<K>(_: &Event<K>) {}
+
+/// Keeps an object as it is.
+fn whole<K>(_: &mut K) {}
+
+/// The store of a kind that this process does not watch. It stays empty.
+fn unwatched<K: Resource<DynamicType = ()> + Clone + 'static>() -> Store<K> {
+    Writer::default().as_reader()
+}

@@ -1,19 +1,32 @@
 //! Tasks that must not end while the process runs, by name. When one does, the process ends with an error that names it, so that
 //! it is started again, instead of going on without that task and with the lease.
 use std::{borrow::Cow, collections::HashMap};
-use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::{
+    runtime::Handle,
+    task::{AbortHandle, Id, JoinSet},
+};
 
 /// Tasks with names.
 #[derive(Debug, Default)]
 pub struct Tasks {
+    /// Where they run; the caller's runtime if it is not set.
+    on: Option<Handle>,
     running: JoinSet<()>,
     names: HashMap<Id, Cow<'static, str>>,
 }
 
 impl Tasks {
+    /// Tasks that run on this runtime.
+    pub fn on(runtime: Handle) -> Self {
+        Tasks { on: Some(runtime), ..Tasks::default() }
+    }
+
     /// Starts a task. It ends with this set at the latest.
     pub fn spawn(&mut self, name: impl Into<Cow<'static, str>>, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
-        let handle = self.running.spawn(task);
+        let handle = match &self.on {
+            Some(runtime) => self.running.spawn_on(task, runtime),
+            None => self.running.spawn(task),
+        };
         self.names.insert(handle.id(), name.into());
         handle
     }

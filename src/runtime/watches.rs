@@ -49,7 +49,7 @@ pub struct Watches<'a> {
 
 impl Watches<'_> {
     /// Watches objects in every namespace. `index` sees each event before the store does; `change` says what the two versions
-    /// of an object mean to the controllers.
+    /// of an object mean to the controllers, and `project` takes off what none of them reads.
     pub fn start<K>(
         &mut self,
         kind: K::DynamicType,
@@ -57,6 +57,7 @@ impl Watches<'_> {
         on_unreadable: OnUnreadable,
         index: impl Fn(&Event<K>) + Send + 'static,
         change: impl Fn(Versions<'_, K>) -> Option<Change> + Send + 'static,
+        project: fn(&mut K),
     ) -> Store<K>
     where
         K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
@@ -67,9 +68,12 @@ impl Watches<'_> {
         let mut objects = Objects { writer: Writer::new(kind.clone()), kind, on_unreadable, index, change, panics: self.panics.clone() };
         let (store, changes) = (objects.writer.as_reader(), self.changes.clone());
         // managedFields and annotations are most of an object, and no rule reads them.
-        let events = watcher::watcher(api, config.timeout(timing().watch_secs)).backoff(Pauses::default()).modify(|object| {
+        let events = watcher::watcher(api, config.timeout(timing().watch_secs)).backoff(Pauses::default()).modify(move |object| {
             object.managed_fields_mut().clear();
             object.annotations_mut().clear();
+            if let Ok(object) = &mut object.0 {
+                project(object);
+            }
         });
         let mut events = Box::pin(events);
         self.tasks.spawn(format!("watch of {name}"), async move {

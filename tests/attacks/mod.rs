@@ -9,6 +9,7 @@ mod deletion;
 mod fuse;
 mod held;
 mod impostor;
+mod junk;
 mod logins;
 mod remote;
 mod roles;

@@ -2,7 +2,7 @@
 use super::{Attempts, decision, denied, patch, request, world};
 use crate::attacks::unprotected;
 use anyhow::{Context, Result, ensure};
-use curfew_testkit::{SOON, World};
+use curfew_testkit::{SOON, User, World};
 
 /// A binding as the operator would have made it.
 async fn marked(w: &World, namespace: &str, name: &str) -> Result<()> {
@@ -156,6 +156,164 @@ async fn who_may_delete_what() -> Result<()> {
         "a decision is an audit record and cannot be deleted",
     )?;
     Ok(())
+}
+
+/// A decision that counts for nothing may be cleared away, by a manager alone; one that counts, or is not judged yet, stays.
+#[tokio::test]
+async fn a_manager_deletes_decisions_that_do_not_count() -> Result<()> {
+    let w = world().await?;
+    unprotected(w, "curfew-decisions").await?;
+    let (alice, carol, admin, mut all) = (w.alice()?, w.carol()?, w.admin()?, Attempts::default());
+    let operator = w.cp.service_account("curfew-system", "curfew-operator").await?;
+    alice.apply(&request("decided", "")).await?.success()?;
+    for (name, about, counted) in [
+        ("counted", "decided", Some("True")),
+        ("open", "decided", None),
+        ("refused", "decided", Some("False")),
+        ("about-nothing", "no-such-request", Some("False")),
+    ] {
+        carol.apply(&decision(name, about, "")).await?.success()?;
+        let Some(status) = counted else { continue };
+        let condition = format!(
+            r#"{{"type": "Counted", "status": "{status}", "reason": "Test", "message": "", "lastTransitionTime": "2026-11-26T00:00:00Z"}}"#
+        );
+        let status = format!(r#"{{"status": {{"conditions": [{condition}]}}}}"#);
+        patch(&operator, &["adec", name, "--subresource=status"], &status).await?.success()?;
+    }
+    // The shipped role, in this namespace.
+    let yaml = "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: managers, namespace: payments}, \
+                roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: curfew-manager}, \
+                subjects: [{kind: User, apiGroup: rbac.authorization.k8s.io, name: mia@example.com}]}";
+    admin.apply(yaml).await?.success()?;
+    // All rights on decisions, and no right to manage.
+    let rights = ["create", "clusterrole", "clears", "--verb=get,delete", "--resource=accessdecisions.curfew.dev"];
+    admin.api(&rights).await?.success()?;
+    admin.api(&["create", "clusterrolebinding", "clears", "--clusterrole=clears", "--user=alice@example.com"]).await?.success()?;
+    let mia = w.cp.user("mia@example.com", &[])?;
+    let delete = async |who: &User, name: &str| who.api(&["delete", "adec", "-n", "payments", name]).await;
+    let words = "except by a manager";
+    for name in ["refused", "about-nothing"] {
+        all.denied(&format!("a requester clears away the decision {name}"), delete(&alice, name).await?, words)?;
+    }
+    for name in ["counted", "open"] {
+        all.denied(&format!("a manager clears away the decision {name}"), delete(&mia, name).await?, words)?;
+    }
+    all.came_to_nothing()?;
+    for name in ["refused", "about-nothing"] {
+        delete(&mia, name).await?.success()?;
+    }
+    Ok(())
+}
+
+/// With every right that RBAC can give: what its account may do is to end, and nothing else.
+#[tokio::test]
+async fn the_account_that_only_revokes_ends_and_does_not_begin() -> Result<()> {
+    let w = world().await?;
+    unprotected(w, "curfew-ledger").await?;
+    let mut all = Attempts::default();
+    let operator = w.cp.service_account("curfew-system", "curfew-operator").await?;
+    let revoker = w.cp.service_account("curfew-system", "curfew-revoker").await?;
+    let grant = r#"{"apiVersion": "curfew.dev/v1alpha1", "kind": "Grant", "metadata": {"name": "ending", "finalizers": ["curfew.dev/revoke"]}, "spec": {
+        "system": {"name": "s", "uid": "u", "target": "t", "connection": {"kubernetes": {"inCluster": {}}}},
+        "request": {"namespace": "n", "name": "r", "uid": "u", "requester": "m", "beneficiary": {"user": "m"}},
+        "principal": {"kubernetes": {"user": "m"}}, "digest": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "expiresAt": "2099-01-01T00:00:00Z",
+        "plan": {"kubernetes": {"subject": {"user": "m"}, "bindings": [{"name": "b", "roleKind": "ClusterRole", "role": "cluster-admin"}]}}}}"#;
+    all.denied("it creates a Grant", revoker.create(&grant.replace("ending", "begun")).await?, "written by the operator alone")?;
+    operator.create(grant).await?.success()?;
+    let words = "written by the operator alone";
+    let status = async |who: &User, state: &str| {
+        let change = format!(r#"{{"status": {{"state": "{state}"}}}}"#);
+        patch(who, &["grt", "ending", "--subresource=status"], &change).await
+    };
+    status(&operator, "Granting").await?.success()?;
+    for state in ["Active", "Abandoned"] {
+        all.denied(&format!("it calls a Grant {state}"), status(&revoker, state).await?, words)?;
+    }
+    for (what, change) in [
+        ("labels", r#"{"metadata": {"labels": {"curfew.dev/target": "x"}}}"#),
+        ("the finalizer of a live Grant", r#"{"metadata": {"finalizers": null}}"#),
+        ("a finalizer more", r#"{"metadata": {"finalizers": ["curfew.dev/revoke", "example.com/mine"]}}"#),
+    ] {
+        all.denied(what, patch(&revoker, &["grt", "ending"], change).await?, words)?;
+    }
+    patch(&revoker, &["grt", "ending"], r#"{"spec": {"expiresAt": "2030-01-01T00:00:00Z"}}"#).await?.success()?;
+    let later = patch(&revoker, &["grt", "ending"], r#"{"spec": {"expiresAt": "2040-01-01T00:00:00Z"}}"#).await?.refused()?;
+    ensure!(later.contains("expiresAt may only move earlier"), "{later}");
+    status(&revoker, "Revoking").await?.success()?;
+    all.denied("it brings a Grant back", status(&revoker, "Granting").await?, words)?;
+    status(&revoker, "Ended").await?.success()?;
+    patch(&revoker, &["grt", "ending"], r#"{"metadata": {"finalizers": null}}"#).await?.success()?;
+    all.denied("it deletes a Grant", revoker.api(&["delete", "grt", "ending"]).await?, words)?;
+    for (what, change) in [
+        ("a proof of admission", r#"{"status": {"admission": {"since": "2020-01-01T00:00:00Z"}}}"#),
+        ("the keys of the cluster", r#"{"status": {"clusterKeys": ["0"]}}"#),
+    ] {
+        all.denied(what, patch(&revoker, &["curfewconfig", "curfew", "--subresource=status"], change).await?, words)?;
+    }
+    all.denied(
+        "the status of a role",
+        patch(&revoker, &["rtpl", "payments-admin", "--subresource=status"], r#"{"status": {"eligible": 7}}"#).await?,
+        words,
+    )?;
+    let head = r#"{"status": {"auditHeads": [{"writer": "curfew-revoker", "sequence": 1, "hash": "0", "at": "2026-11-26T00:00:00Z"}]}}"#;
+    patch(&revoker, &["curfewconfig", "curfew", "--subresource=status"], head).await?.success()?;
+    all.came_to_nothing()
+}
+
+/// The same for what Curfew created at the cluster: it takes subjects and finalizers away.
+#[tokio::test]
+async fn the_account_that_only_revokes_takes_and_does_not_give() -> Result<()> {
+    let w = world().await?;
+    unprotected(w, "curfew-marks").await?;
+    let mut all = Attempts::default();
+    let operator = w.cp.service_account("curfew-system", "curfew-operator").await?;
+    let revoker = w.cp.service_account("curfew-system", "curfew-revoker").await?;
+    // Owned by its Job, as the operator makes it.
+    let fuse = "{apiVersion: batch/v1, kind: Job, metadata: {name: curfew-00000000000000c1-0, namespace: payments, labels: {curfew.dev/grant: '00000000000000c1'}}, \
+                spec: {parallelism: 0, activeDeadlineSeconds: 3600, template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}";
+    operator.create(fuse).await?.success()?;
+    let job = ["job", "curfew-00000000000000c1-0"];
+    let uid = w.field(&["job", "-n", "payments", job[1]], "{.metadata.uid}").await?;
+    let name = "curfew:a:00000000000000c1:20300101T000000Z:0";
+    let owner = format!("{{apiVersion: batch/v1, kind: Job, name: {}, uid: '{uid}'}}", job[1]);
+    let user = |name: &str| format!(r#"{{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "{name}"}}"#);
+    let binding = |name: &str, subjects: &str| {
+        format!(
+            "{{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {{name: '{name}', namespace: payments, finalizers: [example.com/held], \
+             labels: {{curfew.dev/grant: '00000000000000c1'}}, ownerReferences: [{owner}]}}, subjects: [{subjects}], \
+             roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: payments-admin}}}}"
+        )
+    };
+    let made = revoker.create(&binding("curfew:a:00000000000000c1:20300101T000000Z:1", &user("mallory@example.com"))).await?;
+    all.denied("it creates a binding", made, "only Curfew may change objects")?;
+    operator.create(&binding(name, &user("alice@example.com"))).await?.success()?;
+    let both = format!(r#"{{"subjects": [{}, {}]}}"#, user("alice@example.com"), user("mallory@example.com"));
+    for (what, change, words) in [
+        ("a second subject", both.as_str(), "must not add a subject"),
+        (
+            "a finalizer",
+            r#"{"metadata": {"finalizers": ["example.com/held", "example.com/mine"]}}"#,
+            "must not change labels or add a finalizer",
+        ),
+        ("its label", r#"{"metadata": {"labels": {"curfew.dev/grant": null}}}"#, "must not change labels or add a finalizer"),
+    ] {
+        all.denied(what, patch(&revoker, &["rolebinding", name], change).await?, words)?;
+    }
+    for (what, change) in [
+        ("a later end of a Job", r#"{"spec": {"activeDeadlineSeconds": 7200}}"#),
+        ("no end of a Job", r#"{"spec": {"activeDeadlineSeconds": null}}"#),
+        ("a Job that is suspended", r#"{"spec": {"suspend": true}}"#),
+    ] {
+        all.denied(what, patch(&revoker, &job, change).await?, "must not keep a Job from ending")?;
+    }
+    all.came_to_nothing()?;
+    patch(&revoker, &job, r#"{"spec": {"activeDeadlineSeconds": 60}}"#).await?.success()?;
+    patch(&revoker, &["rolebinding", name], r#"{"subjects": []}"#).await?.success()?;
+    let again = format!(r#"{{"subjects": [{}]}}"#, user("alice@example.com"));
+    denied(patch(&revoker, &["rolebinding", name], &again).await?, "must not add a subject")?;
+    patch(&revoker, &["rolebinding", name], r#"{"metadata": {"finalizers": null}}"#).await?.success()?;
+    revoker.api(&["delete", "rolebinding", "-n", "payments", name]).await?.success()?;
+    revoker.api(&["delete", "job", "-n", "payments", job[1]]).await?.success().map(drop)
 }
 
 #[tokio::test]

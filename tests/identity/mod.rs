@@ -27,6 +27,8 @@ async fn prepare() -> Result<&'static World> {
         ("mallory", "cluster-admin", "mallory@example.com"),
         ("alice", "curfew-requester", "alice@example.com"),
         ("carol", "curfew-approver", "carol@example.com"),
+        // RBAC is not what keeps it from granting here.
+        ("revoker", "cluster-admin", "system:serviceaccount:curfew-system:curfew-revoker"),
     ] {
         admin.api(&["create", "clusterrolebinding", name, &format!("--clusterrole={role}"), &format!("--user={user}")]).await?.success()?;
     }

@@ -9,7 +9,10 @@ async fn a_silent_connection_is_noticed_within_seconds() -> Result<()> {
     let w = World::first("silent").await?;
     let wire = Wire::to(&w.cp)?;
     let user = wire.user(&w.cp.service_account("curfew-system", "curfew-operator").await?)?;
-    let operator = Operator::spawn(&w.cp, &OperatorSpec { binary: operator_binary()?, name: "operator".into(), user, envs: Vec::new() })?;
+    let operator = Operator::spawn(
+        &w.cp,
+        &OperatorSpec { binary: operator_binary()?, name: "operator".into(), user, envs: Vec::new(), args: Vec::new() },
+    )?;
     w.granting().await?;
     let (alice, carol) = (w.alice()?, w.carol()?);
     alice.apply(&request("held", "1h")).await?.success()?;

@@ -34,7 +34,7 @@ use std::collections::BTreeSet;
 pub struct CurfewConfigSpec {
     /// Limits that apply to all access. An AccessPolicy cannot raise them.
     pub ceilings: Ceilings,
-    /// How long Grants are kept after their end, and AccessDecisions after their creation once their request or Grant is deleted; such as `30d`.
+    /// How long Grants are kept after their end, and AccessDecisions after their creation once their request or Grant is deleted; such as `30d`. Also the longest time for which an ended request is kept. AccessDecisions about nothing are kept for an hour.
     pub retention: Period,
     /// How the operator recognises people and their logins.
     pub identity: Identity,

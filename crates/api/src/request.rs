@@ -85,7 +85,7 @@ pub struct ActivationRequestSpec {
     /// The latest end of the access, in UTC. After it the request is not activated, so that an old copy from Git has no effect. Required for service accounts, at most 7 days ahead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<Time>,
-    /// How long the request is kept after its end, such as `30d`. Default: `7d`.
+    /// How long the request is kept after its end, such as `14d`. Default: `7d`. At most `retention` of CurfewConfig.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_after_finished: Option<Period>,
     /// The identity of the requester. Filled in by the API server; leave it out.

@@ -17,6 +17,12 @@ pub enum Urgency {
     Other,
 }
 
+/// Where work for one person's object stands in its lane: behind work that is as old, by a second for each object for which that
+/// person has work waiting. One who makes thousands of objects mostly waits for their own.
+pub fn fair(created: Time, waiting: usize) -> Time {
+    created.plus_secs(i64::try_from(waiting).unwrap_or(i64::MAX / 10_000))
+}
+
 /// How fast and how wide the target of a lane may be used. A zero counts as one: no limit stops a lane.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -247,6 +253,22 @@ mod tests {
         l.push("k", wide(10), "early", Urgency::Revoke, T(5), NOW);
         let order: Vec<_> = std::iter::from_fn(|| next(&mut l, NOW)).map(|(_, id)| id).collect();
         assert_eq!(order, ["early", "late", "grant"]);
+    }
+
+    #[test]
+    fn thousands_of_objects_of_one_person_hold_up_nobody_else() {
+        let mut l = Lanes::default();
+        let junk: Vec<String> = (0..1000).map(|i| format!("junk-{i}")).collect();
+        for (i, id) in junk.iter().enumerate() {
+            l.push("k", wide(1), id.as_str(), Urgency::Other, fair(T(i64::try_from(i).unwrap() / 100), i + 1), NOW);
+        }
+        l.push("k", wide(1), "honest", Urgency::Other, fair(T(11), 1), NOW);
+        let order = std::iter::from_fn(|| {
+            let begun = next(&mut l, NOW)?.1;
+            l.finish(&"k", &begun, NOW);
+            Some(begun)
+        });
+        assert!(order.take_while(|id| *id != "honest").count() < 15, "it waits behind those that were the first of their maker");
     }
 
     #[test]

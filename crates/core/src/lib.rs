@@ -34,6 +34,7 @@ pub mod reconcile;
 pub mod request;
 pub mod requeue;
 pub mod resolved;
+pub mod retention;
 pub mod slots;
 pub mod sweep;
 pub mod target;

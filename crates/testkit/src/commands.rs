@@ -12,6 +12,7 @@ use super::{
     watch::Watch,
 };
 use anyhow::{Context, Result, bail};
+use futures::{StreamExt, TryStreamExt, stream};
 use http::Method;
 use kube::Client;
 use serde_json::{Value, json};
@@ -34,6 +35,21 @@ impl User {
     /// If the text cannot be parsed or the server cannot be asked.
     pub async fn create(&self, yaml: &str) -> Result<Output> {
         self.api_stdin(&["create", "-f", "-"], yaml).await
+    }
+
+    /// Creates many objects of one kind in a namespace, `at_a_time` of them at a time, and returns how many were refused.
+    ///
+    /// # Errors
+    /// If the server cannot be asked.
+    pub async fn flood(&self, namespace: &str, objects: impl Iterator<Item = Value> + Send, at_a_time: usize) -> Result<usize> {
+        let client = self.cached().await?;
+        let post = async |body: Value| {
+            let text = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
+            let uri = Kind::of(&text("apiVersion"), &text("kind"))?.path(Some(namespace), None);
+            anyhow::Ok(usize::from(matches!(send(&client, Method::POST, &uri, JSON, Some(body)).await?, Answer::Refused(_))))
+        };
+        let refused: Vec<usize> = stream::iter(objects).map(post).buffer_unordered(at_a_time).try_collect().await?;
+        Ok(refused.into_iter().sum())
     }
 
     /// A command in kubectl's words: `patch`, `delete`, `label`, `create KIND`.

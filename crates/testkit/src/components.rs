@@ -38,7 +38,7 @@ impl ControlPlane {
             args.push(format!("--disable-admission-plugins={plugin}"));
         }
         if let Some(log) = &self.audit {
-            let ours = ["operator", "sweep"].map(|a| format!("system:serviceaccount:curfew-system:curfew-{a}"));
+            let ours = ["operator", "revoker", "sweep"].map(|a| format!("system:serviceaccount:curfew-system:curfew-{a}"));
             let rules = serde_json::json!([{"level": "Metadata", "users": ours}, {"level": "None"}]);
             let policy =
                 serde_json::json!({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": rules});

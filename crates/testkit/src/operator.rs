@@ -24,6 +24,8 @@ pub struct OperatorSpec {
     pub user: User,
     /// More in its environment.
     pub envs: Vec<(String, String)>,
+    /// More arguments of `curfew run`.
+    pub args: Vec<String>,
 }
 
 /// A running operator.
@@ -44,7 +46,8 @@ impl Operator {
         if !envs.iter().any(|(k, _)| k == TIMING) {
             envs.push((TIMING.into(), "fast".into()));
         }
-        let args = ["run", "--replica", &spec.name, "--listen", "127.0.0.1:0"].map(str::to_owned);
+        let run = ["run", "--replica", &spec.name, "--listen", "127.0.0.1:0"];
+        let args: Vec<String> = run.into_iter().map(str::to_owned).chain(spec.args.iter().cloned()).collect();
         let log = cp.dir().join(format!("logs/{}.log", spec.name));
         Ok(Operator { process: Process::start(&spec.name, &spec.binary, &args, &envs, &log)? })
     }

@@ -103,7 +103,17 @@ impl World {
     pub async fn operator_with(&self, name: &str, envs: &[(&str, &str)]) -> Result<Operator> {
         let user = self.cp.service_account("curfew-system", "curfew-operator").await?;
         let envs = envs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
-        Operator::spawn(&self.cp, &OperatorSpec { binary: operator_binary()?, name: name.into(), user, envs })
+        Operator::spawn(&self.cp, &OperatorSpec { binary: operator_binary()?, name: name.into(), user, envs, args: Vec::new() })
+    }
+
+    /// The built operator as the process that only revokes, under its own service account.
+    ///
+    /// # Errors
+    /// If it is not built or cannot be started.
+    pub async fn revoker(&self, name: &str) -> Result<Operator> {
+        let user = self.cp.service_account("curfew-system", "curfew-revoker").await?;
+        let args = vec!["--revoke-only".to_owned()];
+        Operator::spawn(&self.cp, &OperatorSpec { binary: operator_binary()?, name: name.into(), user, envs: Vec::new(), args })
     }
 
     /// Waits until the operator has proven admission and judged the example: what the README waits for, too.

@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use curfew_core::{
     admission::Provenance,
     approval::{Counted, stalls_at},
+    lanes::{Limits, Urgency, fair},
     requeue::Requeue,
     time::Time,
     verdict,
@@ -27,6 +28,9 @@ use kube::{Api, ResourceExt};
 use status::RequestRef;
 pub use status::is_settled;
 use std::{sync::Arc, time::Duration};
+
+/// The limits of a namespace's lane.
+const LIMITS: Limits = Limits { width: 4, per_minute: None, batch: 1 };
 
 /// The controller of AccessDecisions.
 pub struct DecisionController {
@@ -113,10 +117,14 @@ impl Reconciler<Key> for DecisionController {
         }))
     }
 
-    /// No target is read, so one lane is enough. Decisions are judged in the order in which they were created.
+    /// A narrow lane for each namespace, so that a flood in one keeps the API server busy with a few calls at a time and holds up no
+    /// other.
     fn lane(&self, key: &Key) -> Placement {
-        let created = self.ctx.stores.decision(key).map(|decision| super::convert::created(&*decision));
-        Placement { due: created.unwrap_or(Time::from_millis(0)), ..Placement::anywhere() }
+        let Some(decision) = self.ctx.stores.decision(key) else { return Placement::anywhere() };
+        let decider = decision.spec.decider.as_ref().map(|decider| decider.username.as_str()).unwrap_or_default();
+        let waiting = self.ctx.stores.open_decisions_by(&key.0, decider);
+        let due = fair(super::convert::created(&*decision), waiting);
+        Placement { lane: key.0.clone(), limits: LIMITS, urgency: Urgency::Other, due }
     }
 
     fn max_backoff(&self) -> Duration {

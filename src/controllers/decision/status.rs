@@ -8,7 +8,7 @@ use crate::{
     audit::EventKind,
     controllers::{Context, audit_events},
     kube_writes::{self, WriteOutcome},
-    runtime::changes::{DecisionSubject, about_grant, subject},
+    runtime::changes::{DecisionSubject, about_grant, final_verdict, subject},
 };
 use curfew_core::{
     approval::{Counted, Verb},
@@ -45,15 +45,6 @@ impl From<Counted> for Verdict {
 
 fn counted_condition(decision: &AccessDecision) -> Option<&Condition> {
     conditions::find(&decision.status.as_ref()?.conditions, "Counted")
-}
-
-/// The final verdict of a decision; `None` while there is none.
-pub fn final_verdict(decision: &AccessDecision) -> Option<bool> {
-    match counted_condition(decision)?.status.as_str() {
-        "True" => Some(true),
-        "False" => Some(false),
-        _ => None,
-    }
 }
 
 /// Whether a decision has its final verdict.

@@ -2,8 +2,8 @@
 use crate::timing::timing;
 use crate::{
     api::{AccessDecision, GROUP, Grant},
-    controllers::{Context, convert, decision::status::final_verdict, dereference},
-    runtime::changes::DecisionSubject,
+    controllers::{Context, convert, dereference},
+    runtime::changes::{DecisionSubject, final_verdict},
 };
 use curfew_core::{
     admission::Provenance,

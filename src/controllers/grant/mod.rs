@@ -45,9 +45,11 @@ impl GrantController {
         GrantController { ctx, unverified: Mutex::default(), expectations: Expectations::default() }
     }
 
-    /// Lets the next reconcile of this Grant read its request live.
+    /// Lets the next reconcile of this Grant read its request live. A process that only revokes has no right to do so.
     pub fn verify_owner(&self, id: &str) {
-        self.unverified.lock().insert(id.to_owned());
+        if !self.ctx.authority.only_revokes() {
+            self.unverified.lock().insert(id.to_owned());
+        }
     }
 
     fn known(&self, id: &str) -> Option<Grant> {
@@ -106,8 +108,13 @@ impl Reconciler<String> for GrantController {
             return self.delete_if_expired(&grant).await;
         }
         let now = self.ctx.now();
-        let due = matches!(core.state, State::Revoking) || now >= core.expires_at || core.deleting;
-        if due && !self.ctx.authority.leads() && now < self.due_here_at(core.expires_at) && core.state != State::Revoking {
+        // What is being deleted is due at once, also where no replica leads.
+        if now >= core.expires_at
+            && !core.deleting
+            && core.state != State::Revoking
+            && !self.ctx.authority.leads()
+            && now < self.due_here_at(core.expires_at)
+        {
             return NextRun::of(Requeue::At(self.due_here_at(core.expires_at)));
         }
         let verify_owner = self.unverified.lock().remove(id);
@@ -164,7 +171,7 @@ impl Reconciler<String> for GrantController {
     }
 }
 
-/// Reconciles every live Grant once a minute, with a live read of its request.
+/// Reconciles every live Grant once a minute, with a live read of its request; a process that only revokes does not read requests.
 pub async fn heartbeat(ctx: Arc<Context>, controller: Arc<GrantController>, queue: WorkQueue<String>) {
     loop {
         tokio::time::sleep(timing().heartbeat).await;

@@ -21,7 +21,13 @@ use crate::{
     },
 };
 use async_trait::async_trait;
-use curfew_core::{lanes::Urgency, reason::Reason, reconcile::Reconcile, requeue::Requeue, time::Time};
+use curfew_core::{
+    lanes::{Urgency, fair},
+    reason::Reason,
+    reconcile::Reconcile,
+    requeue::Requeue,
+    time::Time,
+};
 use effects::RequestEffects;
 use known::Known;
 use kube::ResourceExt;
@@ -51,7 +57,7 @@ impl RequestController {
             return Ok(NextRun::of(Requeue::At(Time::from_millis(ctx.now().as_millis() + LAG_MS))));
         }
         if !outdated && self.is_complete(key, &stored) {
-            return Ok(NextRun { deadline: self.delete_if_expired(key, &stored).await?, ..NextRun::of(Requeue::OnChange) });
+            return Ok(NextRun::of(Requeue::OnChange));
         }
         if !ctx.audit.has_room() && !is_granted(&stored) {
             return Ok(NextRun::of(Requeue::Backoff));
@@ -76,15 +82,10 @@ impl RequestController {
         }
 
         // Publish status from what this run knows (client). An error here changes nothing about when it runs again.
-        let deadline = match self.publish(key, &known).await {
-            Ok(()) => self.delete_if_expired(key, &known.object).await,
-            Err(error) => Err(error),
-        };
-        let deadline = deadline.unwrap_or_else(|error| {
+        if let Err(error) = self.publish(key, &known).await {
             tracing::info!(namespace = key.0, name = key.1, %error, "cannot publish the status of a request");
-            None
-        });
-        Ok(NextRun { deadline, ..NextRun::of(requeue) })
+        }
+        Ok(NextRun::of(requeue))
     }
 
     /// Whether an ended request has nothing left to publish: every decision about it has its final verdict.
@@ -116,15 +117,6 @@ impl RequestController {
         }
         Ok(())
     }
-
-    /// Deletes an ended request past its retention; returns until when it is kept. Only the leader deletes.
-    async fn delete_if_expired(&self, key: &Key, request: &ActivationRequest) -> kube::Result<Option<Time>> {
-        let kept_until = status::kept_until(request).filter(|_| self.ctx.authority.leads());
-        if kept_until.is_some_and(|end| self.ctx.now() >= end) {
-            kube_writes::delete_expired(&kube_writes::requests(&self.ctx.client, &key.0), request).await?;
-        }
-        Ok(kept_until)
-    }
 }
 
 /// Whether access may rest on this request.
@@ -145,12 +137,14 @@ impl Reconciler<Key> for RequestController {
     /// One lane for each system: a reconcile may read its target, and a target that does not answer fills only its own lane.
     fn lane(&self, key: &Key) -> Placement {
         let Some(request) = self.ctx.stores.request(key) else { return Placement::anywhere() };
+        let requester = request.spec.requester.as_ref().map(|requester| requester.username.as_str()).unwrap_or_default();
+        let waiting = self.ctx.stores.live_requests_by(&key.0, requester);
         Placement {
             lane: dereference::system_name(&self.ctx.stores, &request).unwrap_or_default(),
             limits: engine::OWN,
             // Access that may have to end goes before access that may begin.
             urgency: if is_granted(&request) { Urgency::Revoke } else { Urgency::Other },
-            due: super::convert::created(&*request),
+            due: fair(super::convert::created(&*request), waiting),
         }
     }
 

@@ -9,7 +9,6 @@ use crate::api::{
 use crate::timing::timing;
 use curfew_core::{
     approval::{Tally, is_stalled},
-    duration::Period,
     ids, messages,
     principal::Subject,
     reason::{Reason, TerminalState},
@@ -19,9 +18,6 @@ use curfew_core::{
     time::Time,
 };
 use kube::ResourceExt;
-
-/// How long an ended request is kept, where it does not say.
-const KEPT: &str = "7d";
 
 /// What the status shows beside the state of the request.
 #[derive(Clone, Copy)]
@@ -242,14 +238,6 @@ fn set_conditions(
             now,
         );
     }
-}
-
-/// When an ended request is deleted; `None` while it has not ended.
-pub fn kept_until(request: &ActivationRequest) -> Option<Time> {
-    let status = request.status.as_ref()?;
-    status.state.and_then(RequestState::outcome)?;
-    let kept: Period = request.spec.ttl_after_finished.or_else(|| KEPT.parse().ok())?;
-    Some(status.ended_at?.plus_secs(kept.secs()))
 }
 
 /// Whether an outcome is a refusal or a failure, and not the normal end of access.

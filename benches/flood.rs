@@ -1,0 +1,218 @@
+//! What a flood of junk does to the ends of 50 grants: 20,000 decisions about nothing and 5,000 requests as large as they may be.
+//!
+//! Three rounds: without junk, while the junk is created, and with all of it stored. Each prints by how much the bindings outlived
+//! the deadline in their names, as a watch shows it. Then it prints how much memory a junk object takes. It fails if the ends of a
+//! later round are, on average, later than twice those of the first. `make flood` runs it (about six minutes); `CURFEW_BIN` names
+//! another operator to measure, `JUNK` another number of decisions.
+use anyhow::{Context, Result, ensure};
+use curfew_core::{target::kubernetes::names::BindingName, time::Time};
+use curfew_testkit::{Operator, SOON, User, World, metric};
+use futures::TryStreamExt;
+use kube::{
+    Api, ResourceExt,
+    runtime::{WatchStreamExt, watcher},
+};
+use serde_json::{Value, json};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+const GRANTS: usize = 50;
+const CONNECTIONS: usize = 16;
+/// Below this the lag is that of the machine.
+const FLOOR_MILLIS: i64 = 500;
+
+const ROLE: &str = r#"
+apiVersion: curfew.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: unapproved}
+spec:
+  namespaces: {names: [payments]}
+  systems: {names: [this-cluster]}
+  permissions: {kubernetes: {clusterRoles: [payments-admin]}}
+  scope: {kubernetes: {namespaces: [payments]}}
+  eligible: [{group: payments-devs}]
+  max: {duration: 8h, eligibility: 365d}
+  min: {approval: {none: {}}, justification: false, mfa: {none: {}}, ticket: {none: {}}}
+  allow: {permanentEligibility: true}
+---
+apiVersion: curfew.dev/v1alpha1
+kind: RoleTemplate
+metadata: {name: unapproved, namespace: payments}
+spec:
+  systems: {names: [this-cluster]}
+  permissions: {kubernetes: {clusterRoles: [payments-admin]}}
+  scope: {kubernetes: {namespaces: [payments]}}
+  activation: {duration: {max: 4h}, ticket: {none: {}}, mfa: {none: {}}, approval: {none: {}}, limits: {none: {}}}
+  assignment: {eligible: {permanent: true}}
+---
+apiVersion: curfew.dev/v1alpha1
+kind: EligibleAssignment
+metadata: {name: unapproved, namespace: payments}
+spec: {roleRef: {name: unapproved}, subject: {group: payments-devs}, scope: {all: {}}, window: {permanent: {}}}
+"#;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let junk: usize = std::env::var("JUNK").ok().map_or(Ok(20_000), |n| n.parse())?;
+    let world = World::first("flood").await?;
+    let operator = world.operator("flood").await?;
+    world.granting().await?;
+    world.admin()?.apply(ROLE).await?.success()?;
+    world.field_is(&["rtpl", "-n", "payments", "unapproved"], "{.status.conditions[?(@.type==\"Ready\")].status}", "True").await?;
+    let (alice, ends) = (world.alice()?, Ends::watch(&world).await?);
+
+    let quiet = round(&world, &alice, &ends, "quiet", Duration::from_secs(45), std::future::ready(Ok(()))).await?;
+    let before = memory(&operator)?;
+    let flood = async {
+        let begun = Instant::now();
+        let (decisions, requests) = ((0..junk).map(decision), (0..junk / 4).map(large_request));
+        let refused =
+            tokio::try_join!(alice.flood("payments", decisions, CONNECTIONS / 2), alice.flood("payments", requests, CONNECTIONS / 2))?;
+        ensure!(refused == (0, 0), "{refused:?} were refused");
+        println!("{} objects created in {} s", junk + junk / 4, begun.elapsed().as_secs());
+        Ok(())
+    };
+    // The flood lasts for longer than these grants.
+    let during = round(&world, &alice, &ends, "during", Duration::from_secs(75), flood).await?;
+    let begun = Instant::now();
+    let judged = judged(&world, &operator, junk).await?;
+    println!("all {judged} judged {} s later", begun.elapsed().as_secs());
+    let after = memory(&operator)?;
+    println!(
+        "operator: {before} KiB before, {after} KiB after, {} bytes for each junk object",
+        (after - before) * 1024 / (junk + junk / 4)
+    );
+    let stored = round(&world, &alice, &ends, "stored", Duration::from_secs(60), std::future::ready(Ok(()))).await?;
+    for (name, mean) in [("while junk is created", during), ("with the junk stored", stored)] {
+        println!("{name}: {:.1} times the lag without junk", to_float(mean) / to_float(quiet.max(1)));
+        ensure!(mean <= 2 * quiet.max(FLOOR_MILLIS), "the ends come {mean} ms late {name}, and {quiet} ms without junk");
+    }
+    Ok(())
+}
+
+/// Lets 50 grants end together `within` so long, while `meanwhile` runs; returns their mean lag in milliseconds.
+async fn round(
+    world: &World,
+    alice: &User,
+    ends: &Ends,
+    name: &str,
+    within: Duration,
+    meanwhile: impl Future<Output = Result<()>>,
+) -> Result<i64> {
+    let end = Time::from_millis(now().as_millis() + i64::try_from(within.as_millis())?).floor_secs();
+    let ask = |i: usize| {
+        json!({
+            "apiVersion": "curfew.dev/v1alpha1", "kind": "ActivationRequest", "metadata": {"name": format!("{name}-{i}"), "namespace": "payments"},
+            "spec": {"roleRef": {"name": "unapproved"}, "duration": "1h", "notAfter": end, "justification": "flood"},
+        })
+    };
+    ensure!(alice.flood("payments", (0..GRANTS).map(ask), CONNECTIONS).await? == 0, "not every request was admitted");
+    let active = |states: &str| states.split(' ').filter(|state| *state == "Active").count() == GRANTS;
+    world.field_fits(&["grt"], "{.items[*].status.state}", "to be 50 times Active", within, active).await?;
+    let over = async { ends.wait(GRANTS, within + SOON * 4).await };
+    let (lags, ()) = tokio::try_join!(over, meanwhile)?;
+    let mean = lags.iter().sum::<i64>() / i64::try_from(lags.len())?;
+    println!("{name}: {} ends, {mean} ms late on average, {} ms at most", lags.len(), lags.iter().max().unwrap_or(&0));
+    Ok(mean)
+}
+
+/// By how many milliseconds each binding outlived the deadline in its name.
+struct Ends(Arc<Mutex<Vec<i64>>>);
+
+impl Ends {
+    async fn watch(world: &World) -> Result<Self> {
+        let bindings: Api<k8s_openapi::api::rbac::v1::RoleBinding> = Api::namespaced(world.cp.admin().await?, "payments");
+        let lags = Arc::new(Mutex::new(Vec::new()));
+        let seen = lags.clone();
+        let events = watcher::watcher(bindings, watcher::Config::default().labels("curfew.dev/grant")).default_backoff();
+        tokio::spawn(events.try_for_each(move |event| {
+            if let watcher::Event::Delete(gone) = event
+                && let Some(name) = BindingName::parse(&gone.name_any())
+            {
+                seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(now().millis_since(name.deadline));
+            }
+            std::future::ready(Ok(()))
+        }));
+        Ok(Ends(lags))
+    }
+
+    async fn wait(&self, count: usize, limit: Duration) -> Result<Vec<i64>> {
+        curfew_testkit::eventually(&format!("{count} bindings to be deleted"), limit, || async {
+            let mut lags = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            Ok((lags.len() >= count).then(|| std::mem::take(&mut *lags)))
+        })
+        .await
+    }
+}
+
+/// Waits until every junk object has its verdict; returns how many there are.
+async fn judged(world: &World, operator: &Operator, junk: usize) -> Result<usize> {
+    let decisions: Api<kube::api::DynamicObject> = Api::namespaced_with(
+        world.cp.admin().await?,
+        "payments",
+        &kube::api::ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk("curfew.dev", "v1alpha1", "AccessDecision")),
+    );
+    let unjudged = async || -> Result<usize> {
+        let (mut open, mut list) = (0, kube::api::ListParams::default().limit(1000));
+        loop {
+            let page = decisions.list(&list).await?;
+            let final_ =
+                |o: &kube::api::DynamicObject| o.data["status"]["conditions"][0]["status"].as_str().is_some_and(|s| s != "Unknown");
+            open += page.items.iter().filter(|o| !final_(o)).count();
+            match page.metadata.continue_.filter(|next| !next.is_empty()) {
+                Some(next) => list = list.continue_token(&next),
+                None => return Ok(open),
+            }
+        }
+    };
+    let begun = Instant::now();
+    loop {
+        let answer = operator.get("/metrics").await?;
+        let requests = metric(&answer, "curfew_requests{state=\"Invalid\"}").unwrap_or(0.0);
+        let open = unjudged().await?;
+        if requests >= to_float(i64::try_from(junk / 4)?) && open == 0 {
+            return Ok(junk + junk / 4);
+        }
+        ensure!(
+            begun.elapsed() < SOON * 10,
+            "{open} decisions and {} requests have no verdict",
+            to_float(i64::try_from(junk / 4)?) - requests
+        );
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+fn decision(i: usize) -> Value {
+    json!({
+        "apiVersion": "curfew.dev/v1alpha1", "kind": "AccessDecision", "metadata": {"name": format!("junk-{i}"), "namespace": "payments"},
+        "spec": {"about": {"activationRequest": {"name": format!("nothing-{i}")}}, "digest": "0".repeat(64), "decision": "Approve", "comment": "x".repeat(1024)},
+    })
+}
+
+fn large_request(i: usize) -> Value {
+    json!({
+        "apiVersion": "curfew.dev/v1alpha1", "kind": "ActivationRequest",
+        "metadata": {"name": format!("junk-{i}"), "namespace": "payments", "annotations": {"example.com/a": "x".repeat(4096)}},
+        "spec": {"roleRef": {"name": format!("not-there-{i}")}, "duration": "1h", "justification": "x".repeat(1024),
+            "ticket": {"system": "x".repeat(63), "number": "x".repeat(253)}, "ttlAfterFinished": "3650d",
+            "permissions": {"kubernetes": {"clusterRoles": (0..16).map(|n| format!("{n}-{}", "x".repeat(200))).collect::<Vec<_>>()}}},
+    })
+}
+
+fn now() -> Time {
+    Time::from_millis(jiff::Timestamp::now().as_millisecond())
+}
+
+/// The resident memory of the operator, in KiB.
+fn memory(operator: &Operator) -> Result<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", operator.pid()))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn to_float(n: i64) -> f64 {
+    n as f64
+}

@@ -1,0 +1,45 @@
+//! How long ended requests and judged decisions are kept. Pure. The audit log outlives them all (I7).
+use crate::{duration::Period, time::Time};
+
+/// Seconds for which an ended request is kept, where it does not say: 7 days.
+const REQUEST_SECS: i64 = 7 * 86_400;
+
+/// Until when an ended request is kept: what it says itself, at most `retention`. Without a configuration nothing caps it.
+pub fn request(ended_at: Time, ttl_after_finished: Option<Period>, retention: Option<Period>) -> Time {
+    let asked = ttl_after_finished.map_or(REQUEST_SECS, |ttl| ttl.secs());
+    ended_at.plus_secs(retention.map_or(asked, |retention| asked.min(retention.secs())))
+}
+
+/// Until when a decision is kept whose request or Grant does not exist. When that was deleted is not recorded, so the time counts
+/// from the decision's creation. One that never was about anything (`Counted=False (NotFound)`) is kept for `about_nothing_secs`:
+/// anyone who may decide can create any number of them.
+pub fn decision(created: Time, never_about_anything: bool, retention: Period, about_nothing_secs: i64) -> Time {
+    created.plus_secs(if never_about_anything { about_nothing_secs.min(retention.secs()) } else { retention.secs() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const END: Time = Time::from_secs(1000);
+
+    fn days(text: &str) -> Option<Period> {
+        text.parse().ok()
+    }
+
+    #[test]
+    fn a_request_is_kept_as_long_as_it_says_and_not_longer_than_the_retention() {
+        let kept = |ttl, retention| request(END, ttl, retention).millis_since(END) / 86_400_000;
+        assert_eq!(kept(None, days("30d")), 7);
+        assert_eq!(kept(days("14d"), days("30d")), 14);
+        assert_eq!(kept(days("3650d"), days("30d")), 30);
+        assert_eq!(kept(None, days("2d")), 2);
+        assert_eq!(kept(days("90d"), None), 90);
+    }
+
+    #[test]
+    fn a_decision_that_never_was_about_anything_is_kept_for_a_shorter_time() {
+        let kept = |nothing| decision(END, nothing, "30d".parse().unwrap(), 3600).millis_since(END) / 1000;
+        assert_eq!((kept(true), kept(false)), (3600, 30 * 86_400));
+    }
+}

@@ -1,0 +1,122 @@
+//! What the stores keep of requests and decisions. People can create them in any number, and the texts and identities in them would
+//! fill the memory of every replica: of those that nothing has to be decided about any more a few fields are kept. A reconcile that
+//! needs more of such an object reads it live. Labels, which may be a megabyte, are not kept of any.
+use super::changes::{final_verdict, has_ended};
+use crate::api::{AccessDecision, ActivationRequest, request::ActivationRequestStatus};
+use curfew_core::approval::Verb;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+/// Takes off an ended request everything but what names it, how it ended, and until when it is kept.
+pub fn request(request: &mut ActivationRequest) {
+    request.metadata.labels = None;
+    if !has_ended(request) {
+        return;
+    }
+    request.metadata = identity(std::mem::take(&mut request.metadata));
+    let spec = &mut request.spec;
+    (spec.duration, spec.justification, spec.ticket, spec.system, spec.start_time) = (None, None, None, None, None);
+    (spec.scope, spec.permissions, spec.beneficiary, spec.extends, spec.break_glass) = (None, None, None, None, None);
+    (spec.not_after, spec.requester) = (None, None);
+    let status = request.status.take().unwrap_or_default();
+    let (state, reason, ended_at) = (status.state, status.reason, status.ended_at);
+    request.status = Some(ActivationRequestStatus { state, reason, ended_at, ..ActivationRequestStatus::default() });
+}
+
+/// Takes off a decision with a final verdict everything but what the rules may still read: of an Approve or Abandon that does not
+/// count nothing, of all others the decider and the digest.
+pub fn decision(decision: &mut AccessDecision) {
+    decision.metadata.labels = None;
+    let Some(counts) = final_verdict(decision) else { return };
+    decision.metadata = identity(std::mem::take(&mut decision.metadata));
+    decision.spec.comment = None;
+    if let Some(status) = &mut decision.status {
+        status.display = None;
+        status.conditions.iter_mut().for_each(|condition| condition.message = String::new());
+    }
+    if is_dropped(counts, decision.spec.decision) {
+        (decision.spec.digest, decision.spec.decider) = (None, None);
+    }
+}
+
+/// Whether no rule reads this decision again. A Deny or Revoke that does not count stays in the tally: it only takes away, so its
+/// status is not what decides about it.
+pub fn is_dropped(counts: bool, verb: Verb) -> bool {
+    !counts && matches!(verb, Verb::Approve | Verb::Abandon)
+}
+
+/// The metadata that tell one object from another, and its age.
+fn identity(metadata: ObjectMeta) -> ObjectMeta {
+    ObjectMeta {
+        name: metadata.name,
+        namespace: metadata.namespace,
+        uid: metadata.uid,
+        resource_version: metadata.resource_version,
+        generation: metadata.generation,
+        creation_timestamp: metadata.creation_timestamp,
+        deletion_timestamp: metadata.deletion_timestamp,
+        ..ObjectMeta::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn stored_request(state: &str) -> ActivationRequest {
+        let mut stored: ActivationRequest = serde_json::from_value(json!({
+            "apiVersion": "curfew.dev/v1alpha1", "kind": "ActivationRequest",
+            "metadata": {"name": "r", "namespace": "payments", "uid": "u", "resourceVersion": "7", "labels": {"a": "b"}, "finalizers": ["f"]},
+            "spec": {"roleRef": {"name": "edit"}, "justification": "x".repeat(1024), "ttlAfterFinished": "30d",
+                "requester": {"username": "alice", "groups": ["devs"]}},
+            "status": {"state": state, "reason": "Withdrawn", "message": "y".repeat(1024), "endedAt": "2026-11-25T12:00:00Z", "conditions": []},
+        }))
+        .unwrap();
+        request(&mut stored);
+        stored
+    }
+
+    #[test]
+    fn of_an_ended_request_a_few_fields_are_kept() {
+        let live = stored_request("Active");
+        assert!(live.spec.justification.is_some() && live.spec.requester.is_some() && live.metadata.finalizers.is_some());
+        assert!(live.metadata.labels.is_none());
+        let ended = serde_json::to_value(stored_request("Cancelled")).unwrap();
+        let kept = json!({
+            "apiVersion": "curfew.dev/v1alpha1", "kind": "ActivationRequest",
+            "metadata": {"name": "r", "namespace": "payments", "uid": "u", "resourceVersion": "7"},
+            "spec": {"roleRef": {"name": "edit"}, "ttlAfterFinished": "30d"},
+            "status": {"state": "Cancelled", "reason": "Withdrawn", "endedAt": "2026-11-25T12:00:00Z", "conditions": []},
+        });
+        assert_eq!(ended, kept);
+    }
+
+    #[test]
+    fn of_a_judged_decision_is_kept_what_a_rule_may_still_read() {
+        let stored = |verb: &str, counted: &str| -> Value {
+            let condition = json!({"type": "Counted", "status": counted, "reason": "Counted", "message": "z".repeat(500), "lastTransitionTime": "2026-11-25T12:00:00Z"});
+            let mut stored: AccessDecision = serde_json::from_value(json!({
+                "apiVersion": "curfew.dev/v1alpha1", "kind": "AccessDecision", "metadata": {"name": "d", "namespace": "payments", "uid": "u"},
+                "spec": {"about": {"activationRequest": {"name": "r"}}, "digest": "0".repeat(64), "decision": verb, "comment": "c",
+                    "decider": {"username": "carol", "groups": []}},
+                "status": {"conditions": [condition]},
+            }))
+            .unwrap();
+            decision(&mut stored);
+            serde_json::to_value(stored).unwrap()
+        };
+        let open = stored("Approve", "Unknown");
+        assert!(open["spec"]["comment"] == "c" && open["status"]["conditions"][0]["message"] != "");
+        for (verb, counted, decider) in [
+            ("Approve", "True", true),
+            ("Approve", "False", false),
+            ("Abandon", "False", false),
+            ("Deny", "False", true),
+            ("Revoke", "True", true),
+        ] {
+            let kept = stored(verb, counted);
+            assert_eq!((kept["spec"]["decider"].is_object(), kept["spec"]["digest"].is_string()), (decider, decider), "{verb} {counted}");
+            assert!(kept["spec"]["comment"].is_null() && kept["status"]["conditions"][0]["message"] == "", "{kept}");
+        }
+    }
+}
