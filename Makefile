@@ -41,8 +41,9 @@ deny: ## licences, sources and bans of dependencies
 	cargo deny --all-features check bans licenses sources
 
 bench: control-plane ## counts and ratios, each reproducible
-	cargo build --quiet --bins --bench lifecycle $(FEATURES)
+	cargo build --quiet --bins --benches $(FEATURES)
 	cargo bench --quiet --profile dev --bench lifecycle $(FEATURES)
+	cargo bench --quiet --profile dev --bench mass_expiry $(FEATURES)
 
 demo-mutant: control-plane ## the demo against an operator that never revokes; it must fail
 	hack/mutants/demo-must-fail

@@ -11,6 +11,7 @@ use crate::{
 };
 use curfew_core::{
     admission::{AdmissionHistory, Provenance},
+    follow::Overdue,
     grant as core_grant,
     time::Time,
 };
@@ -46,6 +47,8 @@ pub struct Context {
     pub proof_wanted: Notify,
     /// Notified when an admission proof has been recorded.
     pub proof_recorded: Notify,
+    /// What is due and has not ended, and when that became less.
+    pub overdue: Mutex<Overdue<String>>,
     admission: Mutex<Arc<AdmissionHistory>>,
     waiting_for_proof: Mutex<BTreeSet<WaitingForProof>>,
     /// The uids of Grants that this process has created and that no admission proof covers yet.
@@ -89,6 +92,7 @@ impl Context {
             audit,
             proof_wanted: Notify::new(),
             proof_recorded: Notify::new(),
+            overdue: Mutex::default(),
             admission: Mutex::default(),
             waiting_for_proof: Mutex::default(),
             created_here: Mutex::default(),

@@ -1,8 +1,9 @@
 //! Grants: driven by the deadline index, not by a generic controller.
 //!
-//! Every replica revokes; only the holder of a permit grants. A follower revokes two seconds later than the leader, so that two
-//! replicas do not race for each delete.
+//! Every replica revokes; only the holder of a permit grants. A follower leaves what is due to a leader that lives and works, for a
+//! bounded time (`core/follow.rs`), so that two replicas do not race for each delete.
 pub mod abandon;
+pub mod early_end;
 mod effects;
 mod matches_request;
 mod status;
@@ -20,7 +21,14 @@ use crate::{
     },
 };
 use async_trait::async_trait;
-use curfew_core::{grant::State, lanes::Urgency, reconcile::Reconcile, requeue::Requeue, time::Time};
+use curfew_core::{
+    follow::{self, Patience, Progress},
+    grant::State,
+    lanes::Urgency,
+    reconcile::Reconcile,
+    requeue::Requeue,
+    time::Time,
+};
 use effects::GrantEffects;
 use kube::{Api, ResourceExt};
 use parking_lot::Mutex;
@@ -54,9 +62,16 @@ impl GrantController {
         self.ctx.stores.grant(id).map(|grant| grant.as_ref().clone())
     }
 
-    /// When this replica revokes a Grant with this deadline.
-    fn due_here_at(&self, due: Time) -> Time {
-        if self.ctx.authority.leads() { due } else { Time::from_millis(due.as_millis() + timing().follower_delay_millis) }
+    /// When this replica revokes a Grant that is due since then: the leader at once, a follower when the leader does not.
+    fn begins_at(&self, id: &str, since: Time) -> Time {
+        let mut overdue = self.ctx.overdue.lock();
+        let since = overdue.add(id.to_owned(), since);
+        if self.ctx.authority.leads() {
+            return since;
+        }
+        let seen = Progress { alive: self.ctx.authority.leader_is_alive(), at: overdue.fell_by_others() };
+        let patience = Patience { quiet_millis: timing().follower_delay_millis, bound_millis: timing().follower_bound_millis };
+        follow::begins_at(since, seen, patience)
     }
 
     async fn delete_if_expired(&self, grant: &Grant) -> NextRun {
@@ -82,18 +97,25 @@ impl GrantController {
 #[async_trait]
 impl Reconciler<String> for GrantController {
     async fn reconcile(&self, id: &String) -> NextRun {
-        let Some(grant) = self.known(id) else { return NextRun::of(Requeue::OnChange) };
+        let Some(grant) = self.known(id) else {
+            self.ctx.overdue.lock().end(id, self.ctx.now(), false);
+            return NextRun::of(Requeue::OnChange);
+        };
         let core = self.ctx.grant_facts(&grant);
         if self.expectations.is_stale(id, &core.version) {
             return NextRun::of(Requeue::At(Time::from_millis(self.ctx.now().as_millis() + LAG_MS)));
         }
-        if matches!(core.state, State::Ended | State::Abandoned) && !core.deleting {
-            return self.delete_if_expired(&grant).await;
-        }
         let now = self.ctx.now();
-        let due = matches!(core.state, State::Revoking) || now >= core.expires_at || core.deleting;
-        if due && !self.ctx.authority.leads() && now < self.due_here_at(core.expires_at) && core.state != State::Revoking {
-            return NextRun::of(Requeue::At(self.due_here_at(core.expires_at)));
+        if core.state.is_terminal() {
+            self.ctx.overdue.lock().end(id, now, false);
+            if !core.deleting {
+                return self.delete_if_expired(&grant).await;
+            }
+        } else if now >= core.expires_at || core.state == State::Revoking || core.deleting {
+            let begins = self.begins_at(id, core.expires_at.min(now));
+            if now < begins {
+                return NextRun::of(Requeue::At(begins));
+            }
         }
         let verify_owner = self.unverified.lock().remove(id);
         tracing::debug!(grant = id, request.uid = grant.spec.request.uid, state = ?core.state, verify_owner, "reconcile");
@@ -123,9 +145,11 @@ impl Reconciler<String> for GrantController {
             let millis = i64::try_from(asked.min(MAX_RETRY_AFTER).as_millis()).unwrap_or(i64::MAX);
             Time::from_millis(self.ctx.now().as_millis() + millis)
         });
-        let requeue = if let Requeue::At(t) = requeue { Requeue::At(self.due_here_at(t)) } else { requeue };
         // The deadline is kept, however this reconcile ended.
-        let deadline = if matches!(effects.state(), State::Ended | State::Abandoned) { None } else { Some(self.due_here_at(expires_at)) };
+        let deadline = Some(expires_at).filter(|_| !effects.state().is_terminal());
+        if effects.state().is_terminal() {
+            self.ctx.overdue.lock().end(id, self.ctx.now(), true);
+        }
         NextRun { requeue, deadline, pause_lane }
     }
 
@@ -133,6 +157,7 @@ impl Reconciler<String> for GrantController {
         let Some(grant) = self.ctx.stores.grant(id) else { return Placement::anywhere() };
         let due = grant.spec.expires_at;
         let urgent = due <= self.ctx.now() || convert::grant_state(&grant) == State::Revoking;
+        let due = if urgent && self.ctx.authority.leader_is_alive() { follow::from_the_other_end(due, id) } else { due };
         Placement {
             lane: grant.spec.system.reference.name.clone(),
             limits: providers::limits(&grant.spec.system.connection),
