@@ -41,8 +41,9 @@ deny: ## licences, sources and bans of dependencies
 	cargo deny --all-features check bans licenses sources
 
 bench: control-plane ## counts and ratios, each reproducible
-	cargo build --quiet --bins --bench lifecycle $(FEATURES)
+	cargo build --quiet --bins --benches $(FEATURES)
 	cargo bench --quiet --profile dev --bench lifecycle $(FEATURES)
+	cargo bench --quiet --profile dev --bench mass_expiry $(FEATURES)
 
 flood: control-plane ## 20,000 junk decisions and 5,000 large requests while 50 grants end: how late, and how much memory (six minutes)
 	cargo build --quiet --bins --bench flood $(FEATURES)

@@ -12,8 +12,11 @@ pub struct Timing {
     pub sweep_every: Duration,
     /// Seconds before a binding can be an orphan: a cache may show a binding before its Grant.
     pub orphan_settles_secs: i64,
-    /// Seconds after a deadline in which the sweep leaves a binding to the Grant controller.
+    /// Seconds after a deadline in which the sweep leaves a binding to the Grant controller; where a live Grant stands for it, seconds
+    /// without progress.
     pub sweep_grace_secs: i64,
+    /// Seconds after which the sweep removes it in any case.
+    pub sweep_bound_secs: i64,
     /// Seconds for which a target's answer about its identity or the operator's rights is cached.
     pub answer_cache_secs: i64,
     /// Seconds for which the check of another cluster's admission policies is cached.
@@ -32,12 +35,14 @@ pub struct Timing {
     pub lease_margin: Duration,
     /// How often the lease is renewed, or read by a replica that waits for it.
     pub lease_every: Duration,
-    /// Milliseconds by which a follower starts a due revocation later than the leader.
+    /// Milliseconds without progress of the leader after which a follower begins a due revocation.
     pub follower_delay_millis: i64,
     /// How often ended requests and decisions past their retention are deleted.
     pub retention_every: Duration,
     /// Seconds for which a decision is kept that never was about anything.
     pub about_nothing_secs: i64,
+    /// Milliseconds after which it begins in any case.
+    pub follower_bound_millis: i64,
     /// How often every live request and Grant is reconciled without a change.
     pub heartbeat: Duration,
     /// How often the admission policies are proven while they are in force.
@@ -64,6 +69,7 @@ pub const SHIPPED: Timing = Timing {
     sweep_every: Duration::from_secs(30),
     orphan_settles_secs: 30,
     sweep_grace_secs: 5,
+    sweep_bound_secs: 60,
     answer_cache_secs: 50,
     guard_cache_secs: 50,
     kubeconfig_secs: 10,
@@ -76,6 +82,7 @@ pub const SHIPPED: Timing = Timing {
     follower_delay_millis: 2_000,
     retention_every: Duration::from_secs(600),
     about_nothing_secs: 3600,
+    follower_bound_millis: 8_000,
     heartbeat: Duration::from_secs(60),
     admission_check_every: Duration::from_secs(10),
     admission_check_pause: Duration::from_secs(1),
@@ -93,6 +100,7 @@ const FAST: Timing = Timing {
     sweep_every: Duration::from_secs(3),
     orphan_settles_secs: 5,
     sweep_grace_secs: 3,
+    sweep_bound_secs: 20,
     answer_cache_secs: 20,
     guard_cache_secs: 4,
     kubeconfig_secs: 1,
@@ -105,6 +113,7 @@ const FAST: Timing = Timing {
     follower_delay_millis: 1_000,
     retention_every: Duration::from_secs(3),
     about_nothing_secs: 20,
+    follower_bound_millis: 4_000,
     heartbeat: Duration::from_secs(10),
     admission_check_every: Duration::from_secs(10),
     admission_check_pause: Duration::from_millis(250),
@@ -145,6 +154,15 @@ mod tests {
     fn a_watch_in_which_nothing_happens_is_not_taken_for_a_dead_one() {
         let ends = Duration::from_secs(SHIPPED.watch_secs.into());
         assert!(ends < crate::runtime::client::READ_TIMEOUT && SHIPPED.watch_stale > ends * 2);
+    }
+
+    #[test]
+    fn a_follower_begins_before_the_fuses_burn_and_the_sweep_after_it() {
+        let fuse = crate::providers::kubernetes::FUSE_AFTER_SECS * 1_000;
+        for t in [timing(), &SHIPPED] {
+            assert!(t.follower_delay_millis < t.follower_bound_millis && t.follower_bound_millis < fuse);
+            assert!(t.follower_bound_millis < t.sweep_bound_secs * 1_000 && t.sweep_grace_secs < t.sweep_bound_secs);
+        }
     }
 
     #[test]

@@ -114,7 +114,11 @@ impl Lease {
             lease.spec.as_ref().map_or((None, 0), |spec| (spec.holder_identity.clone(), spec.lease_transitions.unwrap_or(0)));
         let held_here = current_holder.as_deref() == Some(self.holder.as_str());
         let held_elsewhere = !held_here && current_holder.is_some_and(|holder| !holder.is_empty());
-        if held_elsewhere && !other.has_expired(lease.metadata.resource_version.as_deref(), started) {
+        let version = lease.metadata.resource_version.as_deref();
+        if held_elsewhere && other.is_renewed(version) {
+            self.authority.saw_renewal();
+        }
+        if held_elsewhere && !other.has_expired(version, started) {
             return Ok(());
         }
         if self.is_closed() {
@@ -152,6 +156,10 @@ impl Lease {
 }
 
 impl ObservedLease {
+    /// Whether the lease has changed since it was read before. A first look shows nothing.
+    fn is_renewed(&self, version: Option<&str>) -> bool {
+        self.version.is_some() && self.version.as_deref() != version
+    }
     fn has_expired(&mut self, version: Option<&str>, now: Instant) -> bool {
         if self.version.as_deref() != version {
             *self = ObservedLease { version: version.map(str::to_owned), unchanged_since: Some(now) };

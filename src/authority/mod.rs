@@ -8,6 +8,7 @@ mod lease;
 pub use clock::Clock;
 pub use lease::Lease;
 
+use crate::timing::timing;
 use parking_lot::Mutex;
 use std::{
     sync::{
@@ -33,6 +34,8 @@ pub struct Authority {
     lease_until: watch::Sender<Option<Instant>>,
     /// The instant until which the last admission proof is valid; `None` while admission is not enforced.
     admission_until: Mutex<Option<Instant>>,
+    /// When another replica was last seen to renew the lease.
+    renewed_elsewhere: Mutex<Option<Instant>>,
     synced: AtomicBool,
     /// Whether the clock was sane at the last check, to detect changes.
     sane: AtomicBool,
@@ -56,6 +59,7 @@ impl Authority {
             grants,
             lease_until: watch::Sender::new(None),
             admission_until: Mutex::new(None),
+            renewed_elsewhere: Mutex::new(None),
             synced: AtomicBool::new(false),
             sane: AtomicBool::new(true),
             changed: watch::Sender::new(0),
@@ -95,6 +99,16 @@ impl Authority {
         if changes(previous, until) {
             self.notify();
         }
+    }
+
+    /// Records that another replica has renewed the lease.
+    pub fn saw_renewal(&self) {
+        *self.renewed_elsewhere.lock() = Some(Instant::now());
+    }
+
+    /// Whether another replica holds the lease and was seen to renew it a moment ago. The lease is read as often as it is renewed.
+    pub fn leader_is_alive(&self) -> bool {
+        !self.leads() && self.renewed_elsewhere.lock().is_some_and(|at| at.elapsed() < timing().lease_every * RENEWALS)
     }
 
     /// Sets the result of an admission check. Like a lease, a proof expires, since the task that renews it can hang.
@@ -157,6 +171,8 @@ fn changes(previous: Option<Instant>, next: Option<Instant>) -> bool {
     let ran_out = previous.is_some_and(|until| until <= Instant::now());
     previous.is_some() != next.is_some() || (ran_out && next.is_some())
 }
+/// After so many renewals that were not seen the leader does not count as alive any more.
+const RENEWALS: u32 = 3;
 
 /// How long an admission proof is valid.
 const PROOF_VALIDITY: Duration = Duration::from_secs(40);

@@ -11,6 +11,7 @@ use crate::{
 };
 use curfew_core::{
     admission::{AdmissionHistory, Provenance},
+    follow::Overdue,
     grant as core_grant,
     time::Time,
 };
@@ -47,6 +48,8 @@ pub struct Context {
     pub proof_wanted: Arc<Notify>,
     /// Notified when an admission proof has been recorded.
     pub proof_recorded: Arc<Notify>,
+    /// What is due and has not ended, and when that became less.
+    pub overdue: Arc<Mutex<Overdue<String>>>,
     /// Notified when CurfewConfig may have changed.
     pub config_changed: Arc<Notify>,
     /// Why the API server cannot be told which extra keys to record, while it cannot.
@@ -94,6 +97,7 @@ impl Context {
             audit,
             proof_wanted: Arc::default(),
             proof_recorded: Arc::default(),
+            overdue: Arc::default(),
             config_changed: Arc::default(),
             identity_keys_problem: Arc::default(),
             admission: Arc::default(),

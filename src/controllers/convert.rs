@@ -146,7 +146,8 @@ pub fn template(template: &RoleTemplate) -> Template {
         permanent_eligibility: s.assignment.eligible.permanent,
         max_eligibility: s.assignment.eligible.max,
         suspended: s.suspend,
-        not_bindable: not_bindable(template),
+        not_bindable: found(template, Reason::NotBindable),
+        refused_by_target: found(template, Reason::TargetRefused),
         unsupported: unsupported(&[
             (!matches!(a.mfa, MfaRule::None(_)), "activation.mfa"),
             (!matches!(a.ticket, TicketRule::None(_)), "activation.ticket"),
@@ -159,10 +160,10 @@ pub fn template(template: &RoleTemplate) -> Template {
     }
 }
 
-/// What the readiness controller found for this generation: why the operator may not bind the roles.
-fn not_bindable(template: &RoleTemplate) -> Option<String> {
+/// What the readiness controller found at the target for this generation, if this is the reason why the template is not ready.
+fn found(template: &RoleTemplate, reason: Reason) -> Option<String> {
     let ready = conditions::find(&template.status.as_ref()?.conditions, "Ready")?;
-    let now = ready.observed_generation == template.metadata.generation && ready.reason == Reason::NotBindable.as_str();
+    let now = ready.observed_generation == template.metadata.generation && ready.reason == reason.as_str();
     now.then(|| ready.message.clone())
 }
 

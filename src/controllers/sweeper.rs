@@ -10,6 +10,7 @@ use crate::{
     providers::{ManagedObject, Provider, ProviderError, RevokeOutcome},
 };
 use curfew_core::{
+    follow::{self, Patience, Progress},
     grant::State,
     sweep::{GrantLookup, SweepCandidate, Verdict, evaluate},
 };
@@ -92,7 +93,10 @@ async fn sweep(ctx: &Context, target: &dyn Provider) -> Result<i64, ProviderErro
     // Each sweep begins elsewhere: objects that cannot be removed do not keep those behind them from being tried.
     let begin = usize::try_from(ctx.now().as_millis()).unwrap_or(0) % work.len().max(1);
     work.rotate_left(begin);
+    // What a Grant controller was to end when this sweep began may have ended meanwhile, with a proof.
+    let was_live: BTreeSet<&str> = work.iter().map(|(f, _)| f.mark.grant.as_str()).filter(|grant| is_live(ctx, grant)).collect();
     let work = stream::iter(work).for_each_concurrent(CONCURRENCY, async |(f, verdict)| match verdict {
+        Verdict::Overdue if was_live.contains(f.mark.grant.as_str()) && is_on_its_way(ctx, f) => {}
         Verdict::Overdue => remove(ctx, target, f, "past the deadline in its name").await,
         Verdict::Orphan if is_orphan(ctx, f).await => remove(ctx, target, f, "justified by no Grant").await,
         Verdict::Orphan | Verdict::Keep | Verdict::HeldBack => {}
@@ -105,6 +109,18 @@ async fn sweep(ctx: &Context, target: &dyn Provider) -> Result<i64, ProviderErro
         );
     }
     Ok(i64::try_from(held).unwrap_or(i64::MAX))
+}
+
+fn is_live(ctx: &Context, grant: &str) -> bool {
+    ctx.stores.grant(grant).is_some_and(|grant| !convert::grant_state(&grant).is_terminal())
+}
+
+/// Whether what a live Grant stood for has ended since, or is left to the Grant controllers, which are ending what is overdue. It is
+/// left to them for a bounded time.
+fn is_on_its_way(ctx: &Context, f: &ManagedObject) -> bool {
+    let patience = Patience { quiet_millis: timing().sweep_grace_secs * 1_000, bound_millis: timing().sweep_bound_secs * 1_000 };
+    let seen = Progress { alive: true, at: ctx.overdue.lock().fell() };
+    !is_live(ctx, &f.mark.grant) || ctx.now() < follow::begins_at(f.mark.deadline, seen, patience)
 }
 
 /// The stores have no live Grant for it; only a live read is believed.

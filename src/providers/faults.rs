@@ -214,6 +214,9 @@ impl<P: Provider> Provider for Faulty<P> {
     async fn enforced_by(&self, plan: &Plan) -> Result<EnforcedBy, ProviderError> {
         self.inner.enforced_by(plan).await
     }
+    async fn expire_now(&self, plan: &Plan, known: &[Artifact]) -> Result<(), ProviderError> {
+        self.inner.expire_now(plan, known).await
+    }
     async fn managed(&self) -> Result<Vec<ManagedObject>, ProviderError> {
         self.inner.managed().await
     }
@@ -222,5 +225,8 @@ impl<P: Provider> Provider for Faulty<P> {
     }
     async fn missing_right(&self, plan: &Plan) -> Result<Option<String>, ProviderError> {
         self.inner.missing_right(plan).await
+    }
+    async fn refusal(&self, plan: &Plan) -> Result<Option<String>, ProviderError> {
+        self.inner.refusal(plan).await
     }
 }

@@ -176,6 +176,12 @@ pub trait Provider: Send + Sync {
     /// What ends the access if Curfew does not: claimed only while it is seen to be in effect.
     async fn enforced_by(&self, plan: &Plan) -> Result<EnforcedBy, ProviderError>;
 
+    /// Lets what ends the access without Curfew end it now: for an end that comes before the deadline. It takes access away and proves
+    /// nothing; the access is revoked all the same. Targets without an expiry of their own have nothing to do.
+    async fn expire_now(&self, _: &Plan, _: &[Artifact]) -> Result<(), ProviderError> {
+        Ok(())
+    }
+
     /// Everything that carries Curfew's mark, of any install. Empty where the target can hold no mark.
     async fn managed(&self) -> Result<Vec<ManagedObject>, ProviderError>;
 
@@ -184,4 +190,9 @@ pub trait Provider: Send + Sync {
 
     /// The right that the operator lacks to write such a plan, with the rule to add; `None` if it lacks none.
     async fn missing_right(&self, plan: &Plan) -> Result<Option<String>, ProviderError>;
+
+    /// What the target would refuse of such a plan although the operator has the rights, found without an effect; with what to do.
+    async fn refusal(&self, _: &Plan) -> Result<Option<String>, ProviderError> {
+        Ok(None)
+    }
 }

@@ -1,9 +1,10 @@
 //! The operator is dead, the deadline comes, and the grantee has used the access to keep the access: seven ways that worked
 //! while nothing guarded the fuse.
-use super::{active, offer, resisted, unprotected};
+use super::{active, ends, offer, resisted, unprotected};
 use anyhow::Result;
-use curfew_testkit::{Output, SOON, User, World};
+use curfew_testkit::{Operator, Output, SOON, User, World, eventually};
 use futures::future::{join_all, try_join_all};
+use std::time::Duration;
 
 /// What the holder of a role does to keep it.
 struct Attack {
@@ -154,4 +155,47 @@ async fn a_label_is_not_taken_off_and_a_fuse_that_does_not_burn_is_not_claimed()
 
 async fn binding_of(w: &World, grant: &str) -> Result<String> {
     w.field(&["rolebinding", "-n", "payments", "-l", &format!("curfew.dev/grant={grant}")], "{.items[0].metadata.name}").await
+}
+
+/// An end that comes before the deadline is stored, and the operator is killed before it has deleted the binding. Nobody has to
+/// wait for the deadline that the fuse was made for.
+#[tokio::test]
+async fn an_end_that_comes_early_needs_no_operator() -> Result<()> {
+    let w = World::first("early").await?;
+    let alice = w.alice()?;
+    for (name, point) in [("revoked", "after:BringForward"), ("deleted", "after:BringForward"), ("widened", "after:CommitGrant")] {
+        let first = stands_alone(&w, &format!("{name}-0"), if name == "widened" { "" } else { point }).await?;
+        active(&w, &alice, "payments-admin", name, "1h").await?;
+        let grant = w.field(&["areq", "-n", "payments", name], "{.status.grantRef.name}").await?;
+        let mut victim = first;
+        match name {
+            "revoked" => crate::story::decide(&w, &alice, name, "Revoke").await?,
+            "deleted" => alice.api(&["delete", "areq", "-n", "payments", name, "--wait=false"]).await?.success().map(drop)?,
+            _ => {
+                victim.kill();
+                victim = stands_alone(&w, "widened-1", point).await?;
+                let more = r#"{"subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "alice@example.com"},
+                    {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "mallory@example.com"}]}"#;
+                let operator = w.cp.service_account("curfew-system", "curfew-operator").await?;
+                let binding = binding_of(&w, &grant).await?;
+                operator.api(&["patch", "rolebinding", "-n", "payments", &binding, "--type=merge", "-p", more]).await?.success()?;
+            }
+        }
+        eventually(&format!("the operator to be parked {point}"), SOON, || async { Ok(victim.is_stopped().then_some(())) }).await?;
+        victim.kill();
+        ends(&w, &alice, Duration::from_secs(10), &format!("access that was {name} lasts until the fuse's old deadline")).await?;
+        // The end is told as it was meant, and nothing is left for the next case.
+        let back = stands_alone(&w, &format!("{name}-back"), "").await?;
+        w.field_is(&["grt", &grant], "{.status.state}", "Ended").await?;
+        back.kill();
+    }
+    Ok(())
+}
+
+/// An operator that leads at once: those before it were killed and still hold the lease.
+async fn stands_alone(w: &World, name: &str, park_at: &str) -> Result<Operator> {
+    w.admin()?.api(&["delete", "lease", "-n", "curfew-system", "--all"]).await?.success()?;
+    let operator = w.operator_with(name, &[("CURFEW_PARK_AT", park_at)]).await?;
+    w.granting().await?;
+    Ok(operator)
 }

@@ -49,13 +49,14 @@ async fn a_foreign_finalizer_keeps_nothing_alive() -> Result<()> {
     Ok(())
 }
 
-/// What policy engines and change freezes do: the operator's DELETE of a RoleBinding is refused, and then its PATCH as well.
+/// What policy engines and change freezes do: each DELETE of a RoleBinding is refused, and then the operator's PATCH as well. In the first
+/// case the garbage collector cannot help either: the fuse is deleted with an early end.
 async fn refused_deletions(w: &World, operator: &User) -> Result<()> {
     let (alice, admin) = (w.alice()?, w.admin()?);
     let probe = "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: probe, namespace: payments}, \
                  roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: payments-admin}}";
     admin.create(probe).await?.success()?;
-    admin.apply(&freeze("DELETE")).await?.success()?;
+    admin.apply(&freeze("DELETE", &[OPERATOR, COLLECTOR])).await?.success()?;
     refused("a deletion", || operator.kubectl(&["delete", "rolebinding", "-n", "payments", "probe", "--dry-run=server"])).await?;
     active(w, &alice, "payments-admin", "undeletable", "1h").await?;
     let grant = w.field(&["areq", "-n", "payments", "undeletable"], "{.status.grantRef.name}").await?;
@@ -67,7 +68,7 @@ async fn refused_deletions(w: &World, operator: &User) -> Result<()> {
     assert!(revoked.starts_with("True Disarmed: curfew:") && revoked.contains("change freeze"), "{revoked}");
 
     active(w, &alice, "payments-admin", "untouchable", "1h").await?;
-    admin.apply(&freeze("DELETE, UPDATE")).await?.success()?;
+    admin.apply(&freeze("DELETE, UPDATE", &[OPERATOR])).await?.success()?;
     let label = [
         "patch",
         "rolebinding",
@@ -87,8 +88,12 @@ async fn refused_deletions(w: &World, operator: &User) -> Result<()> {
     w.field_fits(&all, "{.items[*].metadata.name}", "to be nothing", SOON, str::is_empty).await
 }
 
-/// Refuses these operations on RoleBindings to the operator. The garbage collector may go on.
-fn freeze(operations: &str) -> String {
+const OPERATOR: &str = "system:serviceaccount:curfew-system:curfew-operator";
+const COLLECTOR: &str = "system:serviceaccount:kube-system:generic-garbage-collector";
+
+/// Refuses these operations on RoleBindings to these accounts.
+fn freeze(operations: &str, to: &[&str]) -> String {
+    let to = to.iter().map(|account| format!("'{account}'")).collect::<Vec<_>>().join(", ");
     format!(
         r#"
 apiVersion: admissionregistration.k8s.io/v1
@@ -96,7 +101,7 @@ kind: ValidatingAdmissionPolicy
 metadata: {{name: change-freeze}}
 spec:
   matchConstraints: {{resourceRules: [{{apiGroups: [rbac.authorization.k8s.io], apiVersions: [v1], resources: [rolebindings], operations: [{operations}]}}]}}
-  matchConditions: [{{name: operator, expression: "request.userInfo.username == 'system:serviceaccount:curfew-system:curfew-operator'"}}]
+  matchConditions: [{{name: who, expression: "request.userInfo.username in [{to}]"}}]
   validations: [{{expression: "false", message: change freeze}}]
 ---
 apiVersion: admissionregistration.k8s.io/v1

@@ -104,7 +104,11 @@ impl Target for Cluster {
             role_kind: RoleKind::ClusterRole,
             role: "payments-admin".into(),
         };
-        Plan::Kubernetes(KubernetesPlan { subject: Subject::User(who(n)), bindings: PLACES.iter().enumerate().map(binding).collect() })
+        Plan::Kubernetes(KubernetesPlan {
+            subject: Subject::User(who(n)),
+            bindings: PLACES.iter().enumerate().map(binding).collect(),
+            fuse: Default::default(),
+        })
     }
     fn overlapping(&self, grant: &str, n: usize) -> Plan {
         self.plan(grant, n)

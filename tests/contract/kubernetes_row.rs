@@ -45,7 +45,7 @@ impl Row for Cluster {
             role_kind: RoleKind::ClusterRole,
             role: "payments-admin".into(),
         };
-        Plan::Kubernetes(kubernetes::Plan { subject: Subject::User(person(case)), bindings: vec![binding] })
+        Plan::Kubernetes(kubernetes::Plan { subject: Subject::User(person(case)), bindings: vec![binding], fuse: Default::default() })
     }
     async fn has_access(&self, case: usize) -> Result<bool> {
         self.w.cp.user(&person(case), &[])?.can_read_secret("payments", "db").await

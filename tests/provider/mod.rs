@@ -58,7 +58,7 @@ fn plan(grant: &str, user: &str) -> Plan {
         role_kind: RoleKind::ClusterRole,
         role: "payments-admin".into(),
     };
-    Plan::Kubernetes(KubernetesPlan { subject: Subject::User(user.into()), bindings: vec![binding] })
+    Plan::Kubernetes(KubernetesPlan { subject: Subject::User(user.into()), bindings: vec![binding], fuse: Default::default() })
 }
 
 fn name(plan: &Plan) -> &str {

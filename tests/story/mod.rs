@@ -7,6 +7,7 @@ mod bad_input;
 mod crashes;
 mod endings;
 mod foundations;
+mod fuse;
 mod isolation;
 mod paused;
 mod plugin;

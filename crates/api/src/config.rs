@@ -5,7 +5,7 @@ use curfew_core::{
     digest::Digest,
     duration::{Duration, Period},
     principal::{self, Recognition},
-    target::Empty,
+    target::{Empty, SettingsByProvider, kubernetes},
     time::Time,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -43,9 +43,19 @@ pub struct CurfewConfigSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(min = 64, max = 64)), extend("x-kubernetes-list-type" = "set"))]
     pub accepted_cluster_keys: Vec<String>,
+    /// Settings of Kubernetes targets. Default: a Job fuse as built. A Grant keeps the settings with which it was created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<kubernetes::Settings>,
     /// Where audit records are sent. Default: the operator's standard output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<Audit>,
+}
+
+impl CurfewConfigSpec {
+    /// The settings of targets, by provider.
+    pub fn settings(&self) -> SettingsByProvider {
+        SettingsByProvider { kubernetes: self.kubernetes.clone().unwrap_or_default() }
+    }
 }
 
 /// Limits that apply to all access.

@@ -21,6 +21,7 @@ pub mod digest;
 pub mod duration;
 pub mod fingerprint;
 pub mod folding;
+pub mod follow;
 pub mod grant;
 pub mod ids;
 pub mod lanes;

@@ -86,6 +86,8 @@ pub struct Template {
     pub suspended: bool,
     /// What the template's own controller found last, for this generation: roles that cannot be bound.
     pub not_bindable: Option<String>,
+    /// The same: what the target would refuse of every grant of it.
+    pub refused_by_target: Option<String>,
     /// Settings that this build does not obey.
     pub unsupported: Vec<String>,
 }

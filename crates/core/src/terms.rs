@@ -140,9 +140,15 @@ pub fn ready<'a>(t: &Template, h: &PolicyInputs<'a>) -> Result<&'a Policy, Refus
     check_quorum_reachable(&t.approval)?;
     let policy = first_allowing(t, h, |p| check_policy_offers(p, t, &t.approval, first, &offer, h))?;
     // Only where a policy allows the role is it any use to let the operator bind it.
-    match &t.not_bindable {
-        Some(message) => refuse(Reason::NotBindable, message.clone()),
-        None => Ok(policy),
+    check_accepted_by_target(t).map(|()| policy)
+}
+
+/// What the template's own controller found: whether the operator may bind the roles, and whether the target would accept the rest.
+fn check_accepted_by_target(t: &Template) -> Result<(), Refusal> {
+    match (&t.not_bindable, &t.refused_by_target) {
+        (Some(message), _) => refuse(Reason::NotBindable, message.clone()),
+        (None, Some(message)) => refuse(Reason::TargetRefused, message.clone()),
+        (None, None) => Ok(()),
     }
 }
 
@@ -287,8 +293,7 @@ fn eligible<'a>(
         message: format!("role {} is not ready: {}", t.reference.name, e.message),
     })?;
     if !matches!(a.progress, Progress::Granted(_)) {
-        let bindable = t.not_bindable.as_ref().map_or(Ok(()), |message| refuse(Reason::NotBindable, message.clone()));
-        bindable
+        check_accepted_by_target(t)
             .and_then(|()| offer.check_obstacle())
             .and_then(|()| check_quorum_reachable(&t.approval))
             .map_err(|e| Refusal { reason: Reason::NotReady, message: format!("role {} is not ready: {}", t.reference.name, e.message) })?;

@@ -11,7 +11,7 @@ use curfew_core::{
     requeue::Requeue,
     resolved::{Ref, Resolved, SCHEMA, Schema, SystemRef, Terms},
     target::{
-        GrantedPermissions, GrantedScope, Plan, Principal,
+        GrantedPermissions, GrantedScope, Plan, Principal, SettingsByProvider,
         kubernetes::{GrantedRole, GrantedRoles, GrantedScope as Namespaces, RoleKind, persistence, persistence::Rule},
     },
     time::Time,
@@ -124,6 +124,24 @@ fn the_plan_of_an_approval_is_unchanged() {
     let plan = representative().plan("install1", "g0123456789", Time::from_secs(1_795_599_000)).expect("one provider");
     assert_golden(&format!("plan-{SCHEMA}.json"), &canonical(&plan));
     assert_eq!(serde_json::from_str::<Plan>(&stored(&format!("plan-{SCHEMA}.json"))).expect("it is read back"), plan);
+}
+
+/// A plan keeps the fuse that was configured when it was made. A plan that says nothing has a Job as built, as all had before.
+#[test]
+fn the_plan_of_each_fuse_is_unchanged() {
+    let job = json!({"job": {"image": "registry.example.com/pause:3", "labels": {"team": "security"}, "annotations": {"why": "fuse"}}});
+    let fuses = [json!({"job": {}}), job, json!({"none": {}})];
+    let plan = representative().plan("install1", "g0123456789", Time::from_secs(1_795_599_000)).expect("one provider");
+    let plans = fuses.map(|fuse| {
+        let kubernetes = serde_json::from_value(json!({"fuse": fuse})).expect("settings");
+        let configured = plan.clone().configured(&SettingsByProvider { kubernetes });
+        assert!(configured.gives_the_same(&plan), "the access is the same");
+        let text = canonical(&configured);
+        assert_eq!(serde_json::from_str::<Plan>(&text).expect("it is read back"), configured);
+        text
+    });
+    assert_eq!(format!("{}\n", plans[0]), stored(&format!("plan-{SCHEMA}.json")), "a Job as built is not written down");
+    assert_golden(&format!("plan-fuses-{SCHEMA}.txt"), &plans.join("\n"));
 }
 
 /// The first builds stored `version: v1` and no schema. This build does not read their approvals: what was approved in that

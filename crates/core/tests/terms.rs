@@ -46,6 +46,7 @@ fn what_cannot_be_resolved_is_invalid_by_name() {
     refused(Reason::NotReady, "payments-admin does not exist", |f| f.kubernetes().roles.clear());
     refused(Reason::NotReady, "namespace canary does not exist", |f| drop(f.kubernetes().namespaces.pop()));
     refused(Reason::NotReady, "the verb", |f| f.template().not_bindable = Some("the verb bind is missing".into()));
+    refused(Reason::NotReady, "the Job", |f| f.template().refused_by_target = Some("the namespace refuses the Job".into()));
     refused(Reason::UnprovenLogin, "curfew.dev/person", |f| f.aliases = vec!["curfew.dev/person".into()]);
 }
 
@@ -248,6 +249,7 @@ fn a_template_is_ready_only_if_a_request_could_be_granted() {
     assert_eq!(template_ready(|f| f.template().approval[0].approvers = vec![group("oncall")]), None, "a subset of the floor is as strict");
     assert_eq!(template_ready(|f| f.policies[0].permissions = roles(&["view"])), Some(Reason::OutsidePolicy));
     assert_eq!(template_ready(|f| f.template().not_bindable = Some("no".into())), Some(Reason::NotBindable));
+    assert_eq!(template_ready(|f| f.template().refused_by_target = Some("no".into())), Some(Reason::TargetRefused));
     assert_eq!(
         template_ready(|f| {
             f.template().approval[0].quorum = 2;

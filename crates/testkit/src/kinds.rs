@@ -57,6 +57,8 @@ const KINDS: &[Kind] = &[
     kind("coordination.k8s.io", "v1", "Lease", "leases", "lease", true),
     kind("", "v1", "Namespace", "namespaces", "namespace", false),
     kind("", "v1", "Secret", "secrets", "secret", true),
+    kind("", "v1", "LimitRange", "limitranges", "limitrange", true),
+    kind("", "v1", "ResourceQuota", "resourcequotas", "resourcequota", true),
     kind("", "v1", "ConfigMap", "configmaps", "configmap", true),
     kind("", "v1", "ServiceAccount", "serviceaccounts", "serviceaccount", true),
     kind("", "v1", "Pod", "pods", "pod", true),

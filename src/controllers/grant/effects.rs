@@ -1,5 +1,6 @@
 //! The effects of a Grant's reconcile. Revoking needs nothing but the Grant and its target (I3).
 use super::{
+    early_end,
     matches_request::matches_request,
     status::{self as grant_status, Learned},
 };
@@ -183,6 +184,9 @@ impl GrantEffects {
             WriteOutcome::Stored(stored) => {
                 self.announce(&stored, next);
                 let version = stored.resource_version().unwrap_or_default();
+                if next.state == State::Revoking && convert::grant_state(&grant) != State::Revoking && self.now() < next.expires_at {
+                    early_end::expire_now(&self.ctx, &stored).await;
+                }
                 self.change(|k| k.grant = stored);
                 Outcome::Stored(version.into())
             }
@@ -231,6 +235,7 @@ impl GrantEffects {
     async fn bring_forward(&self, to: Time) -> Outcome {
         match kube_writes::bring_forward(&self.ctx.client, &self.id, to).await {
             WriteOutcome::Stored(g) => {
+                early_end::expire_now(&self.ctx, &g).await;
                 let core = self.ctx.grant_facts(&g);
                 self.change(|k| k.grant = g);
                 Outcome::BroughtForward(core)

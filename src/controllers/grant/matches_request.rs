@@ -12,7 +12,7 @@ pub fn matches_request(id: &str, grant: &GrantSpec, status: &ActivationRequestSt
         && grant.request.requester == resolved.requester
         && grant.request.beneficiary == resolved.beneficiary;
     let same_access = if comparable {
-        grant.digest == resolved.digest() && resolved.plan(install, id, end).as_ref() == Some(&grant.plan)
+        grant.digest == resolved.digest() && resolved.plan(install, id, end).is_some_and(|plan| plan.gives_the_same(&grant.plan))
     } else {
         Some(grant.digest) == status.digest
     };

@@ -1,8 +1,9 @@
 //! Grants: driven by the deadline index, not by a generic controller.
 //!
-//! Every replica revokes; only the holder of a permit grants. A follower revokes two seconds later than the leader, so that two
-//! replicas do not race for each delete.
+//! Every replica revokes; only the holder of a permit grants. A follower leaves what is due to a leader that lives and works, for a
+//! bounded time (`core/follow.rs`), so that two replicas do not race for each delete.
 pub mod abandon;
+pub mod early_end;
 mod effects;
 mod matches_request;
 mod status;
@@ -20,7 +21,14 @@ use crate::{
     },
 };
 use async_trait::async_trait;
-use curfew_core::{grant::State, lanes::Urgency, reconcile::Reconcile, requeue::Requeue, time::Time};
+use curfew_core::{
+    follow::{self, Patience, Progress},
+    grant::State,
+    lanes::Urgency,
+    reconcile::Reconcile,
+    requeue::Requeue,
+    time::Time,
+};
 use effects::GrantEffects;
 use kube::{Api, ResourceExt};
 use parking_lot::Mutex;
@@ -60,9 +68,16 @@ impl GrantController {
         Api::all(self.ctx.client.clone()).get_opt(id).await
     }
 
-    /// When this replica revokes a Grant with this deadline.
-    fn due_here_at(&self, due: Time) -> Time {
-        if self.ctx.authority.leads() { due } else { Time::from_millis(due.as_millis() + timing().follower_delay_millis) }
+    /// When this replica revokes a Grant that is due since then: the leader at once, a follower when the leader does not.
+    fn begins_at(&self, id: &str, since: Time) -> Time {
+        let mut overdue = self.ctx.overdue.lock();
+        let since = overdue.add(id.to_owned(), since);
+        if self.ctx.authority.leads() {
+            return since;
+        }
+        let seen = Progress { alive: self.ctx.authority.leader_is_alive(), at: overdue.fell_by_others() };
+        let patience = Patience { quiet_millis: timing().follower_delay_millis, bound_millis: timing().follower_bound_millis };
+        follow::begins_at(since, seen, patience)
     }
 
     async fn delete_if_expired(&self, grant: &Grant) -> NextRun {
@@ -89,7 +104,10 @@ impl GrantController {
 impl Reconciler<String> for GrantController {
     async fn reconcile(&self, id: &String) -> NextRun {
         let outdated = self.expectations.take_outdated(id);
-        let Some(cached) = self.known(id) else { return NextRun::of(Requeue::OnChange) };
+        let Some(cached) = self.known(id) else {
+            self.ctx.overdue.lock().end(id, self.ctx.now(), false);
+            return NextRun::of(Requeue::OnChange);
+        };
         let before = cached.resource_version().unwrap_or_default();
         let grant = match outdated.then_some(self.read(id)) {
             None => cached,
@@ -104,18 +122,18 @@ impl Reconciler<String> for GrantController {
         if *core.version == *before && self.expectations.is_stale(id, &before) {
             return NextRun::of(Requeue::At(Time::from_millis(self.ctx.now().as_millis() + LAG_MS)));
         }
-        if matches!(core.state, State::Ended | State::Abandoned) && !core.deleting {
-            return self.delete_if_expired(&grant).await;
-        }
         let now = self.ctx.now();
-        // What is being deleted is due at once, also where no replica leads.
-        if now >= core.expires_at
-            && !core.deleting
-            && core.state != State::Revoking
-            && !self.ctx.authority.leads()
-            && now < self.due_here_at(core.expires_at)
-        {
-            return NextRun::of(Requeue::At(self.due_here_at(core.expires_at)));
+        if core.state.is_terminal() {
+            self.ctx.overdue.lock().end(id, now, false);
+            if !core.deleting {
+                return self.delete_if_expired(&grant).await;
+            }
+        } else if now >= core.expires_at || core.state == State::Revoking || core.deleting {
+            let begins = self.begins_at(id, core.expires_at.min(now));
+            // What is being deleted is due at once, also where no replica leads.
+            if now < begins && !core.deleting {
+                return NextRun::of(Requeue::At(begins));
+            }
         }
         let verify_owner = self.unverified.lock().remove(id);
         tracing::debug!(grant = id, request.uid = grant.spec.request.uid, state = ?core.state, verify_owner, "reconcile");
@@ -148,9 +166,11 @@ impl Reconciler<String> for GrantController {
             let millis = i64::try_from(asked.min(MAX_RETRY_AFTER).as_millis()).unwrap_or(i64::MAX);
             Time::from_millis(self.ctx.now().as_millis() + millis)
         });
-        let requeue = if let Requeue::At(t) = requeue { Requeue::At(self.due_here_at(t)) } else { requeue };
         // The deadline is kept, however this reconcile ended.
-        let deadline = if matches!(effects.state(), State::Ended | State::Abandoned) { None } else { Some(self.due_here_at(expires_at)) };
+        let deadline = Some(expires_at).filter(|_| !effects.state().is_terminal());
+        if effects.state().is_terminal() {
+            self.ctx.overdue.lock().end(id, self.ctx.now(), true);
+        }
         NextRun { requeue, deadline, pause_lane }
     }
 
@@ -158,6 +178,7 @@ impl Reconciler<String> for GrantController {
         let Some(grant) = self.ctx.stores.grant(id) else { return Placement::anywhere() };
         let due = grant.spec.expires_at;
         let urgent = due <= self.ctx.now() || convert::grant_state(&grant) == State::Revoking;
+        let due = if urgent && self.ctx.authority.leader_is_alive() { follow::from_the_other_end(due, id) } else { due };
         Placement {
             lane: grant.spec.system.reference.name.clone(),
             limits: providers::limits(&grant.spec.system.connection),

@@ -94,12 +94,14 @@ impl ReadinessController {
         ReadinessController { ctx, last_run: Mutex::default(), answers: TargetAnswers::default() }
     }
 
-    fn has_unbindable_templates(&self) -> bool {
-        let not_bindable = |template: &RoleTemplate| {
+    /// Whether a template waits for a change at its target, which is not watched.
+    fn waits_for_targets(&self) -> bool {
+        let reasons = [Reason::NotBindable.as_str(), Reason::TargetRefused.as_str(), UNKNOWN];
+        let waits = |template: &RoleTemplate| {
             let ready = template.status.as_ref().and_then(|status| conditions::find(&status.conditions, "Ready"));
-            ready.is_some_and(|ready| [Reason::NotBindable.as_str(), UNKNOWN].contains(&ready.reason.as_str()))
+            ready.is_some_and(|ready| reasons.contains(&ready.reason.as_str()))
         };
-        self.ctx.stores.templates.find(not_bindable).is_some()
+        self.ctx.stores.templates.find(waits).is_some()
     }
 
     /// Judges every object on its own: an error or a panic over one of them keeps no other from its verdict. Returns how many have
@@ -177,7 +179,7 @@ impl Snapshot {
 impl Reconciler<()> for ReadinessController {
     async fn reconcile(&self, (): &()) -> NextRun {
         let now = self.ctx.now();
-        let period = if self.has_unbindable_templates() { timing().readiness_soon_secs } else { timing().readiness_every_secs };
+        let period = if self.waits_for_targets() { timing().readiness_soon_secs } else { timing().readiness_every_secs };
         let deadline = Some(now.plus_secs(period));
         if !self.ctx.authority.leads() {
             return NextRun { deadline, ..NextRun::of(Requeue::OnChange) };

@@ -13,6 +13,7 @@ use crate::{
         convert,
         dereference::{self, Source},
     },
+    providers::ProviderError,
     runtime::changes::{self, RequestGroup},
 };
 use curfew_core::{
@@ -21,19 +22,21 @@ use curfew_core::{
 };
 use kube::{Api, ResourceExt};
 
-/// How long the answer "a right is missing" is cached. Short, since the user who adds the missing rule waits for the result.
-const NOT_BINDABLE_SECS: i64 = 3;
+/// How long a refusal is cached. Short, since the user who adds the missing rule waits for the result.
+const REFUSAL_SECS: i64 = 3;
+/// How long it is cached that the target refuses nothing. What it refuses later is said on the Grant.
+const ACCEPTED_SECS: i64 = 300;
 
 /// Publishes whether a template can be used.
 pub async fn reconcile(ctx: &Context, answers: &TargetAnswers, snapshot: &Snapshot, template: &RoleTemplate) -> kube::Result<()> {
     let mut facts = convert::template(template);
     // What cannot be asked at the moment is unknown: what was found for this generation stands.
-    let unknown = match not_bindable(ctx, answers, snapshot, &facts, template).await {
-        Ok(missing) => {
-            facts.not_bindable = missing;
+    let unknown = match ask_target(ctx, answers, snapshot, &facts, template).await {
+        Ok(found) => {
+            (facts.not_bindable, facts.refused_by_target) = found;
             None
         }
-        Err(why) => Some(format!("whether the operator may bind the roles is unknown: {why}; it is asked again")),
+        Err(why) => Some(why),
     };
     let content = match first_system(snapshot, &facts) {
         Some(system) => match dereference::inventory(ctx, &facts, system, Source::Stores).await {
@@ -74,28 +77,48 @@ fn first_system<'a>(snapshot: &'a Snapshot, template: &Template) -> Option<&'a A
     systems.find(|system| template.systems.include(&system.name_any(), system.labels())).map(|system| &**system)
 }
 
-/// Asks whether the operator may bind every role of the template; returns what is missing.
+/// Asks the target whether the operator may bind every role of the template, and what it would refuse of a grant; returns both.
 ///
 /// # Errors
 /// Why that cannot be asked now.
-async fn not_bindable(
+async fn ask_target(
     ctx: &Context,
     answers: &TargetAnswers,
     snapshot: &Snapshot,
     facts: &Template,
     template: &RoleTemplate,
-) -> Result<Option<String>, String> {
-    let question = format!("bind {} {:?}", facts.reference.uid, template.metadata.generation);
-    let yes = answers.get(&question, ctx.now(), timing().answer_cache_secs).filter(Option::is_none);
-    if let Some(answer) = yes.or(answers.get(&question, ctx.now(), NOT_BINDABLE_SECS)) {
-        return Ok(answer);
-    }
-    let Some(system) = first_system(snapshot, facts) else { return Ok(None) };
+) -> Result<(Option<String>, Option<String>), String> {
+    let Some(system) = first_system(snapshot, facts) else { return Ok((None, None)) };
     let provider = system.spec.provider.kind();
     let named = facts.permissions.of(provider).zip(facts.scope.of(provider));
-    let Some(probe) = named.and_then(|(permissions, scope)| permissions.probe(&scope)) else { return Ok(None) };
-    let ask = async { ctx.registry.reach(&system.spec.provider).await?.missing_right(&probe).await };
-    let answer = ask.await.map_err(|error| error.to_string())?;
+    let Some(probe) = named.and_then(|(permissions, scope)| permissions.probe(&scope)) else { return Ok((None, None)) };
+    let settings = ctx.stores.config().map(|config| config.spec.settings()).unwrap_or_default();
+    let probe = &probe.configured(&settings);
+    let of = format!("{} {:?}", facts.reference.uid, template.metadata.generation);
+    let may_bind = cached(ctx, answers, format!("bind {of}"), timing().answer_cache_secs, async {
+        ctx.registry.reach(&system.spec.provider).await?.missing_right(probe).await
+    });
+    let missing = may_bind.await.map_err(|e| format!("whether the operator may bind the roles is unknown: {e}; it is asked again"))?;
+    let accepts = cached(ctx, answers, format!("refusal {of} {settings:?}"), ACCEPTED_SECS, async {
+        ctx.registry.reach(&system.spec.provider).await?.refusal(probe).await
+    });
+    let refused = accepts.await.map_err(|e| format!("what the target would refuse is unknown: {e}; it is asked again"))?;
+    Ok((missing, refused))
+}
+
+/// The answer to a question; what the target accepts is asked again after `secs`, what it refuses sooner.
+async fn cached(
+    ctx: &Context,
+    answers: &TargetAnswers,
+    question: String,
+    secs: i64,
+    ask: impl Future<Output = Result<Option<String>, ProviderError>>,
+) -> Result<Option<String>, ProviderError> {
+    let accepted = answers.get(&question, ctx.now(), secs).filter(Option::is_none);
+    if let Some(answer) = accepted.or(answers.get(&question, ctx.now(), REFUSAL_SECS)) {
+        return Ok(answer);
+    }
+    let answer = ask.await?;
     answers.insert(question, ctx.now(), answer.clone());
     Ok(answer)
 }

@@ -11,6 +11,7 @@ use crate::{
     controllers::{
         Context, audit_events,
         dereference::{self, Source},
+        grant::early_end,
     },
     kube_writes::{self, WriteOutcome},
     observe::seconds_between,
@@ -114,6 +115,7 @@ impl RequestEffects {
         let Some(system) = self.ctx.stores.system(&resolved.system.name) else { return Outcome::Failed };
         let fingerprint = system.status.as_ref().and_then(|s| s.target.clone()).and_then(|target| target.fingerprint);
         let Some(plan) = resolved.plan(&self.ctx.install, &id, expires_at) else { return Outcome::Failed };
+        let settings = self.ctx.stores.config().map(|config| config.spec.settings()).unwrap_or_default();
         let spec = GrantSpec {
             schema: Some(SCHEMA),
             system: GrantSystem { reference: resolved.system.clone(), connection: system.spec.provider.clone(), fingerprint },
@@ -126,7 +128,7 @@ impl RequestEffects {
                 aliases: self.aliases(request),
             },
             principal: resolved.principal.clone(),
-            plan,
+            plan: plan.configured(&settings),
             digest: frozen.terms.digest,
             expires_at,
         };
@@ -165,7 +167,10 @@ impl RequestEffects {
     async fn bring_forward(&self, request_uid: &str, to: Time) -> Outcome {
         let id = ids::grant_id(&self.ctx.install, request_uid);
         match kube_writes::bring_forward(&self.ctx.client, &id, to).await {
-            WriteOutcome::Stored(grant) => Outcome::Stored(grant.resource_version().unwrap_or_default().into()),
+            WriteOutcome::Stored(grant) => {
+                early_end::expire_now(&self.ctx, &grant).await;
+                Outcome::Stored(grant.resource_version().unwrap_or_default().into())
+            }
             WriteOutcome::Conflict => Outcome::Conflict,
             WriteOutcome::Failed(error) => self.failed("bring forward the Grant of", &error),
         }

@@ -11,7 +11,11 @@
 //! A ClusterRoleBinding cannot be owned by anything in a namespace, so it has no fuse.
 use super::provider_error;
 use crate::providers::port::ProviderError;
-use curfew_core::{ids::GRANT_LABEL, target::kubernetes::names::BindingName, time::Time};
+use curfew_core::{
+    ids::GRANT_LABEL,
+    target::kubernetes::{fuse::FuseJob, names::BindingName},
+    time::Time,
+};
 use either::Either;
 use k8s_openapi::{
     api::batch::v1::{Job, JobSpec},
@@ -24,31 +28,70 @@ use kube::{
 use serde_json::json;
 
 /// The Job fails so long after the deadline: the operator comes first, and clocks differ a little.
-const AFTER_SECS: i64 = 10;
+pub const AFTER_SECS: i64 = 10;
 /// It is claimed only if it ends the access by so long after the deadline.
 const IN_TIME_SECS: i64 = 30;
 
-/// The Job for a binding.
-fn job(name: &BindingName, now: Time) -> Result<Job, ProviderError> {
+/// The image where none is configured. It is never pulled; some policies refuse images without a tag.
+const IMAGE: &str = "curfew.dev/never-runs:1";
+/// The longest text of a refusal that is passed on, in characters.
+const REFUSAL_CHARS: usize = 500;
+
+/// The Job for a binding. Its Pod template satisfies the restricted Pod Security Standard and sets requests and limits, as many
+/// clusters demand of every Job.
+fn job(name: &BindingName, configured: &FuseJob, now: Time) -> Result<Job, ProviderError> {
     let seconds = (name.deadline.millis_since(now) / 1000 + 1).max(0) + AFTER_SECS;
     let label = json!({GRANT_LABEL: name.grant});
+    let mut labels = configured.labels.clone();
+    labels.insert(GRANT_LABEL.into(), name.grant.clone());
     let job = json!({
         "apiVersion": "batch/v1", "kind": "Job",
-        "metadata": {"name": name.fuse(), "labels": label},
+        "metadata": {"name": name.fuse(), "labels": labels, "annotations": configured.annotations},
         "spec": {
             "parallelism": 0, "completions": 1, "backoffLimit": 0, "suspend": false,
             "activeDeadlineSeconds": seconds, "ttlSecondsAfterFinished": 0,
             "manualSelector": true, "selector": {"matchLabels": label},
             // It never runs: parallelism is zero.
-            "template": {"metadata": {"labels": label}, "spec": {"restartPolicy": "Never", "containers": [{"name": "fuse", "image": "curfew.dev/never-runs"}]}},
+            "template": {"metadata": {"labels": labels, "annotations": configured.annotations}, "spec": {
+                "restartPolicy": "Never", "automountServiceAccountToken": false,
+                "securityContext": {"runAsNonRoot": true, "runAsUser": 65_532, "runAsGroup": 65_532, "seccompProfile": {"type": "RuntimeDefault"}},
+                "containers": [{
+                    "name": "fuse", "image": configured.image.as_deref().unwrap_or(IMAGE),
+                    "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "10m", "memory": "16Mi"}},
+                    "securityContext": {
+                        "allowPrivilegeEscalation": false, "privileged": false, "readOnlyRootFilesystem": true, "runAsNonRoot": true,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                }],
+            }},
         },
     });
     serde_json::from_value(job).map_err(|e| ProviderError::Invalid(e.to_string()))
 }
 
+/// What the API server would refuse of such a Job, found by a dry run; nothing where it would accept it, or cannot say. A quota or an
+/// admission policy refuses the dry run, too.
+///
+/// # Errors
+/// If the API server does not answer: then it is unknown.
+pub async fn refusal(api: &Api<Job>, configured: &FuseJob, now: Time) -> Result<Option<String>, ProviderError> {
+    let name = BindingName { install: String::new(), grant: "0".repeat(16), deadline: now.plus_secs(3_600), n: 0 };
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    match api.create(&dry_run, &job(&name, configured, now)?).await {
+        Ok(_) => Ok(None),
+        Err(kube::Error::Api(s)) => match s.code {
+            403 | 422 => Ok(Some(s.message.chars().take(REFUSAL_CHARS).collect())),
+            // The namespace does not exist, which is said elsewhere; or a webhook cannot be asked without an effect.
+            400 | 404 => Ok(None),
+            _ => Err(provider_error(kube::Error::Api(s))),
+        },
+        Err(e) => Err(provider_error(e)),
+    }
+}
+
 /// Makes the fuse, or finds it.
-pub async fn ensure(api: &Api<Job>, name: &BindingName, now: Time) -> Result<Result<Job, String>, ProviderError> {
-    match api.create(&PostParams::default(), &job(name, now)?).await {
+pub async fn ensure(api: &Api<Job>, name: &BindingName, configured: &FuseJob, now: Time) -> Result<Result<Job, String>, ProviderError> {
+    match api.create(&PostParams::default(), &job(name, configured, now)?).await {
         Ok(j) => Ok(Ok(j)),
         Err(kube::Error::Api(s)) if s.code == 409 => match api.get_opt(&name.fuse()).await.map_err(provider_error)? {
             Some(found) if is_ours(&found, name) && found.metadata.deletion_timestamp.is_none() => Ok(Ok(found)),
@@ -105,7 +148,11 @@ pub async fn delete(api: &Api<Job>, name: &BindingName, uid: Option<&str>) {
     }
 }
 
-async fn try_delete(api: &Api<Job>, name: &BindingName, uid: Option<&str>) -> Result<(), ProviderError> {
+/// Deletes the fuse. The garbage collector deletes the binding that it owns, as it does at the deadline.
+///
+/// # Errors
+/// If the API server cannot be reached or refuses.
+pub async fn try_delete(api: &Api<Job>, name: &BindingName, uid: Option<&str>) -> Result<(), ProviderError> {
     let uid = match uid {
         Some(uid) => uid.to_owned(),
         None => match api.get_opt(&name.fuse()).await.map_err(provider_error)? {
@@ -132,11 +179,54 @@ async fn try_delete(api: &Api<Job>, name: &BindingName, uid: Option<&str>) -> Re
 mod tests {
     use super::*;
 
+    /// What the dry run of a Job says, if the API server answers it with this code.
+    async fn dry_run(code: u16) -> Result<Option<String>, ProviderError> {
+        let service = tower::service_fn(move |request: http::Request<kube::client::Body>| async move {
+            assert!(request.uri().query().is_some_and(|query| query.contains("dryRun=All")), "{}", request.uri());
+            let status = json!({"kind": "Status", "status": "Failure", "message": "exceeded quota: no-jobs", "reason": "", "code": code});
+            let answer = http::Response::builder().status(code).body(kube::client::Body::from(status.to_string().into_bytes()));
+            Ok::<_, std::convert::Infallible>(answer.expect("an answer"))
+        });
+        let jobs = Api::namespaced(kube::Client::new(service, "default"), "payments");
+        refusal(&jobs, &FuseJob::default(), Time::from_secs(1_000)).await
+    }
+
+    #[tokio::test]
+    async fn a_refusal_of_the_dry_run_is_told_and_no_answer_is_unknown() {
+        for code in [403, 422] {
+            assert_eq!(dry_run(code).await, Ok(Some("exceeded quota: no-jobs".into())), "{code}");
+        }
+        for code in [400, 404] {
+            assert_eq!(dry_run(code).await, Ok(None), "{code}: said elsewhere, or cannot be asked");
+        }
+        for code in [401, 429, 500, 503, 504] {
+            assert!(dry_run(code).await.is_err(), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_is_configured_is_in_job_and_template_and_our_mark_stays_ours() {
+        let name = BindingName::parse(NAME).unwrap();
+        let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        let configured = FuseJob {
+            image: Some("registry.example.com/pause:3".into()),
+            labels: pairs(&[("team", "security"), (GRANT_LABEL, "another")]),
+            annotations: pairs(&[("why", "fuse")]),
+        };
+        let job = serde_json::to_value(job(&name, &configured, name.deadline.plus_secs(-60)).unwrap()).unwrap();
+        for metadata in [&job["metadata"], &job["spec"]["template"]["metadata"]] {
+            assert_eq!(metadata["labels"], json!({"team": "security", GRANT_LABEL: "00000000000000a1"}));
+            assert_eq!(metadata["annotations"], json!({"why": "fuse"}));
+        }
+        assert_eq!(job["spec"]["selector"]["matchLabels"], json!({GRANT_LABEL: "00000000000000a1"}));
+        assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["image"], "registry.example.com/pause:3");
+    }
+
     const NAME: &str = "curfew:0123abcd:00000000000000a1:20261123T081500Z:0";
 
     fn alive(change: impl FnOnce(&mut serde_json::Value)) -> bool {
         let name = BindingName::parse(NAME).unwrap();
-        let mut j = serde_json::to_value(job(&name, name.deadline.plus_secs(-600)).unwrap()).unwrap();
+        let mut j = serde_json::to_value(job(&name, &FuseJob::default(), name.deadline.plus_secs(-600)).unwrap()).unwrap();
         j["status"] = json!({"startTime": "2026-11-23T08:05:01Z"});
         change(&mut j);
         is_effective(&serde_json::from_value(j).unwrap(), &name)

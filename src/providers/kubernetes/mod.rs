@@ -5,22 +5,24 @@
 //! deletes the reservation, and a late arm is answered 404 or 409. In a namespace a place is owned by a Job fuse.
 mod binding;
 pub mod content;
+mod enforced;
 mod errors;
 mod fuse;
 pub mod kubeconfig;
 mod managed;
 mod revoke;
+mod rights;
 
 pub use binding::BindingState;
 pub(crate) use errors::provider_error;
+pub use fuse::AFTER_SECS as FUSE_AFTER_SECS;
 pub use managed::{list, remove};
 
 use super::port::{ApplyOutcome, EnforcedBy, ManagedObject, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
-use crate::timing::timing;
 use crate::{
     api::grant::Artifact,
     authority::{Authority, Clock, Permit},
-    identity::{admission_check, cluster},
+    identity::cluster,
     runtime::stores::binding_resource,
 };
 use async_trait::async_trait;
@@ -32,13 +34,12 @@ use curfew_core::{
     reconcile::Reservation,
     target::{
         Inventory, Permissions, Plan, Scope, SlotSet,
-        kubernetes::{self, Plan as KubernetesPlan, PlannedBinding, RoleKind, names::BindingName},
+        kubernetes::{self, Plan as KubernetesPlan, PlannedBinding, names::BindingName},
     },
     time::Time,
 };
-use futures::future::{join_all, try_join_all};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::{
-    authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
     batch::v1::Job,
     core::v1::Namespace,
     rbac::v1::{ClusterRole, Role},
@@ -49,7 +50,10 @@ use kube::{
     runtime::reflector::{ObjectRef, Store},
 };
 use parking_lot::Mutex;
-use std::sync::{Arc, OnceLock};
+use std::{
+    pin::pin,
+    sync::{Arc, OnceLock},
+};
 
 /// What the watches show of a cluster's marked objects.
 #[derive(Clone)]
@@ -139,12 +143,12 @@ impl Kubernetes {
         plan: &KubernetesPlan,
         b: &PlannedBinding,
     ) -> Result<Result<BindingState, String>, ProviderError> {
-        let owner = match (&b.namespace, BindingName::parse(&b.name)) {
-            (Some(ns), Some(name)) => match fuse::ensure(&self.jobs(ns), &name, self.clock.now()).await? {
+        let owner = match (&b.namespace, BindingName::parse(&b.name), plan.fuse.job()) {
+            (Some(ns), Some(name), Some(configured)) => match fuse::ensure(&self.jobs(ns), &name, configured, self.clock.now()).await? {
                 Ok(job) => Some(fuse::owner(&job)),
                 Err(stranger) => return Ok(Err(stranger)),
             },
-            (None, _) | (_, None) => None,
+            (None, _, _) | (_, None, _) | (_, _, None) => None,
         };
         let uid = owner.as_ref().map(|o| o.uid.clone());
         match self.api(b).create(&PostParams::default(), &binding::reservation(grant, b, owner)).await {
@@ -160,6 +164,12 @@ impl Kubernetes {
         }
     }
 
+    /// The Jobs of a binding's namespace and the binding's name, if the plan gives it a fuse.
+    fn fuse_of(&self, plan: &KubernetesPlan, b: &PlannedBinding) -> Option<(Api<Job>, BindingName)> {
+        plan.fuse.job()?;
+        Some((self.jobs(b.namespace.as_ref()?), BindingName::parse(&b.name)?))
+    }
+
     async fn observe_one(&self, plan: &KubernetesPlan, b: &PlannedBinding) -> Result<Observation, ProviderError> {
         let right = |found: &BindingState| found.is_armed(plan) && found.binds(b) && !found.deleting;
         // A watch may lag behind our own write, so it is believed only where it shows what should be.
@@ -172,40 +182,10 @@ impl Kubernetes {
             Some(_) => Observation::Drifted,
         })
     }
-
-    async fn policy_in_force(&self) -> bool {
-        let cache = match &self.guard {
-            Guard::AdmissionCheck(authority) => return authority.admission_enforced(),
-            Guard::Probe(cache) => cache,
-        };
-        let now = self.clock.now();
-        let known = *cache.lock();
-        if let Some((at, answer)) = known
-            && now < at.plus_secs(timing().guard_cache_secs)
-        {
-            return answer;
-        }
-        let answer = admission_check::probe_marks(&self.client).await.is_ok_and(|v| v.enforced());
-        *cache.lock() = Some((now, answer));
-        answer
-    }
-
-    /// Whether the fuse of this binding burns, unchanged, and will end it in time.
-    async fn fuse_is_effective(&self, b: &PlannedBinding) -> Result<bool, ProviderError> {
-        let (Some(ns), Some(name)) = (&b.namespace, BindingName::parse(&b.name)) else { return Ok(false) };
-        let seen = self.watched.as_ref().and_then(|w| w.jobs.get(&ObjectRef::new(&name.fuse()).within(ns)));
-        let job = match (&self.watched, seen) {
-            (Some(_), job) => job.map(|j| (*j).clone()),
-            (None, _) => self.jobs(ns).get_opt(&name.fuse()).await.map_err(provider_error)?,
-        };
-        let bound = match (&self.watched, self.watched(b)) {
-            (Some(_), o) => o.map(|o| BindingState::of(&o)),
-            (None, _) => self.live(b).await?,
-        };
-        let owned = |j: &Job| bound.as_ref().is_some_and(|b| !b.deleting && b.fuse.is_some() && b.fuse == j.metadata.uid);
-        Ok(job.is_some_and(|j| fuse::is_effective(&j, &name) && owned(&j)))
-    }
 }
+
+/// How many bindings of one plan are written or read at a time.
+const CONCURRENCY: usize = 16;
 
 /// How many pieces of work run at a time on one cluster. An API server throttles by itself.
 pub const LIMITS: Limits = Limits { width: 16, per_minute: None, batch: 1 };
@@ -247,7 +227,7 @@ impl Provider for Kubernetes {
 
     async fn observe(&self, plan: &Plan, _: SlotSet) -> Result<Observation, ProviderError> {
         let plan = bindings(plan)?;
-        let all = try_join_all(plan.bindings.iter().map(|b| self.observe_one(plan, b))).await?;
+        let all: Vec<Observation> = in_parts(plan.bindings.iter().map(|b| self.observe_one(plan, b))).try_collect().await?;
         Ok(match () {
             () if all.iter().all(|s| *s == Observation::Present) => Observation::Present,
             () if all.iter().all(|s| *s == Observation::Absent) => Observation::Absent,
@@ -262,8 +242,10 @@ impl Provider for Kubernetes {
     async fn reserve(&self, grant: &str, plan: &Plan, _: &Permit) -> Result<ReserveOutcome, ProviderError> {
         let plan = bindings(plan)?;
         let mut places = Vec::new();
-        for outcome in join_all(plan.bindings.iter().map(|b| self.reserve_one(grant, plan, b))).await {
-            match outcome? {
+        // In order, and none begins after the first that fails.
+        let mut outcomes = pin!(in_parts(plan.bindings.iter().map(|b| self.reserve_one(grant, plan, b))));
+        while let Some(outcome) = outcomes.try_next().await? {
+            match outcome {
                 Ok(found) => places.push((found.uid.as_str().into(), found.version.as_str().into())),
                 Err(stranger) => return Ok(ReserveOutcome::Occupied(stranger)),
             }
@@ -290,7 +272,8 @@ impl Provider for Kubernetes {
             let bound = Artifact { kind: binding_resource(b.namespace.is_some()).kind, id: binding::id(b), uid: found.uid };
             Ok([Some(bound), job].into_iter().flatten().collect::<Vec<_>>())
         });
-        Ok(ApplyOutcome::Done(try_join_all(arms).await?.concat()))
+        let armed: Vec<Vec<Artifact>> = in_parts(arms).try_collect().await?;
+        Ok(ApplyOutcome::Done(armed.concat()))
     }
 
     async fn apply(&self, _: &str, _: &Plan, _: SlotSet, _: Time, _: &Permit) -> Result<ApplyOutcome, ProviderError> {
@@ -300,17 +283,17 @@ impl Provider for Kubernetes {
     async fn revoke(&self, grant: &str, plan: &Plan, known: &[Artifact], _: SlotSet) -> Result<RevokeOutcome, ProviderError> {
         let plan = bindings(plan)?;
         // All are tried, even if one fails.
-        let all = join_all(plan.bindings.iter().map(|b| async move {
+        let all = in_parts(plan.bindings.iter().map(|b| async move {
             let uid = |id: &str| known.iter().find(|a| a.id == id).map(|a| a.uid.clone());
             let taken = revoke::revoke_binding(&self.api(b), grant, b, uid(&binding::id(b))).await?;
             // Where the access is gone, the fuse has nothing left to end. Where it is not, the garbage collector may be allowed to
             // delete what we are not: it does so as soon as the owner is gone, and not only at the deadline.
-            if let (Some(ns), Some(name)) = (&b.namespace, BindingName::parse(&b.name)) {
-                fuse::delete(&self.jobs(ns), &name, uid(&format!("{ns}/{}", name.fuse())).as_deref()).await;
+            if let Some((jobs, name)) = self.fuse_of(plan, b) {
+                fuse::delete(&jobs, &name, known_fuse(known, b, &name)).await;
             }
             Ok::<_, ProviderError>(taken)
-        }))
-        .await;
+        }));
+        let all: Vec<_> = all.collect().await;
         let (mut left, mut disarmed) = (Vec::new(), Vec::new());
         for outcome in all {
             match outcome? {
@@ -331,10 +314,16 @@ impl Provider for Kubernetes {
     }
 
     async fn enforced_by(&self, plan: &Plan) -> Result<EnforcedBy, ProviderError> {
+        self.ended_by(bindings(plan)?).await
+    }
+
+    async fn expire_now(&self, plan: &Plan, known: &[Artifact]) -> Result<(), ProviderError> {
         let plan = bindings(plan)?;
-        let all = try_join_all(plan.bindings.iter().map(|b| self.fuse_is_effective(b))).await?;
-        let fused = !all.is_empty() && all.iter().all(|f| *f);
-        Ok(if fused && self.policy_in_force().await { EnforcedBy::Target } else { EnforcedBy::Curfew })
+        let fuses = plan.bindings.iter().filter_map(|b| self.fuse_of(plan, b).map(|(jobs, name)| (b, jobs, name)));
+        let burnt = fuses.map(|(b, jobs, name)| async move { fuse::try_delete(&jobs, &name, known_fuse(known, b, &name)).await });
+        // All are tried, even if one fails.
+        let all: Vec<Result<(), ProviderError>> = in_parts(burnt).collect().await;
+        all.into_iter().collect()
     }
 
     async fn managed(&self) -> Result<Vec<ManagedObject>, ProviderError> {
@@ -346,33 +335,23 @@ impl Provider for Kubernetes {
     }
 
     async fn missing_right(&self, plan: &Plan) -> Result<Option<String>, ProviderError> {
-        let plan = bindings(plan)?;
-        let reviews: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
-        for b in &plan.bindings {
-            let (resource, here) = match b.role_kind {
-                RoleKind::ClusterRole => ("clusterroles", b.namespace.clone()),
-                RoleKind::Role => ("roles", b.namespace.clone()),
-            };
-            let attributes = ResourceAttributes {
-                group: Some("rbac.authorization.k8s.io".into()),
-                resource: Some(resource.into()),
-                verb: Some("bind".into()),
-                name: Some(b.role.clone()),
-                namespace: here,
-                ..ResourceAttributes::default()
-            };
-            let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..SelfSubjectAccessReviewSpec::default() };
-            let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
-            let answer = reviews.create(&PostParams::default(), &review).await.map_err(provider_error)?;
-            if !answer.status.is_some_and(|s| s.allowed) {
-                return Ok(Some(format!(
-                    "the operator may not bind {resource}/{}; add a rule {{apiGroups: [rbac.authorization.k8s.io], resources: [{resource}], resourceNames: [{}], verbs: [bind]}} to a role of service account curfew-operator",
-                    b.role, b.role
-                )));
-            }
-        }
-        Ok(None)
+        self.missing_bind(bindings(plan)?).await
     }
+
+    async fn refusal(&self, plan: &Plan) -> Result<Option<String>, ProviderError> {
+        self.refused_fuse(bindings(plan)?).await
+    }
+}
+
+/// Does all of this, a few at a time. The results come in the order of the work, and none begins after the caller has stopped asking.
+fn in_parts<F: Future>(work: impl IntoIterator<Item = F>) -> impl Stream<Item = F::Output> {
+    stream::iter(work.into_iter().collect::<Vec<F>>()).buffered(CONCURRENCY)
+}
+
+/// The uid of a binding's fuse, if we know it.
+fn known_fuse<'a>(known: &'a [Artifact], b: &PlannedBinding, name: &BindingName) -> Option<&'a str> {
+    let id = format!("{}/{}", b.namespace.as_deref().unwrap_or_default(), name.fuse());
+    known.iter().find(|a| a.id == id).map(|a| a.uid.as_str())
 }
 
 /// The bindings of a plan.

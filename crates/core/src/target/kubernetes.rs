@@ -2,19 +2,21 @@
 //!
 //! A grant writes bindings of its own ([`names`]), so grants never share anything and standing bindings are never touched. A
 //! binding without subjects is the reservation.
+pub mod fuse;
 pub mod lasting;
 pub mod names;
 pub mod persistence;
 pub mod reach;
 
-use super::{Empty, Guarantees, PlanNames, Unresolvable};
+use super::{Empty, Guarantees, PlanNames, SettingsByProvider, Unresolvable};
 use crate::{digest::Digest, ids::Ref, principal::Subject, time::Time};
+pub use fuse::{Fuse, Settings};
 use names::BindingName;
 pub use reach::{ineffective, obstacle};
 use serde::{Deserialize, Serialize};
 
 /// What may outlive the end of an access.
-pub const SESSION_TAIL: &str = "requests already under way: open exec, port-forward and watch streams end when they close";
+pub const SESSION_TAIL: &str = "requests already under way: open exec, port-forward and watch streams end when they close; kubelets and aggregated API servers that are asked directly may go by a cached answer, by default for 5 minutes and 10 seconds";
 
 /// The scope in a Kubernetes cluster: `namespaces: [...]` or, in words, `clusterWide: {}`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -174,6 +176,9 @@ pub struct Plan {
     /// The bindings, in the order of the number that ends their names.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_BINDINGS), extend("x-kubernetes-list-type" = "atomic")))]
     pub bindings: Vec<PlannedBinding>,
+    /// What ends each binding of a namespace while no operator runs, as it was configured. Absent: a Job as built.
+    #[serde(default, skip_serializing_if = "Fuse::is_default")]
+    pub fuse: Fuse,
 }
 
 /// One RoleBinding, or a ClusterRoleBinding where it has no namespace.
@@ -360,7 +365,7 @@ pub fn plan(permissions: &GrantedPermissions, scope: &GrantedScope, subject: &Su
             bindings.push(PlannedBinding { name, namespace: namespace.map(str::to_owned), role_kind: role.kind, role: role.name.clone() });
         }
     }
-    Plan { subject: subject.clone(), bindings }
+    Plan { subject: subject.clone(), bindings, fuse: Fuse::default() }
 }
 
 /// The bindings of the widest reach of a template, without names and subject.
@@ -373,7 +378,17 @@ pub fn probe(permissions: &Permissions, scope: &Scope) -> Plan {
     let cluster_roles = permissions.cluster_roles.iter();
     let cluster_roles = cluster_roles.flat_map(|r| everywhere.iter().map(move |n| binding(RoleKind::ClusterRole, n.clone(), r)));
     let roles = permissions.roles.iter().map(|r| binding(RoleKind::Role, Some(r.namespace.clone()), &r.name));
-    Plan { subject: Subject::User(String::new()), bindings: cluster_roles.chain(roles).collect() }
+    Plan { subject: Subject::User(String::new()), bindings: cluster_roles.chain(roles).collect(), fuse: Fuse::default() }
+}
+
+/// The plan as it is written under these settings.
+pub fn configured(plan: Plan, settings: &SettingsByProvider) -> Plan {
+    Plan { fuse: settings.kubernetes.fuse.clone(), ..plan }
+}
+
+/// Whether two plans give the same access. What ends it without the operator does not belong to the access.
+pub fn gives_the_same(plan: &Plan, other: &Plan) -> bool {
+    plan.subject == other.subject && plan.bindings == other.bindings
 }
 
 /// Bindings are objects of the grant's own, reserved without subjects, and the API server's answer is proof at once.

@@ -256,6 +256,13 @@ impl ScopeByProvider {
     }
 }
 
+/// What CurfewConfig says about the targets of each provider.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SettingsByProvider {
+    /// Of Kubernetes clusters.
+    pub kubernetes: kubernetes::Settings,
+}
+
 /// What a role holds at targets of one provider.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Permissions {
@@ -490,6 +497,23 @@ impl Plan {
             }
             #[cfg(feature = "simulated")]
             _ => None,
+        }
+    }
+    /// The plan as it is written under these settings. It keeps them: a later change concerns new plans alone.
+    #[must_use]
+    pub fn configured(self, settings: &SettingsByProvider) -> Plan {
+        match self {
+            Plan::Kubernetes(plan) => Plan::Kubernetes(kubernetes::configured(plan, settings)),
+            #[cfg(feature = "simulated")]
+            Plan::Simulated(plan) => Plan::Simulated(plan),
+        }
+    }
+    /// Whether two plans give the same access, however they were configured.
+    pub fn gives_the_same(&self, other: &Plan) -> bool {
+        match (self, other) {
+            (Plan::Kubernetes(a), Plan::Kubernetes(b)) => kubernetes::gives_the_same(a, b),
+            #[cfg(feature = "simulated")]
+            _ => self == other,
         }
     }
     /// What the plan needs from the protocol.

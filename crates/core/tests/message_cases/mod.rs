@@ -89,6 +89,7 @@ pub const REQUEST_CONTENT: &[Case] = &[
     ("a role that no policy allows", |f| f.policies.clear()),
     ("a role whose policy is suspended", |f| f.policies[0].suspended = true),
     ("a role that cannot be bound", |f| f.template().not_bindable = Some("the operator may not bind clusterroles/payments-admin".into())),
+    ("a role whose fuse is refused", |f| f.template().refused_by_target = Some("namespace payments refuses the Job".into())),
     ("a quorum that cannot be reached", too_few_approvers),
 ];
 
@@ -209,6 +210,7 @@ pub const TEMPLATE: &[Case] = &[
     }),
     ("fewer approvers than the policy asks for", |f| f.template().approval.clear()),
     ("a role that cannot be bound", |f| f.template().not_bindable = Some("the operator may not bind clusterroles/payments-admin".into())),
+    ("a role whose fuse is refused", |f| f.template().refused_by_target = Some("namespace payments refuses the Job".into())),
 ];
 
 /// `readiness::assignment`, which has the rules of `terms::assignment_ready`.
