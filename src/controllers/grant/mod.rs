@@ -130,8 +130,7 @@ impl Reconciler<String> for GrantController {
             }
         } else if now >= core.expires_at || core.state == State::Revoking || core.deleting {
             let begins = self.begins_at(id, core.expires_at.min(now));
-            // What is being deleted is due at once, also where no replica leads.
-            if now < begins && !core.deleting {
+            if now < begins {
                 return NextRun::of(Requeue::At(begins));
             }
         }
