@@ -36,6 +36,22 @@ const EXPLAINED: &[(Account, &str, &str, &str)] = &[
         "events.k8s.io/events",
         "a repeated Event is counted on the first one; which ones repeat depends on timing",
     ),
+    (Account::Revoker, "get", "secrets", "the kubeconfigs of remote clusters and the URLs of audit sinks: its tests have neither"),
+    (
+        Account::Revoker,
+        "create",
+        "events.k8s.io/events",
+        "tells of a revocation that fails; the tests of failing revocations run the operator",
+    ),
+    (Account::Revoker, "patch", "events.k8s.io/events", "counts a repeated Event on the first one"),
+    (
+        Account::Revoker,
+        "get",
+        "rbac.authorization.k8s.io/clusterrolebindings",
+        "cluster-wide grants are ended by the code that ends those of a namespace",
+    ),
+    (Account::Revoker, "patch", "rbac.authorization.k8s.io/clusterrolebindings", "the same"),
+    (Account::Revoker, "delete", "rbac.authorization.k8s.io/clusterrolebindings", "the same"),
     (
         Account::Operator,
         "get",

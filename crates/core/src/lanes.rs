@@ -264,7 +264,7 @@ mod tests {
         }
         l.push("k", wide(1), "honest", Urgency::Other, fair(T(11), 1), NOW);
         let order = std::iter::from_fn(|| {
-            let begun = next(&mut l, NOW)?.1;
+            let begun = l.start(NOW)?.1.pop()?;
             l.finish(&"k", &begun, NOW);
             Some(begun)
         });
