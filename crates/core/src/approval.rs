@@ -238,9 +238,12 @@ fn evaluate_alone(m: &ApprovalSubject<'_>, w: &DecisionFacts) -> Counted {
 /// Whether the login of a decision is proven, as far as the configuration asks for it. Of a login that was recorded without a key that is
 /// configured now, nothing is known: it grants nothing, and it may still take away.
 fn is_proven(w: &DecisionFacts, alias_keys: &[String]) -> bool {
-    let takes_away = matches!(w.verb, Verb::Deny | Verb::Revoke);
-    let recorded = w.decider.is_recorded_with(alias_keys);
-    w.proven && (recorded || takes_away) && (w.decider.has_required_alias(alias_keys) || (takes_away && !recorded))
+    let known = if w.decider.is_recorded_with(alias_keys) {
+        w.decider.has_required_alias(alias_keys)
+    } else {
+        matches!(w.verb, Verb::Deny | Verb::Revoke)
+    };
+    w.proven && known
 }
 
 /// Whether this is the requester or the beneficiary: people cannot decide about their own request. Of a beneficiary only the name is

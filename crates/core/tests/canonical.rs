@@ -67,14 +67,14 @@ fn texts<'a>(v: &'a mut Value, out: &mut Vec<&'a mut String>) {
 #[test]
 fn different_values_have_different_canonical_texts() {
     let (mut random, mut seen) = (Random(0x2545_f491_4f6c_dd1d), BTreeMap::new());
-    for _ in 0..50_000 {
-        let value = random.value(3);
+    for _ in 0..20_000 {
+        let value = json!([random.value(3), random.value(2), random.text()]);
         let text = canonical_json(&value);
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value, "{text} does not give the value back");
         let other = seen.insert(text.clone(), value.clone());
         assert!(other.is_none_or(|other| other == value), "{text} stands for two values");
     }
-    assert!(seen.len() > 10_000, "{} different values", seen.len());
+    assert!(seen.len() > 5_000, "{} different values", seen.len());
 }
 
 #[test]

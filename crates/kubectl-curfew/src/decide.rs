@@ -133,7 +133,7 @@ async fn send(me: &CliContext, request: &ActivationRequest, decision: Verb, dige
         let spec = AccessDecisionSpec { about: about.clone(), digest, decision, comment: common.comment.clone(), decider };
         let mut decision = AccessDecision::new("", spec);
         decision.metadata.name = None;
-        decision.metadata.generate_name = Some(generate_name(&request.name_any()));
+        decision.metadata.generate_name = Some(format!("{}-", request.name_any()));
         decision
     };
     let name = me.create(&decisions, schema::NO_DECIDER, make).await?.name_any();
@@ -144,11 +144,6 @@ async fn send(me: &CliContext, request: &ActivationRequest, decision: Verb, dige
         Ok(outcome) => outcome,
         Err(_) => Err(NoVerdict { name, namespace: me.namespace.clone(), after: common.timeout.to_string(), waits_for }.into()),
     }
-}
-
-/// A prefix for the API server to complete. It cuts longer ones itself, and then the end of the name of the request is missing.
-fn generate_name(request: &str) -> String {
-    format!("{request}-")
 }
 
 /// It was not known in time whether the decision counts.
@@ -174,8 +169,15 @@ impl std::error::Error for NoVerdict {}
 async fn verdict(decisions: Api<AccessDecision>, name: &str, waits_for: &mut Option<String>) -> anyhow::Result<()> {
     let mut changes = pin!(watch_object(decisions, name).default_backoff());
     while let Some(change) = changes.next().await {
-        // A watch that fails is begun again, with a pause.
-        let Ok(change) = change else { continue };
+        let change = match change {
+            Ok(change) => change,
+            // The watch is begun again, with a pause.
+            Err(error) => {
+                *waits_for = Some(format!("the decision cannot be watched: {}", printable(&error.to_string())));
+                continue;
+            }
+        };
+        *waits_for = None;
         let Some(decision) = change else { bail!("decision {name} was deleted before it was judged") };
         let status = decision.status.unwrap_or_default();
         let Some(counted) = conditions::find(&status.conditions, "Counted") else { continue };
