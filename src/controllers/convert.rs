@@ -6,7 +6,7 @@ use crate::api::{
     decision::About,
     grant::{GrantState, OperationKind},
     policy::{ApprovalFloor as ApiFloor, MfaRule, SystemsRef, TicketFloor},
-    request::{ActivationRequestStatus, RequestState},
+    request::{ActivationRequestStatus, ApprovalStatus, RequestState},
     system::{Mode, Provider},
     template::{Approval, Justification, Limits, TicketRule},
 };
@@ -261,15 +261,22 @@ fn status(r: &ActivationRequest) -> Status {
         Some(RequestState::Revoking) => State::Revoking(reason()),
         Some(over) => over.outcome().map_or(State::Pending, |o| State::Ended(o, reason())),
     };
-    let deadline = s.approval.as_ref().and_then(|a| a.deadline);
+    let accepted_at = |r: &Resolved| s.approval.as_ref().and_then(|approval| accepted_at(approval, r));
     // The digest of this build's own form is computed, so a status that was changed on its own does not match. That of another
     // form can only be taken as it is stored.
     let terms = |resolved: Resolved| match s.digest {
         Some(stored) if resolved.schema != SCHEMA => Terms::as_stored(resolved, stored),
         Some(_) | None => Terms::new(resolved),
     };
-    let frozen = s.resolved.clone().zip(deadline).map(|(r, approval_deadline)| Frozen { terms: terms(r), approval_deadline });
+    let frozen = s.resolved.as_ref().and_then(|r| Some(Frozen { accepted_at: accepted_at(r)?, terms: terms(r.clone()) }));
     Status { state, frozen, expires_at: s.expires_at, activated_at: s.activated_at }
+}
+
+/// When a request was accepted. The first builds stored only one deadline for all stages: the sum of their timeouts, a minute at least,
+/// after acceptance.
+fn accepted_at(approval: &ApprovalStatus, resolved: &Resolved) -> Option<Time> {
+    let wait = || resolved.approval.iter().map(ApprovalStage::timeout_secs).sum::<i64>().max(60);
+    approval.accepted_at.or_else(|| Some(approval.deadline?.plus_secs(-wait())))
 }
 
 /// A decision; `manager` is what RBAC says of the decider, `proof` the keys that a login must carry to count, if anybody said.

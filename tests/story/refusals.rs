@@ -101,11 +101,14 @@ async fn templates_that_cannot_be_used_say_what_to_change() -> Result<()> {
     alice.apply(&of("below", "floor", "1h")).await?.success()?;
     refused(w, "mfa", "Invalid", "Unsupported", "activation.mfa").await?;
     refused(w, "floor", "Invalid", "NotReady", "not ready").await?;
-    // Nobody answers: approval waits a minute at least.
+    // Nobody answers: the approval ends after the two seconds that the stage says, and not after a minute.
     alice.apply(&of("timely", "timely", "1h")).await?.success()?;
-    let deadline = "{.status.approval.deadline}";
-    w.state_is("timely", "AwaitingApproval").await?;
-    ensure!(!w.field(&["areq", "-n", "payments", "timely"], deadline).await?.is_empty(), "no approval deadline");
+    refused(w, "timely", "TimedOut", "ApprovalTimedOut", "stage owners had 0 of 1 approvals by ").await?;
+    let approval = "{.status.approval.acceptedAt} {.status.approval.deadline}";
+    let times = w.field(&["areq", "-n", "payments", "timely"], approval).await?;
+    let time = |s: &str| s.parse::<jiff::Timestamp>();
+    let (accepted, deadline) = times.split_once(' ').unwrap_or_default();
+    ensure!(time(deadline)?.as_second() - time(accepted)?.as_second() == 2, "accepted and deadline are {times}");
     Ok(())
 }
 

@@ -62,6 +62,7 @@ fn count(requester: &UserInfo, beneficiary: Option<&str>, stages: &[ApprovalStag
         requester,
         beneficiary: beneficiary.as_ref(),
         digest: Some(D),
+        accepted_at: Time::from_secs(10),
         stages,
         alias_keys: &[KEY.to_owned()],
     };
