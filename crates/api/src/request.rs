@@ -144,6 +144,10 @@ pub enum RequestState {
     Invalid,
     /// Final: was not active by its deadline.
     Failed,
+    /// A state of a newer build: the request is left to it.
+    #[serde(other, skip_serializing)]
+    #[schemars(skip)]
+    Unknown,
 }
 
 impl From<TerminalState> for RequestState {
@@ -176,7 +180,8 @@ impl RequestState {
             | RequestState::Scheduled
             | RequestState::Activating
             | RequestState::Active
-            | RequestState::Revoking => None,
+            | RequestState::Revoking
+            | RequestState::Unknown => None,
         }
     }
 }
@@ -303,6 +308,6 @@ pub struct RequestDisplay {
     pub expires: Option<String>,
     /// The beneficiary as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
+    #[schemars(length(max = 1024))]
     pub beneficiary: Option<String>,
 }

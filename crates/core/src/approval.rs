@@ -4,8 +4,9 @@ use crate::{
     digest::Digest,
     duration::Duration,
     folding::Spelling,
-    principal::{Subject, UserInfo},
+    principal::{MAX_ALIAS, Subject, UserInfo},
     reason::Reason,
+    text::clip,
     time::Time,
 };
 use serde::{Deserialize, Serialize};
@@ -321,7 +322,7 @@ pub struct StalledGrant<'a> {
 pub fn evaluate_abandon(r: &AbandonDecision<'_>, g: &StalledGrant<'_>) -> Counted {
     let w = r.decision;
     let named = |name: &str| w.decider.is_named(name, g.alias_keys, Spelling::Folded);
-    let common_alias = |alias: &String| w.decider.aliases(g.alias_keys).any(|own| Spelling::Folded.is_same(own, alias));
+    let common_alias = |alias: &String| w.decider.aliases(g.alias_keys).any(|own| Spelling::Folded.is_same(&clip(own, MAX_ALIAS), alias));
     let theirs = named(g.requester)
         || g.beneficiary.includes(&w.decider)
         || is_holder(g.beneficiary, &w.decider, g.alias_keys, Spelling::Folded)
@@ -556,6 +557,15 @@ mod tests {
         };
         let keys = vec!["person".to_owned()];
         assert_eq!(judge(&second, "payments", &StalledGrant { alias_keys: &keys, ..stuck }), Counted::No(Reason::SelfDecision));
+        let long = "7".repeat(2_000);
+        let long_alias = UserInfo { extra: [("person".to_owned(), vec![long.clone()])].into(), ..(*person("a3", &[])).clone() };
+        let held = [clip(long, MAX_ALIAS)];
+        let known = StalledGrant { alias_keys: &keys, aliases: &held, ..stuck };
+        assert_eq!(
+            judge(&by(&Arc::new(long_alias)), "payments", &known),
+            Counted::No(Reason::SelfDecision),
+            "as far as the Grant holds it"
+        );
         let numbered = DecisionFacts { manager: Some(true), ..word(1, &person("7", &[]), Verb::Abandon) };
         let seven = ["7".to_owned()];
         let known = StalledGrant { alias_keys: &keys, aliases: &seven, ..stuck };

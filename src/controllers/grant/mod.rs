@@ -20,7 +20,7 @@ use crate::{
     },
 };
 use async_trait::async_trait;
-use curfew_core::{grant::State, lanes::Urgency, reconcile::Reconcile, requeue::Requeue, time::Time};
+use curfew_core::{grant::State, lanes::Urgency, reconcile::Reconcile, requeue::Requeue, resolved::Schema, time::Time};
 use effects::GrantEffects;
 use kube::{Api, ResourceExt};
 use parking_lot::Mutex;
@@ -87,6 +87,7 @@ impl Reconciler<String> for GrantController {
         if self.expectations.is_stale(id, &core.version) {
             return NextRun::of(Requeue::At(Time::from_millis(self.ctx.now().as_millis() + LAG_MS)));
         }
+        let known = core.schema == Schema::Known;
         if matches!(core.state, State::Ended | State::Abandoned) && !core.deleting {
             return self.delete_if_expired(&grant).await;
         }
@@ -101,11 +102,11 @@ impl Reconciler<String> for GrantController {
         let effects = GrantEffects::new(self.ctx.clone(), grant);
         let mut requeue = drive(&effects, Reconcile::grant(core, verify_owner)).await;
         // Only after what is due was done: decisions must not delay an end.
-        if effects.state() == State::Revoking && abandon::is_abandoned(&self.ctx, &effects.grant()) {
+        if known && effects.state() == State::Revoking && abandon::is_abandoned(&self.ctx, &effects.grant()) {
             requeue = drive(&effects, Reconcile::abandoned(self.ctx.grant_facts(&effects.grant()))).await;
         }
-        if effects.state() == State::Active && self.ctx.authority.leads() {
-            effects.show_enforced().await;
+        if known && effects.state() == State::Active && self.ctx.authority.leads() {
+            effects.show_guarantees().await;
         }
         if effects.version() != *before {
             self.expectations.expect_after(id, &before);

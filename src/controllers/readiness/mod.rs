@@ -45,6 +45,8 @@ const CONCURRENCY: usize = 16;
 const UNKNOWN: &str = "Unknown";
 /// How long an answer of a target is kept at most, in seconds.
 const ANSWER_SECS: i64 = 600;
+/// How long the answer "a right is missing" is cached. Short, since the user who adds the missing rule waits for the result.
+const RIGHT_MISSING_SECS: i64 = 3;
 
 /// The controller that judges everything that a request is resolved from, as a whole and at most once per second.
 pub struct ReadinessController {
@@ -81,6 +83,11 @@ impl TargetAnswers {
         let answers = self.0.lock();
         answers.get(question).filter(|(at, _)| now < at.plus_secs(secs)).map(|(_, answer)| answer.clone())
     }
+    /// The answer to a question for a right: what is missing, or nothing.
+    fn right(&self, question: &str, now: Time) -> Option<Option<String>> {
+        let granted = self.get(question, now, timing().answer_cache_secs).filter(Option::is_none);
+        granted.or_else(|| self.get(question, now, RIGHT_MISSING_SECS))
+    }
     fn insert(&self, question: String, now: Time, answer: Option<String>) {
         let mut answers = self.0.lock();
         answers.retain(|_, (at, _)| now < at.plus_secs(ANSWER_SECS));
@@ -94,12 +101,17 @@ impl ReadinessController {
         ReadinessController { ctx, last_run: Mutex::default(), answers: TargetAnswers::default() }
     }
 
-    fn has_unbindable_templates(&self) -> bool {
+    /// Whether a right of the operator is missing or unknown: RBAC edits are not watched.
+    fn waits_for_rights(&self) -> bool {
         let not_bindable = |template: &RoleTemplate| {
             let ready = template.status.as_ref().and_then(|status| conditions::find(&status.conditions, "Ready"));
             ready.is_some_and(|ready| [Reason::NotBindable.as_str(), UNKNOWN].contains(&ready.reason.as_str()))
         };
-        self.ctx.stores.templates.find(not_bindable).is_some()
+        let not_authorized = |system: &AuthorizationSystem| {
+            let authorized = system.status.as_ref().and_then(|status| conditions::find(&status.conditions, conditions::AUTHORIZED));
+            authorized.is_some_and(|authorized| authorized.status != "True")
+        };
+        self.ctx.stores.templates.find(not_bindable).is_some() || self.ctx.stores.systems.find(|system| not_authorized(system)).is_some()
     }
 
     /// Judges every object on its own: an error or a panic over one of them keeps no other from its verdict. Returns how many have
@@ -177,7 +189,7 @@ impl Snapshot {
 impl Reconciler<()> for ReadinessController {
     async fn reconcile(&self, (): &()) -> NextRun {
         let now = self.ctx.now();
-        let period = if self.has_unbindable_templates() { timing().readiness_soon_secs } else { timing().readiness_every_secs };
+        let period = if self.waits_for_rights() { timing().readiness_soon_secs } else { timing().readiness_every_secs };
         let deadline = Some(now.plus_secs(period));
         if !self.ctx.authority.leads() {
             return NextRun { deadline, ..NextRun::of(Requeue::OnChange) };

@@ -1,11 +1,10 @@
 //! RoleTemplates and EligibleAssignments: whether they can be used, and if not, what to change.
 use super::{Content, Context, Snapshot, TargetAnswers, UNKNOWN, set_ready, write};
-use crate::timing::timing;
 use crate::{
     api::{
         AuthorizationSystem, EligibleAssignment, RoleTemplate,
         assignment::{AssignmentDisplay, EligibleAssignmentStatus},
-        conditions::{self, Is, set},
+        conditions::{Is, set},
         request::RequestState,
         template::{RoleTemplateStatus, TemplateDisplay},
     },
@@ -18,11 +17,9 @@ use crate::{
 use curfew_core::{
     policy_inputs::{Assignment, Policy, Systems, Template, Window},
     readiness, terms,
+    text::{MAX_MESSAGE, clip},
 };
 use kube::{Api, ResourceExt};
-
-/// How long the answer "a right is missing" is cached. Short, since the user who adds the missing rule waits for the result.
-const NOT_BINDABLE_SECS: i64 = 3;
 
 /// Publishes whether a template can be used.
 pub async fn reconcile(ctx: &Context, answers: &TargetAnswers, snapshot: &Snapshot, template: &RoleTemplate) -> kube::Result<()> {
@@ -62,7 +59,7 @@ pub async fn reconcile(ctx: &Context, answers: &TargetAnswers, snapshot: &Snapsh
     let verdict = verdict.map(|(_, message)| message);
     match unknown.filter(|_| verdict.is_ok()) {
         Some(why) => {
-            set(&mut next.conditions, "Ready", Is::Unknown, UNKNOWN, conditions::clip(why), template.metadata.generation, ctx.now());
+            set(&mut next.conditions, "Ready", Is::Unknown, UNKNOWN, why, template.metadata.generation, ctx.now());
         }
         None => set_ready(&mut next.conditions, &verdict, template.metadata.generation, ctx.now()),
     }
@@ -86,8 +83,7 @@ async fn not_bindable(
     template: &RoleTemplate,
 ) -> Result<Option<String>, String> {
     let question = format!("bind {} {:?}", facts.reference.uid, template.metadata.generation);
-    let yes = answers.get(&question, ctx.now(), timing().answer_cache_secs).filter(Option::is_none);
-    if let Some(answer) = yes.or(answers.get(&question, ctx.now(), NOT_BINDABLE_SECS)) {
+    if let Some(answer) = answers.right(&question, ctx.now()) {
         return Ok(answer);
     }
     let Some(system) = first_system(snapshot, facts) else { return Ok(None) };
@@ -109,9 +105,9 @@ fn display(ctx: &Context, template: &Template, policy: Option<&Policy>) -> Templ
         Systems::Labels(labels) => labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","),
     };
     TemplateDisplay {
-        systems: systems.chars().take(1024).collect(),
+        systems: clip(systems, MAX_MESSAGE),
         max: max.map_or_else(String::new, ToString::to_string),
-        approval: if stages.is_empty() { "none".into() } else { stages.join(", ").chars().take(1024).collect() },
+        approval: if stages.is_empty() { "none".into() } else { clip(stages.join(", "), MAX_MESSAGE) },
     }
 }
 
@@ -128,7 +124,7 @@ pub async fn reconcile_assignment(ctx: &Context, snapshot: &Snapshot, assignment
     };
     let mut next = EligibleAssignmentStatus {
         observed_generation: assignment.metadata.generation,
-        display: Some(AssignmentDisplay { subject: facts.subject.to_string(), ends }),
+        display: Some(AssignmentDisplay { subject: clip(facts.subject.to_string(), MAX_MESSAGE), ends }),
         ..old
     };
     set_ready(&mut next.conditions, &verdict, assignment.metadata.generation, ctx.now());

@@ -4,7 +4,7 @@ mod known;
 mod status;
 
 use super::{
-    Context, decision,
+    Context, convert, decision,
     dereference::{self, Source},
 };
 use crate::timing::timing;
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 use async_trait::async_trait;
-use curfew_core::{lanes::Urgency, reason::Reason, reconcile::Reconcile, requeue::Requeue, time::Time};
+use curfew_core::{lanes::Urgency, reason::Reason, reconcile::Reconcile, requeue::Requeue, resolved::Schema, time::Time};
 use effects::RequestEffects;
 use known::Known;
 use kube::ResourceExt;
@@ -48,6 +48,10 @@ impl RequestController {
         let before = stored.resource_version().unwrap_or_default();
         if self.expectations.is_stale(key, &before) {
             return Ok(NextRun::of(Requeue::At(Time::from_millis(ctx.now().as_millis() + LAG_MS))));
+        }
+        // Everything about it is left to the build that wrote it; its Grant ends at its own deadline.
+        if convert::request_schema(&stored) == Schema::Newer {
+            return Ok(NextRun::of(Requeue::OnChange));
         }
         if self.is_complete(key, &stored) {
             return Ok(NextRun { deadline: self.delete_if_expired(key, &stored).await?, ..NextRun::of(Requeue::OnChange) });
@@ -138,7 +142,7 @@ impl Reconciler<Key> for RequestController {
             lane: dereference::system_name(&self.ctx.stores, &request).unwrap_or_default(),
             limits: engine::OWN,
             urgency: if granted { Urgency::Revoke } else { Urgency::Other },
-            due: super::convert::created(&*request),
+            due: convert::created(&*request),
         }
     }
 

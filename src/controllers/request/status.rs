@@ -16,6 +16,7 @@ use curfew_core::{
     reconcile::View,
     request::{State, Status},
     resolved::SCHEMA,
+    text::{MAX_MESSAGE, brief, clip},
     time::Time,
 };
 use kube::ResourceExt;
@@ -90,10 +91,10 @@ pub fn status(object: &ActivationRequest, core: &Status, inputs: &StatusInputs<'
         },
     });
     status.waiting_for = (core.state == State::AwaitingApproval).then(|| waiting_for(core, tally)).flatten();
-    status.message = Some(conditions::clip(message(object, core, view, tally, error)));
+    status.message = Some(clip(message(object, core, view, tally, error), MAX_MESSAGE));
     status.display = Some(RequestDisplay {
         expires: core.expires_at.filter(|_| !over).map(|time| time.to_string()),
-        beneficiary: core.frozen.as_ref().map(|frozen| frozen.terms.resolved.beneficiary.to_string()),
+        beneficiary: core.frozen.as_ref().map(|frozen| clip(frozen.terms.resolved.beneficiary.to_string(), MAX_MESSAGE)),
     });
     set_conditions(&mut status, core, object.metadata.generation, now, inputs);
     status
@@ -237,7 +238,7 @@ fn ask_for_approval(object: &ActivationRequest, core: &Status, tally: &Tally) ->
     let digest = core.frozen.as_ref()?.terms.digest;
     Some(format!(
         "waiting for {missing} of {}: kubectl curfew approve {} -n {} --digest {digest}",
-        who.join(", "),
+        brief(&who.join(", ")),
         object.name_any(),
         object.namespace().unwrap_or_default()
     ))
@@ -286,7 +287,7 @@ fn set_conditions(
             "Stalled",
             Is::from(stalled),
             if stalled { "RevocationStuck" } else { "AsExpected" },
-            conditions::clip(why),
+            why,
             generation,
             now,
         );

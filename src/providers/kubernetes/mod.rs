@@ -10,6 +10,7 @@ mod fuse;
 pub mod kubeconfig;
 mod managed;
 mod revoke;
+mod rights;
 
 pub use binding::BindingState;
 pub(crate) use errors::provider_error;
@@ -38,7 +39,6 @@ use curfew_core::{
 };
 use futures::future::{join_all, try_join_all};
 use k8s_openapi::api::{
-    authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
     batch::v1::Job,
     core::v1::Namespace,
     rbac::v1::{ClusterRole, Role},
@@ -345,26 +345,18 @@ impl Provider for Kubernetes {
         managed::remove(&self.client, found).await
     }
 
+    async fn missing_rights(&self) -> Result<Vec<String>, ProviderError> {
+        rights::missing(&self.client).await
+    }
+
     async fn missing_right(&self, plan: &Plan) -> Result<Option<String>, ProviderError> {
         let plan = bindings(plan)?;
-        let reviews: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
         for b in &plan.bindings {
-            let (resource, here) = match b.role_kind {
-                RoleKind::ClusterRole => ("clusterroles", b.namespace.clone()),
-                RoleKind::Role => ("roles", b.namespace.clone()),
+            let resource = match b.role_kind {
+                RoleKind::ClusterRole => "clusterroles",
+                RoleKind::Role => "roles",
             };
-            let attributes = ResourceAttributes {
-                group: Some("rbac.authorization.k8s.io".into()),
-                resource: Some(resource.into()),
-                verb: Some("bind".into()),
-                name: Some(b.role.clone()),
-                namespace: here,
-                ..ResourceAttributes::default()
-            };
-            let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..SelfSubjectAccessReviewSpec::default() };
-            let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
-            let answer = reviews.create(&PostParams::default(), &review).await.map_err(provider_error)?;
-            if !answer.status.is_some_and(|s| s.allowed) {
+            if !rights::may_bind(&self.client, resource, b).await? {
                 return Ok(Some(format!(
                     "the operator may not bind {resource}/{}; add a rule {{apiGroups: [rbac.authorization.k8s.io], resources: [{resource}], resourceNames: [{}], verbs: [bind]}} to a role of service account curfew-operator",
                     b.role, b.role
