@@ -332,7 +332,7 @@ mod tests {
         let (first, second) = (decision("b", "carol"), decision("a", "carol"));
         let denied = State::Ended(TerminalState::Denied, Reason::DeniedByApprover);
         let stop = |reason| Some(Stop { decision: 0, reason });
-        let named = ended_by(&ActivationRequestStatus::default(), denied, stop(Reason::DeniedByApprover), &[first.clone()]);
+        let named = ended_by(&ActivationRequestStatus::default(), denied, stop(Reason::DeniedByApprover), std::slice::from_ref(&first));
         let ended = ActivationRequestStatus { state: Some(RequestState::Denied), ended_by: named, ..ActivationRequestStatus::default() };
         assert!(names(&ended, &first) && !names(&ended, &second));
         // The second one was seen later, and comes first in a later tally.
@@ -340,7 +340,10 @@ mod tests {
         assert_eq!(later, ended.ended_by);
         // A request that ends for another reason is ended by no decision.
         let open = ActivationRequestStatus { state: Some(RequestState::Active), ..ActivationRequestStatus::default() };
-        assert_eq!(ended_by(&open, State::Revoking(Reason::DeadlinePassed), stop(Reason::DeniedByApprover), &[first.clone()]), None);
+        assert_eq!(
+            ended_by(&open, State::Revoking(Reason::DeadlinePassed), stop(Reason::DeniedByApprover), std::slice::from_ref(&first)),
+            None
+        );
         let revoking = ended_by(&open, State::Revoking(Reason::DeniedByApprover), stop(Reason::DeniedByApprover), &[first]);
         assert_eq!(revoking, ended.ended_by);
     }
