@@ -40,8 +40,8 @@ const REVOKING_THREADS: usize = 2;
 /// grants, every one revokes.
 #[derive(clap::Args, Debug)]
 pub struct Run {
-    /// The name of this replica, as it stands in the lease and in Events.
-    #[arg(long, env = "CURFEW_REPLICA", default_value = "curfew-operator-0")]
+    /// The name of this replica, as it stands in the lease, in Events and in the audit log: 1 to 63 characters.
+    #[arg(long, env = "CURFEW_REPLICA", default_value = "curfew-operator-0", value_parser = replica_name)]
     pub replica: String,
     /// Where /healthz, /readyz and /metrics are served.
     #[arg(long, env = "CURFEW_LISTEN", default_value = "127.0.0.1:8080")]
@@ -52,6 +52,11 @@ pub struct Run {
     /// deploy/65-revoker.yaml runs it beside the operator, under a service account without the right to bind a role.
     #[arg(long)]
     pub revoke_only: bool,
+}
+
+/// A Deployment gives its pods names that are no longer; status and Events have limits.
+fn replica_name(name: &str) -> Result<String, String> {
+    if (1..=63).contains(&name.len()) { Ok(name.to_owned()) } else { Err(format!("has {} characters; 1 to 63 are allowed", name.len())) }
 }
 
 /// Runs the operator.

@@ -6,7 +6,7 @@ use crate::api::{
     decision::About,
     grant::{GrantState, OperationKind},
     policy::{ApprovalFloor as ApiFloor, MfaRule, SystemsRef, TicketFloor},
-    request::{ActivationRequestStatus, RequestState},
+    request::{ActivationRequestStatus, ApprovalStatus, RequestState},
     system::{Mode, Provider},
     template::{Approval, Justification, Limits, TicketRule},
 };
@@ -25,6 +25,7 @@ use curfew_core::{
     resolved::{Ref, Resolved, SCHEMA, Schema, Terms},
     time::Time,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use std::sync::Arc;
 
@@ -62,8 +63,14 @@ pub fn system(system: &AuthorizationSystem, all: &[Arc<AuthorizationSystem>]) ->
         deleting: system.metadata.deletion_timestamp.is_some(),
         suspended: system.spec.suspend,
         duplicate_of: duplicate_of(&claim(system), all.iter().map(|other| claim(other))).map(str::to_owned),
+        missing_rights: system.status.as_ref().and_then(|status| missing_rights(&status.conditions)).map(str::to_owned),
         unsupported: unsupported(&[(system.spec.principals.is_some(), "principals")]),
     }
+}
+
+/// What the operator lacks at a system, as the readiness controller has found it last.
+pub fn missing_rights(list: &[Condition]) -> Option<&str> {
+    conditions::find(list, conditions::AUTHORIZED).filter(|found| found.status == "False").map(|found| found.message.as_str())
 }
 
 fn target(system: &AuthorizationSystem) -> Option<&str> {
@@ -240,13 +247,36 @@ fn approved_terms(status: Option<&ActivationRequestStatus>) -> Option<ApprovedTe
 pub fn request(request: &ActivationRequest, admission: &AdmissionHistory) -> Request {
     Request {
         version: request.resource_version().unwrap_or_default().into(),
-        schema: Schema::of(request.status.as_ref().and_then(|s| s.schema)),
+        schema: request_schema(request),
         uid: request.uid().unwrap_or_default().into(),
         created: created(request),
         provenance: admission.provenance_of(created(request)),
         requester: Arc::new(request.spec.requester.clone().unwrap_or_default()),
         beneficiary: request.spec.beneficiary.clone().map(Into::into),
         status: status(request),
+    }
+}
+
+/// Which build can judge a request: a higher number, a state that this build does not know, or a reason that it does not know for an end
+/// that it would have to finish, are those of a newer one.
+pub fn request_schema(request: &ActivationRequest) -> Schema {
+    let Some(s) = &request.status else { return Schema::Known };
+    let known_reason = s.reason.as_deref().is_some_and(|reason| reason.parse::<Reason>().is_ok());
+    match s.state {
+        Some(RequestState::Unknown) => Schema::Newer,
+        Some(RequestState::Revoking) if !known_reason => Schema::Newer,
+        _ => Schema::of(s.schema.max(s.resolved.as_ref().map(|resolved| resolved.schema))),
+    }
+}
+
+/// Which build can judge a Grant.
+pub fn grant_schema(grant: &Grant) -> Schema {
+    let status = grant.status.as_ref();
+    let unknown_operation = status.and_then(|s| s.operation.as_ref()).is_some_and(|o| o.kind == OperationKind::Unknown);
+    match status.and_then(|s| s.state) {
+        Some(GrantState::Unknown) => Schema::Newer,
+        _ if unknown_operation => Schema::Newer,
+        _ => Schema::of(grant.spec.schema),
     }
 }
 
@@ -258,18 +288,19 @@ fn status(r: &ActivationRequest) -> Status {
         None | Some(RequestState::Pending | RequestState::Scheduled) => State::Pending,
         Some(RequestState::AwaitingApproval) => State::AwaitingApproval,
         Some(RequestState::Activating) => State::Activating,
-        Some(RequestState::Active) => State::Active,
+        // An unknown state makes its schema a newer one, so no rule reads it.
+        Some(RequestState::Active | RequestState::Unknown) => State::Active,
         Some(RequestState::Revoking) => State::Revoking(reason()),
         Some(over) => over.outcome().map_or(State::Pending, |o| State::Ended(o, reason())),
     };
-    let deadline = s.approval.as_ref().and_then(|a| a.deadline);
+    let accepted_at = |r: &Resolved| s.approval.as_ref().and_then(|approval| accepted_at(approval, r));
     // The digest of this build's own form is computed, so a status that was changed on its own does not match. That of another
     // form can only be taken as it is stored.
     let terms = |resolved: Resolved| match s.digest {
         Some(stored) if resolved.schema != SCHEMA => Terms::as_stored(resolved, stored),
         Some(_) | None => Terms::new(resolved),
     };
-    let frozen = s.resolved.clone().zip(deadline).map(|(r, approval_deadline)| Frozen { terms: terms(r), approval_deadline });
+    let frozen = s.resolved.as_ref().and_then(|r| Some(Frozen { accepted_at: accepted_at(r)?, terms: terms(r.clone()) }));
     Status { state, frozen, expires_at: s.expires_at, activated_at: s.activated_at }
 }
 
@@ -282,6 +313,13 @@ fn is_proven(verb: Verb, decider: &UserInfo, proof: Option<&[String]>) -> bool {
         (Verb::Deny | Verb::Revoke, Some(keys)) => !decider.lacks_a_recorded_key(keys),
         (Verb::Deny | Verb::Revoke | Verb::Abandon, None) => true,
     }
+}
+
+/// When a request was accepted. The first builds stored only one deadline for all stages: the sum of their timeouts, a minute at least,
+/// after acceptance.
+fn accepted_at(approval: &ApprovalStatus, resolved: &Resolved) -> Option<Time> {
+    let wait = || resolved.approval.iter().map(ApprovalStage::timeout_secs).sum::<i64>().max(60);
+    approval.accepted_at.or_else(|| Some(approval.deadline?.plus_secs(-wait())))
 }
 
 /// A decision; `manager` is what RBAC says of the decider, `proof` the keys that a login must carry to count, if anybody said.
@@ -314,7 +352,7 @@ pub fn grant(grant: &Grant, admission: &AdmissionHistory, created_here: bool) ->
     let until = status.in_flight.as_ref().map(|f| f.until);
     core_grant::Grant {
         version: grant.resource_version().unwrap_or_default().into(),
-        schema: Schema::of(grant.spec.schema),
+        schema: grant_schema(grant),
         expires_at: grant.spec.expires_at,
         state: grant_state(grant),
         drifted: drifted(grant),
@@ -327,7 +365,8 @@ pub fn grant(grant: &Grant, admission: &AdmissionHistory, created_here: bool) ->
         operation: status.operation.map(|o| core_grant::Operation {
             id: o.id.into(),
             kind: match o.kind {
-                OperationKind::Apply => core_grant::OperationKind::Apply,
+                // It may still create the access.
+                OperationKind::Apply | OperationKind::Unknown => core_grant::OperationKind::Apply,
                 OperationKind::Revoke => core_grant::OperationKind::Revoke,
             },
             poll_at: o.poll_at,
@@ -339,7 +378,8 @@ pub fn grant(grant: &Grant, admission: &AdmissionHistory, created_here: bool) ->
 /// Where a Grant stands; no status yet means that the intent is stored and nothing more.
 pub fn grant_state(grant: &Grant) -> core_grant::State {
     match grant.status.as_ref().and_then(|s| s.state) {
-        None | Some(GrantState::Granting) => core_grant::State::Granting,
+        // Unknown counts as present, and a late write may follow.
+        None | Some(GrantState::Granting | GrantState::Unknown) => core_grant::State::Granting,
         Some(GrantState::Active) => core_grant::State::Active,
         Some(GrantState::Revoking) => core_grant::State::Revoking,
         Some(GrantState::Ended) => core_grant::State::Ended,

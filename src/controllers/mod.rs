@@ -15,5 +15,7 @@ pub mod request;
 pub mod retention;
 pub mod router;
 pub mod sweeper;
+#[cfg(test)]
+mod version_skew;
 
 pub use context::{Context, WaitingForProof};

@@ -15,6 +15,13 @@ fn allow(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
     json!({"apiGroups": [group], "resources": resources, "verbs": verbs})
 }
 
+/// What the operator does with its own objects at a target, in every namespace: bindings and Job fuses. It is given these rights there,
+/// and asks whether it has them.
+pub const AT_TARGET: [(&str, &[&str], &[&str]); 2] = [
+    ("rbac.authorization.k8s.io", &["rolebindings", "clusterrolebindings"], &["get", "list", "create", "patch", "delete"]),
+    ("batch", &["jobs"], &["get", "create", "patch", "delete"]),
+];
+
 /// Returns the operator's service account, roles and bindings. They do not include `bind`: the platform team grants it for named
 /// roles, so that the operator can grant only these.
 pub fn operator() -> Vec<Value> {
@@ -127,10 +134,11 @@ pub fn sweep() -> Vec<Value> {
 /// Returns the operator's rights on a remote cluster, for a service account of the same name there.
 pub fn target() -> Vec<Value> {
     let rbac = "rbac.authorization.k8s.io";
+    let [bindings, fuses] = AT_TARGET.map(|(group, resources, verbs)| allow(group, resources, verbs));
     let rules = [
         allow(rbac, &["roles", "clusterroles"], &["get"]),
-        allow(rbac, &["rolebindings", "clusterrolebindings"], &["get", "list", "create", "patch", "delete"]),
-        allow("batch", &["jobs"], &["get", "create", "patch", "delete"]),
+        bindings,
+        fuses,
         allow("", &["namespaces"], &["get"]),
         allow("admissionregistration.k8s.io", &["validatingadmissionpolicies", "validatingadmissionpolicybindings"], &["get"]),
         allow("authorization.k8s.io", &["selfsubjectaccessreviews"], &["create"]),

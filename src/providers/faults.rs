@@ -223,6 +223,9 @@ impl<P: Provider> Provider for Faulty<P> {
     async fn remove(&self, found: &ManagedObject) -> Result<RevokeOutcome, ProviderError> {
         self.inner.remove(found).await
     }
+    async fn missing_rights(&self) -> Result<Vec<String>, ProviderError> {
+        self.inner.missing_rights().await
+    }
     async fn missing_right(&self, plan: &Plan) -> Result<Option<String>, ProviderError> {
         self.inner.missing_right(plan).await
     }

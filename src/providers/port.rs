@@ -188,6 +188,15 @@ pub trait Provider: Send + Sync {
     /// Removes what the sweep has found. Needs no permit.
     async fn remove(&self, found: &ManagedObject) -> Result<RevokeOutcome, ProviderError>;
 
+    /// What the operator lacks to write and remove what it grants, apart from what is written: the rules to add. Empty where the target
+    /// has no such rights.
+    ///
+    /// # Errors
+    /// If the target does not say.
+    async fn missing_rights(&self) -> Result<Vec<String>, ProviderError> {
+        Ok(Vec::new())
+    }
+
     /// The right that the operator lacks to write such a plan, with the rule to add; `None` if it lacks none.
     async fn missing_right(&self, plan: &Plan) -> Result<Option<String>, ProviderError>;
 

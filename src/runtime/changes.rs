@@ -236,11 +236,14 @@ pub fn config_change(versions: Versions<'_, CurfewConfig>) -> Option<Change> {
     concerned(differs(versions, |_| ()), || Concerned::All)
 }
 
-/// The change of an AuthorizationSystem. Of its status rules read the identity of the target.
+/// The change of an AuthorizationSystem. Of its status rules read the identity of the target and whether the operator is authorized there.
 pub fn system_change(versions: Versions<'_, AuthorizationSystem>) -> Option<Change> {
-    let target =
-        |system: &AuthorizationSystem| system.status.as_ref().and_then(|status| status.target.as_ref()).map(|target| target.id.clone());
-    concerned(differs(versions, target), || Concerned::All)
+    let read = |system: &AuthorizationSystem| {
+        let status = system.status.as_ref()?;
+        let authorized = conditions::find(&status.conditions, conditions::AUTHORIZED).map(|found| found.status.clone());
+        Some((status.target.as_ref().map(|target| target.id.clone()), authorized))
+    };
+    concerned(differs(versions, read), || Concerned::All)
 }
 
 /// The change of an AccessPolicy. It concerns the namespaces that it covered before and those that it covers now.

@@ -1,6 +1,7 @@
 //! One HTTP client for everything that is not an API server: audit sinks and providers. It speaks http and https, verifies
 //! certificates as the platform does, follows no redirect and retries nothing.
 use bytes::Bytes;
+use curfew_core::text::clip;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -46,7 +47,7 @@ pub struct HttpAnswer {
 impl HttpAnswer {
     /// The beginning of the body as text, for messages.
     pub fn excerpt(&self) -> String {
-        String::from_utf8_lossy(&self.body).chars().take(200).collect()
+        clip(String::from_utf8_lossy(&self.body), 200)
     }
     /// How long the server asks its client to wait, where it says so in seconds.
     pub fn retry_after(&self) -> Option<Duration> {

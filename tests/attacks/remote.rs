@@ -38,6 +38,52 @@ subjects: [{kind: ServiceAccount, name: curfew-operator, namespace: curfew-syste
     Ok(cp)
 }
 
+/// A kubeconfig of an identity there that may read everything.
+async fn reader(far: &ControlPlane) -> Result<String> {
+    let rights = r#"
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: reader, namespace: curfew-system}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: reads-all}
+rules: [{apiGroups: ["*"], resources: ["*"], verbs: [get, list]}, {nonResourceURLs: [/openid/v1/jwks], verbs: [get]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: reads-all}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reads-all}
+subjects: [{kind: ServiceAccount, name: reader, namespace: curfew-system}]
+"#;
+    far.admin_user()?.apply(rights).await?.success()?;
+    far.inline_kubeconfig("curfew-system", "reader").await
+}
+
+/// The rights to revoke vanish while a grant is active: that is told, ends nothing, and is over when they are back.
+async fn rights_come_and_go(w: &World, far: &ControlPlane, grant: &str) -> Result<()> {
+    let revocable = "{.status.conditions[?(@.type==\"Revocable\")].status} {.status.conditions[?(@.type==\"Revocable\")].message}";
+    let admin = far.admin_user()?;
+    let rights: serde_json::Value =
+        serde_json::from_str(&admin.kubectl(&["get", "clusterrole", "curfew-target", "-o", "json"]).await?.success()?)?;
+    let change = |rules: &serde_json::Value| serde_json::json!({"rules": rules}).to_string();
+    let mut fewer = rights["rules"].clone();
+    for rule in fewer.as_array_mut().into_iter().flatten() {
+        if let Some(verbs) = rule["verbs"].as_array_mut() {
+            verbs.retain(|verb| verb != "delete");
+        }
+    }
+    let limit = Duration::from_secs(120);
+    admin.api(&["patch", "clusterrole", "curfew-target", "--type=merge", "-p", &change(&fewer)]).await?.success()?;
+    let lacks = |m: &str| m.starts_with("False ") && m.contains("resources: [rolebindings], verbs: [delete]");
+    w.field_fits(&["grt", grant], revocable, "to say what is missing", limit, lacks).await?;
+    w.field_is(&["authsys", "far"], READY, "False").await?;
+    w.field_is(&["grt", grant], "{.status.state}", "Active").await?;
+    admin.api(&["patch", "clusterrole", "curfew-target", "--type=merge", "-p", &change(&rights["rules"])]).await?.success()?;
+    w.field_fits(&["grt", grant], revocable, "to say that nothing is missing", limit, |m| m.starts_with("True")).await?;
+    w.field_is(&["authsys", "far"], READY, "True").await
+}
+
 async fn connect(w: &World, kubeconfig: &str) -> Result<()> {
     let secret = serde_json::json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "far", "namespace": "curfew-system"}, "stringData": {"kubeconfig": kubeconfig}});
     w.admin()?.apply(&secret.to_string()).await?.success().map(drop)
@@ -93,8 +139,14 @@ async fn access_far_away_ends_on_time_and_a_swapped_kubeconfig_never_turns_into_
     admin.api(&["delete", "authsys", "far"]).await?.success()?;
     let gone = |names: &str| !names.split(' ').any(|name| name == "far");
     w.field_fits(&["authsys"], "{.items[*].metadata.name}", "to be without the deleted system", SOON, gone).await?;
-    connect(&w, &token).await?;
+    // A token that may only read could take nothing back.
+    connect(&w, &reader(&far).await?).await?;
     admin.apply(SYSTEM).await?.success()?;
+    let lacks = |m: &str| m.contains("resources: [rolebindings], verbs: [create, patch, delete]") && m.contains("resources: [jobs]");
+    let told = w.field_fits(&["authsys", "far"], MESSAGE, "to name the rights that are missing", SOON, lacks).await;
+    resisted(told.is_ok(), "a token that may only read is Ready")?;
+    w.field_is(&["authsys", "far"], READY, "False").await?;
+    connect(&w, &token).await?;
     w.field_fits(&["authsys", "far"], READY, "to be True", Duration::from_secs(90), |r| r == "True").await?;
 
     offer_there(&w).await?;
@@ -120,6 +172,8 @@ async fn access_far_away_ends_on_time_and_a_swapped_kubeconfig_never_turns_into_
     w.state_is("far-two", "Active").await?;
     far_can_read(&there, true, SOON).await?;
     let grant = w.field(&["areq", "-n", "payments", "far-two"], "{.status.grantRef.name}").await?;
+    rights_come_and_go(&w, &far, &grant).await?;
+    far_can_read(&there, true, SOON).await?;
     connect(&w, &w.cp.inline_kubeconfig("curfew-system", "curfew-operator").await?).await?;
     // The old one is used for some seconds more; then every look leads elsewhere.
     eventually("the swapped kubeconfig to be in use", Duration::from_secs(90), || async {

@@ -1,4 +1,6 @@
 //! The audit log: what remains when every object is deleted, and what happens when a sink does not accept records.
+mod long_names;
+
 use crate::{
     attacks::{active, asks, ends, resisted},
     story::decide,
@@ -43,6 +45,7 @@ async fn it_tells_the_whole_story_when_everything_is_gone_and_nobody_edits_it_un
     w.state_is("conflict", "AwaitingApproval").await?;
     active(&w, &alice, "payments-admin", "story", "15s").await?;
     w.state_is("story", "Expired").await?;
+    let long = long_names::everything_is_stored(&w).await?;
     let path = file.display().to_string();
     // A head is anchored every quarter of a minute, and when the operator stops.
     operator.terminate();
@@ -76,6 +79,9 @@ async fn it_tells_the_whole_story_when_everything_is_gone_and_nobody_edits_it_un
     ] {
         ensure!(told.contains(part), "{part:?} is not told:\n{told}");
     }
+    let told = audit(&admin, &["show", &path, "--user", &long.requester]).await?.success()?;
+    let whole = [format!("{} had ClusterRole payments-admin in payments", long.requester), format!("{} Approve", long.approver)];
+    ensure!(whole.iter().all(|part| told.contains(part)), "long names are not told whole:\n{told}");
     // The intent stands before the confirmation, and the approval before both.
     let lines = std::fs::read_to_string(&file)?;
     let at = |what: &str| lines.find(&format!("dev.curfew.{what}.v1")).unwrap_or(usize::MAX);

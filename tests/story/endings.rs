@@ -74,6 +74,15 @@ async fn an_approver_says_no() -> Result<()> {
     ended(w, "declined", "Denied", "DeniedByApprover").await?;
     assert!(!ann.can_read_secret("payments", "db").await?);
     counted(w, "declined", "True Counted;").await?;
+    // A second refusal, most likely in the same second: it is not what ended the request.
+    let digest = w.field(&["areq", "-n", "payments", "declined"], "{.status.digest}").await?;
+    let again = format!(
+        "{{apiVersion: curfew.dev/v1alpha1, kind: AccessDecision, metadata: {{name: declined-again, namespace: payments}}, \
+         spec: {{about: {{activationRequest: {{name: declined}}}}, digest: '{digest}', decision: Deny}}}}"
+    );
+    w.carol()?.create(&again).await?.success()?;
+    w.field_is(&["adec", "-n", "payments", "declined-again"], "{.status.conditions[0].reason}", "AlreadyEnded").await?;
+    w.field_is(&["areq", "-n", "payments", "declined"], "{.status.endedBy.decision}", "Deny").await?;
     // A decision after the end changes nothing.
     decide(w, &w.carol()?, "declined", "Approve").await?;
     let second = "{.items[?(@.spec.decision==\"Approve\")].status.conditions[0].reason}";

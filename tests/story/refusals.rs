@@ -1,6 +1,6 @@
 //! What is refused, and what people are told: the rule, the value, the limit.
 use super::{decide, request};
-use crate::shared::with_operator;
+use crate::{attacks::resisted, shared::with_operator};
 use anyhow::{Result, ensure};
 use curfew_testkit::{SHIPPED_TIMING, SOON, World, eventually};
 
@@ -101,11 +101,14 @@ async fn templates_that_cannot_be_used_say_what_to_change() -> Result<()> {
     alice.apply(&of("below", "floor", "1h")).await?.success()?;
     refused(w, "mfa", "Invalid", "Unsupported", "activation.mfa").await?;
     refused(w, "floor", "Invalid", "NotReady", "not ready").await?;
-    // Nobody answers: approval waits a minute at least.
+    // Nobody answers: the approval ends after the two seconds that the stage says, and not after a minute.
     alice.apply(&of("timely", "timely", "1h")).await?.success()?;
-    let deadline = "{.status.approval.deadline}";
-    w.state_is("timely", "AwaitingApproval").await?;
-    ensure!(!w.field(&["areq", "-n", "payments", "timely"], deadline).await?.is_empty(), "no approval deadline");
+    refused(w, "timely", "TimedOut", "ApprovalTimedOut", "stage owners had 0 of 1 approvals by ").await?;
+    let approval = "{.status.approval.acceptedAt} {.status.approval.deadline}";
+    let times = w.field(&["areq", "-n", "payments", "timely"], approval).await?;
+    let time = |s: &str| s.parse::<jiff::Timestamp>();
+    let (accepted, deadline) = times.split_once(' ').unwrap_or_default();
+    ensure!(time(deadline)?.as_second() - time(accepted)?.as_second() == 2, "accepted and deadline are {times}");
     Ok(())
 }
 
@@ -276,4 +279,36 @@ async fn what_a_grant_cannot_give_is_told_before_anyone_asks() -> Result<()> {
     ready(w, &["rtpl", "-n", "hollow", "leaving"], "False NotReady .. namespace leaving is being deleted").await?;
     let release = r#"{"metadata": {"finalizers": null}}"#;
     admin.api(&["patch", "configmap", "-n", "leaving", "stays", "--type=merge", "-p", release]).await?.success().map(drop)
+}
+
+/// A newer version has taken over and is rolled back: what it has written about is left to it, and the access ends when it is due.
+#[tokio::test]
+async fn what_a_newer_version_has_written_is_left_alone_and_ends_when_it_is_due() -> Result<()> {
+    let w = with_operator().await?;
+    let skye = w.cp.user("skye@example.com", &["payments-devs"])?;
+    template(w, "skewed", &[]).await?;
+    ready(w, &["rtpl", "-n", "payments", "skewed"], "True").await?;
+    skye.apply(&of("skewed", "skewed", "20s")).await?.success()?;
+    w.state_is("skewed", "AwaitingApproval").await?;
+    decide(w, &w.carol()?, "skewed", "Approve").await?;
+    w.state_is("skewed", "Active").await?;
+    w.access_is(&skye, true, SOON).await?;
+    let about = ["areq", "-n", "payments", "skewed"];
+    let (end, grant) = (w.field(&about, "{.status.expiresAt}").await?, w.field(&about, "{.status.grantRef.name}").await?);
+    let newer = r#"{"status": {"schema": 3, "message": "from a newer version", "resolved": {"schema": 3, "principal": {"kubernetes": {"user": "skye"}}}}}"#;
+    let operator = w.cp.service_account("curfew-system", "curfew-operator").await?;
+    operator.api(&["patch", "areq", "skewed", "-n", "payments", "--subresource=status", "--type=merge", "-p", newer]).await?.success()?;
+    // Everything that would end it in this version: a refusal, and a role that is suspended.
+    decide(w, &w.carol()?, "skewed", "Deny").await?;
+    w.admin()?
+        .api(&["patch", "rtpl", "skewed", "-n", "payments", "--type=merge", "-p", r#"{"spec": {"suspend": true}}"#])
+        .await?
+        .success()?;
+    ready(w, &["rtpl", "-n", "payments", "skewed"], "False Suspended").await?;
+    w.field_is(&["grt", &grant], "{.status.state}", "Ended").await?;
+    let stands = w.field(&about, "{.status.schema} {.status.state} {.status.message}").await?;
+    resisted(stands == "3 Active from a newer version", &format!("a request of a newer version is judged: {stands}"))?;
+    w.field_is(&["grt", &grant], "{.spec.expiresAt}", &end).await?;
+    w.access_is(&skye, false, SOON).await?;
+    w.admin()?.api(&["delete", "areq", "-n", "payments", "skewed"]).await?.success().map(drop)
 }

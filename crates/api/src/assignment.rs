@@ -142,7 +142,7 @@ pub struct EligibleAssignmentStatus {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AssignmentDisplay {
     /// The subject as text, such as `group payments-devs`.
-    #[schemars(length(max = 512))]
+    #[schemars(length(max = 1024))]
     pub subject: String,
     /// The end of the window, as text.
     #[schemars(length(max = 64))]

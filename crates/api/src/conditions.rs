@@ -1,10 +1,16 @@
 //! Status conditions. `lastTransitionTime` changes only when the status of a condition changes, so that equal inputs give an equal
 //! status and no write.
-use curfew_core::time::Time;
+use curfew_core::{
+    text::{MAX_MESSAGE, clip},
+    time::Time,
+};
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time as KubeTime},
     jiff::Timestamp,
 };
+
+/// The condition of a system that says whether the operator has the rights there that it needs to grant and to revoke.
+pub const AUTHORIZED: &str = "Authorized";
 
 /// The status of a condition: True, False or Unknown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,19 +40,9 @@ impl From<bool> for Is {
     }
 }
 
-/// Shortens a message to 1024 bytes, the limit of the schema, and ends a shortened one with `...`.
-pub fn clip(mut message: String) -> String {
-    if message.len() > 1024 {
-        let cut = (0..=1021).rev().find(|&i| message.is_char_boundary(i)).unwrap_or(0);
-        message.truncate(cut);
-        message.push_str("...");
-    }
-    message
-}
-
-/// Sets the condition `type_` in place and keeps the order of the list. Sets `lastTransitionTime` to `now` only if the status changes.
+/// Sets the condition `type_` in place, with a message that is shortened to the limit of the schema, and keeps the order of the list. Sets `lastTransitionTime` to `now` only if the status changes.
 pub fn set(list: &mut Vec<Condition>, type_: &str, is: Is, reason: &str, message: impl Into<String>, generation: Option<i64>, now: Time) {
-    let message = clip(message.into());
+    let message = clip(message, MAX_MESSAGE);
     let stamp = KubeTime(Timestamp::from_millisecond(now.floor_secs().as_millis()).unwrap_or(Timestamp::UNIX_EPOCH));
     let fresh = Condition {
         type_: type_.into(),

@@ -104,6 +104,10 @@ pub enum GrantState {
     Ended,
     /// Released by a person because the target no longer exists. The removal is not proven.
     Abandoned,
+    /// A state of a newer build. What it means is unknown here, so it counts as present.
+    #[serde(other, skip_serializing)]
+    #[schemars(skip)]
+    Unknown,
 }
 
 /// What was observed at the target. Written only by the operator.
@@ -116,7 +120,7 @@ pub struct GrantStatus {
     /// The life cycle state. Absent means `Granting`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<GrantState>,
-    /// `Active`, `Revoked`, `Drifted`.
+    /// `Active`, `Revoked`, `Drifted`, and `Revocable` once the operator has lacked a right at the target that it needs to revoke.
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
@@ -190,6 +194,10 @@ pub enum OperationKind {
     Apply,
     /// It removes the access.
     Revoke,
+    /// What a newer build has started.
+    #[serde(other, skip_serializing)]
+    #[schemars(skip)]
+    Unknown,
 }
 
 /// What the columns show.

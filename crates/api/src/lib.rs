@@ -10,6 +10,8 @@ pub mod conditions;
 pub mod config;
 pub mod decision;
 pub mod grant;
+#[cfg(test)]
+mod lengths;
 pub mod policy;
 pub mod request;
 pub mod schema;
@@ -141,7 +143,7 @@ mod tests {
         }
     }
 
-    fn all_texts(mut f: impl FnMut(&str, &JSONSchemaProps)) {
+    pub(crate) fn all_texts(mut f: impl FnMut(&str, &JSONSchemaProps)) {
         for crd in crds() {
             let schema = crd.spec.versions[0].schema.as_ref().and_then(|s| s.open_api_v3_schema.as_ref()).unwrap();
             for part in ["spec", "status"] {

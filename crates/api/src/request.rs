@@ -144,6 +144,10 @@ pub enum RequestState {
     Invalid,
     /// Final: was not active by its deadline.
     Failed,
+    /// A state of a newer build: the request is left to it.
+    #[serde(other, skip_serializing)]
+    #[schemars(skip)]
+    Unknown,
 }
 
 impl From<TerminalState> for RequestState {
@@ -176,7 +180,8 @@ impl RequestState {
             | RequestState::Scheduled
             | RequestState::Activating
             | RequestState::Active
-            | RequestState::Revoking => None,
+            | RequestState::Revoking
+            | RequestState::Unknown => None,
         }
     }
 }
@@ -231,6 +236,9 @@ pub struct ActivationRequestStatus {
     /// When it was observed that nothing of the access remains at the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Time>,
+    /// The Deny or Revoke that ended the request, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<CountedDecision>,
     /// `Target` if the target ends the access by itself, `Curfew` if only the operator and the sweep do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
@@ -246,8 +254,12 @@ pub struct ActivationRequestStatus {
 
 /// The state of the approval.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct ApprovalStatus {
-    /// The time by which all stages must be approved. After it the request ends as `TimedOut`.
+    /// When the request was accepted, which opened the first stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_at: Option<Time>,
+    /// The time by which the open stage must be approved: its timeout after its opening. After it the request ends as `TimedOut`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Time>,
     /// The stages, in the order of the template.
@@ -281,6 +293,10 @@ pub struct CountedDecision {
     pub decision: Verb,
     /// Creation time of the decision.
     pub at: Time,
+    /// `metadata.uid` of the decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub uid: Option<String>,
 }
 
 /// Values for the columns of `kubectl get`.
@@ -292,6 +308,6 @@ pub struct RequestDisplay {
     pub expires: Option<String>,
     /// The beneficiary as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
+    #[schemars(length(max = 1024))]
     pub beneficiary: Option<String>,
 }

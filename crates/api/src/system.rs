@@ -193,7 +193,7 @@ pub struct AuthorizationSystemStatus {
     /// The `metadata.generation` that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`, `Connected`, `GrantsAllowed`.
+    /// `Ready`, `Connected`, `Authorized` (the operator has the rights there that it needs to grant and to revoke), `GrantsAllowed`.
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,

@@ -5,8 +5,9 @@ use crate::{
     duration::Duration,
     folding::Spelling,
     messages,
-    principal::{Party, Recognition, SameBy, Subject, UserInfo},
+    principal::{MAX_ALIAS, Party, Recognition, SameBy, Subject, UserInfo},
     reason::Reason,
+    text::clip,
     time::Time,
 };
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,7 @@ pub struct ApprovalStage {
     /// How many distinct people must approve.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 16)))]
     pub quorum: u8,
-    /// How long the stage may wait before the request ends `TimedOut`, such as `4h`. Default: `24h`.
+    /// How long the stage may wait for its approvals before the request ends `TimedOut`, such as `4h`: from the acceptance of the request, or from the approval that completed the stage before it. Default: `24h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
     /// Who else may approve once the stage has waited for a while. Not built yet: a template with it is `Unsupported`.
@@ -104,6 +105,8 @@ pub struct ApprovalSubject<'a> {
     pub beneficiary: Option<&'a Subject>,
     /// The digest of what was frozen at acceptance.
     pub digest: Option<Digest>,
+    /// When it was accepted, which opened the first stage.
+    pub accepted_at: Time,
     /// The stages that must pass, in order.
     pub stages: &'a [ApprovalStage],
     /// How one person is recognised behind two logins.
@@ -128,6 +131,8 @@ pub struct StageTally {
     pub approved: Vec<usize>,
     /// How many it needs.
     pub quorum: u8,
+    /// By when it must be complete; `None` while it is not open.
+    pub deadline: Option<Time>,
 }
 
 impl DecisionFacts {
@@ -146,6 +151,15 @@ impl StageTally {
     }
 }
 
+/// A decision that ends its request.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Stop {
+    /// Its index in the decisions.
+    pub decision: usize,
+    /// Why the request ends.
+    pub reason: Reason,
+}
+
 /// The sum of all decisions about one request.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Tally {
@@ -154,7 +168,7 @@ pub struct Tally {
     /// Whether each decision counts, in the order in which they were given.
     pub counted: Vec<Counted>,
     /// The first refusal or withdrawal that counts, and why it ends the request.
-    pub stopped_by: Option<Reason>,
+    pub stopped_by: Option<Stop>,
 }
 
 impl Tally {
@@ -166,6 +180,10 @@ impl Tally {
     pub fn open_stage(&self) -> Option<usize> {
         self.stages.iter().position(|s| !s.passed())
     }
+    /// By when the first stage that has not passed must be complete.
+    pub fn deadline(&self) -> Option<Time> {
+        self.stages[self.open_stage()?].deadline
+    }
 }
 
 /// Counts the decisions about a request. The order of the rules, for each decision:
@@ -176,18 +194,23 @@ impl Tally {
 ///    A Deny or Revoke from such a time counts: it only takes away (I8).
 /// 3. `Revoke` counts from requester and beneficiary; no other decision of these two does, under any spelling of their names.
 /// 4. `Deny` and `Revoke` count from a manager and from an approver of any stage, regardless of the digest that they name.
-/// 5. `Approve` counts from an approver who saw this digest, once per person, for the first unfilled stage that lists them.
+/// 5. `Approve` counts from an approver who saw this digest, once per person, for the first unfilled stage that lists them, if the API
+///    server stored it before that stage timed out. When the operator sees it makes no difference: an approval is neither late because
+///    no operator was running, nor in time because none has ended the request yet.
 ///
-/// Approvals are taken in the order in which the API server stored them, and one for a later stage waits its turn.
+/// Approvals are taken in the order in which the API server stored them, and one for a later stage waits its turn. A stage is open from
+/// acceptance, or from the approval that completed the stage before it. Times are whole seconds, rounded down, so an approval of the
+/// second in which the stage times out is late.
 pub fn tally(m: &ApprovalSubject<'_>, words: &[DecisionFacts]) -> Tally {
     let mut t = Tally {
-        stages: m.stages.iter().map(|s| StageTally { approved: Vec::new(), quorum: s.quorum }).collect(),
+        stages: m.stages.iter().map(|s| StageTally { approved: Vec::new(), quorum: s.quorum, deadline: None }).collect(),
         counted: words.iter().map(|w| evaluate_alone(m, w)).collect(),
         stopped_by: None,
     };
     let mut order: Vec<usize> = (0..words.len()).filter(|&i| t.counted[i] == Counted::Yes).collect();
     order.sort_by(|&a, &b| (words[a].created, &words[a].uid).cmp(&(words[b].created, &words[b].uid)));
-    t.stopped_by = order.iter().find(|&&i| words[i].verb != Verb::Approve).map(|&i| stop_reason(m, &words[i]));
+    let stop = order.iter().find(|&&i| words[i].verb != Verb::Approve);
+    t.stopped_by = stop.map(|&i| Stop { decision: i, reason: stop_reason(m, &words[i]) });
     let mut left: Vec<usize> = Vec::new();
     for i in order.into_iter().filter(|&i| words[i].verb == Verb::Approve) {
         if left.iter().any(|&j| words[j].decider.is_same_person(&words[i].decider, m.people, Spelling::Folded)) {
@@ -196,22 +219,31 @@ pub fn tally(m: &ApprovalSubject<'_>, words: &[DecisionFacts]) -> Tally {
             left.push(i);
         }
     }
+    let mut opened_at = m.accepted_at;
     for (stage, sum) in m.stages.iter().zip(&mut t.stages) {
+        let deadline = opened_at.plus_secs(stage.timeout_secs());
+        sum.deadline = Some(deadline);
         left.retain(|&i| {
-            let counts_here = !sum.passed() && stage.includes(&words[i].decider);
+            let counts_here = !sum.passed() && stage.includes(&words[i].decider) && words[i].created < deadline;
             if counts_here {
                 sum.approved.push(i);
             }
             !counts_here
         });
-        if !sum.passed() {
-            break;
+        match sum.approved.last() {
+            Some(&last) if sum.passed() => opened_at = opened_at.max(words[last].created),
+            Some(_) | None => break,
         }
     }
     let open = t.open_stage().unwrap_or(m.stages.len());
     for i in left {
+        let is_late = m.stages.get(open).is_some_and(|s| s.includes(&words[i].decider));
         let later = m.stages.iter().skip(open + 1).any(|s| s.includes(&words[i].decider));
-        t.counted[i] = if later { Counted::Waiting } else { Counted::No(Reason::AlreadyCounted) };
+        t.counted[i] = match (later, is_late) {
+            (true, _) => Counted::Waiting,
+            (false, true) => Counted::No(Reason::ApprovalTimedOut),
+            (false, false) => Counted::No(Reason::AlreadyCounted),
+        };
     }
     t
 }
@@ -327,7 +359,7 @@ pub struct StalledGrant<'a> {
 pub fn evaluate_abandon(r: &AbandonDecision<'_>, g: &StalledGrant<'_>) -> Counted {
     let w = r.decision;
     let named = |name: &str| w.decider.is_named(name, g.alias_keys, Spelling::Folded);
-    let common_alias = |alias: &String| w.decider.aliases(g.alias_keys).any(|own| Spelling::Folded.is_same(own, alias));
+    let common_alias = |alias: &String| w.decider.aliases(g.alias_keys).any(|own| Spelling::Folded.is_same(&clip(own, MAX_ALIAS), alias));
     let theirs = named(g.requester)
         || holder_by(g.beneficiary, &w.decider, g.alias_keys, Spelling::Folded).is_some()
         || g.aliases.iter().any(common_alias);
@@ -402,6 +434,7 @@ mod tests {
                 requester: &alice,
                 beneficiary: None,
                 digest: Some(D),
+                accepted_at: Time::from_secs(10),
                 stages,
                 people: &people,
             },
@@ -420,6 +453,30 @@ mod tests {
         let t = count(&stages, &[word(1, &erin, Verb::Approve), word(2, &carol, Verb::Approve), word(4, &dave, Verb::Approve)]);
         assert_eq!(t.counted, [Counted::Yes; 3]);
         assert!(t.approved());
+    }
+
+    /// The request is accepted at 10, and the n-th decision is made at 10 + n.
+    #[test]
+    fn a_stage_times_out_as_long_after_its_opening_as_it_says() {
+        let (carol, dave, erin) = (person("carol", &["leads"]), person("dave", &["leads"]), person("erin", &["sec"]));
+        let within = |secs, s: ApprovalStage| ApprovalStage { timeout: Some(Duration::from_secs(secs)), ..s };
+        let stages = [within(5, stage("owners", 2, &[group("leads")])), within(3, stage("security", 1, &[group("sec")]))];
+        let approve = |n, who: &Arc<UserInfo>| word(n, who, Verb::Approve);
+        let at = |n: i64| Some(Time::from_secs(10 + n));
+        assert_eq!(count(&stages, &[]).deadline(), at(5));
+        // The second stage is open from the approval that completed the first one.
+        let t = count(&stages, &[approve(1, &carol), approve(4, &dave)]);
+        assert_eq!((t.open_stage(), t.deadline()), (Some(1), at(7)));
+        assert!(count(&stages, &[approve(1, &carol), approve(4, &dave), approve(6, &erin)]).approved());
+        let t = count(&stages, &[approve(1, &carol), approve(4, &dave), approve(7, &erin)]);
+        assert_eq!((t.approved(), t.counted[2]), (false, Counted::No(Reason::ApprovalTimedOut)), "the second of the deadline is late");
+        // An approval for it from before it opened counts when it opens, and opens nothing earlier.
+        assert!(count(&stages, &[approve(1, &erin), approve(2, &carol), approve(4, &dave)]).approved());
+        let t = count(&stages, &[approve(1, &erin), approve(2, &carol), approve(5, &dave)]);
+        assert_eq!(t.counted, [Counted::Waiting, Counted::Yes, Counted::No(Reason::ApprovalTimedOut)]);
+        assert_eq!((t.open_stage(), t.deadline()), (Some(0), at(5)));
+        // Where no timeout is set it is a day.
+        assert_eq!(count(&[stage("owners", 1, &[group("leads")])], &[]).deadline(), at(86_400));
     }
 
     #[test]
@@ -444,6 +501,7 @@ mod tests {
             requester: &me,
             beneficiary: Some(&Subject::User("bob".into())),
             digest: Some(D),
+            accepted_at: Time::from_secs(10),
             stages: &stages,
             people: &people,
         };
@@ -471,6 +529,7 @@ mod tests {
                 requester: &alice,
                 beneficiary: None,
                 digest: Some(D),
+                accepted_at: Time::from_secs(10),
                 stages: &stages,
                 people: &two,
             };
@@ -510,6 +569,7 @@ mod tests {
                 requester,
                 beneficiary: Some(&bob),
                 digest: Some(D),
+                accepted_at: Time::from_secs(10),
                 stages: &stages,
                 people: &people,
             };
@@ -557,11 +617,13 @@ mod tests {
         let stages = [stage("owners", 1, &[group("leads")])];
         let denial = DecisionFacts { digest: None, ..word(2, &carol, Verb::Deny) };
         let t = count(&stages, &[word(1, &carol, Verb::Approve), denial]);
-        assert_eq!((t.stopped_by, t.counted), (Some(Reason::DeniedByApprover), vec![Counted::Yes; 2]));
+        let denied = Stop { decision: 1, reason: Reason::DeniedByApprover };
+        assert_eq!((t.stopped_by, t.counted), (Some(denied), vec![Counted::Yes; 2]));
         let manager = DecisionFacts { manager: Some(true), ..word(3, &person("mona", &[]), Verb::Revoke) };
-        assert_eq!(count(&stages, &[manager]).stopped_by, Some(Reason::RevokedByApprover));
-        assert_eq!(count(&stages, &[word(3, &person("alice", &[]), Verb::Revoke)]).stopped_by, Some(Reason::RevokedByHolder));
-        assert_eq!(count(&stages, &[word(3, &person("mallory", &[]), Verb::Deny)]).stopped_by, None);
+        let stopped = |words: &[DecisionFacts]| count(&stages, words).stopped_by.map(|stop| stop.reason);
+        assert_eq!(stopped(&[manager]), Some(Reason::RevokedByApprover));
+        assert_eq!(stopped(&[word(3, &person("alice", &[]), Verb::Revoke)]), Some(Reason::RevokedByHolder));
+        assert_eq!(stopped(&[word(3, &person("mallory", &[]), Verb::Deny)]), None);
     }
 
     #[test]
@@ -612,6 +674,15 @@ mod tests {
         };
         let keys = vec!["person".to_owned()];
         assert_eq!(judge(&second, "payments", &StalledGrant { alias_keys: &keys, ..stuck }), Counted::No(Reason::SelfDecision));
+        let long = "7".repeat(2_000);
+        let long_alias = UserInfo { extra: [("person".to_owned(), vec![long.clone()])].into(), ..(*person("a3", &[])).clone() };
+        let held = [clip(long, MAX_ALIAS)];
+        let known = StalledGrant { alias_keys: &keys, aliases: &held, ..stuck };
+        assert_eq!(
+            judge(&by(&Arc::new(long_alias)), "payments", &known),
+            Counted::No(Reason::SelfDecision),
+            "as far as the Grant holds it"
+        );
         let numbered = DecisionFacts { manager: Some(true), ..word(1, &person("7", &[]), Verb::Abandon) };
         let seven = ["7".to_owned()];
         let known = StalledGrant { alias_keys: &keys, aliases: &seven, ..stuck };

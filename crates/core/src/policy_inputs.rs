@@ -53,6 +53,8 @@ pub struct System {
     pub suspended: bool,
     /// An older system stands for the same target: its name.
     pub duplicate_of: Option<String>,
+    /// What the operator lacks there to grant or revoke, as the target says, with the rules to add. Nothing while that is unknown.
+    pub missing_rights: Option<String>,
     /// Settings that this build does not obey.
     pub unsupported: Vec<String>,
 }

@@ -5,6 +5,10 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// Prefix of the user and group names that Kubernetes reserves. They are refused as subjects and approvers.
 pub const RESERVED: &str = "system:";
+/// The longest alias that a Grant holds, in bytes. Longer ones are compared as far as that.
+pub const MAX_ALIAS: usize = 1024;
+/// The longest user name, in characters. A login with a longer one creates no request and no decision.
+pub const MAX_USER_NAME: usize = 1024;
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
 /// A user, a group or a service account. Exactly one member is set.
@@ -17,7 +21,7 @@ pub enum Subject {
         #[cfg_attr(
             feature = "schema",
             schemars(
-                length(min = 1, max = 253),
+                length(min = 1, max = MAX_USER_NAME),
                 regex(pattern = "^([^s]|s$|s[^y]|sy$|sy[^s]|sys$|sys[^t]|syst$|syst[^e]|syste$|syste[^m]|system$|system[^:])")
             )
         )]
@@ -92,7 +96,7 @@ impl fmt::Display for Subject {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UserInfo {
     /// The authenticated user name.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 1024)))]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_USER_NAME)))]
     pub username: String,
     /// The uid from the authenticator; empty if it sets none.
     #[cfg_attr(feature = "schema", schemars(length(max = 1024)))]

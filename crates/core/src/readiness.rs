@@ -18,7 +18,8 @@ fn not_ready(reason: Reason, message: impl Into<String>) -> Readiness {
 
 /// Whether a system is ready. `connected` is the provider's error if the target did not answer. The order of the rules:
 ///
-/// 1. suspended; 2. a setting that this build does not support; 3. an older system for the same target; 4. no answer.
+/// 1. suspended; 2. a setting that this build does not support; 3. an older system for the same target; 4. no answer; 5. a right that the
+///    operator lacks there. What it lacks is not asked while there is no answer, and unknown is not missing.
 pub fn system(system: &System, connected: Result<(), &str>) -> Readiness {
     match (&system.duplicate_of, connected) {
         _ if system.suspended => not_ready(Reason::Suspended, "suspended; nothing new is granted and what is active ends"),
@@ -30,7 +31,10 @@ pub fn system(system: &System, connected: Result<(), &str>) -> Readiness {
             format!("the older AuthorizationSystem {older} has the same target; use that one and delete this one"),
         ),
         (None, Err(error)) => not_ready(Reason::NotReady, format!("not connected: {error}")),
-        (None, Ok(())) => Ok("connected".into()),
+        (None, Ok(())) => match &system.missing_rights {
+            Some(what) => not_ready(Reason::NotReady, what.as_str()),
+            None => Ok("connected".into()),
+        },
     }
 }
 
@@ -92,6 +96,7 @@ mod tests {
             deleting: false,
             suspended: false,
             duplicate_of: None,
+            missing_rights: None,
             unsupported: Vec::new(),
         }
     }
@@ -125,6 +130,9 @@ mod tests {
         let connected = System { ..a_system() };
         assert_eq!(system(&connected, Ok(())), Ok("connected".into()));
         assert_eq!(reason(system(&connected, Err("no route to host"))), Some(Reason::NotReady));
+        let reader = System { missing_rights: Some("it may only read".into()), ..a_system() };
+        assert_eq!(system(&reader, Ok(())).unwrap_err().message, "it may only read");
+        assert!(system(&reader, Err("no route to host")).unwrap_err().message.starts_with("not connected"));
         let duplicate = System { duplicate_of: Some("older".into()), ..a_system() };
         assert_eq!(reason(system(&duplicate, Err("no route to host"))), Some(Reason::DuplicateTarget));
         let unsupported = System { unsupported: vec!["principals".into()], ..duplicate };

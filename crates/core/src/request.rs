@@ -39,8 +39,8 @@ pub enum State {
 pub struct Frozen {
     /// The terms of that moment.
     pub terms: Terms,
-    /// When the approvers must have answered.
-    pub approval_deadline: Time,
+    /// That moment, which opened the first stage of the approval.
+    pub accepted_at: Time,
 }
 
 /// The part of a request's status that the rules read and write.
@@ -169,6 +169,7 @@ fn approval_subject<'a>(request: &'a Request, people: &'a Recognition) -> Approv
         requester: &request.requester,
         beneficiary: request.beneficiary.as_ref(),
         digest: frozen.map(|f| f.terms.digest),
+        accepted_at: frozen.map_or(request.created, |f| f.accepted_at),
         stages: frozen.map_or(none, |f| &f.terms.resolved.approval),
         people,
     }
@@ -184,7 +185,8 @@ fn approval_subject<'a>(request: &'a Request, people: &'a Recognition) -> Approv
 ///    always through a stored `Revoking`. Terms are believed to have changed only when read live.
 /// 5. `Activating` creates its Grant only on facts read live after it was stored: decisions made before the commit are seen,
 ///    and the approvals are counted again.
-/// 6. `AwaitingApproval` ends by changed terms, by a refusal, by the timeout, or by the last approval, in this order.
+/// 6. `AwaitingApproval` ends by changed terms, by a refusal, by the last approval, or by the timeout of the open stage, in this order.
+///    It times out on live facts: an approval made in time counts, also where it is seen late or waits for an admission proof.
 /// 7. `Pending` is accepted and frozen, or refused on live facts.
 ///
 /// Without the permit nothing begins, nor while the target cannot be asked what would be granted: rules 5 to 7 wait. What is
@@ -216,8 +218,8 @@ fn decide_granted(f: &Inputs<'_>) -> Decision {
     if let GrantView::Ended { drifted, refused, .. } = f.grant {
         return finish(f, grant_end_reason(f, drifted, refused));
     }
-    if let Some(reason) = tally_decisions(f.request, f.decisions, f.people).stopped_by {
-        return transition_to(f, State::Revoking(reason));
+    if let Some(stop) = tally_decisions(f.request, f.decisions, f.people).stopped_by {
+        return transition_to(f, State::Revoking(stop.reason));
     }
     if let Some(reason) = terms_invalidated_by(f) {
         return if f.fresh { transition_to(f, State::Revoking(reason)) } else { Decision::ReadLive };
@@ -314,14 +316,11 @@ fn decide_awaiting(f: &Inputs<'_>) -> Decision {
         return if f.fresh { finish(f, reason) } else { Decision::ReadLive };
     }
     let sum = tally_decisions(f.request, f.decisions, f.people);
-    if let Some(reason) = sum.stopped_by {
-        return finish(f, reason);
+    if let Some(stop) = sum.stopped_by {
+        return finish(f, stop.reason);
     }
-    if f.now >= frozen.approval_deadline {
-        return finish(f, Reason::ApprovalTimedOut);
-    }
-    if !sum.approved() {
-        return wait(f, Requeue::At(frozen.approval_deadline));
+    if let Some(deadline) = sum.deadline() {
+        return decide_open_stage(f, deadline);
     }
     if terms_unknown(f) {
         return Decision::Wait(Requeue::Backoff);
@@ -330,14 +329,24 @@ fn decide_awaiting(f: &Inputs<'_>) -> Decision {
     Decision::Commit(Status { state: State::Activating, expires_at: Some(expires_at), ..status.clone() })
 }
 
+/// A stage is open until its deadline.
+fn decide_open_stage(f: &Inputs<'_>, deadline: Time) -> Decision {
+    let may_be_in_time = |w: &DecisionFacts| w.verb == Verb::Approve && w.is_pending() && w.created < deadline;
+    match () {
+        () if f.now < deadline => wait(f, Requeue::At(deadline)),
+        () if !f.fresh => Decision::ReadLive,
+        () if f.decisions.iter().any(may_be_in_time) => Decision::Wait(Requeue::Backoff),
+        () => finish(f, Reason::ApprovalTimedOut),
+    }
+}
+
 fn decide_pending(f: &Inputs<'_>) -> Decision {
     match f.terms {
         Err(_) if terms_unknown(f) => Decision::Wait(Requeue::Backoff),
         Err(refusal) if f.fresh => finish(f, refusal.reason),
         Err(_) => Decision::ReadLive,
         Ok(terms) => {
-            let wait = terms.resolved.approval.iter().map(ApprovalStage::timeout_secs).sum::<i64>().max(60);
-            let frozen = Frozen { terms: terms.clone(), approval_deadline: f.now.plus_secs(wait).floor_secs() };
+            let frozen = Frozen { terms: terms.clone(), accepted_at: f.now.floor_secs() };
             Decision::Commit(Status { state: State::AwaitingApproval, frozen: Some(frozen), ..Status::NEW })
         }
     }

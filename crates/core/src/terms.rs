@@ -15,6 +15,7 @@ use crate::{
     reason::Reason,
     resolved::{Resolved, SCHEMA, Terms},
     target::{Inventory, Permissions, ProviderKind, Scope, Unresolvable},
+    text::brief,
     time::Time,
 };
 
@@ -77,6 +78,7 @@ pub fn resolve(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
     if let Some(why) = h.unreachable {
         return refuse_unreachable(why);
     }
+    check_rights(system, a)?;
     let scope = match &pair.assignment.scope {
         None => Some(offer.scope.clone()),
         Some(s) => offer.scope.intersection(s),
@@ -134,6 +136,9 @@ pub fn ready<'a>(t: &Template, h: &PolicyInputs<'a>) -> Result<&'a Policy, Refus
     let offer = Offer::of(t, first.provider, h)?;
     if let Some(why) = h.unreachable {
         return refuse_unreachable(why);
+    }
+    if let Some(what) = &first.missing_rights {
+        return refuse(Reason::NotReady, format!("system {}: {what}", first.name));
     }
     offer.permissions.check(&offer.scope, &offer.inventory).or_else(|what| refuse(Reason::NotReady, what))?;
     offer.check_obstacle()?;
@@ -238,6 +243,17 @@ fn refuse_unreachable<T>(why: &str) -> Result<T, Refusal> {
     refuse(Reason::TargetUnreachable, format!("the roles at the target cannot be read: {why}"))
 }
 
+/// Whether what is granted there could be revoked. Rights come back, so their absence ends nothing: what waits begins later, and what is
+/// active goes on.
+fn check_rights(s: &System, a: &RequestFacts) -> Result<(), Refusal> {
+    match (&s.missing_rights, a.progress) {
+        (None, _) => Ok(()),
+        (Some(_), _) if a.approved.is_some() => Ok(()),
+        (Some(what), Progress::New) => refuse(Reason::NotReady, format!("system {}: {what}", s.name)),
+        (Some(what), Progress::Accepted | Progress::Granted(_)) => refuse_unreachable(&format!("system {}: {what}", s.name)),
+    }
+}
+
 /// What a template offers at systems of one provider, and what the target holds of it.
 struct Offer {
     permissions: Permissions,
@@ -311,7 +327,7 @@ fn eligible<'a>(
         message: format!(
             "no EligibleAssignment for role {} names {}{}; kubectl get eas -n {} lists them",
             t.reference.name,
-            if machine { holder.to_string() } else { a.requester.username.clone() },
+            brief(&if machine { holder.to_string() } else { a.requester.username.clone() }),
             if machine { " itself" } else { " or one of their groups" },
             a.namespace
         ),
@@ -326,7 +342,8 @@ fn eligible<'a>(
                 reason: Reason::NotEligible,
                 message: format!(
                     "{} is not a person, and assignment {} does not allow a service account to request; set delegation: Allowed in the assignment to allow it",
-                    a.requester.username, assignment.reference.name
+                    brief(&a.requester.username),
+                    assignment.reference.name
                 ),
             };
             continue;
@@ -380,14 +397,17 @@ fn resolve_beneficiary(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Subject
         return Ok(Subject::User(a.requester.username.clone()));
     }
     match (&a.beneficiary, a.requester.service_account()) {
-        (_, None) => refuse(Reason::NotEligible, format!("{} is neither a person nor a service account", a.requester.username)),
+        (_, None) => refuse(Reason::NotEligible, format!("{} is neither a person nor a service account", brief(&a.requester.username))),
         (Some(Subject::Group(g)), _) => {
             refuse(Reason::NotEligible, format!("a request for group {g} is not possible; name a user in spec.beneficiary"))
         }
         // The aliases of a user who is only named are unknown, so their second login could not be told from an approver.
         (Some(Subject::User(n)), _) if !h.alias_keys.is_empty() => refuse(
             Reason::NotEligible,
-            format!("with identity.aliases configured, a service account cannot request for a person; {n} must create the request"),
+            format!(
+                "with identity.aliases configured, a service account cannot request for a person; {} must create the request",
+                brief(n)
+            ),
         ),
         (Some(b), _) if b.is_reserved() => refuse(Reason::NotEligible, format!("{b} is an identity that Kubernetes reserves")),
         (Some(b), _) => Ok(b.clone()),

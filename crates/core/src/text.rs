@@ -1,5 +1,30 @@
-//! Characters that show nothing: control characters, zero-width characters and the like. Texts that people write for others, and
-//! names, are free of them, and what is older than that rule is escaped when it is printed.
+//! Texts and names: characters that show nothing, and lengths.
+//!
+//! Texts that people write for others, and names, are free of control characters, zero-width characters and the like, and what is older
+//! than that rule is escaped when it is printed. Everything that is composed is shortened here before it is stored.
+
+/// The longest message in a status and the longest note of an Event, in bytes.
+pub const MAX_MESSAGE: usize = 1024;
+/// The longest name or list of names in a message, in bytes: what to do next comes after it.
+pub const MAX_NAME_IN_MESSAGE: usize = 256;
+
+/// The text, shortened to so many bytes; what is shortened ends with `...`.
+pub fn clip(text: impl Into<String>, max: usize) -> String {
+    const MARK: &str = "...";
+    let mut text = text.into();
+    if text.len() > max {
+        let room = max.saturating_sub(MARK.len());
+        let cut = (0..=room).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
+        text.truncate(cut);
+        text.push_str(MARK);
+    }
+    text
+}
+
+/// A name as it stands in a message.
+pub fn brief(name: &str) -> String {
+    clip(name, MAX_NAME_IN_MESSAGE)
+}
 
 /// Whether a text shows nothing: empty, or blanks and invisible characters alone.
 pub fn is_blank(text: &str) -> bool {
@@ -57,6 +82,16 @@ pub const INVISIBLE: &[(char, char)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_shortened_to_bytes_and_at_a_character() {
+        assert_eq!((clip("abcde", 5).as_str(), clip("abcdef", 5).as_str()), ("abcde", "ab..."));
+        for length in 0..40 {
+            let text: String = "aüß東🦀".chars().cycle().take(length).collect();
+            let cut = clip(text.as_str(), 20);
+            assert!(cut.len() <= 20 && (cut == text || cut.ends_with("...") && text.starts_with(cut.trim_end_matches('.'))), "{cut}");
+        }
+    }
 
     #[test]
     fn blank_is_what_shows_nothing() {

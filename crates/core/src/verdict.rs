@@ -3,7 +3,7 @@
 //! [`crate::approval`] tallies the decisions about one request. A verdict adds when the tally may be published: not before
 //! it is settled, and never against what was published before the request ended.
 use crate::{
-    approval::{Counted, DecisionFacts, Verb},
+    approval::{Counted, DecisionFacts},
     grant,
     reason::Reason,
     time::Time,
@@ -29,7 +29,7 @@ pub struct VerdictFacts<'a> {
     pub counted: Counted,
     /// How far the request has come.
     pub request: RequestProgress,
-    /// The request's status lists it among the approvals that filled a stage.
+    /// The request's status names it: as an approval that filled a stage, or as the decision that ended the request.
     pub recorded: bool,
     /// Its own status already has a final verdict.
     pub settled: bool,
@@ -40,23 +40,22 @@ pub struct VerdictFacts<'a> {
 /// 1. Before the request is accepted there is no verdict.
 /// 2. While the request is open, a decision whose admission proof or access review is outstanding has none either.
 /// 3. After the request has ended, a final verdict stays.
-/// 4. A decision made after the end cannot count any more.
-/// 5. Otherwise the tally decides.
+/// 4. What the request's status names has counted.
+/// 5. A decision made in the second of the end or later has not, and neither has one that was still waiting at the end.
+/// 6. Otherwise the tally decides.
 pub fn about_request(facts: &VerdictFacts<'_>) -> Option<Counted> {
     match (facts.request, facts.counted) {
         (RequestProgress::NotAccepted, _) => None,
         (RequestProgress::Open, _) if facts.decision.is_pending() => None,
         (RequestProgress::Ended(_), _) if facts.settled => None,
-        (RequestProgress::Ended(end), Counted::Yes | Counted::Waiting) if is_late(facts, end) => Some(Counted::No(Reason::AlreadyEnded)),
+        (RequestProgress::Ended(_), _) if facts.recorded => Some(Counted::Yes),
+        (RequestProgress::Ended(_), Counted::Waiting) => Some(Counted::No(Reason::AlreadyEnded)),
+        // Kubernetes stamps whole seconds: what was made in the second of the end may be older or younger than the end.
+        (RequestProgress::Ended(end), Counted::Yes | Counted::No(Reason::ApprovalTimedOut)) if facts.decision.created >= end => {
+            Some(Counted::No(Reason::AlreadyEnded))
+        }
         (RequestProgress::Open | RequestProgress::Ended(_), counted) => Some(counted),
     }
-}
-
-/// Whether a decision was made after the end. Kubernetes stamps whole seconds, so of the second of the end itself only an
-/// approval that the request's status has recorded was in time.
-fn is_late(facts: &VerdictFacts<'_>, end: Time) -> bool {
-    let decision = facts.decision;
-    decision.created > end || (decision.created == end && decision.verb == Verb::Approve && !facts.recorded)
 }
 
 /// The verdict on a decision about a Grant that needs no access review: an ended Grant cannot be abandoned any more.
@@ -74,7 +73,7 @@ pub const ABOUT_NOTHING: Counted = Counted::No(Reason::NotFound);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{admission::Provenance, principal::UserInfo};
+    use crate::{admission::Provenance, approval::Verb, principal::UserInfo};
     use std::sync::Arc;
 
     const END: Time = Time::from_millis(20_000);
@@ -106,7 +105,8 @@ mod tests {
         assert_eq!(verdict(&unproven, Counted::Waiting, RequestProgress::Open), None);
         let unreviewed = DecisionFacts { manager: None, ..decision(Verb::Deny, 10) };
         assert_eq!(verdict(&unreviewed, Counted::Waiting, RequestProgress::Open), None);
-        assert_eq!(verdict(&unreviewed, Counted::Waiting, RequestProgress::Ended(END)), Some(Counted::Waiting));
+        let waits = verdict(&unreviewed, Counted::Waiting, RequestProgress::Ended(END));
+        assert_eq!(waits, Some(Counted::No(Reason::AlreadyEnded)), "what waited at the end did not end it");
     }
 
     #[test]
@@ -118,22 +118,29 @@ mod tests {
         assert_eq!(verdict(&decision(Verb::Approve, 21), Counted::Waiting, ended), late);
         let refused = Counted::No(Reason::SelfDecision);
         assert_eq!(verdict(&decision(Verb::Approve, 21), refused, ended), Some(refused), "its own reason says more");
-        assert_eq!(verdict(&decision(Verb::Deny, 20), Counted::Yes, ended), Some(Counted::Yes), "it may be what ended the request");
+        let timed_out = Counted::No(Reason::ApprovalTimedOut);
+        assert_eq!(verdict(&decision(Verb::Approve, 19), timed_out, ended), Some(timed_out));
+        assert_eq!(verdict(&decision(Verb::Approve, 21), timed_out, ended), late);
     }
 
     #[test]
-    fn in_the_second_of_the_end_only_a_recorded_approval_was_in_time() {
-        let approval = decision(Verb::Approve, 20);
-        let facts = |recorded| VerdictFacts {
-            decision: &approval,
-            counted: Counted::Yes,
-            request: RequestProgress::Ended(END),
-            recorded,
-            settled: false,
-        };
-        assert_eq!(about_request(&facts(true)), Some(Counted::Yes));
-        assert_eq!(about_request(&facts(false)), Some(Counted::No(Reason::AlreadyEnded)));
-        assert_eq!(about_request(&VerdictFacts { settled: true, ..facts(false) }), None, "a final verdict stays");
+    fn in_the_second_of_the_end_only_what_the_request_names_has_counted() {
+        for verb in [Verb::Approve, Verb::Deny, Verb::Revoke] {
+            let decision = decision(verb, 20);
+            let facts = |recorded| VerdictFacts {
+                decision: &decision,
+                counted: Counted::Yes,
+                request: RequestProgress::Ended(END),
+                recorded,
+                settled: false,
+            };
+            assert_eq!(about_request(&facts(true)), Some(Counted::Yes));
+            assert_eq!(about_request(&facts(false)), Some(Counted::No(Reason::AlreadyEnded)), "{verb:?}");
+            assert_eq!(about_request(&VerdictFacts { settled: true, ..facts(false) }), None, "a final verdict stays");
+            // It has ended the request, also where no access review can be made now.
+            let unreviewed = VerdictFacts { counted: Counted::Waiting, ..facts(true) };
+            assert_eq!(about_request(&unreviewed), Some(Counted::Yes));
+        }
     }
 
     #[test]

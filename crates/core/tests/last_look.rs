@@ -1,10 +1,11 @@
-//! The last decision before a Grant is created: a forged status is not believed, and unproven decisions do not block the Grant.
+//! The last decisions before a Grant is created: a forged status is not believed, unproven decisions do not block the Grant, and an
+//! approval times out on live facts alone.
 use curfew_core::{
     admission::Provenance,
     approval::{ApprovalStage, DecisionFacts, Verb},
     digest::Digest,
     principal::{Recognition, Subject, UserInfo},
-    reason::Reason,
+    reason::{Reason, TerminalState},
     request::{Decision, Frozen, GrantView, Inputs, Request, State, Status, decide},
     requeue::Requeue,
     resolved::{Ref, Resolved, SCHEMA, Schema, SystemRef, Terms},
@@ -66,9 +67,14 @@ fn says(who: &str, verb: Verb, digest: Digest, at: i64) -> DecisionFacts {
 
 /// Approved by Carol a moment ago, and read live after that was stored; changed by `change`.
 fn decided(change: impl FnOnce(&mut Request, &mut Vec<DecisionFacts>)) -> Decision {
+    decided_on(true, change)
+}
+
+/// The same on live facts, or on those of the stores.
+fn decided_on(fresh: bool, change: impl FnOnce(&mut Request, &mut Vec<DecisionFacts>)) -> Decision {
     let live = terms(&["carol"]);
     let mut words = vec![says("carol", Verb::Approve, live.digest, 9_990)];
-    let frozen = Frozen { terms: live.clone(), approval_deadline: NOW.plus_secs(HOUR) };
+    let frozen = Frozen { terms: live.clone(), accepted_at: Time::from_secs(9_900) };
     let status = Status { state: State::Activating, frozen: Some(frozen), expires_at: Some(NOW.plus_secs(HOUR)), activated_at: None };
     let mut request = Request {
         version: "1".into(),
@@ -89,7 +95,7 @@ fn decided(change: impl FnOnce(&mut Request, &mut Vec<DecisionFacts>)) -> Decisi
         people: Recognition::STRICT,
         grant: GrantView::None,
         permit: true,
-        fresh: true,
+        fresh,
     };
     decide(&facts)
 }
@@ -134,4 +140,38 @@ fn unproven_decisions_do_not_block_an_approved_grant() {
     // A decision that may be the missing approval is waited for.
     let early = |_: &mut Request, words: &mut Vec<DecisionFacts>| words[0].provenance = Provenance::Pending;
     assert_eq!(decided(early), Decision::Wait(Requeue::Backoff));
+}
+
+/// Awaits approval since so many seconds before now, with these decisions. A stage waits for a day.
+fn awaiting(fresh: bool, secs: i64, decisions: &[(Verb, i64, Provenance)]) -> Decision {
+    decided_on(fresh, |r, words| {
+        let digest = words[0].digest.unwrap();
+        let decision = |(verb, at, provenance): &(Verb, i64, Provenance)| DecisionFacts {
+            provenance: *provenance,
+            ..says("carol", *verb, digest, 10_000 + at)
+        };
+        *words = decisions.iter().map(decision).collect();
+        r.created = NOW.plus_secs(-secs - 10);
+        r.status.frozen.as_mut().unwrap().accepted_at = NOW.plus_secs(-secs);
+        r.status = Status { state: State::AwaitingApproval, expires_at: None, ..r.status.clone() };
+    })
+}
+
+#[test]
+fn an_approval_times_out_on_live_facts_and_one_that_was_made_in_time_counts() {
+    const DAY: i64 = 24 * HOUR;
+    let timed_out =
+        |d: &Decision| matches!(d, Decision::Commit(Status { state: State::Ended(TerminalState::TimedOut, Reason::ApprovalTimedOut), .. }));
+    let (approve, verified) = (Verb::Approve, Provenance::Verified);
+    assert_eq!(awaiting(true, DAY - 5, &[]), Decision::Wait(Requeue::At(NOW.plus_secs(5))));
+    assert_eq!(awaiting(false, DAY, &[]), Decision::ReadLive, "a watch that lags hides an approval");
+    assert!(timed_out(&awaiting(true, DAY, &[])));
+    // No operator was running for an hour: the approval counts, or does not, as if one had been.
+    let begins = |d: Decision| matches!(d, Decision::Commit(Status { state: State::Activating, .. }));
+    assert!(begins(awaiting(false, DAY + HOUR, &[(approve, -HOUR - 1, verified)])));
+    assert!(timed_out(&awaiting(true, DAY + HOUR, &[(approve, -HOUR, verified)])));
+    // One that waits for its admission proof may be in time; one that was made late is not waited for.
+    let unproven = |at| [(approve, at, Provenance::Pending)];
+    assert_eq!(awaiting(true, DAY + 1, &unproven(-2)), Decision::Wait(Requeue::Backoff));
+    assert!(timed_out(&awaiting(true, DAY + 1, &unproven(-1))));
 }

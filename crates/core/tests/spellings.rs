@@ -62,6 +62,7 @@ fn count(requester: &UserInfo, beneficiary: Option<&str>, stages: &[ApprovalStag
         requester,
         beneficiary: beneficiary.as_ref(),
         digest: Some(D),
+        accepted_at: Time::from_secs(10),
         stages,
         people: &Recognition { alias_keys: vec![KEY.to_owned()], ..Recognition::STRICT.clone() },
     };

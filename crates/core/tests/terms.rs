@@ -405,3 +405,21 @@ fn a_service_account_asks_only_where_that_is_allowed_and_two_people_must_approve
         f.policies[0].approval = Some(ApprovalFloor { quorum: 1, from: one });
     });
 }
+
+#[test]
+fn a_system_where_nothing_could_be_revoked_begins_nothing_and_ends_nothing() {
+    let judged = |progress: Progress, active: bool| {
+        with(|f| {
+            f.systems[0].missing_rights = Some("it may only read".into());
+            f.asked.progress = progress;
+            let approval = f.template().approval.clone();
+            f.asked.approved = active.then(|| ApprovedTerms { duration: long("45m"), approval });
+        })
+    };
+    let granted = Progress::Granted(NOW.plus_secs(600));
+    assert_eq!(judged(Progress::New, false).unwrap_err().reason, Reason::NotReady);
+    for progress in [Progress::Accepted, granted] {
+        assert_eq!(judged(progress, false).unwrap_err().reason, Reason::TargetUnreachable, "rights come back, and what waits goes on");
+    }
+    assert!(judged(granted, true).is_ok());
+}

@@ -16,6 +16,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use std::{
     collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
@@ -168,7 +169,14 @@ impl ControlPlane {
     pub fn user(&self, name: &str, groups: &[&str]) -> Result<User> {
         // One at a time, so that no certificate is paired with the key of another.
         let mut known = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = self.path.join("users").join(format!("{}.json", [&[name], groups].concat().join("+").replace(['/', ':'], "_")));
+        let mut stem = [&[name], groups].concat().join("+").replace(['/', ':'], "_");
+        if stem.len() > 200 {
+            // No file name is as long as a user name may be.
+            let mut hash = DefaultHasher::new();
+            stem.hash(&mut hash);
+            stem = format!("long-{:016x}", hash.finish());
+        }
+        let file = self.path.join("users").join(format!("{stem}.json"));
         if let Some(user) = known.get(&file) {
             return Ok(user.clone());
         }

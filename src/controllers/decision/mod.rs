@@ -3,7 +3,7 @@
 //! A decision about a request is judged by that request's own reconcile, which has the tally. Both publish through [`status`].
 pub mod status;
 
-use super::{Context, WaitingForProof, grant::abandon};
+use super::{Context, WaitingForProof, convert, grant::abandon};
 use crate::timing::timing;
 use crate::{
     api::{AccessDecision, Grant},
@@ -21,6 +21,7 @@ use curfew_core::{
     approval::{Counted, stalls_at},
     lanes::{Limits, Urgency, fair},
     requeue::Requeue,
+    resolved::Schema,
     time::Time,
     verdict,
 };
@@ -82,8 +83,11 @@ impl DecisionController {
 
     /// Judges a decision about a Grant. A change of the Grant triggers it again, so only time and proofs are waited for here.
     async fn judge_about_grant(&self, decision: &AccessDecision, grant: &Grant) -> kube::Result<Requeue> {
+        if convert::grant_schema(grant) == Schema::Newer {
+            return Ok(Requeue::OnChange);
+        }
         let request = RequestRef { name: &grant.spec.request.name, uid: &grant.spec.request.uid };
-        let (counted, provenance) = match verdict::about_grant(super::convert::grant_state(grant)) {
+        let (counted, provenance) = match verdict::about_grant(convert::grant_state(grant)) {
             Some(counted) => (counted, Provenance::Verified),
             None => abandon::evaluate(&self.ctx, grant, decision).await?,
         };

@@ -7,7 +7,6 @@ use super::{
 use crate::{
     api::{
         Grant,
-        grant::GrantStatus,
         request::{ActivationRequestStatus, RequestState},
     },
     controllers::{Context, audit_events, convert},
@@ -23,8 +22,10 @@ use curfew_core::{
     ids,
     reason::Reason,
     reconcile::{Effect, Outcome, Reservation},
+    resolved::Schema,
     slots::{self, OtherGrant},
     target::SlotSet,
+    text::{MAX_MESSAGE, clip},
     time::Time,
 };
 use kube::{Api, ResourceExt, api::ListParams};
@@ -87,7 +88,7 @@ impl GrantEffects {
 
     fn failed(&self, what: &str, why: &impl std::fmt::Display) -> Outcome {
         tracing::warn!(grant = self.id, error = %why, "cannot {what}");
-        let error: String = format!("cannot {what}: {why}").chars().take(1000).collect();
+        let error = clip(format!("cannot {what}: {why}"), MAX_MESSAGE);
         self.change(|known| known.error = Some(error));
         Outcome::Failed
     }
@@ -110,12 +111,16 @@ impl GrantEffects {
         convert::granted_target(&grant, system.as_deref())
     }
 
-    /// Reads live whether the request exists, is the same one, and still wants its Grant.
-    async fn read_owner(&self) -> kube::Result<OwnerState> {
+    /// Reads live whether the request exists, is the same one, and still wants its Grant. `None` if a newer build has written it, so that
+    /// this one cannot tell: then the Grant goes on, and nothing is written for it.
+    async fn read_owner(&self) -> kube::Result<Option<OwnerState>> {
         let of = self.grant().spec.request;
         let found = kube_writes::requests(&self.ctx.client, &of.namespace).get_opt(&of.name).await?;
         let same = found.filter(|r| r.uid().as_deref() == Some(of.uid.as_str()) && r.metadata.deletion_timestamp.is_none());
         self.change(|k| k.orphaned = same.is_none());
+        if same.as_ref().is_some_and(|request| convert::request_schema(request) == Schema::Newer) {
+            return Ok(None);
+        }
         let grant = self.grant();
         let install = &self.ctx.install;
         let ours = |s: &ActivationRequestStatus| {
@@ -126,10 +131,10 @@ impl GrantEffects {
             same
         };
         let state = same.and_then(|r| r.status).filter(ours).and_then(|s| s.state);
-        Ok(match state {
+        Ok(Some(match state {
             Some(RequestState::Activating | RequestState::Active) => OwnerState::Wanted,
             Some(_) | None => OwnerState::Gone,
-        })
+        }))
     }
 
     /// Why the Grant ends, without any call: a revocation needs nothing but the Grant and its target.
@@ -148,7 +153,10 @@ impl GrantEffects {
         if let Some(live) = live {
             self.change(|k| k.grant = live);
         }
-        Ok(Outcome::Rechecked(core, owner, others))
+        Ok(match owner {
+            Some(owner) => Outcome::Rechecked(core, owner, others),
+            None => self.failed("recheck", &"its request was written by a newer version of Curfew"),
+        })
     }
 
     /// Reads live which other Grants on the same target fill the slots of this plan.
@@ -212,22 +220,31 @@ impl GrantEffects {
         }
     }
 
-    /// Publishes what ends the access if the operator does not, when that has changed.
-    pub async fn show_enforced(&self) {
+    /// Publishes what ends the access if the operator does not, and whether the operator has the rights to end it, when that has changed.
+    pub async fn show_guarantees(&self) {
         let grant = self.grant();
+        let Some(status) = &grant.status else { return };
         let now = self.enforced().await.as_str();
-        let Some(status) = grant.status.as_ref().filter(|s| s.enforced_by.as_deref() != Some(now)) else { return };
-        let next = GrantStatus { enforced_by: Some(now.into()), ..status.clone() };
+        let system = self.ctx.stores.system(&grant.spec.system.reference.name);
+        let same = system.filter(|system| system.uid().as_deref() == Some(grant.spec.system.reference.uid.as_str()));
+        let missing = same.as_ref().and_then(|s| s.status.as_ref()).and_then(|s| convert::missing_rights(&s.conditions));
+        let next = grant_status::with_guarantees(&grant, now, missing, self.now());
+        if next == *status {
+            return;
+        }
+        if let Some(missing) = missing {
+            self.ctx.events.publish(&grant, true, "MissingRights", "Revoke", missing).await;
+        }
         let grants: Api<Grant> = Api::all(self.ctx.client.clone());
         let version = grant.resource_version().unwrap_or_default();
         match kube_writes::commit(&grants, &self.id, &version, grant.status.as_ref(), &next).await {
             WriteOutcome::Stored(stored) => {
-                tracing::info!(grant = self.id, enforced_by = now, "what ends the access without the operator has changed");
+                tracing::info!(grant = self.id, enforced_by = now, missing, "what ends the access has changed");
                 self.change(|k| k.grant = stored);
             }
             WriteOutcome::Conflict => {}
             WriteOutcome::Failed(e) => {
-                tracing::info!(grant = self.id, error = %e, "cannot publish what ends the access without the operator")
+                tracing::info!(grant = self.id, error = %e, "cannot publish what ends the access")
             }
         }
     }
@@ -401,7 +418,10 @@ impl GrantEffects {
 impl EffectHandler for GrantEffects {
     async fn perform(&self, effect: &Effect) -> Outcome {
         match effect {
-            Effect::ReadOwner => self.read_owner().await.map_or_else(|e| self.failed("ask for the request", &e), Outcome::Owner),
+            Effect::ReadOwner => match self.read_owner().await {
+                Ok(owner) => Outcome::Owner(owner.unwrap_or(OwnerState::Wanted)),
+                Err(e) => self.failed("ask for the request", &e),
+            },
             Effect::Observe { except } => self.observe(*except).await,
             Effect::Survey => self.or_failed("read the slots", self.survey().await),
             Effect::ReadSlotOwners => {

@@ -27,6 +27,7 @@ use curfew_core::{
     lanes::Urgency,
     reconcile::Reconcile,
     requeue::Requeue,
+    resolved::Schema,
     time::Time,
 };
 use effects::GrantEffects;
@@ -122,6 +123,7 @@ impl Reconciler<String> for GrantController {
         if *core.version == *before && self.expectations.is_stale(id, &before) {
             return NextRun::of(Requeue::At(Time::from_millis(self.ctx.now().as_millis() + LAG_MS)));
         }
+        let known = core.schema == Schema::Known;
         let now = self.ctx.now();
         if core.state.is_terminal() {
             self.ctx.overdue.lock().end(id, now, false);
@@ -140,11 +142,11 @@ impl Reconciler<String> for GrantController {
         let effects = GrantEffects::new(self.ctx.clone(), grant);
         let mut requeue = drive(&effects, Reconcile::grant(core, verify_owner)).await;
         // Only after what is due was done: decisions must not delay an end.
-        if effects.state() == State::Revoking && abandon::is_abandoned(&self.ctx, &effects.grant()) {
+        if known && effects.state() == State::Revoking && abandon::is_abandoned(&self.ctx, &effects.grant()) {
             requeue = drive(&effects, Reconcile::abandoned(self.ctx.grant_facts(&effects.grant()))).await;
         }
-        if effects.state() == State::Active && self.ctx.authority.leads() {
-            effects.show_enforced().await;
+        if known && effects.state() == State::Active && self.ctx.authority.leads() {
+            effects.show_guarantees().await;
         }
         if effects.version() != before {
             self.expectations.expect_after(id, &before);

@@ -10,6 +10,9 @@ use curfew_core::{
     time::Time,
 };
 
+/// Whether the operator has the rights to end the access, once it has lacked one.
+const REVOCABLE: &str = "Revocable";
+
 /// What a reconcile has learned from the target.
 #[derive(Clone, Default)]
 pub struct Learned {
@@ -69,7 +72,7 @@ pub fn status(grant: &Grant, next: &core::Grant, learned: Learned, enforced: Enf
         State::Abandoned => set("Active", Is::Unknown, "Abandoned", "released by a person without proof"),
     }
     match (next.state, &learned.disarmed) {
-        (State::Ended, Some(left)) => set("Revoked", Is::True, "Disarmed", &conditions::clip(left.clone())),
+        (State::Ended, Some(left)) => set("Revoked", Is::True, "Disarmed", left),
         (State::Ended, None) => set("Revoked", Is::True, "Proven", ""),
         (State::Granting | State::Active | State::Revoking | State::Abandoned, _) => set("Revoked", Is::False, "NotYet", ""),
     }
@@ -80,6 +83,21 @@ pub fn status(grant: &Grant, next: &core::Grant, learned: Learned, enforced: Enf
         set("Drifted", Is::True, "Changed", "what was granted was changed or removed at the target, so all of it is taken away");
     }
     s
+}
+
+/// The status of a Grant with what ends its access if the operator does not, and with what the operator lacks to end it.
+pub fn with_guarantees(grant: &Grant, enforced_by: &str, missing: Option<&str>, now: Time) -> GrantStatus {
+    let old = grant.status.clone().unwrap_or_default();
+    let mut next = GrantStatus { enforced_by: Some(enforced_by.to_owned()), ..old };
+    let generation = grant.metadata.generation;
+    match missing {
+        Some(missing) => conditions::set(&mut next.conditions, REVOCABLE, Is::False, "MissingRights", missing, generation, now),
+        None if conditions::find(&next.conditions, REVOCABLE).is_some() => {
+            conditions::set(&mut next.conditions, REVOCABLE, Is::True, "Allowed", "", generation, now);
+        }
+        None => {}
+    }
+    next
 }
 
 /// The status of a Grant after an error.

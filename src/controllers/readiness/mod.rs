@@ -45,6 +45,8 @@ const CONCURRENCY: usize = 16;
 const UNKNOWN: &str = "Unknown";
 /// How long an answer of a target is kept at most, in seconds.
 const ANSWER_SECS: i64 = 600;
+/// How long it is cached what is missing or refused. Short, since the user who changes it waits for the result.
+const OBJECTION_SECS: i64 = 3;
 
 /// The controller that judges everything that a request is resolved from, as a whole and at most once per second.
 pub struct ReadinessController {
@@ -81,6 +83,11 @@ impl TargetAnswers {
         let answers = self.0.lock();
         answers.get(question).filter(|(at, _)| now < at.plus_secs(secs)).map(|(_, answer)| answer.clone())
     }
+    /// The answer to a question for what is missing or refused. That there is nothing is known for `secs`.
+    fn objection(&self, question: &str, now: Time, secs: i64) -> Option<Option<String>> {
+        let none = self.get(question, now, secs).filter(Option::is_none);
+        none.or_else(|| self.get(question, now, OBJECTION_SECS))
+    }
     fn insert(&self, question: String, now: Time, answer: Option<String>) {
         let mut answers = self.0.lock();
         answers.retain(|_, (at, _)| now < at.plus_secs(ANSWER_SECS));
@@ -94,14 +101,18 @@ impl ReadinessController {
         ReadinessController { ctx, last_run: Mutex::default(), answers: TargetAnswers::default() }
     }
 
-    /// Whether a template waits for a change at its target, which is not watched.
+    /// Whether a template or a system waits for a change at its target, which is not watched.
     fn waits_for_targets(&self) -> bool {
         let reasons = [Reason::NotBindable.as_str(), Reason::TargetRefused.as_str(), UNKNOWN];
         let waits = |template: &RoleTemplate| {
             let ready = template.status.as_ref().and_then(|status| conditions::find(&status.conditions, "Ready"));
             ready.is_some_and(|ready| reasons.contains(&ready.reason.as_str()))
         };
-        self.ctx.stores.templates.find(waits).is_some()
+        let not_authorized = |system: &AuthorizationSystem| {
+            let authorized = system.status.as_ref().and_then(|status| conditions::find(&status.conditions, conditions::AUTHORIZED));
+            authorized.is_some_and(|authorized| authorized.status != "True")
+        };
+        self.ctx.stores.templates.find(waits).is_some() || self.ctx.stores.systems.find(|system| not_authorized(system)).is_some()
     }
 
     /// Judges every object on its own: an error or a panic over one of them keeps no other from its verdict. Returns how many have

@@ -7,7 +7,11 @@ use crate::{
     },
     controllers::convert,
 };
-use curfew_core::{readiness, reason::Reason};
+use curfew_core::{
+    readiness,
+    reason::Reason,
+    text::{MAX_MESSAGE, clip},
+};
 use kube::{Api, ResourceExt};
 
 /// Publishes the status of a policy.
@@ -28,7 +32,7 @@ pub async fn reconcile(ctx: &Context, snapshot: &Snapshot, policy: &AccessPolicy
         observed_generation: policy.metadata.generation,
         templates: if verdict.is_ok() { with_reason(Reason::AsExpected) } else { 0 },
         below_floor: with_reason(Reason::BelowFloor),
-        display: Some(PolicyDisplay { namespaces: facts.namespaces.join(",").chars().take(1024).collect() }),
+        display: Some(PolicyDisplay { namespaces: clip(facts.namespaces.join(","), MAX_MESSAGE) }),
         ..old
     };
     set_ready(&mut next.conditions, &verdict, policy.metadata.generation, ctx.now());

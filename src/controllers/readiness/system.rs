@@ -4,7 +4,7 @@ use crate::timing::timing;
 use crate::{
     api::{
         AuthorizationSystem, Grant,
-        conditions::{Is, set},
+        conditions::{self, AUTHORIZED, Is, set},
         system::{AuthorizationSystemStatus, GrantCounts, Mode, SystemDisplay, Target},
     },
     controllers::convert,
@@ -18,7 +18,7 @@ use kube::{Api, ResourceExt, api::ListParams};
 /// Asks the target for its identity, counts the system's Grants, and publishes both.
 pub async fn reconcile(ctx: &Context, answers: &TargetAnswers, snapshot: &Snapshot, system: &AuthorizationSystem) -> kube::Result<()> {
     let Some(system) = &ensure_finalizer(ctx, system).await? else { return Ok(()) };
-    let facts = convert::system(system, &snapshot.systems);
+    let mut facts = convert::system(system, &snapshot.systems);
     let (now, generation) = (ctx.now(), system.metadata.generation);
     let old = system.status.clone().unwrap_or_default();
     let mut next = AuthorizationSystemStatus {
@@ -35,6 +35,16 @@ pub async fn reconcile(ctx: &Context, answers: &TargetAnswers, snapshot: &Snapsh
         }
         Err(error) => set(&mut next.conditions, "Connected", Is::False, "Unreachable", error.as_str(), generation, now),
     }
+    if connected.is_ok() {
+        match missing_rights(ctx, answers, system).await {
+            Ok(None) => set(&mut next.conditions, AUTHORIZED, Is::True, "Allowed", "", generation, now),
+            Ok(Some(what)) => set(&mut next.conditions, AUTHORIZED, Is::False, "MissingRights", what, generation, now),
+            // What cannot be asked at the moment is unknown: what was found last stands.
+            Err(_) if conditions::find(&next.conditions, AUTHORIZED).is_some() => {}
+            Err(why) => set(&mut next.conditions, AUTHORIZED, Is::Unknown, "Unknown", why, generation, now),
+        }
+    }
+    facts.missing_rights = convert::missing_rights(&next.conditions).map(str::to_owned);
     let verdict = readiness::system(&facts, connected.as_ref().map(|_| ()).map_err(String::as_str));
     set_ready(&mut next.conditions, &verdict, generation, now);
     let grants = verdict.is_ok() && system.spec.mode == Mode::ReadWrite;
@@ -93,6 +103,26 @@ async fn live_target(ctx: &Context, answers: &TargetAnswers, system: &Authorizat
     let live = Target { id, fingerprint };
     answers.insert(question, ctx.now(), serde_json::to_string(&live).ok());
     Ok(live)
+}
+
+/// What the operator lacks at the target to grant and to revoke, with the rules to add. A lack is asked for again soon, since the user who
+/// adds the rules waits for the result.
+///
+/// # Errors
+/// Why that cannot be asked now.
+async fn missing_rights(ctx: &Context, answers: &TargetAnswers, system: &AuthorizationSystem) -> Result<Option<String>, String> {
+    let question = format!("rights {}", system.uid().unwrap_or_default());
+    if let Some(answer) = answers.objection(&question, ctx.now(), timing().answer_cache_secs) {
+        return Ok(answer);
+    }
+    let ask = async { ctx.registry.reach(&system.spec.provider).await?.missing_rights().await };
+    let rules = ask.await.map_err(|error: ProviderError| error.to_string())?;
+    let what = (!rules.is_empty()).then(|| {
+        let rules = rules.join(", ");
+        format!("the operator lacks rights there that it needs to grant and to revoke; add to a role of its identity (deploy/remote/target.yaml): {rules}")
+    });
+    answers.insert(question, ctx.now(), what.clone());
+    Ok(what)
 }
 
 fn count(ctx: &Context, system: &AuthorizationSystem) -> GrantCounts {

@@ -5,7 +5,7 @@ use crate::{
     api::{
         AuthorizationSystem, EligibleAssignment, RoleTemplate,
         assignment::{AssignmentDisplay, EligibleAssignmentStatus},
-        conditions::{self, Is, set},
+        conditions::{Is, set},
         request::RequestState,
         template::{RoleTemplateStatus, TemplateDisplay},
     },
@@ -19,11 +19,10 @@ use crate::{
 use curfew_core::{
     policy_inputs::{Assignment, Policy, Systems, Template, Window},
     readiness, terms,
+    text::{MAX_MESSAGE, clip},
 };
 use kube::{Api, ResourceExt};
 
-/// How long a refusal is cached. Short, since the user who adds the missing rule waits for the result.
-const REFUSAL_SECS: i64 = 3;
 /// How long it is cached that the target refuses nothing. What it refuses later is said on the Grant.
 const ACCEPTED_SECS: i64 = 300;
 
@@ -65,7 +64,7 @@ pub async fn reconcile(ctx: &Context, answers: &TargetAnswers, snapshot: &Snapsh
     let verdict = verdict.map(|(_, message)| message);
     match unknown.filter(|_| verdict.is_ok()) {
         Some(why) => {
-            set(&mut next.conditions, "Ready", Is::Unknown, UNKNOWN, conditions::clip(why), template.metadata.generation, ctx.now());
+            set(&mut next.conditions, "Ready", Is::Unknown, UNKNOWN, why, template.metadata.generation, ctx.now());
         }
         None => set_ready(&mut next.conditions, &verdict, template.metadata.generation, ctx.now()),
     }
@@ -114,8 +113,7 @@ async fn cached(
     secs: i64,
     ask: impl Future<Output = Result<Option<String>, ProviderError>>,
 ) -> Result<Option<String>, ProviderError> {
-    let accepted = answers.get(&question, ctx.now(), secs).filter(Option::is_none);
-    if let Some(answer) = accepted.or(answers.get(&question, ctx.now(), REFUSAL_SECS)) {
+    if let Some(answer) = answers.objection(&question, ctx.now(), secs) {
         return Ok(answer);
     }
     let answer = ask.await?;
@@ -132,9 +130,9 @@ fn display(ctx: &Context, template: &Template, policy: Option<&Policy>) -> Templ
         Systems::Labels(labels) => labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","),
     };
     TemplateDisplay {
-        systems: systems.chars().take(1024).collect(),
+        systems: clip(systems, MAX_MESSAGE),
         max: max.map_or_else(String::new, ToString::to_string),
-        approval: if stages.is_empty() { "none".into() } else { stages.join(", ").chars().take(1024).collect() },
+        approval: if stages.is_empty() { "none".into() } else { clip(stages.join(", "), MAX_MESSAGE) },
     }
 }
 
@@ -151,7 +149,7 @@ pub async fn reconcile_assignment(ctx: &Context, snapshot: &Snapshot, assignment
     };
     let mut next = EligibleAssignmentStatus {
         observed_generation: assignment.metadata.generation,
-        display: Some(AssignmentDisplay { subject: facts.subject.to_string(), ends }),
+        display: Some(AssignmentDisplay { subject: clip(facts.subject.to_string(), MAX_MESSAGE), ends }),
         ..old
     };
     set_ready(&mut next.conditions, &verdict, assignment.metadata.generation, ctx.now());

@@ -20,9 +20,11 @@ use crate::{
 use async_trait::async_trait;
 use curfew_core::{
     ids,
+    principal::MAX_ALIAS,
     reconcile::{Effect, Outcome},
     request::{Request, State},
     resolved::SCHEMA,
+    text::{brief, clip},
     time::Time,
 };
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -93,7 +95,7 @@ impl RequestEffects {
         let bad = matches!(next.status.state, State::Ended(outcome, _) if status::is_refusal(outcome));
         self.ctx.events.publish(stored, bad, &state, "Decide", &message).await;
         if let (Some(role), State::Active | State::Ended(..)) = (self.role(), next.status.state) {
-            let note = format!("request {} of {}: {message}", self.key.1, next.requester.username);
+            let note = format!("request {} of {}: {message}", self.key.1, brief(&next.requester.username));
             self.ctx.events.publish_for(&role, bad, &state, "Decide", &note).await;
         }
         if let (State::Active, Some(at)) = (next.status.state, next.status.activated_at) {
@@ -161,7 +163,7 @@ impl RequestEffects {
     /// What the requester's login carries under the alias keys.
     fn aliases(&self, request: &Request) -> Vec<String> {
         let people = self.known().view.people;
-        request.requester.aliases(&people.alias_keys).take(64).map(str::to_owned).collect()
+        request.requester.aliases(&people.alias_keys).take(64).map(|alias| clip(alias, MAX_ALIAS)).collect()
     }
 
     async fn bring_forward(&self, request_uid: &str, to: Time) -> Outcome {

@@ -1,4 +1,5 @@
 //! What one reconcile of a request knows: dereferenced once, tallied once, and kept current by its own effects.
+use super::status;
 use crate::{
     api::{AccessDecision, ActivationRequest, Grant},
     audit::CountedDecision,
@@ -71,7 +72,7 @@ impl Known {
                 decision,
                 counted: *counted,
                 request: progress,
-                recorded: self.is_recorded(&decision.decider.username, decision.created),
+                recorded: self.object.status.as_ref().is_some_and(|status| status::names(status, decision)),
                 settled: crate::controllers::decision::is_settled(object),
             };
             verdict::about_request(&facts).map(|counted| (&**object, counted, self.explain(i, counted)))
@@ -90,12 +91,5 @@ impl Known {
             (Some(end), _) => RequestProgress::Ended(end),
             (None, _) => RequestProgress::Open,
         }
-    }
-
-    /// Whether the request's status lists this approval.
-    fn is_recorded(&self, decider: &str, created: curfew_core::time::Time) -> bool {
-        let approval = self.object.status.as_ref().and_then(|status| status.approval.as_ref());
-        let mut listed = approval.into_iter().flat_map(|approval| &approval.stages).flat_map(|stage| &stage.decisions);
-        listed.any(|decision| decision.decider == decider && decision.at == created)
     }
 }

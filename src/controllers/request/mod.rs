@@ -4,7 +4,7 @@ mod known;
 mod status;
 
 use super::{
-    Context, decision,
+    Context, convert, decision,
     dereference::{self, Source},
 };
 use crate::timing::timing;
@@ -26,6 +26,7 @@ use curfew_core::{
     reason::Reason,
     reconcile::Reconcile,
     requeue::Requeue,
+    resolved::Schema,
     time::Time,
 };
 use effects::RequestEffects;
@@ -55,6 +56,10 @@ impl RequestController {
         let before = stored.resource_version().unwrap_or_default();
         if !outdated && self.expectations.is_stale(key, &before) {
             return Ok(NextRun::of(Requeue::At(Time::from_millis(ctx.now().as_millis() + LAG_MS))));
+        }
+        // Everything about it is left to the build that wrote it; its Grant ends at its own deadline.
+        if convert::request_schema(&stored) == Schema::Newer {
+            return Ok(NextRun::of(Requeue::OnChange));
         }
         if !outdated && self.is_complete(key, &stored) {
             return Ok(NextRun::of(Requeue::OnChange));
@@ -144,7 +149,7 @@ impl Reconciler<Key> for RequestController {
             limits: engine::OWN,
             // Access that may have to end goes before access that may begin.
             urgency: if is_granted(&request) { Urgency::Revoke } else { Urgency::Other },
-            due: fair(super::convert::created(&*request), waiting),
+            due: fair(convert::created(&*request), waiting),
         }
     }
 

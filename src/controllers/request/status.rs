@@ -8,13 +8,14 @@ use crate::api::{
 };
 use crate::timing::timing;
 use curfew_core::{
-    approval::{Tally, is_stalled},
+    approval::{DecisionFacts, Stop, Tally, is_stalled},
     ids, messages,
     principal::Subject,
     reason::{Reason, TerminalState},
     reconcile::View,
     request::{State, Status},
     resolved::SCHEMA,
+    text::{MAX_MESSAGE, brief, clip},
     time::Time,
 };
 use kube::ResourceExt;
@@ -65,6 +66,7 @@ pub fn status(object: &ActivationRequest, core: &Status, inputs: &StatusInputs<'
         activated_at: core.activated_at.map(Time::floor_secs),
         expires_at: core.expires_at,
         ended_at: if over { old.ended_at.or(Some(now.floor_secs())) } else { None },
+        ended_by: ended_by(&old, core.state, tally.stopped_by, &view.decisions),
         // The name follows from the request's uid, so it is known before the Grant exists.
         grant_ref: core.expires_at.map(|_| NameRef { name: ids::grant_id(install, &object.uid().unwrap_or_default()) }),
         enforced_by: core.expires_at.map(|_| enforced_by.unwrap_or("Curfew").into()),
@@ -75,15 +77,20 @@ pub fn status(object: &ActivationRequest, core: &Status, inputs: &StatusInputs<'
         conditions: old.conditions.clone(),
         ..ActivationRequestStatus::default()
     };
-    status.approval = core.frozen.as_ref().map(|frozen| ApprovalStatus {
-        deadline: Some(frozen.approval_deadline),
-        stages: if over { old.approval.map(|approval| approval.stages).unwrap_or_default() } else { stages(core, view, tally) },
+    status.approval = core.frozen.as_ref().map(|frozen| match old.approval {
+        // What is decided after the end opens and completes no stage.
+        Some(last) if over => last,
+        Some(_) | None => ApprovalStatus {
+            accepted_at: Some(frozen.accepted_at),
+            deadline: tally.deadline().or(tally.stages.last().map_or(Some(frozen.accepted_at), |last| last.deadline)),
+            stages: stages(core, view, tally),
+        },
     });
     status.waiting_for = (core.state == State::AwaitingApproval).then(|| waiting_for(core, tally)).flatten();
-    status.message = Some(conditions::clip(message(object, core, view, tally, error)));
+    status.message = Some(clip(message(object, core, view, tally, error), MAX_MESSAGE));
     status.display = Some(RequestDisplay {
         expires: core.expires_at.filter(|_| !over).map(|time| time.to_string()),
-        beneficiary: core.frozen.as_ref().map(|frozen| frozen.terms.resolved.beneficiary.to_string()),
+        beneficiary: core.frozen.as_ref().map(|frozen| clip(frozen.terms.resolved.beneficiary.to_string(), MAX_MESSAGE)),
     });
     set_conditions(&mut status, core, object.metadata.generation, now, inputs);
     status
@@ -102,18 +109,47 @@ fn shown(state: State) -> (RequestState, Option<Reason>) {
 
 fn stages(core: &Status, view: &View, tally: &Tally) -> Vec<StageStatus> {
     let Some(frozen) = &core.frozen else { return Vec::new() };
-    let counted = |i: &usize| {
-        let decision = &view.decisions[*i];
-        CountedDecision { decider: decision.decider.username.clone(), decision: decision.verb, at: decision.created }
-    };
     let all = frozen.terms.resolved.approval.iter().zip(&tally.stages);
     all.map(|(stage, tallied)| StageStatus {
         name: stage.name.clone(),
         quorum: stage.quorum,
         approved: u8::try_from(tallied.approved.len()).unwrap_or(u8::MAX),
-        decisions: tallied.approved.iter().map(counted).collect(),
+        decisions: tallied.approved.iter().map(|i| counted(&view.decisions[*i])).collect(),
     })
     .collect()
+}
+
+fn counted(decision: &DecisionFacts) -> CountedDecision {
+    CountedDecision {
+        decider: decision.decider.username.clone(),
+        decision: decision.verb,
+        at: decision.created,
+        uid: Some(decision.uid.to_string()),
+    }
+}
+
+/// The decision that ends the request. Only the transition itself is certain to be made because of it: a later tally may begin with a
+/// decision of the same second that was seen later.
+fn ended_by(old: &ActivationRequestStatus, state: State, stop: Option<Stop>, decisions: &[DecisionFacts]) -> Option<CountedDecision> {
+    let is_ending = |state: Option<RequestState>| state.is_some_and(|s| s == RequestState::Revoking || s.outcome().is_some());
+    match state {
+        _ if is_ending(old.state) => old.ended_by.clone(),
+        State::Revoking(reason) | State::Ended(_, reason) => {
+            stop.filter(|stop| stop.reason == reason).map(|stop| counted(&decisions[stop.decision]))
+        }
+        State::Pending | State::AwaitingApproval | State::Activating | State::Active => None,
+    }
+}
+
+/// Whether the request's status names this decision: as an approval that filled a stage, or as what ended it. The first builds stored no
+/// uid.
+pub fn names(status: &ActivationRequestStatus, decision: &DecisionFacts) -> bool {
+    let stages = status.approval.iter().flat_map(|approval| &approval.stages);
+    let mut named = stages.flat_map(|stage| &stage.decisions).chain(&status.ended_by);
+    named.any(|counted| match &counted.uid {
+        Some(uid) => **uid == *decision.uid,
+        None => counted.decider == decision.decider.username && counted.at == decision.created,
+    })
 }
 
 fn waiting_for(core: &Status, tally: &Tally) -> Option<String> {
@@ -150,6 +186,7 @@ fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally
         (State::Ended(TerminalState::Failed, r), _) if error.is_some() => {
             format!("{}; the last answer of the target: {}", messages::hint(r), error.unwrap_or_default())
         }
+        (State::Ended(TerminalState::TimedOut, r), _) => timed_out(core, tally).unwrap_or_else(|| messages::hint(r).into()),
         (State::Ended(..) | State::Revoking(_), Some(r)) => match &*view.terms {
             Err(refusal) if refusal.reason == r => refusal.message.clone(),
             Err(_) | Ok(_) => messages::hint(r).into(),
@@ -176,6 +213,19 @@ fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally
     }
 }
 
+/// Which stage was not complete in time.
+fn timed_out(core: &Status, tally: &Tally) -> Option<String> {
+    let (stage, tallied) = open_stage(core, tally)?;
+    let timeout = stage.timeout.as_ref().map_or_else(|| "24h".to_owned(), ToString::to_string);
+    Some(format!(
+        "stage {} had {} of {} approvals by {}, {timeout} after it opened; create a new request and notify the approvers",
+        stage.name,
+        tallied.approved.len(),
+        stage.quorum,
+        tallied.deadline?
+    ))
+}
+
 /// The command for the approvers, with the digest of what they approve.
 fn ask_for_approval(object: &ActivationRequest, core: &Status, tally: &Tally) -> Option<String> {
     let (stage, tallied) = open_stage(core, tally)?;
@@ -184,7 +234,7 @@ fn ask_for_approval(object: &ActivationRequest, core: &Status, tally: &Tally) ->
     let digest = core.frozen.as_ref()?.terms.digest;
     Some(format!(
         "waiting for {missing} of {}: kubectl curfew approve {} -n {} --digest {digest}",
-        who.join(", "),
+        brief(&who.join(", ")),
         object.name_any(),
         object.namespace().unwrap_or_default()
     ))
@@ -233,7 +283,7 @@ fn set_conditions(
             "Stalled",
             Is::from(stalled),
             if stalled { "RevocationStuck" } else { "AsExpected" },
-            conditions::clip(why),
+            why,
             generation,
             now,
         );
@@ -243,4 +293,46 @@ fn set_conditions(
 /// Whether an outcome is a refusal or a failure, and not the normal end of access.
 pub fn is_refusal(outcome: TerminalState) -> bool {
     matches!(outcome, TerminalState::Denied | TerminalState::Invalid | TerminalState::TimedOut | TerminalState::Failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use curfew_core::{admission::Provenance, approval::Verb, principal::UserInfo};
+    use std::sync::Arc;
+
+    fn decision(uid: &str, by: &str) -> DecisionFacts {
+        DecisionFacts {
+            uid: uid.into(),
+            decider: Arc::new(UserInfo { username: by.into(), ..UserInfo::default() }),
+            verb: Verb::Deny,
+            digest: None,
+            request_uid: None,
+            created: Time::from_secs(20),
+            manager: Some(false),
+            proven: true,
+            provenance: Provenance::Verified,
+        }
+    }
+
+    #[test]
+    fn of_several_decisions_of_one_second_the_status_names_the_one_that_ended_the_request() {
+        let (first, second) = (decision("b", "carol"), decision("a", "carol"));
+        let denied = State::Ended(TerminalState::Denied, Reason::DeniedByApprover);
+        let stop = |reason| Some(Stop { decision: 0, reason });
+        let named = ended_by(&ActivationRequestStatus::default(), denied, stop(Reason::DeniedByApprover), std::slice::from_ref(&first));
+        let ended = ActivationRequestStatus { state: Some(RequestState::Denied), ended_by: named, ..ActivationRequestStatus::default() };
+        assert!(names(&ended, &first) && !names(&ended, &second));
+        // The second one was seen later, and comes first in a later tally.
+        let later = ended_by(&ended, denied, stop(Reason::DeniedByApprover), &[second.clone(), first.clone()]);
+        assert_eq!(later, ended.ended_by);
+        // A request that ends for another reason is ended by no decision.
+        let open = ActivationRequestStatus { state: Some(RequestState::Active), ..ActivationRequestStatus::default() };
+        assert_eq!(
+            ended_by(&open, State::Revoking(Reason::DeadlinePassed), stop(Reason::DeniedByApprover), std::slice::from_ref(&first)),
+            None
+        );
+        let revoking = ended_by(&open, State::Revoking(Reason::DeniedByApprover), stop(Reason::DeniedByApprover), &[first]);
+        assert_eq!(revoking, ended.ended_by);
+    }
 }

@@ -334,6 +334,10 @@ impl Provider for Kubernetes {
         managed::remove(&self.client, found).await
     }
 
+    async fn missing_rights(&self) -> Result<Vec<String>, ProviderError> {
+        self.missing_own().await
+    }
+
     async fn missing_right(&self, plan: &Plan) -> Result<Option<String>, ProviderError> {
         self.missing_bind(bindings(plan)?).await
     }

@@ -1,7 +1,8 @@
-//! Whether a plan could be written: the operator's rights, and what a namespace would refuse. Asked when a template is judged.
+//! What the operator may do in a cluster, by access reviews of its own identity, and what a namespace would refuse. Asked when a
+//! system or a template is judged.
 use super::provider_error;
 use super::{Kubernetes, fuse, in_parts};
-use crate::providers::port::ProviderError;
+use crate::{identity::rbac::AT_TARGET, providers::port::ProviderError};
 use curfew_core::target::kubernetes::{Plan, RoleKind};
 use futures::TryStreamExt;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
@@ -11,7 +12,29 @@ use std::{
     pin::pin,
 };
 
+const RBAC: &str = "rbac.authorization.k8s.io";
+
 impl Kubernetes {
+    /// The rules that the operator lacks for its own objects, in any namespace: one for each resource.
+    ///
+    /// # Errors
+    /// If the API server does not answer.
+    pub(super) async fn missing_own(&self) -> Result<Vec<String>, ProviderError> {
+        let resources = AT_TARGET.iter().flat_map(|(group, resources, verbs)| resources.iter().map(move |resource| (*group, *resource, *verbs)));
+        let asked = resources.map(|(group, resource, verbs)| async move {
+            let mut lacking = Vec::new();
+            for verb in verbs {
+                if !self.is_allowed(ResourceAttributes { verb: Some((*verb).into()), ..attributes(group, resource) }).await? {
+                    lacking.push(*verb);
+                }
+            }
+            let rule = || format!("{{apiGroups: [{group}], resources: [{resource}], verbs: [{}]}}", lacking.join(", "));
+            Ok::<_, ProviderError>((!lacking.is_empty()).then(rule))
+        });
+        let rules: Vec<Option<String>> = in_parts(asked).try_collect().await?;
+        Ok(rules.into_iter().flatten().collect())
+    }
+
     /// The right to bind that the operator lacks for a plan, with the rule to add.
     ///
     /// # Errors
@@ -65,20 +88,21 @@ impl Kubernetes {
 
     /// Whether the operator may bind a role in a namespace; without one, in all of them.
     async fn may_bind(&self, kind: RoleKind, role: &str, namespace: Option<&str>) -> Result<bool, ProviderError> {
-        let attributes = ResourceAttributes {
-            group: Some("rbac.authorization.k8s.io".into()),
-            resource: Some(resource(kind).into()),
-            verb: Some("bind".into()),
-            name: Some(role.to_owned()),
-            namespace: namespace.map(str::to_owned),
-            ..ResourceAttributes::default()
-        };
+        let (verb, name) = (Some("bind".into()), Some(role.to_owned()));
+        self.is_allowed(ResourceAttributes { verb, name, namespace: namespace.map(str::to_owned), ..attributes(RBAC, resource(kind)) }).await
+    }
+
+    async fn is_allowed(&self, attributes: ResourceAttributes) -> Result<bool, ProviderError> {
         let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..SelfSubjectAccessReviewSpec::default() };
         let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
         let reviews: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
         let answer = reviews.create(&PostParams::default(), &review).await.map_err(provider_error)?;
         Ok(answer.status.is_some_and(|s| s.allowed))
     }
+}
+
+fn attributes(group: &str, resource: &str) -> ResourceAttributes {
+    ResourceAttributes { group: Some(group.into()), resource: Some(resource.into()), ..ResourceAttributes::default() }
 }
 
 /// The right that is missing to bind a role, with the rule to add.

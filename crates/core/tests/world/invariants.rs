@@ -1,6 +1,6 @@
 //! I1 to I4 and I8, in terms of the world: none of this calls the rules under test.
 use super::{
-    Gr, MUCH_LATER, Policies, Req, Tick, World, decision_bits,
+    APPROVAL, Gr, MUCH_LATER, Policies, Req, Tick, World, decision_bits,
     model::{Act, Model, Start},
 };
 use curfew_core::{grant::State as GrantState, request::State};
@@ -48,8 +48,9 @@ pub fn request_moves(w: &mut World, now: Req, next: Req) {
         let mine = if now.generation == 0 { w.decisions } else { w.decisions >> decision_bits::LATE };
         let g = &mut w.histories[generation];
         g.first = g.first.or(next.expires);
-        // Carol's approval names the digest of the first request; there is none for the second.
-        g.approved = now.generation == 0 && w.decisions & decision_bits::CAROL_APPROVES != 0;
+        // Carol's approval names the digest of the first request; there is none for the second. It counts if she made it in time.
+        let in_time = next.frozen.is_some_and(|(_, accepted)| decision_bits::approved_at(w.decisions) < accepted + APPROVAL);
+        g.approved = now.generation == 0 && w.decisions & decision_bits::CAROL_APPROVES != 0 && in_time;
         g.stopped = mine & decision_bits::STOPS != 0;
         g.changed = next.frozen.is_none_or(|(policies, _)| policies != w.policies);
     }

@@ -34,7 +34,7 @@ use curfew_core::{
 pub type Tick = u8;
 const TICK_SECS: i64 = 60;
 const EPOCH_SECS: i64 = 6_000;
-/// How long the access lasts, and how long the approvers have, in ticks.
+/// How long the access lasts, and how long the approvers have from acceptance, in ticks.
 pub const DURATION: Tick = 1;
 pub const APPROVAL: Tick = 2;
 /// Later than every deadline, on every clock.
@@ -54,7 +54,7 @@ pub fn tick(t: Time) -> Tick {
 pub struct Req {
     pub generation: u8,
     pub state: State,
-    /// The policies at acceptance, and the approval deadline.
+    /// The policies at acceptance, and when that was.
     pub frozen: Option<(Policies, Tick)>,
     pub expires: Option<Tick>,
     pub active: bool,
@@ -129,15 +129,25 @@ impl Binding {
     }
 }
 
-/// Decisions about the request, as bits. A decision made while the second request exists sets the bit four places higher.
+/// Decisions about the request, as bits. A decision made while the second request exists sets the bit four places higher. When carol
+/// approves the first request is told by the two bits of [`made_at`](decision_bits::made_at).
 pub mod decision_bits {
     /// With the digest of the first request, as carol saw it; alice's own Approve is always there.
-    pub const CAROL_APPROVES: u8 = 1;
-    pub const DAVE_DENIES: u8 = 2;
-    pub const CAROL_REVOKES: u8 = 4;
-    pub const ALICE_REVOKES: u8 = 8;
-    pub const STOPS: u8 = DAVE_DENIES | CAROL_REVOKES | ALICE_REVOKES;
+    pub const CAROL_APPROVES: u16 = 1;
+    pub const DAVE_DENIES: u16 = 2;
+    pub const CAROL_REVOKES: u16 = 4;
+    pub const ALICE_REVOKES: u16 = 8;
+    pub const STOPS: u16 = DAVE_DENIES | CAROL_REVOKES | ALICE_REVOKES;
     pub const LATE: u8 = 4;
+
+    /// The tick at which carol approved the first request.
+    pub fn approved_at(decisions: u16) -> super::Tick {
+        (decisions >> 8) as super::Tick & 3
+    }
+    /// The bits of a decision that is made at this tick.
+    pub fn made_at(decision: u16, tick: super::Tick) -> u16 {
+        if decision == CAROL_APPROVES { decision | u16::from(tick & 3) << 8 } else { decision }
+    }
 }
 
 /// What happened once, for the invariants alone: no rule reads it.
@@ -158,7 +168,7 @@ pub struct History {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Budget {
     /// Decisions that may still be made.
-    pub decisions: u8,
+    pub decisions: u16,
     pub crashes: u8,
     pub lease_moves: u8,
     /// Effects that fail, or whose answer is lost.
@@ -179,7 +189,7 @@ pub struct Budget {
 pub struct World {
     pub now: Tick,
     pub request: Option<Req>,
-    pub decisions: u8,
+    pub decisions: u16,
     pub policies: Policies,
     /// By the life of the request: its Grant and its binding have names of their own.
     pub grants: [Option<Gr>; 2],

@@ -44,7 +44,7 @@ pub enum Memory {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Cached {
     pub request: Option<Req>,
-    pub decisions: u8,
+    pub decisions: u16,
     pub policies: Policies,
     pub grant: Option<Gr>,
 }
@@ -92,7 +92,7 @@ pub enum Start {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Past {
     pub requests: Vec<Req>,
-    pub decisions: Vec<u8>,
+    pub decisions: Vec<u16>,
     pub all_policies: Vec<Policies>,
     pub grants: [Vec<Option<Gr>>; 2],
 }
@@ -100,7 +100,7 @@ pub struct Past {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Change {
     Request(Req),
-    Decisions(u8),
+    Decisions(u16),
     Policies(Policies),
     Grant(u8, Option<Gr>),
 }
@@ -265,9 +265,9 @@ impl Model {
 
 impl Model {
     fn request(&mut self, r: Req) -> Request {
-        let frozen = r.frozen.map(|(policies, deadline)| Frozen {
+        let frozen = r.frozen.map(|(policies, accepted)| Frozen {
             terms: self.terms(r.generation, policies).as_ref().clone().expect("nothing is frozen that cannot be granted"),
-            approval_deadline: time(deadline),
+            accepted_at: time(accepted),
         });
         Request {
             version: self.requests.number(r).to_string().into(),
@@ -313,7 +313,7 @@ impl Model {
         view
     }
     /// The decisions of a mask. None of them names a uid, which is the weaker form.
-    fn decisions(&self, mask: u8) -> Vec<DecisionFacts> {
+    fn decisions(&self, mask: u16) -> Vec<DecisionFacts> {
         let Users { alice, carol, dave, .. } = &self.users;
         let decision = |n: i64, by: &Arc<UserInfo>, verb| DecisionFacts {
             provenance: curfew_core::admission::Provenance::Verified,
@@ -326,12 +326,19 @@ impl Model {
             manager: Some(false),
             proven: true,
         };
+        let made = |mut w: DecisionFacts| {
+            if w.verb == Verb::Approve && mask & decision_bits::CAROL_APPROVES != 0 {
+                w.created = time(decision_bits::approved_at(mask));
+            }
+            w
+        };
         let mut all = vec![decision(0, alice, Verb::Approve)];
         let kinds = [(carol, Verb::Approve), (dave, Verb::Deny), (carol, Verb::Revoke), (alice, Verb::Revoke)];
         for (late, shift) in [(0, 0), (1, decision_bits::LATE)] {
             for (n, (by, verb)) in (1..).zip(kinds) {
                 if mask >> shift & 1 << (n - 1) != 0 {
-                    all.push(decision(n + 600 * late, by, verb));
+                    let decision = decision(n + 600 * late, by, verb);
+                    all.push(if late == 0 { made(decision) } else { decision });
                 }
             }
         }
@@ -367,7 +374,7 @@ impl Model {
             Effect::CommitRequest(r) => {
                 let was = *self.requests.get(r.version.parse().expect("a number"));
                 let s = &r.status;
-                let frozen = s.frozen.as_ref().map(|f| (self.policies_of(was.generation, &f.terms), tick(f.approval_deadline)));
+                let frozen = s.frozen.as_ref().map(|f| (self.policies_of(was.generation, &f.terms), tick(f.accepted_at)));
                 let next = Req {
                     generation: was.generation,
                     state: s.state,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {
     Tick,
-    Altered(u8),
+    Altered(u16),
     Edited(Policies),
     LeaseMoved,
     RequestDeleted,
@@ -85,7 +85,7 @@ impl Model {
         {
             if b.decisions & decision != 0 {
                 push(Event::Altered(decision), &mut |n| {
-                    n.decisions |= decision << late;
+                    n.decisions |= if late == 0 { decision_bits::made_at(decision, n.now) } else { decision << late };
                     n.budget.decisions &= !decision;
                     n.past = self.remember(n.past, Change::Decisions(n.decisions));
                 });

@@ -2,7 +2,7 @@
 //!
 //! A mutant stands between the real `Reconcile` and the world, or makes the world worse: it alters outcomes, effects, or
 //! sees another view. The library has no switch for any of it.
-use super::{DURATION, TICK_SECS, model::Memory};
+use super::{DURATION, TICK_SECS, model::Memory, time};
 use curfew_core::{
     approval::Verb,
     grant::{Grant, OwnerState, SlotOwners, State as GrantState},
@@ -47,6 +47,8 @@ pub enum Mutant {
     SelfApproval,
     /// An approval counts for any request of that name.
     AnyDigest,
+    /// An approval counts, however late it is made.
+    TimeoutsIgnored,
     /// What was frozen is not compared with what would be granted.
     TermsNotCompared,
     /// Terms that cannot be resolved are taken for unchanged.
@@ -91,6 +93,11 @@ impl Mutant {
                     w.digest = digest;
                     w.created = w.created.max(created);
                 }
+                view.decisions = Arc::new(decisions);
+            }
+            Mutant::TimeoutsIgnored => {
+                let mut decisions = (*view.decisions).clone();
+                decisions.iter_mut().for_each(|w| w.created = w.created.min(time(0)));
                 view.decisions = Arc::new(decisions);
             }
             Mutant::TermsNotCompared | Mutant::UnknownIsUnchanged => {

@@ -28,6 +28,8 @@ pub const ALL: &[Scenario] = &[
     bounded("requested", [0, 0], requested),
     bounded("requested, replica 0 a tick slow", [1, 0], requested),
     bounded("approved, and deleted and re-created", [0, 0], approved),
+    bounded("about to time out", [0, 0], about_to_time_out),
+    bounded("about to time out, replica 0 a tick slow", [1, 0], about_to_time_out),
     whole("deleted and re-created, and not approved", [0, 0], recreated),
     whole("Activating stored, no crash", [0, 0], || World { budget: Budget { crashes: 0, ..usual_budget() }, ..activating() }),
     bounded("Activating stored", [0, 0], activating),
@@ -85,6 +87,7 @@ pub const MUTANTS: &[(Mutant, Scenario)] = &[
     (Mutant::RevokeNeedsThePermit, whole("armed", [0, 0], armed)),
     (Mutant::SelfApproval, whole("requested", [0, 0], requested)),
     (Mutant::AnyDigest, whole("deleted and re-created", [0, 0], recreated)),
+    (Mutant::TimeoutsIgnored, bounded("about to time out", [0, 0], about_to_time_out)),
     (Mutant::TermsNotCompared, whole("approved", [0, 0], approved)),
     (Mutant::UnknownIsUnchanged, whole("approved", [0, 0], approved)),
     (Mutant::DeadlineComputedAgain, whole("Activating stored", [0, 0], activating)),
@@ -124,9 +127,16 @@ pub fn requested() -> World {
     World { budget: Budget { decisions, edits: 1, ..usual_budget() }, ..blank() }
 }
 
+/// Carol has a tick left to approve.
+pub fn about_to_time_out() -> World {
+    let request = Req { state: State::AwaitingApproval, frozen: Some((Policies::Plain, 0)), ..Req::new(0) };
+    let budget = Budget { decisions: decision_bits::CAROL_APPROVES, crashes: 0, ..usual_budget() };
+    World { now: super::APPROVAL - 1, request: Some(request), budget, ..blank() }
+}
+
 /// Carol has approved; what is left is to go wrong.
 pub fn approved() -> World {
-    let request = Req { state: State::AwaitingApproval, frozen: Some((Policies::Plain, super::APPROVAL)), ..Req::new(0) };
+    let request = Req { state: State::AwaitingApproval, frozen: Some((Policies::Plain, 0)), ..Req::new(0) };
     let budget =
         Budget { decisions: decision_bits::DAVE_DENIES | decision_bits::CAROL_REVOKES, edits: 1, deletes: 1, creates: 1, ..usual_budget() };
     World { request: Some(request), decisions: decision_bits::CAROL_APPROVES, budget, ..blank() }
@@ -134,14 +144,13 @@ pub fn approved() -> World {
 
 /// The request that carol approved is gone; another one of that name awaits approval.
 pub fn recreated() -> World {
-    let request = Req { state: State::AwaitingApproval, frozen: Some((Policies::Plain, super::APPROVAL)), ..Req::new(1) };
+    let request = Req { state: State::AwaitingApproval, frozen: Some((Policies::Plain, 0)), ..Req::new(1) };
     World { request: Some(request), decisions: decision_bits::CAROL_APPROVES, ..blank() }
 }
 
 /// `Activating` is stored, and the deadline with it.
 pub fn activating() -> World {
-    let request =
-        Req { state: State::Activating, frozen: Some((Policies::Plain, super::APPROVAL)), expires: Some(super::DURATION), ..Req::new(0) };
+    let request = Req { state: State::Activating, frozen: Some((Policies::Plain, 0)), expires: Some(super::DURATION), ..Req::new(0) };
     let history = History { first: Some(super::DURATION), approved: true, ..History::default() };
     World { request: Some(request), decisions: decision_bits::CAROL_APPROVES, histories: [history, History::default()], ..blank() }
 }

@@ -1,0 +1,130 @@
+//! Every text that the operator stores fits: what it copies whole is no longer than the field that takes it, and the rest is shortened.
+use crate::tests::all_texts;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where the text in a field comes from.
+enum Origin {
+    /// Copied whole from one of these fields, or from an object's metadata, with so many characters more.
+    Copied(&'static [&'static str], i64),
+    /// Shortened by `text::clip`, or refused by the operator where it is read.
+    Bounded,
+    /// Written by Curfew or computed by it: a word, a number, a time, a digest.
+    Own,
+}
+use Origin::{Bounded, Copied, Own};
+
+/// The limits of `metadata`.
+const METADATA: [(&str, i64); 3] = [("NAME", 253), ("NAMESPACE", 63), ("UID", 36)];
+/// A user who holds access: the requester, or whom a service account names.
+const HOLDER: &[&str] = &["ActivationRequest.spec.requester.username", "ActivationRequest.spec.beneficiary.user"];
+const ACCOUNT: &[&str] = &["ActivationRequest.spec.beneficiary.serviceAccount.name", "STAGE.approvers[].serviceAccount.name"];
+const ACCOUNT_NAMESPACE: &[&str] =
+    &["ActivationRequest.spec.beneficiary.serviceAccount.namespace", "STAGE.approvers[].serviceAccount.namespace"];
+const ROLE: &[&str] = &["RoleTemplate.spec.permissions.kubernetes.clusterRoles[]", "RoleTemplate.spec.permissions.kubernetes.roles[].name"];
+const STAGE: &str = "RoleTemplate.spec.activation.approval.stages[]";
+
+/// The ends of paths; the first that fits.
+const ORIGINS: &[(&str, Origin)] = &[
+    ("beneficiary.user", Copied(HOLDER, 0)),
+    ("principal.kubernetes.user", Copied(HOLDER, 0)),
+    ("subject.user", Copied(HOLDER, 0)),
+    ("approvers[].user", Copied(&["STAGE.approvers[].user"], 0)),
+    (".group", Copied(&["STAGE.approvers[].group"], 0)),
+    ("serviceAccount.name", Copied(ACCOUNT, 0)),
+    ("serviceAccount.namespace", Copied(ACCOUNT_NAMESPACE, 0)),
+    ("requester", Copied(HOLDER, 0)),
+    (".decider", Copied(&["AccessDecision.spec.decider.username"], 0)),
+    (".aliases[]", Bounded),
+    ("stages[].name", Copied(&["STAGE.name"], 0)),
+    ("approval[].name", Copied(&["STAGE.name"], 0)),
+    (".timeout", Own),
+    (".after", Own),
+    (".duration", Own),
+    ("roles[].name", Copied(ROLE, 0)),
+    ("bindings[].role", Copied(ROLE, 0)),
+    ("roles[].namespace", Copied(&["RoleTemplate.spec.permissions.kubernetes.roles[].namespace"], 0)),
+    ("bindings[].namespace", Copied(&["NAMESPACE"], 0)),
+    ("namespaces[].name", Copied(&["NAMESPACE"], 0)),
+    ("request.namespace", Copied(&["NAMESPACE"], 0)),
+    ("request.name", Copied(&["NAME"], 0)),
+    ("system.name", Copied(&["NAME"], 0)),
+    ("role.name", Copied(&["NAME"], 0)),
+    ("assignment.name", Copied(&["NAME"], 0)),
+    ("policy.name", Copied(&["NAME"], 0)),
+    ("uid", Copied(&["UID"], 0)),
+    ("resolved.request", Copied(&["UID"], 0)),
+    ("kubeconfigSecretRef.name", Copied(&["AuthorizationSystem.spec.provider.kubernetes.kubeconfigSecretRef.name"], 0)),
+    ("kubeconfigSecretRef.key", Copied(&["AuthorizationSystem.spec.provider.kubernetes.kubeconfigSecretRef.key"], 0)),
+    // What a target says of itself, and what a kubeconfig says of it.
+    ("fingerprint.server", Bounded),
+    ("system.target", Copied(&["UID"], 0)),
+    ("target.id", Copied(&["UID"], 0)),
+    ("operation.id", Bounded),
+    // Composed for people and columns.
+    ("display.about", Copied(&["NAME"], 5)),
+    ("status.display.principal", Copied(HOLDER, 0)),
+    ("display.beneficiary", Bounded),
+    ("display.subject", Bounded),
+    ("display.namespaces", Bounded),
+    ("display.systems", Bounded),
+    ("display.approval", Bounded),
+    (".message", Bounded),
+    (".lastError", Bounded),
+    (".waitingFor", Copied(&["STAGE.name"], 6)),
+    // A replica's name has 63 characters at most.
+    ("inFlight.holder", Bounded),
+    ("auditHeads[].writer", Bounded),
+    ("artifacts[].id", Copied(&["NAME"], 64)),
+    ("artifacts[].kind", Own),
+    ("bindings[].name", Own),
+    ("grantRef.name", Own),
+    ("clusterKeys[]", Own),
+    ("fingerprint.keys[]", Own),
+    ("digest", Own),
+    ("fingerprint.ca", Own),
+    ("roles[].rules", Own),
+    (".hash", Own),
+    ("status.reason", Own),
+    (".enforcedBy", Own),
+    (".sessionTail", Own),
+    ("display.expires", Own),
+    ("display.ends", Own),
+    ("display.max", Own),
+    ("display.provider", Own),
+    ("pci.band", Own),
+];
+
+#[test]
+fn every_text_that_is_stored_fits_its_field() {
+    let mut limits: BTreeMap<String, Option<i64>> = METADATA.map(|(name, limit)| (name.to_owned(), Some(limit))).into();
+    let mut stored = Vec::new();
+    all_texts(|path, schema| {
+        limits.insert(path.to_owned(), schema.max_length);
+        let by_operator = path.contains(".status") || path.starts_with("Grant.spec");
+        let limited = schema.enum_.is_some() || schema.format.is_some() || path.contains(".conditions[]") || path.contains(".simulated");
+        if by_operator && !limited {
+            stored.push((path.to_owned(), schema.max_length));
+        }
+    });
+    let (mut wrong, mut used) = (Vec::new(), BTreeSet::new());
+    for (path, limit) in &stored {
+        let Some((end, origin)) = ORIGINS.iter().find(|(end, _)| path.ends_with(end)) else {
+            wrong.push(format!("{path}: say where it comes from"));
+            continue;
+        };
+        used.insert(*end);
+        let Copied(sources, more) = origin else { continue };
+        for source in *sources {
+            let source = source.replace("STAGE", STAGE);
+            match (limits.get(&source), limit) {
+                (None, _) => wrong.push(format!("{path}: there is no field {source}")),
+                (Some(Some(longest)), Some(limit)) if longest + more <= *limit => {}
+                (Some(longest), limit) => {
+                    wrong.push(format!("{path} takes {limit:?}, and {source} has up to {longest:?}, and {more} more"))
+                }
+            }
+        }
+    }
+    wrong.extend(ORIGINS.iter().filter(|(end, _)| !used.contains(end)).map(|(end, _)| format!("no field ends with {end}")));
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
