@@ -56,6 +56,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let mut tasks = Tasks::default();
     let (stores, changes) = Stores::start(&client, watches, &mut tasks, metrics.panics.clone());
     let watched = Watched {
+        contents: Arc::default(),
         bindings: stores.bindings.clone(),
         cluster_bindings: stores.cluster_bindings.clone(),
         jobs: stores.jobs.clone(),

@@ -10,7 +10,7 @@ mod foundations;
 mod isolation;
 mod paused;
 mod plugin;
-mod refusals;
+pub mod refusals;
 mod seen;
 mod silent;
 mod wide;

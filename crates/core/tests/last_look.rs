@@ -12,6 +12,7 @@ use curfew_core::{
         Empty, GrantedPermissions, GrantedScope, Principal,
         kubernetes::{GrantedRoles, GrantedScope as KubernetesScope},
     },
+    terms::Refusal,
     time::Time,
 };
 use std::sync::Arc;
@@ -90,6 +91,7 @@ fn decided(change: impl FnOnce(&mut Request, &mut Vec<DecisionFacts>)) -> Decisi
         grant: GrantView::None,
         permit: true,
         fresh: true,
+        absent_since: None,
     };
     decide(&facts)
 }
@@ -134,4 +136,60 @@ fn unproven_decisions_do_not_block_an_approved_grant() {
     // A decision that may be the missing approval is waited for.
     let early = |_: &mut Request, words: &mut Vec<DecisionFacts>| words[0].provenance = Provenance::Pending;
     assert_eq!(decided(early), Decision::Wait(Requeue::Backoff));
+}
+
+#[test]
+fn what_is_absent_for_a_moment_ends_nothing() {
+    let frozen = Frozen { terms: terms(&["carol"]), approval_deadline: NOW.plus_secs(HOUR) };
+    let active = GrantView::Live { active_since: Some(NOW), revoking: false, drifted: false, refused: false, outgrown: false };
+    for (state, grant) in [(State::AwaitingApproval, GrantView::None), (State::Activating, GrantView::None), (State::Active, active)] {
+        let request = Request {
+            version: "1".into(),
+            schema: Schema::Known,
+            uid: "r1".into(),
+            created: Time::from_secs(9_900),
+            provenance: Provenance::Verified,
+            requester: Arc::new(UserInfo { username: "alice".into(), ..UserInfo::default() }),
+            beneficiary: None,
+            status: Status { state, frozen: Some(frozen.clone()), expires_at: Some(NOW.plus_secs(HOUR)), activated_at: None },
+        };
+        let decided = |absent, fresh, since: Option<i64>| {
+            let terms = Err(Refusal { absent, ..Refusal::new(Reason::NoSuchRole, "") });
+            let absent_since = since.map(|secs| NOW.plus_secs(-secs));
+            decide(&Inputs {
+                now: NOW,
+                request: &request,
+                terms: &terms,
+                decisions: &[],
+                alias_keys: &[],
+                grant,
+                permit: true,
+                fresh,
+                absent_since,
+            })
+        };
+        assert_eq!(decided(true, false, Some(9)), Decision::ReadLive, "{state:?}");
+        assert_eq!(decided(true, true, None), Decision::Wait(Requeue::At(NOW.plus_secs(3))), "{state:?}: seen for the first time");
+        assert_eq!(decided(true, true, Some(2)), Decision::Wait(Requeue::At(NOW.plus_secs(1))), "{state:?}");
+        for (absent, since) in [(true, Some(3)), (false, None)] {
+            let ends = |s: &Status| matches!(s.state, State::Revoking(Reason::NoSuchRole) | State::Ended(_, Reason::NoSuchRole));
+            assert!(matches!(decided(absent, true, since), Decision::Commit(s) if ends(&s)), "{state:?}, absent: {absent}");
+        }
+    }
+}
+
+#[test]
+fn what_was_approved_in_an_older_form_is_compared_in_that_form() {
+    let older = |change: fn(&mut Resolved)| {
+        let mut resolved = Resolved { schema: 2, ..(*terms(&["carol"]).resolved).clone() };
+        change(&mut resolved);
+        let frozen = Terms::new(resolved);
+        decided(|r, words| {
+            words[0].digest = Some(frozen.digest);
+            r.status.frozen.as_mut().unwrap().terms = frozen;
+        })
+    };
+    assert_eq!(older(|_| ()), Decision::CreateGrant { expires_at: NOW.plus_secs(HOUR) });
+    assert_eq!(stopped(&older(|r| r.policy = reference("other"))), Some(Reason::TemplateChanged));
+    assert_eq!(stopped(&older(|r| r.schema = 1)), Some(Reason::TemplateChanged), "a form that this build does not compute");
 }

@@ -14,6 +14,7 @@ use curfew_core::{
     messages::{hint, not_counted},
     readiness,
     reason::Reason,
+    resolved::Resolved,
     target::{
         ProviderKind,
         kubernetes::{
@@ -24,7 +25,7 @@ use curfew_core::{
     terms::{Refusal, resolve},
     time::Time,
 };
-use fixture::{Fixture, NOW, delegated, fixture, with};
+use fixture::{Fixture, NOW, active, delegated, fixture, with};
 use message_cases as cases;
 use std::{
     fmt::{Display, Write as _},
@@ -83,6 +84,7 @@ fn requests() -> Vec<Section> {
         ("A request is refused (terms::resolve): what the role holds", judged(cases::REQUEST_CONTENT, nothing, request)),
         ("A request is refused (terms::resolve): eligibility", judged(cases::REQUEST_ELIGIBILITY, nothing, request)),
         ("A request of a service account is refused (terms::resolve)", judged(cases::SERVICE_ACCOUNT, delegated, request)),
+        ("What is active ends (terms::resolve)", judged(cases::HELD, |f| active(f, NOW.plus_secs(600)), request)),
     ]
 }
 
@@ -98,6 +100,19 @@ fn conditions() -> Vec<Section> {
         ("Ready of an AccessPolicy (readiness::policy)", judged(cases::POLICY, nothing, policy)),
         ("Ready of an AuthorizationSystem (readiness::system)", judged(cases::SYSTEM, nothing, system)),
     ]
+}
+
+fn changed() -> Vec<Message> {
+    let frozen = with(|_| ()).expect("allowed").resolved;
+    let one = |(case, change): &cases::Case| {
+        let now = with(change).unwrap_or_else(|refusal| panic!("{case}: {refusal:?}")).resolved;
+        message(case, Reason::TemplateChanged, now.changed_since(&frozen))
+    };
+    let mut all: Vec<_> = cases::CHANGED.iter().map(one).collect();
+    let other = Resolved { schema: 1, ..(*frozen).clone() };
+    all.push(message("another form", Reason::TemplateChanged, frozen.changed_since(&other)));
+    all.push(message("anything else", Reason::TemplateChanged, frozen.changed_since(&frozen)));
+    all
 }
 
 /// The parts of an access, for approvers and for the audit log.
@@ -149,6 +164,7 @@ fn table() -> Vec<Section> {
     ];
     all.extend(requests());
     all.extend(conditions());
+    all.push(("What waits has changed (Resolved::changed_since)", changed()));
     all.push(("An access in words (target)", access()));
     all.push(("What outlives a grant (target::kubernetes::lasting)", lasting()));
     all.push(("A text that cannot be read", unreadable()));
@@ -244,6 +260,7 @@ fn every_refusal_names_an_object_or_the_next_step() {
 const NOT_IN_TABLE: &[(&str, &str)] = &[
     ("the core's own values are JSON", "the text of a panic"),
     ("{} ms after the epoch", "a time beyond the year 9999, which the CRDs refuse"),
+    ("more than {MAX_EXPANDED} single permissions, which cannot be compared", "content that is frozen is smaller"),
     ("permissions of another provider", "needs a build with a second provider"),
     ("permissions and scope are of different providers", "needs a build with a second provider"),
 ];

@@ -3,6 +3,7 @@
 //! Every replica revokes; only the holder of a permit grants. A follower revokes two seconds later than the leader, so that two
 //! replicas do not race for each delete.
 pub mod abandon;
+mod content;
 mod effects;
 mod matches_request;
 mod status;
@@ -20,34 +21,79 @@ use crate::{
     },
 };
 use async_trait::async_trait;
-use curfew_core::{grant::State, lanes::Urgency, reconcile::Reconcile, requeue::Requeue, time::Time};
+use curfew_core::{
+    grant::State,
+    lanes::Urgency,
+    reconcile::{Reconcile, Verify},
+    requeue::Requeue,
+    time::Time,
+};
 use effects::GrantEffects;
 use kube::{Api, ResourceExt};
 use parking_lot::Mutex;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// How soon to look again when the watch lags behind our own write, in milliseconds.
 const LAG_MS: i64 = 100;
 /// The longest pause that a target can ask for: a due revocation waits no longer than this.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
 
+/// That the content of a Grant must be read.
+#[derive(Clone, Copy, Debug)]
+struct Unread {
+    /// When.
+    at: Time,
+    /// It has changed.
+    changed: bool,
+}
+
 /// The controller of Grants.
 pub struct GrantController {
     ctx: Arc<Context>,
     /// Grants whose request must be read live: after its deletion, on a relist, and in the heartbeat.
     unverified: Mutex<BTreeSet<String>>,
+    /// Grants whose content must be read: after it has changed, on a relist, and in the heartbeat.
+    unread: Mutex<BTreeMap<String, Unread>>,
     expectations: Expectations<String>,
 }
 
 impl GrantController {
     /// A controller that expects no writes yet.
     pub fn new(ctx: Arc<Context>) -> Self {
-        GrantController { ctx, unverified: Mutex::default(), expectations: Expectations::default() }
+        GrantController { ctx, unverified: Mutex::default(), unread: Mutex::default(), expectations: Expectations::default() }
     }
 
     /// Lets the next reconcile of this Grant read its request live.
     pub fn verify_owner(&self, id: &str) {
         self.unverified.lock().insert(id.to_owned());
+    }
+
+    /// Lets the next reconcile of this Grant read the content of what it gives, which has changed.
+    pub fn verify_content(&self, id: &str) {
+        self.read_content_of(id, true);
+    }
+
+    /// Lets the next reconcile of this Grant read its request and its content.
+    pub fn verify(&self, id: &str) {
+        self.verify_owner(id);
+        self.read_content_of(id, false);
+    }
+
+    /// A follower reads a moment later than the leader.
+    fn read_content_of(&self, id: &str, changed: bool) {
+        let at = self.due_here_at(self.ctx.now());
+        self.unread.lock().entry(id.to_owned()).or_insert(Unread { at, changed }).changed |= changed;
+    }
+
+    /// What must be read now.
+    fn take_unread(&self, id: &str) -> Option<Unread> {
+        let mut unread = self.unread.lock();
+        let now = unread.get(id).is_some_and(|unread| unread.at <= self.ctx.now());
+        if now { unread.remove(id) } else { None }
     }
 
     fn known(&self, id: &str) -> Option<Grant> {
@@ -82,12 +128,16 @@ impl GrantController {
 #[async_trait]
 impl Reconciler<String> for GrantController {
     async fn reconcile(&self, id: &String) -> NextRun {
-        let Some(grant) = self.known(id) else { return NextRun::of(Requeue::OnChange) };
+        let Some(grant) = self.known(id) else {
+            self.unread.lock().remove(id);
+            return NextRun::of(Requeue::OnChange);
+        };
         let core = self.ctx.grant_facts(&grant);
         if self.expectations.is_stale(id, &core.version) {
             return NextRun::of(Requeue::At(Time::from_millis(self.ctx.now().as_millis() + LAG_MS)));
         }
         if matches!(core.state, State::Ended | State::Abandoned) && !core.deleting {
+            self.unread.lock().remove(id);
             return self.delete_if_expired(&grant).await;
         }
         let now = self.ctx.now();
@@ -95,23 +145,27 @@ impl Reconciler<String> for GrantController {
         if due && !self.ctx.authority.leads() && now < self.due_here_at(core.expires_at) && core.state != State::Revoking {
             return NextRun::of(Requeue::At(self.due_here_at(core.expires_at)));
         }
-        let verify_owner = self.unverified.lock().remove(id);
-        tracing::debug!(grant = id, request.uid = grant.spec.request.uid, state = ?core.state, verify_owner, "reconcile");
+        let unread = self.take_unread(id);
+        let verify = Verify { owner: self.unverified.lock().remove(id), content: unread.is_some() };
+        tracing::debug!(grant = id, request.uid = grant.spec.request.uid, state = ?core.state, ?verify, "reconcile");
         let (expires_at, before) = (core.expires_at, core.version.clone());
         let effects = GrantEffects::new(self.ctx.clone(), grant);
-        let mut requeue = drive(&effects, Reconcile::grant(core, verify_owner)).await;
+        let mut requeue = drive(&effects, Reconcile::grant(core, verify)).await;
         // Only after what is due was done: decisions must not delay an end.
         if effects.state() == State::Revoking && abandon::is_abandoned(&self.ctx, &effects.grant()) {
             requeue = drive(&effects, Reconcile::abandoned(self.ctx.grant_facts(&effects.grant()))).await;
         }
         if effects.state() == State::Active && self.ctx.authority.leads() {
-            effects.show_enforced().await;
+            effects.show_target().await;
         }
         if effects.version() != *before {
             self.expectations.expect_after(id, &before);
         }
+        if let Some(unread) = unread.filter(|_| matches!(requeue, Requeue::Backoff | Requeue::Now)) {
+            self.read_content_of(id, unread.changed);
+        }
         if requeue == Requeue::Backoff {
-            if verify_owner {
+            if verify.owner {
                 self.verify_owner(id);
             }
             if effects.error().is_some() {
@@ -123,7 +177,12 @@ impl Reconciler<String> for GrantController {
             let millis = i64::try_from(asked.min(MAX_RETRY_AFTER).as_millis()).unwrap_or(i64::MAX);
             Time::from_millis(self.ctx.now().as_millis() + millis)
         });
-        let requeue = if let Requeue::At(t) = requeue { Requeue::At(self.due_here_at(t)) } else { requeue };
+        let unread_at = self.unread.lock().get(id).map(|unread| unread.at);
+        let requeue = match requeue {
+            Requeue::At(t) => Requeue::At(unread_at.unwrap_or(t).min(self.due_here_at(t))),
+            Requeue::OnChange => unread_at.map_or(Requeue::OnChange, Requeue::At),
+            Requeue::Now | Requeue::Backoff => requeue,
+        };
         // The deadline is kept, however this reconcile ended.
         let deadline = if matches!(effects.state(), State::Ended | State::Abandoned) { None } else { Some(self.due_here_at(expires_at)) };
         NextRun { requeue, deadline, pause_lane }
@@ -132,7 +191,10 @@ impl Reconciler<String> for GrantController {
     fn lane(&self, id: &String) -> Placement {
         let Some(grant) = self.ctx.stores.grant(id) else { return Placement::anywhere() };
         let due = grant.spec.expires_at;
-        let urgent = due <= self.ctx.now() || convert::grant_state(&grant) == State::Revoking;
+        // A role that has vanished may be created with more: its access is taken like one that is due.
+        let urgent = due <= self.ctx.now()
+            || convert::grant_state(&grant) == State::Revoking
+            || self.unread.lock().get(id).is_some_and(|unread| unread.changed);
         Placement {
             lane: grant.spec.system.reference.name.clone(),
             limits: providers::limits(&grant.spec.system.connection),
@@ -146,12 +208,12 @@ impl Reconciler<String> for GrantController {
     }
 }
 
-/// Reconciles every live Grant once a minute, with a live read of its request.
+/// Reconciles every live Grant once a minute, with a live read of its request, and of its content where no watch shows it.
 pub async fn heartbeat(ctx: Arc<Context>, controller: Arc<GrantController>, queue: WorkQueue<String>) {
     loop {
         tokio::time::sleep(timing().heartbeat).await;
         for grant in ctx.stores.live_grants(&GrantGroup::Live) {
-            controller.verify_owner(&grant.name_any());
+            controller.verify(&grant.name_any());
             queue.push(grant.name_any());
         }
     }

@@ -192,6 +192,10 @@ impl EffectHandler for RequestEffects {
             Effect::ReadOwner
             | Effect::Observe { .. }
             | Effect::Survey
+            | Effect::ReadContent
+            | Effect::ReadContentLive
+            | Effect::Withhold(_)
+            | Effect::ReadWithheld(_)
             | Effect::ReadSlotOwners
             | Effect::Reserve
             | Effect::Recheck

@@ -9,13 +9,17 @@ mod errors;
 mod fuse;
 pub mod kubeconfig;
 mod managed;
+mod parts;
 mod revoke;
 
 pub use binding::BindingState;
+pub use content::Contents;
 pub(crate) use errors::provider_error;
 pub use managed::{list, remove};
 
-use super::port::{ApplyOutcome, EnforcedBy, ManagedObject, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
+use super::port::{
+    ApplyOutcome, EnforcedBy, ManagedObject, Observed, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome,
+};
 use crate::timing::timing;
 use crate::{
     api::grant::Artifact,
@@ -27,7 +31,7 @@ use async_trait::async_trait;
 use curfew_core::{
     digest::Digest,
     fingerprint::Fingerprint,
-    grant::{Observation, Operation},
+    grant::Operation,
     lanes::Limits,
     reconcile::Reservation,
     target::{
@@ -66,6 +70,8 @@ pub struct Watched {
     pub roles: Store<Role>,
     /// Namespaces.
     pub namespaces: Store<Namespace>,
+    /// The contents of roles that were read from these stores.
+    pub contents: Arc<Contents>,
 }
 
 /// A cluster.
@@ -160,19 +166,6 @@ impl Kubernetes {
         }
     }
 
-    async fn observe_one(&self, plan: &KubernetesPlan, b: &PlannedBinding) -> Result<Observation, ProviderError> {
-        let right = |found: &BindingState| found.is_armed(plan) && found.binds(b) && !found.deleting;
-        // A watch may lag behind our own write, so it is believed only where it shows what should be.
-        if self.watched(b).is_some_and(|o| right(&BindingState::of(&o))) {
-            return Ok(Observation::Present);
-        }
-        Ok(match self.live(b).await? {
-            None => Observation::Absent,
-            Some(found) if right(&found) => Observation::Present,
-            Some(_) => Observation::Drifted,
-        })
-    }
-
     async fn policy_in_force(&self) -> bool {
         let cache = match &self.guard {
             Guard::AdmissionCheck(authority) => return authority.admission_enforced(),
@@ -245,14 +238,8 @@ impl Provider for Kubernetes {
         Some(Inventory::Kubernetes(content::cached(caches, permissions, scope)))
     }
 
-    async fn observe(&self, plan: &Plan, _: SlotSet) -> Result<Observation, ProviderError> {
-        let plan = bindings(plan)?;
-        let all = try_join_all(plan.bindings.iter().map(|b| self.observe_one(plan, b))).await?;
-        Ok(match () {
-            () if all.iter().all(|s| *s == Observation::Present) => Observation::Present,
-            () if all.iter().all(|s| *s == Observation::Absent) => Observation::Absent,
-            () => Observation::Drifted,
-        })
+    async fn observe(&self, plan: &Plan, _: SlotSet, since: Option<Time>) -> Result<Observed, ProviderError> {
+        self.observe_bindings(bindings(plan)?, since).await
     }
 
     async fn survey(&self, _: &Plan) -> Result<SlotSet, ProviderError> {
@@ -264,7 +251,7 @@ impl Provider for Kubernetes {
         let mut places = Vec::new();
         for outcome in join_all(plan.bindings.iter().map(|b| self.reserve_one(grant, plan, b))).await {
             match outcome? {
-                Ok(found) => places.push((found.uid.as_str().into(), found.version.as_str().into())),
+                Ok(found) => places.push(Some((found.uid.as_str().into(), found.version.as_str().into()))),
                 Err(stranger) => return Ok(ReserveOutcome::Occupied(stranger)),
             }
         }
@@ -276,7 +263,8 @@ impl Provider for Kubernetes {
         if reservation.0.len() != plan.bindings.len() {
             return Err(ProviderError::Invalid("the reservation is not of this plan".into()));
         }
-        let arms = plan.bindings.iter().zip(reservation.0.iter()).map(|(b, (uid, version))| async move {
+        let places = plan.bindings.iter().zip(reservation.0.iter()).filter_map(|(b, place)| place.as_ref().map(|place| (b, place)));
+        let arms = places.map(|(b, (uid, version))| async move {
             // uid and version together: neither a changed nor a re-created object is armed, and a deleted one stays deleted.
             let patch =
                 serde_json::json!({"metadata": {"uid": uid, "resourceVersion": version}, "subjects": [binding::subject(&plan.subject)]});
@@ -291,6 +279,20 @@ impl Provider for Kubernetes {
             Ok([Some(bound), job].into_iter().flatten().collect::<Vec<_>>())
         });
         Ok(ApplyOutcome::Done(try_join_all(arms).await?.concat()))
+    }
+
+    async fn withhold(&self, grant: &str, plan: &Plan, known: &[Artifact], parts: SlotSet) -> Result<(), ProviderError> {
+        self.disarm_bindings(grant, bindings(plan)?, known, parts).await
+    }
+
+    async fn read_withheld(
+        &self,
+        grant: &str,
+        plan: &Plan,
+        parts: SlotSet,
+        since: Option<Time>,
+    ) -> Result<Option<Reservation>, ProviderError> {
+        self.read_disarmed(grant, bindings(plan)?, parts, since).await
     }
 
     async fn apply(&self, _: &str, _: &Plan, _: SlotSet, _: Time, _: &Permit) -> Result<ApplyOutcome, ProviderError> {
