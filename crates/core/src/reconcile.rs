@@ -39,10 +39,13 @@ pub struct View {
     pub absent_since: Option<Time>,
 }
 
+/// The uid and version of a reserved object.
+pub type Reserved = (Arc<str>, Version);
+
 /// A reservation at the target: the uid and version of each reserved object, in the order of the plan. Where there is none,
 /// nothing is armed.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Reservation(pub Arc<Vec<Option<(Arc<str>, Version)>>>);
+pub struct Reservation(pub Arc<Vec<Option<Reserved>>>);
 
 /// What a reconcile of a Grant must read, whether or not it would otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]

@@ -140,14 +140,11 @@ pub fn lacks(permissions: &Permissions, held: &Permissions) -> Option<String> {
 /// # Errors
 /// The group that is missing, or another one.
 pub fn held(permissions: &GrantedPermissions, _: &Scope, inventory: &Inventory) -> Result<Held, Unresolvable> {
-    for group in permissions.groups.iter().filter(|g| !inventory.groups.contains(g)) {
-        let name = &group.name;
-        return Err(match inventory.groups.iter().any(|g| g.name == *name) {
-            true => Unresolvable::Changed(format!("group {name} is another one")),
-            false => Unresolvable::NotReady(format!("group {name} does not exist in the target")),
-        });
-    }
-    Ok(Held::default())
+    let Some(Group { name, .. }) = permissions.groups.iter().find(|g| !inventory.groups.contains(g)) else { return Ok(Held::default()) };
+    Err(match inventory.groups.iter().any(|g| g.name == *name) {
+        true => Unresolvable::Changed(format!("group {name} is another one")),
+        false => Unresolvable::NotReady(format!("group {name} does not exist in the target")),
+    })
 }
 
 /// The first group that differs, in words.
