@@ -23,6 +23,10 @@ pub enum EventKind {
     GrantIntended,
     /// The target system shows the access.
     GrantConfirmed,
+    /// Part of the access is being taken, because its role does not exist.
+    AccessWithheld,
+    /// What was withheld is there again.
+    AccessRestored,
     /// The revocation of the access has started.
     RevocationBegun,
     /// The target system shows that no part of the access is left.
@@ -55,6 +59,8 @@ impl EventKind {
             EventKind::RequestEnded => "request.ended",
             EventKind::GrantIntended => "grant.intended",
             EventKind::GrantConfirmed => "grant.confirmed",
+            EventKind::AccessWithheld => "access.withheld",
+            EventKind::AccessRestored => "access.restored",
             EventKind::RevocationBegun => "revocation.begun",
             EventKind::RevocationConfirmed => "revocation.confirmed",
             EventKind::GrantAbandoned => "grant.abandoned",
@@ -71,8 +77,12 @@ impl EventKind {
 
     const fn class(self) -> Class {
         match self {
-            EventKind::GrantIntended | EventKind::GrantConfirmed => Class { uid: 3005, activity: 1, severity: 1 },
-            EventKind::RevocationBegun | EventKind::RevocationConfirmed => Class { uid: 3005, activity: 2, severity: 1 },
+            EventKind::GrantIntended | EventKind::GrantConfirmed | EventKind::AccessRestored => {
+                Class { uid: 3005, activity: 1, severity: 1 }
+            }
+            EventKind::AccessWithheld | EventKind::RevocationBegun | EventKind::RevocationConfirmed => {
+                Class { uid: 3005, activity: 2, severity: 1 }
+            }
             EventKind::GrantAbandoned | EventKind::SweepRemoved => Class { uid: 3005, activity: 2, severity: 4 },
             EventKind::AdmissionNotEnforced => Class { uid: 6003, activity: 99, severity: 4 },
             EventKind::RequestAccepted | EventKind::DecisionJudged => Class { uid: 6003, activity: 1, severity: 1 },
@@ -225,7 +235,7 @@ mod tests {
     };
     use std::collections::BTreeSet;
 
-    const ALL: [EventKind; 13] = [
+    const ALL: [EventKind; 15] = [
         EventKind::ChainStarted,
         EventKind::RequestAccepted,
         EventKind::DecisionJudged,
@@ -233,6 +243,8 @@ mod tests {
         EventKind::RequestEnded,
         EventKind::GrantIntended,
         EventKind::GrantConfirmed,
+        EventKind::AccessWithheld,
+        EventKind::AccessRestored,
         EventKind::RevocationBegun,
         EventKind::RevocationConfirmed,
         EventKind::GrantAbandoned,
@@ -251,6 +263,8 @@ mod tests {
             EventKind::RequestEnded => ("request.ended", 6003, 99, 1),
             EventKind::GrantIntended => ("grant.intended", 3005, 1, 1),
             EventKind::GrantConfirmed => ("grant.confirmed", 3005, 1, 1),
+            EventKind::AccessWithheld => ("access.withheld", 3005, 2, 1),
+            EventKind::AccessRestored => ("access.restored", 3005, 1, 1),
             EventKind::RevocationBegun => ("revocation.begun", 3005, 2, 1),
             EventKind::RevocationConfirmed => ("revocation.confirmed", 3005, 2, 1),
             EventKind::GrantAbandoned => ("grant.abandoned", 3005, 2, 4),

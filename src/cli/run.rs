@@ -151,6 +151,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
 /// The targets, reached by connections of this client's runtime.
 pub(super) fn registry(client: &Client, stores: &Stores, authority: &Arc<Authority>) -> Registry {
     let watched = Watched {
+        contents: Arc::default(),
         bindings: stores.bindings.clone(),
         cluster_bindings: stores.cluster_bindings.clone(),
         jobs: stores.jobs.clone(),

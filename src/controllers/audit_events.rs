@@ -95,6 +95,14 @@ pub fn grant_event(g: &Grant, next: &GrantStatus, stage: State, why: Option<Reas
     let names = || next.artifacts.iter().map(|a| format!("{} {} ({})", a.kind, a.id, a.uid)).collect::<Vec<_>>().join(", ");
     let (what, confirmed) = match stage {
         State::Granting => return None,
+        // Part of it was taken, or given back.
+        State::Active if g.status.as_ref().is_some_and(|s| s.state == next.state) => {
+            let partial = conditions::find(&next.conditions, "Partial").filter(|_| !next.withheld.is_empty());
+            match partial {
+                Some(partial) => (EventKind::AccessWithheld, Some(partial.message.clone())),
+                None => (EventKind::AccessRestored, Some(format!("the target shows {}", names()))),
+            }
+        }
         State::Active => (EventKind::GrantConfirmed, Some(format!("the target shows {}", names()))),
         State::Revoking => (EventKind::RevocationBegun, None),
         State::Ended => {

@@ -18,10 +18,13 @@ use curfew_core::{
 use kube::{Client, ResourceExt};
 use parking_lot::Mutex;
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 use tokio::sync::Notify;
+
+/// A request waits a few seconds for what is absent, and then it ends.
+const ABSENT_REMEMBERED_SECS: i64 = 3600;
 
 /// The state that every controller shares. Clones share it, too.
 #[derive(Clone)]
@@ -58,6 +61,8 @@ pub struct Context {
     waiting_for_proof: Arc<Mutex<BTreeSet<WaitingForProof>>>,
     /// The uids of Grants that this process has created and that no admission proof covers yet.
     created_here: Arc<Mutex<HashSet<String>>>,
+    /// Requests for which something does not exist by which they were accepted, and since when that was seen.
+    absent: Arc<Mutex<HashMap<Key, Time>>>,
 }
 
 /// What is reconciled again as soon as an admission proof has been recorded.
@@ -103,6 +108,7 @@ impl Context {
             admission: Arc::default(),
             waiting_for_proof: Arc::default(),
             created_here: Arc::default(),
+            absent: Arc::default(),
         }
     }
 
@@ -121,6 +127,17 @@ impl Context {
     /// The spans in which the admission policies were proven to be in force.
     pub fn admission(&self) -> Arc<AdmissionHistory> {
         self.admission.lock().clone()
+    }
+
+    /// Since when this process has seen, without a break, that something does not exist by which a request was accepted.
+    pub fn absent_since(&self, request: &Key, absent: bool) -> Option<Time> {
+        let (mut all, now) = (self.absent.lock(), self.now());
+        if !absent {
+            all.remove(request);
+            return None;
+        }
+        all.retain(|_, since| now < since.plus_secs(ABSENT_REMEMBERED_SECS));
+        Some(*all.entry(request.clone()).or_insert(now))
     }
 
     /// Records that this process has created a Grant.

@@ -16,13 +16,13 @@ use curfew_core::{
     fingerprint::Meant,
     grant::{self as core_grant, Intent},
     policy_inputs::{
-        ApprovalFloor, ApprovedTerms, Assignment, Policy, Progress, RequestFacts, System, Systems, TargetClaim, Template, Window,
-        duplicate_of,
+        AcceptedBy, ApprovalFloor, ApprovedTerms, Assignment, Policy, Progress, RequestFacts, System, Systems, TargetClaim, Template,
+        Window, duplicate_of,
     },
     principal::UserInfo,
     reason::Reason,
     request::{Frozen, GrantView, Request, State, Status},
-    resolved::{Ref, Resolved, SCHEMA, Schema, Terms},
+    resolved::{Ref, Resolved, Schema, Terms, computes},
     time::Time,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -198,8 +198,8 @@ pub fn named_system(request: &ActivationRequest) -> Option<&str> {
     request.spec.system.as_deref().or_else(accepted)
 }
 
-/// A request as a user wrote it, as the rules of `terms` read it.
-pub fn request_facts(request: &ActivationRequest) -> RequestFacts {
+/// A request as a user wrote it, as the rules of `terms` read it. `granted` if its Grant has been active.
+pub fn request_facts(request: &ActivationRequest, granted: bool) -> RequestFacts {
     let s = &request.spec;
     let status = request.status.as_ref();
     let requester = s.requester.clone().unwrap_or_default();
@@ -232,15 +232,20 @@ pub fn request_facts(request: &ActivationRequest) -> RequestFacts {
             (s.break_glass == Some(true), "breakGlass"),
         ]),
         progress: phase,
-        approved: approved_terms(status),
+        accepted_by: status
+            .and_then(|s| s.resolved.as_ref())
+            .map(|resolved| AcceptedBy { assignment: resolved.assignment.name.clone(), policy: resolved.policy.name.clone() }),
+        approved: approved_terms(status, granted),
     }
 }
 
-/// What was approved of an active request: its rules are compared with that, and not with the present template.
-fn approved_terms(status: Option<&ActivationRequestStatus>) -> Option<ApprovedTerms> {
-    let s = status.filter(|s| s.state == Some(RequestState::Active))?;
+/// What was approved of a request that is active, or was: its rules are compared with that, and not with the present template.
+fn approved_terms(status: Option<&ActivationRequestStatus>, granted: bool) -> Option<ApprovedTerms> {
+    let begun = |s: &RequestState| matches!(s, RequestState::Activating | RequestState::Revoking);
+    let s = status.filter(|s| s.state == Some(RequestState::Active) || (granted && s.state.as_ref().is_some_and(begun)))?;
     let r = s.resolved.as_ref()?;
-    Some(ApprovedTerms { duration: r.duration.clone(), approval: r.approval.clone() })
+    let (permissions, scope) = (r.permissions.clone(), r.scope.clone());
+    Some(ApprovedTerms { duration: r.duration.clone(), approval: r.approval.clone(), permissions, scope })
 }
 
 /// A request as the rules read it.
@@ -294,10 +299,10 @@ fn status(r: &ActivationRequest) -> Status {
         Some(over) => over.outcome().map_or(State::Pending, |o| State::Ended(o, reason())),
     };
     let accepted_at = |r: &Resolved| s.approval.as_ref().and_then(|approval| accepted_at(approval, r));
-    // The digest of this build's own form is computed, so a status that was changed on its own does not match. That of another
-    // form can only be taken as it is stored.
+    // The digest of a form that this build knows is computed, so a status that was changed on its own does not match. That of
+    // another form can only be taken as it is stored.
     let terms = |resolved: Resolved| match s.digest {
-        Some(stored) if resolved.schema != SCHEMA => Terms::as_stored(resolved, stored),
+        Some(stored) if !computes(resolved.schema) => Terms::as_stored(resolved, stored),
         Some(_) | None => Terms::new(resolved),
     };
     let frozen = s.resolved.as_ref().and_then(|r| Some(Frozen { accepted_at: accepted_at(r)?, terms: terms(r.clone()) }));
@@ -357,6 +362,8 @@ pub fn grant(grant: &Grant, admission: &AdmissionHistory, created_here: bool) ->
         state: grant_state(grant),
         drifted: drifted(grant),
         refused: refused(grant),
+        outgrown: outgrown(grant),
+        withheld: status.withheld.into_iter().collect(),
         deleting: grant.metadata.deletion_timestamp.is_some(),
         provenance: if created_here { Provenance::Verified } else { admission.provenance_of(created(grant)) },
         guarantees: grant.spec.plan.guarantees(),
@@ -391,6 +398,10 @@ fn refused(grant: &Grant) -> bool {
     grant.status.as_ref().is_some_and(|s| conditions::is_true(&s.conditions, "Refused"))
 }
 
+fn outgrown(grant: &Grant) -> bool {
+    grant.status.as_ref().is_some_and(|s| conditions::is_true(&s.conditions, "Outgrown"))
+}
+
 fn drifted(grant: &Grant) -> bool {
     grant.status.as_ref().is_some_and(|s| conditions::is_true(&s.conditions, "Drifted"))
 }
@@ -399,11 +410,13 @@ fn drifted(grant: &Grant) -> bool {
 pub fn grant_view(g: Option<&Grant>) -> GrantView {
     let Some(g) = g else { return GrantView::None };
     let active_since = g.status.as_ref().and_then(|s| s.granted_at);
-    let (drifted, refused) = (drifted(g), refused(g));
+    let (drifted, refused, outgrown) = (drifted(g), refused(g), outgrown(g));
     match grant_state(g) {
-        core_grant::State::Ended => GrantView::Ended { active_since, drifted, refused, abandoned: false },
-        core_grant::State::Abandoned => GrantView::Ended { active_since, drifted, refused, abandoned: true },
-        core_grant::State::Revoking => GrantView::Live { active_since, revoking: true, drifted, refused },
-        core_grant::State::Granting | core_grant::State::Active => GrantView::Live { active_since, revoking: false, drifted, refused },
+        core_grant::State::Ended => GrantView::Ended { active_since, drifted, refused, outgrown, abandoned: false },
+        core_grant::State::Abandoned => GrantView::Ended { active_since, drifted, refused, outgrown, abandoned: true },
+        core_grant::State::Revoking => GrantView::Live { active_since, revoking: true, drifted, refused, outgrown },
+        core_grant::State::Granting | core_grant::State::Active => {
+            GrantView::Live { active_since, revoking: false, drifted, refused, outgrown }
+        }
     }
 }

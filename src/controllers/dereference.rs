@@ -26,7 +26,10 @@ use curfew_core::{
     terms,
 };
 use futures::future::join_all;
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use k8s_openapi::{
+    api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
 use kube::{
     Api, ResourceExt,
     api::{ListParams, PostParams},
@@ -63,6 +66,8 @@ pub struct Dereferenced {
     inventory: Option<Inventory>,
     /// Why the target could not be read.
     unreachable: Option<String>,
+    /// Whether it was read from the API server.
+    live: bool,
 }
 
 /// Dereferences a request.
@@ -151,6 +156,7 @@ async fn live(ctx: &Context, (namespace, name): &Key, role: &str, grant: &str) -
         assignments: shared(assignments.items),
         policies: shared(policies.items),
         systems: shared(systems.items),
+        live: true,
         ..Dereferenced::default()
     })
 }
@@ -241,6 +247,27 @@ pub async fn is_allowed(
     Ok(reviewed.status.is_some_and(|status| status.allowed))
 }
 
+/// The kinds by which a request is accepted.
+const ACCEPTED_BY: [&str; 3] = ["roletemplates.curfew.dev", "eligibleassignments.curfew.dev", "accesspolicies.curfew.dev"];
+/// For so long after a kind was created again its objects may be missing.
+const OBJECTS_FOLLOW_SECS: i64 = 60;
+
+/// Why nothing follows from the absence of objects: a kind is not served, or was created after this request, a moment ago.
+async fn unserved(ctx: &Context, request: &ActivationRequest) -> Option<String> {
+    let kinds: Api<CustomResourceDefinition> = Api::all(ctx.client.clone());
+    let all = join_all(ACCEPTED_BY.map(|name| kinds.get_opt(name))).await;
+    ACCEPTED_BY.into_iter().zip(all).find_map(|(name, found)| match found {
+        Err(error) => Some(format!("whether {name} are served cannot be read: {error}")),
+        Ok(None) => Some(format!("{name} are not served; kubectl apply -f crds/ brings them back")),
+        Ok(Some(kind)) if kind.metadata.deletion_timestamp.is_some() => Some(format!("{name} are being deleted")),
+        Ok(Some(kind)) => {
+            let created = convert::created(&kind);
+            let young = created > convert::created(request) && ctx.now() < created.plus_secs(OBJECTS_FOLLOW_SECS);
+            young.then(|| format!("{name} were created again at {created}, and their objects may follow"))
+        }
+    })
+}
+
 impl Dereferenced {
     /// The same as the rules read it. Asks the API server only who is a manager, and only where that decides.
     pub async fn view(&self, ctx: &Context) -> View {
@@ -255,17 +282,34 @@ impl Dereferenced {
                 ctx.wait_for_proof(WaitingForProof::Request(changes::key(object)));
             }
         }
-        let terms = match &self.request {
-            Some(request) => self.resolve(ctx, &convert::request_facts(request), &people.alias_keys),
-            None => Err(terms::Refusal { reason: Reason::NotFound, message: String::new() }),
+        let mut terms = match &self.request {
+            Some(request) => self.resolve(ctx, &convert::request_facts(request, self.granted()), &people.alias_keys),
+            None => Err(terms::Refusal::new(Reason::NotFound, "")),
         };
+        let mut absent_since = None;
+        if let Some(object) = &self.request {
+            let absent = matches!(&terms, Err(refusal) if refusal.absent);
+            if absent
+                && self.live
+                && let Some(why) = unserved(ctx, object).await
+            {
+                terms = Err(terms::Refusal::new(Reason::NotProvenYet, why));
+            }
+            absent_since = ctx.absent_since(&changes::key(object), absent);
+        }
         View {
             request,
             decisions: Arc::new(decisions),
             terms: Arc::new(terms),
             grant: convert::grant_view(self.grant.as_deref()),
             people: Arc::new(people),
+            absent_since,
         }
+    }
+
+    /// Whether the target has shown the access.
+    fn granted(&self) -> bool {
+        self.grant.as_ref().and_then(|grant| grant.status.as_ref()).is_some_and(|status| status.granted_at.is_some())
     }
 
     fn resolve(&self, ctx: &Context, request: &RequestFacts, aliases: &[String]) -> Result<Terms, terms::Refusal> {

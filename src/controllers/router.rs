@@ -8,7 +8,7 @@
 //! | Grant | its own | itself | about it | yes |
 //! | object with a Grant's label | | that Grant | | |
 //! | template, assignment | live, for these templates | | | yes |
-//! | role, namespace | live, for templates read from it | | | yes |
+//! | role, namespace | live, for templates read from it | that bind the role, with a look at its content | | yes |
 //! | policy | live, in the namespaces it covers or covered | | | yes |
 //! | system, CurfewConfig | live | | | yes |
 //! | admission proof recorded | that waited for it | that waited for it | that waited for it | |
@@ -156,6 +156,11 @@ impl Router {
                 templates.into_iter().for_each(|template| self.live_requests(&RequestGroup::Template(template)));
             }
             Concerned::Source(source) => {
+                // First, since a role that is gone may be created with more.
+                for grant in self.ctx.stores.live_grants(&GrantGroup::Content(source.clone())) {
+                    self.grant_controller.verify_content(&grant.name_any());
+                    self.grants.push(grant.name_any());
+                }
                 for template in self.ctx.stores.templates_from(&source) {
                     self.live_requests(&RequestGroup::Template(template));
                 }
@@ -181,11 +186,11 @@ impl Router {
     }
 
     /// Pushes everything that may have something to do; for an ended Grant that costs a lookup and restores the deadline of its
-    /// retention. With `verify_owners`, live Grants read their requests live.
-    fn everything(&self, verify_owners: bool) {
+    /// retention. With `verify`, live Grants read their requests live, and the content of what they give.
+    fn everything(&self, verify: bool) {
         let stores = &self.ctx.stores;
-        if verify_owners {
-            stores.live_grants(&GrantGroup::Live).iter().for_each(|grant| self.grant_controller.verify_owner(&grant.name_any()));
+        if verify {
+            stores.live_grants(&GrantGroup::Live).iter().for_each(|grant| self.grant_controller.verify(&grant.name_any()));
         }
         stores.grants.state().iter().for_each(|grant| self.grants.push(grant.name_any()));
         self.live_requests(&RequestGroup::Live);

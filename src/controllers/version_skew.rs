@@ -59,6 +59,8 @@ fn decided(object: &Grant, secs_to_end: i64) -> grant::Decision {
         write_until: None,
         owner: OwnerState::Gone,
         verify_owner: true,
+        content: None,
+        verify_content: false,
         permit: true,
         abandoned: false,
     };
@@ -135,7 +137,7 @@ fn what_a_newer_version_requires_is_not_overlooked() {
     };
     assert!(decision("Approve").is_ok() && decision("ApproveOnce").is_err());
     let config = |aliases: Value| {
-        let identity = json!({"aliases": aliases, "deciderProof": {"none": {}}, "devices": {"newer": true}});
+        let identity = json!({"aliases": aliases, "uids": {"personal": {}}, "deciderProof": {"none": {}}, "devices": {"newer": true}});
         let spec = json!({"ceilings": {"duration": "24h", "renewals": 3}, "retention": "30d", "identity": identity});
         let object = json!({"apiVersion": "curfew.dev/v1alpha1", "kind": "CurfewConfig", "metadata": {"name": "curfew"}, "spec": spec});
         serde_json::from_value::<CurfewConfig>(object)

@@ -1,6 +1,8 @@
 //! Faults at a target, for tests: built only with the feature that also builds the crash points, and idle unless
 //! `CURFEW_FAULTS` names some. It breaks the *target*, never a rule of Curfew.
-use super::port::{ApplyOutcome, EnforcedBy, ManagedObject, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
+use super::port::{
+    ApplyOutcome, EnforcedBy, ManagedObject, Observed, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome,
+};
 use crate::{api::grant::Artifact, authority::Permit};
 use async_trait::async_trait;
 use curfew_core::{
@@ -37,7 +39,7 @@ pub enum Kind {
 /// One fault: of this operation, so many times.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Fault {
-    /// `reserve`, `arm`, `apply`, `survey`, `observe`, `poll`, `revoke`.
+    /// `reserve`, `arm`, `apply`, `survey`, `observe`, `withhold`, `poll`, `revoke`.
     pub op: String,
     /// What happens.
     pub kind: Kind,
@@ -132,12 +134,31 @@ impl<P: Provider> Provider for Faulty<P> {
     fn cached_inventory(&self, permissions: &Permissions, scope: &Scope) -> Option<Inventory> {
         self.inner.cached_inventory(permissions, scope)
     }
-    async fn observe(&self, plan: &Plan, except: SlotSet) -> Result<Observation, ProviderError> {
+    async fn observe(&self, plan: &Plan, except: SlotSet, since: Option<Time>) -> Result<Observed, ProviderError> {
         match self.meet("observe").await? {
-            Some(Kind::Lie) => Ok(Observation::Absent),
+            Some(Kind::Lie) => Ok(Observation::Absent.into()),
             Some(_) => failed(),
-            None => self.inner.observe(plan, except).await,
+            None => self.inner.observe(plan, except, since).await,
         }
+    }
+    async fn withhold(&self, grant: &str, plan: &Plan, known: &[Artifact], parts: SlotSet) -> Result<(), ProviderError> {
+        match self.meet("withhold").await? {
+            None => self.inner.withhold(grant, plan, known, parts).await,
+            Some(Kind::Lie) => Ok(()),
+            Some(_) => {
+                self.inner.withhold(grant, plan, known, parts).await?;
+                failed()
+            }
+        }
+    }
+    async fn read_withheld(
+        &self,
+        grant: &str,
+        plan: &Plan,
+        parts: SlotSet,
+        since: Option<Time>,
+    ) -> Result<Option<Reservation>, ProviderError> {
+        self.inner.read_withheld(grant, plan, parts, since).await
     }
     async fn survey(&self, plan: &Plan) -> Result<SlotSet, ProviderError> {
         match self.meet("survey").await? {
@@ -153,7 +174,7 @@ impl<P: Provider> Provider for Faulty<P> {
                 failed()
             }
             Some(Kind::Lie) => {
-                let places = (0..size(plan)).map(|_| ("00000000-0000-0000-0000-000000000000".into(), "1".into())).collect();
+                let places = (0..size(plan)).map(|_| Some(("00000000-0000-0000-0000-000000000000".into(), "1".into()))).collect();
                 Ok(ReserveOutcome::Reserved(Reservation(std::sync::Arc::new(places))))
             }
             Some(_) => {

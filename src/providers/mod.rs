@@ -8,7 +8,7 @@ pub mod port;
 #[cfg(feature = "simulated")]
 pub mod simulated;
 
-pub use port::{ApplyOutcome, EnforcedBy, ManagedObject, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
+pub use port::{ApplyOutcome, EnforcedBy, ManagedObject, Observed, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
 
 use crate::runtime::{http::causes, panics::Panics};
 use crate::timing::timing;

@@ -123,6 +123,27 @@ pub struct ManagedObject {
     pub created: Time,
 }
 
+/// What a target shows of a grant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Observed {
+    /// In one word, without the places that no longer exist.
+    pub observation: Observation,
+    /// The places of the plan that no longer exist.
+    pub gone: Vec<String>,
+}
+
+impl From<Observation> for Observed {
+    fn from(observation: Observation) -> Self {
+        Observed { observation, gone: Vec::new() }
+    }
+}
+
+impl PartialEq<Observation> for Observed {
+    fn eq(&self, other: &Observation) -> bool {
+        self.observation == *other
+    }
+}
+
 /// One kind of target.
 #[async_trait]
 pub trait Provider: Send + Sync {
@@ -151,8 +172,9 @@ pub trait Provider: Send + Sync {
         None
     }
 
-    /// What the target shows of a grant, without these slots: from a watch where that shows what it should, otherwise live.
-    async fn observe(&self, plan: &Plan, except: SlotSet) -> Result<Observation, ProviderError>;
+    /// What the target shows of a grant, without these slots: from a watch where that shows what it should, otherwise live. A
+    /// place that was created after `since` is another one than that of the plan.
+    async fn observe(&self, plan: &Plan, except: SlotSet, since: Option<Time>) -> Result<Observed, ProviderError>;
 
     /// Which slots of a plan are filled, by Curfew or by others. Plans without slots have none.
     async fn survey(&self, plan: &Plan) -> Result<SlotSet, ProviderError>;
@@ -162,6 +184,23 @@ pub trait Provider: Send + Sync {
 
     /// Turns the very same reservation into the access; fails if anything changed it since.
     async fn arm(&self, grant: &str, plan: &Plan, reservation: &Reservation, permit: &Permit) -> Result<ApplyOutcome, ProviderError>;
+
+    /// Takes the access of these parts of a plan, and keeps their objects. Needs no permit. What is not there is success.
+    ///
+    /// # Errors
+    /// [`ProviderError::Invalid`] where plans have no parts.
+    async fn withhold(&self, _: &str, _: &Plan, _: &[Artifact], _: SlotSet) -> Result<(), ProviderError> {
+        Err(ProviderError::Invalid("this target withholds nothing".into()))
+    }
+
+    /// The objects of these parts, read live, to arm them again; `None` if one of them was changed or removed by others. Creates
+    /// none.
+    ///
+    /// # Errors
+    /// [`ProviderError::Invalid`] where plans have no parts.
+    async fn read_withheld(&self, _: &str, _: &Plan, _: SlotSet, _: Option<Time>) -> Result<Option<Reservation>, ProviderError> {
+        Err(ProviderError::Invalid("this target withholds nothing".into()))
+    }
 
     /// Writes the access, without these slots, and sends nothing after `until`. Only for plans whose fence is a time limit.
     async fn apply(&self, grant: &str, plan: &Plan, except: SlotSet, until: Time, permit: &Permit) -> Result<ApplyOutcome, ProviderError>;

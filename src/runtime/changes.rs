@@ -89,6 +89,8 @@ pub enum GrantGroup {
     Request(Key),
     /// The live Grants on an AuthorizationSystem, by its uid.
     System(String),
+    /// The live Grants that give what this object holds.
+    Content(ContentSource),
 }
 
 /// Namespace and name.
@@ -171,7 +173,9 @@ pub fn grant_groups(grant: &Grant) -> Vec<GrantGroup> {
     if !is_live(grant) {
         return Vec::new();
     }
-    vec![GrantGroup::Live, GrantGroup::Request(request_of(grant)), GrantGroup::System(grant.spec.system.reference.uid.clone())]
+    let contents = grant.spec.plan.content_sources().into_iter().map(GrantGroup::Content);
+    let others = [GrantGroup::Live, GrantGroup::Request(request_of(grant)), GrantGroup::System(grant.spec.system.reference.uid.clone())];
+    others.into_iter().chain(contents).collect()
 }
 
 /// The objects that a template's content is read from.
@@ -356,6 +360,31 @@ mod tests {
         let concerned = Change::Resolution(Concerned::Source(ContentSource::ClusterRole("view".into())));
         assert_eq!(cluster_role_change((Some(&old), Some(&wider))), Some(concerned.clone()));
         assert_eq!(cluster_role_change((Some(&old), None)), Some(concerned));
+    }
+
+    #[test]
+    fn a_live_grant_is_listed_under_the_roles_that_it_binds() {
+        let grant = |state: &str| -> Grant {
+            let who = json!({"user": "alice"});
+            let binding = |n: u8, role: &str, kind: &str| {
+                let name = format!("curfew:0123abcd:00000000000000a1:20261123T081500Z:{n}");
+                json!({"name": name, "namespace": "payments", "roleKind": kind, "role": role})
+            };
+            let object = json!({
+                "apiVersion": "curfew.dev/v1alpha1", "kind": "Grant", "metadata": {"name": "00000000000000a1"}, "status": {"state": state},
+                "spec": {
+                    "system": {"name": "s", "uid": "u", "target": "t", "connection": {"kubernetes": {"inCluster": {}}}},
+                    "request": {"namespace": "payments", "name": "first", "uid": "u1", "requester": "alice", "beneficiary": who},
+                    "principal": {"kubernetes": {"user": "alice"}}, "digest": "0".repeat(64), "expiresAt": "2026-11-23T08:15:00Z",
+                    "plan": {"kubernetes": {"subject": who, "bindings": [binding(0, "view", "ClusterRole"), binding(1, "deployer", "Role")]}},
+                },
+            });
+            serde_json::from_value(object).unwrap()
+        };
+        let roles = [ContentSource::ClusterRole("view".into()), ContentSource::Role("payments".into(), "deployer".into())];
+        let groups = grant_groups(&grant("Active"));
+        assert!(roles.into_iter().all(|role| groups.contains(&GrantGroup::Content(role))), "{groups:?}");
+        assert!(grant_groups(&grant("Ended")).is_empty());
     }
 
     #[test]

@@ -48,6 +48,7 @@ fn name_of(outcome: &Outcome) -> &'static str {
         | Outcome::Owner(_)
         | Outcome::Observed(_)
         | Outcome::Filled(_)
+        | Outcome::Content(_)
         | Outcome::SlotOwners(_)
         | Outcome::Rechecked(..) => "read",
         Outcome::Stored(_) | Outcome::BroughtForward(_) | Outcome::Reserved(_) | Outcome::Done | Outcome::Succeeded => "done",

@@ -5,6 +5,7 @@
 //! for the other), and [`unprotected`] deletes its binding at the moment of the attack. A rule in code: `hack/attacks` builds an
 //! operator without it from a patch.
 mod admission;
+mod bound;
 mod deletion;
 mod fuse;
 mod held;

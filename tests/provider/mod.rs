@@ -84,14 +84,75 @@ async fn a_place_gives_nothing_until_it_is_armed_and_nothing_after_it_is_taken_a
     let (p, plan) = (provider(w).await?, plan(grant, user));
     let held = reserved(&p, grant, &plan).await?;
     can_read(w, user, false).await?;
-    assert_eq!(p.observe(&plan, SlotSet::NONE).await?, Observation::Drifted, "a place is not the access");
+    assert_eq!(p.observe(&plan, SlotSet::NONE, None).await?, disarmed(), "a place is not the access");
     let artifacts = artifacts(p.arm(grant, &plan, &held, &permit()?).await?)?;
     can_read(w, user, true).await?;
-    assert_eq!(p.observe(&plan, SlotSet::NONE).await?, Observation::Present);
+    assert_eq!(p.observe(&plan, SlotSet::NONE, None).await?, Observation::Present);
     assert_eq!(p.revoke(grant, &plan, &artifacts, SlotSet::NONE).await?, RevokeOutcome::Gone);
     can_read(w, user, false).await?;
-    assert_eq!(p.observe(&plan, SlotSet::NONE).await?, Observation::Absent);
+    assert_eq!(p.observe(&plan, SlotSet::NONE, None).await?, Observation::Absent);
     assert_eq!(p.revoke(grant, &plan, &artifacts, SlotSet::NONE).await?, RevokeOutcome::Gone, "taking away what is gone is success");
+    Ok(())
+}
+
+/// Refuses the deletion of the bindings of one grant.
+fn keeps(grant: &str) -> String {
+    format!(
+        r#"
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {{name: keeps-one}}
+spec:
+  matchConstraints: {{resourceRules: [{{apiGroups: [rbac.authorization.k8s.io], apiVersions: [v1], resources: [rolebindings], operations: [DELETE]}}]}}
+  matchConditions: [{{name: one, expression: "oldObject.metadata.name.contains('{grant}')"}}]
+  validations: [{{expression: "false", message: keeps it}}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {{name: keeps-one}}
+spec: {{policyName: keeps-one, validationActions: [Deny]}}
+"#
+    )
+}
+
+fn disarmed() -> Observation {
+    let part = SlotSet::NONE.with(0);
+    Observation::Disarmed { any: part, all: part }
+}
+
+#[tokio::test]
+async fn what_is_withheld_is_armed_again_only_if_it_is_untouched() -> Result<()> {
+    let (w, grant, user) = (without_operator().await?, "00000000000000a7", "a7@example.com");
+    let (p, plan, part) = (provider(w).await?, plan(grant, user), SlotSet::NONE.with(0));
+    let held = reserved(&p, grant, &plan).await?;
+    let artifacts = artifacts(p.arm(grant, &plan, &held, &permit()?).await?)?;
+    let before = p.read_withheld(grant, &plan, part, None).await?.context("nothing is there")?;
+    p.withhold(grant, &plan, &artifacts, part).await?;
+    can_read(w, user, false).await?;
+    assert_eq!(p.observe(&plan, SlotSet::NONE, None).await?, disarmed());
+    assert!(p.arm(grant, &plan, &before, &permit()?).await.is_err(), "it was read before it was withheld");
+    let withheld = p.read_withheld(grant, &plan, part, None).await?.context("nothing is there")?;
+    p.arm(grant, &plan, &withheld, &permit()?).await?;
+    can_read(w, user, true).await?;
+    // Where a policy refuses deletions, the end takes the subjects of what has none, and a late arm must not bring them back.
+    p.withhold(grant, &plan, &artifacts, part).await?;
+    let late = p.read_withheld(grant, &plan, part, None).await?.context("nothing is there")?;
+    w.admin()?.apply(&keeps(grant)).await?.success()?;
+    let ended = eventually("the deletion to be refused", SOON, || async {
+        let probe = ["delete", "rolebinding", "-n", "payments", name(&plan), "--dry-run=server"];
+        let told = w.cp.service_account("curfew-system", "curfew-operator").await?.kubectl(&probe).await?;
+        if told.stderr.contains("keeps it") { Ok(Some(p.revoke(grant, &plan, &artifacts, SlotSet::NONE).await?)) } else { Ok(None) }
+    })
+    .await?;
+    ensure!(matches!(ended, RevokeOutcome::Disarmed(_)), "{ended:?}");
+    assert!(p.arm(grant, &plan, &late, &permit()?).await.is_err(), "it has ended since it was read");
+    can_read(w, user, false).await?;
+    w.admin()?.api(&["delete", "validatingadmissionpolicybinding", "keeps-one"]).await?.success()?;
+    eventually("the binding to be gone", SOON, || async {
+        Ok((p.revoke(grant, &plan, &artifacts, SlotSet::NONE).await? == RevokeOutcome::Gone).then_some(()))
+    })
+    .await?;
+    assert_eq!(p.read_withheld(grant, &plan, part, None).await?, None, "what is gone is not made again");
     Ok(())
 }
 
@@ -103,7 +164,7 @@ async fn a_late_arm_comes_to_nothing() -> Result<()> {
     let held = reserved(&p, grant, &plan).await?;
     assert_eq!(p.revoke(grant, &plan, &[], SlotSet::NONE).await?, RevokeOutcome::Gone);
     assert!(p.arm(grant, &plan, &held, &permit()?).await.is_err(), "the place is gone");
-    assert_eq!(p.observe(&plan, SlotSet::NONE).await?, Observation::Absent, "and the arm did not bring it back");
+    assert_eq!(p.observe(&plan, SlotSet::NONE, None).await?, Observation::Absent, "and the arm did not bring it back");
     // Also if a new place of that name stands there by now.
     let _other = reserved(&p, grant, &plan).await?;
     assert!(p.arm(grant, &plan, &held, &permit()?).await.is_err(), "it is another place");
@@ -194,7 +255,7 @@ async fn terminating_is_not_gone_and_a_foreign_finalizer_keeps_nothing() -> Resu
     operator.api(&["patch", "rolebinding", "-n", "payments", name(&plan), "--type=merge", "-p", held_by]).await?.success()?;
     w.admin()?.api(&["delete", "rolebinding", "-n", "payments", name(&plan), "--wait=false"]).await?.success()?;
     can_read(w, user, true).await.context("a terminating binding still authorises: that is why it is not gone")?;
-    assert_eq!(p.observe(&plan, SlotSet::NONE).await?, Observation::Drifted);
+    assert_eq!(p.observe(&plan, SlotSet::NONE, None).await?, Observation::Drifted);
     assert_eq!(p.revoke(grant, &plan, &artifacts, SlotSet::NONE).await?, RevokeOutcome::Gone);
     can_read(w, user, false).await
 }

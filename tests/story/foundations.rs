@@ -38,7 +38,6 @@ async fn taken_away(name: &str, mine: impl Fn(&str) -> bool) -> Result<()> {
         ("untemplated", &["delete", "rtpl", "-n", "payments", "payments-admin"], "NoSuchRole"),
         ("narrowed", &["patch", "apol", "payments", "--type=merge", "-p", narrow], "OverMaximum"),
         ("unallowed", &["delete", "apol", "payments"], "NotReady"),
-        ("roleless", &["delete", "clusterrole", "payments-admin"], "NotReady"),
         ("systemless", &["delete", "authsys", "this-cluster", "--timeout=45s"], "NotReady"),
         ("assignment-suspended", &with(&assignment, stop), "Suspended"),
         ("policy-suspended", &with(&policy, stop), "Suspended"),

@@ -3,7 +3,7 @@ use super::{
     decide,
     refusals::{of, ready, template},
 };
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use curfew_testkit::{SOON, World, eventually};
 
 #[tokio::test]
@@ -11,6 +11,8 @@ async fn what_is_unknown_or_concerns_another_object_ends_nothing() -> Result<()>
     let (w, _operator) = World::running("isolation").await?;
     another_system_that_matches(&w).await?;
     a_review_that_cannot_be_made(&w).await?;
+    what_is_written_again(&w).await?;
+    a_configuration_and_a_kind_that_are_created_again(&w).await?;
     a_status_that_cannot_be_written(&w).await
 }
 
@@ -80,6 +82,100 @@ async fn a_review_that_cannot_be_made(w: &World) -> Result<()> {
     ready(w, &role, "True").await?;
     decide(w, &carol, "unasked", "Approve").await?;
     w.state_is("unasked", "Active").await
+}
+
+/// Deletes an object, and returns what creates it again.
+async fn removed(w: &World, what: &[&str]) -> Result<String> {
+    let admin = w.admin()?;
+    let out = admin.kubectl(&[&["get"], what, &["-o", "json"]].concat()).await?.success()?;
+    let mut object: serde_json::Value = serde_json::from_str(&out)?;
+    let meta = object["metadata"].as_object_mut().context("an object")?;
+    for key in ["uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"] {
+        meta.remove(key);
+    }
+    object.as_object_mut().context("an object")?.remove("status");
+    admin.kubectl(&[&["delete"], what].concat()).await?.success()?;
+    Ok(object.to_string())
+}
+
+/// `kubectl replace --force` of what a request was accepted by, with equal content: deleted, and created again.
+async fn what_is_written_again(w: &World) -> Result<()> {
+    let (alice, carol, admin) = (w.alice()?, w.carol()?, w.admin()?);
+    template(w, "again", &[]).await?;
+    ready(w, &["rtpl", "-n", "payments", "again"], "True").await?;
+    alice.apply(&of("again", "again-held", "1h")).await?.success()?;
+    w.state_is("again-held", "AwaitingApproval").await?;
+    decide(w, &carol, "again-held", "Approve").await?;
+    w.state_is("again-held", "Active").await?;
+    let all: [(&[&str], &str); 3] = [
+        (&["eas", "-n", "payments", "again-devs"], "EligibleAssignment again-devs"),
+        (&["rtpl", "-n", "payments", "again"], "RoleTemplate again"),
+        (&["apol", "payments"], "AccessPolicy payments"),
+    ];
+    for (i, (what, words)) in all.into_iter().enumerate() {
+        let name = format!("again-waits-{i}");
+        alice.apply(&of("again", &name, "1h")).await?.success()?;
+        w.state_is(&name, "AwaitingApproval").await?;
+        let object = removed(w, what).await?;
+        // The operator has seen that it is gone before it is there again: what is accepted by nothing is refused at once.
+        let unseen = format!("again-unseen-{i}");
+        alice.apply(&of("again", &unseen, "1h")).await?.success()?;
+        let over = |state: &str| ["Invalid", "Denied"].contains(&state);
+        w.field_fits(&["areq", "-n", "payments", &unseen], "{.status.state}", "to be refused", SOON, over).await?;
+        admin.create(&object).await?.success()?;
+        w.field_is(&["areq", "-n", "payments", &name], "{.status.state} {.status.reason}", "Invalid TemplateChanged").await?;
+        let told = w.field(&["areq", "-n", "payments", &name], "{.status.message}").await?;
+        ensure!(told.contains(&format!("{words} was deleted and created again")), "{name}: {told}");
+        let state = w.field(&["areq", "-n", "payments", "again-held"], "{.status.state}").await?;
+        ensure!(state == "Active", "{words} was written again, and what is active is {state}");
+        ready(w, &["rtpl", "-n", "payments", "again"], "True").await?;
+    }
+    ensure!(alice.can_read_secret("payments", "db").await?, "the access is gone");
+    // What stays deleted ends it.
+    admin.api(&["delete", "eas", "-n", "payments", "again-devs"]).await?.success()?;
+    w.field_is(&["areq", "-n", "payments", "again-held"], "{.status.state} {.status.reason}", "Revoked NotEligible").await
+}
+
+/// CurfewConfig, and the kind RoleTemplate with every object, deleted and created again.
+async fn a_configuration_and_a_kind_that_are_created_again(w: &World) -> Result<()> {
+    let (alice, carol, admin) = (w.alice()?, w.carol()?, w.admin()?);
+    alice.apply(&of("payments-admin", "kept-held", "1h")).await?.success()?;
+    w.state_is("kept-held", "AwaitingApproval").await?;
+    decide(w, &carol, "kept-held", "Approve").await?;
+    w.state_is("kept-held", "Active").await?;
+    alice.apply(&of("payments-admin", "kept-waits", "1h")).await?.success()?;
+    w.state_is("kept-waits", "AwaitingApproval").await?;
+    let config = removed(w, &["curfewconfig", "curfew"]).await?;
+    // What changes the role lets the operator judge what waits, while there is no configuration.
+    let role = ["rtpl", "-n", "payments", "payments-admin"];
+    let words = r#"{"spec": {"description": "without a configuration"}}"#;
+    admin.api(&[&["patch"], &role[..], &["--type=merge", "-p", words]].concat()).await?.success()?;
+    let generation = w.field(&role, "{.metadata.generation}").await?;
+    w.field_is(&role, "{.status.conditions[?(@.type==\"Ready\")].observedGeneration}", &generation).await?;
+    alice.apply(&of("payments-admin", "kept-new", "1h")).await?.success()?;
+    w.state_is("kept-waits", "AwaitingApproval").await?;
+    admin.create(&config).await?.success()?;
+    w.state_is("kept-new", "AwaitingApproval").await?;
+    w.granting().await?;
+    let out = admin.kubectl(&["get", "rtpl", "-n", "payments", "payments-admin", "-o", "json"]).await?.success()?;
+    let template: serde_json::Value = serde_json::from_str(&out)?;
+    let template = serde_json::json!({
+        "apiVersion": template["apiVersion"], "kind": template["kind"], "spec": template["spec"],
+        "metadata": {"name": "payments-admin", "namespace": "payments"},
+    });
+    admin.kubectl(&["delete", "crd", "roletemplates.curfew.dev", "--timeout=60s"]).await?.success()?;
+    admin.kubectl(&["create", "-f", &curfew_testkit::path("crds/roletemplates.curfew.dev.yaml")]).await?.success()?;
+    eventually("the kind to be served again", SOON, || async { Ok(admin.create(&template.to_string()).await?.ok.then_some(())) }).await?;
+    w.granting().await?;
+    let told = w.field(&["areq", "-n", "payments", "kept-held"], "{.status.state} {.status.reason}").await?;
+    ensure!(told == "Active ", "a kind was created again, and what is active is {told}");
+    ensure!(alice.can_read_secret("payments", "db").await?, "the access is gone");
+    // The role is another object now, and the person is told so.
+    let told = "{.status.reason} {.status.message}";
+    w.field_fits(&["areq", "-n", "payments", "kept-waits"], told, "to name the role", SOON, |now| {
+        now.starts_with("TemplateChanged RoleTemplate payments-admin was deleted and created again")
+    })
+    .await
 }
 
 /// The status of one role is refused by an admission policy: all other objects are judged.

@@ -11,7 +11,7 @@ mod fuse;
 mod isolation;
 mod paused;
 mod plugin;
-mod refusals;
+pub mod refusals;
 mod seen;
 mod silent;
 mod wide;

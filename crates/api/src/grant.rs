@@ -120,7 +120,8 @@ pub struct GrantStatus {
     /// The life cycle state. Absent means `Granting`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<GrantState>,
-    /// `Active`, `Revoked`, `Drifted`, and `Revocable` once the operator has lacked a right at the target that it needs to revoke.
+    /// `Active`, `Revoked`, `Drifted`, `Outgrown`, `Refused`; `Partial` while part of the access is not there, and `Revocable` once the
+    /// operator has lacked a right at the target that it needs to revoke.
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
@@ -131,6 +132,14 @@ pub struct GrantStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2048), extend("x-kubernetes-list-type" = "atomic"))]
     pub artifacts: Vec<Artifact>,
+    /// Parts of the plan, by index, that are kept without access: their role does not exist. They get their access back when it exists again with no more than what was approved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    pub withheld: Vec<u8>,
+    /// Namespaces of the plan that no longer exist. What was written there is gone with them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 63)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub gone: Vec<String>,
     /// A write that may still be under way, where the target offers no reservation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<InFlight>,

@@ -60,6 +60,16 @@ const ORIGINS: &[(&str, Origin)] = &[
     ("system.target", Copied(&["UID"], 0)),
     ("target.id", Copied(&["UID"], 0)),
     ("operation.id", Bounded),
+    // A template whose roles hold more than can be frozen is not Ready.
+    ("content[].apiGroups[]", Bounded),
+    ("content[].nonResourceURLs[]", Bounded),
+    ("content[].resourceNames[]", Bounded),
+    ("content[].resources[]", Bounded),
+    ("content[].verbs[]", Bounded),
+    ("plan.kubernetes.fuse.job.image", Copied(&["CurfewConfig.spec.kubernetes.fuse.job.image"], 0)),
+    ("plan.kubernetes.fuse.job.labels{}", Copied(&["CurfewConfig.spec.kubernetes.fuse.job.labels{}"], 0)),
+    ("plan.kubernetes.fuse.job.annotations{}", Copied(&["CurfewConfig.spec.kubernetes.fuse.job.annotations{}"], 0)),
+    ("status.gone[]", Copied(&["NAMESPACE"], 0)),
     // Composed for people and columns.
     ("display.about", Copied(&["NAME"], 5)),
     ("status.display.principal", Copied(HOLDER, 0)),

@@ -6,7 +6,7 @@ use crate::{
     ids::Version,
     requeue::Requeue,
     resolved::Schema,
-    target::{Fence, Guarantees, SlotSet},
+    target::{Content, Fence, Guarantees, SlotSet},
     time::Time,
 };
 use std::sync::Arc;
@@ -40,7 +40,14 @@ pub enum Observation {
     Present,
     /// Nothing.
     Absent,
-    /// Less or more than was granted, including a reservation that lost its subjects.
+    /// Every object of the grant is there, and some give no access.
+    Disarmed {
+        /// Parts of the plan with an object that gives none.
+        any: SlotSet,
+        /// Parts of the plan of which none gives any.
+        all: SlotSet,
+    },
+    /// Less or more than was granted.
     Drifted,
     /// The target could not be read.
     Unknown,
@@ -127,6 +134,10 @@ pub struct Grant {
     pub drifted: bool,
     /// It was ended because the target said that the write can never work.
     pub refused: bool,
+    /// It was ended because something that it gives allows more than what was frozen.
+    pub outgrown: bool,
+    /// Parts of the plan that are kept without access while their content does not exist.
+    pub withheld: SlotSet,
     /// The object was deleted; its finalizer holds it until nothing is left.
     pub deleting: bool,
     /// Whether admission was proven when it was created, or this process created it. If not, anyone may have written it.
@@ -162,6 +173,10 @@ pub struct Inputs<'a> {
     pub owner: OwnerState,
     /// Whether the request must be read live: after a delete, at start, in the heartbeat.
     pub verify_owner: bool,
+    /// How the content stands, if it was read in this run.
+    pub content: Option<Content>,
+    /// Whether the content must be read: after it has changed, at start, in the heartbeat.
+    pub verify_content: bool,
     /// Lease held, admission proven, clock sane, caches synced.
     pub permit: bool,
     /// A person with the right to it has released it, because its target no longer exists.
@@ -180,6 +195,12 @@ pub enum Decision {
         /// Slots that are not this grant's to judge.
         except: SlotSet,
     },
+    /// Read how the content of what it gives stands.
+    ReadContent,
+    /// Take the access of these parts, and keep their objects.
+    Withhold(SlotSet),
+    /// Give these parts their access back: read their objects, recheck, read the content live, arm.
+    Restore(SlotSet),
     /// Read which slots of the plan are filled.
     Survey,
     /// Read live which other Grants fill the same slots.
@@ -221,8 +242,7 @@ pub enum Decision {
 ///    forward to now.
 /// 6. `Granting` writes to the target, with the permit only ([`decide_granting`]). A Grant that was created while admission was
 ///    not enforced is only revoked, and one that was created after the last proof waits for the next.
-/// 7. `Active` reads the target. Drift ends the grant: what was removed stays removed, what was widened is revoked. Unknown
-///    counts as present, and so does absence before reads have settled.
+/// 7. `Active` reads the target ([`decide_active`]).
 pub fn decide(i: &Inputs<'_>) -> Decision {
     let g = i.grant;
     let due = i.now >= g.expires_at;
@@ -242,14 +262,54 @@ pub fn decide(i: &Inputs<'_>) -> Decision {
             Provenance::Unverified => Decision::BringForward,
         },
         State::Granting => Decision::Wait(Requeue::At(g.expires_at)),
-        State::Active => match i.observation {
-            None => Decision::Observe { except: standing(g) },
-            Some(Observation::Present) => Decision::Wait(Requeue::At(g.expires_at)),
-            Some(Observation::Absent | Observation::Drifted) if settled(g, g.active_since, i.now) => {
-                Decision::Commit(Grant { drifted: true, state: State::Revoking, ..g.clone() })
-            }
-            Some(Observation::Unknown | Observation::Absent | Observation::Drifted) => Decision::Wait(Requeue::Backoff),
-        },
+        State::Active => decide_active(i),
+    }
+}
+
+/// How an active Grant stays what was approved. The order of the rules:
+///
+/// 1. The content is read where it may have changed, and always while something is withheld. Content that has grown ends the
+///    grant. Content that does not exist could be created with more, so its parts of the plan lose their access at once: that they
+///    do is stored first, since objects without access are drift otherwise. Unknown content changes nothing.
+/// 2. Drift ends the grant: what was removed stays removed, what was widened is revoked. Unknown counts as present, and so does
+///    absence before reads have settled.
+/// 3. What is withheld gets its access back, with the permit only, when its content exists again within what was frozen.
+fn decide_active(i: &Inputs<'_>) -> Decision {
+    let g = i.grant;
+    // Without a reservation nothing could be kept without access: there the request alone is judged by the content.
+    let verify = g.guarantees.fence == Fence::Reservation && (i.verify_content || !g.withheld.is_empty());
+    if verify && i.content.is_none() {
+        return Decision::ReadContent;
+    }
+    let missing = match i.content {
+        Some(Content::Grown) => return Decision::Commit(Grant { outgrown: true, state: State::Revoking, ..g.clone() }),
+        Some(Content::Within { missing }) => Some(missing),
+        Some(Content::Unknown) | None => None,
+    };
+    if let Some(more) = missing.filter(|missing| !missing.without(g.withheld).is_empty()) {
+        return Decision::Commit(Grant { withheld: g.withheld.union(more), ..g.clone() });
+    }
+    let disarmed = match i.observation {
+        None => return Decision::Observe { except: standing(g) },
+        Some(Observation::Present) => SlotSet::NONE,
+        Some(Observation::Disarmed { any, all }) if any.without(g.withheld).is_empty() => all,
+        Some(Observation::Absent | Observation::Disarmed { .. } | Observation::Drifted) if settled(g, g.active_since, i.now) => {
+            return Decision::Commit(Grant { drifted: true, state: State::Revoking, ..g.clone() });
+        }
+        Some(Observation::Unknown | Observation::Absent | Observation::Disarmed { .. } | Observation::Drifted) => {
+            return Decision::Wait(Requeue::Backoff);
+        }
+    };
+    let Some(missing) = missing else {
+        let unknown = i.content == Some(Content::Unknown);
+        return Decision::Wait(if unknown { Requeue::Backoff } else { Requeue::At(g.expires_at) });
+    };
+    let back = g.withheld.without(missing);
+    match () {
+        () if !missing.without(disarmed).is_empty() => Decision::Withhold(missing.without(disarmed)),
+        // What the target shows may be older than the last withholding, so all of it is given back, also where it seems to be there.
+        () if !back.is_empty() && i.permit && g.provenance == Provenance::Verified => Decision::Restore(back),
+        () => Decision::Wait(Requeue::At(g.expires_at)),
     }
 }
 
@@ -335,7 +395,7 @@ fn decide_revoking(i: &Inputs<'_>) -> Decision {
         (false, _) => match i.observation {
             None => Decision::Observe { except: keep },
             Some(Observation::Absent) => commit(g, State::Ended),
-            Some(Observation::Present | Observation::Drifted) => decide_removal(i, keep),
+            Some(Observation::Present | Observation::Disarmed { .. } | Observation::Drifted) => decide_removal(i, keep),
             Some(Observation::Unknown) => Decision::Wait(Requeue::Backoff),
         },
     }
@@ -415,6 +475,8 @@ mod tests {
             state,
             drifted: false,
             refused: false,
+            outgrown: false,
+            withheld: SlotSet::NONE,
             deleting: false,
             provenance,
             guarantees: Guarantees::OWN_OBJECTS,
@@ -435,6 +497,8 @@ mod tests {
             write_until: None,
             owner: OwnerState::Wanted,
             verify_owner: false,
+            content: None,
+            verify_content: false,
             permit: true,
             abandoned: false,
         }
@@ -475,5 +539,61 @@ mod tests {
         let early = Inputs { observation: Some(Observation::Absent), ..inputs(&removed) };
         assert_eq!(decide(&early), Decision::Wait(Requeue::At(NOW.plus_secs(30))));
         assert!(matches!(decide(&Inputs { now: NOW.plus_secs(30), ..early }), Decision::Commit(Grant { state: State::Ended, .. })));
+    }
+
+    fn disarmed(parts: SlotSet) -> Observation {
+        Observation::Disarmed { any: parts, all: parts }
+    }
+
+    #[test]
+    fn what_is_missing_is_withheld_and_what_is_back_is_restored() {
+        let (one, two) = (SlotSet::NONE.with(0), SlotSet::NONE.with(1));
+        let both = one.union(two);
+        let decided = |withheld, missing, observation, permit| {
+            let active = Grant { withheld, ..grant(State::Active, Provenance::Verified) };
+            let content = Some(Content::Within { missing });
+            decide(&Inputs { verify_content: true, content, observation: Some(observation), permit, ..inputs(&active) })
+        };
+        let (idle, none) = (Decision::Wait(Requeue::At(NOW.plus_secs(60))), SlotSet::NONE);
+        assert_eq!(decided(none, none, Observation::Present, true), idle);
+        assert!(
+            matches!(decided(none, one, Observation::Present, true), Decision::Commit(g) if g.withheld == one && g.state == State::Active)
+        );
+        assert!(matches!(decided(one, two, disarmed(one), true), Decision::Commit(g) if g.withheld == both), "stored before it is done");
+        assert_eq!(decided(one, one, Observation::Present, false), Decision::Withhold(one), "without the permit, too");
+        assert_eq!(decided(both, both, disarmed(one), true), Decision::Withhold(two));
+        assert_eq!(decided(one, one, disarmed(one), true), idle);
+        let half = Observation::Disarmed { any: one, all: none };
+        assert_eq!(decided(one, one, half, true), Decision::Withhold(one), "some of its objects still give access");
+        assert!(matches!(decided(none, none, half, true), Decision::Commit(Grant { drifted: true, .. })));
+        assert_eq!(decided(both, two, disarmed(both), true), Decision::Restore(one));
+        assert_eq!(decided(one, none, Observation::Present, true), Decision::Restore(one), "what a watch shows may be old");
+        assert_eq!(decided(one, none, disarmed(one), false), idle, "nothing is given without the permit");
+        for removed in [disarmed(both), Observation::Absent, Observation::Drifted] {
+            let ended = decided(one, one, removed, true);
+            assert!(matches!(ended, Decision::Commit(Grant { drifted: true, state: State::Revoking, .. })), "{removed:?}: {ended:?}");
+        }
+    }
+
+    #[test]
+    fn content_that_has_grown_ends_the_grant_and_unknown_content_changes_nothing() {
+        let active = grant(State::Active, Provenance::Verified);
+        let verified = Inputs { verify_content: true, ..inputs(&active) };
+        assert_eq!(decide(&verified), Decision::ReadContent);
+        let grown = decide(&Inputs { content: Some(Content::Grown), ..verified });
+        assert!(matches!(grown, Decision::Commit(Grant { outgrown: true, state: State::Revoking, .. })));
+        let unknown = Inputs { content: Some(Content::Unknown), ..verified };
+        assert_eq!(decide(&unknown), Decision::Wait(Requeue::Backoff));
+        let withheld = Grant { withheld: SlotSet::NONE.with(0), ..active.clone() };
+        assert_eq!(decide(&inputs(&withheld)), Decision::ReadContent, "while something is withheld it is always read");
+        let unknown = Inputs { grant: &withheld, observation: Some(disarmed(withheld.withheld)), ..unknown };
+        assert_eq!(decide(&unknown), Decision::Wait(Requeue::Backoff));
+        let unverified = Grant { provenance: Provenance::Unverified, ..withheld.clone() };
+        let back = Inputs { grant: &unverified, content: Some(Content::Within { missing: SlotSet::NONE }), ..unknown };
+        assert_eq!(
+            decide(&back),
+            Decision::Wait(Requeue::At(NOW.plus_secs(60))),
+            "nothing is given to a Grant that anyone may have written"
+        );
     }
 }

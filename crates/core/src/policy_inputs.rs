@@ -8,7 +8,7 @@ use crate::{
     duration::{Duration, Period},
     principal::{Subject, UserInfo},
     resolved::{Ref, SystemRef},
-    target::{Inventory, PermissionsByProvider, ProviderKind, Scope, ScopeByProvider},
+    target::{GrantedPermissions, GrantedScope, Inventory, PermissionsByProvider, ProviderKind, Scope, ScopeByProvider},
     time::Time,
 };
 use std::collections::BTreeMap;
@@ -206,8 +206,19 @@ pub struct RequestFacts {
     pub unsupported: Vec<String>,
     /// How far it has come.
     pub progress: Progress,
+    /// By what it was accepted, if it was.
+    pub accepted_by: Option<AcceptedBy>,
     /// What was approved, if it is active.
     pub approved: Option<ApprovedTerms>,
+}
+
+/// The names of what a request was accepted by, beside its role.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AcceptedBy {
+    /// The EligibleAssignment.
+    pub assignment: String,
+    /// The AccessPolicy.
+    pub policy: String,
 }
 
 /// What was approved of an active request, as far as rules still bound it.
@@ -217,6 +228,10 @@ pub struct ApprovedTerms {
     pub duration: Duration,
     /// Who had to approve.
     pub approval: Vec<ApprovalStage>,
+    /// The permissions with their content.
+    pub permissions: GrantedPermissions,
+    /// How far they reach.
+    pub scope: GrantedScope,
 }
 
 /// Everything around a request, at one moment.

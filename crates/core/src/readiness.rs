@@ -13,7 +13,7 @@ use crate::{
 pub type Readiness = Result<String, Refusal>;
 
 fn not_ready(reason: Reason, message: impl Into<String>) -> Readiness {
-    Err(Refusal { reason, message: message.into() })
+    Err(Refusal::new(reason, message))
 }
 
 /// Whether a system is ready. `connected` is the provider's error if the target did not answer. The order of the rules:

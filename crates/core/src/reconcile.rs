@@ -17,7 +17,7 @@ use crate::{
     request::{GrantView, Request},
     requeue::Requeue,
     resolved::Terms,
-    target::SlotSet,
+    target::{Content, SlotSet},
     terms::Refusal,
     time::Time,
 };
@@ -36,11 +36,26 @@ pub struct View {
     pub grant: GrantView,
     /// How one person is recognised behind two logins.
     pub people: Arc<Recognition>,
+    /// Since when this process has seen, without a break, that something does not exist by which the request was accepted.
+    pub absent_since: Option<Time>,
 }
 
-/// A reservation at the target: the uid and version of each reserved object, in the order of the plan.
+/// The uid and version of a reserved object.
+pub type Reserved = (Arc<str>, Version);
+
+/// A reservation at the target: the uid and version of each reserved object, in the order of the plan. Where there is none,
+/// nothing is armed.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Reservation(pub Arc<Vec<(Arc<str>, Version)>>);
+pub struct Reservation(pub Arc<Vec<Option<Reserved>>>);
+
+/// What a reconcile of a Grant must read, whether or not it would otherwise.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Verify {
+    /// Its request, live.
+    pub owner: bool,
+    /// The content of what it gives.
+    pub content: bool,
+}
 
 /// What a [`Reconcile`] needs next.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -69,6 +84,14 @@ pub enum Effect {
     Survey,
     /// Grant: read live which other Grants fill the same slots.
     ReadSlotOwners,
+    /// Grant: read how the content of what it gives stands, compared with what was frozen. What is not within is read live.
+    ReadContent,
+    /// Grant: take the access of these parts of the plan, and keep their objects.
+    Withhold(SlotSet),
+    /// Grant: read the objects of these parts live, without creating any.
+    ReadWithheld(SlotSet),
+    /// Grant: the same as `ReadContent`, live.
+    ReadContentLive,
     /// Grant: create a reservation at the target, which gives no access. Needs the permit.
     Reserve,
     /// Grant: read the Grant, its request and the other owners of its slots live.
@@ -118,7 +141,9 @@ pub enum Outcome {
     Filled(SlotSet),
     /// Of `ReadSlotOwners`.
     SlotOwners(SlotOwners),
-    /// Of `Reserve`.
+    /// Of `ReadContent` and `ReadContentLive`.
+    Content(Content),
+    /// Of `Reserve` and `ReadWithheld`.
     Reserved(Reservation),
     /// Of `Reserve`: an object that is not Curfew's has the name.
     Occupied,
@@ -126,7 +151,7 @@ pub enum Outcome {
     Refused,
     /// Of `Recheck`.
     Rechecked(Option<Grant>, OwnerState, SlotOwners),
-    /// Of `CreateGrant`, `Arm`, `Apply`, `RemoveFinalizer`: it was done.
+    /// Of `CreateGrant`, `Arm`, `Apply`, `Withhold`, `RemoveFinalizer`: it was done.
     Done,
     /// Of `Arm`, `Apply` and `Revoke`: the target has accepted it and works on it.
     Started(Operation),
@@ -158,13 +183,13 @@ impl Reconcile {
     pub fn request(view: View) -> Self {
         Reconcile::Request(RequestReconcile::new(view))
     }
-    /// Of a Grant. With `verify_owner` its request is read live first.
-    pub fn grant(grant: Grant, verify_owner: bool) -> Self {
-        Reconcile::Grant(GrantReconcile::new(grant, verify_owner, false))
+    /// Of a Grant, which reads first what must be verified.
+    pub fn grant(grant: Grant, verify: Verify) -> Self {
+        Reconcile::Grant(GrantReconcile::new(grant, verify, false))
     }
     /// Of a Grant that a person has released without proof.
     pub fn abandoned(grant: Grant) -> Self {
-        Reconcile::Grant(GrantReconcile::new(grant, false, true))
+        Reconcile::Grant(GrantReconcile::new(grant, Verify::default(), true))
     }
     /// One step. `now` and `permit` are read for each step and never kept.
     #[must_use]

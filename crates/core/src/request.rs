@@ -17,6 +17,10 @@ use std::sync::Arc;
 /// The clocks of two replicas are within this of each other, or neither grants.
 const CLOCKS_DIFFER_SECS: i64 = 10;
 
+/// For so long something that a request was accepted by may not exist, between its deletion and its re-creation, before that ends
+/// what waits or is active. `kubectl replace --force` takes less than a second.
+const MAY_BE_ABSENT_SECS: i64 = 3;
+
 /// A state of a request.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum State {
@@ -97,6 +101,8 @@ pub enum GrantView {
         drifted: bool,
         /// The target said that the write can never work.
         refused: bool,
+        /// It ends because a role allows more than what was frozen.
+        outgrown: bool,
     },
     /// It ended, and nothing is left at the target.
     Ended {
@@ -106,6 +112,8 @@ pub enum GrantView {
         drifted: bool,
         /// The target said that the write can never work.
         refused: bool,
+        /// It ended because a role allows more than what was frozen.
+        outgrown: bool,
         /// A person has released it without proof.
         abandoned: bool,
     },
@@ -130,6 +138,8 @@ pub struct Inputs<'a> {
     pub permit: bool,
     /// All of this was read live after our last commit.
     pub fresh: bool,
+    /// Since when this process has seen, without a break, that something does not exist by which the request was accepted.
+    pub absent_since: Option<Time>,
 }
 
 /// What to do.
@@ -182,7 +192,8 @@ fn approval_subject<'a>(request: &'a Request, people: &'a Recognition) -> Approv
 ///    after `Revoking` was stored, since a paused leader may still write one (and its recheck then finds `Revoking`).
 /// 3. `Activating` and `Active` follow their Grant to its end.
 /// 4. They are stopped by a Deny or Revoke, by terms that no longer hold, or, without a Grant, by the deadline:
-///    always through a stored `Revoking`. Terms are believed to have changed only when read live.
+///    always through a stored `Revoking`. Terms are believed to have changed only when read live, and what does not exist is
+///    believed to be gone only after some seconds.
 /// 5. `Activating` creates its Grant only on facts read live after it was stored: decisions made before the commit are seen,
 ///    and the approvals are counted again.
 /// 6. `AwaitingApproval` ends by changed terms, by a refusal, by the last approval, or by the timeout of the open stage, in this order.
@@ -215,19 +226,24 @@ fn decide_revoking(f: &Inputs<'_>, reason: Reason) -> Decision {
 
 fn decide_granted(f: &Inputs<'_>) -> Decision {
     let status = &f.request.status;
-    if let GrantView::Ended { drifted, refused, .. } = f.grant {
-        return finish(f, grant_end_reason(f, drifted, refused));
+    if let GrantView::Ended { drifted, refused, outgrown, .. } = f.grant {
+        return finish(f, grant_end_reason(f, drifted, refused, outgrown));
     }
     if let Some(stop) = tally_decisions(f.request, f.decisions, f.people).stopped_by {
         return transition_to(f, State::Revoking(stop.reason));
     }
     if let Some(reason) = terms_invalidated_by(f) {
-        return if f.fresh { transition_to(f, State::Revoking(reason)) } else { Decision::ReadLive };
+        return match absent_until(f) {
+            _ if !f.fresh => Decision::ReadLive,
+            // Nothing begins meanwhile.
+            Some(until) => Decision::Wait(Requeue::At(until)),
+            None => transition_to(f, State::Revoking(reason)),
+        };
     }
     let due = status.expires_at.is_none_or(|t| f.now >= t);
     match (status.state, f.grant) {
-        (_, GrantView::Live { revoking: true, drifted, refused, .. }) => {
-            transition_to(f, State::Revoking(grant_end_reason(f, drifted, refused)))
+        (_, GrantView::Live { revoking: true, drifted, refused, outgrown, .. }) => {
+            transition_to(f, State::Revoking(grant_end_reason(f, drifted, refused, outgrown)))
         }
         (State::Activating, GrantView::Live { active_since: Some(since), .. }) => {
             Decision::Commit(Status { state: State::Active, activated_at: Some(since), ..status.clone() })
@@ -293,10 +309,17 @@ fn terms_invalidated_by(f: &Inputs<'_>) -> Option<Reason> {
         Err(refusal) => Some(refusal.reason),
         // What another build has frozen cannot be compared: it ends nothing that is active, and nothing begins on it.
         Ok(_) if granted && !frozen.is_comparable() => None,
-        Ok(now) if !granted && now.digest != frozen.digest => Some(Reason::TemplateChanged),
+        Ok(now) if !granted && now.digest_in(frozen.resolved.schema) != Some(frozen.digest) => Some(Reason::TemplateChanged),
         Ok(now) if now.effects != frozen.effects => Some(Reason::TemplateChanged),
         Ok(_) => None,
     }
+}
+
+/// Until when it is not concluded that what does not exist is gone; `None` if it may be concluded now.
+fn absent_until(f: &Inputs<'_>) -> Option<Time> {
+    let absent = matches!(f.terms, Err(refusal) if refusal.absent);
+    let until = f.absent_since.unwrap_or(f.now).plus_secs(MAY_BE_ABSENT_SECS);
+    (absent && f.now < until).then_some(until)
 }
 
 /// Whether it is unknown what would be granted.
@@ -313,7 +336,11 @@ fn decide_awaiting(f: &Inputs<'_>) -> Decision {
     let status = &f.request.status;
     let Some(frozen) = &status.frozen else { return transition_to(f, State::Ended(TerminalState::Invalid, Reason::TemplateChanged)) };
     if let Some(reason) = terms_invalidated_by(f) {
-        return if f.fresh { finish(f, reason) } else { Decision::ReadLive };
+        return match absent_until(f) {
+            _ if !f.fresh => Decision::ReadLive,
+            Some(until) => Decision::Wait(Requeue::At(until)),
+            None => finish(f, reason),
+        };
     }
     let sum = tally_decisions(f.request, f.decisions, f.people);
     if let Some(stop) = sum.stopped_by {
@@ -353,12 +380,13 @@ fn decide_pending(f: &Inputs<'_>) -> Decision {
 }
 
 /// Why a Grant ended that this request did not ask to end.
-fn grant_end_reason(f: &Inputs<'_>, drifted: bool, refused: bool) -> Reason {
+fn grant_end_reason(f: &Inputs<'_>, drifted: bool, refused: bool, outgrown: bool) -> Reason {
     let due = f.request.status.expires_at.is_none_or(|t| f.now >= t);
-    match (refused, drifted || !due) {
-        (true, _) => Reason::TargetRefused,
-        (false, true) => Reason::Drifted,
-        (false, false) => Reason::DeadlinePassed,
+    match () {
+        () if refused => Reason::TargetRefused,
+        () if outgrown => Reason::TemplateChanged,
+        () if drifted || !due => Reason::Drifted,
+        () => Reason::DeadlinePassed,
     }
 }
 

@@ -14,9 +14,17 @@ use std::{
     sync::Arc,
 };
 
-/// The schema of [`Resolved`], of request status and of Grants that this build writes. Digests and plans of different schemas
-/// are never compared, and a higher schema than this is only revoked when due.
-pub const SCHEMA: u32 = 2;
+/// The schema of [`Resolved`], of request status and of Grants that this build writes. Digests of different schemas are never
+/// compared, and a higher schema than this is only revoked when due.
+pub const SCHEMA: u32 = 3;
+
+/// The oldest schema whose digests this build computes, too. Schema 2 holds the digests of contents, and not the contents.
+const OLDEST_COMPUTED: u32 = 2;
+
+/// Whether this build computes digests of this schema.
+pub fn computes(schema: u32) -> bool {
+    (OLDEST_COMPUTED..=SCHEMA).contains(&schema)
+}
 
 /// Which build can judge an object.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -88,6 +96,27 @@ pub struct Resolved {
 }
 
 impl Resolved {
+    /// What differs from what was frozen, in words, for those who wait.
+    pub fn changed_since(&self, frozen: &Resolved) -> String {
+        let references = [
+            ("RoleTemplate", &self.role, &frozen.role),
+            ("EligibleAssignment", &self.assignment, &frozen.assignment),
+            ("AccessPolicy", &self.policy, &frozen.policy),
+        ];
+        let reference = references.into_iter().find(|(_, now, then)| now != then).map(|(kind, now, then)| match now.name == then.name {
+            true => format!("{kind} {} was deleted and created again", now.name),
+            false => format!("{kind} {} now decides, and not {}", now.name, then.name),
+        });
+        let what = reference.or_else(|| self.permissions.changed_since(&frozen.permissions));
+        let rest = || match () {
+            () if !computes(frozen.schema) => "it was accepted by another version of Curfew",
+            () if self.scope != frozen.scope => "the namespaces that it reaches have changed",
+            () if self.duration != frozen.duration => "the duration has changed",
+            () if self.approval != frozen.approval => "the approvers have changed",
+            () => "what would be granted has changed",
+        };
+        what.unwrap_or_else(|| rest().to_owned())
+    }
     /// The digest that an approval names.
     pub fn digest(&self) -> Digest {
         Digest::of(self)
@@ -112,20 +141,33 @@ pub struct Terms {
     pub digest: Digest,
     /// The digest of its effects alone.
     pub effects: Digest,
+    /// What of it no longer exists at the target and gives nothing, in words. Only of what is active.
+    pub gone: Option<Arc<str>>,
 }
 
 impl Terms {
     /// With the digests of `resolved`.
     pub fn new(resolved: Resolved) -> Self {
-        Terms { digest: resolved.digest(), effects: resolved.effects(), resolved: Arc::new(resolved) }
+        Terms { digest: resolved.digest(), effects: resolved.effects(), resolved: Arc::new(resolved), gone: None }
     }
     /// As another schema has stored them: the digest is taken as it is stored, since only the build that wrote it can compute it.
     pub fn as_stored(resolved: Resolved, digest: Digest) -> Self {
-        Terms { digest, effects: resolved.effects(), resolved: Arc::new(resolved) }
+        Terms { digest, effects: resolved.effects(), resolved: Arc::new(resolved), gone: None }
     }
-    /// Whether this build can compare them with what it resolves itself.
+    /// Whether this build can compare their effects with what it resolves itself.
     pub fn is_comparable(&self) -> bool {
-        self.resolved.schema == SCHEMA
+        computes(self.resolved.schema)
+    }
+    /// The digest of these terms in the form of this schema; `None` if this build does not know that form.
+    pub fn digest_in(&self, schema: u32) -> Option<Digest> {
+        match schema {
+            _ if schema == self.resolved.schema => Some(self.digest),
+            OLDEST_COMPUTED => {
+                let permissions = self.resolved.permissions.without_content();
+                Some(Resolved { schema, permissions, ..(*self.resolved).clone() }.digest())
+            }
+            _ => None,
+        }
     }
 }
 // Two terms are equal if their digests are: what is approved and what is granted are the same.

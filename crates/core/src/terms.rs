@@ -9,12 +9,12 @@ use crate::{
     approval::ApprovalStage,
     duration::Duration,
     messages,
-    policy_inputs::{Assignment, Policy, PolicyInputs, Progress, RequestFacts, System, Template, Window},
+    policy_inputs::{ApprovedTerms, Assignment, Policy, PolicyInputs, Progress, RequestFacts, System, Template, Window},
     principal::Subject,
     quorum,
     reason::Reason,
     resolved::{Resolved, SCHEMA, Terms},
-    target::{Inventory, Permissions, ProviderKind, Scope, Unresolvable},
+    target::{GrantedPermissions, GrantedScope, Held, Inventory, Permissions, ProviderKind, Scope, Unresolvable},
     text::brief,
     time::Time,
 };
@@ -28,10 +28,19 @@ pub struct Refusal {
     pub reason: Reason,
     /// The rule, the value, the limit, and what to do about it.
     pub message: String,
+    /// What the request was accepted by does not exist. That may only be so between its deletion and its re-creation.
+    pub absent: bool,
+}
+
+impl Refusal {
+    /// For this reason, of something that exists.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Refusal { reason, message: message.into(), absent: false }
+    }
 }
 
 fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal { reason, message: message.into() })
+    Err(Refusal::new(reason, message))
 }
 
 /// Resolves a request. The order of the rules:
@@ -39,7 +48,23 @@ fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
 /// 1. made while admission was not enforced; 2. asks for something that this build does not support; 3. a login without the
 ///    alias that is configured; 4. role; 5. system; 6. content and namespaces; 7. each assignment that makes the requester eligible,
 ///    in name order, with each policy, in name order: the first pair that allows all of it.
+///
+/// What is active is judged by what was approved, and not by what the role says now: the role must still name all of it, assignment
+/// and policy must still allow it, and nothing of it may allow more than was frozen. What no longer exists at the target is noted.
 pub fn resolve(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal> {
+    resolve_now(a, h).map_err(|e| Refusal { absent: e.reason != Reason::Suspended && accepted_by_absent(a, h), ..e })
+}
+
+/// Whether the role, assignment or policy by which a request was accepted does not exist.
+fn accepted_by_absent(a: &RequestFacts, h: &PolicyInputs<'_>) -> bool {
+    a.accepted_by.as_ref().is_some_and(|by| {
+        let assignment = || h.assignments.iter().any(|e| e.reference.name == by.assignment);
+        let policy = || h.policies.iter().any(|p| p.reference.name == by.policy);
+        h.template.is_none() || !assignment() || !policy()
+    })
+}
+
+fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal> {
     match (a.progress, h.admission.provenance_of(a.created)) {
         (Progress::Granted(_), _) | (_, Provenance::Verified) => {}
         (Progress::New | Progress::Accepted, Provenance::Pending) => {
@@ -68,38 +93,35 @@ pub fn resolve(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
     check_usable(t)?;
     let system = pick_system(a, t, h)?;
     let target = check_system(system, a.approved.is_some())?;
-    let offer = Offer::of(t, system.provider, h)?;
+    let offer = match &a.approved {
+        Some(approved) => Offer::of(t, system.provider, h)?.held(approved, t)?,
+        None => Offer::of(t, system.provider, h)?,
+    };
     // Eligibility is judged whether or not the target can be read: a person who lost it loses the access.
-    if h.unreachable.is_none() {
+    if h.unreachable.is_none() && a.approved.is_none() {
         offer.check_permissions()?;
     }
+    // What allows more now is another access, regardless of who may have it.
+    let held = match (&a.approved, h.unreachable) {
+        (Some(approved), None) => {
+            let by = a.accepted_by.as_ref().map(|by| by.assignment.as_str()).unwrap_or_default();
+            let held = approved.permissions.held(&approved.scope, &offer.inventory);
+            held.or_else(|e| refuse_unresolvable(e, by, &t.reference.name))?
+        }
+        (None, _) | (_, Some(_)) => Held::default(),
+    };
     let holder = resolve_beneficiary(a, h)?;
     let pair = eligible(a, &holder, t, system, &offer, h)?;
     if let Some(why) = h.unreachable {
         return refuse_unreachable(why);
     }
     check_rights(system, a)?;
-    let scope = match &pair.assignment.scope {
-        None => Some(offer.scope.clone()),
-        Some(s) => offer.scope.intersection(s),
+    let (permissions, scope) = match &a.approved {
+        Some(approved) => (approved.permissions.clone(), approved.scope.clone()),
+        None => offer.resolve(pair.assignment, t)?,
     };
-    let Some(scope) = scope else {
-        return refuse(
-            Reason::NotEligible,
-            format!("assignment {} reaches nothing of role {}", pair.assignment.reference.name, t.reference.name),
-        );
-    };
-    let (permissions, scope) = offer.permissions.resolve(&scope, &offer.inventory).or_else(|e| match e {
-        Unresolvable::NotReady(what) => refuse(Reason::NotReady, what),
-        Unresolvable::NothingReached => refuse(
-            Reason::NotEligible,
-            format!(
-                "assignment {} reaches none of the namespaces in which role {} holds anything",
-                pair.assignment.reference.name, t.reference.name
-            ),
-        ),
-    })?;
-    Ok(Terms::new(Resolved {
+    let gone = (!held.gone.is_empty()).then(|| held.gone.join(", ").into());
+    let terms = Terms::new(Resolved {
         schema: SCHEMA,
         request: a.uid.clone(),
         requester: a.requester.username.clone(),
@@ -114,7 +136,8 @@ pub fn resolve(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
         duration: pair.duration,
         start: None,
         approval: if a.requester.is_system_identity() { require_two_approvers(t)? } else { t.approval.clone() },
-    }))
+    });
+    Ok(Terms { gone, ..terms })
 }
 
 /// Whether a template can be used at all: the policy that allows it, or why none does.
@@ -239,6 +262,21 @@ fn check_system(s: &System, active: bool) -> Result<&str, Refusal> {
     )
 }
 
+fn refuse_unresolvable<T>(why: Unresolvable, assignment: &str, role: &str) -> Result<T, Refusal> {
+    match why {
+        Unresolvable::NotReady(what) => refuse(Reason::NotReady, what),
+        Unresolvable::Changed(what) => refuse(Reason::TemplateChanged, what),
+        Unresolvable::NothingReached => {
+            let what = format!("assignment {assignment} reaches none of the namespaces in which role {role} holds anything");
+            refuse(Reason::NotEligible, what)
+        }
+    }
+}
+
+fn refuse_uncovered<T>(t: &Template, what: &str) -> Result<T, Refusal> {
+    refuse(Reason::TemplateChanged, format!("role {} no longer covers {what}, which was approved", t.reference.name))
+}
+
 fn refuse_unreachable<T>(why: &str) -> Result<T, Refusal> {
     refuse(Reason::TargetUnreachable, format!("the roles at the target cannot be read: {why}"))
 }
@@ -269,6 +307,29 @@ impl Offer {
             return refuse(Reason::NotReady, format!("role {role} needs permissions and a scope for provider {provider}"));
         };
         Ok(Offer { permissions, scope, inventory: h.inventory.cloned().unwrap_or_else(|| Inventory::empty(provider)) })
+    }
+
+    /// What is active: no more than that must be allowed, and the role must still name all of it.
+    fn held(self, approved: &ApprovedTerms, t: &Template) -> Result<Self, Refusal> {
+        let (permissions, scope) = (approved.permissions.named(), approved.scope.named());
+        let lacking = self.permissions.lacks(&permissions).or_else(|| scope.beyond(&self.scope));
+        match lacking {
+            Some(what) => refuse_uncovered(t, &what),
+            None => Ok(Offer { permissions, scope, inventory: self.inventory }),
+        }
+    }
+
+    /// What a request under this assignment would be granted.
+    fn resolve(&self, assignment: &Assignment, t: &Template) -> Result<(GrantedPermissions, GrantedScope), Refusal> {
+        let (name, role) = (&assignment.reference.name, &t.reference.name);
+        let scope = match &assignment.scope {
+            None => Some(self.scope.clone()),
+            Some(s) => self.scope.intersection(s),
+        };
+        let Some(scope) = scope else {
+            return refuse(Reason::NotEligible, format!("assignment {name} reaches nothing of role {role}"));
+        };
+        self.permissions.resolve(&scope, &self.inventory).or_else(|e| refuse_unresolvable(e, name, role))
     }
 
     /// All permissions that are named must exist: a grant of one that does not exist yet would give everything it becomes.
@@ -307,12 +368,12 @@ fn eligible<'a>(
     first_allowing(t, h, |p| check_policy_offers(p, t, stages, system, offer, h)).map_err(|e| Refusal {
         reason: if e.reason == Reason::Suspended { e.reason } else { Reason::NotReady },
         message: format!("role {} is not ready: {}", t.reference.name, e.message),
+        ..e
     })?;
     if !matches!(a.progress, Progress::Granted(_)) {
-        check_accepted_by_target(t)
-            .and_then(|()| offer.check_obstacle())
-            .and_then(|()| check_quorum_reachable(&t.approval))
-            .map_err(|e| Refusal { reason: Reason::NotReady, message: format!("role {} is not ready: {}", t.reference.name, e.message) })?;
+        check_accepted_by_target(t).and_then(|()| offer.check_obstacle()).and_then(|()| check_quorum_reachable(&t.approval)).map_err(
+            |e| Refusal { reason: Reason::NotReady, message: format!("role {} is not ready: {}", t.reference.name, e.message), ..e },
+        )?;
     }
     if t.justification {
         check_justification(a, || format!("role {}", t.reference.name))?;
@@ -322,33 +383,32 @@ fn eligible<'a>(
     let named = |e: &Assignment| if machine { e.subject == *holder } else { e.subject.includes(&a.requester) };
     let mut mine: Vec<&Assignment> = h.assignments.iter().filter(|e| e.role == t.reference.name && named(e)).collect();
     mine.sort_by(|x, y| x.reference.name.cmp(&y.reference.name));
-    let mut why = Refusal {
-        reason: Reason::NotEligible,
-        message: format!(
-            "no EligibleAssignment for role {} names {}{}; kubectl get eas -n {} lists them",
-            t.reference.name,
-            brief(&if machine { holder.to_string() } else { a.requester.username.clone() }),
-            if machine { " itself" } else { " or one of their groups" },
-            a.namespace
-        ),
-    };
+    let none = format!(
+        "no EligibleAssignment for role {} names {}{}; kubectl get eas -n {} lists them",
+        t.reference.name,
+        brief(&if machine { holder.to_string() } else { a.requester.username.clone() }),
+        if machine { " itself" } else { " or one of their groups" },
+        a.namespace
+    );
+    let mut why = Refusal::new(Reason::NotEligible, none);
     for assignment in mine {
         let end = match a.progress {
             Progress::Granted(end) => end,
             Progress::New | Progress::Accepted => h.now.plus_secs(duration.secs()),
         };
         if machine && !assignment.delegated {
-            why = Refusal {
-                reason: Reason::NotEligible,
-                message: format!(
-                    "{} is not a person, and assignment {} does not allow a service account to request; set delegation: Allowed in the assignment to allow it",
-                    brief(&a.requester.username),
-                    assignment.reference.name
-                ),
-            };
+            let forbidden = format!(
+                "{} is not a person, and assignment {} does not allow a service account to request; set delegation: Allowed in the assignment to allow it",
+                brief(&a.requester.username),
+                assignment.reference.name
+            );
+            why = Refusal::new(Reason::NotEligible, forbidden);
             continue;
         }
-        let found = check_not_after(a, end).and_then(|()| check_assignment_window(assignment, t, h.now, end)).and_then(|()| {
+        let within = check_not_after(a, end)
+            .and_then(|()| check_assignment_window(assignment, t, h.now, end))
+            .and_then(|()| if a.approved.is_some() { check_assignment_covers(assignment, t, offer) } else { Ok(()) });
+        let found = within.and_then(|()| {
             first_allowing(t, h, |p| {
                 check_policy_offers(p, t, stages, system, offer, h)
                     .and_then(|()| check_policy_eligible(p, assignment))
@@ -363,6 +423,15 @@ fn eligible<'a>(
         }
     }
     Err(why)
+}
+
+/// Whether an assignment reaches all that is held.
+fn check_assignment_covers(e: &Assignment, t: &Template, held: &Offer) -> Result<(), Refusal> {
+    let beyond = e.scope.as_ref().and_then(|reach| held.scope.beyond(reach));
+    beyond.map_or(Ok(()), |what| {
+        let (name, role) = (&e.reference.name, &t.reference.name);
+        refuse(Reason::TemplateChanged, format!("assignment {name} for role {role} no longer reaches {what}, which was approved"))
+    })
 }
 
 fn check_justification(a: &RequestFacts, whose: impl Fn() -> String) -> Result<(), Refusal> {
@@ -457,12 +526,12 @@ fn duration(a: &RequestFacts, t: &Template, h: &PolicyInputs<'_>) -> Result<Dura
     check_maximum(d, &t.max_duration, || format!("role {}", t.reference.name))?;
     match h.ceiling {
         Some(c) => check_maximum(d, c, || "CurfewConfig's ceiling".into())?,
-        // A lost configuration stops new grants; it takes nothing away.
+        // A lost configuration stops new grants; it takes nothing away, and what waits goes on waiting.
         None if matches!(a.progress, Progress::Granted(_)) => {}
         None => {
             return refuse(
-                Reason::AdmissionNotEnforced,
-                "there is no CurfewConfig named curfew, so nothing is granted; kubectl apply -f deploy/ brings one",
+                Reason::NotProvenYet,
+                "there is no CurfewConfig named curfew, so nothing is granted and this request waits; kubectl apply -f deploy/ brings one",
             );
         }
     }

@@ -11,7 +11,7 @@ use curfew_core::{
     requeue::Requeue,
     resolved::{Ref, Resolved, SCHEMA, Schema, SystemRef, Terms},
     target::{
-        GrantedPermissions, GrantedScope, Plan, Principal, SettingsByProvider,
+        GrantedPermissions, GrantedScope, Plan, Principal, SettingsByProvider, SlotSet,
         kubernetes::{GrantedRole, GrantedRoles, GrantedScope as Namespaces, RoleKind, persistence, persistence::Rule},
     },
     time::Time,
@@ -65,6 +65,7 @@ fn representative() -> Resolved {
         namespace: namespace.map(Into::into),
         uid: format!("uid-of-{name}"),
         rules: persistence::digest(rules),
+        content: persistence::canonical(rules).expect("few rules"),
     };
     let [_, (_, read_pods), _, (_, other)] = rules();
     let roles = vec![role(RoleKind::ClusterRole, "view", None, &read_pods), role(RoleKind::Role, "deployer", Some("payments"), &other)];
@@ -151,10 +152,25 @@ fn an_approval_of_the_first_form_is_not_read() {
     let error = |text: &str| serde_json::from_str::<Resolved>(text).expect_err("another form").to_string();
     // Its permissions are a list, and now they are by provider.
     assert!(error(&stored("resolved-1.json")).contains("expected value at line 1 column 225"));
-    let mut without_number: serde_json::Value = serde_json::from_str(&stored("resolved-2.json")).expect("JSON");
+    let mut without_number: serde_json::Value = serde_json::from_str(&stored("resolved-3.json")).expect("JSON");
     without_number.as_object_mut().expect("an object").remove("schema");
     assert!(error(&without_number.to_string()).contains("missing field `schema`"));
     assert_eq!(Schema::of(None), Schema::Known, "an object without a number is an older one, and is judged by this build");
+}
+
+/// Schema 2 holds the digests of contents alone. What is of it is judged by these.
+#[test]
+fn an_approval_of_schema_2_is_read_without_its_content() {
+    let old: Resolved = serde_json::from_str(&stored("resolved-2.json")).expect("it is read back");
+    let now = representative();
+    assert_eq!(old, Resolved { schema: 2, permissions: now.permissions.without_content(), ..now.clone() });
+    assert_eq!(Terms::new(now.clone()).digest_in(2), Some(old.digest()), "what waits is compared in the form in which it was approved");
+    assert_eq!((Terms::new(now.clone()).digest_in(1), Terms::new(now.clone()).digest_in(SCHEMA + 1)), (None, None));
+    let digests: serde_json::Value = serde_json::from_str(&stored("digests-2.json")).expect("JSON");
+    assert_eq!(digests["digest"], old.digest().to_string(), "the form is the same, so its digest is");
+    assert!(Terms::new(old).is_comparable());
+    assert_eq!(stored("role-contents-2.txt"), stored("role-contents-3.txt"));
+    assert_eq!(stored("plan-2.json"), stored("plan-3.json"));
 }
 
 /// An approval of a newer build may have members that this one ignores. So its digest is taken as stored, and it is compared
@@ -182,6 +198,8 @@ fn a_grant_of_a_newer_form_is_only_revoked_when_due() {
             state,
             drifted: false,
             refused: false,
+            outgrown: false,
+            withheld: SlotSet::NONE,
             deleting: true,
             provenance: Provenance::Verified,
             guarantees: plan.guarantees(),
@@ -199,6 +217,8 @@ fn a_grant_of_a_newer_form_is_only_revoked_when_due() {
             write_until: None,
             owner: OwnerState::Gone,
             verify_owner: true,
+            content: None,
+            verify_content: true,
             permit: true,
             abandoned: false,
         };

@@ -13,6 +13,7 @@ use curfew_core::{
         Empty, GrantedPermissions, GrantedScope, Principal,
         kubernetes::{GrantedRoles, GrantedScope as KubernetesScope},
     },
+    terms::Refusal,
     time::Time,
 };
 use std::sync::Arc;
@@ -96,6 +97,7 @@ fn decided_on(fresh: bool, change: impl FnOnce(&mut Request, &mut Vec<DecisionFa
         grant: GrantView::None,
         permit: true,
         fresh,
+        absent_since: None,
     };
     decide(&facts)
 }
@@ -174,4 +176,60 @@ fn an_approval_times_out_on_live_facts_and_one_that_was_made_in_time_counts() {
     let unproven = |at| [(approve, at, Provenance::Pending)];
     assert_eq!(awaiting(true, DAY + 1, &unproven(-2)), Decision::Wait(Requeue::Backoff));
     assert!(timed_out(&awaiting(true, DAY + 1, &unproven(-1))));
+}
+
+#[test]
+fn what_is_absent_for_a_moment_ends_nothing() {
+    let frozen = Frozen { terms: terms(&["carol"]), accepted_at: Time::from_secs(9_900) };
+    let active = GrantView::Live { active_since: Some(NOW), revoking: false, drifted: false, refused: false, outgrown: false };
+    for (state, grant) in [(State::AwaitingApproval, GrantView::None), (State::Activating, GrantView::None), (State::Active, active)] {
+        let request = Request {
+            version: "1".into(),
+            schema: Schema::Known,
+            uid: "r1".into(),
+            created: Time::from_secs(9_900),
+            provenance: Provenance::Verified,
+            requester: Arc::new(UserInfo { username: "alice".into(), ..UserInfo::default() }),
+            beneficiary: None,
+            status: Status { state, frozen: Some(frozen.clone()), expires_at: Some(NOW.plus_secs(HOUR)), activated_at: None },
+        };
+        let decided = |absent, fresh, since: Option<i64>| {
+            let terms = Err(Refusal { absent, ..Refusal::new(Reason::NoSuchRole, "") });
+            let absent_since = since.map(|secs| NOW.plus_secs(-secs));
+            decide(&Inputs {
+                now: NOW,
+                request: &request,
+                terms: &terms,
+                decisions: &[],
+                people: Recognition::STRICT,
+                grant,
+                permit: true,
+                fresh,
+                absent_since,
+            })
+        };
+        assert_eq!(decided(true, false, Some(9)), Decision::ReadLive, "{state:?}");
+        assert_eq!(decided(true, true, None), Decision::Wait(Requeue::At(NOW.plus_secs(3))), "{state:?}: seen for the first time");
+        assert_eq!(decided(true, true, Some(2)), Decision::Wait(Requeue::At(NOW.plus_secs(1))), "{state:?}");
+        for (absent, since) in [(true, Some(3)), (false, None)] {
+            let ends = |s: &Status| matches!(s.state, State::Revoking(Reason::NoSuchRole) | State::Ended(_, Reason::NoSuchRole));
+            assert!(matches!(decided(absent, true, since), Decision::Commit(s) if ends(&s)), "{state:?}, absent: {absent}");
+        }
+    }
+}
+
+#[test]
+fn what_was_approved_in_an_older_form_is_compared_in_that_form() {
+    let older = |change: fn(&mut Resolved)| {
+        let mut resolved = Resolved { schema: 2, ..(*terms(&["carol"]).resolved).clone() };
+        change(&mut resolved);
+        let frozen = Terms::new(resolved);
+        decided(|r, words| {
+            words[0].digest = Some(frozen.digest);
+            r.status.frozen.as_mut().unwrap().terms = frozen;
+        })
+    };
+    assert_eq!(older(|_| ()), Decision::CreateGrant { expires_at: NOW.plus_secs(HOUR) });
+    assert_eq!(stopped(&older(|r| r.policy = reference("other"))), Some(Reason::TemplateChanged));
+    assert_eq!(stopped(&older(|r| r.schema = 1)), Some(Reason::TemplateChanged), "a form that this build does not compute");
 }

@@ -15,6 +15,7 @@ use curfew_core::{
     principal::{Party, SameBy, UserInfo},
     readiness,
     reason::Reason,
+    resolved::Resolved,
     target::{
         ProviderKind,
         kubernetes::{
@@ -25,7 +26,7 @@ use curfew_core::{
     terms::{Refusal, resolve},
     time::Time,
 };
-use fixture::{Fixture, NOW, delegated, fixture, with};
+use fixture::{Fixture, NOW, active, delegated, fixture, with};
 use message_cases as cases;
 use std::{
     fmt::{Display, Write as _},
@@ -84,6 +85,7 @@ fn requests() -> Vec<Section> {
         ("A request is refused (terms::resolve): what the role holds", judged(cases::REQUEST_CONTENT, nothing, request)),
         ("A request is refused (terms::resolve): eligibility", judged(cases::REQUEST_ELIGIBILITY, nothing, request)),
         ("A request of a service account is refused (terms::resolve)", judged(cases::SERVICE_ACCOUNT, delegated, request)),
+        ("What is active ends (terms::resolve)", judged(cases::HELD, |f| active(f, NOW.plus_secs(600)), request)),
     ]
 }
 
@@ -99,6 +101,19 @@ fn conditions() -> Vec<Section> {
         ("Ready of an AccessPolicy (readiness::policy)", judged(cases::POLICY, nothing, policy)),
         ("Ready of an AuthorizationSystem (readiness::system)", judged(cases::SYSTEM, nothing, system)),
     ]
+}
+
+fn changed() -> Vec<Message> {
+    let frozen = with(|_| ()).expect("allowed").resolved;
+    let one = |(case, change): &cases::Case| {
+        let now = with(change).unwrap_or_else(|refusal| panic!("{case}: {refusal:?}")).resolved;
+        message(case, Reason::TemplateChanged, now.changed_since(&frozen))
+    };
+    let mut all: Vec<_> = cases::CHANGED.iter().map(one).collect();
+    let other = Resolved { schema: 1, ..(*frozen).clone() };
+    all.push(message("another form", Reason::TemplateChanged, frozen.changed_since(&other)));
+    all.push(message("anything else", Reason::TemplateChanged, frozen.changed_since(&frozen)));
+    all
 }
 
 /// The parts of an access, for approvers and for the audit log.
@@ -154,6 +169,7 @@ fn table() -> Vec<Section> {
     all.push(("Who counts as one person (messages::self_decision, messages::same_approver)", people()));
     all.extend(requests());
     all.extend(conditions());
+    all.push(("What waits has changed (Resolved::changed_since)", changed()));
     all.push(("An access in words (target)", access()));
     all.push(("What outlives a grant (target::kubernetes::lasting)", lasting()));
     all.push(("A text that cannot be read", unreadable()));
@@ -266,6 +282,7 @@ const NOT_IN_TABLE: &[(&str, &str)] = &[
     ("keys of curfew.dev are reserved for Curfew", "the message of that rule, which the API server gives: story::fuse"),
     ("the core's own values are JSON", "the text of a panic"),
     ("{} ms after the epoch", "a time beyond the year 9999, which the CRDs refuse"),
+    ("more than {MAX_EXPANDED} single permissions, which cannot be compared", "content that is frozen is smaller"),
     ("permissions of another provider", "needs a build with a second provider"),
     ("permissions and scope are of different providers", "needs a build with a second provider"),
 ];

@@ -5,14 +5,17 @@ use curfew_core::{
     admission::AdmissionHistory,
     approval::ApprovalStage,
     digest::Digest,
-    policy_inputs::{ApprovalFloor, ApprovedTerms, Policy, Progress, System, Systems},
+    policy_inputs::{AcceptedBy, ApprovalFloor, Policy, Progress, System, Systems},
     principal::{ServiceAccount, Subject},
     readiness,
     reason::Reason,
-    target::Scope,
-    terms::{assignment_ready, ready},
+    resolved::Terms,
+    target::{Empty, Scope, ScopeByProvider, kubernetes, kubernetes::persistence},
+    terms::{Refusal, assignment_ready, ready},
 };
-use fixture::{Fixture, NOW, delegated, fixture, group, kubernetes_scope, long, namespaces, reference, roles, window, with};
+use fixture::{
+    Fixture, NOW, active, content, delegated, fixture, group, kubernetes_scope, long, namespaces, reference, roles, window, with,
+};
 use std::sync::Arc;
 
 /// The refusal has this reason, and its message contains this text.
@@ -299,7 +302,7 @@ fn the_digest_covers_what_is_granted_and_who_decides() {
     assert!(same(|f| f.template().max_duration = long("5h")), "a limit is not part of the effects");
     assert!(!same(|f| f.asked.uid = "r2".into()), "a re-created request is another one");
     assert!(!same(|f| f.kubernetes().roles[0].rules = Digest::from_bits(2)), "a role that has grown is another one");
-    assert!(!same(|f| f.kubernetes().roles[0].uid = "d".into()));
+    assert!(!same(|f| f.kubernetes().roles[0].uid = "d".into()), "a re-created role is another one, for those who wait");
     assert!(!same(|f| f.kubernetes().namespaces[0].uid = "other".into()), "a re-created namespace is another one");
     assert!(!same(|f| f.asked.duration = Some(long("46m"))));
     assert!(!same(|f| f.policies[0].reference.uid = "other".into()), "another policy is another digest");
@@ -312,8 +315,7 @@ fn an_active_request_is_judged_by_its_end_and_not_by_its_start() {
     let running = |f: &mut Fixture| f.asked.progress = Progress::Granted(NOW.plus_secs(600));
     assert!(with(running).is_ok());
     let read_only = with(|f| {
-        running(f);
-        f.asked.approved = Some(ApprovedTerms { duration: long("45m"), approval: f.template().approval.clone() });
+        active(f, NOW.plus_secs(600));
         f.systems[0].grants_allowed = false;
     });
     assert!(read_only.is_ok(), "ReadOnly ends nothing that is active");
@@ -341,9 +343,9 @@ fn an_active_request_is_judged_by_its_end_and_not_by_its_start() {
 #[test]
 fn an_active_request_is_judged_by_what_was_approved_and_not_by_new_defaults() {
     let active = |f: &mut Fixture| {
-        f.asked.progress = Progress::Granted(NOW.plus_secs(10_000));
+        f.asked.duration = Some(long("4h"));
+        active(f, NOW.plus_secs(10_000));
         f.asked.duration = None;
-        f.asked.approved = Some(ApprovedTerms { duration: long("4h"), approval: f.template().approval.clone() });
     };
     assert!(with(active).is_ok());
     // A shorter default does not shorten an active request; a shorter maximum ends it.
@@ -363,6 +365,138 @@ fn an_active_request_is_judged_by_what_was_approved_and_not_by_new_defaults() {
         f.template().approval[0].quorum = 2;
         f.policies[0].approval = Some(ApprovalFloor { quorum: 2, from: vec![group("leads")] });
     });
+}
+
+/// What an active request is granted after this change.
+fn while_active(change: impl FnOnce(&mut Fixture)) -> Result<Terms, Refusal> {
+    with(|f| {
+        active(f, NOW.plus_secs(600));
+        change(f);
+    })
+}
+
+/// The active request goes on with exactly what was approved, and this is told to be gone.
+fn goes_on(gone: &str, change: impl FnOnce(&mut Fixture)) {
+    let (terms, approved) = (while_active(change).unwrap(), with(|_| ()).unwrap());
+    assert_eq!(terms.effects, approved.effects);
+    assert_eq!(terms.gone.as_deref().unwrap_or_default(), gone);
+}
+
+fn ends(reason: Reason, words: &str, change: impl FnOnce(&mut Fixture)) {
+    let refusal = while_active(change).expect_err(words);
+    assert!(refusal.reason == reason && refusal.message.contains(words), "expected {reason} {words:?}, got {refusal:?}");
+}
+
+fn allows(f: &mut Fixture, verbs: &[&str]) {
+    let role = &mut f.kubernetes().roles[0];
+    (role.rules, role.content) = (persistence::digest(&content(verbs)), persistence::canonical(&content(verbs)));
+}
+
+#[test]
+fn what_is_active_goes_on_with_less_and_ends_with_more() {
+    goes_on("", |f| allows(f, &["list", "get", "get"]));
+    goes_on("", |f| allows(f, &["get"]));
+    goes_on("", |f| allows(f, &[]));
+    goes_on("", |f| f.kubernetes().roles[0].uid = "re-created".into());
+    goes_on("ClusterRole payments-admin", |f| f.kubernetes().roles.clear());
+    goes_on("namespace canary", |f| drop(f.kubernetes().namespaces.pop()));
+    goes_on("namespace canary", |f| f.kubernetes().namespaces[1].uid = "re-created".into());
+    ends(Reason::TemplateChanged, "ClusterRole payments-admin allows more than what was approved: watch secrets", |f| {
+        allows(f, &["get", "list", "watch"]);
+    });
+    ends(Reason::TemplateChanged, "more than 65536", |f| {
+        f.kubernetes().roles[0].rules = Digest::from_bits(1);
+        f.kubernetes().roles[0].content = None;
+    });
+    ends(Reason::NotReady, "of the namespaces canary, payments none exists any more", |f| f.kubernetes().namespaces.clear());
+}
+
+#[test]
+fn what_is_active_is_judged_by_what_it_holds_and_not_by_what_the_role_offers() {
+    let everywhere = || ScopeByProvider { kubernetes: Some(kubernetes::Scope::ClusterWide(Empty {})), ..ScopeByProvider::default() };
+    goes_on("", |f| f.template().permissions = roles(&["payments-admin", "view"]));
+    goes_on("", |f| f.template().permissions = roles(&["cluster-admin", "payments-admin"]));
+    goes_on("", |f| f.template().scope = namespaces(&["billing", "canary", "payments"]));
+    goes_on("", |f| f.template().scope = everywhere());
+    goes_on("", |f| f.template().reference.uid = "re-created".into());
+    // A second assignment that reaches less comes first by name.
+    goes_on("", |f| {
+        let mut narrow = f.assignments[0].clone();
+        (narrow.reference, narrow.scope) = (reference("a-first"), Some(Scope::Kubernetes(kubernetes_scope(&["canary"]))));
+        f.assignments.push(narrow);
+    });
+    ends(Reason::TemplateChanged, "role admin no longer covers ClusterRole payments-admin", |f| {
+        f.template().permissions = roles(&["view"])
+    });
+    ends(Reason::TemplateChanged, "role admin no longer covers namespace canary", |f| f.template().scope = namespaces(&["payments"]));
+    ends(Reason::TemplateChanged, "assignment devs for role admin no longer reaches namespace canary", |f| {
+        f.assignments[0].scope = Some(Scope::Kubernetes(kubernetes_scope(&["payments"])));
+    });
+    ends(Reason::NotReady, "policy payments does not allow access to namespace canary", |f| {
+        f.policies[0].scope = namespaces(&["payments"])
+    });
+    ends(Reason::NotReady, "allow.persistence", |f| f.kubernetes().roles[0].persistence = Some("create tokens".into()));
+    ends(Reason::NotReady, "allow.persistence", |f| {
+        // A role that is gone hides nothing of the others.
+        f.template().permissions = roles(&["payments-admin", "view"]);
+        let view = kubernetes::RoleContent { name: "view".into(), ..f.kubernetes().roles[0].clone() };
+        f.kubernetes().roles.push(view);
+        f.asked.approved = None;
+        f.asked.progress = Progress::New;
+        active(f, NOW.plus_secs(600));
+        f.kubernetes().roles.remove(0);
+        f.kubernetes().roles[0].persistence = Some("create tokens".into());
+    });
+}
+
+#[test]
+fn what_was_frozen_without_its_content_is_judged_by_digest_and_uid() {
+    let old = |f: &mut Fixture| {
+        let approved = f.asked.approved.as_mut().unwrap();
+        approved.permissions = approved.permissions.without_content();
+    };
+    assert!(while_active(old).is_ok());
+    for change in [|f: &mut Fixture| allows(f, &["get"]), |f: &mut Fixture| f.kubernetes().roles[0].uid = "re-created".into()] {
+        ends(Reason::TemplateChanged, "its content or its uid is another one", |f| {
+            old(f);
+            change(f);
+        });
+    }
+}
+
+#[test]
+fn what_was_accepted_by_something_that_is_missing_is_told_to_be_absent() {
+    let accepted = |f: &mut Fixture| {
+        f.asked.progress = Progress::Accepted;
+        f.asked.accepted_by = Some(AcceptedBy { assignment: "devs".into(), policy: "payments".into() });
+    };
+    let absent = |change: fn(&mut Fixture)| {
+        let judged = with(|f| {
+            accepted(f);
+            change(f);
+        });
+        judged.expect_err("something is missing").absent
+    };
+    assert!(absent(|f| f.template = None) && absent(|f| f.assignments.clear()) && absent(|f| f.policies.clear()));
+    // Another policy refuses it, and the one that allowed it is missing.
+    assert!(absent(|f| {
+        f.policies[0].reference = reference("other");
+        f.policies[0].permissions = roles(&["view"]);
+    }));
+    assert!(!absent(|f| f.policies[0].permissions = roles(&["view"])), "it is there, and refuses");
+    assert!(!absent(|f| {
+        f.assignments.clear();
+        f.template().suspended = true;
+    }));
+    assert!(!with(|f| f.template = None).expect_err("missing").absent, "of a request that was never accepted");
+}
+
+#[test]
+fn without_a_configuration_what_waits_goes_on_waiting() {
+    for progress in [Progress::New, Progress::Accepted] {
+        let refusal = with(|f| (f.asked.progress, f.ceiling) = (progress, None)).expect_err("no CurfewConfig");
+        assert_eq!(refusal.reason, Reason::NotProvenYet);
+    }
 }
 
 #[test]
@@ -408,18 +542,16 @@ fn a_service_account_asks_only_where_that_is_allowed_and_two_people_must_approve
 
 #[test]
 fn a_system_where_nothing_could_be_revoked_begins_nothing_and_ends_nothing() {
-    let judged = |progress: Progress, active: bool| {
+    let lacking = |f: &mut Fixture| f.systems[0].missing_rights = Some("it may only read".into());
+    let judged = |progress: Progress| {
         with(|f| {
-            f.systems[0].missing_rights = Some("it may only read".into());
+            lacking(f);
             f.asked.progress = progress;
-            let approval = f.template().approval.clone();
-            f.asked.approved = active.then(|| ApprovedTerms { duration: long("45m"), approval });
         })
     };
-    let granted = Progress::Granted(NOW.plus_secs(600));
-    assert_eq!(judged(Progress::New, false).unwrap_err().reason, Reason::NotReady);
-    for progress in [Progress::Accepted, granted] {
-        assert_eq!(judged(progress, false).unwrap_err().reason, Reason::TargetUnreachable, "rights come back, and what waits goes on");
+    assert_eq!(judged(Progress::New).unwrap_err().reason, Reason::NotReady);
+    for progress in [Progress::Accepted, Progress::Granted(NOW.plus_secs(600))] {
+        assert_eq!(judged(progress).unwrap_err().reason, Reason::TargetUnreachable, "rights come back, and what waits goes on");
     }
-    assert!(judged(granted, true).is_ok());
+    assert!(while_active(lacking).is_ok());
 }

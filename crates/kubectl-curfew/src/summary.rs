@@ -45,7 +45,7 @@ mod tests {
     /// A request from before the character rule, with this in every text.
     fn request(hostile: &str) -> ActivationRequest {
         let subject = json!({"user": format!("alice{hostile}")});
-        let resolved = json!({"schema": 2, "request": "r1", "requester": format!("alice{hostile}"), "beneficiary": subject,
+        let resolved = json!({"schema": 3, "request": "r1", "requester": format!("alice{hostile}"), "beneficiary": subject,
             "principal": {"kubernetes": subject}, "system": {"name": format!("prod{hostile}"), "uid": "s", "target": "t"},
             "role": {"name": format!("admin{hostile}"), "uid": "r"}, "assignment": {"name": "a", "uid": "a"},
             "policy": {"name": "p", "uid": "p"},

@@ -12,7 +12,7 @@ use crate::{
     controllers::{Context, audit_events, convert},
     kube_writes::{self, WriteOutcome},
     observe::seconds_between,
-    providers::{ApplyOutcome, EnforcedBy, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome},
+    providers::{ApplyOutcome, EnforcedBy, Observed, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome},
     runtime::driver::EffectHandler,
 };
 use async_trait::async_trait;
@@ -34,8 +34,8 @@ use std::{sync::Arc, time::Duration};
 
 /// Performs the effects of one Grant with the API server and the target.
 pub struct GrantEffects {
-    ctx: Arc<Context>,
-    id: String,
+    pub(super) ctx: Arc<Context>,
+    pub(super) id: String,
     known: Mutex<Known>,
 }
 
@@ -86,7 +86,7 @@ impl GrantEffects {
         f(&mut self.known.lock());
     }
 
-    fn failed(&self, what: &str, why: &impl std::fmt::Display) -> Outcome {
+    pub(super) fn failed(&self, what: &str, why: &impl std::fmt::Display) -> Outcome {
         tracing::warn!(grant = self.id, error = %why, "cannot {what}");
         let error = clip(format!("cannot {what}: {why}"), MAX_MESSAGE);
         self.change(|known| known.error = Some(error));
@@ -94,14 +94,14 @@ impl GrantEffects {
     }
 
     /// The target, after its identity was confirmed: the connection may lead elsewhere by now.
-    async fn target(&self) -> Result<Arc<dyn Provider>, ProviderError> {
+    pub(super) async fn target(&self) -> Result<Arc<dyn Provider>, ProviderError> {
         let target = self.ctx.registry.reach(&self.grant().spec.system.connection).await?;
         target.confirm(&self.meant()).await?;
         Ok(target)
     }
 
     /// Absence counts only if the identity of the target is confirmed again after it was read.
-    async fn confirm_again(&self, target: &dyn Provider) -> Result<(), ProviderError> {
+    pub(super) async fn confirm_again(&self, target: &dyn Provider) -> Result<(), ProviderError> {
         target.confirm(&self.meant()).await
     }
 
@@ -143,6 +143,9 @@ impl GrantEffects {
         let orphaned = self.known.lock().orphaned;
         let stored = self.ctx.stores.request(&(of.namespace.clone(), of.name.clone()));
         let request = stored.filter(|r| !orphaned && r.uid().as_deref() == Some(of.uid.as_str()));
+        if next.outgrown {
+            return Some(Reason::TemplateChanged);
+        }
         audit_events::why(g, next.drifted, request.as_deref(), self.now())
     }
 
@@ -220,7 +223,8 @@ impl GrantEffects {
         }
     }
 
-    /// Publishes what ends the access if the operator does not, and whether the operator has the rights to end it, when that has changed.
+    /// Publishes what ends the access if the operator does not, what of it is gone, and whether the operator has the rights to end it,
+    /// when that has changed.
     pub async fn show_guarantees(&self) {
         let grant = self.grant();
         let Some(status) = &grant.status else { return };
@@ -228,23 +232,26 @@ impl GrantEffects {
         let system = self.ctx.stores.system(&grant.spec.system.reference.name);
         let same = system.filter(|system| system.uid().as_deref() == Some(grant.spec.system.reference.uid.as_str()));
         let missing = same.as_ref().and_then(|s| s.status.as_ref()).and_then(|s| convert::missing_rights(&s.conditions));
-        let next = grant_status::with_guarantees(&grant, now, missing, self.now());
+        let mut next = grant_status::with_guarantees(&grant, now, missing, self.now());
+        let guarantees_changed = next != *status;
+        next.gone = self.known.lock().learned.gone.clone().unwrap_or(next.gone);
         if next == *status {
             return;
         }
-        if let Some(missing) = missing {
+        grant_status::set_partial(&mut next, &grant, self.now());
+        if let Some(missing) = missing.filter(|_| guarantees_changed) {
             self.ctx.events.publish(&grant, true, "MissingRights", "Revoke", missing).await;
         }
         let grants: Api<Grant> = Api::all(self.ctx.client.clone());
         let version = grant.resource_version().unwrap_or_default();
         match kube_writes::commit(&grants, &self.id, &version, grant.status.as_ref(), &next).await {
             WriteOutcome::Stored(stored) => {
-                tracing::info!(grant = self.id, enforced_by = now, missing, "what ends the access has changed");
+                tracing::info!(grant = self.id, enforced_by = now, missing, gone = ?next.gone, "what ends or shows the access has changed");
                 self.change(|k| k.grant = stored);
             }
             WriteOutcome::Conflict => {}
             WriteOutcome::Failed(e) => {
-                tracing::info!(grant = self.id, error = %e, "cannot publish what ends the access")
+                tracing::info!(grant = self.id, error = %e, "cannot publish what ends or shows the access")
             }
         }
     }
@@ -264,15 +271,22 @@ impl GrantEffects {
 
     async fn observe(&self, except: SlotSet) -> Outcome {
         let plan = self.grant().spec.plan;
+        let since = convert::created(&self.grant());
         let read = async {
             let target = self.target().await?;
-            let observation = target.observe(&plan, except).await?;
-            self.confirm_again(&*target).await.map(|()| observation)
+            let observed = target.observe(&plan, except, Some(since)).await?;
+            self.confirm_again(&*target).await.map(|()| observed)
         };
-        Outcome::Observed(read.await.unwrap_or_else(|e| {
-            drop(self.failed("read the target", &e));
-            Observation::Unknown
-        }))
+        match read.await {
+            Ok(Observed { observation, gone }) => {
+                self.change(|k| k.learned.gone = Some(gone));
+                Outcome::Observed(observation)
+            }
+            Err(e) => {
+                drop(self.failed("read the target", &e));
+                Outcome::Observed(Observation::Unknown)
+            }
+        }
     }
 
     async fn survey(&self) -> Result<Outcome, ProviderError> {
@@ -319,7 +333,10 @@ impl GrantEffects {
     async fn applied(&self, what: &str, outcome: Result<ApplyOutcome, ProviderError>) -> Result<Outcome, ProviderError> {
         match outcome {
             Ok(ApplyOutcome::Done(artifacts)) => {
-                self.change(|k| k.learned.armed = Some(artifacts));
+                // Of an active Grant only a part was armed.
+                if self.state() == State::Granting {
+                    self.change(|k| k.learned.armed = Some(artifacts));
+                }
                 Ok(Outcome::Done)
             }
             Ok(ApplyOutcome::Started(operation)) => Ok(Outcome::Started(operation)),
@@ -423,6 +440,10 @@ impl EffectHandler for GrantEffects {
                 Err(e) => self.failed("ask for the request", &e),
             },
             Effect::Observe { except } => self.observe(*except).await,
+            Effect::ReadContent => self.content_or_unknown(false).await,
+            Effect::ReadContentLive => self.content_or_unknown(true).await,
+            Effect::Withhold(parts) => self.or_failed("withhold the access", self.withhold(*parts).await),
+            Effect::ReadWithheld(parts) => self.or_failed("read what is withheld", self.read_withheld(*parts).await),
             Effect::Survey => self.or_failed("read the slots", self.survey().await),
             Effect::ReadSlotOwners => {
                 self.slot_owners().await.map_or_else(|e| self.failed("read the other owners", &e), Outcome::SlotOwners)

@@ -3,6 +3,7 @@
 //! Every replica revokes; only the holder of a permit grants. A follower leaves what is due to a leader that lives and works, for a
 //! bounded time (`core/follow.rs`), so that two replicas do not race for each delete.
 pub mod abandon;
+mod content;
 pub mod early_end;
 mod effects;
 mod matches_request;
@@ -25,7 +26,7 @@ use curfew_core::{
     follow::{self, Patience, Progress},
     grant::State,
     lanes::Urgency,
-    reconcile::Reconcile,
+    reconcile::{Reconcile, Verify},
     requeue::Requeue,
     resolved::Schema,
     time::Time,
@@ -33,25 +34,40 @@ use curfew_core::{
 use effects::GrantEffects;
 use kube::{Api, ResourceExt};
 use parking_lot::Mutex;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// How soon to look again when the watch lags behind our own write, in milliseconds.
 const LAG_MS: i64 = 100;
 /// The longest pause that a target can ask for: a due revocation waits no longer than this.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
 
+/// That the content of a Grant must be read.
+#[derive(Clone, Copy, Debug)]
+struct Unread {
+    /// When.
+    at: Time,
+    /// It has changed.
+    changed: bool,
+}
+
 /// The controller of Grants.
 pub struct GrantController {
     ctx: Arc<Context>,
     /// Grants whose request must be read live: after its deletion, on a relist, and in the heartbeat.
     unverified: Mutex<BTreeSet<String>>,
+    /// Grants whose content must be read: after it has changed, on a relist, and in the heartbeat.
+    unread: Mutex<BTreeMap<String, Unread>>,
     expectations: Expectations<String>,
 }
 
 impl GrantController {
     /// A controller that expects no writes yet.
     pub fn new(ctx: Arc<Context>) -> Self {
-        GrantController { ctx, unverified: Mutex::default(), expectations: Expectations::default() }
+        GrantController { ctx, unverified: Mutex::default(), unread: Mutex::default(), expectations: Expectations::default() }
     }
 
     /// Lets the next reconcile of this Grant read its request live. A process that only revokes has no right to do so.
@@ -59,6 +75,31 @@ impl GrantController {
         if !self.ctx.authority.only_revokes() {
             self.unverified.lock().insert(id.to_owned());
         }
+    }
+
+    /// Lets the next reconcile of this Grant read the content of what it gives, which has changed.
+    pub fn verify_content(&self, id: &str) {
+        self.read_content_of(id, true);
+    }
+
+    /// Lets the next reconcile of this Grant read its request and its content.
+    pub fn verify(&self, id: &str) {
+        self.verify_owner(id);
+        self.read_content_of(id, false);
+    }
+
+    /// A follower reads a moment later than the leader.
+    fn read_content_of(&self, id: &str, changed: bool) {
+        let delay = if self.ctx.authority.leads() { 0 } else { timing().follower_delay_millis };
+        let at = Time::from_millis(self.ctx.now().as_millis() + delay);
+        self.unread.lock().entry(id.to_owned()).or_insert(Unread { at, changed }).changed |= changed;
+    }
+
+    /// What must be read now.
+    fn take_unread(&self, id: &str) -> Option<Unread> {
+        let mut unread = self.unread.lock();
+        let now = unread.get(id).is_some_and(|unread| unread.at <= self.ctx.now());
+        if now { unread.remove(id) } else { None }
     }
 
     fn known(&self, id: &str) -> Option<Grant> {
@@ -107,6 +148,7 @@ impl Reconciler<String> for GrantController {
         let outdated = self.expectations.take_outdated(id);
         let Some(cached) = self.known(id) else {
             self.ctx.overdue.lock().end(id, self.ctx.now(), false);
+            self.unread.lock().remove(id);
             return NextRun::of(Requeue::OnChange);
         };
         let before = cached.resource_version().unwrap_or_default();
@@ -127,6 +169,7 @@ impl Reconciler<String> for GrantController {
         let now = self.ctx.now();
         if core.state.is_terminal() {
             self.ctx.overdue.lock().end(id, now, false);
+            self.unread.lock().remove(id);
             if !core.deleting {
                 return self.delete_if_expired(&grant).await;
             }
@@ -136,11 +179,12 @@ impl Reconciler<String> for GrantController {
                 return NextRun::of(Requeue::At(begins));
             }
         }
-        let verify_owner = self.unverified.lock().remove(id);
-        tracing::debug!(grant = id, request.uid = grant.spec.request.uid, state = ?core.state, verify_owner, "reconcile");
+        let unread = self.take_unread(id);
+        let verify = Verify { owner: self.unverified.lock().remove(id), content: unread.is_some() };
+        tracing::debug!(grant = id, request.uid = grant.spec.request.uid, state = ?core.state, ?verify, "reconcile");
         let expires_at = core.expires_at;
         let effects = GrantEffects::new(self.ctx.clone(), grant);
-        let mut requeue = drive(&effects, Reconcile::grant(core, verify_owner)).await;
+        let mut requeue = drive(&effects, Reconcile::grant(core, verify)).await;
         // Only after what is due was done: decisions must not delay an end.
         if known && effects.state() == State::Revoking && abandon::is_abandoned(&self.ctx, &effects.grant()) {
             requeue = drive(&effects, Reconcile::abandoned(self.ctx.grant_facts(&effects.grant()))).await;
@@ -154,7 +198,11 @@ impl Reconciler<String> for GrantController {
         if requeue == Requeue::Stale {
             self.expectations.outdated(id);
         }
-        if verify_owner && matches!(requeue, Requeue::Backoff | Requeue::Stale) {
+        let again = matches!(requeue, Requeue::Backoff | Requeue::Stale);
+        if let Some(unread) = unread.filter(|_| again) {
+            self.read_content_of(id, unread.changed);
+        }
+        if verify.owner && again {
             self.verify_owner(id);
         }
         if requeue == Requeue::Backoff {
@@ -167,6 +215,12 @@ impl Reconciler<String> for GrantController {
             let millis = i64::try_from(asked.min(MAX_RETRY_AFTER).as_millis()).unwrap_or(i64::MAX);
             Time::from_millis(self.ctx.now().as_millis() + millis)
         });
+        let unread_at = self.unread.lock().get(id).map(|unread| unread.at);
+        let requeue = match requeue {
+            Requeue::At(t) => Requeue::At(unread_at.map_or(t, |at| at.min(t))),
+            Requeue::OnChange => unread_at.map_or(Requeue::OnChange, Requeue::At),
+            Requeue::Now | Requeue::Backoff | Requeue::Stale => requeue,
+        };
         // The deadline is kept, however this reconcile ended.
         let deadline = Some(expires_at).filter(|_| !effects.state().is_terminal());
         if effects.state().is_terminal() {
@@ -178,7 +232,10 @@ impl Reconciler<String> for GrantController {
     fn lane(&self, id: &String) -> Placement {
         let Some(grant) = self.ctx.stores.grant(id) else { return Placement::anywhere() };
         let due = grant.spec.expires_at;
-        let urgent = due <= self.ctx.now() || convert::grant_state(&grant) == State::Revoking;
+        // A role that has vanished may be created with more: its access is taken like one that is due.
+        let urgent = due <= self.ctx.now()
+            || convert::grant_state(&grant) == State::Revoking
+            || self.unread.lock().get(id).is_some_and(|unread| unread.changed);
         let due = if urgent && self.ctx.authority.leader_is_alive() { follow::from_the_other_end(due, id) } else { due };
         Placement {
             lane: grant.spec.system.reference.name.clone(),
@@ -193,12 +250,13 @@ impl Reconciler<String> for GrantController {
     }
 }
 
-/// Reconciles every live Grant once a minute, with a live read of its request; a process that only revokes does not read requests.
+/// Reconciles every live Grant once a minute, with a live read of its request, and of its content where no watch shows it; a process
+/// that only revokes does not read requests.
 pub async fn heartbeat(ctx: Arc<Context>, controller: Arc<GrantController>, queue: WorkQueue<String>) {
     loop {
         tokio::time::sleep(timing().heartbeat).await;
         for grant in ctx.stores.live_grants(&GrantGroup::Live) {
-            controller.verify_owner(&grant.name_any());
+            controller.verify(&grant.name_any());
             queue.push(grant.name_any());
         }
     }

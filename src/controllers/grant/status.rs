@@ -20,6 +20,8 @@ pub struct Learned {
     pub armed: Option<Vec<Artifact>>,
     /// What is left at the target and gives no access, since its removal is refused.
     pub disarmed: Option<String>,
+    /// The namespaces of the plan that no longer exist, if that was read.
+    pub gone: Option<Vec<String>>,
 }
 
 /// The status for this state, on top of the one that the Grant has: times are stamped once.
@@ -39,7 +41,11 @@ pub fn status(grant: &Grant, next: &core::Grant, learned: Learned, enforced: Enf
         artifacts: learned.armed.unwrap_or(old.artifacts),
         enforced_by: Some(enforced.as_str().into()),
         granted_at: old.granted_at.or((next.state == State::Active).then_some(at)),
-        verified_at: if matches!(next.state, State::Active | State::Ended) { Some(at) } else { old.verified_at },
+        verified_at: match next.state {
+            State::Active if next.withheld.is_empty() => Some(at),
+            State::Ended => Some(at),
+            State::Active | State::Granting | State::Revoking | State::Abandoned => old.verified_at,
+        },
         revoked_at: old.revoked_at.or((next.state == State::Ended).then_some(at)),
         // After success the last error is cleared. What was never granted keeps it: it says why.
         last_error: match next.state {
@@ -59,6 +65,8 @@ pub fn status(grant: &Grant, next: &core::Grant, learned: Learned, enforced: Enf
             poll_at: o.poll_at,
         }),
         removed_at: next.removed_at,
+        withheld: next.withheld.iter().collect(),
+        gone: learned.gone.unwrap_or(old.gone),
         display: Some(GrantDisplay { principal: grant.spec.principal.name() }),
     };
     let generation = grant.metadata.generation;
@@ -76,12 +84,16 @@ pub fn status(grant: &Grant, next: &core::Grant, learned: Learned, enforced: Enf
         (State::Ended, None) => set("Revoked", Is::True, "Proven", ""),
         (State::Granting | State::Active | State::Revoking | State::Abandoned, _) => set("Revoked", Is::False, "NotYet", ""),
     }
+    if next.outgrown {
+        set("Outgrown", Is::True, "TemplateChanged", "a role that it binds allows more than what was approved, so all of it is taken away");
+    }
     if next.refused {
         set("Refused", Is::True, "TargetRefused", "the target said that this grant can never work; lastError says why");
     }
     if next.drifted {
         set("Drifted", Is::True, "Changed", "what was granted was changed or removed at the target, so all of it is taken away");
     }
+    set_partial(&mut s, grant, now);
     s
 }
 
@@ -98,6 +110,28 @@ pub fn with_guarantees(grant: &Grant, enforced_by: &str, missing: Option<&str>, 
         None => {}
     }
     next
+}
+
+/// What of the access is not there although the Grant is active.
+pub fn set_partial(s: &mut GrantStatus, grant: &Grant, now: Time) {
+    let parts = grant.spec.plan.parts();
+    let roles: Vec<&str> = s.withheld.iter().filter_map(|part| parts.get(usize::from(*part)).map(String::as_str)).collect();
+    let missing = (!roles.is_empty()).then(|| {
+        format!(
+            "{} does not exist; its bindings have no subjects until it exists again with no more than what was approved",
+            roles.join(", ")
+        )
+    });
+    let gone =
+        (!s.gone.is_empty()).then(|| format!("namespace {} no longer exists, and the access there is gone with it", s.gone.join(", ")));
+    let (reason, active) = (if missing.is_some() { "RoleMissing" } else { "NamespaceMissing" }, s.state == Some(GrantState::Active));
+    let message = [missing, gone].into_iter().flatten().collect::<Vec<_>>().join("; ");
+    let generation = grant.metadata.generation;
+    match (active && !message.is_empty(), conditions::find(&s.conditions, "Partial").is_some()) {
+        (true, _) => conditions::set(&mut s.conditions, "Partial", Is::True, reason, message, generation, now),
+        (false, true) => conditions::set(&mut s.conditions, "Partial", Is::False, "AsExpected", "", generation, now),
+        (false, false) => {}
+    }
 }
 
 /// The status of a Grant after an error.

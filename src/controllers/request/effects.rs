@@ -67,7 +67,10 @@ impl RequestEffects {
     async fn commit(&self, next: &Request) -> Outcome {
         let known = self.known();
         let (object, tally) = (&known.object, known.tally_for(next));
-        let inputs = StatusInputs { tally: &tally, error: None, ..StatusInputs::of(&known, &self.ctx.install) };
+        let of = StatusInputs::of(&known, &self.ctx.install);
+        // Of what goes on, the next look tells the error that stands then.
+        let error = of.error.filter(|_| matches!(next.status.state, State::Ended(..)));
+        let inputs = StatusInputs { tally: &tally, error, ..of };
         let status = status::status(object, &next.status, &inputs, self.now());
         // Before the commit: a crash in between records it twice rather than never.
         if let Some((kind, event)) = audit_events::request_event(object, &status, next.status.state, &known.counted_decisions(&tally)) {
@@ -198,6 +201,10 @@ impl EffectHandler for RequestEffects {
             Effect::ReadOwner
             | Effect::Observe { .. }
             | Effect::Survey
+            | Effect::ReadContent
+            | Effect::ReadContentLive
+            | Effect::Withhold(_)
+            | Effect::ReadWithheld(_)
             | Effect::ReadSlotOwners
             | Effect::Reserve
             | Effect::Recheck

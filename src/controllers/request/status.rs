@@ -14,7 +14,7 @@ use curfew_core::{
     reason::{Reason, TerminalState},
     reconcile::View,
     request::{State, Status},
-    resolved::SCHEMA,
+    resolved::{Resolved, SCHEMA},
     text::{MAX_MESSAGE, brief, clip},
     time::Time,
 };
@@ -168,7 +168,7 @@ fn open_stage<'a>(
 /// Why it is unknown what would be granted, if it is.
 fn unreachable(view: &View) -> Option<&str> {
     match &*view.terms {
-        Err(r) if r.reason == Reason::TargetUnreachable => Some(&r.message),
+        Err(r) if matches!(r.reason, Reason::TargetUnreachable | Reason::NotProvenYet) => Some(&r.message),
         Ok(_) | Err(_) => None,
     }
 }
@@ -189,6 +189,7 @@ fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally
         (State::Ended(TerminalState::TimedOut, r), _) => timed_out(core, tally).unwrap_or_else(|| messages::hint(r).into()),
         (State::Ended(..) | State::Revoking(_), Some(r)) => match &*view.terms {
             Err(refusal) if refusal.reason == r => refusal.message.clone(),
+            Ok(terms) if r == Reason::TemplateChanged => changed(core, &terms.resolved),
             Err(_) | Ok(_) => messages::hint(r).into(),
         },
         (State::AwaitingApproval, _) => {
@@ -203,11 +204,10 @@ fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally
             None => "approved; the access is on its way".into(),
         },
         (State::Active, _) => core.expires_at.map_or_else(String::new, |t| {
-            format!(
-                "you have the access until {t}; to give it back sooner: kubectl delete areq {} -n {}",
-                object.name_any(),
-                object.namespace().unwrap_or_default()
-            )
+            let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
+            let gone = view.terms.as_ref().as_ref().ok().and_then(|terms| terms.gone.as_ref());
+            let gone = gone.map(|gone| format!("; no longer there, and without effect: {gone}")).unwrap_or_default();
+            format!("you have the access until {t}; to give it back sooner: kubectl delete areq {name} -n {namespace}{gone}")
         }),
         (State::Pending | State::Revoking(_) | State::Ended(..), _) => unreachable(view).unwrap_or("waiting for the operator").into(),
     }
@@ -224,6 +224,13 @@ fn timed_out(core: &Status, tally: &Tally) -> Option<String> {
         stage.quorum,
         tallied.deadline?
     ))
+}
+
+/// What has changed since the request was accepted.
+fn changed(core: &Status, now: &Resolved) -> String {
+    let what = core.frozen.as_ref().map(|frozen| now.changed_since(&frozen.terms.resolved));
+    let hint = messages::hint(Reason::TemplateChanged);
+    what.map_or_else(|| hint.to_owned(), |what| format!("{what}; {hint}"))
 }
 
 /// The command for the approvers, with the digest of what they approve.

@@ -14,6 +14,8 @@ use k8s_openapi::api::{
     rbac::v1::{ClusterRole, PolicyRule, Role},
 };
 use kube::{Api, Client, ResourceExt, runtime::reflector::ObjectRef};
+use parking_lot::Mutex;
+use std::collections::HashMap;
 
 /// Reads the roles that are named and the namespaces in the scope, live, as far as they exist.
 ///
@@ -37,11 +39,36 @@ pub async fn read(client: &Client, permissions: &Permissions, scope: &Scope) -> 
 pub fn cached(caches: &Watched, permissions: &Permissions, scope: &Scope) -> Inventory {
     let cluster_roles = permissions.cluster_roles.iter().filter_map(|n| caches.cluster_roles.get(&ObjectRef::new(n)));
     let roles = permissions.roles.iter().filter_map(|r| caches.roles.get(&ObjectRef::new(&r.name).within(&r.namespace)));
+    let cluster_roles = cluster_roles.map(|r| caches.contents.of(&*r, cluster_role));
+    let roles = roles.map(|r| caches.contents.of(&*r, role));
     let namespaces: Vec<_> = scope.namespaces().iter().filter_map(|n| caches.namespaces.get(&ObjectRef::new(n))).collect();
     Inventory {
-        roles: cluster_roles.map(|r| cluster_role(&r)).chain(roles.map(|r| role(&r))).collect(),
+        roles: cluster_roles.chain(roles).collect(),
         namespaces: namespaces.iter().map(|n| namespace_ref(n)).collect(),
         terminating: namespaces.iter().filter(|n| is_terminating(n)).map(|n| n.name_any()).collect(),
+    }
+}
+
+/// How many contents are remembered.
+const MAX_REMEMBERED: usize = 4096;
+
+/// The contents of roles by uid and version: they are asked for with each request and Grant, and seldom change.
+#[derive(Default)]
+pub struct Contents(Mutex<HashMap<String, (String, RoleContent)>>);
+
+impl Contents {
+    fn of<K: ResourceExt>(&self, object: &K, read: impl Fn(&K) -> RoleContent) -> RoleContent {
+        let (Some(uid), Some(version)) = (object.uid(), object.resource_version()) else { return read(object) };
+        if let Some((_, known)) = self.0.lock().get(&uid).filter(|(of, _)| *of == version) {
+            return known.clone();
+        }
+        let content = read(object);
+        let mut all = self.0.lock();
+        if all.len() >= MAX_REMEMBERED {
+            all.clear();
+        }
+        all.insert(uid, (version, content.clone()));
+        content
     }
 }
 
@@ -84,12 +111,14 @@ pub fn role(r: &Role) -> RoleContent {
 }
 
 fn content(kind: RoleKind, namespace: Option<String>, r: Ref, rules: &[Rule]) -> RoleContent {
+    let (digest, content) = persistence::digest_and_canonical(rules);
     RoleContent {
         kind,
         namespace,
         name: r.name,
         uid: r.uid,
-        rules: persistence::digest(rules),
+        rules: digest,
+        content,
         without_rules: rules.is_empty(),
         cluster_only: reach::cluster_only(rules),
         persistence: lasting::persistence(rules),

@@ -10,15 +10,19 @@ mod errors;
 mod fuse;
 pub mod kubeconfig;
 mod managed;
+mod parts;
 mod revoke;
 mod rights;
 
 pub use binding::BindingState;
+pub use content::Contents;
 pub(crate) use errors::provider_error;
 pub use fuse::AFTER_SECS as FUSE_AFTER_SECS;
 pub use managed::{list, remove};
 
-use super::port::{ApplyOutcome, EnforcedBy, ManagedObject, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
+use super::port::{
+    ApplyOutcome, EnforcedBy, ManagedObject, Observed, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome,
+};
 use crate::{
     api::grant::Artifact,
     authority::{Authority, Clock, Permit},
@@ -29,7 +33,7 @@ use async_trait::async_trait;
 use curfew_core::{
     digest::Digest,
     fingerprint::Fingerprint,
-    grant::{Observation, Operation},
+    grant::Operation,
     lanes::Limits,
     reconcile::Reservation,
     target::{
@@ -70,6 +74,8 @@ pub struct Watched {
     pub roles: Store<Role>,
     /// Namespaces.
     pub namespaces: Store<Namespace>,
+    /// The contents of roles that were read from these stores.
+    pub contents: Arc<Contents>,
 }
 
 /// A cluster.
@@ -169,19 +175,6 @@ impl Kubernetes {
         plan.fuse.job()?;
         Some((self.jobs(b.namespace.as_ref()?), BindingName::parse(&b.name)?))
     }
-
-    async fn observe_one(&self, plan: &KubernetesPlan, b: &PlannedBinding) -> Result<Observation, ProviderError> {
-        let right = |found: &BindingState| found.is_armed(plan) && found.binds(b) && !found.deleting;
-        // A watch may lag behind our own write, so it is believed only where it shows what should be.
-        if self.watched(b).is_some_and(|o| right(&BindingState::of(&o))) {
-            return Ok(Observation::Present);
-        }
-        Ok(match self.live(b).await? {
-            None => Observation::Absent,
-            Some(found) if right(&found) => Observation::Present,
-            Some(_) => Observation::Drifted,
-        })
-    }
 }
 
 /// How many bindings of one plan are written or read at a time.
@@ -225,14 +218,8 @@ impl Provider for Kubernetes {
         Some(Inventory::Kubernetes(content::cached(caches, permissions, scope)))
     }
 
-    async fn observe(&self, plan: &Plan, _: SlotSet) -> Result<Observation, ProviderError> {
-        let plan = bindings(plan)?;
-        let all: Vec<Observation> = in_parts(plan.bindings.iter().map(|b| self.observe_one(plan, b))).try_collect().await?;
-        Ok(match () {
-            () if all.iter().all(|s| *s == Observation::Present) => Observation::Present,
-            () if all.iter().all(|s| *s == Observation::Absent) => Observation::Absent,
-            () => Observation::Drifted,
-        })
+    async fn observe(&self, plan: &Plan, _: SlotSet, since: Option<Time>) -> Result<Observed, ProviderError> {
+        self.observe_bindings(bindings(plan)?, since).await
     }
 
     async fn survey(&self, _: &Plan) -> Result<SlotSet, ProviderError> {
@@ -246,7 +233,7 @@ impl Provider for Kubernetes {
         let mut outcomes = pin!(in_parts(plan.bindings.iter().map(|b| self.reserve_one(grant, plan, b))));
         while let Some(outcome) = outcomes.try_next().await? {
             match outcome {
-                Ok(found) => places.push((found.uid.as_str().into(), found.version.as_str().into())),
+                Ok(found) => places.push(Some((found.uid.as_str().into(), found.version.as_str().into()))),
                 Err(stranger) => return Ok(ReserveOutcome::Occupied(stranger)),
             }
         }
@@ -258,7 +245,8 @@ impl Provider for Kubernetes {
         if reservation.0.len() != plan.bindings.len() {
             return Err(ProviderError::Invalid("the reservation is not of this plan".into()));
         }
-        let arms = plan.bindings.iter().zip(reservation.0.iter()).map(|(b, (uid, version))| async move {
+        let places = plan.bindings.iter().zip(reservation.0.iter()).filter_map(|(b, place)| place.as_ref().map(|place| (b, place)));
+        let arms = places.map(|(b, (uid, version))| async move {
             // uid and version together: neither a changed nor a re-created object is armed, and a deleted one stays deleted.
             let patch =
                 serde_json::json!({"metadata": {"uid": uid, "resourceVersion": version}, "subjects": [binding::subject(&plan.subject)]});
@@ -274,6 +262,20 @@ impl Provider for Kubernetes {
         });
         let armed: Vec<Vec<Artifact>> = in_parts(arms).try_collect().await?;
         Ok(ApplyOutcome::Done(armed.concat()))
+    }
+
+    async fn withhold(&self, grant: &str, plan: &Plan, known: &[Artifact], parts: SlotSet) -> Result<(), ProviderError> {
+        self.disarm_bindings(grant, bindings(plan)?, known, parts).await
+    }
+
+    async fn read_withheld(
+        &self,
+        grant: &str,
+        plan: &Plan,
+        parts: SlotSet,
+        since: Option<Time>,
+    ) -> Result<Option<Reservation>, ProviderError> {
+        self.read_disarmed(grant, bindings(plan)?, parts, since).await
     }
 
     async fn apply(&self, _: &str, _: &Plan, _: SlotSet, _: Time, _: &Permit) -> Result<ApplyOutcome, ProviderError> {

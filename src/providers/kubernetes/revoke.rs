@@ -16,8 +16,13 @@ use kube::{
 };
 use serde_json::json;
 
-/// Marks a binding that was emptied because it may not be deleted.
+/// Marks a binding that was emptied, and why. Each reason changes the version of a binding that was emptied for the other, so that an
+/// arm that names the older version is refused.
 const DISARMED: &str = "curfew.dev/disarmed";
+/// It may not be deleted.
+const UNDELETABLE: &str = "true";
+/// Its role does not exist.
+const WITHHELD: &str = "withheld";
 
 /// Deletes a binding of this grant. `uid` is what we armed, if we know it.
 pub async fn revoke_binding(
@@ -61,7 +66,7 @@ pub(super) async fn delete(api: &Api<DynamicObject>, name: &str, uid: &str) -> R
 async fn empty(api: &Api<DynamicObject>, name: &str, uid: &str, refusal: Status) -> Result<Option<RevokeOutcome>, ProviderError> {
     // A reservation has no subjects yet, and a patch that changes nothing leaves its version: the annotation changes that, so that
     // an arm that is still on its way is refused.
-    let empty = json!({"metadata": {"uid": uid, "annotations": {DISARMED: "true"}}, "subjects": []});
+    let empty = json!({"metadata": {"uid": uid, "annotations": {DISARMED: UNDELETABLE}}, "subjects": []});
     match api.patch(name, &PatchParams::default(), &Patch::Merge(empty)).await {
         Ok(o) if BindingState::of(&o).subjects.is_empty() => {
             let what = format!("{name} has no subjects and gives no access; its deletion is refused: {}", refusal.message);
@@ -77,6 +82,28 @@ async fn empty(api: &Api<DynamicObject>, name: &str, uid: &str, refusal: Status)
         )))),
         Err(e) => Err(provider_error(e)),
     }
+}
+
+/// Takes the subjects of a binding of this grant, and keeps the binding. What is not there, or is not this grant's, is left alone.
+pub async fn disarm(api: &Api<DynamicObject>, grant: &str, b: &PlannedBinding, uid: Option<String>) -> Result<(), ProviderError> {
+    let mut uid = uid;
+    for _ in 0..2 {
+        if uid.is_none() {
+            let found = api.get_opt(&b.name).await.map_err(provider_error)?.map(|o| BindingState::of(&o));
+            uid = found.filter(|found| found.is_ours(grant, b)).map(|found| found.uid);
+        }
+        let Some(known) = uid.take() else { return Ok(()) };
+        let empty = json!({"metadata": {"uid": known, "annotations": {DISARMED: WITHHELD}}, "subjects": []});
+        match api.patch(&b.name, &PatchParams::default(), &Patch::Merge(empty)).await {
+            Ok(o) if BindingState::of(&o).subjects.is_empty() => return Ok(()),
+            Ok(_) => return Err(ProviderError::Denied(format!("{} keeps its subjects", binding::id(b)))),
+            Err(e) if is_404(&e) => return Ok(()),
+            // Another object has the name.
+            Err(kube::Error::Api(s)) if s.code == 409 => {}
+            Err(e) => return Err(provider_error(e)),
+        }
+    }
+    Err(ProviderError::Transient { message: format!("{} was deleted and recreated concurrently", binding::id(b)), retry_after: None })
 }
 
 /// A terminating object still authorises: take its finalizers away, or at least its subjects.

@@ -20,7 +20,8 @@ impl Kubernetes {
     /// # Errors
     /// If the API server does not answer.
     pub(super) async fn missing_own(&self) -> Result<Vec<String>, ProviderError> {
-        let resources = AT_TARGET.iter().flat_map(|(group, resources, verbs)| resources.iter().map(move |resource| (*group, *resource, *verbs)));
+        let resources =
+            AT_TARGET.iter().flat_map(|(group, resources, verbs)| resources.iter().map(move |resource| (*group, *resource, *verbs)));
         let asked = resources.map(|(group, resource, verbs)| async move {
             let mut lacking = Vec::new();
             for verb in verbs {
@@ -89,7 +90,8 @@ impl Kubernetes {
     /// Whether the operator may bind a role in a namespace; without one, in all of them.
     async fn may_bind(&self, kind: RoleKind, role: &str, namespace: Option<&str>) -> Result<bool, ProviderError> {
         let (verb, name) = (Some("bind".into()), Some(role.to_owned()));
-        self.is_allowed(ResourceAttributes { verb, name, namespace: namespace.map(str::to_owned), ..attributes(RBAC, resource(kind)) }).await
+        self.is_allowed(ResourceAttributes { verb, name, namespace: namespace.map(str::to_owned), ..attributes(RBAC, resource(kind)) })
+            .await
     }
 
     async fn is_allowed(&self, attributes: ResourceAttributes) -> Result<bool, ProviderError> {

@@ -8,7 +8,9 @@ mod combined;
 mod directory;
 
 use super::combine::Combiner;
-use super::port::{ApplyOutcome, EnforcedBy, ManagedObject, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
+use super::port::{
+    ApplyOutcome, EnforcedBy, ManagedObject, Observed, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome,
+};
 use crate::{
     api::{grant::Artifact, system::SimulatedConnection},
     authority::{Clock, Permit},
@@ -120,15 +122,16 @@ impl Provider for Simulated {
         (self.clock.now().millis_since(*at) < GROUPS_MILLIS).then(|| named(permissions, read))
     }
 
-    async fn observe(&self, plan: &Plan, except: SlotSet) -> Result<Observation, ProviderError> {
+    async fn observe(&self, plan: &Plan, except: SlotSet, _: Option<Time>) -> Result<Observed, ProviderError> {
         let plan = memberships(plan)?;
         let reads = slots(plan, except).map(|g| self.directory.is_member(&g.id, &plan.member));
         let present = try_join_all(reads).await?;
-        Ok(match () {
+        let observation = match () {
             () if present.iter().all(|p| *p) => Observation::Present,
             () if present.iter().all(|p| !*p) => Observation::Absent,
             () => Observation::Drifted,
-        })
+        };
+        Ok(observation.into())
     }
 
     async fn survey(&self, plan: &Plan) -> Result<SlotSet, ProviderError> {

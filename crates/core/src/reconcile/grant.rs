@@ -1,10 +1,10 @@
 //! The reconcile of a Grant.
-use super::{Effect, Outcome, Reconcile, Reservation};
+use super::{Effect, Outcome, Reconcile, Reservation, Verify};
 use crate::{
     admission::Provenance,
     grant::{self, Decision, Grant, Intent, Observation, OperationKind, OwnerState, SlotOwners, State},
     requeue::Requeue,
-    target::{Fence, SlotSet},
+    target::{Content, Fence, SlotSet},
     time::Time,
 };
 
@@ -20,7 +20,8 @@ pub struct GrantReconcile {
     slot_owners: Option<SlotOwners>,
     write_until: Option<Time>,
     owner: OwnerState,
-    verify_owner: bool,
+    content: Option<Content>,
+    verify: Verify,
     abandoned: bool,
     pending: Pending,
 }
@@ -32,9 +33,14 @@ enum Pending {
     Reading,
     Committing(Grant),
     Reserving,
+    ReadingWithheld(SlotSet),
     Rechecking(Write),
     Writing,
     Polling(OperationKind),
+    Withholding,
+    /// Before the last write of a restoration: these parts, by these objects.
+    Verifying(SlotSet, Reservation),
+    Restoring(SlotSet),
     Revoking,
     /// Removes a reservation whose Grant is gone or has ended.
     Discarding,
@@ -45,11 +51,12 @@ enum Pending {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Write {
     Arm(Reservation),
+    Restore(SlotSet, Reservation),
     Apply { until: Time },
 }
 
 impl GrantReconcile {
-    pub(super) fn new(grant: Grant, verify_owner: bool, abandoned: bool) -> Self {
+    pub(super) fn new(grant: Grant, verify: Verify, abandoned: bool) -> Self {
         GrantReconcile {
             grant,
             observation: None,
@@ -58,7 +65,8 @@ impl GrantReconcile {
             slot_owners: None,
             write_until: None,
             owner: OwnerState::NotRead,
-            verify_owner,
+            content: None,
+            verify,
             abandoned,
             pending: Pending::Nothing,
         }
@@ -79,6 +87,14 @@ impl GrantReconcile {
                 self.commit(Grant { state: State::Revoking, refused: true, ..stored })
             }
             (Pending::Rechecking(write), Outcome::Rechecked(live, owner, others)) => self.recheck(write, live, owner, others, now, permit),
+            (Pending::ReadingWithheld(parts), Outcome::Reserved(r)) => {
+                self.perform(Pending::Rechecking(Write::Restore(parts, r)), Effect::Recheck)
+            }
+            (Pending::Verifying(parts, r), Outcome::Content(content)) => self.restore(parts, r, content, now, permit),
+            (Pending::Restoring(parts), Outcome::Done) => self.commit(Grant { withheld: stored.withheld.without(parts), ..stored }),
+            // That it is gone shows the next run: the change of the objects triggers it.
+            (Pending::Withholding, Outcome::Done) => self.finish(Requeue::At(stored.expires_at)),
+            (Pending::Withholding | Pending::ReadingWithheld(_) | Pending::Restoring(_), _) => self.finish(Requeue::Backoff),
             (Pending::Writing, Outcome::Done) => self.commit(grant::after_apply(&stored)),
             (Pending::Writing, Outcome::Started(operation)) => self.commit(Grant { operation: Some(operation), ..stored }),
             (Pending::Polling(kind), outcome) => self.polled(kind, outcome, now),
@@ -99,6 +115,7 @@ impl GrantReconcile {
     fn read(mut self, outcome: Outcome, now: Time, permit: bool) -> (Reconcile, Effect) {
         match outcome {
             Outcome::Owner(owner) => self.owner = owner,
+            Outcome::Content(content) => self.content = Some(content),
             Outcome::Observed(observation) => self.observation = Some(observation),
             Outcome::Filled(slots) => {
                 self.filled = Some(slots);
@@ -121,7 +138,11 @@ impl GrantReconcile {
             self.write_until = until(&stored);
         }
         let shown = stored.state == State::Active && self.grant.state == State::Granting;
-        self.observation = shown.then_some(Observation::Present);
+        // To take the access of what is missing, nothing else must be known.
+        let withholds = !stored.withheld.without(self.grant.withheld).is_empty();
+        self.observation = (shown || withholds).then_some(Observation::Present);
+        // What was written gives what its content is now.
+        self.verify.content |= shown;
         self.filled = None;
         self.surveying_since = None;
         self.slot_owners = None;
@@ -141,7 +162,9 @@ impl GrantReconcile {
             slot_owners: self.slot_owners,
             write_until: self.write_until,
             owner: self.owner,
-            verify_owner: self.verify_owner,
+            verify_owner: self.verify.owner,
+            content: self.content,
+            verify_content: self.verify.content,
             permit,
             abandoned: self.abandoned,
         };
@@ -149,6 +172,9 @@ impl GrantReconcile {
             Decision::Wait(requeue) => self.finish(requeue),
             Decision::ReadOwner => self.perform(Pending::Reading, Effect::ReadOwner),
             Decision::Observe { except } => self.perform(Pending::Reading, Effect::Observe { except }),
+            Decision::ReadContent => self.perform(Pending::Reading, Effect::ReadContent),
+            Decision::Withhold(parts) => self.perform(Pending::Withholding, Effect::Withhold(parts)),
+            Decision::Restore(parts) => self.perform(Pending::ReadingWithheld(parts), Effect::ReadWithheld(parts)),
             Decision::Survey => self.perform(Pending::Reading, Effect::Survey),
             Decision::ReadSlotOwners => {
                 if self.filled.is_none() {
@@ -184,13 +210,12 @@ impl GrantReconcile {
         let Some(live) = live else { return self.discard(reserved) };
         let same_intent = live.intent == self.grant.intent;
         self.grant = live;
-        let may_write = self.grant.state == State::Granting
-            && !self.grant.deleting
-            && now < self.grant.expires_at
-            && self.grant.provenance == Provenance::Verified
-            && permit;
+        let may_write = !self.grant.deleting && now < self.grant.expires_at && self.grant.provenance == Provenance::Verified && permit;
         match (self.grant.state, owner, write) {
             (State::Granting, OwnerState::Wanted, Write::Arm(r)) if may_write => self.perform(Pending::Writing, Effect::Arm(r)),
+            (State::Active, OwnerState::Wanted, Write::Restore(parts, r)) if may_write => {
+                self.perform(Pending::Verifying(parts, r), Effect::ReadContentLive)
+            }
             (State::Granting, OwnerState::Wanted, Write::Apply { .. }) if matches!(others, SlotOwners::Unsettled { .. }) => {
                 self.finish(Requeue::Backoff)
             }
@@ -198,13 +223,24 @@ impl GrantReconcile {
                 let except = self.grant.intent.map_or(SlotSet::NONE, |i: Intent| i.standing);
                 self.perform(Pending::Writing, Effect::Apply { until, except })
             }
-            (State::Granting, OwnerState::Gone, _) => {
+            (State::Granting, OwnerState::Gone, _) | (State::Active, OwnerState::Gone, Write::Restore(..)) => {
                 self.owner = OwnerState::Gone;
                 self.evaluate(now, permit)
             }
             (State::Ended | State::Abandoned, ..) => self.discard(reserved),
             (State::Granting | State::Active | State::Revoking, ..) => self.finish(Requeue::Stale),
         }
+    }
+
+    /// The last look before the access of these parts is given back: their content may have vanished or grown since. A revoker
+    /// deletes the objects, and another withholding changes their version, so a late arm fails.
+    fn restore(mut self, parts: SlotSet, r: Reservation, content: Content, now: Time, permit: bool) -> (Reconcile, Effect) {
+        let exists = matches!(content, Content::Within { missing } if missing.intersection(parts).is_empty());
+        if exists && permit && now < self.grant.expires_at {
+            return self.perform(Pending::Restoring(parts), Effect::Arm(r));
+        }
+        (self.content, self.observation) = (Some(content), None);
+        self.evaluate(now, permit)
     }
 
     /// A reservation of a Grant that is gone or has ended is removed. Without one, nothing was written.

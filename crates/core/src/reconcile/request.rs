@@ -67,6 +67,7 @@ impl RequestReconcile {
             grant: v.grant,
             permit,
             fresh: self.fresh,
+            absent_since: v.absent_since,
         };
         let (pending, effect) = match request::decide(&inputs) {
             Decision::Wait(requeue) => return self.finish(requeue),

@@ -3,6 +3,7 @@
 //! A grant writes bindings of its own ([`names`]), so grants never share anything and standing bindings are never touched. A
 //! binding without subjects is the reservation.
 pub mod fuse;
+pub mod held;
 pub mod lasting;
 pub mod names;
 pub mod persistence;
@@ -11,7 +12,9 @@ pub mod reach;
 use super::{Empty, Guarantees, PlanNames, SettingsByProvider, Unresolvable};
 use crate::{digest::Digest, ids::Ref, principal::Subject, time::Time};
 pub use fuse::{Fuse, Settings};
+pub use held::{changed_since, content, held, lacks, named_permissions, named_scope, part_of_each, parts_in_words};
 use names::BindingName;
+use persistence::Rule;
 pub use reach::{ineffective, obstacle};
 use serde::{Deserialize, Serialize};
 
@@ -98,6 +101,13 @@ pub struct Inventory {
     pub terminating: Vec<String>,
 }
 
+impl Inventory {
+    /// A role by kind, namespace and name.
+    pub(crate) fn role(&self, kind: RoleKind, namespace: Option<&str>, name: &str) -> Option<&RoleContent> {
+        self.roles.iter().find(|r| r.kind == kind && r.namespace.as_deref() == namespace && r.name == name)
+    }
+}
+
 /// A role as the cluster holds it now.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RoleContent {
@@ -111,6 +121,8 @@ pub struct RoleContent {
     pub uid: String,
     /// Digest of its rules in canonical form.
     pub rules: Digest,
+    /// Its rules in canonical form; `None` if there are too many to freeze them.
+    pub content: Option<Vec<Rule>>,
     /// Whether it has no rule at all.
     pub without_rules: bool,
     /// The rules that give nothing in a namespace, in words.
@@ -150,6 +162,11 @@ pub struct GrantedRole {
     /// Digest of the role's rules in canonical form: a ClusterRole has no generation, and grows by aggregation under the same
     /// uid.
     pub rules: Digest,
+    /// The role's rules in canonical form. An active grant ends if the role allows more. Schema 2 has none, and there a role of
+    /// another digest or uid is another one.
+    #[cfg_attr(feature = "schema", schemars(length(max = 65_536), extend("x-kubernetes-list-type" = "atomic")))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub content: Vec<Rule>,
 }
 
 /// The scope of an approval, with the uids of its namespaces.
@@ -261,7 +278,7 @@ fn contents<'a>(permissions: &Permissions, scope: &Scope, inventory: &'a Invento
             if let Some(outside) = namespace.filter(|n| !scope.reaches(n)) {
                 return Err(format!("Role {name} of namespace {outside} is outside of the template's scope"));
             }
-            let found = inventory.roles.iter().find(|r| r.kind == kind && r.namespace.as_ref() == namespace && r.name == *name);
+            let found = inventory.role(kind, namespace.map(String::as_str), name);
             found.ok_or_else(|| format!("{} does not exist in the target", role_in_words(kind, namespace.map(String::as_str), name)))
         })
         .collect()
@@ -326,7 +343,8 @@ pub fn resolve(
 }
 
 fn granted_role(r: &RoleContent) -> GrantedRole {
-    GrantedRole { kind: r.kind, name: r.name.clone(), namespace: r.namespace.clone(), uid: r.uid.clone(), rules: r.rules }
+    let content = r.content.clone().unwrap_or_default();
+    GrantedRole { kind: r.kind, name: r.name.clone(), namespace: r.namespace.clone(), uid: r.uid.clone(), rules: r.rules, content }
 }
 
 /// How many roles are named in a message.
@@ -339,7 +357,22 @@ pub fn persistence(permissions: &Permissions, scope: &Scope, inventory: &Invento
     if let Some(namespace) = privileged {
         return Some(format!("a scope that includes namespace {namespace}, from where its holder could become the operator"));
     }
-    let contents = contents(permissions, scope, inventory).unwrap_or_default();
+    // A role that no longer exists gives nothing; what else is held is judged all the same.
+    let there = Permissions {
+        cluster_roles: permissions
+            .cluster_roles
+            .iter()
+            .filter(|n| inventory.role(RoleKind::ClusterRole, None, n).is_some())
+            .cloned()
+            .collect(),
+        roles: permissions
+            .roles
+            .iter()
+            .filter(|r| inventory.role(RoleKind::Role, Some(&r.namespace), &r.name).is_some())
+            .cloned()
+            .collect(),
+    };
+    let contents = contents(&there, scope, inventory).unwrap_or_default();
     let can = |r: &&RoleContent| {
         r.persistence.as_ref().map(|rights| format!("{} can {rights}", role_in_words(r.kind, r.namespace.as_deref(), &r.name)))
     };

@@ -35,6 +35,15 @@ pub enum Unresolvable {
     NotReady(String),
     /// The narrowed scope reaches none of the permissions.
     NothingReached,
+    /// What is held allows more than what was frozen. The text names it.
+    Changed(String),
+}
+
+/// What is left of what an active grant holds.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Held {
+    /// What no longer exists at the target and gives nothing, in words.
+    pub gone: Vec<String>,
 }
 
 /// What stops a write that is sent late, by a paused process or a client that retries (design §4).
@@ -69,7 +78,21 @@ impl Guarantees {
     pub const OWN_OBJECTS: Guarantees = Guarantees { fence: Fence::Reservation, settle_secs: 0, slots: 0 };
 }
 
-/// A set of slots of one plan, by index.
+/// How the content of what a Grant gives stands, compared with what was frozen.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Content {
+    /// Nothing allows more than what was frozen.
+    Within {
+        /// Parts of the plan whose content does not exist. Its creator would decide what they give.
+        missing: SlotSet,
+    },
+    /// Something allows more.
+    Grown,
+    /// The content, or what was frozen, could not be read.
+    Unknown,
+}
+
+/// A set of slots, or of parts, of one plan, by index. A part is what one permission gives: the bindings of one role.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct SlotSet(u64);
 
@@ -101,6 +124,11 @@ impl SlotSet {
     #[must_use]
     pub const fn without(self, other: SlotSet) -> Self {
         SlotSet(self.0 & !other.0)
+    }
+    /// Slots of both.
+    #[must_use]
+    pub const fn intersection(self, other: SlotSet) -> Self {
+        SlotSet(self.0 & other.0)
     }
     /// Whether it holds none.
     pub const fn is_empty(self) -> bool {
@@ -182,6 +210,14 @@ impl ProviderKind {
             ProviderKind::Kubernetes => "kubernetes",
             #[cfg(feature = "simulated")]
             ProviderKind::Simulated => "simulated",
+        }
+    }
+    /// The scope that names no place: enough to read permissions alone.
+    pub fn placeless_scope(self) -> Scope {
+        match self {
+            ProviderKind::Kubernetes => Scope::Kubernetes(kubernetes::Scope::ClusterWide(Empty {})),
+            #[cfg(feature = "simulated")]
+            ProviderKind::Simulated => Scope::Simulated(simulated::Scope::default()),
         }
     }
     /// What may outlive the end of an access there, in words.
@@ -386,6 +422,10 @@ impl Permissions {
     pub fn not_allowed(&self, patterns: &Permissions) -> Option<String> {
         dispatch_matching!(self, Permissions(a); patterns, Permissions(b) => p::not_allowed(a, b), else Some("permissions of another provider".into()))
     }
+    /// The first permission of `held` that these do not name, in words.
+    pub fn lacks(&self, held: &Permissions) -> Option<String> {
+        dispatch_matching!(self, Permissions(a); held, Permissions(b) => p::lacks(a, b), else Some("permissions of another provider".into()))
+    }
     /// Whether every permission and every place in the scope exists.
     ///
     /// # Errors
@@ -459,14 +499,53 @@ impl GrantedPermissions {
     pub fn privileges(&self) -> Vec<String> {
         dispatch!(self, GrantedPermissions(a) => p::granted_privileges(a))
     }
-    /// Whether these and `scope` give more than what was frozen, or something else, in words. The content is compared in its
-    /// canonical form, so neither the order nor the way it is written matters.
-    pub fn changed_since(&self, scope: &GrantedScope, frozen: (&GrantedPermissions, &GrantedScope)) -> bool {
-        (self, scope) != frozen
+    /// The names of what is held.
+    pub fn named(&self) -> Permissions {
+        match self {
+            GrantedPermissions::Kubernetes(a) => Permissions::Kubernetes(kubernetes::named_permissions(a)),
+            #[cfg(feature = "simulated")]
+            GrantedPermissions::Simulated(a) => Permissions::Simulated(simulated::named_permissions(a)),
+        }
+    }
+    /// With the digests of contents alone, as schema 2 has them.
+    #[must_use]
+    pub fn without_content(&self) -> Self {
+        let mut all = self.clone();
+        match &mut all {
+            GrantedPermissions::Kubernetes(a) => a.roles.iter_mut().for_each(|role| role.content.clear()),
+            #[cfg(feature = "simulated")]
+            GrantedPermissions::Simulated(_) => {}
+        }
+        all
+    }
+    /// What is left at the target of what an active grant holds.
+    ///
+    /// # Errors
+    /// What allows more than what was frozen, or that nothing is left.
+    pub fn held(&self, scope: &GrantedScope, inventory: &Inventory) -> Result<Held, Unresolvable> {
+        dispatch_matching!(
+            self, GrantedPermissions(a); scope, GrantedScope(b); inventory, Inventory(c) => p::held(a, b, c), else Err(Unresolvable::NotReady(MIXED.into()))
+        )
+    }
+    /// The first permission that differs from these, in words.
+    pub fn changed_since(&self, frozen: &GrantedPermissions) -> Option<String> {
+        dispatch_matching!(self, GrantedPermissions(a); frozen, GrantedPermissions(b) => p::changed_since(a, b), else None)
+    }
+    /// How the content of what a plan gives stands now, compared with these.
+    pub fn content(&self, plan: &Plan, inventory: &Inventory) -> Content {
+        dispatch_matching!(self, GrantedPermissions(a); plan, Plan(b); inventory, Inventory(c) => p::content(a, b, c), else Content::Unknown)
     }
 }
 
 impl GrantedScope {
+    /// The scope by names.
+    pub fn named(&self) -> Scope {
+        match self {
+            GrantedScope::Kubernetes(a) => Scope::Kubernetes(kubernetes::named_scope(a)),
+            #[cfg(feature = "simulated")]
+            GrantedScope::Simulated(a) => Scope::Simulated(a.clone()),
+        }
+    }
     /// The scope in words, for people.
     pub fn in_words(&self) -> String {
         dispatch!(self, GrantedScope(a) => p::scope_in_words(a))
@@ -523,6 +602,18 @@ impl Plan {
     /// The key of each slot, in order. Two plans on one target fill the same slot if the keys are equal.
     pub fn slots(&self) -> Vec<String> {
         dispatch!(self, Plan(a) => p::slots(a))
+    }
+    /// The parts of the plan whose content is compared while it is active, in words.
+    pub fn parts(&self) -> Vec<String> {
+        dispatch!(self, Plan(a) => p::parts_in_words(a))
+    }
+    /// The objects of the operator's own cluster from which the content of the plan is read, if it is of that cluster.
+    pub fn content_sources(&self) -> Vec<sources::ContentSource> {
+        match self {
+            Plan::Kubernetes(a) => sources::plan_sources(a),
+            #[cfg(feature = "simulated")]
+            Plan::Simulated(_) => Vec::new(),
+        }
     }
     /// The deadline that the plan was made with. It does not move when the Grant's end is brought forward.
     pub fn planned_deadline(&self) -> Option<Time> {

@@ -3,7 +3,7 @@
 //! It is everything that Kubernetes is not, so that the port and the protocol are shown to fit targets such as Entra groups and
 //! Azure role assignments: no reservation (a time limit is the fence), one copy per access (each membership is a slot), writes
 //! that finish asynchronously, and reads that lag behind writes.
-use super::{Empty, Fence, Guarantees, PlanNames, SlotSet, Unresolvable};
+use super::{Content, Empty, Fence, Guarantees, Held, PlanNames, SlotSet, Unresolvable};
 use crate::{principal::Subject, time::Time};
 use serde::{Deserialize, Serialize};
 
@@ -123,6 +123,44 @@ pub fn resolve(permissions: &Permissions, scope: &Scope, inventory: &Inventory) 
     groups.sort();
     groups.dedup();
     if groups.is_empty() { Err(Unresolvable::NothingReached) } else { Ok((GrantedPermissions { groups }, scope.clone())) }
+}
+
+/// The names of the groups that are held.
+pub fn named_permissions(held: &GrantedPermissions) -> Permissions {
+    Permissions { groups: held.groups.iter().map(|g| g.name.clone()).collect() }
+}
+
+/// The first group of `held` that these do not name.
+pub fn lacks(permissions: &Permissions, held: &Permissions) -> Option<String> {
+    not_allowed(held, permissions)
+}
+
+/// Whether every group that is held is the same one. What membership of a group gives is not known here.
+///
+/// # Errors
+/// The group that is missing, or another one.
+pub fn held(permissions: &GrantedPermissions, _: &Scope, inventory: &Inventory) -> Result<Held, Unresolvable> {
+    let Some(Group { name, .. }) = permissions.groups.iter().find(|g| !inventory.groups.contains(g)) else { return Ok(Held::default()) };
+    Err(match inventory.groups.iter().any(|g| g.name == *name) {
+        true => Unresolvable::Changed(format!("group {name} is another one")),
+        false => Unresolvable::NotReady(format!("group {name} does not exist in the target")),
+    })
+}
+
+/// The first group that differs, in words.
+pub fn changed_since(now: &GrantedPermissions, frozen: &GrantedPermissions) -> Option<String> {
+    let changed = now.groups.iter().zip(&frozen.groups).find(|(now, then)| now != then);
+    changed.map(|(now, _)| format!("group {} is another one", now.name))
+}
+
+/// Groups have no content that is compared.
+pub fn content(_: &GrantedPermissions, _: &Plan, _: &Inventory) -> Content {
+    Content::Within { missing: SlotSet::NONE }
+}
+
+/// None: groups have no content that is compared.
+pub fn parts_in_words(_: &Plan) -> Vec<String> {
+    Vec::new()
 }
 
 /// Members of the group `owners` can add members.

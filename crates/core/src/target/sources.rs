@@ -1,5 +1,8 @@
 //! Which objects of the operator's own cluster a template's content is read from. Pure.
-use super::{PermissionsByProvider, ScopeByProvider};
+use super::{
+    PermissionsByProvider, ScopeByProvider,
+    kubernetes::{self, RoleKind, held::parts},
+};
 
 /// An object whose change may change what a template grants.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -21,6 +24,15 @@ pub fn content_sources(permissions: &PermissionsByProvider, scope: &ScopeByProvi
     });
     let namespaces = scope.kubernetes.iter().flat_map(|scope| scope.namespaces().iter().cloned().map(ContentSource::Namespace));
     roles.chain(namespaces).collect()
+}
+
+/// The roles that a plan binds.
+pub fn plan_sources(plan: &kubernetes::Plan) -> Vec<ContentSource> {
+    let source = |binding: &kubernetes::PlannedBinding| match binding.role_kind {
+        RoleKind::ClusterRole => ContentSource::ClusterRole(binding.role.clone()),
+        RoleKind::Role => ContentSource::Role(binding.namespace.clone().unwrap_or_default(), binding.role.clone()),
+    };
+    parts(plan).into_iter().map(source).collect()
 }
 
 #[cfg(test)]

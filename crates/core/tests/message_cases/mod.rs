@@ -1,12 +1,16 @@
 //! One change of the fixture for each rule, in the order of the rules. The label says what is wrong.
-use crate::fixture::{Fixture, NOW, group, kubernetes_scope, long, namespaces, reference, roles, window};
+use crate::fixture::{Fixture, NOW, content, group, kubernetes_scope, long, namespaces, reference, roles, window};
 use curfew_core::{
     admission::AdmissionHistory,
+    digest::Digest,
     policy_inputs::{ApprovalFloor, System, Systems},
     principal::Subject,
     target::{
         Empty, PermissionsByProvider, Scope, ScopeByProvider,
-        kubernetes::{self, RoleContent, RoleKind, RoleName},
+        kubernetes::{
+            self, RoleContent, RoleKind, RoleName,
+            persistence::{self, Rule},
+        },
     },
     time::Time,
 };
@@ -142,6 +146,61 @@ pub const SERVICE_ACCOUNT: &[Case] = &[
     }),
 ];
 
+/// The fixture's role allows this.
+fn allows(f: &mut Fixture, rules: Vec<Rule>) {
+    let role = &mut f.kubernetes().roles[0];
+    (role.rules, role.content) = (persistence::digest(&rules), persistence::canonical(&rules));
+}
+
+fn rule(resource: &str, name: Option<&str>, verb: &str) -> Rule {
+    let one = |text: &str| vec![text.to_owned()];
+    let names = name.map(one).unwrap_or_default();
+    Rule { api_groups: one(""), resources: one(resource), resource_names: names, verbs: one(verb), ..Rule::default() }
+}
+
+/// Refused while it is active, under the rules that only an active request has.
+pub const HELD: &[Case] = &[
+    ("a role that allows more", |f| allows(f, content(&["get", "list", "watch"]))),
+    ("a role that allows more of one object", |f| allows(f, vec![rule("configmaps", Some("one"), "get")])),
+    ("a role that allows more without a name", |f| allows(f, vec![rule("configmaps", Some(""), "list")])),
+    ("a role that allows a URL", |f| {
+        allows(f, vec![Rule { non_resource_urls: vec!["/metrics".into()], verbs: vec!["get".into()], ..Rule::default() }]);
+    }),
+    ("a role that allows more than can be compared", |f| {
+        f.kubernetes().roles[0].rules = Digest::from_bits(1);
+        f.kubernetes().roles[0].content = None;
+    }),
+    ("a role that was frozen without content", |f| {
+        let approved = f.asked.approved.as_mut().unwrap();
+        approved.permissions = approved.permissions.without_content();
+        allows(f, content(&["get"]));
+    }),
+    ("no namespace is left", |f| f.kubernetes().namespaces.clear()),
+    ("a template that names less", |f| f.template().permissions = roles(&["view"])),
+    ("a template that reaches less", |f| f.template().scope = namespaces(&["payments"])),
+    ("an assignment that reaches less", |f| {
+        f.assignments[0].scope = Some(Scope::Kubernetes(kubernetes_scope(&["payments"])));
+    }),
+];
+
+/// Another digest than that of the fixture.
+pub const CHANGED: &[Case] = &[
+    ("a template that was created again", |f| f.template().reference.uid = "other".into()),
+    ("an assignment that was created again", |f| f.assignments[0].reference.uid = "other".into()),
+    ("another assignment", |f| f.assignments[0].reference = reference("a-first")),
+    ("a policy that was created again", |f| f.policies[0].reference.uid = "other".into()),
+    ("a role that was created again", |f| f.kubernetes().roles[0].uid = "other".into()),
+    ("a role with other rules", |f| allows(f, content(&["get"]))),
+    ("one more role", |f| {
+        f.template().permissions = roles(&["payments-admin", "view"]);
+        let view = RoleContent { name: "view".into(), ..f.kubernetes().roles[0].clone() };
+        f.kubernetes().roles.push(view);
+    }),
+    ("another namespace", |f| f.kubernetes().namespaces[0].uid = "other".into()),
+    ("another duration", |f| f.asked.duration = Some(long("46m"))),
+    ("other approvers", |f| f.template().approval[0].approvers = vec![group("oncall")]),
+];
+
 /// `readiness::template`, which has the rules of `terms::ready`.
 pub const TEMPLATE: &[Case] = &[
     ("allowed", |_| ()),
@@ -154,6 +213,10 @@ pub const TEMPLATE: &[Case] = &[
     ("a ClusterRole that does not exist", |f| f.kubernetes().roles.clear()),
     ("a namespace that does not exist", |f| drop(f.kubernetes().namespaces.pop())),
     ("a ClusterRole without rules", |f| f.kubernetes().roles[0].without_rules = true),
+    ("a ClusterRole with too many permissions", |f| f.kubernetes().roles[0].content = None),
+    ("roles with too much content", |f| {
+        f.kubernetes().roles[0].content = Some(vec![Rule { verbs: vec!["v".repeat(131_072)], ..Rule::default() }]);
+    }),
     ("a namespace that is being deleted", |f| f.kubernetes().terminating = vec!["canary".into()]),
     ("more bindings than a grant has", |f| {
         let names: Vec<String> = (0..64).map(|i| format!("ns-{i}")).collect();

@@ -11,7 +11,7 @@ use crate::checker::{Map, Pool};
 use curfew_core::{
     admission::Provenance,
     grant::{Grant, Intent, Observation, Operation, OwnerState, SlotOwners, State},
-    reconcile::{Effect, Outcome, Reconcile},
+    reconcile::{Effect, Outcome, Reconcile, Verify},
     resolved::Schema,
     slots::{self, OtherGrant},
     target::{Fence, Guarantees, SlotSet},
@@ -149,7 +149,7 @@ impl Model {
         }
         let grant = self.setting.mutant.alter_grant(self.grant(start.grant, start.stored));
         let memory = start.owners.map(|owners| Memory { owners, skipped: None, owners_read: false });
-        let (state, reconcile) = (grant.state, Reconcile::grant(grant, start.verify_owner));
+        let (state, reconcile) = (grant.state, Reconcile::grant(grant, Verify { owner: start.verify_owner, content: false }));
         let task = self.run((start.grant, state, reconcile), Outcome::Start, memory, time(now), permit);
         self.firsts.insert((start, now, permit), task);
         task
@@ -244,6 +244,8 @@ impl Model {
             state: g.state,
             drifted: g.drifted,
             refused: false,
+            outgrown: false,
+            withheld: SlotSet::NONE,
             deleting: false,
             provenance: Provenance::Verified,
             guarantees: Guarantees {

@@ -2,11 +2,17 @@
 //!
 //! Pauses need no event of their own: between an effect and its execution anything may happen, for any time.
 use super::{
-    Binding, Content, Gr, Req, World, invariants,
+    Binding, Content, Gr, Req, Role, World, invariants,
     model::{Act, Cached, Change, Model, Reply},
     mutants::Mutant,
 };
-use curfew_core::grant::{Observation, State};
+use curfew_core::{
+    grant::{Observation, State},
+    target::{self, SlotSet},
+};
+
+/// The only part of each plan.
+const THE_ROLE: SlotSet = SlotSet::NONE.with(0);
 
 /// How many reservations one world can have.
 const PLACES: u8 = 4;
@@ -45,9 +51,26 @@ impl Model {
             Act::Recheck => Reply::Live(w.grants[l], w.owner(generation)),
             Act::Observe => Reply::Observed(match w.bindings[l].content {
                 Content::Nothing => Observation::Absent,
-                Content::Reserved | Content::Widened => Observation::Drifted,
+                Content::Reserved | Content::Withheld => Observation::Disarmed { any: THE_ROLE, all: THE_ROLE },
+                Content::Widened => Observation::Drifted,
                 Content::Armed => Observation::Present,
             }),
+            Act::ReadContent | Act::ReadContentLive => Reply::Content(match w.role {
+                Role::Frozen => target::Content::Within { missing: SlotSet::NONE },
+                Role::Missing => target::Content::Within { missing: THE_ROLE },
+                Role::Grown => target::Content::Grown,
+            }),
+            Act::Withhold => {
+                if w.bindings[l] != Binding::NONE {
+                    w.bindings[l].put(Content::Withheld);
+                    w.histories[l].role_was_frozen = w.role == Role::Frozen;
+                }
+                Reply::Done
+            }
+            Act::ReadWithheld => match w.bindings[l] {
+                Binding { content: Content::Nothing | Content::Widened, .. } => Reply::Conflict,
+                Binding { uid, version, .. } => Reply::Reserved { uid, version },
+            },
             Act::Reserve => {
                 if w.bindings[l] == Binding::NONE {
                     // Replicas that start from stale caches could reserve without end; this bounds the states.
@@ -55,11 +78,11 @@ impl Model {
                         return Reply::Failed;
                     }
                     w.next_uid += 1;
-                    w.bindings[l] = Binding { uid: w.next_uid, content: Content::Reserved };
+                    w.bindings[l] = Binding { uid: w.next_uid, ..Binding::RESERVED };
                 }
                 match w.bindings[l] {
                     Binding { content: Content::Widened, .. } => Reply::Conflict,
-                    Binding { uid, content } => Reply::Reserved { uid, version: content as u8 },
+                    Binding { uid, version, .. } => Reply::Reserved { uid, version },
                 }
             }
             Act::Arm { uid, version } => self.arm(w, l, uid, version),
@@ -80,8 +103,9 @@ impl Model {
 
     /// A merge patch that names uid and resourceVersion of the reservation.
     fn arm(&self, w: &mut World, l: usize, uid: u8, version: u8) -> Reply {
+        let role_was_frozen = w.histories[l].role_was_frozen || w.role == Role::Frozen;
         let b = &mut w.bindings[l];
-        let same = b.uid == uid && b.content as u8 == version && *b != Binding::NONE;
+        let same = b.uid == uid && b.version == version && *b != Binding::NONE;
         let (fits, creates) = match self.setting.mutant {
             Mutant::CommitThenPerform | Mutant::NoFence | Mutant::RecheckOnly => (true, true),
             Mutant::ArmNamesNoUid => (*b != Binding::NONE, false),
@@ -90,10 +114,13 @@ impl Model {
         };
         if *b == Binding::NONE && creates {
             w.next_uid = w.next_uid.saturating_add(1);
-            *b = Binding { uid: w.next_uid, content: Content::Armed };
+            *b = Binding { uid: w.next_uid, ..Binding::ARMED };
             Reply::Done
         } else if fits {
-            b.content = b.content.max(Content::Armed);
+            if b.content == Content::Withheld && !role_was_frozen {
+                w.broken = w.broken.or(Some(invariants::Broken::RestoredWithoutRole));
+            }
+            b.put(b.content.max(Content::Armed));
             Reply::Done
         } else {
             Reply::Failed
@@ -118,7 +145,8 @@ impl Model {
             return Reply::Conflict;
         }
         // The status alone is written; spec and deletion stay as they are.
-        let mut next = Gr { state: next.state, drifted: next.drifted, was_active: now.was_active || next.was_active, ..now };
+        let was_active = now.was_active || next.was_active;
+        let mut next = Gr { state: next.state, drifted: next.drifted, was_active, withheld: next.withheld, outgrown: next.outgrown, ..now };
         if mutant == Mutant::CommitThenPerform && next.state == State::Revoking && w.bindings[l] == Binding::NONE {
             next.state = State::Ended;
         }

@@ -1,9 +1,9 @@
 //! I1 to I4 and I8, in terms of the world: none of this calls the rules under test.
 use super::{
-    APPROVAL, Gr, MUCH_LATER, Policies, Req, Tick, World, decision_bits,
+    APPROVAL, Gr, MUCH_LATER, Policies, Req, Role, Tick, World, decision_bits,
     model::{Act, Model, Start},
 };
-use curfew_core::{grant::State as GrantState, request::State};
+use curfew_core::{grant::State as GrantState, reconcile::Verify, request::State};
 
 /// What went wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -26,6 +26,12 @@ pub enum Broken {
     NeverEnds,
     /// Access remains although its request is gone or has ended.
     OutlivesItsRequest,
+    /// An active Grant keeps a role bound that does not exist, or that allows more than what was frozen.
+    RoleNotWatched,
+    /// What was withheld is given back although its role has not been there since.
+    RestoredWithoutRole,
+    /// What a person has removed is there again.
+    RemovedCameBack,
 }
 
 /// A reconcile requests an effect. Granting effects need the permit at that moment.
@@ -86,6 +92,7 @@ fn violated_by(w: &World, generation: u8) -> Option<Broken> {
         () if !history.approved || history.stopped => Some(Broken::AccessWithoutApproval),
         () if history.changed => Some(Broken::AccessToOtherTerms),
         () if is_terminal => Some(Broken::AccessAfterEnd),
+        () if history.removed => Some(Broken::RemovedCameBack),
         () => None,
     }
 }
@@ -95,6 +102,7 @@ fn violated_by(w: &World, generation: u8) -> Option<Broken> {
 pub struct Rest {
     now: Tick,
     request: Option<Req>,
+    role: Role,
     grants: [Option<Gr>; 2],
     bindings: [super::Binding; 2],
 }
@@ -103,7 +111,7 @@ impl Model {
     /// Whether access ends from here, if every process dies now and one returns without lease, admission proof or policies: by the
     /// deadline always (I3), and at once if the request is gone.
     pub fn settles(&mut self, w: &World) -> Option<Broken> {
-        let rest = Rest { now: w.now, request: w.request, grants: w.grants, bindings: w.bindings };
+        let rest = Rest { now: w.now, request: w.request, role: w.role, grants: w.grants, bindings: w.bindings };
         if let Some(known) = self.settled.get(&rest) {
             return *known;
         }
@@ -111,6 +119,7 @@ impl Model {
         let late = self.alone(World { now: MUCH_LATER, ..at_rest });
         let soon = self.alone(at_rest);
         let kept = |w: &World, l: usize| w.bindings[l].armed();
+        let active = |w: &World, l: usize| w.grants[l].is_some_and(|g| g.state == GrantState::Active);
         let unwanted = |generation: u8| !w.request.is_some_and(|r| r.wants(generation)) && w.grants[usize::from(generation)].is_some();
         let found = match () {
             () if kept(&late, 0) || kept(&late, 1) => Some(Broken::NeverEnds),
@@ -118,6 +127,7 @@ impl Model {
             () if [0, 1].into_iter().any(|generation| unwanted(generation) && kept(&soon, usize::from(generation))) => {
                 Some(Broken::OutlivesItsRequest)
             }
+            () if w.role != Role::Frozen && [0, 1].into_iter().any(|l| active(&soon, l) && kept(&soon, l)) => Some(Broken::RoleNotWatched),
             () => None,
         };
         self.settled.insert(rest, found);
@@ -130,7 +140,7 @@ impl Model {
             let before = w;
             for generation in [0u8, 1] {
                 let Some(grant) = w.grants[usize::from(generation)] else { continue };
-                let mut task = self.begin(Start::Grant { generation, grant, verify_owner: true }, w.now, false);
+                let mut task = self.begin(Start::Grant { generation, grant, verify: Verify { owner: true, content: true } }, w.now, false);
                 while task != 0 {
                     let reply = self.perform(&mut w, 0, task);
                     task = self.next(task, reply, w.now, false);

@@ -79,11 +79,14 @@ pub struct Gr {
     pub deleting: bool,
     /// It was stored `Active` once (`grantedAt`).
     pub was_active: bool,
+    /// Its only part is withheld.
+    pub withheld: bool,
+    pub outgrown: bool,
 }
 
 impl Gr {
     pub const fn new(expires: Tick) -> Self {
-        Gr { expires, state: GrantState::Granting, drifted: false, deleting: false, was_active: false }
+        Gr { expires, state: GrantState::Granting, drifted: false, deleting: false, was_active: false, withheld: false, outgrown: false }
     }
     pub fn is_terminal(self) -> bool {
         matches!(self.state, GrantState::Ended | GrantState::Abandoned)
@@ -104,26 +107,48 @@ pub enum Policies {
     Unreachable,
 }
 
+/// The role that the binding names, compared with what was frozen.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Role {
+    Frozen,
+    Missing,
+    /// It allows more.
+    Grown,
+}
+
 /// The binding at the target.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Binding {
     /// Every object has its own; 0 is none.
     pub uid: u8,
     pub content: Content,
+    /// How often it was changed.
+    pub version: u8,
 }
 
-/// What a binding holds. It is its resourceVersion as well: a binding only ever moves down this list.
+/// What a binding holds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Content {
     Nothing,
     Reserved,
+    /// It was armed, and its subjects were taken.
+    Withheld,
     Armed,
     /// Armed, and a person has added a subject.
     Widened,
 }
 
 impl Binding {
-    pub const NONE: Binding = Binding { uid: 0, content: Content::Nothing };
+    pub const NONE: Binding = Binding { uid: 0, content: Content::Nothing, version: 0 };
+    pub const RESERVED: Binding = Binding { uid: 1, content: Content::Reserved, version: 1 };
+    pub const ARMED: Binding = Binding { uid: 1, content: Content::Armed, version: 2 };
+    pub const WITHHELD: Binding = Binding { uid: 1, content: Content::Withheld, version: 3 };
+    /// The same object with other content has another version.
+    pub fn put(&mut self, content: Content) {
+        if self.content != content {
+            (self.content, self.version) = (content, self.version + 1);
+        }
+    }
     pub fn armed(self) -> bool {
         self.content >= Content::Armed
     }
@@ -162,6 +187,10 @@ pub struct History {
     /// A Grant of this request was stored `Active`, `Ended`.
     pub was_active: bool,
     pub ended: bool,
+    /// A person has removed the binding of an active Grant.
+    pub removed: bool,
+    /// The role allowed what was frozen at some time since the access was withheld last.
+    pub role_was_frozen: bool,
 }
 
 /// What may still go wrong.
@@ -182,6 +211,8 @@ pub struct Budget {
     pub grant_deletes: u8,
     /// Changes at the target by people.
     pub target_changes: u8,
+    /// Changes of the role.
+    pub role_changes: u8,
 }
 
 /// The whole state.
@@ -191,6 +222,7 @@ pub struct World {
     pub request: Option<Req>,
     pub decisions: u16,
     pub policies: Policies,
+    pub role: Role,
     /// By the life of the request: its Grant and its binding have names of their own.
     pub grants: [Option<Gr>; 2],
     pub bindings: [Binding; 2],
@@ -219,8 +251,9 @@ pub fn grant_view(g: Option<Gr>) -> GrantView {
     let Some(g) = g else { return GrantView::None };
     let active_since = g.was_active.then_some(time(0));
     if g.is_terminal() {
-        GrantView::Ended { active_since, drifted: g.drifted, refused: false, abandoned: false }
+        GrantView::Ended { active_since, drifted: g.drifted, refused: false, outgrown: g.outgrown, abandoned: false }
     } else {
-        GrantView::Live { active_since, revoking: g.state == GrantState::Revoking, drifted: g.drifted, refused: false }
+        let revoking = g.state == GrantState::Revoking;
+        GrantView::Live { active_since, revoking, drifted: g.drifted, refused: false, outgrown: g.outgrown }
     }
 }

@@ -13,11 +13,11 @@ use curfew_core::{
     grant::{Grant, Observation, OwnerState, SlotOwners},
     principal::{Recognition, Subject, UserInfo},
     reason::Reason,
-    reconcile::{Effect, Outcome, Reconcile, Reservation, View},
+    reconcile::{Effect, Outcome, Reconcile, Reservation, Verify, View},
     request::{Frozen, Request, Status},
     resolved::{Ref, Resolved, SCHEMA, Schema, SystemRef, Terms},
     target::{
-        GrantedPermissions, GrantedScope, Guarantees, Principal,
+        Content, GrantedPermissions, GrantedScope, Guarantees, Principal, SlotSet,
         kubernetes::{GrantedRole, GrantedRoles, GrantedScope as Namespaces, RoleKind},
     },
     terms::Refusal,
@@ -58,6 +58,10 @@ pub enum Act {
     BringForward(Tick),
     ReadOwner,
     Observe,
+    ReadContent,
+    ReadContentLive,
+    Withhold,
+    ReadWithheld,
     Reserve,
     Recheck,
     Arm { uid: u8, version: u8 },
@@ -75,6 +79,7 @@ pub enum Reply {
     BroughtForward(Gr),
     Owner(OwnerState),
     Observed(Observation),
+    Content(Content),
     Reserved { uid: u8, version: u8 },
     Live(Option<Gr>, OwnerState),
     Done,
@@ -86,7 +91,7 @@ pub enum Reply {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Start {
     Request(Cached),
-    Grant { generation: u8, grant: Gr, verify_owner: bool },
+    Grant { generation: u8, grant: Gr, verify: Verify },
 }
 /// Everything that the caches may show.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -183,13 +188,14 @@ impl Model {
                 let view = self.view(cached);
                 (cached.request.map_or(0, |r| r.generation), Reconcile::request(view.clone()), Memory::View(view))
             }
-            Start::Grant { generation, grant, verify_owner } => {
-                let grant = self.setting.mutant.alter_grant(self.grant(grant), time(now));
-                (
-                    generation,
-                    Reconcile::grant(grant.clone(), verify_owner && self.setting.mutant != Mutant::OwnerNeverVerified),
-                    Memory::Grant(grant),
-                )
+            Start::Grant { generation, grant, verify } => {
+                let mutant = self.setting.mutant;
+                let grant = mutant.alter_grant(self.grant(grant), time(now));
+                let verify = Verify {
+                    owner: verify.owner && mutant != Mutant::OwnerNeverVerified,
+                    content: verify.content && mutant != Mutant::ContentNeverVerified,
+                };
+                (generation, Reconcile::grant(grant.clone(), verify), Memory::Grant(grant))
             }
         };
         let memory = self.setting.mutant.remembers().then_some(memory);
@@ -288,6 +294,8 @@ impl Model {
             state: g.state,
             drifted: g.drifted,
             refused: false,
+            outgrown: g.outgrown,
+            withheld: if g.withheld { SlotSet::NONE.with(0) } else { SlotSet::NONE },
             deleting: g.deleting,
             provenance: Provenance::Verified,
             guarantees: Guarantees::OWN_OBJECTS,
@@ -308,6 +316,7 @@ impl Model {
             terms: self.terms(generation, s.policies).clone(),
             grant: grant_view(s.grant),
             people: self.users.people.clone(),
+            absent_since: None,
         };
         self.setting.mutant.alter_view(&mut view);
         view
@@ -353,8 +362,9 @@ impl Model {
             Reply::BroughtForward(g) => Outcome::BroughtForward(self.grant(g)),
             Reply::Owner(b) => Outcome::Owner(b),
             Reply::Observed(s) => Outcome::Observed(s),
+            Reply::Content(c) => Outcome::Content(c),
             Reply::Reserved { uid, version } => {
-                Outcome::Reserved(Reservation(Arc::new(vec![(uid.to_string().into(), version.to_string().into())])))
+                Outcome::Reserved(Reservation(Arc::new(vec![Some((uid.to_string().into(), version.to_string().into()))])))
             }
             Reply::Live(g, b) => Outcome::Rechecked(g.map(|g| self.grant(g)), b, SlotOwners::FREE),
             Reply::Done => Outcome::Done,
@@ -388,16 +398,29 @@ impl Model {
             Effect::BringForward(t) => Act::BringForward(tick(*t)),
             Effect::ReadOwner => Act::ReadOwner,
             Effect::Observe { .. } => Act::Observe,
+            Effect::ReadContent => Act::ReadContent,
+            Effect::ReadContentLive => Act::ReadContentLive,
+            Effect::Withhold(_) => Act::Withhold,
+            Effect::ReadWithheld(_) => Act::ReadWithheld,
             Effect::Reserve => Act::Reserve,
             Effect::Recheck => Act::Recheck,
-            Effect::Arm(Reservation(content)) => content.first().map_or(Act::Arm { uid: 0, version: 0 }, |(uid, version)| Act::Arm {
-                uid: uid.parse().expect("a number"),
-                version: version.parse().expect("a number"),
+            Effect::Arm(Reservation(places)) => places.iter().flatten().next().map_or(Act::Arm { uid: 0, version: 0 }, |(uid, version)| {
+                Act::Arm { uid: uid.parse().expect("a number"), version: version.parse().expect("a number") }
             }),
             Effect::CommitGrant(g) => {
                 let was = *self.grants.get(g.version.parse().expect("a number"));
                 let was_active = was.was_active || g.state == curfew_core::grant::State::Active;
-                Act::CommitGrant { was, next: Gr { state: g.state, drifted: g.drifted, was_active, ..was } }
+                Act::CommitGrant {
+                    was,
+                    next: Gr {
+                        state: g.state,
+                        drifted: g.drifted,
+                        was_active,
+                        withheld: !g.withheld.is_empty(),
+                        outgrown: g.outgrown,
+                        ..was
+                    },
+                }
             }
             Effect::Revoke { .. } => Act::Revoke,
             Effect::RemoveFinalizer => Act::RemoveFinalizer,
@@ -423,8 +446,9 @@ fn resolve(generation: u8, policies: Policies) -> Result<Terms, Refusal> {
         namespace: None,
         uid: "u".into(),
         rules: curfew_core::digest::Digest::from_bits(1),
+        content: Vec::new(),
     };
-    let no = |reason| Err(Refusal { reason, message: String::new() });
+    let no = |reason| Err(Refusal::new(reason, ""));
     match policies {
         Policies::Suspended => return no(Reason::Suspended),
         Policies::Unreachable => return no(Reason::TargetUnreachable),

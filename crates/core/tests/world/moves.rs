@@ -1,12 +1,12 @@
 //! Every event that can happen next.
 use super::{
-    Binding, Content, Gr, Policies, Req, Tick, World, decision_bits,
+    Binding, Content, Gr, Policies, Req, Role, Tick, World, decision_bits,
     invariants::{self, Broken},
     model::{Act, Cached, Change, Model, Past, Reply, Start},
     mutants::Mutant,
 };
 use crate::checker::StateSpace;
-use curfew_core::request::State;
+use curfew_core::{reconcile::Verify, request::State};
 use std::sync::Arc;
 
 /// One thing that happened.
@@ -21,6 +21,7 @@ pub enum Event {
     GrantDeleted(u8),
     BindingRemoved(u8),
     BindingWidened(u8),
+    RoleChanged(Role),
     Crashed(usize),
     Started { replica: usize, task: u32 },
     Performed { replica: usize, task: u32, how: How },
@@ -100,6 +101,16 @@ impl Model {
                 });
             }
         }
+        if b.role_changes > 0 {
+            let next: &[Role] = if w.role == Role::Missing { &[Role::Frozen, Role::Grown] } else { &[Role::Missing] };
+            for &role in next {
+                push(Event::RoleChanged(role), &mut |n| {
+                    n.role = role;
+                    n.budget.role_changes -= 1;
+                    n.histories.iter_mut().for_each(|history| history.role_was_frozen |= role == Role::Frozen);
+                });
+            }
+        }
         match w.request {
             Some(_) if b.deletes > 0 => push(Event::RequestDeleted, &mut |n| {
                 n.request = None;
@@ -122,11 +133,12 @@ impl Model {
             if b.target_changes > 0 && w.bindings[l] != Binding::NONE {
                 push(Event::BindingRemoved(generation), &mut |n| {
                     n.bindings[l] = Binding::NONE;
+                    n.histories[l].removed |= n.grants[l].is_some_and(|g| g.was_active);
                     n.budget.target_changes -= 1;
                 });
                 if w.bindings[l].content == Content::Armed {
                     push(Event::BindingWidened(generation), &mut |n| {
-                        n.bindings[l].content = Content::Widened;
+                        n.bindings[l].put(Content::Widened);
                         n.budget.target_changes -= 1;
                     });
                 }
@@ -185,6 +197,9 @@ impl Model {
             let mut n = *w;
             let reply = match how {
                 How::Succeeds => self.perform(&mut n, replica, task),
+                How::Failed if matches!(act, Act::ReadContent | Act::ReadContentLive) => {
+                    Reply::Content(curfew_core::target::Content::Unknown)
+                }
                 How::Failed if act == Act::Observe => Reply::Observed(curfew_core::grant::Observation::Unknown),
                 How::Failed => Reply::Failed,
                 How::AnswerLost => {
@@ -215,7 +230,8 @@ fn starts(past: &Past, slot: usize) -> Vec<Start> {
     if slot == GRANT {
         for (generation, grants) in [(0, &past.grants[0]), (1, &past.grants[1])] {
             for grant in grants.iter().flatten() {
-                all.extend([false, true].map(|verify_owner| Start::Grant { generation, grant: *grant, verify_owner }));
+                let verifies = [(false, false), (true, false), (false, true)];
+                all.extend(verifies.map(|(owner, content)| Start::Grant { generation, grant: *grant, verify: Verify { owner, content } }));
             }
         }
         return all;

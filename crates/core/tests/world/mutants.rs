@@ -9,6 +9,7 @@ use curfew_core::{
     reason::Reason,
     reconcile::{Effect, Outcome, Reservation, View},
     request::{GrantView, Request, State, Status},
+    target::{Content, SlotSet},
     time::Time,
 };
 use std::sync::Arc;
@@ -39,6 +40,12 @@ pub enum Mutant {
     RecheckIgnoresRequest,
     /// A Grant never verifies its request.
     OwnerNeverVerified,
+    /// A Grant never reads the content of its roles.
+    ContentNeverVerified,
+    /// What is missing is stored as withheld, and nothing is taken.
+    NothingWithheld,
+    /// What was withheld is given back without a last look at its role.
+    RestoredUnseen,
     /// Granting continues without lease or admission proof.
     PermitIgnored,
     /// Revoking waits for the lease.
@@ -134,6 +141,10 @@ impl Mutant {
         };
         match (self, effect) {
             (Mutant::NoFence | Mutant::RecheckOnly | Mutant::CommitThenPerform, Effect::Reserve) => Altered::Skipped(nothing()),
+            (Mutant::NothingWithheld, Effect::Withhold(_)) => Altered::Skipped(Outcome::Done),
+            (Mutant::RestoredUnseen, Effect::ReadContentLive) => {
+                Altered::Skipped(Outcome::Content(Content::Within { missing: SlotSet::NONE }))
+            }
             (Mutant::NoFence | Mutant::ReserveOnly, Effect::Recheck) => Altered::Skipped(as_then()),
             (Mutant::DeadlineComputedAgain, Effect::CreateGrant { request, .. }) => {
                 let expires_at = now.plus_secs(TICK_SECS * i64::from(DURATION + 1));

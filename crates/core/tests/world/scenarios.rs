@@ -1,6 +1,6 @@
 //! Initial states, and budgets of faults.
 use super::{
-    Binding, Budget, Content, Gr, History, Policies, Req, Tick, World, decision_bits,
+    Binding, Budget, Gr, History, Policies, Req, Role, Tick, World, decision_bits,
     model::{Model, Past, Setting},
     mutants::Mutant,
 };
@@ -56,6 +56,19 @@ pub const ALL: &[Scenario] = &[
     bounded("Active at the deadline, replica 0 a tick slow", [1, 0], at_the_deadline),
     bounded("Active, changed by a person", [0, 0], || World { budget: Budget { target_changes: 1, ..usual_budget() }, ..active() }),
     bounded("Active, the Grant is deleted", [0, 0], || World { budget: Budget { grant_deletes: 1, ..usual_budget() }, ..active() }),
+    bounded("Active, the role vanishes", [0, 0], || World { budget: Budget { role_changes: 3, ..usual_budget() }, ..active() }),
+    bounded("Active, the role vanishes at the deadline, replica 0 a tick slow", [1, 0], || World {
+        budget: Budget { role_changes: 2, crashes: 0, ..usual_budget() },
+        ..at_the_deadline()
+    }),
+    bounded("withheld, changed by a person", [0, 0], || World {
+        budget: Budget { role_changes: 1, target_changes: 1, crashes: 0, ..usual_budget() },
+        ..withheld()
+    }),
+    bounded("withheld, two effects fail", [0, 0], || World {
+        budget: Budget { role_changes: 1, faults: 2, crashes: 0, ..usual_budget() },
+        ..withheld()
+    }),
     whole("Revoking", [0, 0], revoking),
     whole("request deleted while Granting", [0, 0], deleted_while_granting),
     bounded("request deleted while Granting, and re-created", [0, 0], || World {
@@ -83,6 +96,24 @@ pub const MUTANTS: &[(Mutant, Scenario)] = &[
     (Mutant::EndedWithoutRevoking, whole("Activating stored, dave denies", [0, 0], || denied(activating()))),
     (Mutant::RecheckIgnoresRequest, whole("Activating stored, dave denies", [0, 0], || denied(activating()))),
     (Mutant::OwnerNeverVerified, whole("request deleted while armed", [0, 0], || World { request: None, ..armed() })),
+    (Mutant::ContentNeverVerified, whole("Active, without its role", [0, 0], without_role)),
+    (Mutant::NothingWithheld, whole("Active, without its role", [0, 0], without_role)),
+    (
+        Mutant::RestoredUnseen,
+        whole("withheld, the role comes and goes", [0, 0], || World {
+            budget: Budget { role_changes: 2, crashes: 0, lease_moves: 0, ..usual_budget() },
+            grants: withheld().grants,
+            ..without_role()
+        }),
+    ),
+    (
+        Mutant::ArmCreates,
+        whole("withheld, removed by a person", [0, 0], || World {
+            role: Role::Frozen,
+            budget: Budget { target_changes: 1, crashes: 0, lease_moves: 0, ..usual_budget() },
+            ..withheld()
+        }),
+    ),
     (Mutant::PermitIgnored, whole("Grant created", [0, 0], created)),
     (Mutant::RevokeNeedsThePermit, whole("armed", [0, 0], armed)),
     (Mutant::SelfApproval, whole("requested", [0, 0], requested)),
@@ -101,7 +132,18 @@ fn denied(w: World) -> World {
 
 /// One crash and one move of the lease.
 const fn usual_budget() -> Budget {
-    Budget { decisions: 0, crashes: 1, lease_moves: 1, faults: 0, edits: 0, deletes: 0, creates: 0, grant_deletes: 0, target_changes: 0 }
+    Budget {
+        decisions: 0,
+        crashes: 1,
+        lease_moves: 1,
+        faults: 0,
+        edits: 0,
+        deletes: 0,
+        creates: 0,
+        grant_deletes: 0,
+        target_changes: 0,
+        role_changes: 0,
+    }
 }
 
 fn blank() -> World {
@@ -110,6 +152,7 @@ fn blank() -> World {
         request: Some(Req::new(0)),
         decisions: 0,
         policies: Policies::Plain,
+        role: Role::Frozen,
         grants: [None; 2],
         bindings: [Binding::NONE; 2],
         next_uid: 0,
@@ -161,11 +204,11 @@ pub fn created() -> World {
 }
 
 pub fn reserved() -> World {
-    World { bindings: [Binding { uid: 1, content: Content::Reserved }, Binding::NONE], next_uid: 1, ..created() }
+    World { bindings: [Binding::RESERVED, Binding::NONE], next_uid: 1, ..created() }
 }
 
 pub fn armed() -> World {
-    World { bindings: [Binding { uid: 1, content: Content::Armed }, Binding::NONE], ..reserved() }
+    World { bindings: [Binding::ARMED, Binding::NONE], ..reserved() }
 }
 
 pub fn active() -> World {
@@ -175,6 +218,17 @@ pub fn active() -> World {
     history.was_active = true;
     let request = w.request.map(|r| Req { state: State::Active, active: true, ..r });
     World { request, grants: [Some(grant), None], histories: [history, History::default()], budget: usual_budget(), ..w }
+}
+
+/// The role that the binding names does not exist, and nothing was done about it.
+pub fn without_role() -> World {
+    World { role: Role::Missing, ..active() }
+}
+
+/// The same, and the access was taken.
+pub fn withheld() -> World {
+    let w = without_role();
+    World { grants: [w.grants[0].map(|g| Gr { withheld: true, ..g }), None], bindings: [Binding::WITHHELD, Binding::NONE], ..w }
 }
 
 pub fn at_the_deadline() -> World {

@@ -3,8 +3,14 @@
 //! RBAC looks at bindings of a namespace only for requests that name the namespace, and
 //! neither objects without a namespace nor URLs do.
 use super::{
-    Inventory, MAX_BINDINGS, MAX_NAMED_ROLES, Permissions, RoleContent, RoleKind, Scope, contents, persistence::Rule, probe, role_in_words,
+    Inventory, MAX_BINDINGS, MAX_NAMED_ROLES, Permissions, RoleContent, RoleKind, Scope, contents,
+    persistence::{MAX_EXPANDED, Rule},
+    probe, role_in_words,
 };
+
+/// The highest size of the content that a request freezes, in bytes of JSON: `admin` of Kubernetes has 4 KiB, and an object in etcd
+/// at most 1.5 MiB. The bounds of the CRD are wider than that.
+const MAX_FROZEN_BYTES: usize = 128 * 1024;
 
 /// The resources of Kubernetes and Curfew that have no namespace, by API group. Those of other groups are not known here, and
 /// nothing is said about them.
@@ -94,6 +100,17 @@ pub fn obstacle(permissions: &Permissions, scope: &Scope, inventory: &Inventory)
     if let Some(namespace) = scope.namespaces().iter().find(|n| inventory.terminating.contains(n)) {
         return Some(format!("namespace {namespace} is being deleted; take it out of the scope"));
     }
+    if let Some(huge) = contents.iter().find(|r| r.content.is_none()) {
+        let what = "single permissions, and no more can be frozen; offer a smaller role, or wildcards instead of lists";
+        return Some(format!("{} lists more than {MAX_EXPANDED} {what}", named(huge)));
+    }
+    let sizes = contents.iter().map(|r| serde_json::to_string(&r.content).map_or(0, |text| text.len()));
+    let bytes: usize = sizes.sum();
+    if bytes > MAX_FROZEN_BYTES {
+        return Some(format!(
+            "the content of the roles is {bytes} bytes, and a request can freeze {MAX_FROZEN_BYTES}; offer fewer or smaller roles"
+        ));
+    }
     let mut bindings = probe(permissions, scope).bindings;
     bindings.sort();
     bindings.dedup();
@@ -140,7 +157,8 @@ mod tests {
     fn role(kind: RoleKind, namespace: Option<&str>, name: &str) -> RoleContent {
         let (namespace, name) = (namespace.map(str::to_owned), name.to_owned());
         let rules = crate::digest::Digest::from_bits(1);
-        RoleContent { kind, namespace, name, uid: "u".into(), rules, without_rules: false, cluster_only: None, persistence: None }
+        let content = Some(Vec::new());
+        RoleContent { kind, namespace, name, uid: "u".into(), rules, content, without_rules: false, cluster_only: None, persistence: None }
     }
 
     /// So many ClusterRoles and Roles in so many namespaces.
@@ -168,6 +186,11 @@ mod tests {
         assert_eq!(told(|o| o.1 = Scope::ClusterWide(super::super::Empty {}), (16, 16, 64)), "");
         assert!(told(|o| o.2.terminating = vec!["ns-1".into()], (1, 0, 2)).contains("namespace ns-1 is being deleted"));
         assert_eq!(told(|o| o.2.terminating = vec!["elsewhere".into()], (1, 0, 2)), "");
+        assert!(
+            told(|o| o.2.roles[1].content = None, (2, 0, 1)).contains("ClusterRole cluster-1 lists more than 65536 single permissions")
+        );
+        let large = told(|o| o.2.roles[0].content = Some(vec![Rule { verbs: vec!["v".repeat(131_060)], ..Rule::default() }]), (2, 0, 1));
+        assert!(large.contains("is 131078 bytes, and a request can freeze 131072"), "{large}");
         assert!(told(|o| o.2.roles[1].without_rules = true, (2, 0, 1)).contains("ClusterRole cluster-1 has no rules"));
         assert!(told(|o| o.2.roles[0].without_rules = true, (0, 1, 1)).contains("Role role-0 of namespace ns-0 has no rules"));
     }
