@@ -105,7 +105,7 @@ impl Context {
             overdue: Arc::default(),
             config_changed: Arc::default(),
             identity_keys_problem: Arc::default(),
-            admission: Arc::default(),
+            admission: Arc::new(Mutex::new(Arc::new(AdmissionHistory::unknown()))),
             waiting_for_proof: Arc::default(),
             created_here: Arc::default(),
             absent: Arc::default(),

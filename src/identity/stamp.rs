@@ -103,15 +103,15 @@ fn exact_keys(name: &str, resource: &str, field: &str) -> Vec<Value> {
             "validations": [
                 validation(
                     format!("variables.keys.all(k, k in {extra})"),
-                    &format!("{field}.extra must be your own, with every key that CurfewConfig names; leave {field} out and it is filled in"),
+                    &format!("{field}.extra must be your own, with every key that CurfewConfig names; leave {field} out and it is filled in; if it was left out, CurfewConfig has just changed, so try again"),
                     format!("'{field}.extra must be your own, with every key that CurfewConfig names (an empty list where your login has none): ' \
-                             + variables.keys.filter(k, !(k in {extra})).join(', ') + '; leave {field} out and it is filled in'"),
+                             + variables.keys.filter(k, !(k in {extra})).join(', ') + '; leave {field} out and it is filled in; if it was left out, CurfewConfig has just changed, so try again'"),
                 ),
                 validation(
                     format!("{extra}.all(k, k in variables.keys)"),
-                    &format!("{field}.extra may have no keys but those that CurfewConfig names; leave {field} out and it is filled in"),
+                    &format!("{field}.extra may have no keys but those that CurfewConfig names; leave {field} out and it is filled in; if it was left out, CurfewConfig has just changed, so try again"),
                     format!("'{field}.extra may have no keys but those that CurfewConfig names, and it has ' \
-                             + {extra}.map(k, k).filter(k, !(k in variables.keys)).join(', ') + '; leave {field} out and it is filled in'"),
+                             + {extra}.map(k, k).filter(k, !(k in variables.keys)).join(', ') + '; leave {field} out and it is filled in; if it was left out, CurfewConfig has just changed, so try again'"),
                 ),
             ],
         }),

@@ -5,8 +5,8 @@ use curfew_testkit::{SOON, World, eventually};
 use std::time::Duration;
 use tokio::net::TcpListener;
 
-/// More than twice as many as the lane of a Kubernetes system has places.
-const STUCK: usize = 40;
+/// Twice as many as the lane of a Kubernetes system has places.
+const STUCK: usize = 32;
 /// How long a revocation may take that nothing is in the way of.
 const PROMPT: Duration = Duration::from_secs(6);
 

@@ -307,7 +307,7 @@ async fn what_a_newer_version_has_written_is_left_alone_and_ends_when_it_is_due(
     ready(w, &["rtpl", "-n", "payments", "skewed"], "False Suspended").await?;
     w.field_is(&["grt", &grant], "{.status.state}", "Ended").await?;
     let stands = w.field(&about, "{.status.schema} {.status.state} {.status.message}").await?;
-    resisted(stands == "3 Active from a newer version", &format!("a request of a newer version is judged: {stands}"))?;
+    resisted(stands == "4 Active from a newer version", &format!("a request of a newer version is judged: {stands}"))?;
     w.field_is(&["grt", &grant], "{.spec.expiresAt}", &end).await?;
     w.access_is(&skye, false, SOON).await?;
     w.admin()?.api(&["delete", "areq", "-n", "payments", "skewed"]).await?.success().map(drop)

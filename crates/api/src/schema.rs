@@ -67,8 +67,11 @@ pub const NO_DECIDER: &str = "decider is missing or null: leave the field out, d
 /// Identities that the API server has authenticated. Admission proves that they are the login's own.
 const STAMPED: [&str; 2] = ["requester", "decider"];
 
+/// Makes the CEL expression of a message.
+pub type MessageExpression = fn() -> String;
+
 /// The patterns of durations and periods, and what another text is told, in CEL.
-pub const LENGTHS: [(&str, fn() -> String); 2] = [(DURATION_PATTERN, duration_message), (PERIOD_PATTERN, period_message)];
+pub const LENGTHS: [(&str, MessageExpression); 2] = [(DURATION_PATTERN, duration_message), (PERIOD_PATTERN, period_message)];
 
 /// Longer than any duration, so that the rule and not `maxLength` answers other notations.
 const LENGTH_TEXT: i64 = 64;

@@ -59,6 +59,12 @@ pub struct Proof {
 }
 
 impl AdmissionHistory {
+    /// The history of a process that has not read it yet: each object may have been created within a proven span.
+    pub fn unknown() -> Self {
+        let before_everything = Some(Time::from_millis(0));
+        AdmissionHistory { since: before_everything, proven: before_everything, ..AdmissionHistory::default() }
+    }
+
     /// Whether an object of this creation time was created while the admission policies were proven to be in force. Kubernetes
     /// stamps whole seconds, so a proof does not cover its own second. An object from after the last proof may have been
     /// created in a gap that is not detected yet.
@@ -106,6 +112,14 @@ mod tests {
     }
     fn at(s: i64) -> Time {
         Time::from_secs(s)
+    }
+
+    #[test]
+    fn nothing_is_judged_before_the_history_was_read() {
+        for created in [0, 1, 1_795_677_471] {
+            assert_eq!(AdmissionHistory::unknown().provenance_of(Time::from_secs(created)), Provenance::Pending);
+            assert_eq!(AdmissionHistory::default().provenance_of(Time::from_secs(created)), Provenance::Unverified);
+        }
     }
 
     #[test]
