@@ -5,6 +5,7 @@ use super::{
 };
 use anyhow::{Context, Result, bail, ensure};
 use curfew_testkit::{SOON, World, eventually};
+use std::time::{Duration, Instant};
 
 #[tokio::test]
 async fn what_is_unknown_or_concerns_another_object_ends_nothing() -> Result<()> {
@@ -86,6 +87,13 @@ async fn a_review_that_cannot_be_made(w: &World) -> Result<()> {
 
 /// Deletes an object, and returns what creates it again.
 async fn removed(w: &World, what: &[&str]) -> Result<String> {
+    let object = written(w, what).await?;
+    w.admin()?.kubectl(&[&["delete"], what].concat()).await?.success()?;
+    Ok(object)
+}
+
+/// What creates an object again.
+async fn written(w: &World, what: &[&str]) -> Result<String> {
     let admin = w.admin()?;
     let out = admin.kubectl(&[&["get"], what, &["-o", "json"]].concat()).await?.success()?;
     let mut object: serde_json::Value = serde_json::from_str(&out)?;
@@ -94,43 +102,65 @@ async fn removed(w: &World, what: &[&str]) -> Result<String> {
         meta.remove(key);
     }
     object.as_object_mut().context("an object")?.remove("status");
-    admin.kubectl(&[&["delete"], what].concat()).await?.success()?;
     Ok(object.to_string())
+}
+
+/// What a request that waits is told after an object that it was accepted by was deleted and created again, while what is active goes
+/// on. `None` if a busy machine took longer than the two seconds for which the object surely may be missing.
+async fn told_after(w: &World, what: &[&str], suffix: &str) -> Result<Option<String>> {
+    let (alice, carol, admin) = (w.alice()?, w.carol()?, w.admin()?);
+    let [held, name, unseen] = ["held", "waits", "unseen"].map(|what| format!("again-{what}-{suffix}"));
+    ready(w, &["rtpl", "-n", "payments", "again"], "True").await?;
+    ready(w, &["eas", "-n", "payments", "again-devs"], "True").await?;
+    for request in [&held, &name] {
+        alice.apply(&of("again", request, "1h")).await?.success()?;
+        w.state_is(request, "AwaitingApproval").await?;
+    }
+    decide(w, &carol, &held, "Approve").await?;
+    w.state_is(&held, "Active").await?;
+    let object = written(w, what).await?;
+    let begun = Instant::now();
+    admin.api(&[&["delete"], what].concat()).await?.success()?;
+    // The operator has seen that it is gone before it is there again: what is accepted by nothing is refused at once.
+    alice.apply(&of("again", &unseen, "1h")).await?.success()?;
+    let over = |state: &str| ["Invalid", "Denied"].contains(&state);
+    w.field_fits(&["areq", "-n", "payments", &unseen], "{.status.state}", "to be refused", SOON, over).await?;
+    admin.create(&object).await?.success()?;
+    let in_time = begun.elapsed() < Duration::from_secs(2);
+    let request = ["areq", "-n", "payments", &name];
+    w.field_fits(&request, "{.status.state}", "to be over", SOON, over).await?;
+    let told = w.field(&request, "{.status.state} {.status.reason} {.status.message}").await?;
+    let state = w.field(&["areq", "-n", "payments", &held], "{.status.state}").await?;
+    ensure!(!in_time || state == "Active", "{what:?} was written again, and what is active is {state}");
+    Ok(in_time.then_some(told))
 }
 
 /// `kubectl replace --force` of what a request was accepted by, with equal content: deleted, and created again.
 async fn what_is_written_again(w: &World) -> Result<()> {
     let (alice, carol, admin) = (w.alice()?, w.carol()?, w.admin()?);
     template(w, "again", &[]).await?;
-    ready(w, &["rtpl", "-n", "payments", "again"], "True").await?;
-    alice.apply(&of("again", "again-held", "1h")).await?.success()?;
-    w.state_is("again-held", "AwaitingApproval").await?;
-    decide(w, &carol, "again-held", "Approve").await?;
-    w.state_is("again-held", "Active").await?;
     let all: [(&[&str], &str); 3] = [
         (&["eas", "-n", "payments", "again-devs"], "EligibleAssignment again-devs"),
         (&["rtpl", "-n", "payments", "again"], "RoleTemplate again"),
         (&["apol", "payments"], "AccessPolicy payments"),
     ];
     for (i, (what, words)) in all.into_iter().enumerate() {
-        let name = format!("again-waits-{i}");
-        alice.apply(&of("again", &name, "1h")).await?.success()?;
-        w.state_is(&name, "AwaitingApproval").await?;
-        let object = removed(w, what).await?;
-        // The operator has seen that it is gone before it is there again: what is accepted by nothing is refused at once.
-        let unseen = format!("again-unseen-{i}");
-        alice.apply(&of("again", &unseen, "1h")).await?.success()?;
-        let over = |state: &str| ["Invalid", "Denied"].contains(&state);
-        w.field_fits(&["areq", "-n", "payments", &unseen], "{.status.state}", "to be refused", SOON, over).await?;
-        admin.create(&object).await?.success()?;
-        w.field_is(&["areq", "-n", "payments", &name], "{.status.state} {.status.reason}", "Invalid TemplateChanged").await?;
-        let told = w.field(&["areq", "-n", "payments", &name], "{.status.message}").await?;
-        ensure!(told.contains(&format!("{words} was deleted and created again")), "{name}: {told}");
-        let state = w.field(&["areq", "-n", "payments", "again-held"], "{.status.state}").await?;
-        ensure!(state == "Active", "{words} was written again, and what is active is {state}");
+        let mut told = None;
+        for again in 0..5 {
+            told = told_after(w, what, &format!("{i}-{again}")).await?;
+            if told.is_some() {
+                break;
+            }
+        }
+        let told = told.context("each time it was missing for longer than may be")?;
+        ensure!(told.contains(&format!("Invalid TemplateChanged {words} was deleted and created again")), "{told}");
         ready(w, &["rtpl", "-n", "payments", "again"], "True").await?;
     }
-    ensure!(alice.can_read_secret("payments", "db").await?, "the access is gone");
+    ready(w, &["rtpl", "-n", "payments", "again"], "True").await?;
+    alice.apply(&of("again", "again-held", "1h")).await?.success()?;
+    w.state_is("again-held", "AwaitingApproval").await?;
+    decide(w, &carol, "again-held", "Approve").await?;
+    w.state_is("again-held", "Active").await?;
     // What stays deleted ends it.
     admin.api(&["delete", "eas", "-n", "payments", "again-devs"]).await?.success()?;
     w.field_is(&["areq", "-n", "payments", "again-held"], "{.status.state} {.status.reason}", "Revoked NotEligible").await

@@ -1,0 +1,44 @@
+use super::*;
+
+fn namespaces(names: &[&str]) -> Scope {
+    Scope::Namespaces(names.iter().map(|n| n.to_string()).collect())
+}
+const CLUSTER_WIDE: Scope = Scope::ClusterWide(Empty {});
+
+#[test]
+fn a_scope_never_widens() {
+    assert_eq!(beyond(&namespaces(&["a"]), &namespaces(&["a", "b"])), None);
+    assert_eq!(beyond(&namespaces(&["a", "c"]), &namespaces(&["a", "b"])), Some("namespace c".into()));
+    assert_eq!(beyond(&CLUSTER_WIDE, &namespaces(&["a"])), Some("the whole cluster".into()));
+    assert_eq!(beyond(&CLUSTER_WIDE, &CLUSTER_WIDE), None);
+    assert_eq!(intersection(&namespaces(&["a", "b"]), &namespaces(&["b", "c"])), Some(namespaces(&["b"])));
+    assert_eq!(intersection(&namespaces(&["a"]), &namespaces(&["b"])), None);
+    assert_eq!(intersection(&CLUSTER_WIDE, &namespaces(&["a"])), Some(namespaces(&["a"])));
+}
+
+#[test]
+fn a_star_is_a_whole_last_segment_or_everything() {
+    assert!(pattern_allows("view", "view") && !pattern_allows("view", "viewer"));
+    assert!(pattern_allows("payments:*", "payments:admin"));
+    assert!(!pattern_allows("payments:*", "payments:a:b") && !pattern_allows("payments:*", "payments:"));
+    assert!(!pattern_allows("pay*", "payments"), "a star inside a segment is not a pattern");
+    assert!(pattern_allows("*", "anything:at/all"));
+}
+
+#[test]
+fn a_star_that_stands_for_nothing_is_found() {
+    let wrong = |name: &str| {
+        let role = RoleName { namespace: "n".into(), name: name.into() };
+        let all = [
+            Permissions { cluster_roles: vec!["view".into(), name.into()], ..Permissions::default() },
+            Permissions { roles: vec![role], ..Permissions::default() },
+        ];
+        all.map(|p| not_a_pattern(&p).is_some())
+    };
+    for name in ["view", "*", "payments:*", "a.b/*", "system:aggregate-to-view"] {
+        assert_eq!(wrong(name), [false; 2], "{name}");
+    }
+    for name in ["custom*", "*-admin", "pay*ments", "payments:*:admin", "**", "payments:a*"] {
+        assert_eq!(wrong(name), [true; 2], "{name}");
+    }
+}
