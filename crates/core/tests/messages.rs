@@ -311,8 +311,8 @@ fn made_by(format: &str, message: &str) -> bool {
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("the sources").map(|entry| entry.expect("an entry").path());
     let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) = entries.partition(|path| path.is_dir());
-    // The simulated provider is not in release builds.
-    let files = files.into_iter().filter(|path| !path.ends_with("target/simulated.rs"));
+    // The simulated provider and the unit tests are not in release builds.
+    let files = files.into_iter().filter(|path| !path.ends_with("target/simulated.rs") && !path.ends_with("tests.rs"));
     files.chain(folders.iter().flat_map(|folder| sources(folder))).collect()
 }
 
