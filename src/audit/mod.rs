@@ -11,10 +11,11 @@
 //! | `record.rs`, `chain.rs` | one audit record, and its position in the chain of its writer |
 //! | `verify.rs`, `history.rs` | the checks and queries of `curfew audit` |
 //! | `sinks.rs`, `writer.rs` | the audit sinks, and the one task that writes to them |
-//! | `recent.rs`, `backlog.rs` | what is not recorded again, and how many records wait |
+//! | `recent.rs`, `intents.rs`, `backlog.rs` | what is not recorded again, and how many records wait |
 mod backlog;
 pub mod chain;
 pub mod history;
+mod intents;
 mod recent;
 pub mod record;
 mod sinks;

@@ -1,16 +1,11 @@
 //! The last record of each object, so that a transition that is tried again after a conflict is recorded once.
 use super::record::{EventData, EventKind};
+use curfew_core::digest::Digest;
 use parking_lot::Mutex;
-use std::{
-    collections::{HashMap, VecDeque, hash_map::Entry},
-    hash::{DefaultHasher, Hash, Hasher},
-};
+use std::collections::{HashMap, VecDeque, hash_map::Entry};
 
 /// How many objects are remembered. A record of an object that is forgotten is written twice rather than never.
 const OBJECTS: usize = 4096;
-
-/// Namespace, name and Grant of what a record is about.
-type Subject = (Option<String>, Option<String>, Option<String>);
 
 /// The last record of each of the most recent objects.
 #[derive(Default)]
@@ -18,22 +13,22 @@ pub struct RecentRecords(Mutex<Recent>);
 
 #[derive(Default)]
 struct Recent {
-    last: HashMap<Subject, u64>,
-    order: VecDeque<Subject>,
+    /// The digest of the last record, by the uid of the object.
+    last: HashMap<String, Digest>,
+    order: VecDeque<String>,
 }
 
 impl RecentRecords {
-    /// Whether the last record of this object was another one.
-    pub fn is_new(&self, what: EventKind, facts: &EventData) -> bool {
-        let subject = (facts.namespace.clone(), facts.name.clone(), facts.grant.clone());
-        let digest = digest(what, facts);
+    /// Whether the last record of the object with this uid was another one.
+    pub fn is_new(&self, uid: &str, what: EventKind, facts: &EventData) -> bool {
+        let digest = Digest::of(&(format!("{what:?}"), facts));
         let mut recent = self.0.lock();
-        match recent.last.entry(subject.clone()) {
+        match recent.last.entry(uid.to_owned()) {
             Entry::Occupied(last) if *last.get() == digest => return false,
             Entry::Occupied(mut last) => drop(last.insert(digest)),
             Entry::Vacant(free) => {
                 free.insert(digest);
-                recent.order.push_back(subject);
+                recent.order.push_back(uid.to_owned());
             }
         }
         if recent.order.len() > OBJECTS
@@ -45,41 +40,34 @@ impl RecentRecords {
     }
 }
 
-/// A digest of a record's content, without its time and its place in the chain.
-fn digest(what: EventKind, facts: &EventData) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (format!("{what:?}"), serde_json::to_string(facts).unwrap_or_default()).hash(&mut hasher);
-    hasher.finish()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn about(name: &str, message: &str) -> EventData {
-        EventData { name: Some(name.into()), message: Some(message.into()), ..EventData::default() }
+    fn facts(message: &str) -> EventData {
+        EventData { name: Some("first".into()), message: Some(message.into()), ..EventData::default() }
     }
 
     #[test]
     fn a_record_that_repeats_the_last_one_of_its_object_is_not_new() {
         let recent = RecentRecords::default();
-        let is_new = |what, name, message| recent.is_new(what, &about(name, message));
-        assert!(is_new(EventKind::RequestAccepted, "a", "x"));
-        assert!(!is_new(EventKind::RequestAccepted, "a", "x"), "tried again after a conflict");
-        assert!(is_new(EventKind::RequestAccepted, "b", "x"), "another object");
-        assert!(!is_new(EventKind::RequestAccepted, "a", "x"), "records of others do not matter");
+        let is_new = |uid, what, message| recent.is_new(uid, what, &facts(message));
+        assert!(is_new("a", EventKind::DecisionJudged, "x"));
+        assert!(!is_new("a", EventKind::DecisionJudged, "x"), "tried again after a conflict");
+        assert!(is_new("b", EventKind::DecisionJudged, "x"), "another object, of the same name and content");
+        assert!(!is_new("a", EventKind::DecisionJudged, "x"), "records of others do not matter");
         assert!(
-            is_new(EventKind::RequestAccepted, "a", "y") && is_new(EventKind::RequestApproved, "a", "y"),
+            is_new("a", EventKind::DecisionJudged, "y") && is_new("a", EventKind::RequestApproved, "y"),
             "other content, another event"
         );
-        assert!(is_new(EventKind::RequestAccepted, "a", "x"), "and again what has been before");
+        assert!(is_new("a", EventKind::DecisionJudged, "x"), "and again what has been before");
     }
 
     #[test]
     fn the_memory_is_bounded() {
         let recent = RecentRecords::default();
         for n in 0..OBJECTS * 2 {
-            assert!(recent.is_new(EventKind::RequestAccepted, &about(&n.to_string(), "")));
+            assert!(recent.is_new(&n.to_string(), EventKind::RequestAccepted, &facts("")));
         }
         let kept = recent.0.lock();
         assert!(kept.last.len() <= OBJECTS && kept.order.len() <= OBJECTS);

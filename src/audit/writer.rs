@@ -2,6 +2,7 @@
 use super::{
     backlog::Backlog,
     chain::Chain,
+    intents::Intents,
     recent::RecentRecords,
     record::{EventData, EventKind},
     sinks::{Acknowledgement, Line, SinkWorker},
@@ -18,24 +19,15 @@ use crate::{
     runtime::http::HttpClient,
 };
 use curfew_core::{target::Empty, time::Time};
-use futures::{
-    FutureExt,
-    future::{Shared, join_all},
-};
+use futures::future::join_all;
 use kube::{Api, Client, ResourceExt, runtime::reflector::Store};
 use parking_lot::Mutex;
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 
 /// Timeout for all sinks to store an intent, and for each API call of the writer. On timeout the Grant is not written; a later
 /// reconcile tries again.
 const INTENT: Duration = Duration::from_secs(5);
-/// How many intents are remembered after they were stored.
-const INTENTS: usize = 1024;
 /// Maximum number of heads in the status of CurfewConfig; the oldest are removed first.
 const HEADS: usize = 32;
 
@@ -73,12 +65,8 @@ pub struct AuditLog {
     last_error: Arc<Mutex<Option<String>>>,
     backlog: Backlog,
     recent: Arc<RecentRecords>,
-    /// The intents that are on their way to the sinks, and those that were stored lately, by Grant, with their content.
-    intents: Arc<Mutex<HashMap<String, (EventData, Stored)>>>,
+    intents: Arc<Intents>,
 }
-
-/// Resolves when every sink has stored a record, with an error if one has ended before.
-type Stored = Shared<oneshot::Receiver<()>>;
 
 impl AuditLog {
     /// Creates the handle and the writer task, which the caller must spawn.
@@ -102,10 +90,10 @@ impl AuditLog {
         self.send(Item { what, facts, at: self.clock.now(), taken: None, last: false });
     }
 
-    /// Queues the record of a transition that is about to be stored, unless the last record of the same object is the same: then
-    /// the transition is tried again, after a conflict or an error.
-    pub fn append_transition(&self, what: EventKind, facts: EventData) {
-        if self.recent.is_new(what, &facts) {
+    /// Queues the record of a transition that is about to be stored, unless the last record of the object with this uid is the same:
+    /// then the transition is tried again, after a conflict or an error.
+    pub fn append_transition(&self, uid: &str, what: EventKind, facts: EventData) {
+        if self.recent.is_new(uid, what, &facts) {
             self.append(what, facts);
         }
     }
@@ -114,22 +102,11 @@ impl AuditLog {
     /// within the timeout: the caller must not write the Grant. The same intent is queued once: while it is on its way it is
     /// waited for, and after that it is known to be stored.
     pub async fn append_intent(&self, grant: &str, facts: EventData) -> bool {
-        let stored = self.intent(grant, facts);
+        let queue = |facts, taken| {
+            self.send(Item { what: EventKind::GrantIntended, facts, at: self.clock.now(), taken: Some(taken), last: false });
+        };
+        let stored = self.intents.stored(grant, facts, queue);
         tokio::time::timeout(INTENT, stored).await.is_ok_and(|result| result.is_ok())
-    }
-
-    fn intent(&self, grant: &str, facts: EventData) -> Stored {
-        let mut intents = self.intents.lock();
-        let many = intents.len() >= INTENTS;
-        intents.retain(|_, (_, stored)| stored.peek().is_none_or(|result| result.is_ok() && !many));
-        if let Some((_, stored)) = intents.get(grant).filter(|(known, _)| *known == facts) {
-            return stored.clone();
-        }
-        let (taken, stored) = oneshot::channel();
-        let stored = stored.shared();
-        intents.insert(grant.to_owned(), (facts.clone(), stored.clone()));
-        self.send(Item { what: EventKind::GrantIntended, facts, at: self.clock.now(), taken: Some(taken), last: false });
-        stored
     }
 
     fn send(&self, item: Item) {

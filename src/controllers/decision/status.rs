@@ -72,7 +72,11 @@ pub async fn publish(ctx: &Context, decision: &AccessDecision, verdict: Verdict,
             return Ok(false);
         }
         let request = request.map(|request| (request.name, request.uid));
-        ctx.audit.append_transition(EventKind::DecisionJudged, audit_events::decision(decision, reason, request));
+        ctx.audit.append_transition(
+            &decision.uid().unwrap_or_default(),
+            EventKind::DecisionJudged,
+            audit_events::decision(decision, reason, request),
+        );
     }
     let api = kube_writes::decisions(&ctx.client, &decision.namespace().unwrap_or_default());
     let version = decision.resource_version().unwrap_or_default();

@@ -189,7 +189,7 @@ impl GrantEffects {
         let grants: Api<Grant> = Api::all(self.ctx.client.clone());
         // Before the commit: a crash in between records it twice rather than never.
         if let Some((what, event)) = audit_events::grant_event(&grant, &status, next.state, self.why(&grant, next)) {
-            self.ctx.audit.append_transition(what, event);
+            self.ctx.audit.append_transition(&grant.uid().unwrap_or_default(), what, event);
         }
         match kube_writes::commit(&grants, &self.id, &next.version, grant.status.as_ref(), &status).await {
             WriteOutcome::Stored(stored) => {

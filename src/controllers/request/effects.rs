@@ -74,7 +74,7 @@ impl RequestEffects {
         let status = status::status(object, &next.status, &inputs, self.now());
         // Before the commit: a crash in between records it twice rather than never.
         if let Some((kind, event)) = audit_events::request_event(object, &status, next.status.state, &known.counted_decisions(&tally)) {
-            self.ctx.audit.append_transition(kind, event);
+            self.ctx.audit.append_transition(&next.uid, kind, event);
         }
         let api = kube_writes::requests(&self.ctx.client, &self.key.0);
         match kube_writes::commit(&api, &self.key.1, &next.version, object.status.as_ref(), &status).await {
