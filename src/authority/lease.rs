@@ -50,7 +50,7 @@ impl Lease {
         Lease { api: Api::namespaced(client, namespace), holder, authority, closed: Arc::default() }
     }
 
-    /// Acquires and renews the lease until it is closed. A failed call does not change the instant until which the lease is held.
+    /// Acquires and renews the lease until it is closed, and sees who else does. A failed call does not change the instant until which the lease is held.
     pub async fn run(self) {
         let mut other = ObservedLease::default();
         loop {
@@ -76,7 +76,8 @@ impl Lease {
         Ok(())
     }
 
-    /// Ends the election for this process: no permit from here on, and no renewal that has begun acquires the lease again.
+    /// Ends the election for this process: no permit from here on, and no renewal that has begun acquires the lease again. What
+    /// [`run`](Self::run) still does is to see how another replica renews it.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.authority.set_lease(None);
@@ -107,6 +108,9 @@ impl Lease {
     async fn acquire_or_renew(&self, other: &mut ObservedLease) -> kube::Result<()> {
         let started = Instant::now();
         let Some(mut lease) = self.api.get_opt(NAME).await? else {
+            if self.is_closed() {
+                return Ok(());
+            }
             let fresh = KubeLease { metadata: ObjectMeta { name: Some(NAME.into()), ..ObjectMeta::default() }, spec: Some(self.spec(0)) };
             return self.handle_response(started, self.api.create(&PostParams::default(), &fresh).await);
         };
@@ -177,17 +181,19 @@ mod tests {
     use parking_lot::Mutex;
     use std::{convert::Infallible, time::Duration};
 
-    /// An API server with one lease, which answers so many writes with a conflict, because another write came first.
+    /// An API server with one lease, of another version at each call, which answers so many writes with a conflict, because another
+    /// write came first.
     fn releases(holder: &'static str, conflicts: usize) -> (Lease, Arc<Mutex<Vec<String>>>) {
         let written = Arc::new(Mutex::new(Vec::new()));
-        let log = written.clone();
+        let (log, versions) = (written.clone(), Arc::new(std::sync::atomic::AtomicU32::new(1)));
         let service = tower::service_fn(move |request: Request<Body>| {
-            let log = log.clone();
+            let (log, versions) = (log.clone(), versions.clone());
             async move {
                 let write = request.method() == Method::PUT;
                 let bytes = request.into_body().collect_bytes().await.unwrap_or_default();
+                let version = versions.fetch_add(1, Ordering::Relaxed).to_string();
                 let mut stored = serde_json::json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-                    "metadata": {"name": NAME, "resourceVersion": "1"}, "spec": {"holderIdentity": holder}});
+                    "metadata": {"name": NAME, "resourceVersion": version}, "spec": {"holderIdentity": holder}});
                 if write {
                     stored = serde_json::from_slice(&bytes).expect("a lease");
                     log.lock().push(stored["spec"]["holderIdentity"].as_str().expect("a holder").to_owned());
@@ -220,6 +226,17 @@ mod tests {
         lease.acquire_or_renew(&mut ObservedLease::default()).await.expect("no error");
         lease.handle_response(Instant::now(), Ok(KubeLease::default())).expect("the answer to a renewal that was sent before");
         assert!(written.lock().is_empty() && !lease.authority.leads());
+    }
+
+    #[tokio::test]
+    async fn a_process_that_does_not_take_part_sees_whether_the_leader_lives() {
+        let (lease, written) = releases("another", 0);
+        lease.close();
+        let mut other = ObservedLease::default();
+        lease.acquire_or_renew(&mut other).await.expect("no error");
+        assert!(!lease.authority.leader_is_alive(), "one look shows nothing");
+        lease.acquire_or_renew(&mut other).await.expect("no error");
+        assert!(lease.authority.leader_is_alive() && written.lock().is_empty());
     }
 
     #[tokio::test]

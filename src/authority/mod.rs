@@ -171,6 +171,7 @@ fn changes(previous: Option<Instant>, next: Option<Instant>) -> bool {
     let ran_out = previous.is_some_and(|until| until <= Instant::now());
     previous.is_some() != next.is_some() || (ran_out && next.is_some())
 }
+
 /// After so many renewals that were not seen the leader does not count as alive any more.
 const RENEWALS: u32 = 3;
 

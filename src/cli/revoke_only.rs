@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     audit::{AuditLog, Setup},
-    authority::{Authority, Clock},
+    authority::{Authority, Clock, Lease},
     controllers::{
         Context,
         endpoints::OperatorEndpoints,
@@ -14,6 +14,7 @@ use crate::{
         router::Router,
         sweeper,
     },
+    identity::NAMESPACE,
     observe::Metrics,
     runtime::{client, engine::Engine, http::HttpClient, stores::Stores, tasks::Tasks, watch_age::WatchAges, watches::Watches},
 };
@@ -54,6 +55,10 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     });
     tasks.spawn("audit log", writing);
     let registry = registry(&client, &stores, &authority);
+    // Only looked at: while the leader lives and works, it is left alone with what is due.
+    let lease = Lease::new(client.clone(), NAMESPACE, format!("{}_{}", args.replica, std::process::id()), authority.clone());
+    lease.close();
+    tasks.spawn("look at the lease", lease.run());
     let ctx = Arc::new(Context::new(client, stores, authority, registry, install, &args.replica, metrics, audit));
     let grant_controller = Arc::new(GrantController::new(ctx.clone()));
     let (grants, queue) = Engine::new("grants", grant_controller.clone(), clock, panics);

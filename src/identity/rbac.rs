@@ -102,14 +102,15 @@ pub fn revoker() -> Vec<Value> {
     ];
     let subject = json!([{"kind": "ServiceAccount", "name": REVOKER, "namespace": NAMESPACE}]);
     let role_ref = |kind: &str| json!({"apiGroup": rbac, "kind": kind, "name": REVOKER});
-    // The kubeconfigs of remote clusters and the URLs of audit sinks.
-    let secrets = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]);
+    // The kubeconfigs of remote clusters and the URLs of audit sinks, and whether the leader renews its lease.
+    let here = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]},
+        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [OPERATOR], "verbs": ["get"]}]);
     vec![
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": REVOKER, "namespace": NAMESPACE}}),
         cluster_role(REVOKER, &rules),
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": REVOKER},
             "roleRef": role_ref("ClusterRole"), "subjects": subject}),
-        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": REVOKER, "namespace": NAMESPACE}, "rules": secrets}),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": REVOKER, "namespace": NAMESPACE}, "rules": here}),
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": REVOKER, "namespace": NAMESPACE},
             "roleRef": role_ref("Role"), "subjects": subject}),
     ]

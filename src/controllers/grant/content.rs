@@ -17,6 +17,9 @@ impl GrantEffects {
         if plan.parts().is_empty() {
             return Ok(Outcome::Content(Content::Within { missing: SlotSet::NONE }));
         }
+        if self.ctx.authority.only_revokes() {
+            return Ok(Outcome::Content(Content::Unknown));
+        }
         let Some(frozen) = self.frozen().await else { return Ok(Outcome::Content(Content::Unknown)) };
         let (permissions, scope) = (frozen.permissions.named(), frozen.permissions.provider().placeless_scope());
         let target = self.target().await?;

@@ -88,8 +88,11 @@ impl GrantController {
         self.read_content_of(id, false);
     }
 
-    /// A follower reads a moment later than the leader.
+    /// A follower reads a moment later than the leader. A process that only revokes cannot read what was approved.
     fn read_content_of(&self, id: &str, changed: bool) {
+        if self.ctx.authority.only_revokes() {
+            return;
+        }
         let delay = if self.ctx.authority.leads() { 0 } else { timing().follower_delay_millis };
         let at = Time::from_millis(self.ctx.now().as_millis() + delay);
         self.unread.lock().entry(id.to_owned()).or_insert(Unread { at, changed }).changed |= changed;
@@ -219,7 +222,7 @@ impl Reconciler<String> for GrantController {
         let requeue = match requeue {
             Requeue::At(t) => Requeue::At(unread_at.map_or(t, |at| at.min(t))),
             Requeue::OnChange => unread_at.map_or(Requeue::OnChange, Requeue::At),
-            Requeue::Now | Requeue::Backoff | Requeue::Stale => requeue,
+            Requeue::Backoff | Requeue::Stale => requeue,
         };
         // The deadline is kept, however this reconcile ended.
         let deadline = Some(expires_at).filter(|_| !effects.state().is_terminal());
