@@ -21,7 +21,7 @@ use tokio::{
 /// again, and its effects are unknown until they are read.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Milliseconds until an id runs again that asked for it at once, or whose object had changed.
+/// Milliseconds until an id runs again whose object had changed.
 const SOON_MS: i64 = 20;
 /// Milliseconds until an id runs again that has failed.
 const FAILURE_MS: i64 = 200;
@@ -210,7 +210,6 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
         }
         self.lanes.finish(&key, &id, now);
         let wake = match next.requeue {
-            Requeue::Now => Some(Time::from_millis(now.as_millis() + SOON_MS)),
             Requeue::At(t) => Some(t),
             Requeue::OnChange => None,
             Requeue::Backoff => Some(Time::from_millis(now.as_millis() + self.pause_after(&id, FAILURE_MS, |e| &mut e.failures))),
@@ -330,7 +329,7 @@ mod tests {
             *self.0.lock().entry(id).or_default() += 1;
             tokio::task::yield_now().await;
             assert_ne!(*id, "reconcile", "a value that nobody has foreseen");
-            NextRun::of(if *id == "again" { Requeue::Now } else { Requeue::OnChange })
+            NextRun::of(if *id == "again" { Requeue::Stale } else { Requeue::OnChange })
         }
         fn lane(&self, id: &&'static str) -> Placement {
             assert_ne!(*id, "lane", "a value that nobody has foreseen");

@@ -253,7 +253,7 @@ fn decide_granted(f: &Inputs<'_>) -> Decision {
         // The Grant of an active request is missing: only a live read counts.
         (State::Active, GrantView::None) if f.fresh => transition_to(f, State::Revoking(Reason::Drifted)),
         (State::Active, GrantView::None) => Decision::ReadLive,
-        (_, GrantView::None) if !f.permit => Decision::Wait(status.expires_at.map_or(Requeue::Now, Requeue::At)),
+        (_, GrantView::None) if !f.permit => Decision::Wait(status.expires_at.map_or(Requeue::Backoff, Requeue::At)),
         (_, GrantView::None) if !f.fresh => Decision::ReadLive,
         (_, GrantView::None) if terms_unknown(f) || f.decisions.iter().any(|w| may_stop(f, w)) => Decision::Wait(Requeue::Backoff),
         (_, GrantView::None | GrantView::Ended { .. }) => decide_create(f),

@@ -4,8 +4,6 @@ use crate::time::Time;
 /// When to run again if nothing changes before.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Requeue {
-    /// At once.
-    Now,
     /// At this time.
     At(Time),
     /// Only when something changes.

@@ -90,7 +90,9 @@ impl RequestController {
         if let Err(error) = self.publish(key, &known).await {
             tracing::info!(namespace = key.0, name = key.1, %error, "cannot publish the status of a request");
         }
-        Ok(NextRun::of(requeue))
+        // Verdicts that the audit log had no room for are published later.
+        let later = || ctx.now().plus_secs(i64::try_from(self.max_backoff().as_secs()).unwrap_or(i64::MAX));
+        Ok(NextRun { deadline: (!ctx.audit.has_room()).then(later), ..NextRun::of(requeue) })
     }
 
     /// Whether an ended request has nothing left to publish: every decision about it has its final verdict.

@@ -188,7 +188,7 @@ impl GrantReconcile {
             Decision::Apply { until } => self.perform(Pending::Rechecking(Write::Apply { until }), Effect::Recheck),
             Decision::Poll => match self.grant.operation.clone() {
                 Some(operation) => self.perform(Pending::Polling(operation.kind), Effect::Poll(operation)),
-                None => self.finish(Requeue::Now),
+                None => self.finish(Requeue::Stale),
             },
             Decision::Revoke { keep, until } => self.perform(Pending::Revoking, Effect::Revoke { keep, until }),
             Decision::RemoveFinalizer => self.perform(Pending::Last, Effect::RemoveFinalizer),
