@@ -72,6 +72,11 @@ fn refused_by(policy: &str) -> &'static str {
     }
 }
 
+/// One size of an attack for `make test`, and another for `make attacks`.
+pub fn at_full_size<T>(small: T, full: T) -> T {
+    if std::env::var_os("CURFEW_FULL_SIZE").is_some() { full } else { small }
+}
+
 /// What must not be so after an attack.
 pub fn resisted(held: bool, what: &str) -> Result<()> {
     if held { Ok(()) } else { bail!("the attack succeeded: {what}") }

@@ -1,12 +1,14 @@
 //! Revocations that fail one after the other, and slowly, delay no other revocation of the same system.
-use super::{active, asks, ends, resisted};
+use super::{active, asks, at_full_size, ends, resisted};
 use anyhow::{Result, ensure};
 use curfew_testkit::{SOON, World, eventually};
 use std::time::Duration;
 use tokio::net::TcpListener;
 
-/// Twice as many as the lane of a Kubernetes system has places.
-const STUCK: usize = 32;
+/// At least twice as many as the lane of a Kubernetes system has places.
+fn stuck() -> usize {
+    at_full_size(32, 48)
+}
 /// How long a revocation may take that nothing is in the way of.
 const PROMPT: Duration = Duration::from_secs(6);
 
@@ -72,30 +74,30 @@ async fn revocations_that_get_no_answer_delay_no_other_of_their_system() -> Resu
     let ready = "{range .status.conditions[?(@.type==\"Ready\")]}{.status} {.message}{end}";
     w.field_fits(&["rtpl", "-n", "payments", "reads-nodes"], ready, "to be True", SOON, |now| now.starts_with("True")).await?;
     active(&w, &alice, "payments-admin", "prompt", "1h").await?;
-    let requests: Vec<String> = (0..STUCK).map(|n| asks("reads-nodes", &format!("stuck-{n}"), "1h", "")).collect();
+    let requests: Vec<String> = (0..stuck()).map(|n| asks("reads-nodes", &format!("stuck-{n}"), "1h", "")).collect();
     alice.apply(&requests.join("\n---\n")).await?.success()?;
     let states = "{.items[*].status.state}";
     let count = |states: &str, state: &str| states.split(' ').filter(|s| *s == state).count();
-    w.field_fits(&GRANTS, states, "to be active", SOON * 3, |now| count(now, "Active") > STUCK).await?;
+    w.field_fits(&GRANTS, states, "to be active", SOON * 3, |now| count(now, "Active") > stuck()).await?;
 
     // From here on nobody answers whether a ClusterRoleBinding may be changed.
     let silent = silence(&w).await?;
-    for n in 0..STUCK {
+    for n in 0..stuck() {
         alice.api(&["delete", "areq", "-n", "payments", &format!("stuck-{n}")]).await?.success()?;
     }
     let attempts = "{.items[*].status.attempts}";
-    let tried = |now: &str| now.split(' ').filter(|n| !n.is_empty()).count() >= STUCK;
+    let tried = |now: &str| now.split(' ').filter(|n| !n.is_empty()).count() >= stuck();
     let all_tried = w.field_fits(&GRANTS, attempts, "to have failed once", SOON * 2, tried).await;
     resisted(all_tried.is_ok(), "revocations that get no answer delay another: some are never tried")?;
     alice.api(&["delete", "areq", "-n", "payments", "prompt"]).await?.success()?;
-    ends(&w, &alice, PROMPT, &format!("{STUCK} revocations that get no answer delay another by more than {PROMPT:?}")).await?;
+    ends(&w, &alice, PROMPT, &format!("revocations that get no answer delay another by more than {PROMPT:?}")).await?;
     let now = w.field(&GRANTS, states).await?;
-    ensure!(count(&now, "Revoking") == STUCK, "the others are stuck all the while: {now}");
+    ensure!(count(&now, "Revoking") == stuck(), "the others are stuck all the while: {now}");
 
     // They end as soon as they can.
     admin.kubectl(&["delete", "validatingwebhookconfiguration", "silent"]).await?.success()?;
     drop(silent);
-    w.field_fits(&GRANTS, states, "to have ended", SOON * 2, |now| count(now, "Ended") > STUCK).await
+    w.field_fits(&GRANTS, states, "to have ended", SOON * 2, |now| count(now, "Ended") > stuck()).await
 }
 
 /// An admission webhook for the operator's writes to ClusterRoleBindings that takes connections and never answers.

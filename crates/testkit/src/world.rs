@@ -154,6 +154,14 @@ impl World {
     pub async fn field(&self, what: &[&str], jsonpath: &str) -> Result<String> {
         self.admin()?.field(what, jsonpath).await
     }
+    /// Offers role `unapproved` in namespace payments to payments-devs, which needs no approval, and waits until it is Ready.
+    ///
+    /// # Errors
+    /// If it is not Ready soon.
+    pub async fn unapproved_role(&self) -> Result<()> {
+        self.admin()?.apply(UNAPPROVED).await?.success()?;
+        self.field_is(&["rtpl", "-n", "payments", "unapproved"], "{.status.conditions[?(@.type==\"Ready\")].status}", "True").await
+    }
     /// Waits for a field to have this value.
     ///
     /// # Errors
@@ -249,6 +257,36 @@ impl User {
         jsonpath::evaluate(jsonpath, &object)
     }
 }
+
+const UNAPPROVED: &str = r#"
+apiVersion: curfew.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: unapproved}
+spec:
+  namespaces: {names: [payments]}
+  systems: {names: [this-cluster]}
+  permissions: {kubernetes: {clusterRoles: [payments-admin]}}
+  scope: {kubernetes: {namespaces: [payments]}}
+  eligible: [{group: payments-devs}]
+  max: {duration: 8h, eligibility: 365d}
+  min: {approval: {none: {}}, justification: false, mfa: {none: {}}, ticket: {none: {}}}
+  allow: {permanentEligibility: true}
+---
+apiVersion: curfew.dev/v1alpha1
+kind: RoleTemplate
+metadata: {name: unapproved, namespace: payments}
+spec:
+  systems: {names: [this-cluster]}
+  permissions: {kubernetes: {clusterRoles: [payments-admin]}}
+  scope: {kubernetes: {namespaces: [payments]}}
+  activation: {duration: {max: 4h}, ticket: {none: {}}, mfa: {none: {}}, approval: {none: {}}, limits: {none: {}}}
+  assignment: {eligible: {permanent: true}}
+---
+apiVersion: curfew.dev/v1alpha1
+kind: EligibleAssignment
+metadata: {name: unapproved, namespace: payments}
+spec: {roleRef: {name: unapproved}, subject: {group: payments-devs}, scope: {all: {}}, window: {permanent: {}}}
+"#;
 
 /// A file of the repository, for kubectl.
 pub fn path(file: &str) -> String {
