@@ -176,7 +176,7 @@ async fn a_configuration_and_a_kind_that_are_created_again(w: &World) -> Result<
     alice.apply(&of("payments-admin", "kept-waits", "1h")).await?.success()?;
     w.state_is("kept-waits", "AwaitingApproval").await?;
     let config = removed(w, &["curfewconfig", "curfew"]).await?;
-    // What changes the role lets the operator judge what waits, while there is no configuration.
+    // A change of the role triggers the request that waits, while there is no CurfewConfig.
     let role = ["rtpl", "-n", "payments", "payments-admin"];
     let words = r#"{"spec": {"description": "without a configuration"}}"#;
     admin.api(&[&["patch"], &role[..], &["--type=merge", "-p", words]].concat()).await?.success()?;

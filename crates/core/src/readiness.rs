@@ -19,7 +19,7 @@ fn not_ready(reason: Reason, message: impl Into<String>) -> Readiness {
 /// Whether a system is ready. `connected` is the provider's error if the target did not answer. The order of the rules:
 ///
 /// 1. suspended; 2. a setting that this build does not support; 3. an older system for the same target; 4. no answer; 5. a right that the
-///    operator lacks there. What it lacks is not asked while there is no answer, and unknown is not missing.
+///    operator lacks there. Rights are asked for only if the target answers; if they are unknown, none counts as missing.
 pub fn system(system: &System, connected: Result<(), &str>) -> Readiness {
     match (&system.duplicate_of, connected) {
         _ if system.suspended => not_ready(Reason::Suspended, "suspended; nothing new is granted and what is active ends"),

@@ -10,7 +10,7 @@ use kube::runtime::reflector::ObjectRef;
 use std::pin::pin;
 
 impl Kubernetes {
-    /// Nothing less than a fuse for every binding, each in effect, under a marks policy that is in force.
+    /// `Target` only if every binding has a fuse that will end it in time, and the policy `curfew-marks` protects both.
     ///
     /// # Errors
     /// If the cluster cannot be read.
