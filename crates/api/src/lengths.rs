@@ -138,3 +138,19 @@ fn every_text_that_is_stored_fits_its_field() {
     wrong.extend(ORIGINS.iter().filter(|(end, _)| !used.contains(end)).map(|(end, _)| format!("no field ends with {end}")));
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// Texts are cut in one place, by bytes: characters are up to four times as long.
+#[test]
+fn texts_are_shortened_by_clip_alone() {
+    fn sources(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
+    }
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let own = std::path::Path::new(file!()).file_name();
+    let all: Vec<_> = ["src", "crates/core/src", "crates/api/src"].iter().flat_map(|folder| sources(&root.join(folder))).collect();
+    assert!(all.len() > 100, "the sources are found");
+    let cuts = |path: &std::path::PathBuf| std::fs::read_to_string(path).unwrap().contains("chars().take(");
+    let found: Vec<_> = all.into_iter().filter(|path| path.file_name() != own && cuts(path)).collect();
+    assert!(found.is_empty(), "use curfew_core::text::clip: {found:?}");
+}

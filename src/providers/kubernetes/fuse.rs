@@ -14,6 +14,7 @@ use crate::providers::port::ProviderError;
 use curfew_core::{
     ids::GRANT_LABEL,
     target::kubernetes::{fuse::FuseJob, names::BindingName},
+    text::clip,
     time::Time,
 };
 use either::Either;
@@ -34,8 +35,8 @@ const IN_TIME_SECS: i64 = 30;
 
 /// The image where none is configured. It is never pulled; some policies refuse images without a tag.
 const IMAGE: &str = "curfew.dev/never-runs:1";
-/// The longest text of a refusal that is passed on, in characters.
-const REFUSAL_CHARS: usize = 500;
+/// The longest text of a refusal that is passed on, in bytes.
+const REFUSAL_BYTES: usize = 500;
 
 /// The Job for a binding. Its Pod template satisfies the restricted Pod Security Standard and sets requests and limits, as many
 /// clusters demand of every Job.
@@ -80,7 +81,7 @@ pub async fn refusal(api: &Api<Job>, configured: &FuseJob, now: Time) -> Result<
     match api.create(&dry_run, &job(&name, configured, now)?).await {
         Ok(_) => Ok(None),
         Err(kube::Error::Api(s)) => match s.code {
-            403 | 422 => Ok(Some(s.message.chars().take(REFUSAL_CHARS).collect())),
+            403 | 422 => Ok(Some(clip(s.message, REFUSAL_BYTES))),
             // The namespace does not exist, which is said elsewhere; or a webhook cannot be asked without an effect.
             400 | 404 => Ok(None),
             _ => Err(provider_error(kube::Error::Api(s))),
