@@ -175,7 +175,7 @@ async fn a_late_arm_comes_to_nothing() -> Result<()> {
 
 #[tokio::test]
 async fn a_late_arm_comes_to_nothing_where_the_place_may_not_be_deleted() -> Result<()> {
-    let (w, grant, user) = (without_operator().await?, "00000000000000a7", "a7@example.com");
+    let (w, grant, user) = (without_operator().await?, "00000000000000a8", "a8@example.com");
     let (p, plan, admin) = (provider(w).await?, plan(grant, user), w.admin()?);
     // Refused to everybody, so that the garbage collector does not help.
     let refuses = format!(

@@ -30,6 +30,8 @@ pub struct OperatorSpec {
 
 /// A running operator.
 pub struct Operator {
+    /// The name of its control plane.
+    plane: String,
     process: Process,
 }
 
@@ -49,7 +51,8 @@ impl Operator {
         let run = ["run", "--replica", &spec.name, "--listen", "127.0.0.1:0"];
         let args: Vec<String> = run.into_iter().map(str::to_owned).chain(spec.args.iter().cloned()).collect();
         let log = cp.dir().join(format!("logs/{}.log", spec.name));
-        Ok(Operator { process: Process::start(&spec.name, &spec.binary, &args, &envs, &log)? })
+        let plane = cp.dir().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(Operator { plane, process: Process::start(&spec.name, &spec.binary, &args, &envs, &log)? })
     }
     /// Kills it and waits until it is gone.
     pub fn kill(&self) {
@@ -109,6 +112,10 @@ pub fn metric(metrics: &str, name: &str) -> Option<f64> {
 
 impl Drop for Operator {
     fn drop(&mut self) {
+        if let Some(kept) = std::env::var_os("CURFEW_LOGS") {
+            let name = format!("{}-{}.log", self.plane, self.process.name);
+            drop(std::fs::copy(&self.process.log, std::path::Path::new(&kept).join(name)));
+        }
         if std::thread::panicking() || std::env::var_os("CURFEW_KEEP").is_some() {
             eprintln!("--- {} ({})\n{}", self.process.name, self.process.log.display(), tail(&self.log(), 40));
         }
