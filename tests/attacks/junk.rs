@@ -116,7 +116,12 @@ async fn a_flood_of_junk_holds_up_nobody_else_and_is_cleared_away() -> Result<()
     let (alice, bob) = (w.alice()?, w.cp.user("bob@example.com", &["payments-devs"])?);
     // What was sent meanwhile arrives at once, bob's request last.
     operator.pause();
-    let requests = (0..junk()).map(|i| request("not-there", &format!("junk-{i}"), "1h"));
+    // They are for the same system as bob's, and the operator refuses them.
+    let requests = (0..junk()).map(|i| {
+        let mut unsupported = request("payments-admin", &format!("junk-{i}"), "1h");
+        unsupported["spec"]["startTime"] = json!("2040-01-01T00:00:00Z");
+        unsupported
+    });
     let decisions = (0..junk()).map(|i| decision(&format!("junk-{i}"), &format!("nothing-{i}")));
     let refused = tokio::try_join!(alice.flood("payments", requests, 8), alice.flood("payments", decisions, 8))?;
     ensure!(refused == (0, 0), "{refused:?} were refused");
