@@ -40,8 +40,9 @@ deny: ## licences, sources and bans of dependencies
 	@command -v cargo-deny >/dev/null || cargo install --quiet --locked --version '^0.20' cargo-deny
 	cargo deny --all-features check bans licenses sources
 
-bench: control-plane ## counts and ratios, each reproducible
+bench: control-plane ## counts and ratios, each reproducible (CURFEW_BIN: another operator, as of cargo build --release)
 	cargo build --quiet --bins --benches $(FEATURES)
+	cargo bench --quiet --profile dev --bench activation $(FEATURES)
 	cargo bench --quiet --profile dev --bench lifecycle $(FEATURES)
 	cargo bench --quiet --profile dev --bench mass_expiry $(FEATURES)
 

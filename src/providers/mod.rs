@@ -10,7 +10,7 @@ pub mod simulated;
 
 pub use port::{ApplyOutcome, EnforcedBy, ManagedObject, Observed, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
 
-use crate::runtime::{http::causes, panics::Panics};
+use crate::runtime::{client, http::causes, panics::Panics};
 use crate::timing::timing;
 use crate::{
     api::system::{KubernetesConnection, Provider as Connection, SecretKey},
@@ -105,7 +105,7 @@ impl Registry {
             Some(r) => r.cluster,
             None => {
                 let checked = kubeconfig::read(&content)?;
-                let client = Client::try_from(checked.config).map_err(|e| ProviderError::Invalid(causes(&e)))?;
+                let client = client::builder(checked.config).map_err(|e| ProviderError::Invalid(causes(&e)))?.build();
                 let here = Kubernetes::new(client, self.clock.clone(), None, Guard::probe());
                 Arc::new(here.reached_at(checked.server, checked.ca))
             }

@@ -93,6 +93,7 @@ fn pool() -> Result<Pool, rustls::Error> {
         .with_platform_verifier()?
         .with_no_client_auth();
     let mut tcp = HttpConnector::new();
+    tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(CONNECT_LIMIT));
     tcp.enforce_http(false);
     let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
