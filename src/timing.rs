@@ -27,6 +27,8 @@ pub struct Timing {
     pub readiness_every_secs: i64,
     /// The same while a template is NotBindable: RBAC edits are not watched.
     pub readiness_soon_secs: i64,
+    /// Seconds between two writes of the counts of a template or a system, where nothing else about it has changed.
+    pub counts_every_secs: i64,
     /// Seconds after its deadline from which a Grant that is not revoked counts as stalled.
     pub stalled_secs: i64,
     /// How long a lease lasts after its last renewal.
@@ -45,10 +47,10 @@ pub struct Timing {
     pub follower_bound_millis: i64,
     /// How often every live request and Grant is reconciled without a change.
     pub heartbeat: Duration,
-    /// How often the admission policies are proven while they are in force.
+    /// How often the admission policies are proven as a whole while they are in force.
     pub admission_check_every: Duration,
-    /// The shortest time between two proofs.
-    pub admission_check_pause: Duration,
+    /// The same while they are not.
+    pub admission_check_retry: Duration,
     /// The longest pause between retries of a reconcile.
     pub max_backoff: Duration,
     /// How often the heads of the audit chains are stored in CurfewConfig.
@@ -75,6 +77,7 @@ pub const SHIPPED: Timing = Timing {
     kubeconfig_secs: 10,
     readiness_every_secs: 60,
     readiness_soon_secs: 5,
+    counts_every_secs: 15,
     stalled_secs: 60,
     lease_lasts: Duration::from_secs(15),
     lease_margin: Duration::from_secs(3),
@@ -84,8 +87,8 @@ pub const SHIPPED: Timing = Timing {
     about_nothing_secs: 3600,
     follower_bound_millis: 8_000,
     heartbeat: Duration::from_secs(60),
-    admission_check_every: Duration::from_secs(10),
-    admission_check_pause: Duration::from_secs(1),
+    admission_check_every: Duration::from_secs(15),
+    admission_check_retry: Duration::from_secs(1),
     max_backoff: Duration::from_secs(10),
     anchor: Duration::from_secs(15),
     sink_pause: Duration::from_secs(1),
@@ -106,6 +109,7 @@ const FAST: Timing = Timing {
     kubeconfig_secs: 1,
     readiness_every_secs: 10,
     readiness_soon_secs: 1,
+    counts_every_secs: 1,
     stalled_secs: 5,
     lease_lasts: Duration::from_secs(8),
     lease_margin: Duration::from_secs(2),
@@ -116,7 +120,7 @@ const FAST: Timing = Timing {
     follower_bound_millis: 4_000,
     heartbeat: Duration::from_secs(10),
     admission_check_every: Duration::from_secs(10),
-    admission_check_pause: Duration::from_millis(250),
+    admission_check_retry: Duration::from_millis(250),
     max_backoff: Duration::from_secs(2),
     anchor: Duration::from_secs(3),
     sink_pause: Duration::from_millis(200),

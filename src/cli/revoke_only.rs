@@ -15,7 +15,7 @@ use crate::{
         sweeper,
     },
     identity::NAMESPACE,
-    observe::Metrics,
+    observe::{Events, Metrics},
     runtime::{client, engine::Engine, http::HttpClient, stores::Stores, tasks::Tasks, watch_age::WatchAges, watches::Watches},
 };
 use anyhow::Context as _;
@@ -59,7 +59,9 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let lease = Lease::new(client.clone(), NAMESPACE, format!("{}_{}", args.replica, std::process::id()), authority.clone());
     lease.close();
     tasks.spawn("look at the lease", lease.run());
-    let ctx = Arc::new(Context::new(client, stores, authority, registry, install, &args.replica, metrics, audit));
+    let (events, publishing) = Events::new(client.clone(), &args.replica);
+    tasks.spawn("publication of Events", publishing);
+    let ctx = Arc::new(Context::new(client, stores, authority, registry, install, &args.replica, metrics, audit, events));
     let grant_controller = Arc::new(GrantController::new(ctx.clone()));
     let (grants, queue) = Engine::new("grants", grant_controller.clone(), clock, panics);
     let pulses = vec![grants.pulse()];

@@ -16,7 +16,7 @@ use crate::{
         sweeper,
     },
     identity::NAMESPACE,
-    observe::Metrics,
+    observe::{Events, Metrics},
     providers::{
         Registry,
         kubernetes::{Guard, Kubernetes, Watched},
@@ -104,7 +104,9 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     });
     tasks.spawn("audit log", writing);
     let (here, theirs) = (registry(&client), registry(&revoking));
-    let ctx = Context::new(client, stores, authority.clone(), here, install, &args.replica, metrics, audit);
+    let (events, publishing) = Events::new(client.clone(), &args.replica);
+    tasks.spawn("publication of Events", publishing);
+    let ctx = Context::new(client, stores, authority.clone(), here, install, &args.replica, metrics, audit, events);
     let (revoking_ctx, ctx) = (Arc::new(ctx.over(revoking.clone(), theirs)), Arc::new(ctx));
     let lease = Lease::new(revoking, NAMESPACE, holder, authority.clone());
     let (stop, stopped) = watch::channel(false);
@@ -151,7 +153,6 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
 /// The targets, reached by connections of this client's runtime.
 pub(super) fn registry(client: &Client, stores: &Stores, authority: &Arc<Authority>) -> Registry {
     let watched = Watched {
-        contents: Arc::default(),
         bindings: stores.bindings.clone(),
         cluster_bindings: stores.cluster_bindings.clone(),
         jobs: stores.jobs.clone(),

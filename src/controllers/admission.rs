@@ -2,7 +2,7 @@
 //!
 //! `since` is the time from which the policies are in force without a gap. It survives a restart only if nothing was changed in
 //! between: the digest covers uid and generation of every live object. `curfew_core::admission` says what follows from a proof.
-use super::Context;
+use super::{Context, context::Unproven};
 use crate::timing::timing;
 use crate::{
     api::{
@@ -25,13 +25,15 @@ use curfew_core::{
 use kube::{Api, ResourceExt};
 use std::{sync::Arc, time::Duration};
 
+/// The pause after a proof on demand. What comes meanwhile is covered by the next.
+const BETWEEN_PROOFS: Duration = Duration::from_millis(20);
 /// How long one proof may take.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What this process remembers from one proof to the next.
 #[derive(Default)]
 struct Memory {
-    /// Its own last good proof.
+    /// Its own last good proof, whole or on demand.
     last: Option<Proof>,
     /// The history as this process knows it, while it leads: the stored one could have been written by anyone during a gap.
     mine: Option<AdmissionHistory>,
@@ -39,29 +41,68 @@ struct Memory {
     compared: Option<Compared>,
 }
 
-/// Proves admission until the process ends.
+/// Proves admission until the process ends: as a whole on a slow beat, and in between on demand.
 pub async fn run(ctx: Arc<Context>) {
     let mut memory = Memory::default();
     loop {
         ctx.authority.check_clock();
+        let covered = ctx.take_unproven();
         let begun = ctx.authority.clock.server().unwrap_or(Time::from_millis(0));
-        let closed = match tokio::time::timeout(TIMEOUT, look(&ctx, &mut memory.compared)).await {
-            Ok(Ok((verdict, keys))) => {
-                let proof = Proof { started_at: begun, finished_at: ctx.now(), enforced: verdict.enforced(), digest: verdict.digest };
-                let recorded = tokio::time::timeout(TIMEOUT, record(&ctx, &verdict, keys, proof, &mut memory)).await;
+        let enforced = match tokio::time::timeout(TIMEOUT, look(&ctx, &mut memory.compared)).await {
+            Ok(Ok((check, keys))) => {
+                let proof = Proof { started_at: begun, finished_at: ctx.now(), enforced: check.enforced(), digest: check.digest };
+                let recorded = tokio::time::timeout(TIMEOUT, record(&ctx, &check, keys, proof, covered, &mut memory)).await;
                 memory.last = Some(proof).filter(|p| p.enforced).or(memory.last);
                 recorded.unwrap_or_else(|_| unproven(&ctx, "recording the admission proof timed out"))
             }
-            Ok(Err(error)) => unproven(&ctx, &format!("cannot prove admission: {error}")),
-            Err(_) => unproven(&ctx, "the admission check timed out"),
+            failed => {
+                ctx.put_back_unproven(covered);
+                match failed {
+                    Ok(Err(error)) => unproven(&ctx, &format!("cannot prove admission: {error}")),
+                    Ok(Ok(_)) | Err(_) => unproven(&ctx, "the admission check timed out"),
+                }
+            }
         };
-        ctx.metrics.admission_enforced.set(i64::from(closed));
-        tokio::time::sleep(timing().admission_check_pause).await;
-        if closed {
-            let _either =
-                tokio::time::timeout(timing().admission_check_every - timing().admission_check_pause, ctx.proof_wanted.notified()).await;
+        ctx.metrics.admission_enforced.set(i64::from(enforced));
+        if enforced {
+            prove_on_demand(&ctx, &mut memory).await;
+        } else {
+            tokio::time::sleep(timing().admission_check_retry).await;
         }
     }
+}
+
+/// Makes a proof whenever something waits for one, until the next whole check is due or something has changed. What comes while one
+/// is made waits for the next, so there is at most one at a time, however much waits.
+async fn prove_on_demand(ctx: &Context, memory: &mut Memory) {
+    let due = tokio::time::Instant::now() + timing().admission_check_every;
+    while tokio::time::timeout_at(due, ctx.proof_wanted.notified()).await.is_ok() {
+        let covered = ctx.take_unproven();
+        if !covered.objects.is_empty() && !confirm(ctx, memory, covered).await {
+            return;
+        }
+        tokio::time::sleep(BETWEEN_PROOFS).await;
+    }
+}
+
+/// Confirms that no policy and no CRD has changed since the last whole check, by their versions alone; `false` if that is not so, or
+/// cannot be told, or rests on another replica's checks.
+async fn confirm(ctx: &Context, memory: &mut Memory, covered: Unproven) -> bool {
+    // Before anything is read: what is read now was so at this time or later.
+    let begun = ctx.authority.clock.server().unwrap_or(Time::from_millis(0));
+    let unchanged = tokio::time::timeout(TIMEOUT, admission_check::unchanged(&ctx.client, memory.compared.as_ref())).await;
+    let digest = unchanged.ok().and_then(Result::ok).flatten();
+    let mine = memory.mine.as_ref().filter(|_| ctx.authority.leads());
+    let confirmed = digest.zip(mine).and_then(|(digest, mine)| mine.confirm(begun, digest, covered.objects.iter().cloned()));
+    let Some((digest, history)) = digest.zip(confirmed) else {
+        ctx.put_back_unproven(covered);
+        return false;
+    };
+    memory.last = Some(Proof { started_at: begun, finished_at: ctx.now(), enforced: true, digest });
+    memory.mine = Some(history.clone());
+    ctx.set_confirmed(history);
+    ctx.proof_recorded(covered.waiting);
+    true
 }
 
 /// Records that admission cannot be proven now.
@@ -76,12 +117,17 @@ async fn look(ctx: &Context, compared: &mut Option<Compared>) -> kube::Result<(A
 }
 
 /// Records the result of a check; `true` if admission is enforced and that is stored.
-async fn record(ctx: &Context, check: &AdmissionCheck, keys: Vec<String>, proof: Proof, memory: &mut Memory) -> bool {
+async fn record(ctx: &Context, check: &AdmissionCheck, keys: Vec<String>, proof: Proof, covered: Unproven, memory: &mut Memory) -> bool {
     let configs: Api<CurfewConfig> = Api::all(ctx.client.clone());
     let config = match configs.get_opt(CONFIG_NAME).await {
         Ok(Some(config)) => config,
-        Ok(None) => return unproven(ctx, &format!("there is no CurfewConfig named {CONFIG_NAME}")),
-        Err(error) => return unproven(ctx, &format!("cannot read CurfewConfig: {error}")),
+        other => {
+            ctx.put_back_unproven(covered);
+            return match other {
+                Err(error) => unproven(ctx, &format!("cannot read CurfewConfig: {error}")),
+                Ok(_) => unproven(ctx, &format!("there is no CurfewConfig named {CONFIG_NAME}")),
+            };
+        }
     };
     let status = config.status.clone().unwrap_or_default();
     if !ctx.authority.leads() {
@@ -102,9 +148,10 @@ async fn record(ctx: &Context, check: &AdmissionCheck, keys: Vec<String>, proof:
         let known = proof.enforced && stored.since.is_some() && stored.digest == Some(check.digest);
         let seen = known.then_some(proof.started_at);
         ctx.set_admission(AdmissionHistory { confirmed: seen, ..stored }, known);
+        ctx.proof_recorded(covered.waiting);
         return known;
     }
-    let history = stored.record(proof, memory.last);
+    let history = stored.record(proof, memory.last).with_seen(covered.objects);
     // Remembered whether or not it can be written: a gap must not be forgotten because a user prevents the write.
     memory.mine = Some(history.clone());
     // A user who sees AdmissionEnforced may create a request at once, so `since` must not lie ahead when it is published.
@@ -118,6 +165,7 @@ async fn record(ctx: &Context, check: &AdmissionCheck, keys: Vec<String>, proof:
     }
     let ok = write(ctx, &configs, &config, &check, AdmissionStatus::from_core(&history), keys).await;
     ctx.set_admission(history, ok && check.enforced());
+    ctx.proof_recorded(covered.waiting);
     ok && check.enforced()
 }
 

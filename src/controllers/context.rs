@@ -1,5 +1,5 @@
 //! The state that every controller shares.
-use super::convert;
+use super::{convert, live_reads::LiveReads};
 use crate::{
     api::Grant,
     audit::AuditLog,
@@ -7,10 +7,13 @@ use crate::{
     identity::NAMESPACE,
     observe::{Events, Metrics},
     providers::Registry,
-    runtime::stores::{Key, Stores},
+    runtime::{
+        expectations::Expectations,
+        stores::{Key, Stores},
+    },
 };
 use curfew_core::{
-    admission::{AdmissionHistory, Provenance},
+    admission::{AdmissionHistory, Provenance, Seen},
     follow::Overdue,
     grant as core_grant,
     time::Time,
@@ -33,6 +36,8 @@ pub struct Context {
     pub client: Client,
     /// What the watches have brought.
     pub stores: Stores,
+    /// Live reads that requests share.
+    pub live: LiveReads,
     /// Whether this replica may grant, and the time.
     pub authority: Arc<Authority>,
     /// The connections to targets.
@@ -58,9 +63,13 @@ pub struct Context {
     /// Why the API server cannot be told which extra keys to record, while it cannot.
     identity_keys_problem: Arc<Mutex<Option<String>>>,
     admission: Arc<Mutex<Arc<AdmissionHistory>>>,
-    waiting_for_proof: Arc<Mutex<BTreeSet<WaitingForProof>>>,
+    unproven: Arc<Mutex<Unproven>>,
     /// The uids of Grants that this process has created and that no admission proof covers yet.
     created_here: Arc<Mutex<HashSet<String>>>,
+    /// What has waited for an admission proof that was recorded since.
+    proven: Arc<Mutex<BTreeSet<WaitingForProof>>>,
+    /// The decisions whose verdict was written a moment ago, and is not in the stores yet.
+    pub judged: Arc<Expectations<Key>>,
     /// Requests for which something does not exist by which they were accepted, and since when that was seen.
     absent: Arc<Mutex<HashMap<Key, Time>>>,
 }
@@ -76,6 +85,15 @@ pub enum WaitingForProof {
     Decision(Key),
 }
 
+/// What waits for an admission proof: the next one that begins covers all of it.
+#[derive(Default)]
+pub struct Unproven {
+    /// Reconciled again when that proof has been recorded.
+    pub waiting: BTreeSet<WaitingForProof>,
+    /// Read by this process, and not covered by a proof yet.
+    pub objects: BTreeSet<Seen>,
+}
+
 impl Context {
     /// A context in which admission is not proven.
     #[allow(clippy::too_many_arguments)]
@@ -88,11 +106,12 @@ impl Context {
         replica: &str,
         metrics: Arc<Metrics>,
         audit: AuditLog,
+        events: Events,
     ) -> Self {
-        let events = Events::new(client.clone(), replica);
         Context {
             client,
             stores,
+            live: LiveReads::default(),
             authority,
             registry,
             install,
@@ -106,8 +125,10 @@ impl Context {
             config_changed: Arc::default(),
             identity_keys_problem: Arc::default(),
             admission: Arc::new(Mutex::new(Arc::new(AdmissionHistory::unknown()))),
-            waiting_for_proof: Arc::default(),
+            unproven: Arc::default(),
             created_here: Arc::default(),
+            proven: Arc::default(),
+            judged: Arc::default(),
             absent: Arc::default(),
         }
     }
@@ -115,8 +136,7 @@ impl Context {
     /// The same state with other connections: of a client that belongs to another runtime.
     #[must_use]
     pub fn over(&self, client: Client, registry: Registry) -> Self {
-        let events = Events::new(client.clone(), &self.replica);
-        Context { client, registry, events, ..self.clone() }
+        Context { client, registry, ..self.clone() }
     }
 
     /// The time that rules go by.
@@ -158,7 +178,7 @@ impl Context {
         };
         let facts = convert::grant(grant, &self.admission(), created_here);
         if facts.provenance == Provenance::Pending && facts.state == core_grant::State::Granting {
-            self.wait_for_proof(WaitingForProof::Grant(grant.name_any()));
+            self.wait_for_proof(WaitingForProof::Grant(grant.name_any()), [convert::seen(grant)]);
         }
         facts
     }
@@ -173,15 +193,41 @@ impl Context {
         self.identity_keys_problem.lock().clone()
     }
 
-    /// Asks for an admission proof; `waiting` is reconciled again when it has been recorded.
-    pub fn wait_for_proof(&self, waiting: WaitingForProof) {
-        self.waiting_for_proof.lock().insert(waiting);
+    /// Asks for an admission proof that covers these objects, which this process has read; `waiting` is reconciled again when it has
+    /// been recorded. A replica that does not lead grants nothing, and makes no proofs on demand.
+    pub fn wait_for_proof(&self, waiting: WaitingForProof, objects: impl IntoIterator<Item = Seen>) {
+        if !self.authority.leads() {
+            return;
+        }
+        {
+            let mut unproven = self.unproven.lock();
+            unproven.waiting.insert(waiting);
+            unproven.objects.extend(objects);
+        }
         self.proof_wanted.notify_one();
     }
 
-    /// What has waited for the proof that was recorded.
-    pub fn take_waiting_for_proof(&self) -> BTreeSet<WaitingForProof> {
-        std::mem::take(&mut *self.waiting_for_proof.lock())
+    /// What the proof covers that begins now. What is added later was perhaps created after it began.
+    pub fn take_unproven(&self) -> Unproven {
+        std::mem::take(&mut *self.unproven.lock())
+    }
+
+    /// Lets what has waited for this proof run again: it was recorded, also where it says that admission is not enforced.
+    pub fn proof_recorded(&self, waiting: BTreeSet<WaitingForProof>) {
+        self.proven.lock().extend(waiting);
+        self.proof_recorded.notify_one();
+    }
+
+    /// What has waited for a proof that was recorded.
+    pub fn take_proven(&self) -> BTreeSet<WaitingForProof> {
+        std::mem::take(&mut *self.proven.lock())
+    }
+
+    /// Gives back what a proof was to cover that has failed.
+    pub fn put_back_unproven(&self, covered: Unproven) {
+        let mut unproven = self.unproven.lock();
+        unproven.waiting.extend(covered.waiting);
+        unproven.objects.extend(covered.objects);
     }
 
     /// Records the admission history, and whether granting may rest on it.
@@ -189,7 +235,11 @@ impl Context {
         let enforced = enforced && history.since.is_some();
         *self.admission.lock() = Arc::new(history);
         self.authority.set_admission_enforced(enforced);
-        self.proof_recorded.notify_one();
+    }
+
+    /// Records what a proof on demand has confirmed. How long granting may rest on the last whole proof does not change.
+    pub fn set_confirmed(&self, history: AdmissionHistory) {
+        *self.admission.lock() = Arc::new(history);
     }
 
     /// Records that admission cannot be proven now. What was proven before stays proven; objects created since wait.

@@ -11,7 +11,7 @@ use crate::api::{
     template::{Approval, Justification, Limits, TicketRule},
 };
 use curfew_core::{
-    admission::{AdmissionHistory, Provenance},
+    admission::{AdmissionHistory, Provenance, Seen},
     approval::{ApprovalStage, DecisionFacts, Verb},
     fingerprint::Meant,
     grant::{self as core_grant, Intent},
@@ -36,6 +36,15 @@ fn reference<K: ResourceExt>(o: &K) -> Ref {
 /// When the API server created an object.
 pub fn created<K: ResourceExt>(o: &K) -> Time {
     o.creation_timestamp().map_or(Time::from_millis(0), |t| Time::from_millis(t.0.as_millisecond()))
+}
+
+/// An object that this process has read, for the next admission proof.
+pub fn seen<K: ResourceExt>(o: &K) -> Seen {
+    Seen { uid: o.uid().unwrap_or_default().into(), created: created(o) }
+}
+
+fn provenance<K: ResourceExt>(o: &K, admission: &AdmissionHistory) -> Provenance {
+    admission.provenance_of(&o.uid().unwrap_or_default(), created(o))
 }
 
 /// The settings in use that this build does not support, by their names in the API.
@@ -255,7 +264,7 @@ pub fn request(request: &ActivationRequest, admission: &AdmissionHistory) -> Req
         schema: request_schema(request),
         uid: request.uid().unwrap_or_default().into(),
         created: created(request),
-        provenance: admission.provenance_of(created(request)),
+        provenance: provenance(request, admission),
         requester: Arc::new(request.spec.requester.clone().unwrap_or_default()),
         beneficiary: request.spec.beneficiary.clone().map(Into::into),
         status: status(request),
@@ -347,7 +356,8 @@ pub fn decision(decision: &AccessDecision, manager: Option<bool>, proof: Option<
         request_uid: about_uid,
         created: created(decision),
         manager,
-        provenance: admission.provenance_of(created(decision)),
+        provenance: provenance(decision, admission),
+        counted_before: counted.is_some_and(|c| c.status == "True"),
     }
 }
 
@@ -365,7 +375,7 @@ pub fn grant(grant: &Grant, admission: &AdmissionHistory, created_here: bool) ->
         outgrown: outgrown(grant),
         withheld: status.withheld.into_iter().collect(),
         deleting: grant.metadata.deletion_timestamp.is_some(),
-        provenance: if created_here { Provenance::Verified } else { admission.provenance_of(created(grant)) },
+        provenance: if created_here { Provenance::Verified } else { provenance(grant, admission) },
         guarantees: grant.spec.plan.guarantees(),
         active_since: status.granted_at,
         intent: status.before.map(|b| Intent { standing: b.standing.into_iter().collect(), until }),

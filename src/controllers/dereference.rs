@@ -1,9 +1,9 @@
 //! Dereferences a request: gathers every object that a decision about it rests on, from the stores or live.
-use super::{Context, WaitingForProof, convert};
+use super::{Context, WaitingForProof, convert, live_reads};
 use crate::{
     api::{
-        AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, CONFIG_NAME, CurfewConfig, EligibleAssignment, GROUP, Grant,
-        RoleTemplate, conditions,
+        AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, CurfewConfig, EligibleAssignment, GROUP, Grant, RoleTemplate,
+        conditions, request::RequestState,
     },
     kube_writes,
     providers::ProviderError,
@@ -30,10 +30,7 @@ use k8s_openapi::{
     api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
-use kube::{
-    Api, ResourceExt,
-    api::{ListParams, PostParams},
-};
+use kube::{Api, ResourceExt, api::PostParams};
 use std::sync::Arc;
 
 /// How many access reviews run at a time for one request.
@@ -57,11 +54,11 @@ pub struct Dereferenced {
     pub grant: Option<Arc<Grant>>,
     /// The decisions about it.
     pub decisions: Vec<Arc<AccessDecision>>,
-    config: Option<CurfewConfig>,
+    config: Option<Arc<CurfewConfig>>,
     template: Option<Arc<RoleTemplate>>,
-    assignments: Vec<Arc<EligibleAssignment>>,
-    policies: Vec<Arc<AccessPolicy>>,
-    systems: Vec<Arc<AuthorizationSystem>>,
+    assignments: Arc<Vec<Arc<EligibleAssignment>>>,
+    policies: Arc<Vec<Arc<AccessPolicy>>>,
+    systems: Arc<Vec<Arc<AuthorizationSystem>>>,
     /// What the target holds of what the template names.
     inventory: Option<Inventory>,
     /// Why the target could not be read.
@@ -75,6 +72,19 @@ pub struct Dereferenced {
 /// # Errors
 /// If the operator's own API server does not answer. An unreachable target is noted: then what it holds is unknown.
 pub async fn dereference(ctx: &Context, key: &Key, source: Source) -> kube::Result<Dereferenced> {
+    dereference_with(ctx, key, source, None).await
+}
+
+/// The same; `decisions` are taken for what a live read of the decisions would return.
+///
+/// # Errors
+/// As [`dereference`].
+pub async fn dereference_with(
+    ctx: &Context,
+    key: &Key,
+    source: Source,
+    decisions: Option<Vec<Arc<AccessDecision>>>,
+) -> kube::Result<Dereferenced> {
     let (namespace, name) = key;
     let request = match (source, ctx.stores.request(key)) {
         (Source::Stores, None) => None,
@@ -86,7 +96,12 @@ pub async fn dereference(ctx: &Context, key: &Key, source: Source) -> kube::Resu
     let grant = request.uid().map(|uid| ids::grant_id(&ctx.install, &uid)).unwrap_or_default();
     let mut dereferenced = match source {
         Source::Stores => stored(ctx, key, &changes::template_of(&request), &grant),
-        Source::Live => live(ctx, key, &request.spec.role_ref.name, &grant).await?,
+        Source::Live => {
+            // Before a request is accepted no decision about it counts, and nothing is written for it.
+            let pending = matches!(request.status.as_ref().and_then(|status| status.state), None | Some(RequestState::Pending));
+            let decisions = decisions.or_else(|| pending.then(|| decisions_to_tally(&ctx.stores, key)));
+            live(ctx, key, &request.spec.role_ref.name, Some(grant.as_str()).filter(|_| !pending), decisions).await?
+        }
     };
     let over = changes::has_ended(&request);
     if let Some(template) = dereferenced.template.as_ref().filter(|_| !over).map(|template| convert::template(template)) {
@@ -111,58 +126,59 @@ fn stored(ctx: &Context, key: &Key, template: &Key, grant: &str) -> Dereferenced
         decisions: decisions_to_tally(stores, key),
         config: stores.config(),
         template: stores.template(template),
-        assignments: stores.assignments_for(template),
-        policies: stores.policies.state(),
-        systems: stores.systems.state(),
+        assignments: Arc::new(stores.assignments_for(template)),
+        policies: Arc::new(stores.policies.state()),
+        systems: Arc::new(stores.systems.state()),
         ..Dereferenced::default()
     }
 }
 
-/// The decisions about a request that a rule may read: an approval that does not count is not tallied again.
-fn decisions_to_tally(stores: &Stores, key: &Key) -> Vec<Arc<AccessDecision>> {
+/// The decisions about a request, as the stores show them, that a rule may read: an approval that does not count is not tallied again.
+pub fn decisions_to_tally(stores: &Stores, key: &Key) -> Vec<Arc<AccessDecision>> {
     let mut decisions = stores.decisions_about(&DecisionSubject::Request(key.clone()));
     decisions
         .retain(|decision| !changes::final_verdict(decision).is_some_and(|counts| projection::is_dropped(counts, decision.spec.decision)));
     decisions
 }
 
-async fn live(ctx: &Context, (namespace, name): &Key, role: &str, grant: &str) -> kube::Result<Dereferenced> {
-    let client = || ctx.client.clone();
-    let all = ListParams::default();
-    let about = ListParams::default().fields(&format!("spec.about.activationRequest.name={name}"));
-    let (decisions, configs, templates, assignments, policies, systems, grants) = (
-        Api::namespaced(client(), namespace),
-        Api::all(client()),
-        Api::namespaced(client(), namespace),
-        Api::namespaced(client(), namespace),
-        Api::all(client()),
-        Api::all(client()),
-        Api::all(client()),
-    );
-    let (decisions, config, template, assignments, policies, systems, grant) = futures::try_join!(
-        decisions.list(&about),
-        configs.get_opt(CONFIG_NAME),
-        templates.get_opt(role),
-        assignments.list(&all),
-        policies.list(&all),
-        systems.list(&all),
-        grants.get_opt(grant),
+async fn live(
+    ctx: &Context,
+    key: &Key,
+    role: &str,
+    grant: Option<&str>,
+    decisions: Option<Vec<Arc<AccessDecision>>>,
+) -> kube::Result<Dereferenced> {
+    let (namespace, _) = key;
+    let template = (namespace.clone(), role.to_owned());
+    let grants: Api<Grant> = Api::all(ctx.client.clone());
+    let (decisions, everywhere, template, assignments, grant) = futures::try_join!(
+        async {
+            match decisions {
+                Some(known) => Ok(known),
+                None => live_reads::decisions_about(&ctx.client, key).await,
+            }
+        },
+        ctx.live.cluster_wide(&ctx.client),
+        ctx.live.template(&ctx.client, &template),
+        ctx.live.assignments(&ctx.client, namespace),
+        async {
+            match grant {
+                Some(id) => grants.get_opt(id).await,
+                None => Ok(None),
+            }
+        },
     )?;
     Ok(Dereferenced {
         grant: grant.map(Arc::new),
-        decisions: shared(decisions.items),
-        config,
-        template: template.map(Arc::new),
-        assignments: shared(assignments.items),
-        policies: shared(policies.items),
-        systems: shared(systems.items),
+        decisions,
+        config: everywhere.config,
+        template,
+        assignments,
+        policies: everywhere.policies,
+        systems: everywhere.systems,
         live: true,
         ..Dereferenced::default()
     })
-}
-
-fn shared<K>(objects: Vec<K>) -> Vec<Arc<K>> {
-    objects.into_iter().map(Arc::new).collect()
 }
 
 /// What a system holds of what a template names: from a cache where the provider watches the target, otherwise live.
@@ -277,9 +293,11 @@ impl Dereferenced {
         let decisions = self.decision_facts(ctx).await;
         // What was created after the last admission proof waits for the next one, which does not take long.
         if let Some(object) = self.request.as_ref().filter(|request| !changes::has_ended(request)) {
-            let unproven = request.as_ref().is_some_and(|request| request.provenance == Provenance::Pending);
-            if unproven || decisions.iter().any(|decision| decision.provenance == Provenance::Pending) {
-                ctx.wait_for_proof(WaitingForProof::Request(changes::key(object)));
+            let unproven = request.iter().any(|request| request.provenance == Provenance::Pending).then(|| convert::seen(object));
+            let pending = self.decisions.iter().zip(&decisions).filter(|(_, facts)| facts.provenance == Provenance::Pending);
+            let all: Vec<_> = unproven.into_iter().chain(pending.map(|(decision, _)| convert::seen(&**decision))).collect();
+            if !all.is_empty() {
+                ctx.wait_for_proof(WaitingForProof::Request(changes::key(object)), all);
             }
         }
         let mut terms = match &self.request {

@@ -10,6 +10,7 @@ pub mod endpoints;
 pub mod gauges;
 pub mod grant;
 pub mod identity_keys;
+pub mod live_reads;
 pub mod readiness;
 pub mod request;
 pub mod retention;

@@ -175,7 +175,7 @@ impl Router {
     }
 
     fn proof_recorded(&self) {
-        for waiting in self.ctx.take_waiting_for_proof() {
+        for waiting in self.ctx.take_proven() {
             match (waiting, &self.others) {
                 (WaitingForProof::Grant(id), _) => self.grants.push(id),
                 (WaitingForProof::Request(key), Some(others)) => others.requests.push(key),

@@ -27,11 +27,14 @@ pub const CANARY_ROLE: &str = "curfew-admission-canary";
 /// The reserved name of the canary binding.
 pub const CANARY_BINDING: &str = "curfew:admission-canary";
 
+use crate::api::PART_OF;
 use serde_json::{Value, json};
 
 /// Returns every admission policy with its binding, in the order in which they are installed.
 pub fn policies() -> Vec<Value> {
-    [stamp::policies(), prove::policies(), marks::policies(), answer::policies()].concat()
+    let mut all = [stamp::policies(), prove::policies(), marks::policies(), answer::policies()].concat();
+    all.iter_mut().for_each(|object| object["metadata"]["labels"] = json!({PART_OF.0: PART_OF.1}));
+    all
 }
 
 /// Returns a CEL expression that is true if the operator makes the API request.

@@ -45,7 +45,7 @@ pub fn operator() -> Vec<Value> {
         // Job fuses.
         allow("batch", &["jobs"], &["get", "list", "watch", "create", "patch", "delete"]),
         allow("", &["namespaces"], READ),
-        allow("apiextensions.k8s.io", &["customresourcedefinitions"], &["get"]),
+        allow("apiextensions.k8s.io", &["customresourcedefinitions"], &["get", "list"]),
         allow(
             "admissionregistration.k8s.io",
             &[
@@ -54,7 +54,7 @@ pub fn operator() -> Vec<Value> {
                 "mutatingadmissionpolicies",
                 "mutatingadmissionpolicybindings",
             ],
-            &["get"],
+            &["get", "list"],
         ),
         allow("authorization.k8s.io", &["subjectaccessreviews", "selfsubjectaccessreviews"], &["create"]),
         allow("events.k8s.io", &["events"], &["create", "patch"]),

@@ -12,6 +12,7 @@ mod on_response;
 pub mod own;
 pub mod panics;
 pub mod projection;
+pub mod shared_reads;
 pub mod stores;
 pub mod tasks;
 pub mod watch_age;

@@ -23,7 +23,8 @@ use kube::{
         watcher::{self, Event},
     },
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Notify;
 
 /// How many requests or decisions are listed at a time. Each may be as large as etcd takes it, with annotations that are not kept.
 const PAGE: u32 = 50;
@@ -64,6 +65,8 @@ pub struct Stores {
     pub jobs: Store<Job>,
     /// When the watches were last answered.
     pub ages: Arc<WatchAges>,
+    /// Notified after each event of a decision, when the stores show it.
+    decision_seen: Arc<Notify>,
     indexes: Indexes,
 }
 
@@ -90,6 +93,7 @@ impl Stores {
         use OnUnreadable::Delete;
         let all = watcher::Config::default;
         let known = Stores::revoking(revoking, ages);
+        let seen = known.decision_seen.clone();
         let Indexes { requests, decisions, templates, assignments, .. } = known.indexes.clone();
         Stores {
             configs: other.start((), all(), Delete, not_indexed, changes::config_change, whole),
@@ -132,7 +136,10 @@ impl Stores {
                 move |event: &Event<AccessDecision>| {
                     decisions.apply(event, |decision| (changes::key(decision), changes::decision_groups(decision)));
                 },
-                changes::decision_change,
+                move |versions| {
+                    seen.notify_waiters();
+                    changes::decision_change(versions)
+                },
                 projection::decision,
             ),
             cluster_roles: other.start((), all(), Delete, not_indexed, changes::cluster_role_change, whole),
@@ -180,6 +187,7 @@ impl Stores {
             roles: unwatched(),
             namespaces: unwatched(),
             ages,
+            decision_seen: Arc::default(),
             indexes,
         }
     }
@@ -206,8 +214,8 @@ impl Stores {
     }
 
     /// The one CurfewConfig.
-    pub fn config(&self) -> Option<CurfewConfig> {
-        self.configs.get(&ObjectRef::new(crate::api::CONFIG_NAME)).map(|config| config.as_ref().clone())
+    pub fn config(&self) -> Option<Arc<CurfewConfig>> {
+        self.configs.get(&ObjectRef::new(crate::api::CONFIG_NAME))
     }
 
     /// A request.
@@ -248,6 +256,25 @@ impl Stores {
     /// The decisions about a request or a Grant.
     pub fn decisions_about(&self, subject: &DecisionSubject) -> Vec<Arc<AccessDecision>> {
         self.indexes.decisions.ids(&DecisionGroup::About(subject.clone())).iter().filter_map(|key| self.decision(key)).collect()
+    }
+
+    /// Waits until the stores show a decision in this version or a later one, and with it every decision that was created before;
+    /// `false` if that takes too long. The events of one watch arrive in the order of their versions.
+    pub async fn shows_decision(&self, key: &Key, version: &str, limit: Duration) -> bool {
+        let Ok(wanted) = version.parse::<u64>() else { return false };
+        let until = tokio::time::Instant::now() + limit;
+        loop {
+            let mut seen = std::pin::pin!(self.decision_seen.notified());
+            // Before the look: an event in between must not be missed.
+            seen.as_mut().enable();
+            let shown = self.decision(key).and_then(|decision| decision.resource_version()?.parse::<u64>().ok());
+            if shown.is_some_and(|shown| shown >= wanted) {
+                return true;
+            }
+            if tokio::time::timeout_at(until, seen).await.is_err() {
+                return false;
+            }
+        }
     }
 
     /// The decisions without a final verdict.

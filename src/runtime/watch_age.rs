@@ -23,6 +23,13 @@ impl WatchAges {
         self.0.lock().insert(path.to_owned(), at);
     }
 
+    /// Whether the watch of this resource was answered within this time, so that what it has brought is not older than that.
+    pub fn is_fresh(&self, resource: &str, within: Duration, now: Instant) -> bool {
+        let known = self.0.lock();
+        let at = known.iter().find(|(path, _)| path.rsplit('/').next() == Some(resource)).map(|(_, at)| *at);
+        at.is_some_and(|at| now.saturating_duration_since(at) < within)
+    }
+
     /// The watch that was answered longest ago, by its resource, and how long ago that was. `None` before the first answer.
     pub fn oldest(&self, now: Instant) -> Option<(String, Duration)> {
         let known = self.0.lock();
@@ -60,6 +67,8 @@ mod tests {
         client.call(Request::get("/apis/curfew.dev/v1alpha1/grants?&watch=true&timeoutSeconds=8").body(()).unwrap()).await.unwrap();
         let (kind, age) = ages.oldest(Instant::now() + Duration::from_secs(40)).unwrap();
         assert!(kind == "grants" && age >= Duration::from_secs(40), "{kind} {age:?}");
+        let fresh = |resource: &str, secs| ages.is_fresh(resource, Duration::from_secs(10), Instant::now() + Duration::from_secs(secs));
+        assert!(fresh("grants", 5) && !fresh("grants", 40) && !fresh("pods", 5), "what was never answered is not fresh");
         ages.answered("/api/v1/namespaces", Instant::now() + Duration::from_secs(20));
         assert_eq!(ages.oldest(Instant::now()).unwrap().0, "grants");
     }

@@ -252,7 +252,7 @@ impl AdmissionStatus {
     /// Converts the stored form into the input of the core's admission rules.
     pub fn to_core(&self) -> AdmissionHistory {
         let past = self.past.iter().map(|s| Span { since: s.since, until: s.until }).collect();
-        AdmissionHistory { since: self.since, proven: self.proven, confirmed: None, digest: self.digest, past }
+        AdmissionHistory { since: self.since, proven: self.proven, digest: self.digest, past, ..AdmissionHistory::default() }
     }
     /// Converts the core's value into the stored form.
     pub fn from_core(g: &AdmissionHistory) -> Self {

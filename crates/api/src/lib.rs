@@ -38,6 +38,8 @@ pub const GROUP: &str = "curfew.dev";
 pub const VERSION: &str = "v1alpha1";
 /// Name of the only CurfewConfig.
 pub const CONFIG_NAME: &str = "curfew";
+/// The label of every CRD and admission policy of Curfew, by which they are listed.
+pub const PART_OF: (&str, &str) = ("app.kubernetes.io/part-of", "curfew");
 /// The namespace of the operator.
 pub const OPERATOR_NAMESPACE: &str = "curfew-system";
 /// The operator's service account.
@@ -62,6 +64,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         root.x_kubernetes_validations = serde_json::from_value(rule).ok();
     }
     for crd in &mut all {
+        crd.metadata.labels = Some([(PART_OF.0.into(), PART_OF.1.into())].into());
         let by_people = crd.spec.names.kind != "Grant";
         for schema in crd.spec.versions.iter_mut().filter_map(|v| v.schema.as_mut()?.open_api_v3_schema.as_mut()) {
             drop_redundant_one_of(schema);

@@ -1,14 +1,21 @@
 //! When the admission policies were proven to be in force: what was created then is what its stamp says. Pure.
 //!
-//! The admission check proves it every few seconds; this module says what follows from a proof. A gap lasts from the last good
-//! proof before it to the first good one after it. Objects created in a gap are never trusted: the request is Invalid, the
+//! The admission check proves it every few seconds, and on demand; this module says what follows from a proof. A gap lasts from the
+//! last good proof before it to the first good one after it. Objects created in a gap are never trusted: the request is Invalid, the
 //! approval is ignored.
+//!
+//! A proof covers an object in one of two ways. By time: the object was created before the second in which the proof began, which any
+//! process can tell from the object. By order: this process had read the object before the proof began, so it was created before;
+//! Kubernetes stamps whole seconds, and without this an object would wait for the next one.
 use crate::{digest::Digest, time::Time};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// How many closed spans are remembered: an upgrade of the policies ends one and begins another.
 pub const MAX_PAST_SPANS: usize = 16;
 /// How often a standing proof is stored again, so that a new process knows how far the old one had proven.
 const STORED_EVERY_SECS: i64 = 60;
+/// How many objects are remembered that a proof covers by order alone. Those of a running span are forgotten within two seconds.
+const MAX_SEEN: usize = 10_000;
 
 /// A time in which the policies were in force without a gap.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -32,6 +39,18 @@ pub struct AdmissionHistory {
     pub confirmed: Option<Time>,
     /// The earlier spans, the oldest first.
     pub past: Vec<Span>,
+    /// The uids of objects that this process had read before a good proof began, with their creation times: not stored, and only
+    /// as long as they are not covered by their creation time.
+    pub seen: Arc<BTreeMap<Arc<str>, Time>>,
+}
+
+/// An object that this process has read.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Seen {
+    /// Its uid.
+    pub uid: Arc<str>,
+    /// When the API server created it, in whole seconds.
+    pub created: Time,
 }
 
 /// Whether the stamp of an object can be trusted, by the time of its creation.
@@ -65,10 +84,17 @@ impl AdmissionHistory {
         AdmissionHistory { since: before_everything, proven: before_everything, ..AdmissionHistory::default() }
     }
 
-    /// Whether an object of this creation time was created while the admission policies were proven to be in force. Kubernetes
-    /// stamps whole seconds, so a proof does not cover its own second. An object from after the last proof may have been
-    /// created in a gap that is not detected yet.
-    pub fn provenance_of(&self, created: Time) -> Provenance {
+    /// Whether this object was created while the admission policies were proven to be in force. An object from after the last proof
+    /// may have been created in a gap that is not detected yet.
+    pub fn provenance_of(&self, uid: &str, created: Time) -> Provenance {
+        if self.seen.get(uid) == Some(&created) {
+            return Provenance::Verified;
+        }
+        self.by_time(created)
+    }
+
+    /// The same, by the time of creation alone. Kubernetes stamps whole seconds, so a proof does not cover its own second.
+    fn by_time(&self, created: Time) -> Provenance {
         let within = |s: &Span| created >= s.since && created.plus_secs(1) <= s.until;
         let now = self.since.zip(self.proven.max(self.confirmed)).map(|(since, until)| Span { since, until });
         match now {
@@ -77,6 +103,35 @@ impl AdmissionHistory {
             Some(s) if created >= s.since => Provenance::Pending,
             Some(_) | None => Provenance::Unverified,
         }
+    }
+
+    /// What is known after a proof that began once this process had read these objects, and that found nothing changed since the
+    /// running span was proven last: those that were created within that span are covered, also in the second of the proof.
+    #[must_use]
+    pub fn with_seen(mut self, objects: impl IntoIterator<Item = Seen>) -> AdmissionHistory {
+        let covered: Vec<_> = objects.into_iter().filter(|o| self.since.is_some_and(|since| o.created >= since)).collect();
+        let mut all = (*self.seen).clone();
+        all.extend(covered.into_iter().map(|o| (o.uid, o.created)));
+        all.retain(|_, created| self.by_time(*created) != Provenance::Verified);
+        let surplus = all.len().saturating_sub(MAX_SEEN);
+        if surplus > 0 {
+            let mut by_age: Vec<_> = all.iter().map(|(uid, created)| (*created, uid.clone())).collect();
+            by_age.sort_unstable();
+            for (_, uid) in by_age.iter().take(surplus) {
+                all.remove(uid);
+            }
+        }
+        self.seen = Arc::new(all);
+        self
+    }
+
+    /// What is known after a proof on demand, which compares versions and nothing else; `None` if something has changed, so that
+    /// everything must be looked at. It neither begins nor ends a span.
+    #[must_use]
+    pub fn confirm(&self, started_at: Time, digest: Digest, seen: impl IntoIterator<Item = Seen>) -> Option<AdmissionHistory> {
+        let since = self.since.filter(|_| self.digest == Some(digest))?;
+        let confirmed = Some(started_at.max(since).max(self.confirmed.unwrap_or(since)));
+        Some(AdmissionHistory { confirmed, ..self.clone() }.with_seen(seen))
     }
 
     /// What is known after a proof. `last` is this process's own last good proof, which may be younger than what is stored.
@@ -99,7 +154,7 @@ impl AdmissionHistory {
         // What was created within this very second may have been created a moment before the proof, and the API server's own
         // clock is known to the second only.
         let since = p.enforced.then(|| p.finished_at.floor_secs().plus_secs(2));
-        AdmissionHistory { since, proven: since, confirmed: None, digest: Some(p.digest), past }
+        AdmissionHistory { since, proven: since, confirmed: None, digest: Some(p.digest), past, seen: self.seen.clone() }
     }
 }
 
@@ -117,8 +172,8 @@ mod tests {
     #[test]
     fn nothing_is_judged_before_the_history_was_read() {
         for created in [0, 1, 1_795_677_471] {
-            assert_eq!(AdmissionHistory::unknown().provenance_of(Time::from_secs(created)), Provenance::Pending);
-            assert_eq!(AdmissionHistory::default().provenance_of(Time::from_secs(created)), Provenance::Unverified);
+            assert_eq!(AdmissionHistory::unknown().by_time(Time::from_secs(created)), Provenance::Pending);
+            assert_eq!(AdmissionHistory::default().by_time(Time::from_secs(created)), Provenance::Unverified);
         }
     }
 
@@ -126,17 +181,17 @@ mod tests {
     fn what_came_after_the_last_proof_waits_for_the_next() {
         let closed = AdmissionHistory::default().record(proof(10, true, 1), None);
         assert_eq!(closed.since, Some(at(12)));
-        assert_eq!((closed.provenance_of(at(11)), closed.provenance_of(at(15))), (Provenance::Unverified, Provenance::Pending));
+        assert_eq!((closed.by_time(at(11)), closed.by_time(at(15))), (Provenance::Unverified, Provenance::Pending));
         let later = closed.record(proof(20, true, 1), None);
         assert_eq!(
-            (later.provenance_of(at(19)), later.provenance_of(at(20))),
+            (later.by_time(at(19)), later.by_time(at(20))),
             (Provenance::Verified, Provenance::Pending),
             "an object of the same second as the proof may be older or newer than it"
         );
         // Taken out of force and put back between two proofs: what came in between is not trusted.
         let back = later.record(proof(30, true, 2), Some(proof(20, true, 1)));
         assert_eq!(
-            (back.provenance_of(at(19)), back.provenance_of(at(25)), back.provenance_of(at(33))),
+            (back.by_time(at(19)), back.by_time(at(25)), back.by_time(at(33))),
             (Provenance::Verified, Provenance::Unverified, Provenance::Pending)
         );
     }
@@ -147,14 +202,42 @@ mod tests {
         let closed = AdmissionHistory::default().record(proof(10, true, 1), None).record(last, None);
         let open = closed.record(proof(21, false, 2), Some(last));
         assert_eq!(
-            (open.provenance_of(at(19)), open.provenance_of(at(20)), open.provenance_of(at(25))),
+            (open.by_time(at(19)), open.by_time(at(20)), open.by_time(at(25))),
             (Provenance::Verified, Provenance::Unverified, Provenance::Unverified)
         );
         let again = open.record(proof(30, true, 3), Some(last)).record(proof(40, true, 3), None);
         assert_eq!(
-            (again.provenance_of(at(15)), again.provenance_of(at(25)), again.provenance_of(at(32))),
+            (again.by_time(at(15)), again.by_time(at(25)), again.by_time(at(32))),
             (Provenance::Verified, Provenance::Unverified, Provenance::Verified)
         );
+    }
+
+    #[test]
+    fn what_was_read_before_a_proof_began_is_covered_in_any_second() {
+        let seen = |uid: &str, created| Seen { uid: uid.into(), created: at(created) };
+        let closed = AdmissionHistory::default().record(proof(10, true, 1), None);
+        let confirmed = closed.confirm(at(15), Digest::from_bits(1), [seen("early", 11), seen("read", 15)]).unwrap();
+        assert_eq!(confirmed.provenance_of("read", at(15)), Provenance::Verified);
+        assert_eq!(confirmed.provenance_of("not read", at(15)), Provenance::Pending);
+        assert_eq!(confirmed.provenance_of("read", at(16)), Provenance::Pending, "another object");
+        assert_eq!(confirmed.provenance_of("early", at(11)), Provenance::Unverified, "created before the span");
+        assert_eq!(closed.confirm(at(15), Digest::from_bits(2), [seen("read", 15)]), None, "something has changed");
+        // A gap does not take back what was proven, and a later proof needs no list of what it covers by time.
+        let gap = confirmed.record(proof(15, false, 2), Some(proof(15, true, 1)));
+        assert_eq!(gap.provenance_of("read", at(15)), Provenance::Verified);
+        assert_eq!(gap.confirm(at(16), Digest::from_bits(2), [seen("later", 16)]), None, "nothing is proven in a gap");
+        let later = confirmed.confirm(at(16), Digest::from_bits(1), []).unwrap();
+        assert_eq!((later.provenance_of("read", at(15)), later.seen.len()), (Provenance::Verified, 0));
+    }
+
+    #[test]
+    fn what_is_remembered_of_objects_is_bounded() {
+        let closed = AdmissionHistory::default().record(proof(10, true, 1), None);
+        let many = (0..MAX_SEEN + 7).map(|i| Seen { uid: format!("{i:06}").into(), created: at(20 + i64::from(i >= 7)) });
+        let all = closed.confirm(at(20), Digest::from_bits(1), many).unwrap();
+        assert_eq!(all.seen.len(), MAX_SEEN);
+        assert_eq!(all.provenance_of("000006", at(20)), Provenance::Pending, "the oldest are forgotten, and wait for the next proof");
+        assert_eq!(all.provenance_of("000007", at(21)), Provenance::Verified);
     }
 
     #[test]
@@ -168,7 +251,7 @@ mod tests {
         let stored = AdmissionHistory { confirmed: None, ..later };
         let upgraded = stored.record(proof(200, true, 2), None).record(proof(210, true, 2), None);
         assert_eq!(
-            (upgraded.provenance_of(at(99)), upgraded.provenance_of(at(150)), upgraded.provenance_of(at(202))),
+            (upgraded.by_time(at(99)), upgraded.by_time(at(150)), upgraded.by_time(at(202))),
             (Provenance::Verified, Provenance::Unverified, Provenance::Verified)
         );
     }

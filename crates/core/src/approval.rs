@@ -90,6 +90,8 @@ pub struct DecisionFacts {
     pub proven: bool,
     /// Whether the admission policies were in force when it was created, so that `by` is who it says.
     pub provenance: Provenance,
+    /// Its status says already that it counts. Of two decisions of the same second that one was first.
+    pub counted_before: bool,
 }
 
 /// Requester, beneficiary and what was frozen: everything that a decision is compared with.
@@ -198,7 +200,7 @@ impl Tally {
 ///    server stored it before that stage timed out. When the operator sees it makes no difference: an approval is neither late because
 ///    no operator was running, nor in time because none has ended the request yet.
 ///
-/// Approvals are taken in the order in which the API server stored them, and one for a later stage waits its turn. A stage is open from
+/// Approvals are taken in the order in which the API server stored them, those of one second by which was counted before, and one for a later stage waits its turn. A stage is open from
 /// acceptance, or from the approval that completed the stage before it. Times are whole seconds, rounded down, so an approval of the
 /// second in which the stage times out is late.
 pub fn tally(m: &ApprovalSubject<'_>, words: &[DecisionFacts]) -> Tally {
@@ -208,7 +210,8 @@ pub fn tally(m: &ApprovalSubject<'_>, words: &[DecisionFacts]) -> Tally {
         stopped_by: None,
     };
     let mut order: Vec<usize> = (0..words.len()).filter(|&i| t.counted[i] == Counted::Yes).collect();
-    order.sort_by(|&a, &b| (words[a].created, &words[a].uid).cmp(&(words[b].created, &words[b].uid)));
+    let place = |i: usize| (words[i].created, !words[i].counted_before, &words[i].uid);
+    order.sort_by(|&a, &b| place(a).cmp(&place(b)));
     let stop = order.iter().find(|&&i| words[i].verb != Verb::Approve);
     t.stopped_by = stop.map(|&i| Stop { decision: i, reason: stop_reason(m, &words[i]) });
     let mut left: Vec<usize> = Vec::new();

@@ -36,6 +36,7 @@ pub mod request;
 pub mod requeue;
 pub mod resolved;
 pub mod retention;
+pub mod shared_read;
 pub mod slots;
 pub mod sweep;
 pub mod target;

@@ -65,7 +65,7 @@ fn accepted_by_absent(a: &RequestFacts, h: &PolicyInputs<'_>) -> bool {
 }
 
 fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal> {
-    match (a.progress, h.admission.provenance_of(a.created)) {
+    match (a.progress, h.admission.provenance_of(&a.uid, a.created)) {
         (Progress::Granted(_), _) | (_, Provenance::Verified) => {}
         (Progress::New | Progress::Accepted, Provenance::Pending) => {
             return refuse(Reason::NotProvenYet, messages::hint(Reason::NotProvenYet));

@@ -89,6 +89,7 @@ mod tests {
             manager: Some(false),
             proven: true,
             provenance: Provenance::Verified,
+            counted_before: false,
         }
     }
 

@@ -63,6 +63,7 @@ fn says(who: &str, verb: Verb, digest: Digest, at: i64) -> DecisionFacts {
         created: Time::from_secs(at),
         manager: Some(false),
         provenance: Provenance::Verified,
+        counted_before: false,
     }
 }
 
@@ -150,6 +151,7 @@ fn awaiting(fresh: bool, secs: i64, decisions: &[(Verb, i64, Provenance)]) -> De
         let digest = words[0].digest.unwrap();
         let decision = |(verb, at, provenance): &(Verb, i64, Provenance)| DecisionFacts {
             provenance: *provenance,
+            counted_before: false,
             ..says("carol", *verb, digest, 10_000 + at)
         };
         *words = decisions.iter().map(decision).collect();

@@ -47,6 +47,7 @@ fn decision(n: i64, by: UserInfo, verb: Verb) -> DecisionFacts {
         manager: Some(verb == Verb::Abandon),
         proven: true,
         provenance: Provenance::Verified,
+        counted_before: false,
     }
 }
 

@@ -11,7 +11,6 @@ use crate::{
     runtime::{
         changes::{self, DecisionSubject},
         engine::{NextRun, Placement, Reconciler},
-        expectations::Expectations,
         stores::Key,
     },
 };
@@ -36,13 +35,12 @@ const LIMITS: Limits = Limits { width: 4, per_minute: None, batch: 1 };
 /// The controller of AccessDecisions.
 pub struct DecisionController {
     ctx: Arc<Context>,
-    expectations: Expectations<Key>,
 }
 
 impl DecisionController {
     /// A controller that has judged nothing yet.
     pub fn new(ctx: Arc<Context>) -> Self {
-        DecisionController { ctx, expectations: Expectations::default() }
+        DecisionController { ctx }
     }
 
     async fn judge(&self, key: &Key) -> kube::Result<Requeue> {
@@ -53,7 +51,7 @@ impl DecisionController {
         if !ctx.audit.has_room() {
             return Ok(Requeue::Backoff);
         }
-        if self.expectations.is_stale(key, &decision.resource_version().unwrap_or_default()) {
+        if ctx.judged.is_stale(key, &decision.resource_version().unwrap_or_default()) {
             return Ok(Requeue::At(Time::from_millis(ctx.now().as_millis() + 100)));
         }
         match changes::subject(&decision) {
@@ -76,7 +74,7 @@ impl DecisionController {
 
     async fn judge_about_nothing(&self, decision: &AccessDecision, exists: bool) -> kube::Result<Requeue> {
         if !exists {
-            self.publish(decision, verdict::ABOUT_NOTHING, None).await?;
+            status::publish(&self.ctx, decision, verdict::ABOUT_NOTHING.into(), None).await?;
         }
         Ok(Requeue::OnChange)
     }
@@ -91,24 +89,16 @@ impl DecisionController {
             Some(counted) => (counted, Provenance::Verified),
             None => abandon::evaluate(&self.ctx, grant, decision).await?,
         };
-        self.publish(decision, counted, Some(request)).await?;
+        status::publish(&self.ctx, decision, counted.into(), Some(request)).await?;
         let stalls_at = stalls_at(grant.spec.expires_at, timing().stalled_secs);
         Ok(match counted {
             Counted::Waiting if provenance == Provenance::Pending => {
-                self.ctx.wait_for_proof(WaitingForProof::Decision(changes::key(decision)));
+                self.ctx.wait_for_proof(WaitingForProof::Decision(changes::key(decision)), [convert::seen(decision)]);
                 Requeue::Backoff
             }
             Counted::Waiting if self.ctx.now() < stalls_at => Requeue::At(stalls_at),
             Counted::Waiting | Counted::Yes | Counted::No(_) => Requeue::OnChange,
         })
-    }
-
-    async fn publish(&self, decision: &AccessDecision, counted: Counted, request: Option<RequestRef<'_>>) -> kube::Result<()> {
-        let before = decision.resource_version().unwrap_or_default();
-        if status::publish(&self.ctx, decision, counted.into(), request).await? {
-            self.expectations.expect_after(&changes::key(decision), &before);
-        }
-        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     audit::EventKind,
     controllers::{Context, audit_events},
     kube_writes::{self, WriteOutcome},
-    runtime::changes::{DecisionSubject, about_grant, final_verdict, subject},
+    runtime::changes::{self, DecisionSubject, about_grant, final_verdict, subject},
 };
 use curfew_core::{
     approval::{Counted, Verb},
@@ -54,22 +54,28 @@ pub fn is_settled(decision: &AccessDecision) -> bool {
 
 /// Writes a verdict, if it differs from what the status says. A final verdict is appended to the audit log before it is written:
 /// a crash in between records it twice rather than never; while the audit log has no room, it is not written. Only the leader
-/// writes. Returns whether it was stored.
+/// writes. Returns the version of the decision if it was stored.
 ///
 /// # Errors
 /// If the API server does not answer. A conflict is not an error: the changed decision is judged again.
-pub async fn publish(ctx: &Context, decision: &AccessDecision, verdict: Verdict, request: Option<RequestRef<'_>>) -> kube::Result<bool> {
+pub async fn publish(
+    ctx: &Context,
+    decision: &AccessDecision,
+    verdict: Verdict,
+    request: Option<RequestRef<'_>>,
+) -> kube::Result<Option<String>> {
     if !ctx.authority.leads() {
-        return Ok(false);
+        return Ok(None);
     }
     let (is, reason, next) = status(decision, &verdict, ctx.now());
-    if decision.status.as_ref() == Some(&next) {
-        return Ok(false);
+    let (key, version) = (changes::key(decision), decision.resource_version().unwrap_or_default());
+    if decision.status.as_ref() == Some(&next) || ctx.judged.is_stale(&key, &version) {
+        return Ok(None);
     }
     let recorded = is_settled(decision) && counted_condition(decision).is_some_and(|condition| condition.reason == reason);
     if is != Is::Unknown && !recorded {
         if !ctx.audit.has_room() {
-            return Ok(false);
+            return Ok(None);
         }
         let request = request.map(|request| (request.name, request.uid));
         ctx.audit.append_transition(
@@ -79,11 +85,13 @@ pub async fn publish(ctx: &Context, decision: &AccessDecision, verdict: Verdict,
         );
     }
     let api = kube_writes::decisions(&ctx.client, &decision.namespace().unwrap_or_default());
-    let version = decision.resource_version().unwrap_or_default();
     match kube_writes::commit(&api, &decision.name_any(), &version, decision.status.as_ref(), &next).await {
         WriteOutcome::Failed(error) => Err(error),
-        WriteOutcome::Stored(_) => Ok(true),
-        WriteOutcome::Conflict => Ok(false),
+        WriteOutcome::Stored(stored) => {
+            ctx.judged.expect_after(&key, &version);
+            Ok(stored.resource_version())
+        }
+        WriteOutcome::Conflict => Ok(None),
     }
 }
 

@@ -64,7 +64,7 @@ impl GrantEffects {
         tracing::warn!(grant = self.id, names, "the access is withheld, since its role does not exist");
         let message =
             format!("{names} does not exist; its bindings have no subjects until it exists again with no more than what was approved");
-        self.ctx.events.publish(&grant, true, "Withheld", "Withhold", &message).await;
+        self.ctx.events.publish(&grant, true, "Withheld", "Withhold", &message);
         Ok(Outcome::Done)
     }
 

@@ -240,7 +240,7 @@ impl GrantEffects {
         }
         grant_status::set_partial(&mut next, &grant, self.now());
         if let Some(missing) = missing.filter(|_| guarantees_changed) {
-            self.ctx.events.publish(&grant, true, "MissingRights", "Revoke", missing).await;
+            self.ctx.events.publish(&grant, true, "MissingRights", "Revoke", missing);
         }
         let grants: Api<Grant> = Api::all(self.ctx.client.clone());
         let version = grant.resource_version().unwrap_or_default();
@@ -301,7 +301,7 @@ impl GrantEffects {
             Ok(ReserveOutcome::Reserved(r)) => Ok(Outcome::Reserved(r)),
             Ok(ReserveOutcome::Occupied(what)) => {
                 drop(self.failed("reserve", &what));
-                self.ctx.events.publish(&grant, true, "Occupied", "Reserve", &what).await;
+                self.ctx.events.publish(&grant, true, "Occupied", "Reserve", &what);
                 Ok(Outcome::Occupied)
             }
             Err(e) => self.refused("reserve", e).await,
@@ -348,7 +348,7 @@ impl GrantEffects {
     async fn refused(&self, what: &str, e: ProviderError) -> Result<Outcome, ProviderError> {
         let ProviderError::Invalid(why) = &e else { return Err(e) };
         drop(self.failed(what, &e));
-        self.ctx.events.publish(&self.grant(), true, "TargetRefused", "Grant", why).await;
+        self.ctx.events.publish(&self.grant(), true, "TargetRefused", "Grant", why);
         Ok(Outcome::Refused)
     }
 
@@ -376,7 +376,7 @@ impl GrantEffects {
             }
             RevokeOutcome::Disarmed(what) => {
                 self.confirm_again(&*target).await?;
-                self.ctx.events.publish(&grant, true, "Disarmed", "Revoke", &what).await;
+                self.ctx.events.publish(&grant, true, "Disarmed", "Revoke", &what);
                 self.change(|k| k.learned.disarmed = Some(what));
                 Outcome::Gone
             }
@@ -403,7 +403,7 @@ impl GrantEffects {
             return;
         }
         if convert::grant_state(&g) == State::Revoking {
-            self.ctx.events.publish(&g, true, "NotRevoked", "Revoke", &error).await;
+            self.ctx.events.publish(&g, true, "NotRevoked", "Revoke", &error);
         }
         let next = grant_status::with_error(&g, &error);
         let api: Api<Grant> = Api::all(self.ctx.client.clone());

@@ -12,7 +12,7 @@ mod status;
 use super::{Context, convert};
 use crate::timing::timing;
 use crate::{
-    api::Grant,
+    api::{Grant, request::RequestState},
     kube_writes, providers,
     runtime::{
         changes::GrantGroup,
@@ -37,7 +37,7 @@ use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How soon to look again when the watch lags behind our own write, in milliseconds.
@@ -253,14 +253,28 @@ impl Reconciler<String> for GrantController {
     }
 }
 
-/// Reconciles every live Grant once a minute, with a live read of its request, and of its content where no watch shows it; a process
-/// that only revokes does not read requests.
+/// Reconciles every live Grant once a minute, with a look at its request and its content: in the stores where a watch is fresh and
+/// shows that all is well, otherwise live. A process that only revokes does not read requests.
 pub async fn heartbeat(ctx: Arc<Context>, controller: Arc<GrantController>, queue: WorkQueue<String>) {
     loop {
         tokio::time::sleep(timing().heartbeat).await;
+        let fresh = ctx.stores.ages.is_fresh("activationrequests", timing().watch_stale, Instant::now());
         for grant in ctx.stores.live_grants(&GrantGroup::Live) {
-            controller.verify(&grant.name_any());
-            queue.push(grant.name_any());
+            let id = grant.name_any();
+            if !(fresh && shows_owner(&ctx, &grant)) {
+                controller.verify_owner(&id);
+            }
+            controller.read_content_of(&id, false);
+            queue.push(id);
         }
     }
+}
+
+/// Whether the stores show a request that wants this Grant.
+fn shows_owner(ctx: &Context, grant: &Grant) -> bool {
+    let of = &grant.spec.request;
+    let request = ctx.stores.request(&(of.namespace.clone(), of.name.clone()));
+    let state = request.as_ref().filter(|r| r.uid().as_deref() == Some(of.uid.as_str()) && r.metadata.deletion_timestamp.is_none());
+    let state = state.and_then(|r| r.status.as_ref()).and_then(|status| status.state);
+    matches!(state, Some(RequestState::Activating | RequestState::Active))
 }

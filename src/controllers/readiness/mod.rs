@@ -53,6 +53,7 @@ pub struct ReadinessController {
     ctx: Arc<Context>,
     last_run: Mutex<Option<Time>>,
     answers: TargetAnswers,
+    counts: Counts,
 }
 
 /// Systems, policies, templates and assignments as the stores show them at one moment.
@@ -64,6 +65,12 @@ pub(super) struct Snapshot {
     system_facts: Vec<System>,
     policy_facts: Vec<Policy>,
     admission: Arc<AdmissionHistory>,
+}
+
+/// What one run remembers of those before.
+pub(super) struct Asks<'a> {
+    answers: &'a TargetAnswers,
+    counts: &'a Counts,
 }
 
 /// What a target holds of what a template names, or why it is unknown.
@@ -95,10 +102,34 @@ impl TargetAnswers {
     }
 }
 
+/// When the counts of each object were written last. They change with each request, so they are written at most every few seconds.
+#[derive(Default)]
+struct Counts {
+    written: Mutex<HashMap<String, Time>>,
+    /// When the first of those is to be written that were put off.
+    put_off: Mutex<Option<Time>>,
+}
+
+impl Counts {
+    /// Whether the counts of this object may be written now. Otherwise the next run is made when they may.
+    fn may_write(&self, uid: &str, now: Time) -> bool {
+        let mut written = self.written.lock();
+        written.retain(|_, at| now < at.plus_secs(timing().counts_every_secs));
+        let Some(at) = written.get(uid) else {
+            written.insert(uid.to_owned(), now);
+            return true;
+        };
+        let then = at.plus_secs(timing().counts_every_secs);
+        let mut put_off = self.put_off.lock();
+        *put_off = Some(put_off.map_or(then, |other| other.min(then)));
+        false
+    }
+}
+
 impl ReadinessController {
     /// A controller that has judged nothing yet.
     pub fn new(ctx: Arc<Context>) -> Self {
-        ReadinessController { ctx, last_run: Mutex::default(), answers: TargetAnswers::default() }
+        ReadinessController { ctx, last_run: Mutex::default(), answers: TargetAnswers::default(), counts: Counts::default() }
     }
 
     /// Whether a template or a system waits for a change at its target, which is not watched.
@@ -118,16 +149,16 @@ impl ReadinessController {
     /// Judges every object on its own: an error or a panic over one of them keeps no other from its verdict. Returns how many have
     /// no verdict.
     async fn reconcile_all(&self) -> usize {
-        let (ctx, answers, snapshot) = (&self.ctx, &self.answers, &Snapshot::of(&self.ctx));
+        let (ctx, asks, snapshot) = (&self.ctx, &Asks { answers: &self.answers, counts: &self.counts }, &Snapshot::of(&self.ctx));
         let failed = AtomicUsize::new(0);
         let count = |failures| failed.fetch_add(failures, Ordering::Relaxed);
         // Concurrently: a target that does not answer delays only what concerns it.
         let systems = stream::iter(snapshot.systems.clone()).for_each_concurrent(CONCURRENCY, async |system| {
-            count(self.judge(&*system, system::reconcile(ctx, answers, snapshot, &system)).await);
+            count(self.judge(&*system, system::reconcile(ctx, asks, snapshot, &system)).await);
         });
         systems.await;
         let templates = stream::iter(snapshot.templates.clone()).for_each_concurrent(CONCURRENCY, async |template| {
-            count(self.judge(&*template, template::reconcile(ctx, answers, snapshot, &template)).await);
+            count(self.judge(&*template, template::reconcile(ctx, asks, snapshot, &template)).await);
         });
         templates.await;
         for assignment in &snapshot.assignments {
@@ -201,7 +232,8 @@ impl Reconciler<()> for ReadinessController {
         }
         *self.last_run.lock() = Some(now);
         let requeue = if self.reconcile_all().await == 0 { Requeue::OnChange } else { Requeue::Backoff };
-        NextRun { deadline, ..NextRun::of(requeue) }
+        let put_off = self.counts.put_off.lock().take();
+        NextRun { deadline: deadline.into_iter().chain(put_off).min(), ..NextRun::of(requeue) }
     }
     fn lane(&self, (): &()) -> Placement {
         Placement::anywhere()

@@ -1,5 +1,5 @@
 //! AuthorizationSystems: which target they stand for, and whether they may grant.
-use super::{Context, Snapshot, TargetAnswers, set_ready, write};
+use super::{Asks, Context, Snapshot, TargetAnswers, set_ready, write};
 use crate::timing::timing;
 use crate::{
     api::{
@@ -16,7 +16,8 @@ use curfew_core::{fingerprint, ids::GRANTS_FINALIZER, readiness, reason::Reason}
 use kube::{Api, ResourceExt, api::ListParams};
 
 /// Asks the target for its identity, counts the system's Grants, and publishes both.
-pub async fn reconcile(ctx: &Context, answers: &TargetAnswers, snapshot: &Snapshot, system: &AuthorizationSystem) -> kube::Result<()> {
+pub async fn reconcile(ctx: &Context, asks: &Asks<'_>, snapshot: &Snapshot, system: &AuthorizationSystem) -> kube::Result<()> {
+    let answers = asks.answers;
     let Some(system) = &ensure_finalizer(ctx, system).await? else { return Ok(()) };
     let mut facts = convert::system(system, &snapshot.systems);
     let (now, generation) = (ctx.now(), system.metadata.generation);
@@ -53,6 +54,11 @@ pub async fn reconcile(ctx: &Context, answers: &TargetAnswers, snapshot: &Snapsh
         Mode::ReadOnly => (Reason::ReadOnly, "discovers and scores, never grants; mode: ReadWrite would"),
     };
     set(&mut next.conditions, "GrantsAllowed", Is::from(grants), reason.as_str(), message, generation, now);
+    let uncounted = |status: &AuthorizationSystemStatus| AuthorizationSystemStatus { grants: None, ..status.clone() };
+    let only_counts = system.status.as_ref().is_some_and(|old| uncounted(old) == uncounted(&next) && old.grants != next.grants);
+    if only_counts && !asks.counts.may_write(&facts.uid, now) {
+        return Ok(());
+    }
     write(&Api::all(ctx.client.clone()), system, system.status.as_ref(), &next).await
 }
 

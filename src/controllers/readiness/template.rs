@@ -1,5 +1,5 @@
 //! RoleTemplates and EligibleAssignments: whether they can be used, and if not, what to change.
-use super::{Content, Context, Snapshot, TargetAnswers, UNKNOWN, set_ready, write};
+use super::{Asks, Content, Context, Snapshot, TargetAnswers, UNKNOWN, set_ready, write};
 use crate::timing::timing;
 use crate::{
     api::{
@@ -27,10 +27,10 @@ use kube::{Api, ResourceExt};
 const ACCEPTED_SECS: i64 = 300;
 
 /// Publishes whether a template can be used.
-pub async fn reconcile(ctx: &Context, answers: &TargetAnswers, snapshot: &Snapshot, template: &RoleTemplate) -> kube::Result<()> {
+pub async fn reconcile(ctx: &Context, asks: &Asks<'_>, snapshot: &Snapshot, template: &RoleTemplate) -> kube::Result<()> {
     let mut facts = convert::template(template);
     // What cannot be asked at the moment is unknown: what was found for this generation stands.
-    let unknown = match ask_target(ctx, answers, snapshot, &facts, template).await {
+    let unknown = match ask_target(ctx, asks.answers, snapshot, &facts, template).await {
         Ok(found) => {
             (facts.not_bindable, facts.refused_by_target) = found;
             None
@@ -67,6 +67,12 @@ pub async fn reconcile(ctx: &Context, answers: &TargetAnswers, snapshot: &Snapsh
             set(&mut next.conditions, "Ready", Is::Unknown, UNKNOWN, why, template.metadata.generation, ctx.now());
         }
         None => set_ready(&mut next.conditions, &verdict, template.metadata.generation, ctx.now()),
+    }
+    let counts = |status: &RoleTemplateStatus| (status.eligible, status.active);
+    let uncounted = |status: &RoleTemplateStatus| RoleTemplateStatus { eligible: 0, active: 0, ..status.clone() };
+    let only_counts = template.status.as_ref().is_some_and(|old| uncounted(old) == uncounted(&next) && counts(old) != counts(&next));
+    if only_counts && !asks.counts.may_write(&facts.reference.uid, ctx.now()) {
+        return Ok(());
     }
     write(&Api::namespaced(ctx.client.clone(), &facts.namespace), template, template.status.as_ref(), &next).await
 }
@@ -122,7 +128,7 @@ async fn cached(
 }
 
 fn display(ctx: &Context, template: &Template, policy: Option<&Policy>) -> TemplateDisplay {
-    let ceiling = ctx.stores.config().map(|config| config.spec.ceilings.duration);
+    let ceiling = ctx.stores.config().map(|config| config.spec.ceilings.duration.clone());
     let max = [Some(&template.max_duration), policy.map(|policy| &policy.max_duration), ceiling.as_ref()].into_iter().flatten().min();
     let stages: Vec<String> = template.approval.iter().map(|stage| format!("{} {}", stage.quorum, stage.name)).collect();
     let systems = match &template.systems {

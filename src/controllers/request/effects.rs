@@ -1,5 +1,6 @@
 //! The effects of a request's reconcile.
 use super::{
+    fresh_decisions,
     known::Known,
     status::{self, StatusInputs},
 };
@@ -15,7 +16,7 @@ use crate::{
     },
     kube_writes::{self, WriteOutcome},
     observe::seconds_between,
-    runtime::{driver::EffectHandler, stores::Key},
+    runtime::{changes, driver::EffectHandler, stores::Key},
 };
 use async_trait::async_trait;
 use curfew_core::{
@@ -27,8 +28,7 @@ use curfew_core::{
     text::{brief, clip},
     time::Time,
 };
-use k8s_openapi::api::core::v1::ObjectReference;
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -51,7 +51,8 @@ impl RequestEffects {
     }
 
     async fn read_live(&self) -> Outcome {
-        match dereference::dereference(&self.ctx, &self.key, Source::Live).await {
+        let decisions = fresh_decisions::since_commit(&self.ctx, &self.key, &self.known()).await;
+        match dereference::dereference_with(&self.ctx, &self.key, Source::Live, decisions).await {
             Ok(dereferenced) => match Known::new(&self.ctx, dereferenced).await {
                 Some(known) => {
                     *self.known.lock() = known.clone();
@@ -79,7 +80,7 @@ impl RequestEffects {
         let api = kube_writes::requests(&self.ctx.client, &self.key.0);
         match kube_writes::commit(&api, &self.key.1, &next.version, object.status.as_ref(), &status).await {
             WriteOutcome::Stored(stored) => {
-                self.announce(&stored, next).await;
+                self.announce(&stored, next);
                 let version = stored.resource_version().unwrap_or_default();
                 self.known.lock().stored(stored, next, tally);
                 Outcome::Stored(version.into())
@@ -89,27 +90,24 @@ impl RequestEffects {
         }
     }
 
-    /// One Event and one log line for each transition.
-    async fn announce(&self, stored: &ActivationRequest, next: &Request) {
+    /// One log line for each transition, and an Event for those that people wait for: it is active, or it has ended.
+    fn announce(&self, stored: &ActivationRequest, next: &Request) {
         let status = stored.status.clone().unwrap_or_default();
         let state = status.state.map_or_else(String::new, |s| format!("{s:?}"));
         let (reason, message) = (status.reason.unwrap_or_default(), status.message.unwrap_or_default());
         tracing::info!(request.uid = %next.uid, namespace = self.key.0, name = self.key.1, state, reason, message, "request");
         let bad = matches!(next.status.state, State::Ended(outcome, _) if status::is_refusal(outcome));
-        self.ctx.events.publish(stored, bad, &state, "Decide", &message).await;
-        if let (Some(role), State::Active | State::Ended(..)) = (self.role(), next.status.state) {
-            let note = format!("request {} of {}: {message}", self.key.1, brief(&next.requester.username));
-            self.ctx.events.publish_for(&role, bad, &state, "Decide", &note).await;
+        if matches!(next.status.state, State::Active | State::Ended(..)) {
+            self.ctx.events.publish(stored, bad, &state, "Decide", &message);
+            // The owners of the role see the outcome, too.
+            if let Some(role) = self.ctx.stores.template(&changes::template_of(stored)) {
+                let note = format!("request {} of {}: {message}", self.key.1, brief(&next.requester.username));
+                self.ctx.events.publish_first(&*role, bad, &state, "Decide", &note);
+            }
         }
         if let (State::Active, Some(at)) = (next.status.state, next.status.activated_at) {
             self.ctx.metrics.activation_duration.observe(seconds_between(next.created, at));
         }
-    }
-
-    /// The requested template, if it exists: its owners see the outcome, too.
-    fn role(&self) -> Option<ObjectReference> {
-        let name = self.known.lock().object.spec.role_ref.name.clone();
-        Some(self.ctx.stores.template(&(self.key.0.clone(), name))?.object_ref(&()))
     }
 
     async fn create_grant(&self, request: &Request, expires_at: Time) -> Outcome {

@@ -319,6 +319,7 @@ mod tests {
             manager: Some(false),
             proven: true,
             provenance: Provenance::Verified,
+            counted_before: false,
         }
     }
 

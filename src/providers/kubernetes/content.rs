@@ -1,5 +1,6 @@
 //! The content of a cluster's roles and the uids of its namespaces, as the rules read them.
 use super::Watched;
+use crate::runtime::shared_reads::SharedReads;
 use curfew_core::{
     resolved::Ref,
     target::kubernetes::{
@@ -15,37 +16,61 @@ use k8s_openapi::api::{
 };
 use kube::{Api, Client, ResourceExt, runtime::reflector::ObjectRef};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
-/// Reads the roles that are named and the namespaces in the scope, live, as far as they exist.
-///
-/// # Errors
-/// If the API server cannot be read.
-pub async fn read(client: &Client, permissions: &Permissions, scope: &Scope) -> kube::Result<Inventory> {
-    let (cluster_roles, namespaces) = (Api::<ClusterRole>::all(client.clone()), Api::<Namespace>::all(client.clone()));
-    let cluster_roles = try_join_all(permissions.cluster_roles.iter().map(|name| cluster_roles.get_opt(name)));
-    let named = |r: &RoleName| (Api::<Role>::namespaced(client.clone(), &r.namespace), r.name.clone());
-    let roles = try_join_all(permissions.roles.iter().map(named).map(|(api, name)| async move { api.get_opt(&name).await }));
-    let namespaces = try_join_all(scope.namespaces().iter().map(|name| namespaces.get_opt(name)));
-    let (cluster_roles, roles, namespaces) = futures::try_join!(cluster_roles, roles, namespaces)?;
-    Ok(Inventory {
-        roles: cluster_roles.iter().flatten().map(cluster_role).chain(roles.iter().flatten().map(role)).collect(),
-        namespaces: namespaces.iter().flatten().map(namespace_ref).collect(),
-        terminating: namespaces.iter().flatten().filter(|n| is_terminating(n)).map(ResourceExt::name_any).collect(),
-    })
+/// Live reads of roles and namespaces, which requests and Grants share that need them at the same time.
+#[derive(Default)]
+pub struct Reads {
+    cluster_roles: SharedReads<String, Option<Arc<ClusterRole>>>,
+    roles: SharedReads<RoleName, Option<Arc<Role>>>,
+    namespaces: SharedReads<String, Option<Arc<Namespace>>>,
+    contents: Contents,
 }
 
-/// The same from what the watches of the operator's own cluster show.
-pub fn cached(caches: &Watched, permissions: &Permissions, scope: &Scope) -> Inventory {
-    let cluster_roles = permissions.cluster_roles.iter().filter_map(|n| caches.cluster_roles.get(&ObjectRef::new(n)));
-    let roles = permissions.roles.iter().filter_map(|r| caches.roles.get(&ObjectRef::new(&r.name).within(&r.namespace)));
-    let cluster_roles = cluster_roles.map(|r| caches.contents.of(&*r, cluster_role));
-    let roles = roles.map(|r| caches.contents.of(&*r, role));
-    let namespaces: Vec<_> = scope.namespaces().iter().filter_map(|n| caches.namespaces.get(&ObjectRef::new(n))).collect();
-    Inventory {
-        roles: cluster_roles.chain(roles).collect(),
-        namespaces: namespaces.iter().map(|n| namespace_ref(n)).collect(),
-        terminating: namespaces.iter().filter(|n| is_terminating(n)).map(|n| n.name_any()).collect(),
+impl Reads {
+    /// Reads the roles that are named and the namespaces in the scope, live, as far as they exist.
+    ///
+    /// # Errors
+    /// If the API server cannot be read.
+    pub async fn live(&self, client: &Client, permissions: &Permissions, scope: &Scope) -> kube::Result<Inventory> {
+        let cluster_roles = try_join_all(permissions.cluster_roles.iter().map(async |name| {
+            let (api, of) = (Api::<ClusterRole>::all(client.clone()), name.clone());
+            self.cluster_roles.read(name.clone(), async move || Ok(api.get_opt(&of).await?.map(Arc::new))).await
+        }));
+        let roles = try_join_all(permissions.roles.iter().map(async |role| {
+            let (api, of) = (Api::<Role>::namespaced(client.clone(), &role.namespace), role.name.clone());
+            self.roles.read(role.clone(), async move || Ok(api.get_opt(&of).await?.map(Arc::new))).await
+        }));
+        let namespaces = try_join_all(scope.namespaces().iter().map(async |name| {
+            let (api, of) = (Api::<Namespace>::all(client.clone()), name.clone());
+            self.namespaces.read(name.clone(), async move || Ok(api.get_opt(&of).await?.map(Arc::new))).await
+        }));
+        let (cluster_roles, roles, namespaces) = futures::try_join!(cluster_roles, roles, namespaces)?;
+        Ok(self.inventory(cluster_roles.into_iter().flatten(), roles.into_iter().flatten(), namespaces.into_iter().flatten()))
+    }
+
+    /// The same from what the watches of the operator's own cluster show.
+    pub fn cached(&self, caches: &Watched, permissions: &Permissions, scope: &Scope) -> Inventory {
+        let cluster_roles = permissions.cluster_roles.iter().filter_map(|n| caches.cluster_roles.get(&ObjectRef::new(n)));
+        let roles = permissions.roles.iter().filter_map(|r| caches.roles.get(&ObjectRef::new(&r.name).within(&r.namespace)));
+        let namespaces = scope.namespaces().iter().filter_map(|n| caches.namespaces.get(&ObjectRef::new(n)));
+        self.inventory(cluster_roles, roles, namespaces)
+    }
+
+    fn inventory(
+        &self,
+        cluster_roles: impl Iterator<Item = Arc<ClusterRole>>,
+        roles: impl Iterator<Item = Arc<Role>>,
+        namespaces: impl Iterator<Item = Arc<Namespace>>,
+    ) -> Inventory {
+        let cluster_roles = cluster_roles.map(|r| self.contents.of(&*r, cluster_role));
+        let roles = roles.map(|r| self.contents.of(&*r, role));
+        let namespaces: Vec<_> = namespaces.collect();
+        Inventory {
+            roles: cluster_roles.chain(roles).collect(),
+            namespaces: namespaces.iter().map(|n| namespace_ref(n)).collect(),
+            terminating: namespaces.iter().filter(|n| is_terminating(n)).map(|n| n.name_any()).collect(),
+        }
     }
 }
 
@@ -54,7 +79,7 @@ const MAX_REMEMBERED: usize = 4096;
 
 /// The contents of roles by uid and version: they are asked for with each request and Grant, and seldom change.
 #[derive(Default)]
-pub struct Contents(Mutex<HashMap<String, (String, RoleContent)>>);
+struct Contents(Mutex<HashMap<String, (String, RoleContent)>>);
 
 impl Contents {
     fn of<K: ResourceExt>(&self, object: &K, read: impl Fn(&K) -> RoleContent) -> RoleContent {

@@ -15,7 +15,7 @@ mod revoke;
 mod rights;
 
 pub use binding::BindingState;
-pub use content::Contents;
+use content::Reads;
 pub(crate) use errors::provider_error;
 pub use fuse::AFTER_SECS as FUSE_AFTER_SECS;
 pub use managed::{list, remove};
@@ -74,8 +74,6 @@ pub struct Watched {
     pub roles: Store<Role>,
     /// Namespaces.
     pub namespaces: Store<Namespace>,
-    /// The contents of roles that were read from these stores.
-    pub contents: Arc<Contents>,
 }
 
 /// A cluster.
@@ -85,6 +83,7 @@ pub struct Kubernetes {
     /// Nothing where nobody watches: then every look is a live one.
     watched: Option<Watched>,
     guard: Guard,
+    reads: Reads,
     /// Who this is; of the cluster that we run in it cannot change while we run.
     known: OnceLock<String>,
     /// Its address and CA, where it is reached by a kubeconfig: another one could take its place.
@@ -109,7 +108,7 @@ impl Guard {
 impl Kubernetes {
     /// A cluster by its client, with what the watches show of it.
     pub fn new(client: Client, clock: Arc<Clock>, watched: Option<Watched>, guard: Guard) -> Self {
-        Kubernetes { client, clock, watched, guard, known: OnceLock::new(), reached: None }
+        Kubernetes { client, clock, watched, guard, reads: Reads::default(), known: OnceLock::new(), reached: None }
     }
 
     /// The same, reached at this address and verified by this CA.
@@ -210,12 +209,12 @@ impl Provider for Kubernetes {
 
     async fn inventory(&self, permissions: &Permissions, scope: &Scope) -> Result<Inventory, ProviderError> {
         let (permissions, scope) = role(permissions, scope)?;
-        content::read(&self.client, permissions, scope).await.map(Inventory::Kubernetes).map_err(provider_error)
+        self.reads.live(&self.client, permissions, scope).await.map(Inventory::Kubernetes).map_err(provider_error)
     }
 
     fn cached_inventory(&self, permissions: &Permissions, scope: &Scope) -> Option<Inventory> {
         let (caches, (permissions, scope)) = (self.watched.as_ref()?, role(permissions, scope).ok()?);
-        Some(Inventory::Kubernetes(content::cached(caches, permissions, scope)))
+        Some(Inventory::Kubernetes(self.reads.cached(caches, permissions, scope)))
     }
 
     async fn observe(&self, plan: &Plan, _: SlotSet, since: Option<Time>) -> Result<Observed, ProviderError> {

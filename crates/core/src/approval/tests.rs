@@ -23,6 +23,7 @@ fn word(n: i64, by: &Arc<UserInfo>, verb: Verb) -> DecisionFacts {
         manager: Some(false),
         proven: true,
         provenance: Provenance::Verified,
+        counted_before: false,
     }
 }
 fn stage(name: &str, quorum: u8, approvers: &[Subject]) -> ApprovalStage {
@@ -87,6 +88,18 @@ fn a_stage_times_out_as_long_after_its_opening_as_it_says() {
     assert_eq!((t.open_stage(), t.deadline()), (Some(0), at(5)));
     // Where no timeout is set it is a day.
     assert_eq!(count(&[stage("owners", 1, &[group("leads")])], &[]).deadline(), at(86_400));
+}
+
+/// Kubernetes stamps whole seconds: of two approvals of one second by one person, the one that was counted first goes on counting.
+#[test]
+fn a_verdict_does_not_change_because_of_a_later_decision_of_the_same_second() {
+    let carol = person("carol", &["leads"]);
+    let stages = [stage("owners", 2, &[group("leads")])];
+    let same_second = |n, counted_before| DecisionFacts { created: Time::from_secs(11), counted_before, ..word(n, &carol, Verb::Approve) };
+    for (first, second) in [(1, 2), (2, 1)] {
+        let t = count(&stages, &[same_second(first, true), same_second(second, false)]);
+        assert_eq!(t.counted, [Counted::Yes, Counted::No(Reason::AlreadyCounted)], "d{first} was first");
+    }
 }
 
 #[test]

@@ -326,6 +326,7 @@ impl Model {
         let Users { alice, carol, dave, .. } = &self.users;
         let decision = |n: i64, by: &Arc<UserInfo>, verb| DecisionFacts {
             provenance: curfew_core::admission::Provenance::Verified,
+            counted_before: false,
             uid: format!("d{n}").into(),
             decider: by.clone(),
             verb,
