@@ -69,11 +69,12 @@ pub async fn publish(
     }
     let (is, reason, next) = status(decision, &verdict, ctx.now());
     let (key, version) = (changes::key(decision), decision.resource_version().unwrap_or_default());
-    if decision.status.as_ref() == Some(&next) || ctx.judged.is_stale(&key, &version) {
+    // Of a decision with a final verdict the stores keep no words, so its status differs from what was written.
+    let recorded = is_settled(decision) && counted_condition(decision).is_some_and(|condition| condition.reason == reason);
+    if recorded || decision.status.as_ref() == Some(&next) || ctx.judged.is_stale(&key, &version) {
         return Ok(None);
     }
-    let recorded = is_settled(decision) && counted_condition(decision).is_some_and(|condition| condition.reason == reason);
-    if is != Is::Unknown && !recorded {
+    if is != Is::Unknown {
         if !ctx.audit.has_room() {
             return Ok(None);
         }
