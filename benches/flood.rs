@@ -2,7 +2,7 @@
 //!
 //! Three rounds: without junk, while the junk is created, and with all of it stored. Each prints by how much the bindings outlived
 //! the deadline in their names, as a watch shows it. Then it prints how much memory a junk object takes. It fails if the ends of a
-//! later round are, on average, later than twice those of the first, and than a second. `make flood` runs it (about seven minutes); `CURFEW_BIN` names
+//! later round are, on average, later than twice those of the first, and than a second. `make flood` runs it (a quarter of an hour); `CURFEW_BIN` names
 //! another operator to measure, `JUNK` another number of decisions, and `SLOW=3` lets grants last three times as long, for a machine
 //! that does not begin 50 of them within a minute.
 use anyhow::{Context, Result, ensure};

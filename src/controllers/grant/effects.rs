@@ -1,14 +1,11 @@
 //! The effects of a Grant's reconcile. Revoking needs nothing but the Grant and its target (I3).
 use super::{
     early_end,
-    matches_request::matches_request,
+    matches_request::wants,
     status::{self as grant_status, Learned},
 };
 use crate::{
-    api::{
-        Grant,
-        request::{ActivationRequestStatus, RequestState},
-    },
+    api::Grant,
     controllers::{Context, audit_events, convert},
     kube_writes::{self, WriteOutcome},
     observe::seconds_between,
@@ -121,20 +118,18 @@ impl GrantEffects {
         if same.as_ref().is_some_and(|request| convert::request_schema(request) == Schema::Newer) {
             return Ok(None);
         }
+        let Some(request) = same else { return Ok(Some(OwnerState::Gone)) };
         let grant = self.grant();
-        let install = &self.ctx.install;
-        let ours = |s: &ActivationRequestStatus| {
-            let same = matches_request(&self.id, &grant.spec, s, install);
-            if !same {
-                tracing::error!(grant = self.id, "the Grant differs from what its request says; it is ended");
-            }
-            same
-        };
-        let state = same.and_then(|r| r.status).filter(ours).and_then(|s| s.state);
-        Ok(Some(match state {
-            Some(RequestState::Activating | RequestState::Active) => OwnerState::Wanted,
-            Some(_) | None => OwnerState::Gone,
-        }))
+        if wants(&self.id, &grant.spec, &request, &self.ctx.install) {
+            return Ok(Some(OwnerState::Wanted));
+        }
+        let state = request.status.and_then(|status| status.state);
+        tracing::info!(
+            grant = self.id,
+            ?state,
+            "the request does not want this Grant, or the Grant differs from what it says; it is ended"
+        );
+        Ok(Some(OwnerState::Gone))
     }
 
     /// Why the Grant ends, without any call: a revocation needs nothing but the Grant and its target.

@@ -1,6 +1,19 @@
 //! Whether a Grant is what its request says. Pure.
-use crate::api::{grant::GrantSpec, request::ActivationRequestStatus};
+use crate::api::{
+    ActivationRequest,
+    grant::GrantSpec,
+    request::{ActivationRequestStatus, RequestState},
+};
 use curfew_core::{ids, resolved::SCHEMA};
+use kube::ResourceExt;
+
+/// Whether a request wants this Grant: it is the one that the Grant names, it is not being deleted, its access has begun and has not
+/// ended, and the Grant is what it says.
+pub fn wants(id: &str, grant: &GrantSpec, request: &ActivationRequest, install: &str) -> bool {
+    let same = request.uid().as_deref() == Some(grant.request.uid.as_str()) && request.metadata.deletion_timestamp.is_none();
+    let begun = |status: &&ActivationRequestStatus| matches!(status.state, Some(RequestState::Activating | RequestState::Active));
+    same && request.status.as_ref().filter(begun).is_some_and(|status| matches_request(id, grant, status, install))
+}
 
 /// Whether a Grant is exactly what its request's status says: an attacker who got past the admission policy could have written a
 /// different one under its name. The plan is computed again only where both have this build's schema; otherwise digests are
@@ -44,7 +57,7 @@ mod tests {
         serde_json::from_value(json!({"schema": 3, "resolved": resolved, "expiresAt": END})).unwrap()
     }
 
-    fn matches(id: &str, change: impl FnOnce(&mut Value)) -> bool {
+    fn grant(id: &str, change: impl FnOnce(&mut Value)) -> GrantSpec {
         let status = status();
         let r: &Resolved = status.resolved.as_ref().unwrap();
         let plan = r.plan(INSTALL, id, status.expires_at.unwrap());
@@ -54,7 +67,32 @@ mod tests {
             "principal": {"kubernetes": {"user": "alice"}}, "plan": plan, "digest": r.digest(), "expiresAt": END,
         });
         change(&mut grant);
-        matches_request(id, &serde_json::from_value(grant).unwrap(), &status, INSTALL)
+        serde_json::from_value(grant).unwrap()
+    }
+
+    fn matches(id: &str, change: impl FnOnce(&mut Value)) -> bool {
+        matches_request(id, &grant(id, change), &status(), INSTALL)
+    }
+
+    #[test]
+    fn a_request_wants_its_own_grant_while_its_access_lasts() {
+        let id = ids::grant_id(INSTALL, "r1");
+        let wanted = |grant: &GrantSpec, change: fn(&mut ActivationRequest)| {
+            let object = json!({"apiVersion": "curfew.dev/v1alpha1", "kind": "ActivationRequest",
+                "metadata": {"name": "r", "namespace": "payments", "uid": "r1"}, "spec": {"roleRef": {"name": "role"}}});
+            let mut request: ActivationRequest = serde_json::from_value(object).unwrap();
+            request.status = Some(ActivationRequestStatus { state: Some(RequestState::Active), ..status() });
+            change(&mut request);
+            wants(&id, grant, &request, INSTALL)
+        };
+        let own = grant(&id, |_| ());
+        assert!(wanted(&own, |_| ()));
+        assert!(wanted(&own, |r| r.status.as_mut().unwrap().state = Some(RequestState::Activating)));
+        // What the heartbeat must not take from the stores as well: a Grant that names a request, and is not what the request says.
+        assert!(!wanted(&grant(&id, |g| g["plan"]["kubernetes"]["bindings"][0]["role"] = "cluster-admin".into()), |_| ()));
+        assert!(!wanted(&own, |r| r.metadata.uid = Some("r2".into())));
+        assert!(!wanted(&own, |r| r.status.as_mut().unwrap().state = Some(RequestState::Expired)));
+        assert!(!wanted(&own, |r| r.status = None));
     }
 
     #[test]

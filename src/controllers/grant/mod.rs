@@ -12,7 +12,7 @@ mod status;
 use super::{Context, convert};
 use crate::timing::timing;
 use crate::{
-    api::{Grant, request::RequestState},
+    api::Grant,
     kube_writes, providers,
     runtime::{
         changes::GrantGroup,
@@ -33,6 +33,7 @@ use curfew_core::{
 };
 use effects::GrantEffects;
 use kube::{Api, ResourceExt};
+use matches_request::wants;
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -270,11 +271,9 @@ pub async fn heartbeat(ctx: Arc<Context>, controller: Arc<GrantController>, queu
     }
 }
 
-/// Whether the stores show a request that wants this Grant.
+/// Whether the stores show a request that wants this Grant as it is.
 fn shows_owner(ctx: &Context, grant: &Grant) -> bool {
     let of = &grant.spec.request;
     let request = ctx.stores.request(&(of.namespace.clone(), of.name.clone()));
-    let state = request.as_ref().filter(|r| r.uid().as_deref() == Some(of.uid.as_str()) && r.metadata.deletion_timestamp.is_none());
-    let state = state.and_then(|r| r.status.as_ref()).and_then(|status| status.state);
-    matches!(state, Some(RequestState::Activating | RequestState::Active))
+    request.is_some_and(|request| wants(&grant.name_any(), &grant.spec, &request, &ctx.install))
 }
