@@ -43,7 +43,10 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::default());
     let (send, changes) = mpsc::unbounded_channel();
     let panics = metrics.panics.clone();
-    let stores = Stores::revoke_only(&mut Watches { client: &client, tasks: &mut tasks, panics: panics.clone(), changes: send }, watches);
+    let stores = Stores::revoke_only(
+        &mut Watches { client: &client, tasks: &mut tasks, panics: panics.clone(), changes: send, ages: watches.clone() },
+        watches,
+    );
     let (audit, writing) = AuditLog::new(Setup {
         client: client.clone(),
         http: HttpClient::default(),

@@ -87,8 +87,8 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let ((urgent, urgent_changes), (other, other_changes)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
     let panics = || metrics.panics.clone();
     let stores = Stores::start(
-        &mut Watches { client: &revoking, tasks: &mut own_tasks, panics: panics(), changes: urgent },
-        &mut Watches { client: &client, tasks: &mut tasks, panics: panics(), changes: other },
+        &mut Watches { client: &revoking, tasks: &mut own_tasks, panics: panics(), changes: urgent, ages: watches.clone() },
+        &mut Watches { client: &client, tasks: &mut tasks, panics: panics(), changes: other, ages: watches.clone() },
         watches,
     );
     let registry = |client: &Client| registry(client, &stores, &authority);

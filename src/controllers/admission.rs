@@ -37,6 +37,8 @@ struct Memory {
     last: Option<Proof>,
     /// The history as this process knows it, while it leads: the stored one could have been written by anyone during a gap.
     mine: Option<AdmissionHistory>,
+    /// How often watches had failed before the last whole check.
+    interruptions: u64,
     /// The policies and CRDs whose content it has compared.
     compared: Option<Compared>,
 }
@@ -47,6 +49,7 @@ pub async fn run(ctx: Arc<Context>) {
     loop {
         ctx.authority.check_clock();
         let covered = ctx.take_unproven();
+        memory.interruptions = ctx.stores.ages.interruptions();
         let begun = ctx.authority.clock.server().unwrap_or(Time::from_millis(0));
         let enforced = match tokio::time::timeout(TIMEOUT, look(&ctx, &mut memory.compared)).await {
             Ok(Ok((check, keys))) => {
@@ -86,13 +89,15 @@ async fn prove_on_demand(ctx: &Context, memory: &mut Memory) {
 }
 
 /// Confirms that no policy and no CRD has changed since the last whole check, by their versions alone; `false` if that is not so, or
-/// cannot be told, or rests on another replica's checks.
+/// cannot be told, or rests on another replica's checks. After a watch has failed, the API server may be one that was started again
+/// without the admission plugins: then the canaries must be tried before anything counts that was read since.
 async fn confirm(ctx: &Context, memory: &mut Memory, covered: Unproven) -> bool {
     // Before anything is read: what is read now was so at this time or later.
     let begun = ctx.authority.clock.server().unwrap_or(Time::from_millis(0));
     let unchanged = tokio::time::timeout(TIMEOUT, admission_check::unchanged(&ctx.client, memory.compared.as_ref())).await;
     let digest = unchanged.ok().and_then(Result::ok).flatten();
-    let mine = memory.mine.as_ref().filter(|_| ctx.authority.leads());
+    let same_server = ctx.stores.ages.interruptions() == memory.interruptions;
+    let mine = memory.mine.as_ref().filter(|_| ctx.authority.leads() && same_server);
     let confirmed = digest.zip(mine).and_then(|(digest, mine)| mine.confirm(begun, digest, covered.objects.iter().cloned()));
     let Some((digest, history)) = digest.zip(confirmed) else {
         ctx.put_back_unproven(covered);

@@ -4,12 +4,17 @@ use http::{StatusCode, Uri};
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
 /// When the API server last began to answer each watch, by the path that is watched.
 #[derive(Default, Debug)]
-pub struct WatchAges(Mutex<BTreeMap<String, Instant>>);
+pub struct WatchAges {
+    answered: Mutex<BTreeMap<String, Instant>>,
+    /// How often a watch has failed.
+    interruptions: AtomicU64,
+}
 
 impl WatchAges {
     /// Records the beginning of a response, if it is of a watch.
@@ -20,19 +25,29 @@ impl WatchAges {
     }
 
     fn answered(&self, path: &str, at: Instant) {
-        self.0.lock().insert(path.to_owned(), at);
+        self.answered.lock().insert(path.to_owned(), at);
+    }
+
+    /// Records that a watch has failed. It is not known to be the same API server that answers next.
+    pub fn interrupted(&self) {
+        self.interruptions.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often a watch has failed. A restart of the API server breaks every watch.
+    pub fn interruptions(&self) -> u64 {
+        self.interruptions.load(Ordering::Acquire)
     }
 
     /// Whether the watch of this resource was answered within this time, so that what it has brought is not older than that.
     pub fn is_fresh(&self, resource: &str, within: Duration, now: Instant) -> bool {
-        let known = self.0.lock();
+        let known = self.answered.lock();
         let at = known.iter().find(|(path, _)| path.rsplit('/').next() == Some(resource)).map(|(_, at)| *at);
         at.is_some_and(|at| now.saturating_duration_since(at) < within)
     }
 
     /// The watch that was answered longest ago, by its resource, and how long ago that was. `None` before the first answer.
     pub fn oldest(&self, now: Instant) -> Option<(String, Duration)> {
-        let known = self.0.lock();
+        let known = self.answered.lock();
         let (path, at) = known.iter().min_by_key(|(_, at)| **at)?;
         Some((path.rsplit('/').next().unwrap_or(path).to_owned(), now.saturating_duration_since(*at)))
     }

@@ -3,6 +3,7 @@ use super::{
     changes::{Change, Versions},
     panics::Panics,
     tasks::Tasks,
+    watch_age::WatchAges,
 };
 use crate::timing::timing;
 use futures::StreamExt;
@@ -43,6 +44,8 @@ pub struct Watches<'a> {
     pub tasks: &'a mut Tasks,
     /// Where panics are counted.
     pub panics: Panics,
+    /// Where interruptions are counted.
+    pub ages: Arc<WatchAges>,
     /// Where changes are sent.
     pub changes: mpsc::UnboundedSender<Change>,
 }
@@ -66,7 +69,7 @@ impl Watches<'_> {
         let name = K::plural(&kind).into_owned();
         let api: Api<DeserializeGuard<K>> = Api::all_with(self.client.clone(), &kind);
         let mut objects = Objects { writer: Writer::new(kind.clone()), kind, on_unreadable, index, change, panics: self.panics.clone() };
-        let (store, changes) = (objects.writer.as_reader(), self.changes.clone());
+        let (store, changes, ages) = (objects.writer.as_reader(), self.changes.clone(), self.ages.clone());
         // managedFields and annotations are most of an object, and no rule reads them.
         let events = watcher::watcher(api, config.timeout(timing().watch_secs)).backoff(Pauses::default()).modify(move |object| {
             object.managed_fields_mut().clear();
@@ -81,6 +84,7 @@ impl Watches<'_> {
                 let change = match event {
                     Ok(event) => objects.apply(event),
                     Err(error) => {
+                        ages.interrupted();
                         tracing::warn!(kind = name, %error, "a watch was interrupted; it starts again");
                         continue;
                     }
