@@ -228,7 +228,7 @@ async fn what_is_late_when_its_call_would_go_out_is_not_sent() {
 async fn a_call_in_flight_is_cut_off_at_the_first_time_limit_and_the_others_are_sent_again() {
     let case = Case::new(9, None);
     let first = case.ask(&["a"]).await;
-    let limit = in_millis(50);
+    let limit = in_millis(2_000);
     let late = case.ask_until(&["late"], Some(limit)).await;
     let timely = case.ask_until(&["timely"], Some(in_millis(60_000))).await;
     case.answer(1).await;
