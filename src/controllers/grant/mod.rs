@@ -8,6 +8,7 @@ pub mod early_end;
 mod effects;
 mod matches_request;
 mod status;
+mod target_effects;
 
 use super::{Context, convert};
 use crate::timing::timing;
