@@ -10,9 +10,9 @@ pub async fn without_operator() -> Result<&'static World> {
     WORLD.get_or_try_init(|| World::first("shared-api")).await
 }
 
-/// The example, and one operator that is ready to grant.
+/// The example, and one operator that is ready to grant. The cluster obeys ResourceQuotas.
 pub async fn with_operator() -> Result<&'static World> {
     static WORLD: OnceCell<(World, Operator)> = OnceCell::const_new();
-    let (w, _) = WORLD.get_or_try_init(|| World::running("shared")).await?;
+    let (w, _) = WORLD.get_or_try_init(|| World::running_with_quotas("shared")).await?;
     Ok(w)
 }

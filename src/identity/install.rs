@@ -1,6 +1,6 @@
 //! The other objects of the installation: the namespace, the CurfewConfig, the local cluster as an AuthorizationSystem, and the
 //! workloads.
-use super::{NAMESPACE, OPERATOR, REVOKER, SWEEP, marks, policies, rbac, stamp};
+use super::{NAMESPACE, OPERATOR, REVOKER, SWEEP, flow, marks, policies, rbac, stamp};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -10,6 +10,7 @@ pub fn files() -> Vec<(PathBuf, Vec<Value>)> {
     vec![
         file("10-namespace.yaml", vec![namespace()]),
         file("20-rbac.yaml", [rbac::operator(), rbac::revoker(), rbac::sweep()].concat()),
+        file("25-flow-control.yaml", flow::objects()),
         file("30-policies.yaml", [policies(), vec![stamp::keys()]].concat()),
         file("40-config.yaml", vec![config(), this_cluster()]),
         file("50-people.yaml", rbac::people()),

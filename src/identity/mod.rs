@@ -6,6 +6,7 @@
 pub mod admission_check;
 pub mod answer;
 pub mod cluster;
+pub mod flow;
 pub mod install;
 pub mod marks;
 pub mod prove;

@@ -10,6 +10,7 @@ use curfew_testkit::{Output, SOON, User, World, eventually};
 use tokio::sync::OnceCell;
 
 mod extras;
+mod flow;
 mod guards;
 mod weakened_policies;
 

@@ -1,7 +1,7 @@
 //! `kubectl curfew`, as people type it.
 use crate::shared::{with_operator, without_operator};
 use anyhow::{Context as _, Result, ensure};
-use curfew_testkit::{Output, SOON, User, operator_binary};
+use curfew_testkit::{Output, SOON, User, World, operator_binary};
 
 async fn curfew(who: &User, args: &[&str]) -> Result<Output> {
     let plugin = operator_binary()?.with_file_name("kubectl-curfew");
@@ -91,10 +91,32 @@ async fn init_prints_what_applies_and_applies_nothing() -> Result<()> {
     let derived = printed.split_whitespace().find(|word| word.starts_with("custom-shop-admin-"));
     let name = derived.context("no object has a name derived from that of the role")?;
     w.field_is(&["rtpl", "-n", "shop", name], "{.status.conditions[?(@.type==\"Ready\")].status}", "True").await?;
+    the_quota_holds(w).await?;
     let reserved =
         curfew(&admin, &["init", "--role", "view", "--eligible", "group:system:masters", "--approver", "user:c"]).await?.refused()?;
     ensure!(reserved.contains("reserved for Kubernetes"), "{reserved}");
     Ok(())
+}
+
+/// The quota that was printed and applied: what is above it is refused by the API server, and what is deleted makes room.
+async fn the_quota_holds(w: &World) -> Result<()> {
+    let admin = w.admin()?;
+    let hard = r#"{"spec":{"hard":{"count/activationrequests.curfew.dev":"1","count/accessdecisions.curfew.dev":"1"}}}"#;
+    admin.api(&["patch", "resourcequota", "curfew", "-n", "shop", "--type=merge", "-p", hard]).await?.success()?;
+    let quota = ["resourcequota", "-n", "shop", "curfew"];
+    let requests = |n: u32| format!("\"count/activationrequests.curfew.dev\":\"{n}\"");
+    w.field_fits(&quota, "{.status.hard}", "to allow one request", SOON, |hard| hard.contains(&requests(1))).await?;
+    let dora = w.cp.user("dora@example.com", &["shop-devs"])?;
+    let bind = ["create", "rolebinding", "asks", "-n", "shop", "--clusterrole=curfew-requester", "--user=dora@example.com"];
+    admin.api(&bind).await?.success()?;
+    let ask = async |name: &str| curfew(&dora, &["request", "view", "-n", "shop", "-j", "x", "--name", name]).await;
+    ask("first").await?.success()?;
+    let told = ask("second").await?.refused()?;
+    ensure!(told.contains("exceeded quota: curfew") && told.contains("count/activationrequests.curfew.dev=1"), "{told}");
+    admin.api(&["delete", "areq", "-n", "shop", "first"]).await?.success()?;
+    // The quota counts again when the controller has seen the deletion.
+    w.field_fits(&quota, "{.status.used}", "to count no request", SOON, |used| used.contains(&requests(0))).await?;
+    ask("third").await?.success().map(drop)
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! `kubectl curfew init`: prints a first policy, template and assignment, and applies nothing.
+//! `kubectl curfew init`: prints a first policy, quota, template and assignment, and applies nothing.
 use anyhow::ensure;
 use curfew_core::{
     digest::Digest,
@@ -8,7 +8,7 @@ use curfew_core::{
 };
 use serde_json::{Value, json};
 
-/// Print a first policy, template and assignment for a ClusterRole. Applies nothing.
+/// Print a first policy, quota, template and assignment for a ClusterRole. Applies nothing.
 ///
 /// Review the output: the first half is for the platform team, the second half for the team that owns the role. The policy refuses roles
 /// that outlive a grant: `allow.persistence` is false.
@@ -46,6 +46,10 @@ fn subject(text: &str) -> Result<Subject, String> {
     check_name("the name", &parsed.principal())?;
     Ok(parsed)
 }
+
+/// How many requests and decisions the quota of a namespace allows, as in `examples/quota/quota.yaml`.
+const REQUESTS: &str = "500";
+const DECISIONS: &str = "1000";
 
 /// The longest name that a policy or a subject holds, and that an object may have.
 const LONGEST: usize = 253;
@@ -157,6 +161,12 @@ fn documents(init: &Init, ns: &str) -> Vec<(&'static str, Value)> {
                 "allow": {"permanentEligibility": true, "persistence": false}}}),
         ),
         (
+            "Limits how many requests and decisions the namespace holds, so that a person who may create them cannot fill the cluster.\n\
+             # Ended requests count until they are deleted: 7 days after their end where they do not say. Raise it where teams need more.",
+            json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "curfew", "namespace": ns}, "spec": {"hard": {
+                "count/activationrequests.curfew.dev": REQUESTS, "count/accessdecisions.curfew.dev": DECISIONS}}}),
+        ),
+        (
             "The role and the rules for using it.",
             json!({"apiVersion": "curfew.dev/v1alpha1", "kind": "RoleTemplate", "metadata": {"name": name, "namespace": ns}, "spec": {
                 "systems": {"names": [system]}, "permissions": kubernetes, "scope": scope,
@@ -243,6 +253,6 @@ mod tests {
         let printed = yaml(&init("custom:payments:admin"), Some("payments")).unwrap();
         assert!(printed.contains("persistence: false") && printed.contains("# persistence: false refuses"), "{printed}");
         let comments = printed.lines().filter(|line| line.starts_with('#')).count();
-        assert_eq!(comments, 3 + 5 + 2, "{printed}");
+        assert_eq!(comments, 3 + 6 + 3, "{printed}");
     }
 }

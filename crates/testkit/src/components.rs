@@ -32,7 +32,7 @@ impl ControlPlane {
             "--service-cluster-ip-range=10.96.0.0/16".into(),
             "--authorization-mode=RBAC".into(),
             "--endpoint-reconciler-type=none".into(),
-            "--profiling=false".into(),
+            format!("--profiling={}", std::env::var_os("CURFEW_PROFILE").is_some()),
         ];
         if let Some(plugin) = *self.without.lock().unwrap_or_else(PoisonError::into_inner) {
             args.push(format!("--disable-admission-plugins={plugin}"));
@@ -65,7 +65,7 @@ impl ControlPlane {
             // By default it holds itself back, and takes five seconds to start.
             "--kube-api-qps=1000".into(),
             "--kube-api-burst=1000".into(),
-            "--profiling=false".into(),
+            format!("--profiling={}", std::env::var_os("CURFEW_PROFILE").is_some()),
         ])
     }
 }

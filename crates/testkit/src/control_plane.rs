@@ -31,6 +31,10 @@ use tokio::sync::Semaphore;
 const USED: &str = "serviceaccount-controller,serviceaccount-token-controller,root-ca-certificate-publisher-controller,\
                     namespace-controller,garbage-collector-controller,job-controller,ttl-after-finished-controller,\
                     clusterrole-aggregation-controller";
+/// These, and the controller without which the API server refuses everything in a namespace that has a ResourceQuota.
+const WITH_QUOTAS: &str = "serviceaccount-controller,serviceaccount-token-controller,root-ca-certificate-publisher-controller,\
+                           namespace-controller,garbage-collector-controller,job-controller,ttl-after-finished-controller,\
+                           clusterrole-aggregation-controller,resourcequota-controller";
 
 /// One of the three processes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -76,16 +80,24 @@ impl ControlPlane {
     /// # Errors
     /// If the control plane is not built or does not become ready.
     pub async fn start(name: &str, stage: Stage) -> Result<Self> {
+        Self::start_controllers(name, stage, USED).await
+    }
+
+    /// With the controller of ResourceQuotas.
+    ///
+    /// # Errors
+    /// If the control plane is not built or does not become ready.
+    pub async fn start_with_quotas(name: &str, stage: Stage) -> Result<Self> {
+        Self::start_controllers(name, stage, WITH_QUOTAS).await
+    }
+
+    async fn start_controllers(name: &str, stage: Stage, controllers: &'static str) -> Result<Self> {
         let dir = std::env::var_os("CURFEW_AUDIT_DIR").map(PathBuf::from);
         if let Some(dir) = &dir {
             std::fs::create_dir_all(dir)?;
         }
-        Self::start_with(
-            name,
-            stage,
-            dir.map(|d| d.join(format!("{name}-{}-{}.jsonl", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)))),
-        )
-        .await
+        let log = dir.map(|d| d.join(format!("{name}-{}-{}.jsonl", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))));
+        Self::start_all(name, stage, log, controllers).await
     }
 
     /// With `audit`, requests are logged to that file, metadata only.
@@ -93,13 +105,17 @@ impl ControlPlane {
     /// # Errors
     /// If the control plane is not built or does not become ready.
     pub async fn start_with(name: &str, stage: Stage, audit: Option<PathBuf>) -> Result<Self> {
+        Self::start_all(name, stage, audit, USED).await
+    }
+
+    async fn start_all(name: &str, stage: Stage, audit: Option<PathBuf>, controllers: &'static str) -> Result<Self> {
         let prepared = prepared::get().await?;
         let begun = Instant::now();
         let _turn = STARTING.acquire().await?;
         let waited = begun.elapsed();
         let dir = new_directory(name)?;
         prepared.copy(stage, dir.path())?;
-        let cp = Self::over(dir, audit, USED)?;
+        let cp = Self::over(dir, audit, controllers)?;
         cp.spawn(Component::Etcd)?;
         cp.spawn(Component::ApiServer)?;
         cp.ready().await?;

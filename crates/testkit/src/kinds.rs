@@ -52,6 +52,7 @@ const KINDS: &[Kind] = &[
         "validatingadmissionpolicybinding",
         false,
     ),
+    kind("flowcontrol.apiserver.k8s.io", "v1", "FlowSchema", "flowschemas", "flowschema", false),
     kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", "crd", false),
     kind("batch", "v1", "Job", "jobs", "job", true),
     kind("coordination.k8s.io", "v1", "Lease", "leases", "lease", true),

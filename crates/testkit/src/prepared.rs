@@ -155,7 +155,7 @@ async fn home(dir: &Path) -> Result<()> {
     let admin = cp.admin_user()?;
     admin.kubectl(&["apply", "--server-side", "-f", &path("crds")]).await?.success()?;
     admin.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "-f", &path("crds")]).await?.success()?;
-    for file in ["10-namespace", "20-rbac", "30-policies", "50-people"] {
+    for file in ["10-namespace", "20-rbac", "25-flow-control", "30-policies", "50-people"] {
         admin.kubectl(&["apply", "--server-side", "-f", &path(&format!("deploy/{file}.yaml"))]).await?.success()?;
     }
     cp.policies_in_force().await?;

@@ -49,6 +49,16 @@ impl World {
     pub async fn running(name: &str) -> Result<(Self, Operator)> {
         Self::running_with(name, &[]).await
     }
+    /// The same on a control plane that obeys ResourceQuotas.
+    ///
+    /// # Errors
+    /// If one of them does not become ready.
+    pub async fn running_with_quotas(name: &str) -> Result<(Self, Operator)> {
+        let world = World { cp: ControlPlane::start_with_quotas(name, Stage::First).await? };
+        let operator = world.operator_with("operator", &[]).await?;
+        world.granting().await?;
+        Ok((world, operator))
+    }
     /// With more in the operator's environment.
     ///
     /// # Errors
