@@ -45,6 +45,7 @@ bench: control-plane ## counts and ratios, each reproducible (CURFEW_BIN: anothe
 	cargo bench --quiet --profile dev --bench activation $(FEATURES)
 	cargo bench --quiet --profile dev --bench lifecycle $(FEATURES)
 	cargo bench --quiet --profile dev --bench mass_expiry $(FEATURES)
+	cargo bench --quiet --profile dev --bench rest $(FEATURES)
 
 flood: control-plane ## 20,000 junk decisions and 5,000 large requests while 50 grants end: how late, and how much memory (a quarter of an hour)
 	cargo build --quiet --bins --bench flood $(FEATURES)

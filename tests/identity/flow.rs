@@ -7,7 +7,7 @@ use http::{Method, Request};
 use kube::client::Body;
 use serde_json::json;
 
-/// The FlowSchema under which a call was served, whatever it was answered.
+/// The FlowSchema under which a call was served, also of a call that is refused.
 async fn served_under(who: &User, method: Method, uri: &str, body: &str) -> Result<String> {
     let request = Request::builder().method(method).uri(uri).header("Content-Type", "application/json");
     let answer = who.client().await?.send(request.body(Body::from(body.as_bytes().to_vec()))?).await?;

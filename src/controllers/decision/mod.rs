@@ -30,7 +30,7 @@ pub use status::is_settled;
 use std::{sync::Arc, time::Duration};
 
 /// The limits of a namespace's lane.
-const LIMITS: Limits = Limits { width: 4, per_minute: None, batch: 1 };
+const LIMITS: Limits = Limits { width: 2, per_minute: None, batch: 1 };
 
 /// The controller of AccessDecisions.
 pub struct DecisionController {

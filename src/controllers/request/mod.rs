@@ -23,7 +23,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use curfew_core::{
-    lanes::{Urgency, fair},
+    lanes::{Limits, Urgency, fair},
     reason::Reason,
     reconcile::Reconcile,
     requeue::Requeue,
@@ -37,6 +37,11 @@ use std::{sync::Arc, time::Duration};
 
 /// How soon to look again when the watch lags behind our own write, in milliseconds.
 const LAG_MS: i64 = 100;
+
+/// The lane of requests whose system is not known, which is no name of a system. It is narrow: most of them make no sense, and a flood of
+/// them keeps the API server busy with a few calls at a time.
+const NO_SYSTEM: &str = "?";
+const NARROW: Limits = Limits { width: 2, per_minute: None, batch: 1 };
 
 /// The controller of ActivationRequests.
 pub struct RequestController {
@@ -147,9 +152,10 @@ impl Reconciler<Key> for RequestController {
         let Some(request) = self.ctx.stores.request(key) else { return Placement::anywhere() };
         let requester = request.spec.requester.as_ref().map(|requester| requester.username.as_str()).unwrap_or_default();
         let waiting = self.ctx.stores.live_requests_by(&key.0, requester);
+        let system = dereference::system_name(&self.ctx.stores, &request);
         Placement {
-            lane: dereference::system_name(&self.ctx.stores, &request).unwrap_or_default(),
-            limits: engine::OWN,
+            limits: if system.is_some() { engine::OWN } else { NARROW },
+            lane: system.unwrap_or_else(|| NO_SYSTEM.into()),
             // Access that may have to end goes before access that may begin.
             urgency: if is_granted(&request) { Urgency::Revoke } else { Urgency::Other },
             due: fair(convert::created(&*request), waiting),
