@@ -12,7 +12,7 @@ demo: control-plane ## the main job on a real API server, in a minute (HOLD=1 ke
 	cargo build --quiet --bins --example demo $(FEATURES)
 	target/debug/examples/demo $(if $(HOLD),--hold)
 
-test: control-plane ## every test: the rules and their model, the operator on a real API server, drift, rights, the demo that must fail
+test: control-plane emulators ## every test: the rules and their model, the operator on a real API server, drift, rights, the demo that must fail
 	hack/test
 
 attacks: control-plane ## each attack with its protection, and without: then it must succeed (half an hour; ONLY='sweep admission' for some)
@@ -56,6 +56,9 @@ demo-mutant: control-plane ## the demo against an operator that never revokes; i
 control-plane: ## etcd, kube-apiserver, kube-controller-manager and kubectl, built once
 	@command -v cargo >/dev/null || { echo "needs Rust: https://rustup.rs"; exit 1; }
 	@hack/control-plane/build >/dev/null
+
+emulators: ## MiniStack and moto, which stand for AWS in tests, installed once
+	@hack/emulators/build >/dev/null
 
 clean: ## what was built here; the control plane stays in its cache
 	cargo clean
