@@ -50,7 +50,8 @@ impl Emulators {
         let envs = [tmp.clone(), ("PORT".into(), first.to_string())];
         let ministack = Process::start("ministack", &python, &[script], &envs, &logs.join("ministack.log"))?;
         let port = second.to_string();
-        let arguments = ["-m", "moto.server", "-H", "127.0.0.1", "-p", port.as_str()].map(str::to_owned);
+        let script = root().join("hack/emulators/identity_center.py").display().to_string();
+        let arguments = [script.as_str(), "-H", "127.0.0.1", "-p", &port].map(str::to_owned);
         let moto = Process::start("moto", &python, &arguments, &[tmp], &logs.join("moto.log"))?;
         let urls = [first, second].map(|port| format!("http://127.0.0.1:{port}"));
         answers(&ministack, &format!("{}/_ministack/health", urls[0])).await?;
@@ -88,7 +89,7 @@ async fn answers(process: &Process, url: &str) -> Result<()> {
         let (status, _, _) = send(http::Request::get(url).body(Full::default())?).await?;
         Ok((status == 200).then_some(()))
     };
-    eventually(&format!("{} to answer", process.name), SOON * 2, || healthy()).await
+    eventually(&format!("{} to answer", process.name), SOON * 2, healthy).await
 }
 
 impl Drop for Emulators {
