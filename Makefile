@@ -1,7 +1,7 @@
 # One command for each thing. Everything that is needed is installed or built by the command that needs it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-FEATURES := --features crash-points,simulated
+FEATURES := --features crash-points,simulated,aws
 
 .PHONY: help demo test attacks soak unit generate lint deny bench flood demo-mutant clean
 

@@ -105,6 +105,7 @@ fn first(plan: &Plan) -> Plan {
     let mut part = plan.clone();
     match &mut part {
         Plan::Kubernetes(p) => p.bindings.truncate(1),
+        Plan::Aws(_) => {}
         #[cfg(feature = "simulated")]
         Plan::Simulated(p) => p.groups.truncate(1),
     }
@@ -115,6 +116,7 @@ fn first(plan: &Plan) -> Plan {
 fn size(plan: &Plan) -> usize {
     match plan {
         Plan::Kubernetes(p) => p.bindings.len(),
+        Plan::Aws(_) => 1,
         #[cfg(feature = "simulated")]
         Plan::Simulated(_) => 0,
     }

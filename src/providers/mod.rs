@@ -29,10 +29,14 @@ use std::{
     sync::Arc,
 };
 
+/// The lane of a system whose provider this build does not have: each piece of work there only says so.
+const WITHOUT_PROVIDER: Limits = Limits { width: 1, per_minute: None, batch: 1 };
+
 /// The limits of a connection's lane.
 pub const fn limits(connection: &Connection) -> Limits {
     match connection {
         Connection::Kubernetes(_) => kubernetes::LIMITS,
+        Connection::Aws(_) => WITHOUT_PROVIDER,
         #[cfg(feature = "simulated")]
         Connection::Simulated(_) => simulated::LIMITS,
     }
@@ -79,6 +83,9 @@ impl Registry {
         match connection {
             Connection::Kubernetes(KubernetesConnection::InCluster(_)) => Ok(self.in_cluster.clone()),
             Connection::Kubernetes(KubernetesConnection::KubeconfigSecretRef(s)) => Ok(self.remote(s).await?),
+            Connection::Aws(_) => Err(ProviderError::Invalid(
+                "this build of Curfew has no provider for AWS accounts; use an image that is built with feature aws".into(),
+            )),
             #[cfg(feature = "simulated")]
             Connection::Simulated(c) => {
                 let mut known = self.directories.lock();

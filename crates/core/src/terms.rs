@@ -10,11 +10,11 @@ use crate::{
     duration::Duration,
     messages,
     policy_inputs::{ApprovedTerms, Assignment, Policy, PolicyInputs, Progress, RequestFacts, System, Template, Window},
-    principal::Subject,
+    principal::{Mapped, Subject},
     quorum,
     reason::Reason,
     resolved::{Resolved, SCHEMA, Terms},
-    target::{GrantedPermissions, GrantedScope, Held, Inventory, Permissions, ProviderKind, Scope, Unresolvable},
+    target::{GrantedPermissions, GrantedScope, Held, Inventory, Permissions, Principal, ProviderKind, Scope, Unresolvable},
     text::brief,
     time::Time,
 };
@@ -125,7 +125,7 @@ fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
         schema: SCHEMA,
         request: a.uid.clone(),
         requester: a.requester.username.clone(),
-        principal: system.provider.principal(&holder),
+        principal: resolve_principal(&holder, a, system, (&permissions, &scope), h)?,
         beneficiary: holder,
         system: system.to_ref(target),
         role: t.reference.clone(),
@@ -458,6 +458,25 @@ fn check_login(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<(), Refusal> {
         }
         _ => Ok(()),
     }
+}
+
+/// The holder in the target's terms. While active, the configured alias keys are those of a time before.
+fn resolve_principal(
+    holder: &Subject,
+    a: &RequestFacts,
+    system: &System,
+    (permissions, scope): (&GrantedPermissions, &GrantedScope),
+    h: &PolicyInputs<'_>,
+) -> Result<Principal, Refusal> {
+    let own = !a.requester.is_system_identity() || a.requester.service_account().as_ref() == Some(holder);
+    let granted = matches!(a.progress, Progress::Granted(_));
+    let mapped = Mapped {
+        system: &system.name,
+        mapping: system.principals.as_ref(),
+        login: own.then_some(&a.requester),
+        alias_keys: (!granted).then_some(h.alias_keys),
+    };
+    Principal::of(holder, &mapped, permissions, scope).or_else(|what| refuse(Reason::NotEligible, what))
 }
 
 /// Who will hold the access. A person asks for themselves; a service account for itself, or for a user whom it names.

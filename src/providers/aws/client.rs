@@ -1,0 +1,94 @@
+//! The SDK's clients for one account: who signs, how long a call may take, and that nothing is tried again silently.
+//!
+//! Credentials come from the SDK's default chain: the environment, a profile, web identity (IRSA), EKS Pod Identity or the
+//! instance. Nothing in Curfew's objects is a credential. With `assumeRole` these credentials are used only to assume that role.
+//! The operator's own loop decides again before it tries again, so the SDK does not: a write that it repeated could be sent after
+//! a time limit has passed, and throttling must reach the lane.
+use crate::api::system::AwsConnection;
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use std::time::Duration;
+
+/// How long a connection may take to open.
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+/// How long one call may take, with the signing and the answer read.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
+/// The name of the sessions of an assumed role: CloudTrail shows it.
+const SESSION: &str = "curfew";
+
+/// The connections, shared by all accounts. They belong to the runtime that opened them.
+#[derive(Clone, Debug)]
+pub struct Connections(SharedHttpClient);
+
+impl Default for Connections {
+    fn default() -> Self {
+        Connections(Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https())
+    }
+}
+
+impl Connections {
+    /// What the SDK sends with.
+    #[cfg(test)]
+    pub fn http(&self) -> SharedHttpClient {
+        self.0.clone()
+    }
+}
+
+/// The clients of one connection.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    /// Users, roles and policies.
+    pub iam: aws_sdk_iam::Client,
+    /// Who we are.
+    pub sts: aws_sdk_sts::Client,
+    /// Permission sets and their assignments.
+    pub sso: aws_sdk_ssoadmin::Client,
+    /// The people and groups of Identity Center.
+    pub people: aws_sdk_identitystore::Client,
+}
+
+impl Clients {
+    /// Connects nothing yet: the first call does.
+    pub async fn new(connection: &AwsConnection, connections: &Connections) -> Self {
+        let base = base(connection, connections).await;
+        let config = match &connection.assume_role {
+            Some(role) => {
+                let mut assumed = AssumeRoleProvider::builder(&role.role_arn).session_name(SESSION).configure(&base);
+                if let Some(id) = &role.external_id {
+                    assumed = assumed.external_id(id);
+                }
+                base.into_builder().credentials_provider(SharedCredentialsProvider::new(assumed.build().await)).build()
+            }
+            None => base,
+        };
+        Clients::of(&config)
+    }
+
+    /// With this configuration.
+    pub fn of(config: &SdkConfig) -> Self {
+        Clients {
+            iam: aws_sdk_iam::Client::new(config),
+            sts: aws_sdk_sts::Client::new(config),
+            sso: aws_sdk_ssoadmin::Client::new(config),
+            people: aws_sdk_identitystore::Client::new(config),
+        }
+    }
+}
+
+async fn base(connection: &AwsConnection, Connections(http): &Connections) -> SdkConfig {
+    let limits = TimeoutConfig::builder().connect_timeout(CONNECT_LIMIT).operation_timeout(CALL_LIMIT).operation_attempt_timeout(CALL_LIMIT);
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http.clone())
+        .region(Region::new(connection.region.clone()))
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(limits.build());
+    if let Ok(name) = AppName::new("curfew") {
+        loader = loader.app_name(name);
+    }
+    loader.load().await
+}
