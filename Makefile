@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 FEATURES := --features crash-points,simulated,aws
 
-.PHONY: help demo test attacks soak unit generate lint deny bench flood demo-mutant clean
+.PHONY: help demo demo-aws test attacks soak unit generate lint deny bench flood demo-mutant clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -11,6 +11,10 @@ help: ## this list
 demo: control-plane ## the main job on a real API server, in a minute (HOLD=1 keeps the cluster up)
 	cargo build --quiet --bins --example demo $(FEATURES)
 	target/debug/examples/demo $(if $(HOLD),--hold)
+
+demo-aws: control-plane emulators ## access to an AWS account, on an emulator that enforces IAM, in a minute
+	cargo build --quiet --bins --example demo-aws $(FEATURES)
+	target/debug/examples/demo-aws
 
 test: control-plane emulators ## every test: the rules and their model, the operator on a real API server, drift, rights, the demo that must fail
 	hack/test

@@ -36,7 +36,8 @@ impl Center {
         let account = Account::new(e);
         let instances = call(&account, "sso", "SWBExternalService.ListInstances", json!({})).await?.json()?["Instances"][0].clone();
         let (instance, store) = (text(&instances["InstanceArn"])?, text(&instances["IdentityStoreId"])?);
-        let user = json!({"IdentityStoreId": store, "UserName": name, "DisplayName": name, "Name": {"GivenName": name, "FamilyName": name}});
+        let user =
+            json!({"IdentityStoreId": store, "UserName": name, "DisplayName": name, "Name": {"GivenName": name, "FamilyName": name}});
         let user = text(&call(&account, "identitystore", "AWSIdentityStore.CreateUser", user).await?.json()?["UserId"])?;
         let given = permissions(&account, &instance, &store).await?;
         let connection = json!({"identityCenter": {"instanceArn": instance, "identityStoreId": store}});
@@ -54,13 +55,8 @@ impl Center {
     }
 
     async fn signs_in(&self, set: &str) -> Result<Option<Aws>> {
-        let who = SignIn {
-            account: &self.a.account.id,
-            instance: &self.instance,
-            store: &self.store,
-            permission_set: set,
-            user: &self.user,
-        };
+        let who =
+            SignIn { account: &self.a.account.id, instance: &self.instance, store: &self.store, permission_set: set, user: &self.user };
         self.a.account.sign_in(&who).await
     }
 

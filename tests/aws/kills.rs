@@ -43,8 +43,7 @@ async fn with_the_operator_dead_aws_refuses_at_the_deadline() -> Result<()> {
     Ok(())
 }
 
-const POINTS: [&str; 7] =
-    ["before:Reserve", "after:Reserve", "after:Recheck", "before:Arm", "after:Arm", "before:Revoke", "after:Revoke"];
+const POINTS: [&str; 7] = ["before:Reserve", "after:Reserve", "after:Recheck", "before:Arm", "after:Arm", "before:Revoke", "after:Revoke"];
 
 #[tokio::test]
 async fn killed_before_and_after_every_effect() -> Result<()> {

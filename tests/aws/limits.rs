@@ -65,7 +65,9 @@ async fn a_full_user_is_told_with_the_quota() -> Result<()> {
     let grant = a.grant("full").await?;
     a.plane.w.field_fits(&["grt", &grant], "{.status.lastError}", "to name the quota", SLOWLY, |e| e.contains("10")).await?;
     ensure!(a.own_policies().await?.is_empty(), "nothing is written that does not fit");
-    a.account.iam("DetachUserPolicy", &[("UserName", "full"), ("PolicyArn", &format!("arn:aws:iam::{}:policy/standing-0", a.account.id))]).await?;
+    a.account
+        .iam("DetachUserPolicy", &[("UserName", "full"), ("PolicyArn", &format!("arn:aws:iam::{}:policy/standing-0", a.account.id))])
+        .await?;
     a.state_is("full", &["Active"]).await?;
     a.decide("full", "Revoke").await?;
     a.state_is("full", &["Revoked"]).await?;

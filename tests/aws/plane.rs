@@ -143,7 +143,9 @@ impl<'a> Access<'a> {
         }
         let access = Access { plane, account, user, name };
         let principals = json!({"source": {"username": {}}, "stripSuffix": "@example.com"});
-        access.apply("AuthorizationSystem", name, json!({"mode": "ReadWrite", "provider": {"aws": connection}, "principals": principals})).await?;
+        access
+            .apply("AuthorizationSystem", name, json!({"mode": "ReadWrite", "provider": {"aws": connection}, "principals": principals}))
+            .await?;
         let quorum = json!({"atLeast": {"quorum": 1, "from": [{"user": "carol@example.com"}]}});
         let floor = json!({"approval": quorum, "justification": true, "mfa": {"none": {}}, "ticket": {"none": {}}});
         let systems = json!({"names": [name]});
