@@ -27,7 +27,7 @@ os.environ.update(SFTP_ENABLED="0", IOT_MTLS_ENABLED="0", DOCKER_HOST="unix:///n
 
 from ministack import app as ministack  # noqa: E402
 from ministack.core import iam_actions, iam_evaluator  # noqa: E402
-from ministack.core.responses import get_account_id  # noqa: E402
+from ministack.core.responses import get_account_id, get_region  # noqa: E402
 from ministack.services import iam, sts  # noqa: E402
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
@@ -247,6 +247,60 @@ def request_context(service, action, body, params):
 iam_actions.extract_resource_arn = extract_resource_arn
 iam_actions.request_tag_context = request_context
 
+
+# -- SimulatePrincipalPolicy: with context, boundary, paths and several resources ----------------------------------------------------
+
+_simulated = contextvars.ContextVar("simulated", default={})
+_resolve = iam_evaluator._resolve_condition_key
+
+
+def resolve_condition_key(key, ctx):
+    return _simulated.get()[key.lower()] if key.lower() in _simulated.get() else _resolve(key, ctx)
+
+
+iam_evaluator._resolve_condition_key = resolve_condition_key
+
+
+def members(arg, prefix):
+    """The values of PREFIX.member.1, PREFIX.member.2 and so on."""
+    found = []
+    while arg(f"{prefix}.member.{len(found) + 1}"):
+        found.append(arg(f"{prefix}.member.{len(found) + 1}"))
+    return found
+
+
+def simulate_principal_policy(p):
+    """https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html"""
+    def arg(key):
+        return iam._p(p, key)
+    arn, account = arg("PolicySourceArn"), get_account_id()
+    kind, name = arn.split(":")[5].split("/", 1)[0], arn.rsplit("/", 1)[-1]
+    store = {"user": iam._users, "role": iam._roles}.get(kind, {})
+    if (store.get(name) or {}).get("Arn") != arn:
+        return refused(404, "NoSuchEntity", f"The {kind} {name} cannot be found.")
+    gather = iam_evaluator._gather_user_policies if kind == "user" else iam_evaluator._gather_role_policies
+    limits = iam_evaluator._permissions_boundary(store, name, account)
+    context, n = {}, 1
+    while arg(f"ContextEntries.member.{n}.ContextKeyName"):
+        values = members(arg, f"ContextEntries.member.{n}.ContextKeyValues")
+        context[arg(f"ContextEntries.member.{n}.ContextKeyName").lower()] = values[0] if len(values) == 1 else values
+        n += 1
+    _simulated.set(context)
+    results = ""
+    for action in members(arg, "ActionNames"):
+        for resource in members(arg, "ResourceArns") or ["*"]:
+            ctx = iam_evaluator.EvalContext(principal_arn=arn, principal_type=kind.capitalize(), principal_account=account, action=action,
+                                            resource_arn=resource, region=get_region())
+            found = iam_evaluator.evaluate(ctx, gather(name, account), *limits).decision
+            decision = {"Allow": "allowed", "Deny": "explicitDeny"}.get(found, "implicitDeny")
+            results += (f"<member><EvalActionName>{action}</EvalActionName><EvalResourceName>{resource}</EvalResourceName>"
+                        f"<EvalDecision>{decision}</EvalDecision><MatchedStatements/><MissingContextValues/></member>")
+    _simulated.set({})
+    return iam._xml(200, "SimulatePrincipalPolicyResponse", "<SimulatePrincipalPolicyResult><EvaluationResults>" + results
+                    + "</EvaluationResults><IsTruncated>false</IsTruncated></SimulatePrincipalPolicyResult>", ns="iam")
+
+
+iam._IAM_HANDLERS["SimulatePrincipalPolicy"] = simulate_principal_policy
 
 # -- Reads that lag -------------------------------------------------------------------------------------------------------------
 

@@ -209,6 +209,27 @@ async fn rights_are_checked_against_paths_and_the_policy_that_is_attached() -> R
 }
 
 #[tokio::test]
+async fn a_simulation_knows_the_context_that_it_is_given() -> Result<()> {
+    let a = account().await?;
+    let alice = a.user("alice").await?;
+    let arn = a.policy("dated", &dated(LIST, &at(3600))).await?;
+    a.iam("AttachUserPolicy", &[("UserName", "alice"), ("PolicyArn", &arn)]).await?;
+    let at_time = async |seconds: i64| {
+        let time = at(seconds);
+        let asked = [
+            ("PolicySourceArn", alice.arn.as_str()),
+            ("ActionNames.member.1", LIST),
+            ("ContextEntries.member.1.ContextKeyName", "aws:CurrentTime"),
+            ("ContextEntries.member.1.ContextKeyType", "date"),
+            ("ContextEntries.member.1.ContextKeyValues.member.1", time.as_str()),
+        ];
+        anyhow::Ok(a.iam("SimulatePrincipalPolicy", &asked).await?.text("EvalDecision"))
+    };
+    ensure!(at_time(0).await?.as_deref() == Some("allowed") && at_time(7200).await?.as_deref() == Some("implicitDeny"));
+    Ok(())
+}
+
+#[tokio::test]
 async fn reads_and_access_lag_behind_writes_where_a_test_wants_it() -> Result<()> {
     let a = account().await?;
     let (alice, proxy) = (a.user("alice").await?, emulators().await?.proxy());
