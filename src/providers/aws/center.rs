@@ -6,7 +6,7 @@ use super::{
     Aws,
     errors::{Call, if_there},
 };
-use crate::{api::system::AwsIdentityCenter, providers::port::ProviderError};
+use crate::{api::system::IdentityCenterInstance, providers::port::ProviderError};
 use aws_sdk_identitystore::types::{AlternateIdentifier, MemberId, UniqueAttribute};
 use aws_sdk_ssoadmin::types::{AccountAssignmentOperationStatus, PrincipalType, StatusValues, Tag, TargetType};
 use aws_smithy_types::Document;
@@ -82,7 +82,7 @@ fn too_long(Call { action, on }: Call<'_>) -> ProviderError {
 
 impl Aws {
     /// The instance that the system names.
-    pub(super) fn center(&self) -> Result<&AwsIdentityCenter, ProviderError> {
+    pub(super) fn center(&self) -> Result<&IdentityCenterInstance, ProviderError> {
         let missing = || "the AuthorizationSystem names no identityCenter in spec.provider.aws";
         self.connection.identity_center.as_ref().ok_or_else(|| ProviderError::Invalid(missing().into()))
     }
@@ -121,7 +121,8 @@ impl Aws {
         let asked = self.clients().await.sso.describe_permission_set().instance_arn(&self.center()?.instance_arn).permission_set_arn(arn);
         let found = if_there(asked.send().await.map_err(|e| call.failed(e)))?;
         let set = found.as_ref().and_then(|found| found.permission_set());
-        let created = set.and_then(|set| set.created_date()).and_then(|at| at.to_millis().ok()).map_or(Time::from_secs(0), Time::from_millis);
+        let created =
+            set.and_then(|set| set.created_date()).and_then(|at| at.to_millis().ok()).map_or(Time::from_secs(0), Time::from_millis);
         Ok(set.and_then(|set| set.name()).map(|name| SetState { arn: arn.to_owned(), name: name.to_owned(), created }))
     }
 
@@ -176,11 +177,13 @@ impl Aws {
         let call = Call { action: "sso:ListCustomerManagedPolicyReferencesInPermissionSet", on: set };
         let asked = sso.list_customer_managed_policy_references_in_permission_set().instance_arn(instance).permission_set_arn(set);
         let referenced = if_there(asked.max_results(PAGE).send().await.map_err(|e| call.failed(e)))?;
-        let of_aws = managed.iter().flat_map(|found| found.attached_managed_policies()).filter_map(|policy| policy.arn().map(str::to_owned));
+        let of_aws =
+            managed.iter().flat_map(|found| found.attached_managed_policies()).filter_map(|policy| policy.arn().map(str::to_owned));
         let account = &self.connection.account_id;
-        let own = referenced.iter().flat_map(|found| found.customer_managed_policy_references()).map(|policy| {
-            format!("arn:{partition}:iam::{account}:policy{}{}", policy.path().unwrap_or("/"), policy.name())
-        });
+        let own = referenced
+            .iter()
+            .flat_map(|found| found.customer_managed_policy_references())
+            .map(|policy| format!("arn:{partition}:iam::{account}:policy{}{}", policy.path().unwrap_or("/"), policy.name()));
         let mut all: Vec<String> = of_aws.chain(own).collect();
         all.sort();
         Ok(all)

@@ -4,7 +4,7 @@
 //! instance. Nothing in Curfew's objects is a credential. With `assumeRole` these credentials are used only to assume that role.
 //! The operator's own loop decides again before it tries again, so the SDK does not: a write that it repeated could be sent after
 //! a time limit has passed, and throttling must reach the lane.
-use crate::api::system::AwsConnection;
+use crate::api::system::{AssumeRole, AwsConnection};
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::{
@@ -55,40 +55,56 @@ pub struct Clients {
 impl Clients {
     /// Connects nothing yet: the first call does.
     pub async fn new(connection: &AwsConnection, connections: &Connections) -> Self {
-        let base = base(connection, connections).await;
-        let config = match &connection.assume_role {
-            Some(role) => {
-                let mut assumed = AssumeRoleProvider::builder(&role.role_arn).session_name(SESSION).configure(&base);
-                if let Some(id) = &role.external_id {
-                    assumed = assumed.external_id(id);
-                }
-                base.into_builder().credentials_provider(SharedCredentialsProvider::new(assumed.build().await)).build()
+        let base = base(&connection.region, connections).await;
+        let account = assumed(&base, connection.assume_role.as_ref()).await;
+        let center = match &connection.identity_center {
+            None => account.clone(),
+            Some(center) => {
+                // With a role of its own the account that manages the instance is reached; otherwise this account manages it.
+                let own = match &center.assume_role {
+                    Some(role) => assumed(&base, Some(role)).await,
+                    None => account.clone(),
+                };
+                let region = center.region.as_ref().unwrap_or(&connection.region);
+                own.into_builder().region(Region::new(region.clone())).build()
             }
-            None => base,
         };
-        Clients::of(&config)
+        Clients::of(&account, &center)
     }
 
-    /// With this configuration.
-    pub fn of(config: &SdkConfig) -> Self {
+    /// With these configurations.
+    pub fn of(account: &SdkConfig, center: &SdkConfig) -> Self {
         Clients {
-            iam: aws_sdk_iam::Client::new(config),
-            sts: aws_sdk_sts::Client::new(config),
-            sso: aws_sdk_ssoadmin::Client::new(config),
-            people: aws_sdk_identitystore::Client::new(config),
+            iam: aws_sdk_iam::Client::new(account),
+            sts: aws_sdk_sts::Client::new(account),
+            sso: aws_sdk_ssoadmin::Client::new(center),
+            people: aws_sdk_identitystore::Client::new(center),
         }
     }
 }
 
-async fn base(connection: &AwsConnection, Connections(http): &Connections) -> SdkConfig {
-    let limits = TimeoutConfig::builder().connect_timeout(CONNECT_LIMIT).operation_timeout(CALL_LIMIT).operation_attempt_timeout(CALL_LIMIT);
+/// What the operator has by itself.
+async fn base(region: &str, Connections(http): &Connections) -> SdkConfig {
+    let limits =
+        TimeoutConfig::builder().connect_timeout(CONNECT_LIMIT).operation_timeout(CALL_LIMIT).operation_attempt_timeout(CALL_LIMIT);
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http.clone())
-        .region(Region::new(connection.region.clone()))
+        .region(Region::new(region.to_owned()))
         .retry_config(RetryConfig::disabled())
         .timeout_config(limits.build());
     if let Ok(name) = AppName::new("curfew") {
         loader = loader.app_name(name);
     }
     loader.load().await
+}
+
+/// What the operator has after it has assumed this role.
+async fn assumed(base: &SdkConfig, role: Option<&AssumeRole>) -> SdkConfig {
+    let Some(role) = role else { return base.clone() };
+    let mut provider = AssumeRoleProvider::builder(&role.role_arn).session_name(SESSION).configure(base);
+    if let Some(id) = &role.external_id {
+        provider = provider.external_id(id);
+    }
+    let provider = SharedCredentialsProvider::new(provider.build().await);
+    base.clone().into_builder().credentials_provider(provider).build()
 }

@@ -5,10 +5,7 @@
 //! (<https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html>,
 //! <https://docs.aws.amazon.com/singlesignon/latest/APIReference/CommonErrors.html>). A code that is not in the table is
 //! unknown, and what is unknown ends nothing: it is tried again.
-use crate::{
-    providers::port::ProviderError,
-    runtime::http::causes,
-};
+use crate::{providers::port::ProviderError, runtime::http::causes};
 use aws_smithy_runtime_api::{
     client::{orchestrator::HttpResponse, result::SdkError},
     http::Headers,
@@ -80,16 +77,32 @@ impl Call<'_> {
         let said = said(a);
         let plain = || format!("{action} on {on}: {said}");
         match a.code {
-            "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "TooManyRequestsException" | "RequestThrottled"
-            | "RequestThrottledException" | "ThrottledException" | "SlowDown" | "PriorRequestNotComplete" => {
+            "Throttling"
+            | "ThrottlingException"
+            | "RequestLimitExceeded"
+            | "TooManyRequestsException"
+            | "RequestThrottled"
+            | "RequestThrottledException"
+            | "ThrottledException"
+            | "SlowDown"
+            | "PriorRequestNotComplete" => {
                 transient(format!("{action} on {on}: AWS limits the rate of calls"), Some(a.retry_after.unwrap_or(THROTTLED)))
             }
-            "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "NotAuthorized" | "OptInRequired" => ProviderError::Denied(
-                format!("the operator may not call {action} on {on}; allow it in the policy of its role (deploy/aws/): {said}"),
-            ),
-            "InvalidClientTokenId" | "UnrecognizedClientException" | "SignatureDoesNotMatch" | "InvalidSignatureException"
-            | "IncompleteSignature" | "IncompleteSignatureException" | "MissingAuthenticationToken" | "MissingAuthenticationTokenException"
-            | "InvalidIdentityToken" | "IDPRejectedClaim" => ProviderError::Denied(format!(
+            "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "NotAuthorized" | "OptInRequired" => {
+                ProviderError::Denied(format!(
+                    "the operator may not call {action} on {on}; allow it in the policy of its role (deploy/aws/): {said}"
+                ))
+            }
+            "InvalidClientTokenId"
+            | "UnrecognizedClientException"
+            | "SignatureDoesNotMatch"
+            | "InvalidSignatureException"
+            | "IncompleteSignature"
+            | "IncompleteSignatureException"
+            | "MissingAuthenticationToken"
+            | "MissingAuthenticationTokenException"
+            | "InvalidIdentityToken"
+            | "IDPRejectedClaim" => ProviderError::Denied(format!(
                 "AWS does not accept the operator's credentials; check its web identity or pod identity, and assumeRole of the AuthorizationSystem: {}",
                 plain()
             )),
@@ -99,11 +112,24 @@ impl Call<'_> {
             }
             "NoSuchEntity" | "NoSuchEntityException" | "ResourceNotFoundException" => ProviderError::Gone,
             "LimitExceeded" | "LimitExceededException" | "ServiceQuotaExceededException" => quota(self, &said),
-            "DeleteConflict" | "DeleteConflictException" | "EntityTemporarilyUnmodifiable" | "EntityTemporarilyUnmodifiableException"
-            | "ConcurrentModification" | "ConcurrentModificationException" | "ConflictException" | "EntityAlreadyExists"
+            "DeleteConflict"
+            | "DeleteConflictException"
+            | "EntityTemporarilyUnmodifiable"
+            | "EntityTemporarilyUnmodifiableException"
+            | "ConcurrentModification"
+            | "ConcurrentModificationException"
+            | "ConflictException"
+            | "EntityAlreadyExists"
             | "EntityAlreadyExistsException" => transient(plain(), a.retry_after),
-            "MalformedPolicyDocument" | "MalformedPolicyDocumentException" | "InvalidInput" | "InvalidInputException" | "ValidationError"
-            | "ValidationException" | "PolicyNotAttachable" | "PolicyNotAttachableException" | "UnmodifiableEntity"
+            "MalformedPolicyDocument"
+            | "MalformedPolicyDocumentException"
+            | "InvalidInput"
+            | "InvalidInputException"
+            | "ValidationError"
+            | "ValidationException"
+            | "PolicyNotAttachable"
+            | "PolicyNotAttachableException"
+            | "UnmodifiableEntity"
             | "UnmodifiableEntityException" => ProviderError::Invalid(plain()),
             _ => match a.status {
                 429 | 503 => transient(plain(), Some(a.retry_after.unwrap_or(THROTTLED))),
@@ -118,7 +144,9 @@ impl Call<'_> {
 /// something else ends, or when a person raises them.
 fn quota(Call { action, on }: Call<'_>, said: &str) -> ProviderError {
     if said.contains("PolicySize") || said.contains("ACLSizePer") || said.contains("InlinePolicySize") {
-        return ProviderError::Invalid(format!("{action} on {on}: the policy is longer than AWS allows, grant less in one template: {said}"));
+        return ProviderError::Invalid(format!(
+            "{action} on {on}: the policy is longer than AWS allows, grant less in one template: {said}"
+        ));
     }
     ProviderError::Denied(format!(
         "{action} on {on}: a quota of AWS is full: {said}; remove what is not used, or raise the quota in Service Quotas of the account"

@@ -1,8 +1,8 @@
 //! What an account holds of what a template names: managed policies at their default versions, a standing permission set, a group.
-use super::{Aws, LIST_AT_ONCE};
+use super::{Aws, in_parts};
 use crate::providers::port::ProviderError;
 use curfew_core::target::aws::{Inventory, Permissions, PolicyContent, Quotas};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::TryStreamExt;
 
 impl Aws {
     /// Reads all of it, live. What does not exist is left out.
@@ -39,7 +39,7 @@ impl Aws {
             let document = self.default_document(&found).await?;
             Ok::<_, ProviderError>(Some(PolicyContent { arn: arn.clone(), document: document.to_string() }))
         });
-        let all: Vec<_> = stream::iter(reads).buffered(LIST_AT_ONCE).try_collect().await?;
+        let all: Vec<_> = in_parts(reads).try_collect().await?;
         Ok(all.into_iter().flatten().collect())
     }
 }

@@ -178,9 +178,7 @@ pub fn cloudformation() -> Value {
         }]}]},
         "ManagedPolicyArns": [{"Ref": "Policy"}, {"Fn::If": ["WithIdentityCenter", {"Ref": "IdentityCenterPolicy"}, {"Ref": "AWS::NoValue"}]}],
     }});
-    let policy = |name: String, document: Value| {
-        json!({"ManagedPolicyName": name, "PolicyDocument": in_cloudformation(document)})
-    };
+    let policy = |name: String, document: Value| json!({"ManagedPolicyName": name, "PolicyDocument": in_cloudformation(document)});
     json!({
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "The role of the Curfew operator in one account, with the least rights that it needs.",

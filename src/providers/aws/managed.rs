@@ -1,6 +1,6 @@
 //! What carries Curfew's names in an account: policies and roles below `/curfew/`, and permission sets. Read by name and not by
 //! tag: a tag can be put on anything, and a name never changes.
-use super::{Aws, own_policies};
+use super::{Aws, identity_center, own_policies, role};
 use crate::{
     api::grant::Artifact,
     providers::port::{ManagedObject, ProviderError, RevokeOutcome},
@@ -17,7 +17,19 @@ impl Aws {
             let artifact = Artifact { kind: own_policies::KIND.into(), id: policy.arn, uid: policy.id.to_string() };
             Some(ManagedObject { mark, artifact, created: policy.created })
         });
-        Ok(marked.collect())
+        let mut all: Vec<ManagedObject> = marked.collect();
+        all.extend(self.roles_below(names::PATH).await?.into_iter().filter_map(|role| {
+            let (mark, _) = names::parse(&role.name)?;
+            Some(ManagedObject { mark, artifact: Artifact { kind: role::KIND.into(), id: role.name, uid: role.id }, created: role.created })
+        }));
+        if self.connection.identity_center.is_some() {
+            all.extend(self.sets().await?.into_iter().filter_map(|set| {
+                let mark = names::parse_permission_set(&set.name)?;
+                let artifact = Artifact { kind: identity_center::KIND.into(), id: set.arn.clone(), uid: set.arn };
+                Some(ManagedObject { mark, artifact, created: set.created })
+            }));
+        }
+        Ok(all)
     }
 
     /// Removes this very object, and reports whether it is gone.
@@ -30,6 +42,11 @@ impl Aws {
                 Some(policy) if *policy.id == **uid => self.delete_policy(id).await,
                 Some(_) | None => Ok(RevokeOutcome::Gone),
             },
+            role::KIND => match self.role(id).await? {
+                Some(role) if role.id == *uid => self.delete_role(id).await,
+                Some(_) | None => Ok(RevokeOutcome::Gone),
+            },
+            identity_center::KIND => self.remove_set(self.connection.account_id.clone(), id).await,
             other => Err(ProviderError::Invalid(format!("{other} {id} is not a kind of object that the sweep removes in AWS"))),
         }
     }

@@ -55,10 +55,6 @@ impl<T: Clone> Recent<T> {
     pub fn insert(&self, at: Time, value: T) {
         *self.known.lock() = Some((at, value));
     }
-    /// Forgets the value.
-    pub fn forget(&self) {
-        *self.known.lock() = None;
-    }
 }
 
 #[cfg(test)]
@@ -81,7 +77,5 @@ mod tests {
         recent.insert(at, "here");
         assert_eq!((recent.get(at), recent.get(at.plus_secs(29))), (Some("here"), Some("here")));
         assert_eq!((recent.get(at.plus_secs(30)), recent.get(at.plus_secs(-1))), (None, None));
-        recent.forget();
-        assert_eq!(recent.get(at), None);
     }
 }

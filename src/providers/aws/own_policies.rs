@@ -17,7 +17,7 @@
 //! **Reads.** IAM is eventually consistent (IAM User Guide, "Changes that I make are not always immediately visible"). So a
 //! removal is not proven by its answer: plans have a settle time, and after it the policies are looked for once more.
 use super::{
-    Aws, LIST_AT_ONCE,
+    Aws, in_parts,
     policies::{Created, Deleted, Holder, NewPolicy, PolicyState},
 };
 use crate::{
@@ -29,7 +29,7 @@ use curfew_core::{
     ids::{GRANT_LABEL, Version},
     target::aws::{Plan, PlannedPolicy, dating, document::Document, names},
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::TryStreamExt;
 use std::sync::Arc;
 
 /// The kind of a policy among the artifacts of a Grant.
@@ -116,7 +116,8 @@ impl Aws {
     /// [`ProviderError::Transient`] if it is another one, differs, or is gone.
     pub(super) async fn recheck_policy(&self, at: Place<'_>, id: &str, version: &str) -> Result<(), ProviderError> {
         let arn = at.arn();
-        let again = |what: &str| ProviderError::Transient { message: format!("policy {arn} {what}; it is not attached"), retry_after: None };
+        let again =
+            |what: &str| ProviderError::Transient { message: format!("policy {arn} {what}; it is not attached"), retry_after: None };
         let found = self.policy(&arn).await?.ok_or_else(|| again("is gone, or reads do not show it yet"))?;
         if *found.id != *id || *found.default_version != *version {
             return Err(again("is not the one that was reserved"));
@@ -125,6 +126,14 @@ impl Aws {
             return Err(again("was stored otherwise than it was sent"));
         }
         Ok(())
+    }
+
+    /// Whether the policy is seen to say what was planned: read within the last seconds, or now.
+    pub(super) async fn is_stored_as_planned(&self, at: Place<'_>) -> Result<bool, ProviderError> {
+        match self.policy_sighted(&at.arn()).await? {
+            Some(found) => self.is_as_planned(at, &found).await,
+            None => Ok(false),
+        }
     }
 
     async fn is_as_planned(&self, at: Place<'_>, found: &PolicyState) -> Result<bool, ProviderError> {
@@ -144,7 +153,7 @@ impl Aws {
     /// What the policies of one holder show. What the holder has is read only if one of them is there.
     pub(super) async fn look(&self, places: &[Place<'_>]) -> Result<Vec<Shown>, ProviderError> {
         let reads = places.iter().map(|at| async move { self.policy(&at.arn()).await });
-        let found: Vec<_> = stream::iter(reads).buffered(LIST_AT_ONCE).try_collect().await?;
+        let found: Vec<_> = in_parts(reads).try_collect().await?;
         let holder = places.first().filter(|_| found.iter().any(Option::is_some)).map(|at| at.holder);
         let held = match holder {
             Some(holder) => self.held_by(holder).await?,
@@ -156,7 +165,7 @@ impl Aws {
                 Some(found) => self.judge(*at, found, held.as_deref()).await,
             }
         });
-        stream::iter(judged).buffered(LIST_AT_ONCE).try_collect().await
+        in_parts(judged).try_collect().await
     }
 
     /// A policy is this grant's by its tag, by its document, or because the holder has it. One that another person has created under its

@@ -9,7 +9,6 @@ use super::{
 use crate::providers::port::ProviderError;
 use aws_sdk_iam::types::{Policy, PolicyScopeType, PolicyUsageType, Tag};
 use curfew_core::time::Time;
-use futures::{StreamExt, TryStreamExt, stream};
 use std::sync::Arc;
 
 /// How many entries one page of a list has at most, and how many pages are read. More is an error, and no shorter list.
@@ -258,14 +257,12 @@ impl Aws {
         let Some(listed) = if_there(listed)? else { return Ok(()) };
         // A policy has at most five versions.
         let others = listed.versions().iter().filter(|version| !version.is_default_version()).filter_map(|version| version.version_id());
-        stream::iter(others)
-            .map(Ok)
-            .try_for_each(async |version| {
-                let call = Call { action: "iam:DeletePolicyVersion", on: arn };
-                let deleted = iam.delete_policy_version().policy_arn(arn).version_id(version).send().await;
-                if_there(deleted.map(drop).map_err(|e| call.failed(e))).map(drop)
-            })
-            .await
+        for version in others {
+            let call = Call { action: "iam:DeletePolicyVersion", on: arn };
+            let deleted = iam.delete_policy_version().policy_arn(arn).version_id(version).send().await;
+            if_there(deleted.map_err(|e| call.failed(e)))?;
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! One account, and the port to it: each call goes to the file of what the plan writes.
 use super::{
+    center::SetState,
     client::{Clients, Connections},
     identity::{self, Caller},
     memory::{Constants, Recent},
@@ -16,7 +17,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use curfew_core::{
-    grant::Operation,
+    grant::{Observation, Operation},
     reconcile::Reservation,
     target::{
         Inventory, Permissions, Plan, Scope, SlotSet,
@@ -48,6 +49,8 @@ pub struct Aws {
     pub(super) sighted: Constants<String, (Time, PolicyState)>,
     /// ARNs of policies that were taken from their holder by an end that is not finished.
     pub(super) detached: Constants<String, ()>,
+    /// Permission sets by ARN, as they were created: their names never change.
+    pub(super) sets: Constants<String, SetState>,
     inventories: Constants<aws::Permissions, (Time, aws::Inventory)>,
 }
 
@@ -64,6 +67,7 @@ impl Aws {
             documents: Constants::new(REMEMBERED),
             sighted: Constants::new(REMEMBERED),
             detached: Constants::new(REMEMBERED),
+            sets: Constants::new(REMEMBERED),
             inventories: Constants::new(INVENTORIES),
         }
     }
@@ -79,10 +83,10 @@ impl Aws {
     }
 }
 
-/// The plan, if it is of this account.
+/// The plan, if it is of this account. One that only asks about rights is of none.
 fn plan_of<'a>(plan: &'a Plan, connection: &AwsConnection) -> Result<&'a aws::Plan, ProviderError> {
     match plan {
-        Plan::Aws(plan) if plan.account == connection.account_id => Ok(plan),
+        Plan::Aws(plan) if plan.account.is_empty() || plan.account == connection.account_id => Ok(plan),
         Plan::Aws(plan) => Err(ProviderError::Invalid(format!("the plan is of account {}, and not of this one", plan.account))),
         _ => Err(ProviderError::Invalid("the plan is not of AWS".into())),
     }
@@ -93,6 +97,13 @@ fn permissions_of<'a>(permissions: &'a Permissions, _: &Scope) -> Result<&'a aws
         Permissions::Aws(permissions) => Ok(permissions),
         _ => Err(ProviderError::Invalid("the role is not of AWS".into())),
     }
+}
+
+/// The only slot of what stands already.
+const ONLY_SLOT: u8 = 0;
+
+fn presence(present: bool) -> Observation {
+    if present { Observation::Present } else { Observation::Absent }
 }
 
 fn not_reserved() -> ProviderError {
@@ -122,6 +133,10 @@ impl Provider for Aws {
         let plan = plan_of(plan, &self.connection)?;
         match &plan.access {
             Access::User(user) => self.observe_user(plan, user).await,
+            Access::Role(role) => self.observe_role(plan, role).await,
+            Access::PermissionSet(set) => self.observe_set(plan, set).await,
+            Access::Assignment(_) | Access::Membership(_) if except.contains(ONLY_SLOT) => Ok(Observation::Present.into()),
+            Access::Assignment(_) | Access::Membership(_) => Ok(presence(self.is_standing(plan).await?).into()),
         }
     }
 
@@ -129,6 +144,9 @@ impl Provider for Aws {
         let plan = plan_of(plan, &self.connection)?;
         match &plan.access {
             Access::User(_) | Access::Role(_) | Access::PermissionSet(_) => Ok(SlotSet::NONE),
+            Access::Assignment(_) | Access::Membership(_) => {
+                Ok(if self.is_standing(plan).await? { SlotSet::NONE.with(ONLY_SLOT) } else { SlotSet::NONE })
+            }
         }
     }
 
@@ -136,6 +154,8 @@ impl Provider for Aws {
         let plan = plan_of(plan, &self.connection)?;
         match &plan.access {
             Access::User(user) => self.reserve_user(plan, user).await,
+            Access::Role(role) => self.reserve_role(plan, role).await,
+            Access::PermissionSet(set) => self.reserve_set(plan, set).await,
             Access::Assignment(_) | Access::Membership(_) => Err(not_reserved()),
         }
     }
@@ -144,16 +164,22 @@ impl Provider for Aws {
         let plan = plan_of(plan, &self.connection)?;
         match &plan.access {
             Access::User(user) => self.arm_user(plan, user, reservation).await,
+            Access::Role(role) => self.arm_role(plan, role, reservation).await,
+            Access::PermissionSet(set) => self.arm_set(plan, set, reservation).await,
             Access::Assignment(_) | Access::Membership(_) => Err(not_reserved()),
         }
     }
 
-    async fn apply(&self, _: &str, plan: &Plan, except: SlotSet, until: Time, _: &Permit) -> Result<ApplyOutcome, ProviderError> {
+    async fn apply(&self, _: &str, plan: &Plan, except: SlotSet, _: Time, _: &Permit) -> Result<ApplyOutcome, ProviderError> {
         let plan = plan_of(plan, &self.connection)?;
         match &plan.access {
             Access::User(_) | Access::Role(_) | Access::PermissionSet(_) => {
                 Err(ProviderError::Invalid("this plan is reserved and armed, not applied".into()))
             }
+            Access::Assignment(_) | Access::Membership(_) if except.contains(ONLY_SLOT) => Ok(ApplyOutcome::Done(Vec::new())),
+            // The caller drops this at the time limit, and then nothing is sent.
+            Access::Assignment(assignment) => self.apply_assignment(plan, assignment).await,
+            Access::Membership(membership) => self.apply_membership(membership).await,
         }
     }
 
@@ -161,6 +187,11 @@ impl Provider for Aws {
         let plan = plan_of(plan, &self.connection)?;
         match &plan.access {
             Access::User(user) => self.revoke_user(plan, user, known).await,
+            Access::Role(role) => self.revoke_role(plan, role, known).await,
+            Access::PermissionSet(set) => self.revoke_set(plan, set).await,
+            Access::Assignment(_) | Access::Membership(_) if keep.contains(ONLY_SLOT) => Ok(RevokeOutcome::Gone),
+            Access::Assignment(assignment) => self.revoke_assignment(plan, assignment).await,
+            Access::Membership(membership) => self.revoke_membership(membership).await,
         }
     }
 
@@ -172,6 +203,8 @@ impl Provider for Aws {
         let plan = plan_of(plan, &self.connection)?;
         match &plan.access {
             Access::User(user) => self.user_ended_by(plan, user).await,
+            Access::Role(role) => self.role_ended_by(plan, role).await,
+            Access::PermissionSet(set) => self.set_ended_by(plan, set).await,
             Access::Assignment(_) | Access::Membership(_) => Ok(EnforcedBy::Curfew),
         }
     }

@@ -24,21 +24,11 @@ pub struct Quotas {
     pub most_attached_to_user: u32,
     /// How many policies may be attached to one role.
     pub most_attached_to_role: u32,
-    /// How many characters one policy may have, without white space.
-    pub policy_size: u32,
 }
 
 impl Default for Quotas {
     fn default() -> Self {
-        Quotas {
-            policies: 0,
-            most_policies: 1_500,
-            roles: 0,
-            most_roles: 1_000,
-            most_attached_to_user: 10,
-            most_attached_to_role: 10,
-            policy_size: 6_144,
-        }
+        Quotas { policies: 0, most_policies: 1_500, roles: 0, most_roles: 1_000, most_attached_to_user: 10, most_attached_to_role: 10 }
     }
 }
 
@@ -53,7 +43,6 @@ impl Quotas {
             most_roles: read("RolesQuota", default.most_roles),
             most_attached_to_user: read("AttachedPoliciesPerUserQuota", default.most_attached_to_user),
             most_attached_to_role: read("AttachedPoliciesPerRoleQuota", default.most_attached_to_role),
-            policy_size: read("PolicySizeQuota", default.policy_size),
         }
     }
 
@@ -88,11 +77,6 @@ impl Quotas {
             "roles in the account",
             "delete some that are not used, or raise \"Roles per account\" in Service Quotas",
         )
-    }
-    /// Why a document of so many characters, counted without white space, is no policy.
-    pub fn too_long(&self, characters: usize) -> Option<String> {
-        let most = count(self.policy_size);
-        (characters > most).then(|| format!("a policy of {characters} characters is longer than AWS allows ({most})"))
     }
 }
 
@@ -143,6 +127,5 @@ mod tests {
         assert!(user.contains("19 policies attached to user alice, 2 more are needed, and 20 are allowed; detach"), "{user}");
         assert!(quotas.full_policies(2).unwrap().contains("1499 customer-managed policies in the account, 2 more"));
         assert!(quotas.full_role(11).unwrap().contains("and 10 are allowed"), "what the summary leaves out has its default");
-        assert_eq!((quotas.too_long(6_144), quotas.too_long(6_145).is_some()), (None, true));
     }
 }

@@ -1,9 +1,6 @@
 //! Recorded answers of AWS, served on loopback, so that the SDK reads them as it reads those of AWS. For unit tests.
 use super::{Aws, client::Clients};
-use crate::{
-    api::system::AwsConnection,
-    authority::Clock,
-};
+use crate::{api::system::AwsConnection, authority::Clock};
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use axum::{
@@ -134,6 +131,6 @@ impl Replay {
             .retry_config(RetryConfig::disabled())
             .http_client(super::client::Connections::default().http())
             .build();
-        Aws::with(connection, Clients::of(&config), Arc::new(Clock::default()))
+        Aws::with(connection, Clients::of(&config, &config), Arc::new(Clock::default()))
     }
 }

@@ -5,6 +5,7 @@
 use super::{Aws, errors::Call, identity::Caller, least_privilege};
 use crate::providers::port::ProviderError;
 use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, PolicyEvaluationDecisionType};
+use curfew_core::target::aws::{Access, Plan};
 
 /// The file whose policy has all of these rights, for messages.
 pub const WHERE: &str = "the policy of its role (deploy/aws/iam.json)";
@@ -101,4 +102,45 @@ impl Aws {
 /// An ARN below `/curfew/`, as every object of a grant has one.
 pub fn own(caller: &Caller, kind: &str) -> String {
     format!("arn:{}:iam::{}:{kind}/curfew/any", caller.partition(), caller.account)
+}
+
+impl Aws {
+    /// The first right that the operator lacks to write and remove such a plan, with the file that grants it. `None` if it lacks none, or
+    /// may not ask. Of Identity Center nothing is asked: its rights depend on tags and on another account.
+    pub(super) async fn missing_for(&self, plan: &Plan) -> Result<Option<String>, ProviderError> {
+        let caller = self.confirmed_caller().await?;
+        let (policy, role) = (own(&caller, "policy"), own(&caller, "role"));
+        let on = |actions, on: &str, policy: Option<&String>| Question { actions, on: on.to_owned(), policy: policy.cloned() };
+        let policies = on(&least_privilege::POLICY_ACTIONS, &policy, None);
+        let questions = match &plan.access {
+            Access::User(_) => {
+                let user = format!("arn:{}:iam::{}:user/any", caller.partition(), caller.account);
+                vec![
+                    policies,
+                    on(&["iam:AttachUserPolicy", "iam:DetachUserPolicy"], &user, Some(&policy)),
+                    on(&["iam:ListAttachedUserPolicies"], &user, None),
+                ]
+            }
+            Access::Role(_) => vec![
+                policies,
+                on(&least_privilege::ROLE_ACTIONS, &role, None),
+                on(&["iam:AttachRolePolicy", "iam:DetachRolePolicy"], &role, Some(&policy)),
+            ],
+            Access::PermissionSet(_) | Access::Assignment(_) | Access::Membership(_) => return Ok(None),
+        };
+        let denied = self.denied(&questions).await?.unwrap_or_default();
+        Ok((!denied.is_empty()).then(|| format!("the operator may not call {}; allow it in {WHERE}", denied.join(", "))))
+    }
+
+    /// What AWS would refuse of every such plan: a quota that is full.
+    pub(super) async fn refusal_of(&self, plan: &Plan) -> Result<Option<String>, ProviderError> {
+        match &plan.access {
+            Access::User(_) => Ok(self.quotas().await?.full_policies(1)),
+            Access::Role(_) => {
+                let quotas = self.quotas().await?;
+                Ok(quotas.full_roles(1).or_else(|| quotas.full_policies(1)))
+            }
+            Access::PermissionSet(_) | Access::Assignment(_) | Access::Membership(_) => Ok(None),
+        }
+    }
 }

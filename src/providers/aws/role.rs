@@ -14,8 +14,9 @@
 //! a denial of everything to the sessions that were issued before (`aws:TokenIssueTime`; IAM User Guide, "Revoke IAM role temporary
 //! security credentials"). The role is the grant's own, so nobody else is concerned.
 use super::{
-    Aws, LIST_AT_ONCE,
+    Aws,
     errors::{Call, if_there},
+    in_parts,
     own_policies::{self, Place, Shown},
     policies::{Holder, decoded},
     user::all_gone,
@@ -30,13 +31,12 @@ use curfew_core::{
     ids::GRANT_LABEL,
     reconcile::Reservation,
     target::aws::{
-        Plan, PlannedPolicy,
-        names,
+        Plan, PlannedPolicy, names,
         plan::{PlannedRole, trust},
     },
     time::Time,
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt};
 use serde_json::Value;
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -165,7 +165,8 @@ impl Aws {
         let Some(((id, _), policies)) = places.split_first().filter(|(_, policies)| policies.len() == role.policies.len()) else {
             return Err(ProviderError::Invalid("the reservation is not of this plan".into()));
         };
-        let again = |what: &str| ProviderError::Transient { message: format!("role {} {what}; nobody is let in", role.name), retry_after: None };
+        let again =
+            |what: &str| ProviderError::Transient { message: format!("role {} {what}; nobody is let in", role.name), retry_after: None };
         let found = self.role(&role.name).await?.ok_or_else(|| again("is gone, or reads do not show it yet"))?;
         if found.id != **id {
             return Err(again("is not the one that was reserved"));
@@ -176,7 +177,7 @@ impl Aws {
         let holder = holder(role);
         let checks = Place::all(plan, &role.policies, &holder).zip(policies);
         let checks = checks.map(|(at, (id, version))| async move { self.recheck_policy(at, id, version).await });
-        stream::iter(checks).buffered(LIST_AT_ONCE).try_collect::<Vec<()>>().await?;
+        in_parts(checks).try_collect::<Vec<()>>().await?;
         self.set_trust(&role.name, &role.trust).await.map_err(|e| if e == ProviderError::Gone { again("is gone") } else { e })?;
         let own = Place::all(plan, &role.policies, &holder).zip(policies);
         let own = own.map(|(at, (id, _))| Artifact { kind: own_policies::KIND.into(), id: at.arn(), uid: id.to_string() });
@@ -232,7 +233,7 @@ impl Aws {
         }
         let holder = holder(role);
         let removals = Place::all(plan, &role.policies, &holder).map(|at| self.remove_own_policy(at, known));
-        let policies = all_gone(stream::iter(removals).buffered(LIST_AT_ONCE).collect().await)?;
+        let policies = all_gone(in_parts(removals).collect().await)?;
         match policies {
             RevokeOutcome::Gone if ours => self.delete_role(&role.name).await,
             other => Ok(other),
@@ -336,5 +337,6 @@ impl Aws {
 /// A role is this grant's by its tag, or because it has the trust policy that only Curfew writes for it.
 fn is_ours(found: &RoleState, role: &PlannedRole) -> bool {
     let grant = names::parse(&role.name).map(|(mark, _)| mark.grant);
-    found.tags.iter().any(|(key, value)| key == GRANT_LABEL && Some(value) == grant.as_ref()) || same_trust(found.trust.as_ref(), &role.trust)
+    found.tags.iter().any(|(key, value)| key == GRANT_LABEL && Some(value) == grant.as_ref())
+        || same_trust(found.trust.as_ref(), &role.trust)
 }

@@ -1,6 +1,6 @@
 //! Grants to IAM users: policies of the grant's own, attached to the user. What stops late writes is said in [`super::own_policies`].
 use super::{
-    Aws, LIST_AT_ONCE,
+    Aws, in_parts,
     own_policies::{KIND, Place, Shown},
     policies::Holder,
 };
@@ -13,7 +13,7 @@ use curfew_core::{
     reconcile::Reservation,
     target::aws::{Plan, plan::PlannedUser},
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt};
 use std::sync::Arc;
 
 impl Aws {
@@ -54,7 +54,7 @@ impl Aws {
         let holder = Holder::User(user.user.clone());
         let places: Vec<_> = Place::all(plan, &user.policies, &holder).zip(reservation.0.iter().flatten()).collect();
         let checks = places.iter().map(|(at, (id, version))| self.recheck_policy(*at, id, version));
-        stream::iter(checks).buffered(LIST_AT_ONCE).try_collect::<Vec<()>>().await?;
+        in_parts(checks).try_collect::<Vec<()>>().await?;
         let arms = places.iter().map(|(at, (id, _))| async move {
             let arn = at.arn();
             match self.attach_to_user(&user.user, &arn).await {
@@ -67,7 +67,7 @@ impl Aws {
                 Err(e) => Err(e),
             }
         });
-        Ok(ApplyOutcome::Done(stream::iter(arms).buffered(LIST_AT_ONCE).try_collect().await?))
+        Ok(ApplyOutcome::Done(in_parts(arms).try_collect().await?))
     }
 
     /// What the account shows of the grant.
@@ -81,7 +81,7 @@ impl Aws {
     pub(super) async fn revoke_user(&self, plan: &Plan, user: &PlannedUser, known: &[Artifact]) -> Result<RevokeOutcome, ProviderError> {
         let holder = Holder::User(user.user.clone());
         let removals = Place::all(plan, &user.policies, &holder).map(|at| self.remove_own_policy(at, known));
-        all_gone(stream::iter(removals).buffered(LIST_AT_ONCE).collect().await)
+        all_gone(in_parts(removals).collect().await)
     }
 
     /// AWS ends it by itself where each policy is seen to hold its date.

@@ -20,8 +20,14 @@ async fn iam(status: u16, code: &str, message: &str) -> ProviderError {
 
 async fn sso(status: u16, code: &str, message: &str) -> ProviderError {
     let replay = Replay::of([json_error("DeleteAccountAssignment", status, code, message)]).await;
-    let sso = &replay.aws(connection()).clients().await.sso;
-    let asked = sso.delete_account_assignment().instance_arn("arn:aws:sso:::instance/ssoins-0123456789abcdef").target_id("111122223333");
+    let aws = replay.aws(connection());
+    let asked = aws
+        .clients()
+        .await
+        .sso
+        .delete_account_assignment()
+        .instance_arn("arn:aws:sso:::instance/ssoins-0123456789abcdef")
+        .target_id("111122223333");
     let asked = asked.permission_set_arn("arn:aws:sso:::permissionSet/ssoins-0123456789abcdef/ps-0123456789abcdef").principal_id("p");
     let asked = asked.target_type("AWS_ACCOUNT".into()).principal_type("USER".into());
     Call { action: "sso:DeleteAccountAssignment", on: "p" }.failed(asked.send().await.unwrap_err())
@@ -33,7 +39,9 @@ fn text(e: &ProviderError) -> String {
 
 #[tokio::test]
 async fn throttling_is_told_to_the_lane() {
-    for (status, code) in [(400, "Throttling"), (400, "ThrottlingException"), (503, "RequestLimitExceeded"), (429, "TooManyRequestsException")] {
+    for (status, code) in
+        [(400, "Throttling"), (400, "ThrottlingException"), (503, "RequestLimitExceeded"), (429, "TooManyRequestsException")]
+    {
         for e in [iam(status, code, "Rate exceeded").await, sso(status, code, "Rate exceeded").await] {
             assert_eq!(e.retry_after(), Some(THROTTLED), "{code}: {e:?}");
         }
