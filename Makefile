@@ -44,11 +44,12 @@ deny: ## licences, sources and bans of dependencies
 	@command -v cargo-deny >/dev/null || cargo install --quiet --locked --version '^0.20' cargo-deny
 	cargo deny --all-features check bans licenses sources
 
-bench: control-plane ## counts and ratios, each reproducible (CURFEW_BIN: another operator, as of cargo build --release)
+bench: control-plane emulators ## counts and ratios, each reproducible (CURFEW_BIN: another operator, as of cargo build --release)
 	cargo build --quiet --bins --benches $(FEATURES)
 	cargo bench --quiet --profile dev --bench activation $(FEATURES)
 	cargo bench --quiet --profile dev --bench lifecycle $(FEATURES)
 	cargo bench --quiet --profile dev --bench mass_expiry $(FEATURES)
+	cargo test --quiet $(FEATURES) --test aws -- --ignored --nocapture
 
 flood: control-plane ## 20,000 junk decisions and 5,000 large requests while 50 grants end: how late, and how much memory (a quarter of an hour)
 	cargo build --quiet --bins --bench flood $(FEATURES)

@@ -118,13 +118,21 @@ async fn operator_role(plane: &Plane, account: &Account<'_>) -> Result<String> {
     let trusting = trust(&[&plane.hub.arn], &json!({"StringEquals": {"sts:ExternalId": EXTERNAL_ID}}));
     let role = [("RoleName", "curfew-operator"), ("AssumeRolePolicyDocument", &trusting.to_string())];
     let arn = account.iam("CreateRole", &role).await?.text("Arn").context("no ARN")?;
-    for (name, file) in [("curfew-operator", "iam.json"), ("curfew-operator-identity-center", "identity-center.json")] {
-        let path = root().join("deploy/aws").join(file);
-        let rights: Value = serde_json::from_str(&std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?)?;
-        let of_role = account.policy(name, &rights).await?;
+    for of_role in operator_rights(account).await? {
         account.iam("AttachRolePolicy", &[("RoleName", "curfew-operator"), ("PolicyArn", &of_role)]).await?;
     }
     Ok(arn)
+}
+
+/// The policies of `deploy/aws` in an account, by ARN.
+pub async fn operator_rights(account: &Account<'_>) -> Result<Vec<String>> {
+    let mut arns = Vec::new();
+    for (name, file) in [("curfew-operator", "iam.json"), ("curfew-operator-identity-center", "identity-center.json")] {
+        let path = root().join("deploy/aws").join(file);
+        let rights: Value = serde_json::from_str(&std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?)?;
+        arns.push(account.policy(name, &rights).await?);
+    }
+    Ok(arns)
 }
 
 impl<'a> Access<'a> {
