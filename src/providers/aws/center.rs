@@ -5,12 +5,14 @@
 use super::{
     Aws,
     errors::{Call, if_there},
+    in_parts,
 };
 use crate::{api::system::IdentityCenterInstance, providers::port::ProviderError};
 use aws_sdk_identitystore::types::{AlternateIdentifier, MemberId, UniqueAttribute};
 use aws_sdk_ssoadmin::types::{AccountAssignmentOperationStatus, PrincipalType, StatusValues, Tag, TargetType};
 use aws_smithy_types::Document;
 use curfew_core::time::Time;
+use futures::TryStreamExt;
 
 /// How many entries one page has at most, and how many pages are read. More is an error, and no shorter list.
 const PAGE: i32 = 100;
@@ -96,9 +98,9 @@ impl Aws {
         let mut all = Vec::new();
         for _ in 0..PAGES {
             let Some(page) = pages.next().await else { return Ok(all) };
-            for arn in page.map_err(|e| call.failed(e))?.permission_sets() {
-                all.extend(self.set(arn).await?);
-            }
+            let page = page.map_err(|e| call.failed(e))?;
+            let named = in_parts(page.permission_sets().iter().map(|arn| self.set(arn)));
+            all.extend(named.try_collect::<Vec<_>>().await?.into_iter().flatten());
         }
         Err(too_long(call))
     }
@@ -238,7 +240,7 @@ impl Aws {
         Ok(progress(accepted.account_assignment_creation_status()))
     }
 
-    /// Takes a permission set from somebody in an account. What does not exist is done.
+    /// Takes a permission set from a user or a group in an account. What does not exist is done.
     pub(super) async fn unassign(&self, at: InAccount<'_>, who: &Assignee) -> Result<Progress, ProviderError> {
         let call = Call { action: "sso:DeleteAccountAssignment", on: at.set };
         let asked = self.clients().await.sso.delete_account_assignment().instance_arn(&self.center()?.instance_arn);
@@ -284,7 +286,7 @@ impl Aws {
         Ok(found.map(|found| found.display_name().unwrap_or(id).to_owned()))
     }
 
-    /// The id of a membership; `None` if the user is no member.
+    /// The id of a membership; `None` if the user does not belong to the group.
     pub(super) async fn membership(&self, group: &str, user: &str) -> Result<Option<String>, ProviderError> {
         let call = Call { action: "identitystore:GetGroupMembershipId", on: group };
         let asked = self.clients().await.people.get_group_membership_id().identity_store_id(&self.center()?.identity_store_id);

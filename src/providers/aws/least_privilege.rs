@@ -54,7 +54,7 @@ pub const ROLE_ACTIONS: [&str; 10] = [
     "iam:UpdateAssumeRolePolicy",
 ];
 
-/// What the operator never does, whatever other policies its role gets: each of these makes access that has no end.
+/// What the operator never does, even if its role gets other policies: each of these makes access that has no end.
 const NEVER: [&str; 15] = [
     "iam:AddUserToGroup",
     "iam:CreateAccessKey",

@@ -3,7 +3,7 @@ use curfew_core::time::Time;
 use parking_lot::Mutex;
 use std::{collections::HashMap, hash::Hash};
 
-/// Values that never change, by key. When it is full it begins anew.
+/// Values that never change, by key. When it is full it begins again.
 #[derive(Debug)]
 pub struct Constants<K, V> {
     most: usize,

@@ -111,6 +111,7 @@ pub fn done(action: &'static str) -> Recorded {
 }
 
 mod identity;
+mod identity_center;
 mod managed;
 mod rights;
 mod role;

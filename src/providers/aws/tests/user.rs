@@ -147,7 +147,7 @@ async fn every_change_by_others_is_drift_and_the_policy_of_another_is_not_ours()
     let stranger = Stored { tag: "x", ..edited(&given.planned) };
     assert_eq!(observed(Some(&stranger), &[]).await, Observation::Absent, "another's policy under the name is not this grant's");
     let untagged = Stored { tag: "x", ..edited(&given.planned) };
-    assert_eq!(observed(Some(&untagged), &ours).await, Observation::Drifted, "the user has it, whatever its tag says");
+    assert_eq!(observed(Some(&untagged), &ours).await, Observation::Drifted, "the user has it, and its tag proves nothing");
 }
 
 #[tokio::test]
