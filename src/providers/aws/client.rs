@@ -33,7 +33,6 @@ impl Default for Connections {
 
 impl Connections {
     /// What the SDK sends with.
-    #[cfg(test)]
     pub fn http(&self) -> SharedHttpClient {
         self.0.clone()
     }

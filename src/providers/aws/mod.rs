@@ -42,7 +42,7 @@ mod tests;
 mod user;
 
 #[cfg(feature = "aws")]
-pub use client::Connections;
+pub use client::{Clients, Connections};
 #[cfg(feature = "aws")]
 pub use provider::Aws;
 

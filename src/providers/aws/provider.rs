@@ -72,8 +72,7 @@ impl Aws {
         }
     }
 
-    /// With these clients.
-    #[cfg(test)]
+    /// With these clients: for tests, whose endpoints are not in the environment.
     pub fn with(connection: AwsConnection, clients: Clients, clock: Arc<Clock>) -> Self {
         Aws { clients: OnceCell::new_with(Some(clients)), ..Aws::new(connection, Connections::default(), clock) }
     }
