@@ -119,9 +119,7 @@ pub fn identity_center() -> Value {
         },
         {
             "Sid": "OwnPermissionSets", "Effect": "Allow",
-            "Action": [
-                "sso:DeleteInlinePolicyFromPermissionSet", "sso:DeletePermissionSet", "sso:PutInlinePolicyToPermissionSet",
-            ],
+            "Action": ["sso:AttachManagedPolicyToPermissionSet", "sso:DeletePermissionSet", "sso:PutInlinePolicyToPermissionSet"],
             "Resource": places, "Condition": {"Null": {"aws:ResourceTag/curfew.dev/grant": "false"}},
         },
         {
