@@ -77,7 +77,7 @@ pub struct IdentityCenter {
 const MAX_POLICIES: usize = 20;
 /// ARNs of managed policies (IAM User Guide, "IAM identifiers").
 #[cfg(feature = "schema")]
-const POLICY_PATTERN: &str = "^([*]|arn:aws[a-z-]*:iam::(aws|[0-9]{12}):policy/[A-Za-z0-9+=,.@_/-]*[*]?)$";
+const POLICY_PATTERN: &str = "^([*]|arn:aws[a-z-]*:iam::(aws|[0-9]{12}):policy/([A-Za-z0-9+=,.@_-]+/)*([A-Za-z0-9+=,.@_-]+|[*]))$";
 /// ARNs of permission sets (IAM Identity Center API Reference, CreateAccountAssignment).
 #[cfg(feature = "schema")]
 const PERMISSION_SET_PATTERN: &str = "^([*]|arn:aws[a-z-]*:sso:::permissionSet/(sso)?ins-[A-Za-z0-9.-]{16}/(ps-[A-Za-z0-9./-]{16}|[*]))$";
@@ -314,7 +314,7 @@ fn not_within(named: Named<'_>, allowed: Option<Named<'_>>, what: &str) -> Optio
         (Err(what), _) => Some(what),
         (Ok(_), Err(what)) => Some(format!("an inlinePolicy, since its own cannot be read: {what}")),
         (Ok(_), Ok(None)) => Some("an inlinePolicy".into()),
-        (Ok(inline), Ok(Some(widest))) => coverage::beyond(&inline, &widest).map(|what| format!("{what} of inlinePolicy")),
+        (Ok(inline), Ok(Some(widest))) => coverage::beyond(&inline, &widest, "inlinePolicy"),
     }
 }
 
