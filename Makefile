@@ -1,9 +1,9 @@
 # One command for each thing. Everything that is needed is installed or built by the command that needs it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-FEATURES := --features crash-points,simulated
+FEATURES := --features crash-points,simulated,aws
 
-.PHONY: help demo test attacks soak unit generate lint deny bench flood demo-mutant clean
+.PHONY: help demo demo-aws test attacks soak unit generate lint deny bench flood demo-mutant clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -12,7 +12,11 @@ demo: control-plane ## the main job on a real API server, in a minute (HOLD=1 ke
 	cargo build --quiet --bins --example demo $(FEATURES)
 	target/debug/examples/demo $(if $(HOLD),--hold)
 
-test: control-plane ## every test: the rules and their model, the operator on a real API server, drift, rights, the demo that must fail
+demo-aws: control-plane emulators ## access to an AWS account, on an emulator that enforces IAM, in a minute
+	cargo build --quiet --bins --example demo-aws $(FEATURES)
+	target/debug/examples/demo-aws
+
+test: control-plane emulators ## every test: the rules and their model, the operator on a real API server, drift, rights, the demo that must fail
 	hack/test
 
 attacks: control-plane ## each attack with its protection, and without: then it must succeed (half an hour; ONLY='sweep admission' for some)
@@ -40,12 +44,13 @@ deny: ## licences, sources and bans of dependencies
 	@command -v cargo-deny >/dev/null || cargo install --quiet --locked --version '^0.20' cargo-deny
 	cargo deny --all-features check bans licenses sources
 
-bench: control-plane ## counts and ratios, each reproducible (CURFEW_BIN: another operator, as of cargo build --release)
+bench: control-plane emulators ## counts and ratios, each reproducible (CURFEW_BIN: another operator, as of cargo build --release)
 	cargo build --quiet --bins --benches $(FEATURES)
 	cargo bench --quiet --profile dev --bench activation $(FEATURES)
 	cargo bench --quiet --profile dev --bench lifecycle $(FEATURES)
 	cargo bench --quiet --profile dev --bench mass_expiry $(FEATURES)
 	cargo bench --quiet --profile dev --bench rest $(FEATURES)
+	cargo test --quiet $(FEATURES) --test aws -- --ignored --nocapture
 
 flood: control-plane ## 20,000 junk decisions and 5,000 large requests while 50 grants end: how late, and how much memory (a quarter of an hour)
 	cargo build --quiet --bins --bench flood $(FEATURES)
@@ -57,6 +62,9 @@ demo-mutant: control-plane ## the demo against an operator that never revokes; i
 control-plane: ## etcd, kube-apiserver, kube-controller-manager and kubectl, built once
 	@command -v cargo >/dev/null || { echo "needs Rust: https://rustup.rs"; exit 1; }
 	@hack/control-plane/build >/dev/null
+
+emulators: ## MiniStack and moto, which stand for AWS in tests, installed once
+	@hack/emulators/build >/dev/null
 
 clean: ## what was built here; the control plane stays in its cache
 	cargo clean

@@ -89,11 +89,8 @@ async fn pattern(world: &World) -> Result<(Grant, Job, RoleBinding)> {
 }
 
 fn bindings(grant: &Grant) -> Result<Vec<String>> {
-    match &grant.spec.plan {
-        Plan::Kubernetes(plan) => Ok(plan.bindings.iter().map(|b| b.name.clone()).collect()),
-        #[cfg(feature = "simulated")]
-        Plan::Simulated(_) => anyhow::bail!("a plan of a cluster"),
-    }
+    let Plan::Kubernetes(plan) = &grant.spec.plan else { anyhow::bail!("the plan is not of a cluster") };
+    Ok(plan.bindings.iter().map(|b| b.name.clone()).collect())
 }
 
 /// Another grant of the same access, under a name of its own.

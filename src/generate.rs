@@ -1,5 +1,5 @@
 //! The manifests that are generated from code: one command writes them, and a test reports files that differ.
-use crate::{api, identity::install};
+use crate::{api, identity::install, providers::aws};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -18,6 +18,7 @@ pub fn files() -> BTreeMap<PathBuf, String> {
         files.insert(path, yaml(&[value]));
     }
     files.extend(install::files().into_iter().map(|(path, objects)| (path, yaml(&objects))));
+    files.extend(aws::least_privilege::files());
     files
 }
 

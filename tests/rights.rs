@@ -3,7 +3,7 @@
 //!
 //! `make test` runs this after everything else: the API servers of all tests have logged what our accounts asked for. By itself:
 //!
-//!     CURFEW_AUDIT_DIR=$PWD/target/audit cargo test --features crash-points,simulated --test it && CURFEW_AUDIT_DIR=$PWD/target/audit cargo test --test rights
+//!     CURFEW_AUDIT_DIR=$PWD/target/audit cargo test --features crash-points,simulated,aws --test it && CURFEW_AUDIT_DIR=$PWD/target/audit cargo test --test rights
 use anyhow::{Context, Result, ensure};
 use curfew::identity::{OPERATOR, REVOKER, SWEEP, rbac};
 use serde_json::Value;

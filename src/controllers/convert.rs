@@ -7,7 +7,7 @@ use crate::api::{
     grant::{GrantState, OperationKind},
     policy::{ApprovalFloor as ApiFloor, MfaRule, SystemsRef, TicketFloor},
     request::{ActivationRequestStatus, ApprovalStatus, RequestState},
-    system::{Mode, Provider},
+    system::{Mode, Principals, Provider},
     template::{Approval, Justification, Limits, TicketRule},
 };
 use curfew_core::{
@@ -73,7 +73,9 @@ pub fn system(system: &AuthorizationSystem, all: &[Arc<AuthorizationSystem>]) ->
         suspended: system.spec.suspend,
         duplicate_of: duplicate_of(&claim(system), all.iter().map(|other| claim(other))).map(str::to_owned),
         missing_rights: system.status.as_ref().and_then(|status| missing_rights(&status.conditions)).map(str::to_owned),
-        unsupported: unsupported(&[(system.spec.principals.is_some(), "principals")]),
+        principals: system.spec.principals.as_ref().map(Principals::mapping),
+        // Where people keep their names, another one must not be accepted and ignored.
+        unsupported: unsupported(&[(system.spec.principals.is_some() && !system.spec.provider.kind().maps_principals(), "principals")]),
     }
 }
 

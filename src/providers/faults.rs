@@ -9,7 +9,7 @@ use curfew_core::{
     fingerprint::Fingerprint,
     grant::{Observation, Operation},
     reconcile::Reservation,
-    target::{Inventory, Permissions, Plan, Scope, SlotSet},
+    target::{Inventory, Permissions, Plan, Scope, SlotSet, aws::Access},
     time::Time,
 };
 use parking_lot::Mutex;
@@ -105,6 +105,11 @@ fn first(plan: &Plan) -> Plan {
     let mut part = plan.clone();
     match &mut part {
         Plan::Kubernetes(p) => p.bindings.truncate(1),
+        Plan::Aws(p) => match &mut p.access {
+            Access::User(user) => user.policies.truncate(1),
+            Access::Role(role) => role.policies.truncate(1),
+            Access::PermissionSet(_) | Access::Assignment(_) | Access::Membership(_) => {}
+        },
         #[cfg(feature = "simulated")]
         Plan::Simulated(p) => p.groups.truncate(1),
     }
@@ -115,6 +120,12 @@ fn first(plan: &Plan) -> Plan {
 fn size(plan: &Plan) -> usize {
     match plan {
         Plan::Kubernetes(p) => p.bindings.len(),
+        Plan::Aws(p) => match &p.access {
+            Access::User(user) => user.policies.len(),
+            Access::Role(role) => 1 + role.policies.len(),
+            Access::PermissionSet(_) => 1,
+            Access::Assignment(_) | Access::Membership(_) => 0,
+        },
         #[cfg(feature = "simulated")]
         Plan::Simulated(_) => 0,
     }
@@ -246,6 +257,9 @@ impl<P: Provider> Provider for Faulty<P> {
     }
     async fn missing_rights(&self) -> Result<Vec<String>, ProviderError> {
         self.inner.missing_rights().await
+    }
+    fn rights_file(&self) -> &'static str {
+        self.inner.rights_file()
     }
     async fn missing_right(&self, plan: &Plan) -> Result<Option<String>, ProviderError> {
         self.inner.missing_right(plan).await

@@ -1,4 +1,5 @@
 //! One port to every kind of target, and who is behind it.
+pub mod aws;
 #[cfg(feature = "simulated")]
 mod combine;
 #[cfg(feature = "crash-points")]
@@ -18,7 +19,7 @@ use crate::{
     identity::NAMESPACE,
     runtime::stores::Stores,
 };
-use curfew_core::{lanes::Limits, time::Time};
+use curfew_core::{lanes::Limits, target::Plan, time::Time};
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
@@ -29,14 +30,19 @@ use std::{
     sync::Arc,
 };
 
-/// The limits of a connection's lane.
-pub const fn limits(connection: &Connection) -> Limits {
-    match connection {
-        Connection::Kubernetes(_) => kubernetes::LIMITS,
+/// The lane of a plan on a system, and its limits.
+pub fn lane(system: &str, plan: &Plan) -> (String, Limits) {
+    match plan {
+        Plan::Kubernetes(_) => (system.to_owned(), kubernetes::LIMITS),
+        Plan::Aws(plan) => aws::lane(system, plan),
         #[cfg(feature = "simulated")]
-        Connection::Simulated(_) => simulated::LIMITS,
+        Plan::Simulated(_) => (system.to_owned(), simulated::LIMITS),
     }
 }
+
+/// How many accounts are kept connected. More are connected again when they are needed.
+#[cfg(feature = "aws")]
+const ACCOUNTS: usize = 1_024;
 
 /// A cluster reached by a kubeconfig, and which content of the secret that was.
 #[derive(Clone)]
@@ -53,6 +59,10 @@ pub struct Registry {
     client: Client,
     clock: Arc<Clock>,
     remote: Arc<Mutex<HashMap<(String, String), Remote>>>,
+    #[cfg(feature = "aws")]
+    accounts: Arc<Mutex<HashMap<String, Arc<aws::Aws>>>>,
+    #[cfg(feature = "aws")]
+    connections: aws::Connections,
     #[cfg(feature = "simulated")]
     directories: Arc<Mutex<HashMap<String, Arc<simulated::Simulated>>>>,
 }
@@ -65,6 +75,10 @@ impl Registry {
             client,
             clock,
             remote: Arc::default(),
+            #[cfg(feature = "aws")]
+            accounts: Arc::default(),
+            #[cfg(feature = "aws")]
+            connections: aws::Connections::default(),
             #[cfg(feature = "simulated")]
             directories: Arc::default(),
         }
@@ -79,6 +93,21 @@ impl Registry {
         match connection {
             Connection::Kubernetes(KubernetesConnection::InCluster(_)) => Ok(self.in_cluster.clone()),
             Connection::Kubernetes(KubernetesConnection::KubeconfigSecretRef(s)) => Ok(self.remote(s).await?),
+            #[cfg(not(feature = "aws"))]
+            Connection::Aws(_) => Err(ProviderError::Invalid(
+                "this build of Curfew has no provider for AWS accounts; use an image that is built with feature aws".into(),
+            )),
+            #[cfg(feature = "aws")]
+            Connection::Aws(c) => {
+                let mut known = self.accounts.lock();
+                // Two roles of one account are two connections, and so are two external ids.
+                let key = format!("{c:?}");
+                if known.len() >= ACCOUNTS && !known.contains_key(&key) {
+                    known.clear();
+                }
+                let connect = || Arc::new(aws::Aws::new(c.clone(), self.connections.clone(), self.clock.clone()));
+                Ok(known.entry(key).or_insert_with(connect).clone())
+            }
             #[cfg(feature = "simulated")]
             Connection::Simulated(c) => {
                 let mut known = self.directories.lock();

@@ -236,6 +236,11 @@ pub trait Provider: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// Where the rules of [`Provider::missing_rights`] are added, in words, with the file that has them.
+    fn rights_file(&self) -> &'static str {
+        "a role of its identity (deploy/remote/target.yaml)"
+    }
+
     /// The right that the operator lacks to write such a plan, with the rule to add; `None` if it lacks none.
     async fn missing_right(&self, plan: &Plan) -> Result<Option<String>, ProviderError>;
 

@@ -34,11 +34,8 @@ fn who(n: usize) -> String {
 
 /// The bindings of a plan of a cluster.
 fn bindings(plan: &Plan) -> &KubernetesPlan {
-    match plan {
-        Plan::Kubernetes(plan) => plan,
-        #[cfg(feature = "simulated")]
-        Plan::Simulated(_) => unreachable!("a plan of a cluster"),
-    }
+    let Plan::Kubernetes(plan) = plan else { unreachable!("a plan of a cluster") };
+    plan
 }
 
 fn first(plan: &Plan) -> &PlannedBinding {

@@ -43,11 +43,8 @@ fn permit() -> Result<Permit> {
 
 /// The bindings of a plan of a cluster.
 fn bindings(plan: &Plan) -> &KubernetesPlan {
-    match plan {
-        Plan::Kubernetes(plan) => plan,
-        #[cfg(feature = "simulated")]
-        Plan::Simulated(_) => unreachable!("a plan of a cluster"),
-    }
+    let Plan::Kubernetes(plan) = plan else { unreachable!("a plan of a cluster") };
+    plan
 }
 
 /// One binding of the example's role for a user of this test alone.

@@ -4,7 +4,7 @@ use super::schema;
 use curfew_core::target::simulated;
 use curfew_core::{
     principal::Subject,
-    target::{Empty, Scope, kubernetes},
+    target::{Empty, Scope, aws, kubernetes},
     time::Time,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -73,6 +73,8 @@ pub enum AssignmentScope {
     All(Empty),
     /// A narrower scope in a Kubernetes cluster.
     Kubernetes(kubernetes::Scope),
+    /// A narrower scope in an AWS account.
+    Aws(aws::Scope),
     /// Only this in a simulated directory, for tests only.
     #[cfg(feature = "simulated")]
     #[schemars(skip)]
@@ -85,6 +87,7 @@ impl AssignmentScope {
         match self {
             AssignmentScope::All(_) => None,
             AssignmentScope::Kubernetes(scope) => Some(Scope::Kubernetes(scope.clone())),
+            AssignmentScope::Aws(scope) => Some(Scope::Aws(scope.clone())),
             #[cfg(feature = "simulated")]
             AssignmentScope::Simulated(scope) => Some(Scope::Simulated(scope.clone())),
         }

@@ -1,9 +1,13 @@
 //! AuthorizationSystem: a system in which access is granted.
+mod aws;
+
+pub use aws::{AssumeRole, AwsConnection, IdentityCenterInstance};
+
 use super::schema;
 use curfew_core::{
     duration::Period,
     fingerprint::Fingerprint,
-    principal::Subject,
+    principal::{Mapping, Source, Subject},
     target::{Empty, ProviderKind},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -22,7 +26,7 @@ use serde::{Deserialize, Serialize};
     category = "curfew",
     status = "AuthorizationSystemStatus",
     derive = "PartialEq",
-    doc = "A system in which Curfew observes and grants access. In this build: a Kubernetes cluster.",
+    doc = "A system in which Curfew observes and grants access: a Kubernetes cluster, or an AWS account.",
     printcolumn(name = "Provider", type_ = "string", json_path = ".status.display.provider"),
     printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
@@ -33,6 +37,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Overdue", type_ = "integer", json_path = ".status.grants.overdue")
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "!has(self.provider.aws) || has(self.principals)", "message": "an AWS account needs principals: it says which IAM user, role or user of IAM Identity Center a login is there"}]))]
 pub struct AuthorizationSystemSpec {
     /// A name to show to people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,7 +53,7 @@ pub struct AuthorizationSystemSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(min = 64, max = 64)), extend("x-kubernetes-list-type" = "set"))]
     pub accepted_targets: Vec<String>,
-    /// How a Kubernetes user maps to a principal of the target. Not implemented: a system with it is `Unsupported`. In a Kubernetes target the principal is the user itself.
+    /// How a Kubernetes user maps to a principal of the target. Required for an AWS account: the name of an IAM user or of a user of IAM Identity Center, or what may assume a role. In a Kubernetes target the principal is the user itself, and a system with this field is `Unsupported`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub principals: Option<Principals>,
     /// Accounts with standing access that Curfew never changes. Informational: not read in this build.
@@ -80,6 +85,8 @@ pub enum Mode {
 pub enum Provider {
     /// A Kubernetes cluster.
     Kubernetes(KubernetesConnection),
+    /// An AWS account.
+    Aws(AwsConnection),
     /// A simulated directory, for tests only.
     #[cfg(feature = "simulated")]
     #[schemars(skip)]
@@ -91,6 +98,7 @@ impl Provider {
     pub const fn kind(&self) -> ProviderKind {
         match self {
             Provider::Kubernetes(_) => ProviderKind::Kubernetes,
+            Provider::Aws(_) => ProviderKind::Aws,
             #[cfg(feature = "simulated")]
             Provider::Simulated(_) => ProviderKind::Simulated,
         }
@@ -133,11 +141,11 @@ pub struct SecretKey {
 pub struct Principals {
     /// The source of the principal's name.
     pub source: PrincipalSource,
-    /// A prefix to remove from the name.
+    /// A prefix to remove from the name. A name without it is not a principal of the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub strip_prefix: Option<String>,
-    /// A suffix to remove from the name.
+    /// A suffix to remove from the name. A name without it is not a principal of the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub strip_suffix: Option<String>,
@@ -150,8 +158,19 @@ pub struct Principals {
 pub enum PrincipalSource {
     /// The Kubernetes user name.
     Username(Empty),
-    /// The value of this extra key of the login.
+    /// The value of this extra key of the login. It must be one of `identity.aliases.keys` of CurfewConfig, so that logins with one principal count as one person.
     ExtraKey(#[schemars(length(min = 1, max = 253))] String),
+}
+
+impl Principals {
+    /// As the rules read it.
+    pub fn mapping(&self) -> Mapping {
+        let source = match &self.source {
+            PrincipalSource::Username(_) => Source::Username,
+            PrincipalSource::ExtraKey(key) => Source::ExtraKey(key.clone()),
+        };
+        Mapping { source, strip_prefix: self.strip_prefix.clone(), strip_suffix: self.strip_suffix.clone() }
+    }
 }
 
 /// Settings for usage analytics.

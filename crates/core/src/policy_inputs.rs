@@ -6,7 +6,7 @@ use crate::{
     admission::AdmissionHistory,
     approval::ApprovalStage,
     duration::{Duration, Period},
-    principal::{Subject, UserInfo},
+    principal::{Mapping, Subject, UserInfo},
     resolved::{Ref, SystemRef},
     target::{GrantedPermissions, GrantedScope, Inventory, PermissionsByProvider, ProviderKind, Scope, ScopeByProvider},
     time::Time,
@@ -55,6 +55,8 @@ pub struct System {
     pub duplicate_of: Option<String>,
     /// What the operator lacks there to grant or revoke, as the target says, with the rules to add. Nothing while that is unknown.
     pub missing_rights: Option<String>,
+    /// How a login maps to a principal there.
+    pub principals: Option<Mapping>,
     /// Settings that this build does not obey.
     pub unsupported: Vec<String>,
 }

@@ -1,4 +1,8 @@
 //! Subjects, as policies name them, and identities, as the API server authenticated them.
+pub mod mapping;
+
+pub use mapping::{Mapped, Mapping, Source};
+
 use crate::{folding::Spelling, text::is_blank};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, sync::Arc};

@@ -90,6 +90,7 @@ mod tests {
             name: "staging".into(),
             uid: "s1".into(),
             provider: ProviderKind::Kubernetes,
+            principals: None,
             labels: [].into(),
             target: None,
             grants_allowed: true,

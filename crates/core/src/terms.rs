@@ -10,11 +10,11 @@ use crate::{
     duration::Duration,
     messages,
     policy_inputs::{ApprovedTerms, Assignment, Policy, PolicyInputs, Progress, RequestFacts, System, Template, Window},
-    principal::Subject,
+    principal::{Mapped, Subject},
     quorum,
     reason::Reason,
     resolved::{Resolved, SCHEMA, Terms},
-    target::{GrantedPermissions, GrantedScope, Held, Inventory, Permissions, ProviderKind, Scope, Unresolvable},
+    target::{GrantedPermissions, GrantedScope, Held, Inventory, Permissions, Principal, ProviderKind, Scope, Unresolvable},
     text::brief,
     time::Time,
 };
@@ -125,7 +125,7 @@ fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
         schema: SCHEMA,
         request: a.uid.clone(),
         requester: a.requester.username.clone(),
-        principal: system.provider.principal(&holder),
+        principal: resolve_principal(&holder, a, system, (&permissions, &scope), h)?,
         beneficiary: holder,
         system: system.to_ref(target),
         role: t.reference.clone(),
@@ -267,7 +267,7 @@ fn refuse_unresolvable<T>(why: Unresolvable, assignment: &str, role: &str) -> Re
         Unresolvable::NotReady(what) => refuse(Reason::NotReady, what),
         Unresolvable::Changed(what) => refuse(Reason::TemplateChanged, what),
         Unresolvable::NothingReached => {
-            let what = format!("assignment {assignment} reaches none of the namespaces in which role {role} holds anything");
+            let what = format!("assignment {assignment} reaches nothing of what role {role} holds");
             refuse(Reason::NotEligible, what)
         }
     }
@@ -315,7 +315,7 @@ impl Offer {
         let lacking = self.permissions.lacks(&permissions).or_else(|| scope.beyond(&self.scope));
         match lacking {
             Some(what) => refuse_uncovered(t, &what),
-            None => Ok(Offer { permissions, scope, inventory: self.inventory }),
+            None => Ok(Offer { permissions, scope, inventory: approved.permissions.as_granted(self.inventory) }),
         }
     }
 
@@ -458,6 +458,25 @@ fn check_login(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<(), Refusal> {
         }
         _ => Ok(()),
     }
+}
+
+/// The holder in the target's terms. While active, the configured alias keys are those of a time before.
+fn resolve_principal(
+    holder: &Subject,
+    a: &RequestFacts,
+    system: &System,
+    (permissions, scope): (&GrantedPermissions, &GrantedScope),
+    h: &PolicyInputs<'_>,
+) -> Result<Principal, Refusal> {
+    let own = !a.requester.is_system_identity() || a.requester.service_account().as_ref() == Some(holder);
+    let granted = matches!(a.progress, Progress::Granted(_));
+    let mapped = Mapped {
+        system: &system.name,
+        mapping: system.principals.as_ref(),
+        login: own.then_some(&a.requester),
+        alias_keys: (!granted).then_some(h.alias_keys),
+    };
+    Principal::of(holder, &mapped, permissions, scope).or_else(|what| refuse(Reason::NotEligible, what))
 }
 
 /// Who will hold the access. A person asks for themselves; a service account for itself, or for a user whom it names.

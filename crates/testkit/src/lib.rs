@@ -4,6 +4,7 @@
 //! It does not depend on the operator's library: everything goes over the API, as for any user.
 
 mod arguments;
+pub mod aws;
 mod commands;
 mod components;
 mod control_plane;

@@ -314,5 +314,5 @@ pub fn operator_binary() -> Result<PathBuf> {
     let mut dir = std::env::current_exe()?;
     dir.pop();
     let found = [dir.join("curfew"), dir.join("../curfew")].into_iter().find(|p| p.is_file());
-    found.context("the operator is not built: cargo build --bins --features crash-points,simulated")
+    found.context("the operator is not built: cargo build --bins --features crash-points,simulated,aws")
 }

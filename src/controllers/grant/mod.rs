@@ -242,12 +242,8 @@ impl Reconciler<String> for GrantController {
             || convert::grant_state(&grant) == State::Revoking
             || self.unread.lock().get(id).is_some_and(|unread| unread.changed);
         let due = if urgent && self.ctx.authority.leader_is_alive() { follow::from_the_other_end(due, id) } else { due };
-        Placement {
-            lane: grant.spec.system.reference.name.clone(),
-            limits: providers::limits(&grant.spec.system.connection),
-            urgency: if urgent { Urgency::Revoke } else { Urgency::Other },
-            due,
-        }
+        let (lane, limits) = providers::lane(&grant.spec.system.reference.name, &grant.spec.plan);
+        Placement { lane, limits, urgency: if urgent { Urgency::Revoke } else { Urgency::Other }, due }
     }
 
     fn max_backoff(&self) -> Duration {

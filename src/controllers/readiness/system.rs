@@ -121,11 +121,14 @@ async fn missing_rights(ctx: &Context, answers: &TargetAnswers, system: &Authori
     if let Some(answer) = answers.objection(&question, ctx.now(), timing().answer_cache_secs) {
         return Ok(answer);
     }
-    let ask = async { ctx.registry.reach(&system.spec.provider).await?.missing_rights().await };
-    let rules = ask.await.map_err(|error: ProviderError| error.to_string())?;
+    let ask = async {
+        let target = ctx.registry.reach(&system.spec.provider).await?;
+        Ok((target.missing_rights().await?, target.rights_file()))
+    };
+    let (rules, file) = ask.await.map_err(|error: ProviderError| error.to_string())?;
     let what = (!rules.is_empty()).then(|| {
         let rules = rules.join(", ");
-        format!("the operator lacks rights there that it needs to grant and to revoke; add to a role of its identity (deploy/remote/target.yaml): {rules}")
+        format!("the operator lacks rights there that it needs to grant and to revoke; add to {file}: {rules}")
     });
     answers.insert(question, ctx.now(), what.clone());
     Ok(what)

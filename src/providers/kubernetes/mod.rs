@@ -363,8 +363,7 @@ fn known_fuse<'a>(known: &'a [Artifact], b: &PlannedBinding, name: &BindingName)
 fn bindings(plan: &Plan) -> Result<&KubernetesPlan, ProviderError> {
     match plan {
         Plan::Kubernetes(plan) => Ok(plan),
-        #[cfg(feature = "simulated")]
-        Plan::Simulated(_) => Err(ProviderError::Invalid("the plan is not of a Kubernetes cluster".into())),
+        _ => Err(ProviderError::Invalid("the plan is not of a Kubernetes cluster".into())),
     }
 }
 
@@ -372,7 +371,6 @@ fn bindings(plan: &Plan) -> Result<&KubernetesPlan, ProviderError> {
 fn role<'a>(permissions: &'a Permissions, scope: &'a Scope) -> Result<(&'a kubernetes::Permissions, &'a kubernetes::Scope), ProviderError> {
     match (permissions, scope) {
         (Permissions::Kubernetes(permissions), Scope::Kubernetes(scope)) => Ok((permissions, scope)),
-        #[cfg(feature = "simulated")]
         _ => Err(ProviderError::Invalid("the role is not of a Kubernetes cluster".into())),
     }
 }

@@ -231,7 +231,7 @@ fn artifact(group: &Group, member: &str) -> Artifact {
 fn memberships(plan: &Plan) -> Result<&Memberships, ProviderError> {
     match plan {
         Plan::Simulated(plan) => Ok(plan),
-        Plan::Kubernetes(_) => Err(ProviderError::Invalid("the plan is not of a simulated directory".into())),
+        _ => Err(ProviderError::Invalid("the plan is not of a simulated directory".into())),
     }
 }
 
@@ -239,6 +239,6 @@ fn memberships(plan: &Plan) -> Result<&Memberships, ProviderError> {
 fn groups(permissions: &Permissions) -> Result<&simulated::Permissions, ProviderError> {
     match permissions {
         Permissions::Simulated(permissions) => Ok(permissions),
-        Permissions::Kubernetes(_) => Err(ProviderError::Invalid("the role is not of a simulated directory".into())),
+        _ => Err(ProviderError::Invalid("the role is not of a simulated directory".into())),
     }
 }

@@ -10,7 +10,7 @@ pub mod persistence;
 pub mod reach;
 mod types;
 
-use super::{Empty, Guarantees, PlanNames, SettingsByProvider, Unresolvable};
+use super::{Empty, Guarantees, PlanNames, SettingsByProvider, Unresolvable, patterns};
 use crate::{ids::Ref, principal::Subject, time::Time};
 pub use fuse::{Fuse, Settings};
 pub use held::{changed_since, content, held, lacks, named_permissions, named_scope, part_of_each, parts_in_words};
@@ -43,32 +43,16 @@ pub fn intersection(a: &Scope, b: &Scope) -> Option<Scope> {
 
 /// The first role that a policy's patterns do not allow, in words.
 pub fn not_allowed(permissions: &Permissions, patterns: &Permissions) -> Option<String> {
-    let cluster_role = |role: &&String| !patterns.cluster_roles.iter().any(|pattern| pattern_allows(pattern, role));
-    let role = |role: &&RoleName| !patterns.roles.iter().any(|p| p.namespace == role.namespace && pattern_allows(&p.name, &role.name));
+    let cluster_role = |role: &&String| !patterns.cluster_roles.iter().any(|pattern| patterns::allows(pattern, role));
+    let role = |role: &&RoleName| !patterns.roles.iter().any(|p| p.namespace == role.namespace && patterns::allows(&p.name, &role.name));
     let cluster_roles = permissions.cluster_roles.iter().find(cluster_role).map(|r| format!("ClusterRole {r}"));
     cluster_roles.or_else(|| permissions.roles.iter().find(role).map(|r| format!("Role {} of namespace {}", r.name, r.namespace)))
 }
 
-/// Whether a policy's pattern allows a name: the name itself, or `*` as its whole last segment (segments end at `:`, `.` or `/`).
-pub fn pattern_allows(pattern: &str, name: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        None => pattern == name,
-        Some("") => true,
-        Some(head) => {
-            head.ends_with([':', '.', '/'])
-                && name.len() > head.len()
-                && name.starts_with(head)
-                && !name[head.len()..].contains([':', '.', '/'])
-        }
-    }
-}
-
 /// The first name in a policy that has a `*` where it stands for nothing.
 pub fn not_a_pattern(patterns: &Permissions) -> Option<&str> {
-    let wrong = |name: &&str| {
-        name.split_once('*').is_some_and(|(head, rest)| !rest.is_empty() || !(head.is_empty() || head.ends_with([':', '.', '/'])))
-    };
-    patterns.cluster_roles.iter().chain(patterns.roles.iter().map(|r| &r.name)).map(String::as_str).find(wrong)
+    let names = patterns.cluster_roles.iter().chain(patterns.roles.iter().map(|r| &r.name));
+    names.map(String::as_str).find(|name| patterns::is_wrong(name))
 }
 
 /// The content of each role that the template names, in its order. All of them must exist: a binding to a role that does not

@@ -1,0 +1,109 @@
+//! The SDK's clients for one account: who signs, how long a call may take, and that nothing is tried again silently.
+//!
+//! Credentials come from the SDK's default chain: the environment, a profile, web identity (IRSA), EKS Pod Identity or the
+//! instance. Nothing in Curfew's objects is a credential. With `assumeRole` these credentials are used only to assume that role.
+//! The operator's own loop decides again before it tries again, so the SDK does not: a write that it repeated could be sent after
+//! a time limit has passed, and throttling must reach the lane.
+use crate::api::system::{AssumeRole, AwsConnection};
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use std::time::Duration;
+
+/// How long a connection may take to open.
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+/// How long one call may take, with the signing and the answer read.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
+/// The name of the sessions of an assumed role: CloudTrail shows it.
+const SESSION: &str = "curfew";
+
+/// The connections, shared by all accounts. They belong to the runtime that opened them.
+#[derive(Clone, Debug)]
+pub struct Connections(SharedHttpClient);
+
+impl Default for Connections {
+    fn default() -> Self {
+        Connections(Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https())
+    }
+}
+
+impl Connections {
+    /// What the SDK sends with.
+    pub fn http(&self) -> SharedHttpClient {
+        self.0.clone()
+    }
+}
+
+/// The clients of one connection.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    /// Users, roles and policies.
+    pub iam: aws_sdk_iam::Client,
+    /// Who we are.
+    pub sts: aws_sdk_sts::Client,
+    /// Permission sets and their assignments.
+    pub sso: aws_sdk_ssoadmin::Client,
+    /// The people and groups of Identity Center.
+    pub people: aws_sdk_identitystore::Client,
+}
+
+impl Clients {
+    /// Connects nothing yet: the first call does.
+    pub async fn new(connection: &AwsConnection, connections: &Connections) -> Self {
+        let base = base(&connection.region, connections).await;
+        let account = assumed(&base, connection.assume_role.as_ref()).await;
+        let center = match &connection.identity_center {
+            None => account.clone(),
+            Some(center) => {
+                // With a role of its own the account that manages the instance is reached; otherwise this account manages it.
+                let own = match &center.assume_role {
+                    Some(role) => assumed(&base, Some(role)).await,
+                    None => account.clone(),
+                };
+                let region = center.region.as_ref().unwrap_or(&connection.region);
+                own.into_builder().region(Region::new(region.clone())).build()
+            }
+        };
+        Clients::of(&account, &center)
+    }
+
+    /// With these configurations.
+    pub fn of(account: &SdkConfig, center: &SdkConfig) -> Self {
+        Clients {
+            iam: aws_sdk_iam::Client::new(account),
+            sts: aws_sdk_sts::Client::new(account),
+            sso: aws_sdk_ssoadmin::Client::new(center),
+            people: aws_sdk_identitystore::Client::new(center),
+        }
+    }
+}
+
+/// What the operator has by itself.
+async fn base(region: &str, Connections(http): &Connections) -> SdkConfig {
+    let limits =
+        TimeoutConfig::builder().connect_timeout(CONNECT_LIMIT).operation_timeout(CALL_LIMIT).operation_attempt_timeout(CALL_LIMIT);
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http.clone())
+        .region(Region::new(region.to_owned()))
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(limits.build());
+    if let Ok(name) = AppName::new("curfew") {
+        loader = loader.app_name(name);
+    }
+    loader.load().await
+}
+
+/// What the operator has after it has assumed this role.
+async fn assumed(base: &SdkConfig, role: Option<&AssumeRole>) -> SdkConfig {
+    let Some(role) = role else { return base.clone() };
+    let mut provider = AssumeRoleProvider::builder(&role.role_arn).session_name(SESSION).configure(base);
+    if let Some(id) = &role.external_id {
+        provider = provider.external_id(id);
+    }
+    let provider = SharedCredentialsProvider::new(provider.build().await);
+    base.clone().into_builder().credentials_provider(provider).build()
+}

@@ -1,0 +1,217 @@
+//! Grants by a permission set of their own: created with its policies and the date in them, then assigned.
+//!
+//! **What stops a late write.** A permission set gives nothing until it is assigned. Revocation deletes it, and a permission set that
+//! does not exist cannot be assigned (CreateAccountAssignment: `ResourceNotFoundException`). Its ARN holds a random part, so another one
+//! of the same name has another ARN: what was reserved is assigned by ARN, and nothing else.
+//!
+//! | A process is paused before | and resumes after the revocation |
+//! |---|---|
+//! | CreatePermissionSet | a permission set appears that nobody has; its process reads the Grant next and removes it, and so does the sweep |
+//! | CreateAccountAssignment | `ResourceNotFoundException` |
+//!
+//! Assignments are asynchronous, so they are stored as operations and polled. Before one is created the existing ones are listed, and
+//! an end is repeated until the list shows none: an emulator and, by its documentation, AWS itself may know of one that was not listed.
+use super::{
+    Aws,
+    center::{Assignee, InAccount, Progress},
+};
+use crate::{
+    api::grant::Artifact,
+    providers::port::{ApplyOutcome, EnforcedBy, Observed, OperationState, ProviderError, ReserveOutcome, RevokeOutcome},
+};
+use aws_sdk_ssoadmin::types::Tag;
+use curfew_core::{
+    grant::{Observation, Operation, OperationKind},
+    reconcile::Reservation,
+    target::aws::{Plan, document::Document, names, plan::PlannedPermissionSet},
+};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// The kind of a permission set among the artifacts of a Grant.
+pub const KIND: &str = "PermissionSet";
+/// The version of a reservation: a permission set has none, its ARN tells it apart.
+const NO_VERSION: &str = "";
+/// When an operation that runs is asked about again. AWS makes about 20 assignments a minute.
+const POLL_SECS: i64 = 3;
+/// Between the ids of several operations that are polled as one.
+const SEPARATOR: char = ',';
+
+fn in_canonical_form(text: &str) -> Option<String> {
+    Document::parse(text).ok().map(|document| document.text())
+}
+
+impl Aws {
+    /// The id of the user to whom something is assigned.
+    ///
+    /// # Errors
+    /// [`ProviderError::Invalid`] if there is no such user.
+    pub(super) async fn assignee(&self, user: &str) -> Result<Assignee, ProviderError> {
+        let missing = || format!("IAM Identity Center has no user {user}; create it, or map the beneficiary to another one");
+        self.user_id(user).await?.map(Assignee::user).ok_or_else(|| ProviderError::Invalid(missing()))
+    }
+
+    /// The ARN of the grant's permission set; `None` if there is none.
+    async fn own_set(&self, set: &PlannedPermissionSet) -> Result<Option<String>, ProviderError> {
+        let found = self.sets().await?.into_iter().find(|found| found.name == set.name);
+        match found {
+            // The list may be older than what is known of it: the name was read once, and it may have been deleted since.
+            Some(found) => Ok(self.describe_set(&found.arn).await?.map(|found| found.arn)),
+            None => Ok(None),
+        }
+    }
+
+    /// Creates the permission set with its policies, or finds it as a run before this one has left it.
+    pub(super) async fn reserve_set(&self, plan: &Plan, set: &PlannedPermissionSet) -> Result<ReserveOutcome, ProviderError> {
+        let who = self.assignee(&set.user).await?;
+        let tags = names::parse_permission_set(&set.name).map(|mark| names::tags(&mark)).into_iter().flatten();
+        let tags = tags.filter_map(|(key, value)| Tag::builder().key(key).value(value).build().ok()).collect();
+        let about = format!("A grant of Curfew until {}. Do not edit it.", plan.deadline);
+        let arn = match self.create_set(&set.name, set.session_secs, about, tags).await? {
+            Some(arn) => arn,
+            None => {
+                let Some(arn) = self.own_set(set).await? else {
+                    let message = format!("permission set {} exists, and reads do not show it yet", set.name);
+                    return Err(ProviderError::Transient { message, retry_after: None });
+                };
+                let others = self.assignments(plan, &arn).await?.into_iter().any(|(account, a)| account != plan.account || a != who);
+                if others {
+                    return Ok(ReserveOutcome::Occupied(format!("permission set {} exists already, and others have it", set.name)));
+                }
+                arn
+            }
+        };
+        self.put_inline(&arn, &set.inline).await?;
+        for policy in &set.attached {
+            self.attach_to_set(&arn, policy).await?;
+        }
+        Ok(ReserveOutcome::Reserved(Reservation(Arc::new(vec![Some((arn.as_str().into(), NO_VERSION.into()))]))))
+    }
+
+    /// Assigns the very permission set that was reserved.
+    pub(super) async fn arm_set(
+        &self,
+        plan: &Plan,
+        set: &PlannedPermissionSet,
+        reservation: &Reservation,
+    ) -> Result<ApplyOutcome, ProviderError> {
+        let [Some((arn, _))] = reservation.0.as_slice() else {
+            return Err(ProviderError::Invalid("the reservation is not of this plan".into()));
+        };
+        if !self.has_planned_content(plan, set, arn).await? {
+            let message = format!("permission set {} was changed, or reads do not show its policies yet; it is not assigned", set.name);
+            return Err(ProviderError::Transient { message, retry_after: None });
+        }
+        let at = InAccount { set: arn, account: &plan.account };
+        let artifact = Artifact { kind: KIND.into(), id: arn.to_string(), uid: arn.to_string() };
+        self.assign_once(at, &set.user, artifact).await
+    }
+
+    /// Assigns a permission set, if it is not assigned already: AWS stores no second assignment, and an emulator does.
+    pub(super) async fn assign_once(&self, at: InAccount<'_>, user: &str, artifact: Artifact) -> Result<ApplyOutcome, ProviderError> {
+        let who = self.assignee(user).await?;
+        if self.assignees(at).await?.contains(&who) {
+            return Ok(ApplyOutcome::Done(vec![artifact]));
+        }
+        match self.assign(at, &who.id).await {
+            Ok(Progress::Done) => Ok(ApplyOutcome::Done(vec![artifact])),
+            Ok(Progress::Running(id)) => Ok(ApplyOutcome::Started(self.operation(OperationKind::Apply, &[id]))),
+            Ok(Progress::Failed(why)) => {
+                Err(ProviderError::Transient { message: format!("permission set {} is not assigned: {why}", at.set), retry_after: None })
+            }
+            Err(ProviderError::Gone) => {
+                Err(ProviderError::Transient { message: format!("permission set {} does not exist", at.set), retry_after: None })
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    async fn has_planned_content(&self, plan: &Plan, set: &PlannedPermissionSet, arn: &str) -> Result<bool, ProviderError> {
+        let (inline, attached) = futures::try_join!(self.inline_of(arn), self.policies_of(arn, &plan.partition))?;
+        let attached: BTreeSet<String> = attached.into_iter().collect();
+        Ok(inline.is_some_and(|inline| in_canonical_form(&inline).is_some_and(|inline| inline == set.inline))
+            && attached == set.attached.iter().cloned().collect())
+    }
+
+    /// Who has a permission set, in every account.
+    async fn assignments(&self, plan: &Plan, set: &str) -> Result<BTreeSet<(String, Assignee)>, ProviderError> {
+        let mut accounts: BTreeSet<String> = self.accounts_of(set).await?.into_iter().collect();
+        accounts.insert(plan.account.clone());
+        let mut all = BTreeSet::new();
+        for account in accounts {
+            let here = self.assignees(InAccount { set, account: &account }).await?;
+            all.extend(here.into_iter().map(|who| (account.clone(), who)));
+        }
+        Ok(all)
+    }
+
+    /// What Identity Center shows of the grant.
+    pub(super) async fn observe_set(&self, plan: &Plan, set: &PlannedPermissionSet) -> Result<Observed, ProviderError> {
+        let Some(arn) = self.own_set(set).await? else { return Ok(Observation::Absent.into()) };
+        let (who, assigned) = futures::try_join!(self.user_id(&set.user), self.assignments(plan, &arn))?;
+        let wanted = who.map(|id| BTreeSet::from([(plan.account.clone(), Assignee::user(id))]));
+        let right = wanted.is_some_and(|wanted| wanted == assigned) && self.has_planned_content(plan, set, &arn).await?;
+        Ok(if right { Observation::Present } else { Observation::Drifted }.into())
+    }
+
+    /// Ends every assignment, and then deletes the permission set.
+    pub(super) async fn revoke_set(&self, plan: &Plan, set: &PlannedPermissionSet) -> Result<RevokeOutcome, ProviderError> {
+        match self.own_set(set).await? {
+            None => Ok(RevokeOutcome::Gone),
+            Some(arn) => self.remove_set(plan.account.clone(), &arn).await,
+        }
+    }
+
+    /// The same of a permission set by ARN.
+    pub(super) async fn remove_set(&self, account: String, arn: &str) -> Result<RevokeOutcome, ProviderError> {
+        let mut accounts: BTreeSet<String> = self.accounts_of(arn).await?.into_iter().collect();
+        accounts.insert(account);
+        let mut running = Vec::new();
+        for account in accounts {
+            let at = InAccount { set: arn, account: &account };
+            for who in self.assignees(at).await? {
+                match self.unassign(at, &who).await? {
+                    Progress::Done => {}
+                    Progress::Running(id) => running.push(id),
+                    Progress::Failed(why) => return Ok(RevokeOutcome::Remains(format!("an assignment of {arn} is not removed: {why}"))),
+                }
+            }
+        }
+        if !running.is_empty() {
+            return Ok(RevokeOutcome::Started(self.operation(OperationKind::Revoke, &running)));
+        }
+        Ok(match self.try_delete_set(arn).await? {
+            true => RevokeOutcome::Gone,
+            false => RevokeOutcome::Remains(format!("permission set {arn} is still in use; AWS is removing it from the accounts")),
+        })
+    }
+
+    /// AWS ends it by itself where the inline policy is seen to be the planned one, which holds the date.
+    pub(super) async fn set_ended_by(&self, plan: &Plan, set: &PlannedPermissionSet) -> Result<EnforcedBy, ProviderError> {
+        let dated = match self.own_set(set).await? {
+            Some(arn) => self.has_planned_content(plan, set, &arn).await?,
+            None => false,
+        };
+        Ok(if dated { EnforcedBy::Target } else { EnforcedBy::Curfew })
+    }
+
+    pub(super) fn operation(&self, kind: OperationKind, ids: &[String]) -> Operation {
+        Operation { id: ids.join(&SEPARATOR.to_string()).into(), kind, poll_at: self.clock.now().plus_secs(POLL_SECS) }
+    }
+
+    /// How assignments and removals stand that AWS has accepted.
+    pub(super) async fn poll_operation(&self, operation: &Operation) -> Result<OperationState, ProviderError> {
+        let mut failed = None;
+        for id in operation.id.split(SEPARATOR) {
+            let state = match operation.kind {
+                OperationKind::Apply => self.assigning(id).await?,
+                OperationKind::Revoke => self.unassigning(id).await?,
+            };
+            match state {
+                Progress::Done => {}
+                Progress::Running(_) => return Ok(OperationState::Running(self.clock.now().plus_secs(POLL_SECS))),
+                Progress::Failed(why) => failed = Some(format!("operation {id} of IAM Identity Center has failed: {why}")),
+            }
+        }
+        Ok(failed.map_or(OperationState::Succeeded, OperationState::Failed))
+    }
+}
