@@ -67,10 +67,12 @@ pub(super) struct Snapshot {
     admission: Arc<AdmissionHistory>,
 }
 
-/// What one run remembers of those before.
+/// What one run remembers of those before, and what it has found itself.
 pub(super) struct Asks<'a> {
     answers: &'a TargetAnswers,
     counts: &'a Counts,
+    /// Why each system whose target does not say who it is was not reached in this run, by name. Nothing else is asked there.
+    unreached: Mutex<HashMap<String, String>>,
 }
 
 /// What a target holds of what a template names, or why it is unknown.
@@ -149,7 +151,8 @@ impl ReadinessController {
     /// Judges every object on its own: an error or a panic over one of them keeps no other from its verdict. Returns how many have
     /// no verdict.
     async fn reconcile_all(&self) -> usize {
-        let (ctx, asks, snapshot) = (&self.ctx, &Asks { answers: &self.answers, counts: &self.counts }, &Snapshot::of(&self.ctx));
+        let (ctx, asks, snapshot) =
+            (&self.ctx, &Asks { answers: &self.answers, counts: &self.counts, unreached: Mutex::default() }, &Snapshot::of(&self.ctx));
         let failed = AtomicUsize::new(0);
         let count = |failures| failed.fetch_add(failures, Ordering::Relaxed);
         // Concurrently: a target that does not answer delays only what concerns it.

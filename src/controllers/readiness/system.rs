@@ -34,7 +34,10 @@ pub async fn reconcile(ctx: &Context, asks: &Asks<'_>, snapshot: &Snapshot, syst
             set(&mut next.conditions, "Connected", Is::True, "Answered", "the target says who it is", generation, now);
             next.target = Some(target.clone());
         }
-        Err(error) => set(&mut next.conditions, "Connected", Is::False, "Unreachable", error.as_str(), generation, now),
+        Err(error) => {
+            asks.unreached.lock().insert(system.name_any(), error.clone());
+            set(&mut next.conditions, "Connected", Is::False, "Unreachable", error.as_str(), generation, now);
+        }
     }
     if connected.is_ok() {
         match missing_rights(ctx, answers, system).await {

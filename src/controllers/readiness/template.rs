@@ -29,20 +29,21 @@ const ACCEPTED_SECS: i64 = 300;
 /// Publishes whether a template can be used.
 pub async fn reconcile(ctx: &Context, asks: &Asks<'_>, snapshot: &Snapshot, template: &RoleTemplate) -> kube::Result<()> {
     let mut facts = convert::template(template);
+    let system = first_system(snapshot, &facts);
+    let unreached = system.and_then(|system| asks.unreached.lock().get(&system.name_any()).cloned());
+    let (asked, content) = match (system, unreached) {
+        // It is not asked again: each call would wait until its time limit, and the next run with it.
+        (_, Some(why)) => (Err(why.clone()), Content { inventory: None, unreachable: Some(why) }),
+        (Some(system), None) => tokio::join!(ask_target(ctx, asks.answers, system, &facts, template), content(ctx, &facts, system)),
+        (None, None) => (Ok((None, None)), Content::default()),
+    };
     // What cannot be asked at the moment is unknown: what was found for this generation stands.
-    let unknown = match ask_target(ctx, asks.answers, snapshot, &facts, template).await {
+    let unknown = match asked {
         Ok(found) => {
             (facts.not_bindable, facts.refused_by_target) = found;
             None
         }
         Err(why) => Some(why),
-    };
-    let content = match first_system(snapshot, &facts) {
-        Some(system) => match dereference::inventory(ctx, &facts, system, Source::Stores).await {
-            Ok(inventory) => Content { inventory, unreachable: None },
-            Err(error) => Content { inventory: None, unreachable: Some(error.to_string()) },
-        },
-        None => Content::default(),
     };
     let key = changes::key(template);
     let assignments: Vec<Assignment> = ctx.stores.assignments_for(&key).iter().map(|assignment| convert::assignment(assignment)).collect();
@@ -82,6 +83,14 @@ fn first_system<'a>(snapshot: &'a Snapshot, template: &Template) -> Option<&'a A
     systems.find(|system| template.systems.include(&system.name_any(), system.labels())).map(|system| &**system)
 }
 
+/// What the target holds of what the template names.
+async fn content(ctx: &Context, facts: &Template, system: &AuthorizationSystem) -> Content {
+    match dereference::inventory(ctx, facts, system, Source::Stores).await {
+        Ok(inventory) => Content { inventory, unreachable: None },
+        Err(error) => Content { inventory: None, unreachable: Some(error.to_string()) },
+    }
+}
+
 /// Asks the target whether the operator may bind every role of the template, and what it would refuse of a grant; returns both.
 ///
 /// # Errors
@@ -89,11 +98,10 @@ fn first_system<'a>(snapshot: &'a Snapshot, template: &Template) -> Option<&'a A
 async fn ask_target(
     ctx: &Context,
     answers: &TargetAnswers,
-    snapshot: &Snapshot,
+    system: &AuthorizationSystem,
     facts: &Template,
     template: &RoleTemplate,
 ) -> Result<(Option<String>, Option<String>), String> {
-    let Some(system) = first_system(snapshot, facts) else { return Ok((None, None)) };
     let provider = system.spec.provider.kind();
     let named = facts.permissions.of(provider).zip(facts.scope.of(provider));
     let Some(probe) = named.and_then(|(permissions, scope)| permissions.probe(&scope)) else { return Ok((None, None)) };
