@@ -14,7 +14,7 @@ fn current(text: &str) -> String {
 /// The documents of every example, with the file they are from.
 fn documents() -> Result<Vec<(String, String)>> {
     let mut all = Vec::new();
-    for dir in ["first", "api"] {
+    for dir in ["first", "api", "aws"] {
         for entry in std::fs::read_dir(root().join("examples").join(dir))? {
             let file = entry?.path();
             for document in current(&std::fs::read_to_string(&file)?).split("\n---\n") {
@@ -50,7 +50,7 @@ async fn every_example_is_judged_as_it_says() -> Result<()> {
         ensure!(made.ok || made.stderr.contains("already exists"), "{file}: {}", made.stderr);
         seen += 1;
     }
-    assert!(seen >= 15, "only {seen} documents in examples/");
+    assert!(seen >= 22, "only {seen} documents in examples/");
     for file in ["curfewconfig", "authorizationsystem", "accesspolicy", "roletemplate", "eligibleassignment"] {
         let text = current(&std::fs::read_to_string(path(&format!("examples/api/{file}.yaml")))?);
         admin.kubectl_stdin(&["apply", "--validate=strict", "-f", "-"], &text).await?.success()?;

@@ -33,12 +33,16 @@ fn durations() -> Vec<Field> {
         stage.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         json!([stage])
     };
+    let session = || json!({"aws": {"role": {"managedPolicies": ["arn:aws:iam::aws:policy/ReadOnlyAccess"], "maxSession": "@"}}});
     let (timeout, after) = (json!({"timeout": "@"}), json!({"escalation": {"after": "@", "approvers": [{"user": "dave@example.com"}]}}));
     vec![
         Field("accesspolicy", "/spec/max/duration", json!("@")),
         Field("accesspolicy", "/spec/min/mfa", json!({"maxAge": "@"})),
         Field("activationrequest", "/spec/duration", json!("@")),
         Field("curfewconfig", "/spec/ceilings/duration", json!("@")),
+        Field("accesspolicy", "/spec/permissions", session()),
+        Field("activationrequest", "/spec/permissions", session()),
+        Field("roletemplate", "/spec/permissions", session()),
         Field("roletemplate", "/spec/activation/duration", json!({"max": "@"})),
         Field("roletemplate", "/spec/activation/duration", json!({"default": "@", "max": "4h"})),
         Field("roletemplate", "/spec/activation/mfa", json!({"maxAge": "@"})),

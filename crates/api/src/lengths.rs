@@ -21,10 +21,56 @@ const ACCOUNT: &[&str] = &["ActivationRequest.spec.beneficiary.serviceAccount.na
 const ACCOUNT_NAMESPACE: &[&str] =
     &["ActivationRequest.spec.beneficiary.serviceAccount.namespace", "STAGE.approvers[].serviceAccount.namespace"];
 const ROLE: &[&str] = &["RoleTemplate.spec.permissions.kubernetes.clusterRoles[]", "RoleTemplate.spec.permissions.kubernetes.roles[].name"];
+const AWS_POLICY: &[&str] = &[
+    "RoleTemplate.spec.permissions.aws.user.managedPolicies[]",
+    "RoleTemplate.spec.permissions.aws.role.managedPolicies[]",
+    "RoleTemplate.spec.permissions.aws.identityCenter.managedPolicies[]",
+];
+const AWS_INSTANCE: &[&str] = &["AuthorizationSystem.spec.provider.aws.identityCenter.instanceArn"];
+const AWS_SET: &[&str] = &["RoleTemplate.spec.permissions.aws.identityCenter.permissionSet"];
+const AWS_GROUP: &[&str] = &["RoleTemplate.spec.permissions.aws.identityCenter.group"];
+const AWS_ACCOUNT: &[&str] = &["AuthorizationSystem.spec.provider.aws.accountId"];
 const STAGE: &str = "RoleTemplate.spec.activation.approval.stages[]";
 
 /// The ends of paths; the first that fits.
 const ORIGINS: &[(&str, Origin)] = &[
+    ("aws.accountId", Copied(AWS_ACCOUNT, 0)),
+    ("aws.region", Copied(&["AuthorizationSystem.spec.provider.aws.region"], 0)),
+    ("aws.assumeRole.roleArn", Copied(&["AuthorizationSystem.spec.provider.aws.assumeRole.roleArn"], 0)),
+    ("aws.assumeRole.externalId", Copied(&["AuthorizationSystem.spec.provider.aws.assumeRole.externalId"], 0)),
+    ("identityCenter.instanceArn", Copied(AWS_INSTANCE, 0)),
+    ("identityCenter.identityStoreId", Copied(&["AuthorizationSystem.spec.provider.aws.identityCenter.identityStoreId"], 0)),
+    ("identityCenter.region", Copied(&["AuthorizationSystem.spec.provider.aws.identityCenter.region"], 0)),
+    ("identityCenter.assumeRole.roleArn", Copied(&["AuthorizationSystem.spec.provider.aws.identityCenter.assumeRole.roleArn"], 0)),
+    ("identityCenter.assumeRole.externalId", Copied(&["AuthorizationSystem.spec.provider.aws.identityCenter.assumeRole.externalId"], 0)),
+    // Names and ARNs that AWS takes, checked where a request is accepted; documents that are limited where they are frozen.
+    ("principal.aws.name", Bounded),
+    ("role.principal", Bounded),
+    ("role.sourceIdentity", Bounded),
+    ("role.trust", Bounded),
+    ("role.inertTrust", Own),
+    ("access.user.user", Bounded),
+    ("permissionSet.user", Bounded),
+    ("assignment.user", Bounded),
+    ("membership.user", Bounded),
+    ("managed[].arn", Copied(AWS_POLICY, 0)),
+    ("attached[]", Copied(AWS_POLICY, 0)),
+    (".document", Bounded),
+    (".inline", Bounded),
+    (".instance", Copied(AWS_INSTANCE, 0)),
+    ("standingSet.arn", Copied(AWS_SET, 0)),
+    ("standingSet.name", Bounded),
+    ("assignment.permissionSet", Copied(AWS_SET, 0)),
+    ("aws.group.id", Copied(AWS_GROUP, 0)),
+    ("aws.group.name", Bounded),
+    ("membership.group", Copied(AWS_GROUP, 0)),
+    ("aws.partition", Bounded),
+    ("aws.account", Copied(AWS_ACCOUNT, 0)),
+    ("scope.aws.regions[]", Copied(&["RoleTemplate.spec.scope.aws.regions[]"], 0)),
+    ("scope.aws.resources[]", Copied(&["RoleTemplate.spec.scope.aws.resources[]"], 0)),
+    ("policies[].name", Own),
+    ("access.role.name", Own),
+    ("permissionSet.name", Own),
     ("beneficiary.user", Copied(HOLDER, 0)),
     ("principal.kubernetes.user", Copied(HOLDER, 0)),
     ("subject.user", Copied(HOLDER, 0)),

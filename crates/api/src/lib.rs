@@ -220,7 +220,9 @@ mod tests {
             "AccessPolicy.spec.max.duration",
             "AccessPolicy.spec.max.eligibility",
             "AccessPolicy.spec.min.mfa.maxAge",
+            "AccessPolicy.spec.permissions.aws.role.maxSession",
             "ActivationRequest.spec.duration",
+            "ActivationRequest.spec.permissions.aws.role.maxSession",
             "ActivationRequest.spec.ttlAfterFinished",
             "AuthorizationSystem.spec.analytics.window",
             "CurfewConfig.spec.ceilings.duration",
@@ -234,6 +236,7 @@ mod tests {
             "RoleTemplate.spec.activation.mfa.maxAge",
             "RoleTemplate.spec.assignment.active.max",
             "RoleTemplate.spec.assignment.eligible.max",
+            "RoleTemplate.spec.permissions.aws.role.maxSession",
         ];
         assert_eq!(explained, expected, "tests/kinds/lengths.rs tries each of them on an API server");
     }

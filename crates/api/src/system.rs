@@ -37,6 +37,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Overdue", type_ = "integer", json_path = ".status.grants.overdue")
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "!has(self.provider.aws) || has(self.principals)", "message": "an AWS account needs principals: it says which IAM user, role or user of IAM Identity Center a login is there"}]))]
 pub struct AuthorizationSystemSpec {
     /// A name to show to people.
     #[serde(default, skip_serializing_if = "Option::is_none")]

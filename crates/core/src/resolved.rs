@@ -110,7 +110,7 @@ impl Resolved {
         let what = reference.or_else(|| self.permissions.changed_since(&frozen.permissions));
         let rest = || match () {
             () if !computes(frozen.schema) => "it was accepted by another version of Curfew",
-            () if self.scope != frozen.scope => "the namespaces that it reaches have changed",
+            () if self.scope != frozen.scope => "what it reaches has changed",
             () if self.duration != frozen.duration => "the duration has changed",
             () if self.approval != frozen.approval => "the approvers have changed",
             () => "what would be granted has changed",

@@ -267,7 +267,7 @@ fn refuse_unresolvable<T>(why: Unresolvable, assignment: &str, role: &str) -> Re
         Unresolvable::NotReady(what) => refuse(Reason::NotReady, what),
         Unresolvable::Changed(what) => refuse(Reason::TemplateChanged, what),
         Unresolvable::NothingReached => {
-            let what = format!("assignment {assignment} reaches none of the namespaces in which role {role} holds anything");
+            let what = format!("assignment {assignment} reaches nothing of what role {role} holds");
             refuse(Reason::NotEligible, what)
         }
     }
@@ -315,7 +315,7 @@ impl Offer {
         let lacking = self.permissions.lacks(&permissions).or_else(|| scope.beyond(&self.scope));
         match lacking {
             Some(what) => refuse_uncovered(t, &what),
-            None => Ok(Offer { permissions, scope, inventory: self.inventory }),
+            None => Ok(Offer { permissions, scope, inventory: approved.permissions.as_granted(self.inventory) }),
         }
     }
 

@@ -2,6 +2,8 @@
 //! name other digests: raise `resolved::SCHEMA` in the same commit, and keep the old file as an older form.
 //!
 //!     UPDATE=1 cargo test --package curfew-core --test golden
+mod aws_forms;
+
 use curfew_core::{
     admission::Provenance,
     approval::ApprovalStage,
@@ -11,7 +13,7 @@ use curfew_core::{
     requeue::Requeue,
     resolved::{Ref, Resolved, SCHEMA, Schema, SystemRef, Terms},
     target::{
-        GrantedPermissions, GrantedScope, Plan, Principal, SettingsByProvider, SlotSet,
+        GrantedPermissions, GrantedScope, Plan, Principal, SettingsByProvider, SlotSet, aws,
         kubernetes::{GrantedRole, GrantedRoles, GrantedScope as Namespaces, RoleKind, persistence, persistence::Rule},
     },
     time::Time,
@@ -125,6 +127,43 @@ fn the_plan_of_an_approval_is_unchanged() {
     let plan = representative().plan("install1", "g0123456789", Time::from_secs(1_795_599_000)).expect("one provider");
     assert_golden(&format!("plan-{SCHEMA}.json"), &canonical(&plan));
     assert_eq!(serde_json::from_str::<Plan>(&stored(&format!("plan-{SCHEMA}.json"))).expect("it is read back"), plan);
+}
+
+/// An approval for each way of granting in AWS.
+fn of_aws() -> Vec<(&'static str, Resolved)> {
+    let one = |(name, permissions, scope, principal): (&'static str, aws::Permissions, aws::Scope, &str)| {
+        let (mut permissions, scope) = aws::resolve(&permissions, &scope, &aws_forms::inventory()).expect(name);
+        let principal = aws::principal(principal, &permissions, &scope).expect(name);
+        // The content of what is too large to be copied is of no interest here.
+        if let aws::GrantedPermissions::Role(role) = &mut permissions {
+            let large = role.policies.managed.iter_mut().filter(|p| p.by == aws::GrantedBy::Reference);
+            large.for_each(|p| p.document = "{}".into());
+        }
+        let base = representative();
+        let system = SystemRef { target: "aws:123456789012".into(), ..base.system };
+        let (permissions, scope) = (GrantedPermissions::Aws(permissions), GrantedScope::Aws(scope));
+        (name, Resolved { system, principal: Principal::Aws(principal), permissions, scope, ..base })
+    };
+    aws_forms::ways().into_iter().map(one).collect()
+}
+
+/// One line for each way of granting in AWS.
+#[test]
+fn the_stored_forms_of_aws_are_unchanged() {
+    let approvals = of_aws();
+    let deadline = Time::parse("2026-11-23T08:15:00Z").expect("a time");
+    let plan = |resolved: &Resolved| resolved.plan("0123abcd", "00000000000000a1", deadline).expect("one provider");
+    let lines =
+        |one: &dyn Fn(&Resolved) -> String| approvals.iter().map(|(way, r)| format!("{way}: {}", one(r))).collect::<Vec<_>>().join("\n");
+    assert_golden(&format!("aws-digests-{SCHEMA}.txt"), &lines(&|r| format!("{} {}", r.digest(), r.effects())));
+    assert_golden(&format!("aws-resolved-{SCHEMA}.txt"), &lines(&|r| canonical(&(&r.principal, &r.permissions, &r.scope))));
+    assert_golden(&format!("aws-plan-{SCHEMA}.txt"), &lines(&|r| canonical(&plan(r))));
+    for (way, resolved) in &approvals {
+        assert_eq!(&serde_json::from_str::<Resolved>(&canonical(resolved)).expect(way), resolved, "it is read back");
+        let plan = plan(resolved);
+        assert_eq!(serde_json::from_str::<Plan>(&canonical(&plan)).expect(way), plan, "it is read back");
+        assert_eq!(plan.planned_deadline(), Some(deadline));
+    }
 }
 
 /// A plan keeps the fuse that was configured when it was made. A plan that says nothing has a Job as built, as all had before.

@@ -3,6 +3,7 @@
 //! a message that is not in the table.
 //!
 //!     UPDATE=1 cargo test --package curfew-core --test messages
+mod aws_forms;
 mod fixture;
 mod message_cases;
 mod snapshot;
@@ -161,6 +162,20 @@ fn unreadable() -> Vec<Message> {
     ]
 }
 
+/// What users are told of AWS.
+fn aws() -> Vec<Section> {
+    let rows = |rows: Vec<cases::aws::Row>| rows.into_iter().map(|(case, about, text)| message(case, about, text)).collect();
+    vec![
+        ("A policy document that cannot be read (target::aws::document)", rows(cases::aws::documents())),
+        ("A template that cannot be granted in AWS (target::aws::resolve)", rows(cases::aws::templates())),
+        ("What a policy does not allow in AWS (target::aws::permissions)", rows(cases::aws::policies())),
+        ("What is active or waits in AWS, and has changed (target::aws::held)", rows(cases::aws::held())),
+        ("Who a beneficiary is in AWS (principal::mapping, target::aws::principal)", rows(cases::aws::principals())),
+        ("An access in AWS in words (target::aws)", rows(cases::aws::access())),
+        ("What outlives a grant in AWS (target::aws::persistence)", rows(cases::aws::lasting())),
+    ]
+}
+
 fn table() -> Vec<Section> {
     let mut all = vec![
         ("What a reason means (messages::hint)", hints()),
@@ -172,6 +187,7 @@ fn table() -> Vec<Section> {
     all.push(("What waits has changed (Resolved::changed_since)", changed()));
     all.push(("An access in words (target)", access()));
     all.push(("What outlives a grant (target::kubernetes::lasting)", lasting()));
+    all.extend(aws());
     all.push(("A text that cannot be read", unreadable()));
     all.push(("A connection that leads elsewhere (fingerprint)", elsewhere()));
     all
@@ -238,6 +254,8 @@ fn fault(text: &str) -> Option<&'static str> {
     let capitalized = first.starts_with(char::is_uppercase) && first.chars().skip(1).all(char::is_lowercase) && first != "Role";
     // The path of a kubectl command begins `{.`.
     let placeholder = text.split('{').skip(1).any(|rest| !rest.starts_with('.'));
+    // An ARN may leave out region and account.
+    let without_arns = text.replace("arn:aws:iam::", "").replace("arn:aws:sts::", "").replace(":::", "");
     let faults = [
         (text.is_empty(), "is empty, or nothing is refused"),
         (text.chars().count() > 300, "is longer than 300 characters"),
@@ -245,7 +263,7 @@ fn fault(text: &str) -> Option<&'static str> {
         (text.ends_with('.'), "ends with a full stop"),
         (capitalized, "begins with a capital letter"),
         (placeholder, "holds a placeholder"),
-        (NOTATION.iter().any(|notation| text.contains(notation)), "shows a value in Rust's notation"),
+        (NOTATION.iter().any(|notation| without_arns.contains(notation)), "shows a value in Rust's notation"),
     ];
     faults.into_iter().find(|(wrong, _)| *wrong).map(|(_, why)| why)
 }
@@ -283,8 +301,13 @@ const NOT_IN_TABLE: &[(&str, &str)] = &[
     ("the core's own values are JSON", "the text of a panic"),
     ("{} ms after the epoch", "a time beyond the year 9999, which the CRDs refuse"),
     ("more than {MAX_EXPANDED} single permissions, which cannot be compared", "content that is frozen is smaller"),
-    ("permissions of another provider", "needs a build with a second provider"),
-    ("permissions and scope are of different providers", "needs a build with a second provider"),
+    ("permissions of another provider", "an object has a part for each provider, and only that of the system's is used"),
+    ("permissions and scope are of different providers", "an object has a part for each provider, and only that of the system's is used"),
+    ("has(self.account) != (has(self.regions) || has(self.resources))", "a rule of a CRD"),
+    ("write account: {} alone, or regions, resources, or both of these", "the message of that rule, which the API server gives"),
+    ("a policy document", "what the JSON parser would say of a value that JSON does not have"),
+    ("what it held", "a Grant holds one way of access"),
+    ("the statement that ends what is attached", "it is small and has its end, so no message names it"),
 ];
 
 /// The text literals of a source file that contain a space, so that they may be a message. Comments and unit tests are left out.

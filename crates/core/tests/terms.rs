@@ -1,5 +1,6 @@
 //! template × assignment × policy × system: every refusal by its reason, and what the digest covers.
 mod fixture;
+mod terms_aws;
 
 use curfew_core::{
     admission::AdmissionHistory,

@@ -236,6 +236,14 @@ impl GrantedPermissions {
             GrantedPermissions::Simulated(a) => Permissions::Simulated(simulated::named_permissions(a)),
         }
     }
+    /// What the target holds for these. What was copied is as it was frozen, also where its origin has changed since.
+    #[must_use]
+    pub fn as_granted(&self, now: Inventory) -> Inventory {
+        match (self, now) {
+            (GrantedPermissions::Aws(a), Inventory::Aws(now)) => Inventory::Aws(aws::as_granted(a, now)),
+            (_, now) => now,
+        }
+    }
     /// With the digests of contents alone, as schema 2 has them.
     #[must_use]
     pub fn without_content(&self) -> Self {

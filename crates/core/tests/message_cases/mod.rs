@@ -1,4 +1,6 @@
 //! One change of the fixture for each rule, in the order of the rules. The label says what is wrong.
+pub mod aws;
+
 use crate::fixture::{Fixture, NOW, content, group, kubernetes_scope, long, namespaces, reference, roles, window};
 use curfew_core::{
     admission::AdmissionHistory,

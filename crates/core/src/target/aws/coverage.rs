@@ -1,30 +1,39 @@
 //! Whether one document allows no more than another one. In doubt it allows more.
 use super::{
     document::{Conditions, Document, Effect, Listed, Rule},
-    wildcard::{action_covers, action_overlaps, resource_covers, resource_overlaps},
+    wildcard::{Actions, resource_covers, resource_overlaps},
 };
 
 /// The first statement by which `now` allows more than `then`, in words: an Allow statement that no Allow statement of `then` covers, or a
-/// Deny statement of `then` that is gone.
-pub fn beyond(now: &Document, then: &Document) -> Option<String> {
-    let of = |document: &'_ Document, effect| -> Vec<Rule> {
-        document.statements().iter().filter(|s| s.rule.effect == effect).map(|s| s.rule.clone()).collect()
+/// Deny statement of `then` that is gone. `of` names the document.
+pub fn beyond(now: &Document, then: &Document, of: &str) -> Option<String> {
+    let rules = |document: &Document, effect| -> Vec<General> {
+        let rules = document.statements().iter().map(|s| &s.rule).filter(|rule| rule.effect == effect);
+        rules.map(|rule| General { rule: rule.clone(), actions: Actions::of(rule.actions.patterns()) }).collect()
     };
-    let allowed = of(then, Effect::Allow);
+    let allowed = rules(then, Effect::Allow);
     let more = now.statements().iter().filter(|s| s.rule.effect == Effect::Allow).find(|s| !is_covered(&s.rule, &allowed));
     if let Some(more) = more {
-        return Some(more.name.clone());
+        return Some(format!("{} of {of}", more.name));
     }
-    let denied = of(now, Effect::Deny);
+    let denied = rules(now, Effect::Deny);
     let gone = then.statements().iter().filter(|s| s.rule.effect == Effect::Deny).find(|s| !is_covered(&s.rule, &denied));
-    gone.map(|gone| format!("without {}, which denies", gone.name))
+    gone.map(|gone| format!("{of} without {}, which denies", gone.name))
+}
+
+/// A rule, with its actions prepared for many comparisons.
+struct General {
+    rule: Rule,
+    actions: Actions,
 }
 
 /// Whether every request that a rule is about is one that a single rule of these is about.
-fn is_covered(rule: &Rule, by: &[Rule]) -> bool {
-    parts(&rule.actions).iter().all(|actions| {
-        parts(&rule.resources).iter().all(|resources| by.iter().any(|general| covers(general, actions, resources, &rule.conditions)))
-    })
+fn is_covered(rule: &Rule, by: &[General]) -> bool {
+    let same = || by.iter().any(|general| general.rule == *rule);
+    let of_resources =
+        |actions: &Listed, resources: &Listed| by.iter().any(|general| covers(general, actions, resources, &rule.conditions));
+    let resources = parts(&rule.resources);
+    same() || parts(&rule.actions).iter().all(|actions| resources.iter().all(|resources| of_resources(actions, resources)))
 }
 
 /// Each pattern alone, since another rule may cover each. What is excepted stays together.
@@ -35,20 +44,29 @@ fn parts(listed: &Listed) -> Vec<Listed> {
     }
 }
 
-fn covers(general: &Rule, actions: &Listed, resources: &Listed, conditions: &Conditions) -> bool {
-    listed_covers(&general.actions, actions, action_covers, action_overlaps)
-        && listed_covers(&general.resources, resources, resource_covers, resource_overlaps)
-        && conditions_cover(&general.conditions, conditions)
+fn covers(general: &General, actions: &Listed, resources: &Listed, conditions: &Conditions) -> bool {
+    let rule = &general.rule;
+    actions_cover(general, actions) && resources_cover(&rule.resources, resources) && conditions_cover(&rule.conditions, conditions)
 }
 
-type Compare = fn(&str, &str) -> bool;
+fn actions_cover(general: &General, specific: &Listed) -> bool {
+    match (&general.rule.actions, specific) {
+        (Listed::These(_), Listed::These(specific)) => specific.iter().all(|s| general.actions.cover(s)),
+        (Listed::AllBut(_), Listed::These(specific)) => !specific.iter().any(|s| general.actions.overlap(s)),
+        (Listed::AllBut(except), Listed::AllBut(specific)) => {
+            let specific = Actions::of(specific);
+            except.iter().all(|e| specific.cover(e))
+        }
+        (Listed::These(all), Listed::AllBut(_)) => all.iter().any(|g| g == "*"),
+    }
+}
 
-fn listed_covers(general: &Listed, specific: &Listed, covers: Compare, overlaps: Compare) -> bool {
+fn resources_cover(general: &Listed, specific: &Listed) -> bool {
     match (general, specific) {
-        (Listed::These(general), Listed::These(specific)) => specific.iter().all(|s| general.iter().any(|g| covers(g, s))),
-        (Listed::AllBut(except), Listed::These(specific)) => specific.iter().all(|s| !except.iter().any(|e| overlaps(e, s))),
-        (Listed::AllBut(except), Listed::AllBut(specific)) => except.iter().all(|e| specific.iter().any(|s| covers(s, e))),
-        (Listed::These(general), Listed::AllBut(_)) => general.iter().any(|g| g == "*"),
+        (Listed::These(general), Listed::These(specific)) => specific.iter().all(|s| general.iter().any(|g| resource_covers(g, s))),
+        (Listed::AllBut(except), Listed::These(specific)) => specific.iter().all(|s| !except.iter().any(|e| resource_overlaps(e, s))),
+        (Listed::AllBut(except), Listed::AllBut(specific)) => except.iter().all(|e| specific.iter().any(|s| resource_covers(s, e))),
+        (Listed::These(all), Listed::AllBut(_)) => all.iter().any(|g| g == "*"),
     }
 }
 

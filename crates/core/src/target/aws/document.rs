@@ -58,7 +58,7 @@ pub struct Rule {
 pub enum Effect {
     /// It gives.
     Allow,
-    /// It takes, whatever else gives.
+    /// It takes, regardless of what else gives.
     Deny,
 }
 

@@ -3,8 +3,11 @@
 use super::{
     coverage,
     document::Document,
-    granted::{GrantedBy, GrantedPermissions, GrantedPolicies, GrantedPolicy},
-    permissions::{IdentityCenter, Inventory, Permissions, Policies, PolicyObject, RolePolicies, Way},
+    granted::{GrantedBy, GrantedPermissions, GrantedPolicies, GrantedPolicy, GrantedStandingSet},
+    permissions::{
+        DEFAULT_SESSION_SECS, IdentityCenter, Inventory, Named, PermissionSetContent, Permissions, Policies, PolicyContent, PolicyObject,
+        RolePolicies, Way,
+    },
     plan::Plan,
     scope::GrantedScope,
 };
@@ -48,18 +51,18 @@ fn center(identity_center: IdentityCenter) -> Permissions {
 /// The first permission of `held` that these do not name, in words.
 pub fn lacks(permissions: &Permissions, held: &Permissions) -> Option<String> {
     let Ok(held) = held.way() else { return Some("what it held".into()) };
-    let lacking = |named: super::permissions::Named<'_>, now: super::permissions::Named<'_>| {
+    let lacking = |named: Named<'_>, now: Named<'_>| {
         let arn = named.managed.iter().find(|arn| !now.managed.contains(arn));
         arn.map(|arn| format!("managed policy {arn}")).or_else(|| match (named.inline_document(), now.inline_document()) {
             (Ok(None), _) => None,
-            (Ok(Some(held)), Ok(Some(now))) => coverage::beyond(&held, &now).map(|what| format!("{what} of inlinePolicy")),
+            (Ok(Some(held)), Ok(Some(now))) => coverage::beyond(&held, &now, "inlinePolicy"),
             _ => Some("its inlinePolicy".into()),
         })
     };
     match (held, permissions.way()) {
         (Way::User(held), Ok(Way::User(now))) | (Way::PermissionSet(held), Ok(Way::PermissionSet(now))) => lacking(held, now),
         (Way::Role(held, session), Ok(Way::Role(now, longest))) => {
-            let secs = |d: Option<&Duration>| d.map_or(super::permissions::DEFAULT_SESSION_SECS, Duration::secs);
+            let secs = |d: Option<&Duration>| d.map_or(DEFAULT_SESSION_SECS, Duration::secs);
             let longer =
                 (secs(session) > secs(longest)).then(|| format!("sessions of {}", session.map(ToString::to_string).unwrap_or_default()));
             lacking(held, now).or(longer)
@@ -72,6 +75,21 @@ pub fn lacks(permissions: &Permissions, held: &Permissions) -> Option<String> {
         (Way::Standing(arn), _) => Some(format!("permission set {arn}")),
         (Way::Group(id), _) => Some(format!("group {id}")),
     }
+}
+
+/// The account as the copies of a grant show it: their documents are those that were frozen.
+pub fn as_granted(permissions: &GrantedPermissions, mut now: Inventory) -> Inventory {
+    let policies = match permissions {
+        GrantedPermissions::User(policies) => policies,
+        GrantedPermissions::Role(role) => &role.policies,
+        GrantedPermissions::PermissionSet(set) => &set.policies,
+        GrantedPermissions::StandingSet(_) | GrantedPermissions::Group(_) => return now,
+    };
+    for copy in policies.managed.iter().filter(|p| p.by == GrantedBy::Copy) {
+        now.policies.retain(|p| p.arn != copy.arn);
+        now.policies.push(PolicyContent { arn: copy.arn.clone(), document: copy.document.clone() });
+    }
+    now
 }
 
 /// How something that was frozen stands now.
@@ -135,40 +153,40 @@ fn compared(permissions: &GrantedPermissions, inventory: &Inventory) -> Vec<Now>
             let Some(now) = inventory.permission_set.as_ref().filter(|now| now.arn == set.arn) else {
                 return vec![Now::Missing(format!("permission set {}", set.arn))];
             };
-            let frozen = |arn: &str| set.policies.managed.iter().find(|p| p.arn == arn);
-            let mut all: Vec<Now> = now
-                .policies
-                .iter()
-                .map(|p| match frozen(&p.arn) {
-                    Some(frozen) => policy_now(frozen, Some(&p.document)),
-                    None => Now::Grown(format!("permission set {} has {} now, too", set.name, p.arn)),
-                })
-                .collect();
-            all.push(inline_now(set.policies.inline.as_deref(), now.inline.as_deref(), &set.name));
-            all
+            standing(set, now)
         }
     }
 }
 
+/// Everything that a standing permission set gives, as it stands now. A policy that it lost gives nothing; what it denied counts.
+fn standing(set: &GrantedStandingSet, now: &PermissionSetContent) -> Vec<Now> {
+    let frozen = |arn: &str| set.policies.managed.iter().find(|p| p.arn == arn);
+    let more = now.policies.iter().filter(|p| frozen(&p.arn).is_none());
+    let more = more.map(|p| Now::Grown(format!("permission set {} has managed policy {} now, too", set.name, p.arn)));
+    let document = |arn: &str| now.policies.iter().find(|p| p.arn == arn).map(|p| p.document.as_str());
+    let policies = set.policies.managed.iter().map(|p| document_now(&p.document, document(&p.arn), &format!("managed policy {}", p.arn)));
+    let name = format!("the inline policy of permission set {}", set.name);
+    let inline = match (&set.policies.inline, &now.inline) {
+        (None, None) => None,
+        (None, Some(_)) => Some(Now::Grown(format!("permission set {} has an inline policy now", set.name))),
+        (Some(frozen), now) => Some(document_now(frozen, now.as_deref(), &name)),
+    };
+    more.chain(policies).chain(inline).collect()
+}
+
 fn policy_now(frozen: &GrantedPolicy, now: Option<&str>) -> Now {
     let name = format!("managed policy {}", frozen.arn);
-    let Some(now) = now else { return Now::Missing(name) };
+    if now.is_none() {
+        return Now::Missing(name);
+    }
     document_now(&frozen.document, now, &name)
 }
 
-fn inline_now(frozen: Option<&str>, now: Option<&str>, set: &str) -> Now {
-    let name = format!("the inline policy of permission set {set}");
-    match (frozen, now) {
-        (_, None) => Now::Within,
-        (None, Some(_)) => Now::Grown(format!("permission set {set} has an inline policy now")),
-        (Some(frozen), Some(now)) => document_now(frozen, now, &name),
-    }
-}
-
-fn document_now(frozen: &str, now: &str, name: &str) -> Now {
+/// Nothing allows nothing, and denies nothing.
+fn document_now(frozen: &str, now: Option<&str>, name: &str) -> Now {
     let grown = |what: String| Now::Grown(format!("{name} allows more than what was approved: {what}"));
-    match (Document::parse(frozen), Document::parse(now)) {
-        (Ok(frozen), Ok(now)) => coverage::beyond(&now, &frozen).map_or(Now::Within, grown),
+    match (Document::parse(frozen), now.map_or_else(|| Ok(Document::default()), Document::parse)) {
+        (Ok(frozen), Ok(now)) => coverage::beyond(&now, &frozen, "it").map_or(Now::Within, grown),
         (_, Err(what)) => Now::Grown(format!("{name} {what}")),
         (Err(what), _) => Now::Grown(format!("{name}, as it was approved, {what}")),
     }

@@ -26,9 +26,9 @@ pub mod split;
 pub mod wildcard;
 
 pub use granted::{
-    GrantedGroup, GrantedPermissionSet, GrantedPermissions, GrantedPolicies, GrantedPolicy, GrantedRole, GrantedStandingSet,
+    GrantedBy, GrantedGroup, GrantedPermissionSet, GrantedPermissions, GrantedPolicies, GrantedPolicy, GrantedRole, GrantedStandingSet,
 };
-pub use held::{changed_since, content, held, lacks, named_permissions, parts_in_words};
+pub use held::{as_granted, changed_since, content, held, lacks, named_permissions, parts_in_words};
 pub use permissions::{
     Group, IdentityCenter, Inventory, PermissionSetContent, Permissions, Policies, PolicyContent, PolicyObject, Quotas, RolePolicies,
     not_a_pattern, not_allowed,
@@ -41,3 +41,15 @@ pub use scope::{GrantedScope, Scope, beyond, intersection, named_scope, scope_in
 
 /// What may outlive the end of an access.
 pub const SESSION_TAIL: &str = "requests that AWS answers before a change of IAM is known everywhere, by its documentation usually within seconds; with a standing permission set or a group, sessions that are open, until the session duration of the permission set, at most 12 hours, is over";
+
+/// How many of several things are named in a message.
+const MAX_NAMED: usize = 3;
+
+/// The first of several things, and how many more there are; nothing of none.
+fn in_short(all: &[String], between: &str, what: &str) -> Option<String> {
+    match all.len().checked_sub(MAX_NAMED).filter(|more| *more > 0) {
+        _ if all.is_empty() => None,
+        None => Some(all.join(between)),
+        Some(more) => Some(format!("{}{between}{more} more {what}", all[..MAX_NAMED].join(between))),
+    }
+}

@@ -1,17 +1,15 @@
 //! What the holder of a grant could create that outlives it.
 use super::{
     document::{Document, Effect, Listed, Rule},
+    in_short,
     permissions::{Inventory, Permissions, Way},
     scope::Scope,
-    wildcard::{action_covers, action_overlaps},
+    wildcard::Actions,
 };
 
 pub mod catalogue;
 
 use catalogue::{LASTING, Lasting};
-
-/// How many actions are named in a message.
-const MAX_NAMED: usize = 3;
 
 /// What the holder could create that outlives the grant, in words; `None` if everything ends with it.
 pub fn persistence(permissions: &Permissions, _: &Scope, inventory: &Inventory, _: &str) -> Option<String> {
@@ -38,20 +36,15 @@ pub fn persistence(permissions: &Permissions, _: &Scope, inventory: &Inventory, 
     in_short(&all, "; ", "policies")
 }
 
-/// The first of several words, and how many more there are.
-fn in_short(all: &[String], between: &str, what: &str) -> Option<String> {
-    match all.len().checked_sub(MAX_NAMED).filter(|more| *more > 0) {
-        _ if all.is_empty() => None,
-        None => Some(all.join(between)),
-        Some(more) => Some(format!("{}{between}{more} more {what} likewise", all[..MAX_NAMED].join(between))),
-    }
-}
-
 /// What a document lets its holder create that outlives the grant, with the actions, in words.
 pub fn lasting(document: &Document) -> Option<String> {
-    let of = |effect| document.statements().iter().map(|s| &s.rule).filter(move |rule| rule.effect == effect);
-    let allowed = |action: &str| of(Effect::Allow).any(|rule| reaches(&rule.actions, action));
-    let denied = |action: &str| of(Effect::Deny).any(|rule| is_total(rule) && contains(&rule.actions, action));
+    let rules = |effect| document.statements().iter().map(|s| &s.rule).filter(move |rule| rule.effect == effect);
+    let prepared = |rule: &Rule| (Actions::of(rule.actions.patterns()), matches!(rule.actions, Listed::These(_)));
+    let allow: Vec<_> = rules(Effect::Allow).map(prepared).collect();
+    let deny: Vec<_> = rules(Effect::Deny).filter(|rule| is_total(rule)).map(prepared).collect();
+    // Some action of the pattern is meant, and every action of the pattern is meant.
+    let allowed = |action: &str| allow.iter().any(|(list, these)| if *these { list.overlap(action) } else { !list.cover(action) });
+    let denied = |action: &str| deny.iter().any(|(list, these)| if *these { list.cover(action) } else { !list.overlap(action) });
     let can = |right: &Lasting| {
         let action = right.actions.iter().find(|action| allowed(action) && !denied(action))?;
         Some(format!("{} ({action})", right.allows))
@@ -60,23 +53,7 @@ pub fn lasting(document: &Document) -> Option<String> {
     in_short(&all, ", ", "rights")
 }
 
-/// Whether some action of the pattern is meant.
-fn reaches(actions: &Listed, action: &str) -> bool {
-    match actions {
-        Listed::These(list) => list.iter().any(|pattern| action_overlaps(pattern, action)),
-        Listed::AllBut(except) => !except.iter().any(|pattern| action_covers(pattern, action)),
-    }
-}
-
-/// Whether every action of the pattern is meant.
-fn contains(actions: &Listed, action: &str) -> bool {
-    match actions {
-        Listed::These(list) => list.iter().any(|pattern| action_covers(pattern, action)),
-        Listed::AllBut(except) => !except.iter().any(|pattern| action_overlaps(pattern, action)),
-    }
-}
-
-/// Whether a denial holds for every resource, whatever the request.
+/// Whether a denial holds for every request and resource.
 fn is_total(rule: &Rule) -> bool {
     rule.conditions.is_empty() && matches!(&rule.resources, Listed::These(list) if list.iter().any(|r| r == "*"))
 }

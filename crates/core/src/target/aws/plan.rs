@@ -2,11 +2,11 @@
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
 
-mod build;
+pub mod build;
 pub mod trust;
 mod words;
 
-pub use build::{Documents, documents, plan, probe};
+pub use build::{Copied, Documents, attached, documents, plan, probe};
 pub use words::{guarantees, planned_deadline, privileges, slots};
 
 /// The access of one grant in one account.
@@ -76,7 +76,7 @@ pub struct PlannedRole {
     #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
     pub name: String,
     /// Who may assume it, by ARN.
-    #[cfg_attr(feature = "schema", schemars(length(max = 2048)))]
+    #[cfg_attr(feature = "schema", schemars(length(max = 1024)))]
     pub principal: String,
     /// The trust policy with which it is created: it lets nobody in.
     #[cfg_attr(feature = "schema", schemars(length(max = 4096)))]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "AwsPrincipal"))]
 pub struct Principal {
     /// The name of an IAM user or of a user of IAM Identity Center, or the ARN of what may assume the role.
-    #[cfg_attr(feature = "schema", schemars(length(max = 2048)))]
+    #[cfg_attr(feature = "schema", schemars(length(max = 1024)))]
     pub name: String,
 }
 

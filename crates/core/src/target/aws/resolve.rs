@@ -4,19 +4,23 @@ use super::{
     granted::{
         GrantedBy, GrantedGroup, GrantedPermissionSet, GrantedPermissions, GrantedPolicies, GrantedPolicy, GrantedRole, GrantedStandingSet,
     },
+    in_short,
     permissions::{DEFAULT_SESSION_SECS, Inventory, Named, PermissionSetContent, Permissions, PolicyContent, Way},
-    plan::{Documents, documents},
+    plan::{Copied, Documents, attached, documents},
     scope::{GrantedScope, Scope},
     split::{MAX_PERMISSION_SET_CHARS, MAX_POLICY_CHARS, split},
 };
 use crate::{duration::Duration, target::Unresolvable, time::Time};
 
-/// The length of a document does not depend on the deadline.
-const ANY_TIME: Time = Time::from_secs(0);
+/// A deadline after every date of a document, so that no other deadline makes it longer.
+const ANY_TIME: Time = Time::from_secs(253_402_300_799);
 
 /// The most policies that are attached to one user or role in a new account (IAM User Guide, "IAM and AWS STS quotas"). Whether a policy is
 /// copied depends on the content alone, and not on the quota of the account.
 const ATTACHED: usize = 10;
+
+/// The most that an approval holds: a request and its Grant each hold the documents, and objects are limited.
+const MAX_FROZEN_BYTES: usize = 131_072;
 
 /// The sessions that a role may have, in seconds (IAM API Reference, CreateRole).
 const SESSIONS: std::ops::RangeInclusive<i64> = 3600..=43_200;
@@ -65,26 +69,23 @@ pub fn resolve(
     Ok((granted, scope))
 }
 
+/// What is granted, and what its policies say where they are written by Curfew.
 fn granted(permissions: &Permissions, scope: &Scope, inventory: &Inventory) -> Result<(GrantedPermissions, Option<Documents>), String> {
-    let (regions, resources) = (&scope.regions, &scope.resources);
-    let written = |policies: &GrantedPolicies| documents(policies, regions, resources, ANY_TIME).map(Some);
     match permissions.way()? {
         Way::User(named) => {
-            let policies = contents(named, inventory)?;
-            let documents = written(&policies)?;
-            Ok((GrantedPermissions::User(policies), documents))
+            let read = Read::of(named, inventory)?;
+            let documents = read.written(scope)?;
+            Ok((GrantedPermissions::User(read.policies), Some(documents)))
         }
         Way::Role(named, session) => {
             let max_session_secs = session_secs(session)?;
-            let policies = by_reference(contents(named, inventory)?, scope, fits_role);
-            let documents = written(&policies)?;
-            Ok((GrantedPermissions::Role(GrantedRole { policies, max_session_secs }), documents))
+            let (policies, documents) = Read::of(named, inventory)?.by_reference(scope, fits_role)?;
+            Ok((GrantedPermissions::Role(GrantedRole { policies, max_session_secs }), Some(documents)))
         }
         Way::PermissionSet(named) => {
             let instance = instance(inventory)?;
-            let policies = by_reference(contents(named, inventory)?, scope, fits_permission_set);
-            let documents = written(&policies)?;
-            Ok((GrantedPermissions::PermissionSet(GrantedPermissionSet { instance, policies }), documents))
+            let (policies, documents) = Read::of(named, inventory)?.by_reference(scope, fits_permission_set)?;
+            Ok((GrantedPermissions::PermissionSet(GrantedPermissionSet { instance, policies }), Some(documents)))
         }
         Way::Standing(arn) => {
             let instance = whole_account(scope, &format!("permission set {arn}")).and_then(|()| instance(inventory))?;
@@ -105,6 +106,53 @@ fn granted(permissions: &Permissions, scope: &Scope, inventory: &Inventory) -> R
     }
 }
 
+/// The policies that a template names, as they are frozen, and as they were read: with the names of their statements.
+struct Read {
+    policies: GrantedPolicies,
+    documents: Vec<Copied>,
+}
+
+impl Read {
+    /// All as copies.
+    fn of(named: Named<'_>, inventory: &Inventory) -> Result<Self, String> {
+        let mut arns: Vec<&String> = named.managed.iter().collect();
+        arns.sort();
+        arns.dedup();
+        let read = |arn: &&String| {
+            let found = inventory.policy(arn).ok_or_else(|| format!("managed policy {arn} does not exist in the target"))?;
+            let document = Document::parse(&found.document).map_err(|what| format!("managed policy {arn} {what}"))?;
+            Ok(Copied { arn: Some((*arn).clone()), document })
+        };
+        let mut documents = arns.iter().map(read).collect::<Result<Vec<_>, String>>()?;
+        let inline = named.inline_document()?;
+        let managed = documents.iter().filter_map(|one| Some(policy(one.arn.as_deref()?, &one.document, GrantedBy::Copy))).collect();
+        let policies = GrantedPolicies { managed, inline: inline.as_ref().map(Document::text) };
+        documents.extend(inline.map(|document| Copied { arn: None, document }));
+        Ok(Read { policies, documents })
+    }
+
+    /// What is written for it in a scope.
+    fn written(&self, scope: &Scope) -> Result<Documents, String> {
+        let attached = attached(&self.policies);
+        let copied: Vec<Copied> =
+            self.documents.iter().filter(|one| !one.arn.as_ref().is_some_and(|arn| attached.contains(arn))).cloned().collect();
+        documents(&copied, attached, (&scope.regions, &scope.resources), ANY_TIME)
+    }
+
+    /// With the largest policies of AWS attached by reference, one after the other, until the rest fits. Only on an identity of the grant's
+    /// own, where a denial ends them.
+    fn by_reference(mut self, scope: &Scope, fits: fn(&Documents) -> bool) -> Result<(GrantedPolicies, Documents), String> {
+        loop {
+            let written = self.written(scope)?;
+            let copies = self.policies.managed.iter_mut().filter(|p| p.by == GrantedBy::Copy && p.arn.contains(":iam::aws:policy/"));
+            match copies.max_by_key(|p| p.document.len()) {
+                Some(largest) if !fits(&written) => largest.by = GrantedBy::Reference,
+                _ => return Ok((self.policies, written)),
+            }
+        }
+    }
+}
+
 fn instance(inventory: &Inventory) -> Result<String, String> {
     inventory.instance.clone().ok_or_else(|| "the system has no instance of IAM Identity Center; set provider.aws.identityCenter".into())
 }
@@ -112,7 +160,7 @@ fn instance(inventory: &Inventory) -> Result<String, String> {
 /// What stands already cannot be narrowed.
 fn whole_account(scope: &Scope, what: &str) -> Result<(), String> {
     let narrowed = !scope.regions.is_empty() || !scope.resources.is_empty();
-    if narrowed { Err(format!("{what} stands already and cannot be narrowed; write scope.aws: {{account: {{}}}}")) } else { Ok(()) }
+    if narrowed { Err(format!("{what} stands already and cannot be narrowed; give the role the scope account")) } else { Ok(()) }
 }
 
 fn session_secs(session: Option<&Duration>) -> Result<u32, String> {
@@ -126,47 +174,20 @@ fn session_secs(session: Option<&Duration>) -> Result<u32, String> {
     }
 }
 
-/// The policies with their content, all as copies.
-fn contents(named: Named<'_>, inventory: &Inventory) -> Result<GrantedPolicies, String> {
-    let content = |arn: &String| {
-        let found = inventory.policy(arn).ok_or_else(|| format!("managed policy {arn} does not exist in the target"))?;
-        policy(found, GrantedBy::Copy)
-    };
-    let mut managed = named.managed.iter().map(content).collect::<Result<Vec<_>, _>>()?;
-    managed.sort_by(|a, b| a.arn.cmp(&b.arn));
-    managed.dedup();
-    let inline = named.inline_document()?.map(|document| document.text());
-    Ok(GrantedPolicies { managed, inline })
-}
-
 /// The policies of a standing permission set.
 fn standing(set: &PermissionSetContent) -> Result<GrantedPolicies, String> {
-    let mut managed = set.policies.iter().map(|p| policy(p, GrantedBy::Reference)).collect::<Result<Vec<_>, _>>()?;
+    let read = |p: &PolicyContent| {
+        let document = Document::parse(&p.document).map_err(|what| format!("managed policy {} {what}", p.arn))?;
+        Ok(policy(&p.arn, &document, GrantedBy::Reference))
+    };
+    let mut managed = set.policies.iter().map(read).collect::<Result<Vec<_>, String>>()?;
     managed.sort_by(|a, b| a.arn.cmp(&b.arn));
     let read = |text: &String| Document::parse(text).map(|d| d.text()).map_err(|what| format!("the inline policy of {} {what}", set.arn));
     Ok(GrantedPolicies { managed, inline: set.inline.as_ref().map(read).transpose()? })
 }
 
-fn policy(content: &PolicyContent, by: GrantedBy) -> Result<GrantedPolicy, String> {
-    let document = Document::parse(&content.document).map_err(|what| format!("managed policy {} {what}", content.arn))?;
-    Ok(GrantedPolicy { arn: content.arn.clone(), by, digest: document.digest(), document: document.text() })
-}
-
-/// With the largest policies of AWS attached by reference, one after the other, until the rest fits. Only on an identity of the grant's own,
-/// where a denial ends them.
-fn by_reference(mut policies: GrantedPolicies, scope: &Scope, fits: fn(&Documents) -> bool) -> GrantedPolicies {
-    loop {
-        let written = documents(&policies, &scope.regions, &scope.resources, ANY_TIME);
-        let largest = || {
-            let of_aws =
-                policies.managed.iter().enumerate().filter(|(_, p)| p.by == GrantedBy::Copy && p.arn.contains(":iam::aws:policy/"));
-            of_aws.max_by_key(|(_, p)| p.document.len()).map(|(i, _)| i)
-        };
-        match (written.as_ref().is_ok_and(fits), largest()) {
-            (false, Some(index)) if written.is_ok() => policies.managed[index].by = GrantedBy::Reference,
-            _ => return policies,
-        }
-    }
+fn policy(arn: &str, document: &Document, by: GrantedBy) -> GrantedPolicy {
+    GrantedPolicy { arn: arn.to_owned(), by, digest: document.digest(), document: document.text() }
 }
 
 fn fits_role(documents: &Documents) -> bool {
@@ -180,6 +201,12 @@ fn fits_permission_set(documents: &Documents) -> bool {
 /// Why every grant would fail although everything exists: what is written is larger than AWS takes, in words with the numbers.
 pub fn obstacle(permissions: &Permissions, scope: &Scope, inventory: &Inventory) -> Option<String> {
     let (granted, documents) = granted(permissions, scope, inventory).ok()?;
+    let bytes = frozen_bytes(&granted);
+    if bytes > MAX_FROZEN_BYTES {
+        return Some(format!(
+            "these policies are {bytes} bytes, and a request can freeze {MAX_FROZEN_BYTES}; name fewer or smaller policies"
+        ));
+    }
     let documents = documents?;
     let chars = documents.written.chars();
     match granted {
@@ -191,6 +218,20 @@ pub fn obstacle(permissions: &Permissions, scope: &Scope, inventory: &Inventory)
         GrantedPermissions::User(_) => too_many(&documents, chars, usize::from(inventory.quotas.attached_per_user), "user"),
         GrantedPermissions::Role(_) => too_many(&documents, chars, usize::from(inventory.quotas.attached_per_role), "role"),
         GrantedPermissions::StandingSet(_) | GrantedPermissions::Group(_) => None,
+    }
+}
+
+/// The size of the documents that an approval holds.
+fn frozen_bytes(granted: &GrantedPermissions) -> usize {
+    let of = |policies: &GrantedPolicies| {
+        policies.managed.iter().map(|p| p.document.len()).sum::<usize>() + policies.inline.as_ref().map_or(0, String::len)
+    };
+    match granted {
+        GrantedPermissions::User(policies) => of(policies),
+        GrantedPermissions::Role(role) => of(&role.policies),
+        GrantedPermissions::PermissionSet(set) => of(&set.policies),
+        GrantedPermissions::StandingSet(set) => of(&set.policies),
+        GrantedPermissions::Group(_) => 0,
     }
 }
 
@@ -210,7 +251,7 @@ fn too_many(documents: &Documents, chars: usize, quota: usize, identity: &str) -
 pub fn ineffective(permissions: &Permissions, scope: &Scope, inventory: &Inventory) -> Option<String> {
     let (_, documents) = granted(permissions, scope, inventory).ok()?;
     let dropped = documents?.dropped;
-    (!dropped.is_empty()).then(|| format!("{} give nothing in this scope", dropped.join(", ")))
+    in_short(&dropped, ", ", "statements").map(|statements| format!("in this scope nothing is given by {statements}"))
 }
 
 /// Each policy with the digest of its content, in words.

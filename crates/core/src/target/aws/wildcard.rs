@@ -3,6 +3,8 @@
 //!
 //! Where two patterns cannot be compared, the answer is the careful one: [`covers`] says no, [`overlaps`] says yes.
 
+use std::collections::BTreeMap;
+
 /// Whether a pattern stands for everything that another one stands for.
 pub fn covers(general: &str, specific: &str) -> bool {
     // A `*` of the specific one can only be inside of a `*` of the general one, as if it were a character.
@@ -52,14 +54,52 @@ pub fn overlaps(a: &str, b: &str) -> bool {
     fits[b.len()]
 }
 
-/// Whether one pattern of actions stands for everything that another one stands for.
-pub fn action_covers(general: &str, specific: &str) -> bool {
-    covers(&general.to_ascii_lowercase(), &specific.to_ascii_lowercase())
+/// Patterns of actions by their service: a policy may have thousands of them.
+#[derive(Clone, Debug, Default)]
+pub struct Actions {
+    by_service: BTreeMap<String, Vec<String>>,
+    /// Those whose service is a pattern itself.
+    of_any: Vec<String>,
 }
 
-/// Whether some action fits both patterns.
-pub fn action_overlaps(a: &str, b: &str) -> bool {
-    overlaps(&a.to_ascii_lowercase(), &b.to_ascii_lowercase())
+impl Actions {
+    /// Of a list.
+    pub fn of(list: &[String]) -> Self {
+        let mut actions = Actions::default();
+        for pattern in list.iter().map(|pattern| pattern.to_ascii_lowercase()) {
+            match service(&pattern).map(str::to_owned) {
+                Some(service) => actions.by_service.entry(service).or_default().push(pattern),
+                None => actions.of_any.push(pattern),
+            }
+        }
+        actions
+    }
+
+    /// Those that may have an action in common with a pattern in lower case.
+    fn near<'a>(&'a self, pattern: &str) -> impl Iterator<Item = &'a String> {
+        let (same, all) = match service(pattern) {
+            Some(service) => (self.by_service.get(service), None),
+            None => (None, Some(self.by_service.values().flatten())),
+        };
+        self.of_any.iter().chain(same.into_iter().flatten()).chain(all.into_iter().flatten())
+    }
+
+    /// Whether one of them stands for everything that this pattern stands for.
+    pub fn cover(&self, specific: &str) -> bool {
+        let specific = specific.to_ascii_lowercase();
+        self.near(&specific).any(|general| *general == specific || covers(general, &specific))
+    }
+
+    /// Whether some action fits this pattern and one of them.
+    pub fn overlap(&self, pattern: &str) -> bool {
+        let pattern = pattern.to_ascii_lowercase();
+        self.near(&pattern).any(|other| overlaps(other, &pattern))
+    }
+}
+
+/// The service of an action; nothing if that is a pattern, too.
+fn service(action: &str) -> Option<&str> {
+    action.split_once(':').map(|(service, _)| service).filter(|service| !service.contains(['*', '?']))
 }
 
 /// The parts of an ARN. AWS completes one that has fewer with `*` (IAM User Guide, "IAM JSON policy elements: Resource").

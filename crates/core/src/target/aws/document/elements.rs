@@ -39,14 +39,14 @@ const SETS: [&str; 2] = ["ForAllValues:", "ForAnyValue:"];
 const IF_EXISTS: &str = "IfExists";
 
 pub(super) fn document(value: &Value) -> Result<Vec<Statement>, String> {
-    let document = object(value, "the document")?;
+    let document = value.as_object().ok_or("is not an object")?;
     known(document, &["Version", "Id", "Statement"], "the document")?;
     match document.get("Version") {
         Some(Value::String(version)) if version == VERSION => {}
         Some(other) => {
             return Err(format!("has Version {other}; Curfew reads {VERSION} alone, since policy variables have no meaning in others"));
         }
-        None => return Err(format!("has no Version; write \"Version\": \"{VERSION}\"")),
+        None => return Err(format!("has no Version; write Version: {VERSION} into it")),
     }
     let statements = match document.get("Statement") {
         Some(Value::Array(list)) => list.iter().collect(),

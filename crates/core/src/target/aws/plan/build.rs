@@ -37,22 +37,61 @@ impl Documents {
     }
 }
 
+/// A document that is copied, with the policy that it is from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Copied {
+    /// The ARN of a managed policy; none of what is written in the template.
+    pub arn: Option<String>,
+    /// Its document.
+    pub document: Document,
+}
+
+impl Copied {
+    /// The policy in words.
+    pub fn name(&self) -> String {
+        self.arn.as_ref().map_or_else(|| "inlinePolicy".to_owned(), |arn| format!("managed policy {arn}"))
+    }
+}
+
+/// The documents that are copied of what was frozen. They have lost the names of their statements.
+///
+/// # Errors
+/// The document that cannot be read, in words.
+pub fn copied(policies: &GrantedPolicies) -> Result<Vec<Copied>, String> {
+    let managed = policies.managed.iter().filter(|p| p.by == GrantedBy::Copy).map(|p| (Some(p.arn.clone()), &p.document));
+    let inline = policies.inline.iter().map(|text| (None, text));
+    let read = |(arn, text): (Option<String>, &String)| {
+        let unread = Copied { arn, document: Document::default() };
+        let document = Document::parse(text).map_err(|what| format!("{} {what}", unread.name()))?;
+        Ok(Copied { document, ..unread })
+    };
+    managed.chain(inline).map(read).collect()
+}
+
+/// The managed policies that are attached by reference, by ARN.
+pub fn attached(policies: &GrantedPolicies) -> Vec<String> {
+    policies.managed.iter().filter(|p| p.by == GrantedBy::Reference).map(|p| p.arn.clone()).collect()
+}
+
 /// What the policies of a grant say in these regions, on these resources, until this deadline.
 ///
 /// # Errors
-/// The policy and statement that cannot be read, narrowed or dated, in words.
-pub fn documents(policies: &GrantedPolicies, regions: &[String], resources: &[String], deadline: Time) -> Result<Documents, String> {
-    let copied = policies.managed.iter().filter(|p| p.by == GrantedBy::Copy).map(|p| (format!("managed policy {}", p.arn), &p.document));
-    let inline = policies.inline.iter().map(|text| ("inlinePolicy".to_owned(), text));
+/// The policy and statement that cannot be narrowed or dated, in words.
+pub fn documents(
+    copied: &[Copied],
+    attached: Vec<String>,
+    (regions, resources): (&[String], &[String]),
+    deadline: Time,
+) -> Result<Documents, String> {
     let (mut statements, mut dropped) = (Vec::new(), Vec::new());
-    for (name, text) in copied.chain(inline) {
-        let document = Document::parse(text).map_err(|what| format!("{name} {what}"))?;
-        let narrowed = narrowing::narrowed(&document, regions, resources).map_err(|what| format!("in {name}, {what}"))?;
+    for one in copied {
+        let name = one.name();
+        let narrowed = narrowing::narrowed(&one.document, regions, resources).map_err(|what| format!("in {name}, {what}"))?;
         let dated = dating::dated(&narrowed.document, deadline).map_err(|what| format!("in {name}, {what}"))?;
-        statements.extend(dated.statements().iter().cloned());
+        let of = |s: &Statement| Statement { name: format!("{} of {name}", s.name), rule: s.rule.clone() };
+        statements.extend(dated.statements().iter().map(of));
         dropped.extend(narrowed.dropped.into_iter().map(|statement| format!("{statement} of {name}")));
     }
-    let attached: Vec<String> = policies.managed.iter().filter(|p| p.by == GrantedBy::Reference).map(|p| p.arn.clone()).collect();
     if !attached.is_empty() {
         statements.extend(ending(regions, resources, deadline));
     }
@@ -86,7 +125,9 @@ const SESSION_SECS: u32 = 3600;
 /// The plan of a grant. `None` for what cannot be written: documents that were frozen by another build and cannot be read, or ids that are no
 /// ids.
 pub fn plan(permissions: &GrantedPermissions, scope: &GrantedScope, principal: &Principal, names: PlanNames<'_>) -> Option<Plan> {
-    let written = |policies: &GrantedPolicies| documents(policies, &scope.regions, &scope.resources, names.deadline).ok();
+    let written = |policies: &GrantedPolicies| {
+        documents(&copied(policies).ok()?, attached(policies), (&scope.regions, &scope.resources), names.deadline).ok()
+    };
     let user = principal.name.clone();
     let access = match permissions {
         GrantedPermissions::User(policies) => {
@@ -165,3 +206,6 @@ pub fn probe(permissions: &Permissions, _: &Scope) -> Plan {
     };
     Plan { partition: String::new(), account: String::new(), deadline: Time::from_secs(0), access }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! The same rules where the target is an account of AWS: who the beneficiary is there, and what ends an active grant.
+use crate::fixture::{Fixture, NOW, active, delegated, fixture};
+use curfew_core::{
+    policy_inputs::Progress,
+    principal::{Mapping, Source, Subject},
+    readiness,
+    reason::Reason,
+    target::{
+        Inventory, PermissionsByProvider, Principal, ProviderKind, ScopeByProvider,
+        aws::{self, Permissions, Policies, PolicyContent, PolicyObject, Scope},
+    },
+    terms::{Refusal, resolve},
+};
+use serde_json::{Value, json};
+
+const READ: &str = "arn:aws:iam::aws:policy/Read";
+
+fn document(action: &str) -> Value {
+    json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": action, "Resource": "*"}})
+}
+
+fn user(inline: &str) -> PermissionsByProvider {
+    let user = Policies { managed_policies: vec![READ.into()], inline_policy: Some(PolicyObject(document(inline))) };
+    PermissionsByProvider { aws: Some(Permissions { user: Some(user), ..Permissions::default() }), ..PermissionsByProvider::default() }
+}
+
+fn account() -> ScopeByProvider {
+    ScopeByProvider { aws: Some(Scope::account()), ..ScopeByProvider::default() }
+}
+
+/// The managed policy allows this.
+fn holds(f: &mut Fixture, action: &str) {
+    let policies = vec![PolicyContent { arn: READ.into(), document: document(action).to_string() }];
+    let account = aws::Inventory { partition: "aws".into(), account: "123456789012".into(), policies, ..aws::Inventory::default() };
+    f.inventory = Inventory::Aws(account);
+}
+
+/// The fixture with an account of AWS in place of the cluster.
+fn of_aws() -> Fixture {
+    let mut f = fixture();
+    f.systems[0].provider = ProviderKind::Aws;
+    f.systems[0].principals = Some(Mapping { source: Source::Username, strip_prefix: None, strip_suffix: None });
+    f.template().permissions = user("s3:GetObject");
+    f.template().scope = account();
+    f.policies[0].permissions = user("s3:Get*");
+    f.policies[0].scope = account();
+    holds(&mut f, "sqs:Receive*");
+    f
+}
+
+fn with(change: impl FnOnce(&mut Fixture)) -> Result<Principal, Refusal> {
+    let mut f = of_aws();
+    change(&mut f);
+    resolve(&f.asked, &f.inputs()).map(|terms| terms.resolved.principal.clone())
+}
+
+fn refused(reason: Reason, words: &str, change: impl FnOnce(&mut Fixture)) {
+    let refusal = with(change).expect_err(words);
+    assert!(refusal.reason == reason && refusal.message.contains(words), "expected {reason} {words:?}, got {refusal:?}");
+}
+
+fn alice() -> Principal {
+    Principal::Aws(aws::Principal { name: "alice".into() })
+}
+
+#[test]
+fn a_beneficiary_is_the_principal_that_the_system_maps_it_to() {
+    assert_eq!(with(|_| ()), Ok(alice()));
+    let mapped = |f: &mut Fixture, prefix: &str| {
+        f.asked.requester.username = "oidc:alice".into();
+        f.systems[0].principals.as_mut().unwrap().strip_prefix = Some(prefix.into());
+    };
+    assert_eq!(with(|f| mapped(f, "oidc:")), Ok(alice()));
+    refused(Reason::NotEligible, "oidc:alice does not begin with saml:", |f| mapped(f, "saml:"));
+    refused(Reason::NotEligible, "oidc:alice is not the name of an IAM user", |f| mapped(f, ""));
+    refused(Reason::NotEligible, "system prod does not say which principal user alice is there", |f| f.systems[0].principals = None);
+}
+
+#[test]
+fn a_principal_of_an_extra_key_is_that_of_the_beneficiary_alone() {
+    let key = "curfew.dev/aws-user";
+    let of_key = |f: &mut Fixture| {
+        f.systems[0].principals.as_mut().unwrap().source = Source::ExtraKey(key.into());
+        f.asked.requester.extra = [(key.to_owned(), vec!["a.smith".to_owned()])].into();
+        f.aliases = vec![key.into()];
+    };
+    assert_eq!(with(of_key), Ok(Principal::Aws(aws::Principal { name: "a.smith".into() })));
+    refused(Reason::NotEligible, "must be one of identity.aliases.keys", |f| {
+        of_key(f);
+        f.aliases.clear();
+    });
+    // An agent that asks for Alice has a login of its own.
+    refused(Reason::NotEligible, "the login of user alice is not known", |f| {
+        of_key(f);
+        f.aliases.clear();
+        let extra = f.asked.requester.extra.clone();
+        delegated(f);
+        f.asked.requester.extra = extra;
+        f.asked.progress = Progress::Granted(NOW.plus_secs(600));
+    });
+    // What is active goes on without the key in the configuration.
+    let mut f = of_aws();
+    of_key(&mut f);
+    active(&mut f, NOW.plus_secs(600));
+    f.aliases.clear();
+    assert!(resolve(&f.asked, &f.inputs()).is_ok());
+    f.systems[0].principals = Some(Mapping { source: Source::Username, strip_prefix: None, strip_suffix: None });
+    assert_ne!(resolve(&f.asked, &f.inputs()).unwrap().resolved.principal, Principal::Aws(aws::Principal { name: "a.smith".into() }));
+}
+
+#[test]
+fn another_principal_is_another_access() {
+    let digests = |change: fn(&mut Fixture)| {
+        let mut f = of_aws();
+        change(&mut f);
+        let terms = resolve(&f.asked, &f.inputs()).unwrap();
+        (terms.digest, terms.effects)
+    };
+    let (digest, effects) = digests(|_| ());
+    let other = digests(|f| f.systems[0].principals.as_mut().unwrap().strip_prefix = Some("al".into()));
+    assert!(digest != other.0 && effects != other.1);
+}
+
+#[test]
+fn a_policy_that_grows_voids_what_waits_and_does_not_end_a_copy() {
+    let mut f = of_aws();
+    let waiting = resolve(&f.asked, &f.inputs()).unwrap();
+    holds(&mut f, "sqs:Get*");
+    let now = resolve(&f.asked, &f.inputs()).unwrap();
+    assert_ne!(now.digest, waiting.digest);
+    assert_eq!(now.resolved.changed_since(&waiting.resolved), format!("the document of managed policy {READ} has changed"));
+    // Also where the policy would outlive the grant, now, or does not exist any more.
+    let mut f = of_aws();
+    active(&mut f, NOW.plus_secs(600));
+    let held = resolve(&f.asked, &f.inputs()).unwrap();
+    for change in [|f: &mut Fixture| holds(f, "iam:*"), |f: &mut Fixture| f.inventory = Inventory::empty(ProviderKind::Aws)] {
+        change(&mut f);
+        assert_eq!(resolve(&f.asked, &f.inputs()).unwrap().effects, held.effects);
+    }
+    f.template().permissions = user("s3:GetObjectAcl");
+    let refusal = resolve(&f.asked, &f.inputs()).unwrap_err();
+    assert_eq!((refusal.reason, refusal.message.contains("no longer covers statement 1 of inlinePolicy")), (Reason::TemplateChanged, true));
+}
+
+#[test]
+fn what_a_policy_of_curfew_does_not_allow_is_named() {
+    refused(Reason::NotReady, "does not allow statement 1 of inlinePolicy", |f| f.template().permissions = user("s3:*"));
+    refused(Reason::NotReady, "would need allow.persistence: true", |f| holds(f, "iam:CreateAccessKey"));
+    assert!(
+        with(|f| {
+            holds(f, "iam:CreateAccessKey");
+            f.policies[0].persistence = true;
+        })
+        .is_ok()
+    );
+    let ready = |change: fn(&mut Fixture)| {
+        let mut f = of_aws();
+        change(&mut f);
+        readiness::template(f.template.as_ref().unwrap(), &f.inputs()).map(|(_, message)| message)
+    };
+    assert_eq!(ready(|_| ()).as_deref(), Ok("allowed by policy payments"));
+    let narrow = ready(|f| {
+        let scope = Scope { resources: vec!["arn:aws:s3:::a".into()], ..Scope::default() };
+        f.template().scope = ScopeByProvider { aws: Some(scope), ..ScopeByProvider::default() };
+        let sqs = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sqs:Get*", "Resource": "arn:aws:sqs:*:*:q"}});
+        let policies = vec![PolicyContent { arn: READ.into(), document: sqs.to_string() }];
+        let account = aws::Inventory { partition: "aws".into(), account: "123456789012".into(), policies, ..aws::Inventory::default() };
+        f.inventory = Inventory::Aws(account);
+    });
+    assert_eq!(narrow, Ok(format!("allowed by policy payments; in this scope nothing is given by statement 1 of managed policy {READ}")));
+}
+
+#[test]
+fn a_service_account_may_be_a_principal_whose_name_is_mapped() {
+    let agent = |f: &mut Fixture, prefix: Option<&str>| {
+        delegated(f);
+        f.asked.requester.username = "system:serviceaccount:ci:bot".into();
+        let own = f.asked.requester.service_account().unwrap();
+        f.asked.beneficiary = Some(own.clone());
+        f.assignments[0].subject = own.clone();
+        f.policies[0].eligible.push(own);
+        f.systems[0].principals.as_mut().unwrap().strip_prefix = prefix.map(Into::into);
+        let stage = &mut f.template().approval[0];
+        (stage.quorum, stage.approvers) = (2, vec![Subject::Group("leads".into())]);
+    };
+    let name = "system:serviceaccount:ci:bot is not the name of an IAM user";
+    refused(Reason::NotEligible, name, |f| agent(f, None));
+    let bot = Principal::Aws(aws::Principal { name: "bot".into() });
+    assert_eq!(with(|f| agent(f, Some("system:serviceaccount:ci:"))), Ok(bot));
+}
