@@ -186,7 +186,8 @@ pub fn templates() -> Vec<Row> {
             &huge,
             &broken(|i| {
                 if let Some(set) = &mut i.permission_set {
-                    set.inline = Some(large("Action", 5_000).to_string());
+                    set.inline = Some(large("Action", 2_500).to_string());
+                    set.policies[0].document = large("Action", 2_500).to_string();
                 }
             }),
         ),
