@@ -87,10 +87,10 @@ impl Mapped<'_> {
                 "system {system} takes principals from extra key {key}, and the login of {who} is not known; {who} must create the request"
             ));
         };
-        match login.extra.get(key).map(Vec::as_slice) {
-            Some([value]) => Ok(value.clone()),
-            Some([]) | None => Err(format!("the login of {who} has no extra key {key}, from which system {system} takes principals")),
-            Some(several) => Err(format!(
+        match login.extra_values(key).collect::<Vec<_>>().as_slice() {
+            [value] => Ok((*value).to_owned()),
+            [] => Err(format!("the login of {who} has no extra key {key}, from which system {system} takes principals")),
+            several => Err(format!(
                 "the login of {who} has {} values of extra key {key}, and system {system} takes a single one as principal",
                 several.len()
             )),

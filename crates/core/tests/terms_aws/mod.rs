@@ -125,7 +125,7 @@ fn another_principal_is_another_access() {
 fn a_policy_that_grows_voids_what_waits_and_does_not_end_a_copy() {
     let mut f = of_aws();
     let waiting = resolve(&f.asked, &f.inputs()).unwrap();
-    holds(&mut f, "sqs:*");
+    holds(&mut f, "sqs:Get*");
     let now = resolve(&f.asked, &f.inputs()).unwrap();
     assert_ne!(now.digest, waiting.digest);
     assert_eq!(now.resolved.changed_since(&waiting.resolved), format!("the document of managed policy {READ} has changed"));
@@ -162,7 +162,7 @@ fn what_a_policy_of_curfew_does_not_allow_is_named() {
     let narrow = ready(|f| {
         let scope = Scope { resources: vec!["arn:aws:s3:::a".into()], ..Scope::default() };
         f.template().scope = ScopeByProvider { aws: Some(scope), ..ScopeByProvider::default() };
-        let sqs = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sqs:*", "Resource": "arn:aws:sqs:*:*:q"}});
+        let sqs = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sqs:Get*", "Resource": "arn:aws:sqs:*:*:q"}});
         let policies = vec![PolicyContent { arn: READ.into(), document: sqs.to_string() }];
         let account = aws::Inventory { partition: "aws".into(), account: "123456789012".into(), policies, ..aws::Inventory::default() };
         f.inventory = Inventory::Aws(account);
