@@ -38,7 +38,7 @@ use std::{sync::Arc, time::Duration};
 /// How soon to look again when the watch lags behind our own write, in milliseconds.
 const LAG_MS: i64 = 100;
 
-/// The lane of requests whose system is not known, which is no name of a system. It is narrow: most of them make no sense, and a flood of
+/// The lane of requests whose system is not known: no system can have this name. It is narrow: most of them make no sense, and a flood of
 /// them keeps the API server busy with a few calls at a time.
 const NO_SYSTEM: &str = "?";
 const NARROW: Limits = Limits { width: 2, per_minute: None, batch: 1 };
