@@ -6,10 +6,11 @@ use curfew_testkit::{Operator, SOON, eventually};
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-/// A plane whose operators are killed: one test at a time.
-async fn plane() -> Result<MutexGuard<'static, Plane>> {
-    static PLANE: OnceCell<Mutex<Plane>> = OnceCell::const_new();
-    let plane = PLANE.get_or_try_init(|| async { anyhow::Ok(Mutex::new(Plane::start("aws-kills").await?)) }).await?.lock().await;
+/// One of two planes whose operators are killed: one test at a time on each.
+async fn plane(n: usize) -> Result<MutexGuard<'static, Plane>> {
+    static PLANES: [OnceCell<Mutex<Plane>>; 2] = [const { OnceCell::const_new() }; 2];
+    let start = || async { anyhow::Ok(Mutex::new(Plane::start(&format!("aws-kills-{n}")).await?)) };
+    let plane = PLANES[n].get_or_try_init(start).await?.lock().await;
     free_lease(&plane.w).await?;
     Ok(plane)
 }
@@ -23,7 +24,7 @@ async fn succeeded(plane: &Plane, victim: &Operator, name: &str) -> Result<Opera
 
 #[tokio::test]
 async fn with_the_operator_dead_aws_refuses_at_the_deadline() -> Result<()> {
-    let plane = plane().await?;
+    let plane = plane(0).await?;
     let a = Access::install(&plane, "dead", Setup::user()).await?;
     let operator = plane.operator("dies", &[]).await?;
     a.ready().await?;
@@ -43,25 +44,34 @@ async fn with_the_operator_dead_aws_refuses_at_the_deadline() -> Result<()> {
     Ok(())
 }
 
-const POINTS: [&str; 7] = ["before:Reserve", "after:Reserve", "after:Recheck", "before:Arm", "after:Arm", "before:Revoke", "after:Revoke"];
+#[tokio::test]
+async fn killed_before_and_after_every_effect_on_a_user() -> Result<()> {
+    let points = ["before:Reserve", "after:Reserve", "after:Recheck", "before:Arm", "after:Arm", "before:Revoke", "after:Revoke"];
+    let plane = plane(0).await?;
+    killed_at(&plane, "effects", Setup::user(), &points).await
+}
 
 #[tokio::test]
-async fn killed_before_and_after_every_effect() -> Result<()> {
-    let plane = plane().await?;
-    for (user, setup) in [("effects", Setup::user as fn() -> Setup), ("role-effects", Setup::role)] {
-        let a = Access::install(&plane, user, setup()).await?;
-        for point in POINTS {
-            let request = format!("{user}-{}", point.to_lowercase().replace(':', "-"));
-            free_lease(&plane.w).await?;
-            let victim = plane.operator(&format!("victim-{request}"), &[("CURFEW_PARK_AT", point)]).await?;
-            a.ready().await?;
-            a.ask(user, &request, "6s").await?;
-            a.decide(&request, "Approve").await?;
-            parked(&victim, point).await?;
-            let heir = succeeded(&plane, &victim, &format!("heir-{request}")).await?;
-            a.over(&request, &["Expired", "Failed"]).await.with_context(|| format!("killed {point}"))?;
-            heir.kill();
-        }
+async fn killed_after_every_effect_on_a_role() -> Result<()> {
+    let points = ["after:Reserve", "before:Arm", "after:Arm", "before:Revoke", "after:Revoke"];
+    let plane = plane(1).await?;
+    killed_at(&plane, "role-effects", Setup::role(), &points).await
+}
+
+/// The operator is killed at each of these points; another one ends the grant on time and leaves nothing.
+async fn killed_at(plane: &Plane, name: &'static str, setup: Setup, points: &[&str]) -> Result<()> {
+    let a = Access::install(plane, name, setup).await?;
+    for point in points {
+        let request = format!("{name}-{}", point.to_lowercase().replace(':', "-"));
+        free_lease(&plane.w).await?;
+        let victim = plane.operator(&format!("victim-{request}"), &[("CURFEW_PARK_AT", point)]).await?;
+        a.ready().await?;
+        a.ask(name, &request, "6s").await?;
+        a.decide(&request, "Approve").await?;
+        parked(&victim, point).await?;
+        let heir = succeeded(plane, &victim, &format!("heir-{request}")).await?;
+        a.over(&request, &["Expired", "Failed"]).await.with_context(|| format!("killed {point}"))?;
+        heir.kill();
     }
     Ok(())
 }
@@ -69,7 +79,7 @@ async fn killed_before_and_after_every_effect() -> Result<()> {
 /// The call is held on its way, the operator is killed, another one brings the grant to its end, and only then the call arrives.
 #[tokio::test]
 async fn calls_that_arrive_after_the_end_change_nothing() -> Result<()> {
-    let plane = plane().await?;
+    let plane = plane(1).await?;
     let a = Access::install(&plane, "late", Setup::user()).await?;
     let proxy = emulators().await?.proxy();
     for action in ["CreatePolicy", "AttachUserPolicy", "DetachUserPolicy", "DeletePolicy"] {
@@ -106,7 +116,7 @@ async fn calls_that_arrive_after_the_end_change_nothing() -> Result<()> {
 /// The leader is stopped before it arms, another replica revokes, and the leader wakes up.
 #[tokio::test]
 async fn a_leader_that_wakes_up_after_the_revocation_cannot_arm() -> Result<()> {
-    let plane = plane().await?;
+    let plane = plane(1).await?;
     for (name, setup, arm) in [("paused", Setup::user(), "AttachUserPolicy"), ("paused-role", Setup::role(), "UpdateAssumeRolePolicy")] {
         let a = Access::install(&plane, name, setup).await?;
         free_lease(&plane.w).await?;

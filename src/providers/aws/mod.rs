@@ -17,6 +17,8 @@ mod identity_center;
 mod inventory;
 pub mod least_privilege;
 #[cfg(feature = "aws")]
+mod lists;
+#[cfg(feature = "aws")]
 mod managed;
 #[cfg(feature = "aws")]
 mod memory;

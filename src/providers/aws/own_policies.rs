@@ -48,6 +48,10 @@ pub enum Shown {
     Absent,
 }
 
+/// Whether a policy whose end has begun in this process was taken from its holder, and still has to be deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Taken(bool);
+
 /// A policy of a plan at its place in the account.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
@@ -136,7 +140,8 @@ impl Aws {
         }
     }
 
-    async fn is_as_planned(&self, at: Place<'_>, found: &PolicyState) -> Result<bool, ProviderError> {
+    /// Whether a policy says what was planned.
+    pub(super) async fn is_as_planned(&self, at: Place<'_>, found: &PolicyState) -> Result<bool, ProviderError> {
         let stored = self.default_document(found).await?;
         Ok(canonical(&stored).is_some_and(|stored| stored == at.planned.document))
     }
@@ -189,12 +194,13 @@ impl Aws {
             return Ok(RevokeOutcome::Gone);
         }
         // An end that was throttled after this step goes on with the next one: IAM says if the step was needed after all.
-        if !self.detached.remove(&arn) {
+        if self.ending.get(&arn) != Some(Taken(true)) {
+            self.ending.insert(arn.clone(), Taken(false));
             self.detach(at.holder, &arn).await?;
         }
-        self.detached.insert(arn.clone(), ());
+        self.ending.insert(arn.clone(), Taken(true));
         let outcome = self.delete_policy(&arn).await?;
-        self.detached.remove(&arn);
+        self.ending.insert(arn, Taken(false));
         Ok(outcome)
     }
 

@@ -3,7 +3,9 @@ use super::{
     center::SetState,
     client::{Clients, Connections},
     identity::{self, Caller},
+    lists::Listed,
     memory::{Constants, Recent},
+    own_policies::Taken,
     policies::PolicyState,
     quotas::{self, Quotas},
     rights,
@@ -47,8 +49,12 @@ pub struct Aws {
     pub(super) documents: Constants<(Arc<str>, Arc<str>), Arc<str>>,
     /// Policies by ARN, as they were read last.
     pub(super) sighted: Constants<String, (Time, PolicyState)>,
-    /// ARNs of policies that were taken from their holder by an end that is not finished.
-    pub(super) detached: Constants<String, ()>,
+    /// Every policy below `/curfew/`, as they were listed last.
+    pub(super) listed: tokio::sync::Mutex<Listed>,
+    /// What users and roles have, as it was listed last.
+    pub(super) held: Constants<String, (Time, Arc<Vec<String>>)>,
+    /// ARNs of policies whose end has begun in this process.
+    pub(super) ending: Constants<String, Taken>,
     /// Permission sets by ARN, as they were created: their names never change.
     pub(super) sets: Constants<String, SetState>,
     inventories: Constants<aws::Permissions, (Time, aws::Inventory)>,
@@ -66,7 +72,9 @@ impl Aws {
             summary: Recent::new(quotas::BELIEVED_SECS),
             documents: Constants::new(REMEMBERED),
             sighted: Constants::new(REMEMBERED),
-            detached: Constants::new(REMEMBERED),
+            listed: tokio::sync::Mutex::default(),
+            held: Constants::new(REMEMBERED),
+            ending: Constants::new(REMEMBERED),
             sets: Constants::new(REMEMBERED),
             inventories: Constants::new(INVENTORIES),
         }

@@ -57,19 +57,26 @@ pub fn stored(planned: &PlannedPolicy) -> Stored {
 }
 
 impl Stored {
+    /// As a member of a list, which has no tags.
+    pub fn listed(&self) -> String {
+        self.content("member", "")
+    }
     fn xml(&self) -> String {
+        let tag = format!("<Tags><member><Key>curfew.dev/grant</Key><Value>{}</Value></member></Tags>", self.tag);
+        self.content("Policy", &tag)
+    }
+    fn content(&self, element: &str, tags: &str) -> String {
         format!(
-            "<Policy><PolicyName>{}</PolicyName><PolicyId>{}</PolicyId><Arn>{}</Arn><Path>/curfew/</Path>\
+            "<{element}><PolicyName>{}</PolicyName><PolicyId>{}</PolicyId><Arn>{}</Arn><Path>/curfew/</Path>\
              <DefaultVersionId>{}</DefaultVersionId><AttachmentCount>{}</AttachmentCount>\
              <PermissionsBoundaryUsageCount>0</PermissionsBoundaryUsageCount><IsAttachable>true</IsAttachable>\
              <CreateDate>2026-11-26T12:00:00Z</CreateDate><UpdateDate>2026-11-26T12:00:00Z</UpdateDate>\
-             <Tags><member><Key>curfew.dev/grant</Key><Value>{}</Value></member></Tags></Policy>",
+             {tags}</{element}>",
             self.planned.name,
             self.id,
             arn(&self.planned),
             self.version,
             self.attachments,
-            self.tag,
         )
     }
     pub fn created(&self) -> Recorded {
@@ -110,6 +117,7 @@ pub fn done(action: &'static str) -> Recorded {
     iam(action, "")
 }
 
+mod credentials;
 mod identity;
 mod identity_center;
 mod managed;

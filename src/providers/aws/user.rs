@@ -74,6 +74,9 @@ impl Aws {
     pub(super) async fn observe_user(&self, plan: &Plan, user: &PlannedUser) -> Result<Observed, ProviderError> {
         let holder = Holder::User(user.user.clone());
         let places: Vec<Place<'_>> = Place::all(plan, &user.policies, &holder).collect();
+        if self.lists_show(&places, &holder).await? {
+            return Ok(Observation::Present.into());
+        }
         Ok(in_one_word(&self.look(&places).await?).into())
     }
 

@@ -124,8 +124,8 @@ async fn an_attachment_that_is_sent_after_the_revocation_fails() {
 async fn observed(shown: Option<&Stored>, held: &[String]) -> Observation {
     let (plan, user) = user_plan();
     let answers = match shown {
-        Some(shown) => vec![shown.read(), shown.document(), attached(held)],
-        None => vec![gone("GetPolicy")],
+        Some(shown) => vec![listed(&[]), shown.read(), shown.document(), attached(held)],
+        None => vec![listed(&[]), gone("GetPolicy")],
     };
     let replay = Replay::of(answers).await;
     replay.aws(connection()).observe_user(&plan, &user).await.unwrap().observation
@@ -155,7 +155,7 @@ async fn a_part_of_several_policies_is_drift() {
     let user = PlannedUser { user: USER.into(), policies: vec![policy(0, "s3:GetObject"), policy(1, "s3:PutObject")] };
     let plan = plan(Access::User(user.clone()));
     let first = Stored { attachments: 1, ..stored(&user.policies[0]) };
-    let replay = Replay::of([first.read(), gone("GetPolicy"), first.document(), attached(&[arn(&first.planned)])]).await;
+    let replay = Replay::of([listed(&[]), first.read(), gone("GetPolicy"), first.document(), attached(&[arn(&first.planned)])]).await;
     assert_eq!(replay.aws(connection()).observe_user(&plan, &user).await.unwrap(), Observation::Drifted);
 }
 
@@ -258,16 +258,43 @@ async fn aws_ends_it_only_where_the_date_is_seen_in_the_policy() {
     assert_eq!(replay.aws(connection()).user_ended_by(&plan, &user).await, Ok(EnforcedBy::Curfew));
 }
 
-/// An observation after an arm repeats no read of a document: versions never change.
+/// What ListPolicies answers.
+fn listed(policies: &[&Stored]) -> Recorded {
+    let members: String = policies.iter().map(|stored| stored.listed()).collect();
+    iam("ListPolicies", &format!("<Policies>{members}</Policies><IsTruncated>false</IsTruncated>"))
+}
+
+/// Documents never change, and lists are shared: what is well costs no call of its own.
 #[tokio::test]
-async fn a_document_is_read_once() {
+async fn a_look_at_what_is_well_shares_its_calls_with_others() {
     let (plan, user) = user_plan();
     let given = Stored { attachments: 1, ..stored(&user.policies[0]) };
-    let replay = Replay::of([given.read(), given.document(), attached(&[arn(&given.planned)])]).await;
+    let replay = Replay::of([listed(&[&given]), given.document(), attached(&[arn(&given.planned)])]).await;
+    let aws = replay.aws(connection());
+    for _ in 0..3 {
+        assert_eq!(aws.observe_user(&plan, &user).await.unwrap(), Observation::Present);
+        assert_eq!(aws.user_ended_by(&plan, &user).await, Ok(EnforcedBy::Target));
+    }
+    assert_eq!(replay.calls(), ["ListPolicies", "GetPolicyVersion", "ListAttachedUserPolicies"]);
+}
+
+/// A list may be older than the end: it shows the policy, and a look shows that it is gone.
+#[tokio::test]
+async fn an_old_list_hides_no_end_and_a_list_that_shows_less_ends_nothing() {
+    let (plan, user) = user_plan();
+    let given = Stored { attachments: 1, ..stored(&user.policies[0]) };
+    let known = [Artifact { kind: "Policy".into(), id: arn(&given.planned), uid: given.id.into() }];
+    let replay = Replay::of([listed(&[&given]), given.document(), attached(&[arn(&given.planned)])]).await;
     let aws = replay.aws(connection());
     assert_eq!(aws.observe_user(&plan, &user).await.unwrap(), Observation::Present);
-    replay.then([given.read(), attached(&[arn(&given.planned)])]);
-    assert_eq!(aws.observe_user(&plan, &user).await.unwrap(), Observation::Present);
-    assert_eq!(aws.user_ended_by(&plan, &user).await, Ok(EnforcedBy::Target), "from what was seen a moment ago");
-    assert_eq!(replay.calls().iter().filter(|action| *action == "GetPolicyVersion").count(), 1);
+    replay.then([done("DetachUserPolicy"), done("DeletePolicy"), gone("GetPolicy")]);
+    assert_eq!(aws.revoke_user(&plan, &user, &known).await, Ok(RevokeOutcome::Gone));
+    assert_eq!(aws.observe_user(&plan, &user).await.unwrap(), Observation::Absent);
+
+    let replay = Replay::of([listed(&[]), given.read(), given.document(), attached(&[arn(&given.planned)])]).await;
+    assert_eq!(
+        replay.aws(connection()).observe_user(&plan, &user).await.unwrap(),
+        Observation::Present,
+        "the list is older than the grant"
+    );
 }
