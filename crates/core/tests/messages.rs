@@ -255,7 +255,7 @@ fn fault(text: &str) -> Option<&'static str> {
     // The path of a kubectl command begins `{.`.
     let placeholder = text.split('{').skip(1).any(|rest| !rest.starts_with('.'));
     // An ARN may leave out region and account.
-    let without_arns = text.replace("arn:aws:iam::", "").replace(":::", "");
+    let without_arns = text.replace("arn:aws:iam::", "").replace("arn:aws:sts::", "").replace(":::", "");
     let faults = [
         (text.is_empty(), "is empty, or nothing is refused"),
         (text.chars().count() > 300, "is longer than 300 characters"),

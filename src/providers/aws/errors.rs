@@ -6,6 +6,7 @@
 //! <https://docs.aws.amazon.com/singlesignon/latest/APIReference/CommonErrors.html>). A code that is not in the table is
 //! unknown, and what is unknown ends nothing: it is tried again.
 use crate::{providers::port::ProviderError, runtime::http::causes};
+use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::{
     client::{orchestrator::HttpResponse, result::SdkError},
     http::Headers,
@@ -64,9 +65,7 @@ impl Call<'_> {
                 ..Answer::default()
             }),
             SdkError::TimeoutError(_) => transient(format!("{action} on {on}: AWS did not answer in time"), None),
-            SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => {
-                transient(clip(format!("{action} on {on}: {}", causes(&e)), TEXT_BYTES), None)
-            }
+            SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => transient(not_sent(self, &e), None),
             _ => transient(format!("{action} on {on}: an error that this build does not know"), None),
         }
     }
@@ -138,6 +137,20 @@ impl Call<'_> {
             },
         }
     }
+}
+
+/// What is said of a call that was not answered: it may have been sent, or there are no credentials to sign it with.
+fn not_sent(Call { action, on }: Call<'_>, e: &(dyn Error + 'static)) -> String {
+    let mut cause = e.source();
+    while let Some(found) = cause {
+        if matches!(found.downcast_ref(), Some(CredentialsError::CredentialsNotLoaded(_))) {
+            return format!(
+                "the operator has no credentials for {action}; give its service account a role (web identity or EKS Pod Identity, docs/providers/aws.md)"
+            );
+        }
+        cause = found.source();
+    }
+    clip(format!("{action} on {on}: {}", causes(e)), TEXT_BYTES)
 }
 
 /// A quota is full. One that concerns the size of a single document never has room for it; the others have room again when

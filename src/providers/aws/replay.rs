@@ -7,7 +7,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
 use parking_lot::Mutex;
@@ -58,18 +58,18 @@ struct Shared {
     sent: Arc<Mutex<Vec<(String, String)>>>,
 }
 
-/// A server that gives the recorded answers, each once.
+/// A server that gives the recorded answers, each once. What is not a call of AWS is told by its path.
 pub struct Replay {
-    endpoint: String,
+    pub endpoint: String,
     shared: Shared,
 }
 
-async fn answer(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(State(shared): State<Shared>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let body = String::from_utf8_lossy(&body).into_owned();
     let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok());
     let action = match target {
         Some(target) => target.rsplit('.').next().unwrap_or_default().to_owned(),
-        None => body.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap_or_default().to_owned(),
+        None => body.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap_or(uri.path()).to_owned(),
     };
     shared.sent.lock().push((action.clone(), body));
     let found = {

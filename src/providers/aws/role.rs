@@ -221,11 +221,15 @@ impl Aws {
     pub(super) async fn revoke_role(&self, plan: &Plan, role: &PlannedRole, known: &[Artifact]) -> Result<RevokeOutcome, ProviderError> {
         let arn = names::role_arn(&plan.partition, &plan.account, &role.name);
         let armed = known.iter().any(|artifact| artifact.id == arn);
-        let ours = armed || self.role(&role.name).await?.is_some_and(|found| is_ours(&found, role));
-        if ours {
+        let found = if armed { None } else { self.role(&role.name).await?.filter(|found| is_ours(found, role)) };
+        // A role that still lets nobody in has no sessions.
+        if armed || found.as_ref().is_some_and(|found| !same_trust(found.trust.as_ref(), &role.inert_trust)) {
             if_there(self.set_trust(&role.name, &trust::inert()).await)?;
             let closed = trust::closing(self.clock.now().plus_secs(CLOSING_SECS));
             if_there(self.put_role_policy(&role.name, trust::CLOSED, &closed).await)?;
+        }
+        let ours = armed || found.is_some();
+        if ours {
             // What is attached by reference goes before the policy that ends it.
             for arn in &role.attached {
                 self.detach(&holder(role), arn).await?;

@@ -117,6 +117,7 @@ pub fn done(action: &'static str) -> Recorded {
     iam(action, "")
 }
 
+mod credentials;
 mod identity;
 mod identity_center;
 mod managed;

@@ -292,6 +292,8 @@ pub fn held() -> Vec<Row> {
         row(case, "TemplateChanged", format!("role admin no longer covers {what}, which was approved"))
     };
     let named = |name: &str| way(name);
+    let managed_policies = vec!["arn:aws:iam::aws:policy/ReadOnlyAccess".into()];
+    let bare_user = Permissions { user: Some(Policies { managed_policies, inline_policy: None }), ..Permissions::default() };
     let mut short = way("role");
     if let Some(role) = &mut short.role {
         role.max_session = None;
@@ -335,11 +337,7 @@ pub fn held() -> Vec<Row> {
         }),
         row("a policy that is gone", "gone", gone),
         lacks("a managed policy", &inline(statement(json!({}))), &way("user")),
-        lacks(
-            "no inline policy",
-            &Permissions { user: Some(Policies { managed_policies: Vec::new(), inline_policy: None }), ..Permissions::default() },
-            &inline(statement(json!({}))),
-        ),
+        lacks("no inline policy", &bare_user, &inline(statement(json!({})))),
         lacks("a narrower inline policy", &inline(statement(json!({}))), &inline(statement(json!({"Action": "s3:*"})))),
         lacks("shorter sessions", &short, &way("role")),
         lacks("another way than a user", &way("role"), &way("user")),
@@ -422,19 +420,22 @@ pub fn lasting() -> Vec<Row> {
         row(case, "outlives", what)
     };
     let mut admin = inventory();
-    for policy in &mut admin.policies {
-        policy.document = statement(json!({"Action": "iam:CreateAccessKey"})).to_string();
-    }
-    let mut set = inventory();
-    if let Some(set) = &mut set.permission_set {
-        set.inline = Some(statement(json!({"Action": "*"})).to_string());
-        set.policies[0].document = "{".into();
-    }
+    admin.policies[0].document = statement(json!({"Action": "iam:CreateAccessKey"})).to_string();
+    let of_set = |change: fn(&mut aws::PermissionSetContent)| {
+        let mut inventory = inventory();
+        if let Some(set) = &mut inventory.permission_set {
+            change(set);
+        }
+        inventory
+    };
+    let set = of_set(|set| set.inline = Some(statement(json!({"Action": "*"})).to_string()));
+    let unreadable = of_set(|set| set.policies[0].document = "{".into());
     rights
         .chain([
             said("managed policies", &way("user"), &admin),
             said("an inline policy", &inline(statement(json!({"Action": "*"}))), &inventory()),
             said("a permission set", &way("standing permission set"), &set),
+            said("a policy that cannot be read", &way("standing permission set"), &unreadable),
             said("a group", &way("standing group"), &inventory()),
         ])
         .collect()

@@ -29,7 +29,7 @@ pub struct Policies {
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_POLICIES), inner(length(min = 1, max = 2048), regex(pattern = POLICY_PATTERN)), extend("x-kubernetes-list-type" = "set")))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub managed_policies: Vec<String>,
-    /// A policy document, version 2012-10-17. In an AccessPolicy its widest form: each Allow statement of a template's must lie within one Allow statement of this one.
+    /// A policy document, version 2012-10-17. In an AccessPolicy its widest form: each Allow statement of a template's must lie within one Allow statement of this one, and what this one denies must be denied there, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inline_policy: Option<PolicyObject>,
 }
@@ -43,7 +43,7 @@ pub struct RolePolicies {
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_POLICIES), inner(length(min = 1, max = 2048), regex(pattern = POLICY_PATTERN)), extend("x-kubernetes-list-type" = "set")))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub managed_policies: Vec<String>,
-    /// A policy document, version 2012-10-17. In an AccessPolicy its widest form: each Allow statement of a template's must lie within one Allow statement of this one.
+    /// A policy document, version 2012-10-17. In an AccessPolicy its widest form: each Allow statement of a template's must lie within one Allow statement of this one, and what this one denies must be denied there, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inline_policy: Option<PolicyObject>,
     /// The longest session of the role, from `1h` (the default) to `12h`. No session outlives the deadline.
@@ -60,7 +60,7 @@ pub struct IdentityCenter {
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_POLICIES), inner(length(min = 1, max = 2048), regex(pattern = POLICY_PATTERN)), extend("x-kubernetes-list-type" = "set")))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub managed_policies: Vec<String>,
-    /// A policy document, version 2012-10-17. In an AccessPolicy its widest form: each Allow statement of a template's must lie within one Allow statement of this one.
+    /// A policy document, version 2012-10-17. In an AccessPolicy its widest form: each Allow statement of a template's must lie within one Allow statement of this one, and what this one denies must be denied there, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inline_policy: Option<PolicyObject>,
     /// A standing permission set by ARN. AWS cannot end its assignment: Curfew does. In an AccessPolicy also with `*` as the whole last segment.
@@ -266,7 +266,7 @@ impl Permissions {
 pub fn not_allowed(permissions: &Permissions, patterns: &Permissions) -> Option<String> {
     let way = match permissions.way() {
         Ok(way) => way,
-        Err(what) => return Some(what),
+        Err(what) => return Some(format!("what cannot be granted: {what}")),
     };
     let allowed = patterns.ways();
     match way {
@@ -311,7 +311,7 @@ fn not_within(named: Named<'_>, allowed: Option<Named<'_>>, what: &str) -> Optio
     }
     let inline = named.inline_document().transpose()?;
     match (inline, allowed.inline_document()) {
-        (Err(what), _) => Some(what),
+        (Err(what), _) => Some(format!("an inlinePolicy that cannot be read: {what}")),
         (Ok(_), Err(what)) => Some(format!("an inlinePolicy, since its own cannot be read: {what}")),
         (Ok(_), Ok(None)) => Some("an inlinePolicy".into()),
         (Ok(inline), Ok(Some(widest))) => coverage::beyond(&inline, &widest, "inlinePolicy"),

@@ -29,7 +29,7 @@ const TAGS: &str = "iam-dataset, aws/tags.json";
 /// The list, the most direct first.
 pub const LASTING: &[Lasting] = &[
     Lasting {
-        allows: "create access keys, passwords and other credentials of users",
+        allows: "create credentials of users",
         source: "pathfinding.cloud iam-002 to iam-004 and iam-006; iam-dataset, aws/tags.json: CredentialExposure",
         actions: &[
             "iam:CreateAccessKey",
@@ -55,7 +55,7 @@ pub const LASTING: &[Lasting] = &[
         actions: &["iam:CreateUser", "iam:CreateGroup", "iam:AddUserToGroup", "iam:CreateRole", "iam:CreateServiceLinkedRole"],
     },
     Lasting {
-        allows: "change what policies allow, and to whom they are attached",
+        allows: "change policies and their attachments",
         source: "pathfinding.cloud iam-001, iam-005, iam-007 to iam-011 and iam-013 to iam-021",
         actions: &[
             "iam:AttachUserPolicy",

@@ -88,7 +88,8 @@ pub fn documents(
         let name = one.name();
         let narrowed = narrowing::narrowed(&one.document, regions, resources).map_err(|what| format!("in {name}, {what}"))?;
         let dated = dating::dated(&narrowed.document, deadline).map_err(|what| format!("in {name}, {what}"))?;
-        statements.extend(dated.statements().iter().cloned());
+        let of = |s: &Statement| Statement { name: format!("{} of {name}", s.name), rule: s.rule.clone() };
+        statements.extend(dated.statements().iter().map(of));
         dropped.extend(narrowed.dropped.into_iter().map(|statement| format!("{statement} of {name}")));
     }
     if !attached.is_empty() {
@@ -205,3 +206,6 @@ pub fn probe(permissions: &Permissions, _: &Scope) -> Plan {
     };
     Plan { partition: String::new(), account: String::new(), deadline: Time::from_secs(0), access }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,8 @@ pub fn guarantees(plan: &Plan) -> Guarantees {
     }
 }
 
-/// What can be there only once: an assignment, or a membership.
+/// What can be there only once: an assignment, or a membership. Grants of one account see each other. A group that gives access in several
+/// accounts is one slot of each, so it is granted through one of them alone.
 pub fn slots(plan: &Plan) -> Vec<String> {
     match &plan.access {
         Access::User(_) | Access::Role(_) | Access::PermissionSet(_) => Vec::new(),
