@@ -86,7 +86,7 @@ impl Random {
 fn what_is_written_allows_what_policy_scope_and_deadline_allow_together() {
     let mut random = Random(17);
     let (mut exact, mut refused, mut allowed) = (0, 0, 0);
-    for _ in 0..3_000 {
+    for _ in 0..800 {
         let statements: Vec<Value> = (0..=random.below(3)).map(|_| random.statement()).collect();
         let value = json!({"Version": "2012-10-17", "Statement": statements});
         let original = Document::from_value(&value).unwrap();
@@ -115,5 +115,5 @@ fn what_is_written_allows_what_policy_scope_and_deadline_allow_together() {
         }
     }
     // Enough of each, so that the comparison says something.
-    assert!(exact > 2_000 && refused > 50 && allowed > 20_000, "{exact} exact, {refused} refused, {allowed} allowed");
+    assert!(exact > 500 && refused > 12 && allowed > 5_000, "{exact} exact, {refused} refused, {allowed} allowed");
 }
