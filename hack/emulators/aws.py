@@ -224,6 +224,8 @@ def extract_resource_arn(service, method, path, headers, body, params, region, a
     def arg(key):
         return iam_actions._query_param(params, key)
     if service == "iam":
+        if arg("PolicySourceArn"):
+            return arg("PolicySourceArn")
         for key, kind, store in (("RoleName", "role", iam._roles), ("UserName", "user", iam._users), ("GroupName", "group", iam._groups)):
             name = arg(key)
             if name:

@@ -1,13 +1,15 @@
-"""moto, for Identity Center. Its identity stores get ids of the form that AWS documents; moto's own hold letters beyond f.
+"""moto, for Identity Center, corrected where it answers otherwise than AWS. docs/providers/aws-emulators.md lists every correction.
 
 usage: python identity_center.py -H 127.0.0.1 -p 5055
 """
 import uuid
 
+from moto.core.exceptions import JsonRESTError
 from moto.server import main
 from moto.ssoadmin import models
 
-_init = models.Instance.__init__
+_init, _generate = models.Instance.__init__, models.PermissionSet.generate_id
+_create = models.SSOAdminBackend.create_permission_set
 
 
 def init(self, *args, **kwargs):
@@ -16,7 +18,23 @@ def init(self, *args, **kwargs):
     self.identity_store_id = f"d-{uuid.uuid4().hex[:10]}"
 
 
+def generate_id(instance_arn):
+    # https://docs.aws.amazon.com/singlesignon/latest/APIReference/API_PermissionSet.html: arn:aws:sso:::permissionSet/ssoins-…/ps-…
+    return _generate(instance_arn).replace(":instance/", ":permissionSet/", 1)
+
+
+def create_permission_set(self, name, description, instance_arn, session_duration, relay_state, tags):
+    # https://docs.aws.amazon.com/singlesignon/latest/APIReference/API_CreatePermissionSet.html: ConflictException
+    if any(p.name == name and p.instance_arn == instance_arn for p in self.permission_sets):
+        raise JsonRESTError("ConflictException", f"PermissionSet with name {name} already exists.")
+    # SessionDuration is text in ISO 8601, and one hour where it is left out.
+    duration = session_duration if isinstance(session_duration, str) else "PT1H"
+    return _create(self, name, description, instance_arn, duration, relay_state, tags)
+
+
 models.Instance.__init__ = init
+models.PermissionSet.generate_id = staticmethod(generate_id)
+models.SSOAdminBackend.create_permission_set = create_permission_set
 
 if __name__ == "__main__":
     main()

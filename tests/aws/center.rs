@@ -118,16 +118,16 @@ async fn an_assignment_of_a_standing_permission_set_is_ended_by_curfew() -> Resu
     let given = async |account: &Account<'_>, instance: &str, _: &str| Ok(json!({"permissionSet": standing_set(account, instance).await?}));
     let c = Center::install("center-set", given).await?;
     let set = c.sets().await?.pop().context("no permission set")?;
-    c.a.active("center-set", "first", "25s").await?;
-    c.a.active("center-set-too", "second", "1h").await?;
+    c.a.active("center-set", "center-first", "25s").await?;
+    c.a.active("center-set-too", "center-second", "1h").await?;
     c.sign_in_is(&set, true).await?;
-    ensure!(c.a.of_grant("first", "{.status.enforcedBy}").await? == "Curfew");
-    c.a.state_is("first", &["Expired"]).await?;
-    c.a.ended("first").await?;
+    ensure!(c.a.of_grant("center-first", "{.status.enforcedBy}").await? == "Curfew");
+    c.a.state_is("center-first", &["Expired"]).await?;
+    c.a.ended("center-first").await?;
     ensure!(c.signs_in(&set).await?.is_some(), "the first to end has cut the second");
-    c.a.decide("second", "Revoke").await?;
-    c.a.state_is("second", &["Revoked"]).await?;
-    c.a.ended("second").await?;
+    c.a.decide("center-second", "Revoke").await?;
+    c.a.state_is("center-second", &["Revoked"]).await?;
+    c.a.ended("center-second").await?;
     ensure!(c.signs_in(&set).await?.is_none() && c.sets().await? == [set]);
     Ok(())
 }

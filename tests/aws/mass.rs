@@ -26,10 +26,10 @@ const FLOOR: f64 = 2.0;
 #[allow(clippy::cast_precision_loss)]
 async fn two_hundred_grants_that_expire_at_once_take_as_long_as_the_throttle_needs() -> Result<()> {
     let plane = Plane::start("aws-mass").await?;
-    let (a, quiet) = (Access::install(&plane, "mass", Setup::user()).await?, Access::install(&plane, "quiet", Setup::user()).await?);
+    let (a, quiet) = (Access::install(&plane, "mass", Setup::user()).await?, Access::install(&plane, "mass-quiet", Setup::user()).await?);
     let operator = plane.operator("operator", &[SHIPPED_TIMING]).await?;
     (a.ready().await?, quiet.ready().await?);
-    (a.active("mass", "pattern", "1h").await?, quiet.active("quiet", "quiet", "1h").await?);
+    (a.active("mass", "pattern", "1h").await?, quiet.active("mass-quiet", "mass-quiet", "1h").await?);
     operator.pause();
     eventually("the operator to be stopped", SOON, || async { Ok(operator.is_stopped().then_some(())) }).await?;
     let due = Time::from_secs(jiff::Timestamp::now().as_second() + ENDS_IN_SECS);
@@ -47,9 +47,10 @@ async fn two_hundred_grants_that_expire_at_once_take_as_long_as_the_throttle_nee
     eventually("the grants to be due", SOON * 2, || async { Ok(now_is_after(due.plus_secs(5)).then_some(())) }).await?;
     // Another account's revocation, in the middle of it.
     let begun = Instant::now();
-    quiet.decide("quiet", "Revoke").await?;
-    quiet.over("quiet", &["Revoked"]).await?;
+    quiet.decide("mass-quiet", "Revoke").await?;
+    quiet.access_is(false).await?;
     let other = begun.elapsed();
+    quiet.over("mass-quiet", &["Revoked"]).await?;
     let left = || async { anyhow::Ok(a.own_policies().await?.len() - 1) };
     eventually("all policies to be gone", SLOWLY * 4, || async { Ok((left().await? == 0).then_some(())) }).await?;
     let ended = |v: &Value| {

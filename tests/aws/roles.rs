@@ -44,19 +44,19 @@ async fn a_role_is_assumed_until_the_deadline_and_open_sessions_end_with_it() ->
 #[tokio::test]
 async fn an_early_revocation_ends_open_sessions_and_no_others() -> Result<()> {
     let a = access("sessions", Setup::role()).await?;
-    a.active("sessions", "first", "1h").await?;
+    a.active("sessions", "sessions-first", "1h").await?;
     let (first, of_first) = (session(&a).await?, role(&a).await?);
-    a.active("sessions-too", "second", "1h").await?;
+    a.active("sessions-too", "sessions-second", "1h").await?;
     let roles = a.account.under("/curfew/").await?;
     let of_second = roles.iter().find(|arn| arn.contains(":role/") && **arn != of_first).context("no second role")?;
     let second = a.user.aws.assume(of_second, &[]).await?.context("the second role is not assumed")?;
-    a.decide("first", "Revoke").await?;
-    a.state_is("first", &["Revoked"]).await?;
+    a.decide("sessions-first", "Revoke").await?;
+    a.state_is("sessions-first", &["Revoked"]).await?;
     loses(&first).await?;
     ensure!(second.can_list_buckets().await?, "a bystander was cut off");
     ensure!(a.user.aws.assume(&of_first, &[]).await?.is_none());
-    a.decide("second", "Revoke").await?;
-    a.over("second", &["Revoked"]).await?;
+    a.decide("sessions-second", "Revoke").await?;
+    a.over("sessions-second", &["Revoked"]).await?;
     loses(&second).await
 }
 

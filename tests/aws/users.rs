@@ -64,12 +64,12 @@ async fn an_early_revocation_ends_the_access_at_once() -> Result<()> {
 #[tokio::test]
 async fn the_first_of_two_overlapping_grants_leaves_the_access_to_the_second() -> Result<()> {
     let a = access("overlap").await?;
-    a.active("overlap", "first", "20s").await?;
-    a.active("overlap-too", "second", "45s").await?;
+    a.active("overlap", "overlap-first", "20s").await?;
+    a.active("overlap-too", "overlap-second", "45s").await?;
     ensure!(a.own_policies().await?.len() == 2);
     let first_ends = async {
-        a.state_is("first", &["Expired"]).await?;
-        a.ended("first").await
+        a.state_is("overlap-first", &["Expired"]).await?;
+        a.ended("overlap-first").await
     };
     // The access is used all the time, until the first grant has ended with everything that it does.
     tokio::select! {
@@ -79,7 +79,7 @@ async fn the_first_of_two_overlapping_grants_leaves_the_access_to_the_second() -
     a.access_stays(true, Duration::from_secs(2)).await?;
     ensure!(a.own_policies().await?.len() == 1);
     a.access_is(false).await?;
-    a.over("second", &["Expired"]).await
+    a.over("overlap-second", &["Expired"]).await
 }
 
 #[tokio::test]
@@ -112,11 +112,11 @@ async fn a_policy_of_aws_is_copied_and_a_change_voids_what_waits() -> Result<()>
     a.ready().await?;
     a.active("copied", "copied", "1h").await?;
     a.access_is(true).await?;
-    a.ask("copied-too", "waiting", "1h").await?;
+    a.ask("copied-too", "copied-waiting", "1h").await?;
     e.publish("ListForCopies", &allow(&[LIST, "iam:ListUsers"])).await?;
     // The approval is of what no longer is.
-    a.decide("waiting", "Approve").await?;
-    a.state_is("waiting", &["Invalid", "Denied", "Cancelled", "Failed"]).await?;
+    a.decide("copied-waiting", "Approve").await?;
+    a.state_is("copied-waiting", &["Invalid", "Denied", "Cancelled", "Failed"]).await?;
     ensure!(a.has_access().await? && !a.user.aws.can_list_users().await?, "a copy has grown");
     a.state_is("copied", &["Active"]).await?;
     a.decide("copied", "Revoke").await?;

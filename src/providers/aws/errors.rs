@@ -139,7 +139,7 @@ impl Call<'_> {
     }
 }
 
-/// What is said of a call that was not answered: it may have been sent, or there are no credentials to sign it with.
+/// The message about a call that was not answered: it may have been sent, or there are no credentials to sign it with.
 fn not_sent(Call { action, on }: Call<'_>, e: &(dyn Error + 'static)) -> String {
     let mut cause = e.source();
     while let Some(found) = cause {

@@ -10,7 +10,7 @@
 //! | CreateAccountAssignment | `ResourceNotFoundException` |
 //!
 //! Assignments are asynchronous, so they are stored as operations and polled. Before one is created the existing ones are listed, and
-//! an end is repeated until the list shows none: an emulator and, by its documentation, AWS itself may know of one that was not listed.
+//! an end is repeated until the list shows none.
 use super::{
     Aws,
     center::{Assignee, InAccount, Progress},
@@ -50,14 +50,14 @@ impl Aws {
         self.user_id(user).await?.map(Assignee::user).ok_or_else(|| ProviderError::Invalid(missing()))
     }
 
-    /// The ARN of the grant's permission set; `None` if there is none.
-    async fn own_set(&self, set: &PlannedPermissionSet) -> Result<Option<String>, ProviderError> {
-        let found = self.sets().await?.into_iter().find(|found| found.name == set.name);
-        match found {
+    /// The ARNs of the permission sets with the grant's name, read live: none or one, and more only where a name is not unique.
+    async fn own_sets(&self, set: &PlannedPermissionSet) -> Result<Vec<String>, ProviderError> {
+        let mut all = Vec::new();
+        for found in self.sets().await?.into_iter().filter(|found| found.name == set.name) {
             // The list may be older than what is known of it: the name was read once, and it may have been deleted since.
-            Some(found) => Ok(self.describe_set(&found.arn).await?.map(|found| found.arn)),
-            None => Ok(None),
+            all.extend(self.describe_set(&found.arn).await?.map(|found| found.arn));
         }
+        Ok(all)
     }
 
     /// Creates the permission set with its policies, or finds it as a run before this one has left it.
@@ -66,19 +66,19 @@ impl Aws {
         let tags = names::parse_permission_set(&set.name).map(|mark| names::tags(&mark)).into_iter().flatten();
         let tags = tags.filter_map(|(key, value)| Tag::builder().key(key).value(value).build().ok()).collect();
         let about = format!("A grant of Curfew until {}. Do not edit it.", plan.deadline);
-        let arn = match self.create_set(&set.name, set.session_secs, about, tags).await? {
-            Some(arn) => arn,
-            None => {
-                let Some(arn) = self.own_set(set).await? else {
-                    let message = format!("permission set {} exists, and reads do not show it yet", set.name);
-                    return Err(ProviderError::Transient { message, retry_after: None });
-                };
+        // Listed first: what a run before this one has left is taken up, and not made again.
+        let arn = match self.own_sets(set).await?.pop() {
+            Some(arn) => {
                 let others = self.assignments(plan, &arn).await?.into_iter().any(|(account, a)| account != plan.account || a != who);
                 if others {
                     return Ok(ReserveOutcome::Occupied(format!("permission set {} exists already, and others have it", set.name)));
                 }
                 arn
             }
+            None => self.create_set(&set.name, set.session_secs, about, tags).await?.ok_or_else(|| {
+                let message = format!("permission set {} exists, and reads do not show it yet", set.name);
+                ProviderError::Transient { message, retry_after: None }
+            })?,
         };
         self.put_inline(&arn, &set.inline).await?;
         for policy in &set.attached {
@@ -146,19 +146,26 @@ impl Aws {
 
     /// What Identity Center shows of the grant.
     pub(super) async fn observe_set(&self, plan: &Plan, set: &PlannedPermissionSet) -> Result<Observed, ProviderError> {
-        let Some(arn) = self.own_set(set).await? else { return Ok(Observation::Absent.into()) };
-        let (who, assigned) = futures::try_join!(self.user_id(&set.user), self.assignments(plan, &arn))?;
+        let found = self.own_sets(set).await?;
+        let [arn] = found.as_slice() else {
+            return Ok(if found.is_empty() { Observation::Absent } else { Observation::Drifted }.into());
+        };
+        let (who, assigned) = futures::try_join!(self.user_id(&set.user), self.assignments(plan, arn))?;
         let wanted = who.map(|id| BTreeSet::from([(plan.account.clone(), Assignee::user(id))]));
-        let right = wanted.is_some_and(|wanted| wanted == assigned) && self.has_planned_content(plan, set, &arn).await?;
+        let right = wanted.is_some_and(|wanted| wanted == assigned) && self.has_planned_content(plan, set, arn).await?;
         Ok(if right { Observation::Present } else { Observation::Drifted }.into())
     }
 
     /// Ends every assignment, and then deletes the permission set.
     pub(super) async fn revoke_set(&self, plan: &Plan, set: &PlannedPermissionSet) -> Result<RevokeOutcome, ProviderError> {
-        match self.own_set(set).await? {
-            None => Ok(RevokeOutcome::Gone),
-            Some(arn) => self.remove_set(plan.account.clone(), &arn).await,
+        for arn in self.own_sets(set).await? {
+            // The next run goes on with the others.
+            let outcome = self.remove_set(plan.account.clone(), &arn).await?;
+            if outcome != RevokeOutcome::Gone {
+                return Ok(outcome);
+            }
         }
+        Ok(RevokeOutcome::Gone)
     }
 
     /// The same of a permission set by ARN.
@@ -187,9 +194,9 @@ impl Aws {
 
     /// AWS ends it by itself where the inline policy is seen to be the planned one, which holds the date.
     pub(super) async fn set_ended_by(&self, plan: &Plan, set: &PlannedPermissionSet) -> Result<EnforcedBy, ProviderError> {
-        let dated = match self.own_set(set).await? {
-            Some(arn) => self.has_planned_content(plan, set, &arn).await?,
-            None => false,
+        let dated = match self.own_sets(set).await?.as_slice() {
+            [arn] => self.has_planned_content(plan, set, arn).await?,
+            _ => false,
         };
         Ok(if dated { EnforcedBy::Target } else { EnforcedBy::Curfew })
     }

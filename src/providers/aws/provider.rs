@@ -177,16 +177,15 @@ impl Provider for Aws {
         }
     }
 
-    async fn apply(&self, _: &str, plan: &Plan, except: SlotSet, _: Time, _: &Permit) -> Result<ApplyOutcome, ProviderError> {
+    async fn apply(&self, _: &str, plan: &Plan, except: SlotSet, until: Time, _: &Permit) -> Result<ApplyOutcome, ProviderError> {
         let plan = plan_of(plan, &self.connection)?;
         match &plan.access {
             Access::User(_) | Access::Role(_) | Access::PermissionSet(_) => {
                 Err(ProviderError::Invalid("this plan is reserved and armed, not applied".into()))
             }
             Access::Assignment(_) | Access::Membership(_) if except.contains(ONLY_SLOT) => Ok(ApplyOutcome::Done(Vec::new())),
-            // The caller drops this at the time limit, and then nothing is sent.
-            Access::Assignment(assignment) => self.apply_assignment(plan, assignment).await,
-            Access::Membership(membership) => self.apply_membership(membership).await,
+            Access::Assignment(assignment) => self.within(until, self.apply_assignment(plan, assignment)).await,
+            Access::Membership(membership) => self.within(until, self.apply_membership(membership)).await,
         }
     }
 

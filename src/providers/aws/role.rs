@@ -221,14 +221,15 @@ impl Aws {
     pub(super) async fn revoke_role(&self, plan: &Plan, role: &PlannedRole, known: &[Artifact]) -> Result<RevokeOutcome, ProviderError> {
         let arn = names::role_arn(&plan.partition, &plan.account, &role.name);
         let armed = known.iter().any(|artifact| artifact.id == arn);
-        let found = if armed { None } else { self.role(&role.name).await?.filter(|found| is_ours(found, role)) };
+        let found = self.role(&role.name).await?.filter(|found| armed || is_ours(found, role));
+        let armed = armed && found.is_some();
         // A role that still lets nobody in has no sessions.
         if armed || found.as_ref().is_some_and(|found| !same_trust(found.trust.as_ref(), &role.inert_trust)) {
             if_there(self.set_trust(&role.name, &trust::inert()).await)?;
             let closed = trust::closing(self.clock.now().plus_secs(CLOSING_SECS));
             if_there(self.put_role_policy(&role.name, trust::CLOSED, &closed).await)?;
         }
-        let ours = armed || found.is_some();
+        let ours = found.is_some();
         if ours {
             // What is attached by reference goes before the policy that ends it.
             for arn in &role.attached {
@@ -278,10 +279,19 @@ impl Aws {
     }
 
     /// The role of this name; `None` if there is none.
+    ///
+    /// The operator has rights on ARNs below its path, and IAM is asked by name: of a role that does not exist it knows no path. So it may
+    /// refuse to say that there is none; then the list says it, which is not limited to a path.
     pub(super) async fn role(&self, name: &str) -> Result<Option<RoleState>, ProviderError> {
         let call = Call { action: "iam:GetRole", on: name };
-        let found = if_there(self.clients().await.iam.get_role().role_name(name).send().await.map_err(|e| call.failed(e)))?;
-        Ok(found.and_then(|found| found.role().and_then(state)))
+        match if_there(self.clients().await.iam.get_role().role_name(name).send().await.map_err(|e| call.failed(e))) {
+            Ok(found) => Ok(found.and_then(|found| found.role().and_then(state))),
+            Err(ProviderError::Denied(why)) => match self.roles_below(names::PATH).await?.iter().any(|role| role.name == name) {
+                true => Err(ProviderError::Denied(why)),
+                false => Ok(None),
+            },
+            Err(e) => Err(e),
+        }
     }
 
     /// Every role below a path. They have no tags here.

@@ -18,9 +18,21 @@ use curfew_core::{
         Access, Group, PermissionSetContent, Plan,
         plan::{PlannedAssignment, PlannedMembership},
     },
+    time::Time,
 };
+use std::time::Duration;
 
 impl Aws {
+    /// Does this until then: the calls before the write take time, too, and nothing may be sent later.
+    pub(super) async fn within<T>(&self, until: Time, work: impl Future<Output = Result<T, ProviderError>>) -> Result<T, ProviderError> {
+        let late = || ProviderError::Transient { message: "the time limit of the write has passed".into(), retry_after: None };
+        let left = until.millis_since(self.clock.now());
+        if left <= 0 {
+            return Err(late());
+        }
+        tokio::time::timeout(Duration::from_millis(left.unsigned_abs()), work).await.unwrap_or_else(|_| Err(late()))
+    }
+
     /// Whether the user has it, granted by Curfew or by others.
     pub(super) async fn is_standing(&self, plan: &Plan) -> Result<bool, ProviderError> {
         match &plan.access {

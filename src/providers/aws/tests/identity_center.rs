@@ -97,7 +97,9 @@ fn reserved() -> Reservation {
 async fn a_permission_set_is_reserved_with_its_dated_policy_and_assigned_to_nobody() {
     let (plan, set) = set_plan();
     let created = json!({"PermissionSet": {"Name": set.name, "PermissionSetArn": SET, "CreatedDate": 1.7961e9}});
-    let replay = Replay::of([user(), answer("CreatePermissionSet", created), answer("PutInlinePolicyToPermissionSet", json!({}))]).await;
+    let none = answer("ListPermissionSets", json!({"PermissionSets": []}));
+    let replay =
+        Replay::of([user(), none, answer("CreatePermissionSet", created), answer("PutInlinePolicyToPermissionSet", json!({}))]).await;
     assert_eq!(replay.aws(center()).reserve_set(&plan, &set).await, Ok(ReserveOutcome::Reserved(reserved())));
     assert!(replay.sent("PutInlinePolicyToPermissionSet").contains("2026-11-26T18:00:00Z"));
     assert!(replay.sent("CreatePermissionSet").contains("\"SessionDuration\":\"PT3600S\""));
@@ -111,9 +113,8 @@ async fn a_permission_set_is_reserved_with_its_dated_policy_and_assigned_to_nobo
 #[tokio::test]
 async fn what_a_run_before_has_left_is_taken_up_unless_others_have_it() {
     let (plan, set) = set_plan();
-    let taken = || json_error("CreatePermissionSet", 400, "ConflictException", "PermissionSet already exists");
     let answers = |to: &[&str]| {
-        let mut all = vec![user(), taken()];
+        let mut all = vec![user()];
         all.extend(found(&set));
         all.extend([provisioned(), assigned(to), answer("PutInlinePolicyToPermissionSet", json!({}))]);
         all
@@ -122,6 +123,10 @@ async fn what_a_run_before_has_left_is_taken_up_unless_others_have_it() {
     assert_eq!(replay.aws(center()).reserve_set(&plan, &set).await, Ok(ReserveOutcome::Reserved(reserved())));
     let replay = Replay::of(answers(&["another"])).await;
     assert!(matches!(replay.aws(center()).reserve_set(&plan, &set).await, Ok(ReserveOutcome::Occupied(_))));
+    // Created a moment ago by another replica: the list lags.
+    let taken = json_error("CreatePermissionSet", 400, "ConflictException", "PermissionSet already exists");
+    let replay = Replay::of([user(), answer("ListPermissionSets", json!({"PermissionSets": []})), taken]).await;
+    assert!(matches!(replay.aws(center()).reserve_set(&plan, &set).await, Err(ProviderError::Transient { .. })));
 }
 
 #[tokio::test]
