@@ -117,3 +117,17 @@ fn what_is_written_allows_what_policy_scope_and_deadline_allow_together() {
     // Enough of each, so that the comparison says something.
     assert!(exact > 500 && refused > 12 && allowed > 5_000, "{exact} exact, {refused} refused, {allowed} allowed");
 }
+
+/// A denial on an identity that lasts would go on after the deadline, and take what its holder has besides.
+#[test]
+fn nothing_is_attached_to_a_user_by_reference() {
+    let names = PlanNames { install: "0123abcd", grant: "00000000000000a1", deadline: Time::from_secs(DEADLINE) };
+    let scope = GrantedScope { partition: "aws".into(), account: "123456789012".into(), regions: Vec::new(), resources: Vec::new() };
+    let planned = |by| {
+        let document = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#.to_owned();
+        let policy = GrantedPolicy { arn: "arn:aws:iam::aws:policy/A".into(), by, digest: Digest::of_bytes(b""), document };
+        let policies = GrantedPolicies { managed: vec![policy], inline: None };
+        plan(&GrantedPermissions::User(policies), &scope, &Principal { name: "alice".into() }, names)
+    };
+    assert!(planned(GrantedBy::Copy).is_some() && planned(GrantedBy::Reference).is_none());
+}
