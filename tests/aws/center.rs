@@ -41,7 +41,9 @@ impl Center {
         let user = text(&call(&account, "identitystore", "AWSIdentityStore.CreateUser", user).await?.json()?["UserId"])?;
         let given = permissions(&account, &instance, &store).await?;
         let connection = json!({"identityCenter": {"instanceArn": instance, "identityStoreId": store}});
-        let setup = Setup { connection, ..Setup::of(json!({"identityCenter": given})) };
+        // What the members of a group may do is unknown, so a policy must allow what outlives a grant.
+        let persistence = given.get("group").is_some();
+        let setup = Setup { connection, persistence, ..Setup::of(json!({"identityCenter": given})) };
         let a = Access::install_in(shared().await?, account, name, setup).await?;
         a.ready().await?;
         Ok(Center { a, instance, store, user })

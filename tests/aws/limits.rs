@@ -4,14 +4,27 @@ use anyhow::{Result, ensure};
 use curfew_testkit::aws::{allow, policy};
 use serde_json::{Value, json};
 
+/// A namespace whose only AccessPolicy is this one: a message names the first policies that refuse a role.
+async fn namespace(a: &Access<'_>, allowed: &Value) -> Result<()> {
+    let (admin, old) = (a.plane.w.admin()?, ["get", "apol", "limits", "-o", "json"]);
+    admin.apply("{apiVersion: v1, kind: Namespace, metadata: {name: limits}}").await?.success()?;
+    let mut policy: Value = serde_json::from_str(&admin.kubectl(&old).await?.success()?)?;
+    policy["metadata"] = json!({"name": "limits-own"});
+    policy["spec"]["namespaces"] = json!({"names": ["limits"]});
+    policy["spec"]["permissions"]["aws"] = allowed.clone();
+    policy.as_object_mut().map(|p| p.remove("status"));
+    admin.apply(&policy.to_string()).await?.success().map(drop)
+}
+
 /// Adds a role that is not Ready, for a reason that contains these texts.
-async fn refused(a: &Access<'_>, name: &str, permissions: Value, scope: Value, texts: &[&str]) -> Result<()> {
-    let role = format!("limits-{name}");
-    a.role(&role, &permissions, &scope).await?;
+async fn refused(a: &Access<'_>, role: &str, permissions: Value, texts: &[&str]) -> Result<()> {
+    let template = a.template(role, "limits", &permissions, &json!({"account": {}}));
+    a.plane.w.admin()?.apply(&template.to_string()).await?.success()?;
+    let (what, message) = (["rtpl", "-n", "limits", role], "{.status.conditions[?(@.type==\"Ready\")].message}");
     for text in texts {
-        a.not_ready(&role, text).await?;
+        a.plane.w.field_fits(&what, message, &format!("to contain {text:?}"), SLOWLY, |now| now.contains(text)).await?;
     }
-    Ok(())
+    a.plane.w.field_is(&what, "{.status.conditions[?(@.type==\"Ready\")].status}", "False").await
 }
 
 #[tokio::test]
@@ -20,16 +33,16 @@ async fn templates_that_cannot_be_granted_say_why() -> Result<()> {
     let many = (0..4_000).map(|n| format!("dynamodb:Describe{n:05}")).collect::<Vec<_>>();
     let huge = e.publish("Huge", &policy(json!([{"Effect": "Allow", "Action": many, "Resource": "*"}]))).await?;
     let everything = json!({"user": {"managedPolicies": ["*"], "inlinePolicy": allow(&["*"])}, "role": {"managedPolicies": ["*"]}});
-    let a = Access::install(shared().await?, "limits", Setup { allowed: everything, ..Setup::user() }).await?;
+    let a = Access::install(shared().await?, "limits", Setup::user()).await?;
     a.ready().await?;
-    let account = json!({"account": {}});
+    namespace(&a, &everything).await?;
     let managed = |arn: &str| json!({"user": {"managedPolicies": [arn]}});
-    refused(&a, "huge", managed(&huge), account.clone(), &["6144"]).await?;
-    refused(&a, "absent", managed("arn:aws:iam::aws:policy/NoSuchPolicy"), account.clone(), &["NoSuchPolicy"]).await?;
+    refused(&a, "huge", managed(&huge), &["6144"]).await?;
+    refused(&a, "absent", managed("arn:aws:iam::aws:policy/NoSuchPolicy"), &["NoSuchPolicy"]).await?;
     let keys = json!({"user": {"inlinePolicy": allow(&["iam:CreateAccessKey"])}});
-    refused(&a, "lasting", keys, account.clone(), &["iam:CreateAccessKey", "persistence"]).await?;
+    refused(&a, "lasting", keys, &["iam:CreateAccessKey", "persistence"]).await?;
     let pass = json!({"user": {"inlinePolicy": allow(&["iam:PassRole", "lambda:CreateFunction"])}});
-    refused(&a, "passing", pass, account, &["iam:PassRole"]).await?;
+    refused(&a, "passing", pass, &["iam:PassRole"]).await?;
     a.nothing_is_left().await
 }
 

@@ -168,14 +168,20 @@ impl<'a> Access<'a> {
         Ok(access)
     }
 
-    /// Installs a role and who is eligible for it.
-    pub async fn role(&self, role: &str, permissions: &Value, scope: &Value) -> Result<()> {
+    /// A role as it is applied.
+    pub fn template(&self, role: &str, namespace: &str, permissions: &Value, scope: &Value) -> Value {
         let stages = json!([{"name": "owners", "approvers": [{"user": "carol@example.com"}], "quorum": 1, "timeout": "24h"}]);
         let activation = json!({"duration": {"default": "1h", "max": "4h"}, "justification": "Required", "ticket": {"none": {}},
             "mfa": {"none": {}}, "limits": {"none": {}}, "approval": {"stages": stages}});
-        let template = json!({"description": "lists the buckets", "systems": {"names": [self.name]}, "permissions": {"aws": permissions},
-            "scope": {"aws": scope}, "activation": activation, "assignment": {"eligible": {"permanent": true, "max": "365d"}}});
-        self.apply("RoleTemplate", role, template).await?;
+        json!({"apiVersion": "curfew.dev/v1alpha1", "kind": "RoleTemplate", "metadata": {"name": role, "namespace": namespace},
+            "spec": {"description": "lists the buckets", "systems": {"names": [self.name]}, "permissions": {"aws": permissions},
+            "scope": {"aws": scope}, "activation": activation, "assignment": {"eligible": {"permanent": true, "max": "365d"}}}})
+    }
+
+    /// Installs a role and who is eligible for it.
+    pub async fn role(&self, role: &str, permissions: &Value, scope: &Value) -> Result<()> {
+        let template = self.template(role, "payments", permissions, scope);
+        self.plane.w.admin()?.apply(&template.to_string()).await?.success()?;
         let eligible = json!({"roleRef": {"name": role}, "subject": {"group": "payments-devs"}, "scope": {"all": {}},
             "window": {"permanent": {}}, "justification": "on-call rotation"});
         self.apply("EligibleAssignment", role, eligible).await
@@ -183,7 +189,7 @@ impl<'a> Access<'a> {
 
     async fn apply(&self, kind: &str, name: &str, spec: Value) -> Result<()> {
         let mut object = json!({"apiVersion": "curfew.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
-        if matches!(kind, "RoleTemplate" | "EligibleAssignment") {
+        if kind == "EligibleAssignment" {
             object["metadata"]["namespace"] = json!("payments");
         }
         self.plane.w.admin()?.apply(&object.to_string()).await?.success().map(drop)
@@ -202,12 +208,6 @@ impl<'a> Access<'a> {
     pub async fn ready_is(&self, role: &str, path: &str, text: &str) -> Result<()> {
         let what = ["rtpl", "-n", "payments", role];
         self.plane.w.field_fits(&what, path, &format!("to contain {text:?}"), SLOWLY, |now| now.contains(text)).await
-    }
-
-    /// Waits until a role is not Ready, and its message contains a text.
-    pub async fn not_ready(&self, role: &str, text: &str) -> Result<()> {
-        self.ready_is(role, "{.status.conditions[?(@.type==\"Ready\")].message}", text).await?;
-        self.ready_is(role, "{.status.conditions[?(@.type==\"Ready\")].status}", "False").await
     }
 
     /// Who asks.
