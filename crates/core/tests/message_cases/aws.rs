@@ -74,10 +74,17 @@ pub fn documents() -> Vec<Row> {
     let all = Scope::account();
     let mut rows: Vec<Row> =
         bad.into_iter().map(|(case, document)| row(case, "NotReady", checked(&inline(document), &all, &inventory()))).collect();
+    rows.push(row("too long for a template", "NotReady", checked(&inline(large("Action", 3_000)), &all, &inventory())));
+    let long = statement(json!({"Resource": format!("arn:aws:s3:::{}", "a".repeat(3_000))}));
+    rows.push(row("an entry that is too long", "NotReady", checked(&inline(long), &all, &inventory())));
     let text = |text: &str| format!("managed policy x {}", Document::parse(text).expect_err("refused"));
     rows.push(row("no JSON", "NotReady", text("{")));
     rows.push(row("a key twice", "NotReady", text(r#"{"Version": "2012-10-17", "Version": "2012-10-17"}"#)));
     rows.push(row("too long", "NotReady", text(&" ".repeat(200_000))));
+    let entries: Vec<String> = (0..9_000).map(|i| format!("s3:A{i}")).collect();
+    rows.push(row("too many entries", "NotReady", text(&statement(json!({"Action": entries})).to_string())));
+    let statements: Vec<Value> = (0..1_100).map(|_| json!({"Effect": "Allow", "Action": "s3:*", "Resource": "*"})).collect();
+    rows.push(row("too many statements", "NotReady", text(&json!({"Version": "2012-10-17", "Statement": statements}).to_string())));
     rows
 }
 
@@ -178,7 +185,7 @@ pub fn templates() -> Vec<Row> {
             &resources(&["arn:aws:s3:::pay-*"]),
             &inventory(),
         ),
-        obstacle("more policies than are attached", &inline(large("Action", 3_000)), &inventory()),
+        obstacle("more policies than are attached", &inline(large("Action", 900)), &broken(|i| i.quotas.attached_per_user = 2)),
         obstacle("a statement that cannot be divided", &inline(large("NotAction", 400)), &inventory()),
         obstacle("a permission set that is too large", &own_set, &inventory()),
         obstacle(
