@@ -149,6 +149,12 @@ pub fn templates() -> Vec<Row> {
                 }
             }),
         ),
+        not_ready(
+            "a denial on a user",
+            &inline(statement(json!({"Sid": "KeepLogs", "Effect": "Deny", "Action": "s3:DeleteObject"}))),
+            &all,
+            &inventory(),
+        ),
         not_ready("no such group", &way("standing group"), &all, &empty),
         not_ready("no instance", &way("permission set"), &all, &Inventory { instance: None, ..inventory() }),
         not_ready("a permission set that cannot be narrowed", &way("standing permission set"), &regions(), &inventory()),

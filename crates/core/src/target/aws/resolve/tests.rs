@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 const READ: &str = "arn:aws:iam::aws:policy/Read";
 const OWN: &str = "arn:aws:iam::123456789012:policy/team/Own";
+/// What only denies.
+const GUARD: &str = "arn:aws:iam::123456789012:policy/team/Guard";
 const LARGE: &str = "arn:aws:iam::aws:policy/Large";
 const INSTANCE: &str = "arn:aws:sso:::instance/ssoins-0123456789abcdef";
 const SET: &str = "arn:aws:sso:::permissionSet/ssoins-0123456789abcdef/ps-0123456789abcdef";
@@ -31,13 +33,13 @@ fn many(count: usize) -> Value {
 
 fn inventory() -> Inventory {
     let read = json!([{"Sid": "Read", "Effect": "Allow", "Action": ["s3:Get*", "s3:List*"], "Resource": "*"}]);
-    let own = json!([{"Effect": "Allow", "Action": "sqs:*", "Resource": "arn:aws:sqs:eu-west-1:123456789012:a"},
-                     {"Effect": "Deny", "Action": "sqs:Purge*", "Resource": "*"}]);
+    let own = json!([{"Effect": "Allow", "Action": "sqs:*", "Resource": "arn:aws:sqs:eu-west-1:123456789012:a"}]);
+    let guard = json!([{"Effect": "Deny", "Action": "sqs:Purge*", "Resource": "*"}]);
     Inventory {
         partition: "aws".into(),
         account: "123456789012".into(),
         instance: Some(INSTANCE.into()),
-        policies: vec![content(READ, &read), content(OWN, &own), content(LARGE, &many(2_500))],
+        policies: vec![content(READ, &read), content(OWN, &own), content(LARGE, &many(2_500)), content(GUARD, &guard)],
         permission_set: Some(PermissionSetContent {
             arn: SET.into(),
             name: "ReadAll".into(),
@@ -88,7 +90,7 @@ fn the_order_of_a_template_and_of_a_document_changes_nothing_that_is_frozen() {
     assert_eq!(resolve(&one, &a, &inventory()), resolve(&other, &b, &inventory()));
     let mut reordered = inventory();
     reordered.policies.reverse();
-    reordered.policies[2].document = reordered.policies[2].document.replace(r#"["s3:Get*","s3:List*"]"#, r#"["s3:List*","s3:Get*"]"#);
+    reordered.policies[3].document = reordered.policies[3].document.replace(r#"["s3:Get*","s3:List*"]"#, r#"["s3:List*","s3:Get*"]"#);
     assert_eq!(resolve(&one, &a, &inventory()), resolve(&one, &a, &reordered));
     let mut changed = inventory();
     changed.policies[0].document = changed.policies[0].document.replace("s3:Get*", "s3:*");
@@ -125,11 +127,27 @@ fn what_is_missing_or_wrong_is_named() {
     assert!(said(&partly, &narrow, &inventory()).starts_with("in inlinePolicy, statement Logs cannot be narrowed"));
 }
 
+/// A denial on an IAM user holds for all that the user does, also by standing access and other grants.
+#[test]
+fn a_denial_is_refused_on_an_iam_user_and_copied_where_the_identity_is_the_grants_own() {
+    let all = Scope::account();
+    let deny = document(&json!([{"Effect": "Allow", "Action": "s3:*", "Resource": "*"},
+                                {"Sid": "KeepLogs", "Effect": "Deny", "Action": "s3:Delete*", "Resource": "*"}]));
+    let said = check(&user(&[], Some(deny.clone())), &all, &inventory()).unwrap_err();
+    assert!(said.contains("statement KeepLogs of inlinePolicy denies") && said.contains("permissions.aws.role"), "{said}");
+    let said = check(&user(&[READ, GUARD], None), &all, &inventory()).unwrap_err();
+    assert!(said.contains(&format!("statement 1 of managed policy {GUARD} denies")), "{said}");
+    assert!(matches!(resolve(&user(&[OWN, GUARD], None), &all, &inventory()), Err(Unresolvable::NotReady(_))));
+    for own in [role(&[OWN, GUARD], None), center(|c| c.inline_policy = Some(PolicyObject(deny)))] {
+        assert_eq!(check(&own, &all, &inventory()), Ok(()));
+    }
+}
+
 #[test]
 fn every_statement_that_is_written_ends_at_the_deadline() {
     let scope = regions(&["eu-west-1"]);
-    let managed = |c: &mut IdentityCenter| c.managed_policies = vec![READ.into(), OWN.into()];
-    for permissions in [user(&[READ, OWN], None), role(&[READ, OWN, LARGE], Some("2h")), center(managed)] {
+    let managed = |c: &mut IdentityCenter| c.managed_policies = vec![READ.into(), OWN.into(), GUARD.into()];
+    for permissions in [user(&[READ, OWN], None), role(&[READ, OWN, GUARD, LARGE], Some("2h")), center(managed)] {
         let plan = planned(&permissions, &scope);
         let texts: Vec<&String> = match &plan.access {
             Access::User(user) => user.policies.iter().map(|p| &p.document).collect(),
