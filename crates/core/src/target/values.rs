@@ -81,7 +81,7 @@ pub enum GrantedScope {
 pub enum Principal {
     /// The user, group or service account itself.
     Kubernetes(Subject),
-    /// An IAM user or role, or a user of IAM Identity Center.
+    /// An IAM user, or a user of IAM Identity Center.
     Aws(aws::Principal),
     /// A member of the simulated directory.
     #[cfg(feature = "simulated")]

@@ -70,7 +70,7 @@ pub fn ways() -> Vec<(&'static str, Permissions, Scope, &'static str)> {
     let group = IdentityCenter { group: Some(GROUP.into()), ..IdentityCenter::default() };
     vec![
         ("user", Permissions { user: Some(user), ..Permissions::default() }, narrow.clone(), "alice"),
-        ("role", Permissions { role: Some(role), ..Permissions::default() }, narrow, "arn:aws:sts::123456789012:assumed-role/Dev/alice"),
+        ("role", Permissions { role: Some(role), ..Permissions::default() }, narrow, "arn:aws:iam::123456789012:user/team/alice"),
         ("permission set", center(own), account(), "alice@example.com"),
         ("standing permission set", center(set), account(), "alice@example.com"),
         ("standing group", center(group), account(), "alice@example.com"),

@@ -392,6 +392,8 @@ pub fn principals() -> Vec<Row> {
         mapped("a login with two values", of_key(&keys[0]), Some(&login(&["a", "b"]))),
         wrong("no name of an IAM user", "user", "system:serviceaccount:ci:bot"),
         wrong("nobody who assumes a role", "role", "arn:aws:iam::123456789012:root"),
+        wrong("a role as the holder", "role", "arn:aws:iam::123456789012:role/Deploy"),
+        wrong("a session of a role as the holder", "role", "arn:aws:sts::123456789012:assumed-role/Dev/alice"),
         wrong("no name of a user of Identity Center", "permission set", "alice smith"),
     ]
 }
