@@ -233,6 +233,14 @@ fn a_standing_set_and_a_group_are_slots_with_a_time_limit() {
     assert_eq!(set_slots, [format!("{SET}/123456789012/alice")]);
     assert_eq!(group_slots, [format!("{INSTANCE}/{GROUP}/alice")]);
     assert_eq!((set.slots, group.slots), (1, 1));
+    // User names of IAM Identity Center differ by more than case, so two spellings are one assignment and one membership.
+    let spelled = |permissions: &Permissions| {
+        let (granted, scope) = resolve(permissions, &all, &inventory()).unwrap();
+        let names = PlanNames { install: "0123abcd", grant: "00000000000000a2", deadline: ANY_TIME };
+        super::super::slots(&plan(&granted, &scope, &Principal { name: "Alice".into() }, names).unwrap())
+    };
+    assert_eq!(spelled(&center(|c| c.permission_set = Some(SET.into()))), set_slots);
+    assert_eq!(spelled(&center(|c| c.group = Some(GROUP.into()))), group_slots);
     assert!(matches!(set.fence, crate::target::Fence::TimeLimit { .. }));
     let own = planned(&role(&[READ], None), &all);
     let (slots, own) = words(&own);
