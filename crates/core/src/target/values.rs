@@ -286,9 +286,15 @@ impl GrantedScope {
             GrantedScope::Simulated(a) => Scope::Simulated(a.clone()),
         }
     }
-    /// The scope in words, for people.
-    pub fn in_words(&self) -> String {
-        dispatch!(self, GrantedScope(a) => p::scope_in_words(a))
+    /// The scope of these permissions in words, for people.
+    pub fn in_words(&self, permissions: &GrantedPermissions) -> String {
+        match (self, permissions) {
+            (GrantedScope::Kubernetes(a), _) => kubernetes::scope_in_words(a),
+            (GrantedScope::Aws(a), GrantedPermissions::Aws(b)) => aws::scope_in_words(a, b),
+            (GrantedScope::Aws(_), _) => MIXED.into(),
+            #[cfg(feature = "simulated")]
+            (GrantedScope::Simulated(a), _) => simulated::scope_in_words(a),
+        }
     }
 }
 

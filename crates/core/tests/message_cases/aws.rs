@@ -411,7 +411,7 @@ pub fn access() -> Vec<Row> {
         };
         let mut rows: Vec<Row> = aws::granted_privileges(&granted).into_iter().map(|text| row(name, "permission", digests(text))).collect();
         rows.extend(aws::privileges(&plan).into_iter().map(|text| row(name, "plan", text)));
-        rows.push(row(name, "scope", aws::scope_in_words(&scope)));
+        rows.push(row(name, "scope", aws::scope_in_words(&scope, &granted)));
         rows
     });
     let narrow = GrantedScope {
@@ -420,7 +420,8 @@ pub fn access() -> Vec<Row> {
         regions: Vec::new(),
         resources: vec!["arn:aws:s3:::a".into()],
     };
-    all.chain([row("resources", "scope", aws::scope_in_words(&narrow)), row("", "session tail", aws::SESSION_TAIL)]).collect()
+    let (user, _) = aws::resolve(&way("user"), &Scope::account(), &inventory()).expect("user");
+    all.chain([row("resources", "scope", aws::scope_in_words(&narrow, &user)), row("", "session tail", aws::SESSION_TAIL)]).collect()
 }
 
 /// Every right of the list with its source, and policies that give some of them.

@@ -284,7 +284,9 @@ pub fn granted_privileges(permissions: &GrantedPermissions) -> Vec<String> {
             all.extend(of(&set.policies));
             all
         }
-        GrantedPermissions::Group(group) => vec![format!("group {} of IAM Identity Center ({})", group.name, group.id)],
+        GrantedPermissions::Group(group) => {
+            vec![format!("group {} of IAM Identity Center ({}), with what it has in every account", group.name, group.id)]
+        }
     }
 }
 

@@ -70,6 +70,6 @@ pub fn privileges(plan: &Plan) -> Vec<String> {
             all
         }
         Access::Assignment(a) => vec![format!("permission set {}, assigned to user {} in account {account}", a.permission_set, a.user)],
-        Access::Membership(m) => vec![format!("membership of user {} in group {}", m.user, m.group)],
+        Access::Membership(m) => vec![format!("membership of user {} in group {}, with what it has in every account", m.user, m.group)],
     }
 }
