@@ -359,9 +359,18 @@ impl Plan {
     pub fn guarantees(&self) -> Guarantees {
         dispatch!(self, Plan(a) => p::guarantees(a))
     }
-    /// The key of each slot, in order. Two plans on one target fill the same slot if the keys are equal.
+    /// The key of each slot, in order. Two plans of one domain fill the same slot if the keys are equal.
     pub fn slots(&self) -> Vec<String> {
         dispatch!(self, Plan(a) => p::slots(a))
+    }
+    /// Where its slots are counted: `target`, or what several targets share.
+    pub fn slot_domain<'a>(&'a self, target: &'a str) -> &'a str {
+        match self {
+            Plan::Aws(a) => aws::slot_domain(a).unwrap_or(target),
+            Plan::Kubernetes(_) => target,
+            #[cfg(feature = "simulated")]
+            Plan::Simulated(_) => target,
+        }
     }
     /// The parts of the plan whose content is compared while it is active, in words.
     pub fn parts(&self) -> Vec<String> {

@@ -242,6 +242,16 @@ fn a_standing_set_and_a_group_are_slots_with_a_time_limit() {
     assert_eq!(spelled(&center(|c| c.permission_set = Some(SET.into()))), set_slots);
     assert_eq!(spelled(&center(|c| c.group = Some(GROUP.into()))), group_slots);
     assert!(matches!(set.fence, crate::target::Fence::TimeLimit { .. }));
+    // A group is one in all accounts of its instance: what is granted through one of them is seen through the others.
+    let other_account = Inventory { account: "210987654321".into(), ..inventory() };
+    let (granted, scope) = resolve(&center(|c| c.group = Some(GROUP.into())), &all, &other_account).unwrap();
+    let names = PlanNames { install: "0123abcd", grant: "00000000000000a3", deadline: ANY_TIME };
+    let elsewhere = plan(&granted, &scope, &Principal { name: "alice".into() }, names).unwrap();
+    assert_eq!((super::super::slots(&elsewhere), super::super::slot_domain(&elsewhere)), (group_slots, Some(INSTANCE)));
+    let in_words = crate::target::aws::scope_in_words(&scope, &granted);
+    assert_eq!(in_words, "every account in which group devs has access, also beyond account 210987654321");
+    let in_one_account = planned(&center(|c| c.permission_set = Some(SET.into())), &all);
+    assert_eq!(super::super::slot_domain(&in_one_account), None, "an assignment is of one account");
     let own = planned(&role(&[READ], None), &all);
     let (slots, own) = words(&own);
     assert!(slots.is_empty() && own.slots == 0 && own.fence == crate::target::Fence::Reservation && own.settle_secs > 0);
