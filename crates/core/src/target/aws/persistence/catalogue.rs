@@ -12,8 +12,10 @@
 //! - what removes access to a resource, and what only gives it to a service of AWS;
 //! - sessions of the holder's own user (`sts:GetSessionToken`, `sts:GetFederationToken`): what they may do ends with the user's policies.
 
+mod logins;
 mod resource_policies;
 
+use logins::LOGINS;
 use resource_policies::RESOURCE_POLICIES;
 
 /// Actions that let their holder create something that outlives the grant.
@@ -378,60 +380,6 @@ pub const LASTING: &[Lasting] = &[
     Lasting {
         allows: "create logins of clusters, databases and devices, or open the network to them",
         source: "Service Authorization Reference, the user guides of these services",
-        actions: &[
-            "eks:CreateAccessEntry",
-            "eks:UpdateAccessEntry",
-            "eks:AssociateAccessPolicy",
-            "eks:AssociateIdentityProviderConfig",
-            "redshift:CreateClusterUser",
-            "redshift:JoinGroup",
-            "redshift:ModifyClusterIamRoles",
-            "redshift:ModifyCluster",
-            "redshift:GetClusterCredentials",
-            "redshift:GetClusterCredentialsWithIAM",
-            "redshift-data:ExecuteStatement",
-            "redshift-data:BatchExecuteStatement",
-            "rds-data:ExecuteStatement",
-            "rds-data:BatchExecuteStatement",
-            "rds:ModifyDBInstance",
-            "rds:ModifyDBCluster",
-            "rds:AuthorizeDBSecurityGroupIngress",
-            "ec2:AuthorizeSecurityGroupIngress",
-            "iot:CreateKeysAndCertificate",
-            "iot:CreateCertificateFromCsr",
-            "iot:RegisterCertificate",
-            "iot:RegisterCertificateWithoutCA",
-            "iot:AttachPolicy",
-            "iot:AttachPrincipalPolicy",
-            "iot:CreatePolicyVersion",
-            "iot:SetDefaultPolicyVersion",
-            "iot:SetDefaultAuthorizer",
-            "transfer:CreateUser",
-            "transfer:UpdateUser",
-            "transfer:ImportSshPublicKey",
-            "appsync:CreateApiKey",
-            "appsync:UpdateApiKey",
-            "mq:CreateUser",
-            "mq:UpdateUser",
-            "elasticache:CreateUser",
-            "elasticache:ModifyUser",
-            "memorydb:CreateUser",
-            "memorydb:UpdateUser",
-            "cognito-idp:AdminCreateUser",
-            "cognito-idp:AdminSetUserPassword",
-            "cognito-idp:AdminAddUserToGroup",
-            "cognito-idp:CreateUserPoolClient",
-            "cognito-idp:CreateIdentityProvider",
-            "cognito-idp:UpdateIdentityProvider",
-            "workmail:ResetPassword",
-            "ds:ResetUserPassword",
-            "ds:CreateTrust",
-            "chime:CreateApiKey",
-            "cloud9:CreateEnvironmentSSH",
-            "cloud9:CreateEnvironmentToken",
-            "cloud9:CreateEnvironmentMembership",
-            "cloud9:UpdateEnvironmentMembership",
-            "acm-pca:IssueCertificate",
-        ],
+        actions: LOGINS,
     },
 ];
