@@ -67,7 +67,7 @@ fn merge(old: &Value, next: &Value) -> Value {
 /// Writes a Grant: the intent, before anything is written to a target. It is there already if another replica was faster.
 pub async fn create_grant(client: &Client, id: &str, spec: GrantSpec, _: &Permit) -> WriteOutcome<Option<Grant>> {
     let mut grant = Grant::new(id, spec);
-    grant.metadata.labels = Some([(TARGET_LABEL.to_owned(), target_label(&grant.spec.system.reference.target))].into());
+    grant.metadata.labels = Some([(TARGET_LABEL.to_owned(), target_label(grant.spec.slot_domain()))].into());
     grant.metadata.finalizers = Some(vec![REVOKE_FINALIZER.into()]);
     match Api::<Grant>::all(client.clone()).create(&PostParams::default(), &grant).await {
         Ok(made) => WriteOutcome::Stored(Some(made)),

@@ -55,6 +55,13 @@ pub struct GrantSpec {
     pub expires_at: Time,
 }
 
+impl GrantSpec {
+    /// Where the slots of its plan are counted.
+    pub fn slot_domain(&self) -> &str {
+        self.plan.slot_domain(&self.system.reference.target)
+    }
+}
+
 /// The target of a Grant and how to reach it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GrantSystem {

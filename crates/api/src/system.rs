@@ -53,7 +53,7 @@ pub struct AuthorizationSystemSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(min = 64, max = 64)), extend("x-kubernetes-list-type" = "set"))]
     pub accepted_targets: Vec<String>,
-    /// How a Kubernetes user maps to a principal of the target. Required for an AWS account: the name of an IAM user or of a user of IAM Identity Center, or what may assume a role. In a Kubernetes target the principal is the user itself, and a system with this field is `Unsupported`.
+    /// How a Kubernetes user maps to a principal of the target. Required for an AWS account: the name of an IAM user or of a user of IAM Identity Center, or for a role the ARN of an IAM user. In a Kubernetes target the principal is the user itself, and a system with this field is `Unsupported`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub principals: Option<Principals>,
     /// Accounts with standing access that Curfew never changes. Informational: not read in this build.

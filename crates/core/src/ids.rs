@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// Label key on every object that Curfew creates at a target; the value is the grant id.
 pub const GRANT_LABEL: &str = "curfew.dev/grant";
-/// The label of a Grant that says on which target it is; its value is [`target_label`].
+/// The label of a Grant that says where its slots are counted: on its target, or on what several targets share; its value is [`target_label`].
 pub const TARGET_LABEL: &str = "curfew.dev/target";
 /// The finalizer that holds a Grant until nothing is left at its target.
 pub const REVOKE_FINALIZER: &str = "curfew.dev/revoke";
@@ -39,7 +39,7 @@ pub struct Mark {
     pub deadline: Time,
 }
 
-/// The value of [`TARGET_LABEL`]: a hash, because the identity of a target may be no legal label value.
+/// The value of [`TARGET_LABEL`]: a hash, because the identity of a target is not always a legal label value.
 pub fn target_label(target: &str) -> String {
     hex(target, 16)
 }

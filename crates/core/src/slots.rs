@@ -8,7 +8,7 @@ use crate::{
     time::Time,
 };
 
-/// Another Grant on the same target, as far as slots are concerned.
+/// Another Grant of the same slot domain, as far as slots are concerned.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OtherGrant<'a> {
     /// The keys of the slots that its plan fills, in order.

@@ -125,7 +125,7 @@ fn access() -> Vec<Message> {
         let plan = resolved.plan("install1", "g0123456789", NOW).expect("one provider");
         all.push(message(case, "beneficiary", &resolved.beneficiary));
         all.push(message(case, "permissions", resolved.permissions.privileges().join(", ").replace(&"0".repeat(63), "…")));
-        all.push(message(case, "scope", resolved.scope.in_words()));
+        all.push(message(case, "scope", resolved.scope.in_words(&resolved.permissions)));
         all.push(message(case, "plan", plan.privileges().join(", ")));
     }
     all.push(message("", "session tail", ProviderKind::Kubernetes.session_tail()));

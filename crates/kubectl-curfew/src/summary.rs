@@ -22,7 +22,7 @@ fn summary(request: &ActivationRequest) -> anyhow::Result<String> {
         ("role", resolved.role.name.clone()),
         ("system", resolved.system.name.clone()),
         ("permissions", resolved.permissions.privileges().join(", ")),
-        ("scope", resolved.scope.in_words()),
+        ("scope", resolved.scope.in_words(&resolved.permissions)),
         ("duration", resolved.duration.to_string()),
         // The requester chooses these texts: the quotation marks show where they end.
         ("justification", quoted(request.spec.justification.as_deref().unwrap_or_default())),

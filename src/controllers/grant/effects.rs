@@ -156,17 +156,17 @@ impl GrantEffects {
         })
     }
 
-    /// Reads live which other Grants on the same target fill the slots of this plan.
+    /// Reads live which other Grants fill the slots of this plan: on the same target, or on any that shares the slots.
     async fn slot_owners(&self) -> kube::Result<SlotOwners> {
         let grant = self.grant();
         let (mine, guarantees) = (grant.spec.plan.slots(), grant.spec.plan.guarantees());
         if mine.is_empty() {
             return Ok(SlotOwners::FREE);
         }
-        let target = &grant.spec.system.reference.target;
-        let same_target = ListParams::default().labels(&format!("{}={}", ids::TARGET_LABEL, ids::target_label(target)));
-        let all = Api::<Grant>::all(self.ctx.client.clone()).list(&same_target).await?;
-        let others: Vec<_> = all.items.iter().filter(|g| g.uid() != grant.uid() && g.spec.system.reference.target == *target).collect();
+        let domain = grant.spec.slot_domain();
+        let same_domain = ListParams::default().labels(&format!("{}={}", ids::TARGET_LABEL, ids::target_label(domain)));
+        let all = Api::<Grant>::all(self.ctx.client.clone()).list(&same_domain).await?;
+        let others: Vec<_> = all.items.iter().filter(|g| g.uid() != grant.uid() && g.spec.slot_domain() == domain).collect();
         let read: Vec<_> = others.iter().map(|g| (g.spec.plan.slots(), self.ctx.grant_facts(g))).collect();
         let others = read.iter().map(|(slots, g)| OtherGrant { slots, state: g.state, intent: g.intent, removed_at: g.removed_at });
         Ok(slots::owners(&mine, others, guarantees.settle_secs, self.now()))

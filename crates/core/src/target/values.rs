@@ -81,7 +81,7 @@ pub enum GrantedScope {
 pub enum Principal {
     /// The user, group or service account itself.
     Kubernetes(Subject),
-    /// An IAM user or role, or a user of IAM Identity Center.
+    /// An IAM user, or a user of IAM Identity Center.
     Aws(aws::Principal),
     /// A member of the simulated directory.
     #[cfg(feature = "simulated")]
@@ -286,9 +286,15 @@ impl GrantedScope {
             GrantedScope::Simulated(a) => Scope::Simulated(a.clone()),
         }
     }
-    /// The scope in words, for people.
-    pub fn in_words(&self) -> String {
-        dispatch!(self, GrantedScope(a) => p::scope_in_words(a))
+    /// The scope of these permissions in words, for people.
+    pub fn in_words(&self, permissions: &GrantedPermissions) -> String {
+        match (self, permissions) {
+            (GrantedScope::Kubernetes(a), _) => kubernetes::scope_in_words(a),
+            (GrantedScope::Aws(a), GrantedPermissions::Aws(b)) => aws::scope_in_words(a, b),
+            (GrantedScope::Aws(_), _) => MIXED.into(),
+            #[cfg(feature = "simulated")]
+            (GrantedScope::Simulated(a), _) => simulated::scope_in_words(a),
+        }
     }
 }
 
@@ -353,9 +359,18 @@ impl Plan {
     pub fn guarantees(&self) -> Guarantees {
         dispatch!(self, Plan(a) => p::guarantees(a))
     }
-    /// The key of each slot, in order. Two plans on one target fill the same slot if the keys are equal.
+    /// The key of each slot, in order. Two plans of one domain fill the same slot if the keys are equal.
     pub fn slots(&self) -> Vec<String> {
         dispatch!(self, Plan(a) => p::slots(a))
+    }
+    /// Where its slots are counted: `target`, or what several targets share.
+    pub fn slot_domain<'a>(&'a self, target: &'a str) -> &'a str {
+        match self {
+            Plan::Aws(a) => aws::slot_domain(a).unwrap_or(target),
+            Plan::Kubernetes(_) => target,
+            #[cfg(feature = "simulated")]
+            Plan::Simulated(_) => target,
+        }
     }
     /// The parts of the plan whose content is compared while it is active, in words.
     pub fn parts(&self) -> Vec<String> {

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 const ACCOUNT: &str = "123456789012";
 const READ: &str = "arn:aws:iam::aws:policy/AmazonSQSReadOnlyAccess";
 const OWN: &str = "arn:aws:iam::123456789012:policy/payments/deploy";
+/// What only denies: of a role of the grant's own, not of a user.
+const GUARD: &str = "arn:aws:iam::123456789012:policy/payments/guard";
 const LARGE: &str = "arn:aws:iam::aws:policy/ReadOnlyAccess";
 const SET: &str = "arn:aws:sso:::permissionSet/ssoins-0123456789abcdef/ps-0123456789abcdef";
 const GROUP: &str = "01234567-89ab-cdef-0123-456789abcdef";
@@ -22,9 +24,9 @@ pub fn inventory() -> Inventory {
     let own = json!([
         {"Sid": "Deploy", "Effect": "Allow", "Action": "lambda:InvokeFunction",
          "Resource": ["arn:aws:lambda:eu-west-1:123456789012:function:pay-*", "arn:aws:lambda:us-east-1:123456789012:function:pay-*"],
-         "Condition": {"DateLessThan": {"aws:CurrentTime": "2030-01-01T00:00:00Z"}, "Bool": {"aws:SecureTransport": true}}},
-        {"Effect": "Deny", "NotAction": "lambda:*", "NotResource": "arn:aws:s3:::pay/*"}
+         "Condition": {"DateLessThan": {"aws:CurrentTime": "2030-01-01T00:00:00Z"}, "Bool": {"aws:SecureTransport": true}}}
     ]);
+    let guard = json!({"Effect": "Deny", "NotAction": "lambda:*", "NotResource": "arn:aws:s3:::pay/*"});
     let many: Vec<String> = (0..2_000).map(|i| format!("service{}:DescribeSomething{i:04}WithALongName", i % 9)).collect();
     Inventory {
         partition: "aws".into(),
@@ -34,6 +36,7 @@ pub fn inventory() -> Inventory {
             content(READ, read()),
             content(OWN, own),
             content(LARGE, json!({"Effect": "Allow", "Action": many, "Resource": "*"})),
+            content(GUARD, guard),
         ],
         permission_set: Some(PermissionSetContent {
             arn: SET.into(),
@@ -57,7 +60,7 @@ pub fn ways() -> Vec<(&'static str, Permissions, Scope, &'static str)> {
     let narrow = Scope { regions: vec!["eu-west-1".into()], ..Scope::default() };
     let user = Policies { managed_policies: managed(&[READ, OWN]), inline_policy: inline() };
     let role = RolePolicies {
-        managed_policies: managed(&[OWN, LARGE]),
+        managed_policies: managed(&[OWN, GUARD, LARGE]),
         inline_policy: None,
         max_session: Some("2h".parse().expect("a duration")),
     };
@@ -67,7 +70,7 @@ pub fn ways() -> Vec<(&'static str, Permissions, Scope, &'static str)> {
     let group = IdentityCenter { group: Some(GROUP.into()), ..IdentityCenter::default() };
     vec![
         ("user", Permissions { user: Some(user), ..Permissions::default() }, narrow.clone(), "alice"),
-        ("role", Permissions { role: Some(role), ..Permissions::default() }, narrow, "arn:aws:sts::123456789012:assumed-role/Dev/alice"),
+        ("role", Permissions { role: Some(role), ..Permissions::default() }, narrow, "arn:aws:iam::123456789012:user/team/alice"),
         ("permission set", center(own), account(), "alice@example.com"),
         ("standing permission set", center(set), account(), "alice@example.com"),
         ("standing group", center(group), account(), "alice@example.com"),

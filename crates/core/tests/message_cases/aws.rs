@@ -74,10 +74,17 @@ pub fn documents() -> Vec<Row> {
     let all = Scope::account();
     let mut rows: Vec<Row> =
         bad.into_iter().map(|(case, document)| row(case, "NotReady", checked(&inline(document), &all, &inventory()))).collect();
+    rows.push(row("too long for a template", "NotReady", checked(&inline(large("Action", 3_000)), &all, &inventory())));
+    let long = statement(json!({"Resource": format!("arn:aws:s3:::{}", "a".repeat(3_000))}));
+    rows.push(row("an entry that is too long", "NotReady", checked(&inline(long), &all, &inventory())));
     let text = |text: &str| format!("managed policy x {}", Document::parse(text).expect_err("refused"));
     rows.push(row("no JSON", "NotReady", text("{")));
     rows.push(row("a key twice", "NotReady", text(r#"{"Version": "2012-10-17", "Version": "2012-10-17"}"#)));
     rows.push(row("too long", "NotReady", text(&" ".repeat(200_000))));
+    let entries: Vec<String> = (0..9_000).map(|i| format!("s3:A{i}")).collect();
+    rows.push(row("too many entries", "NotReady", text(&statement(json!({"Action": entries})).to_string())));
+    let statements: Vec<Value> = (0..1_100).map(|_| json!({"Effect": "Allow", "Action": "s3:*", "Resource": "*"})).collect();
+    rows.push(row("too many statements", "NotReady", text(&json!({"Version": "2012-10-17", "Statement": statements}).to_string())));
     rows
 }
 
@@ -142,6 +149,12 @@ pub fn templates() -> Vec<Row> {
                 }
             }),
         ),
+        not_ready(
+            "a denial on a user",
+            &inline(statement(json!({"Sid": "KeepLogs", "Effect": "Deny", "Action": "s3:DeleteObject"}))),
+            &all,
+            &inventory(),
+        ),
         not_ready("no such group", &way("standing group"), &all, &empty),
         not_ready("no instance", &way("permission set"), &all, &Inventory { instance: None, ..inventory() }),
         not_ready("a permission set that cannot be narrowed", &way("standing permission set"), &regions(), &inventory()),
@@ -178,7 +191,7 @@ pub fn templates() -> Vec<Row> {
             &resources(&["arn:aws:s3:::pay-*"]),
             &inventory(),
         ),
-        obstacle("more policies than are attached", &inline(large("Action", 3_000)), &inventory()),
+        obstacle("more policies than are attached", &inline(large("Action", 900)), &broken(|i| i.quotas.attached_per_user = 2)),
         obstacle("a statement that cannot be divided", &inline(large("NotAction", 400)), &inventory()),
         obstacle("a permission set that is too large", &own_set, &inventory()),
         obstacle(
@@ -275,10 +288,8 @@ pub fn held() -> Vec<Row> {
         inventory
     };
     let everything = || statement(json!({"Sid": "All", "Action": "*"})).to_string();
-    let mut unreadable = set.clone();
     let mut bare = set.clone();
-    if let (GrantedPermissions::StandingSet(unreadable), GrantedPermissions::StandingSet(bare)) = (&mut unreadable, &mut bare) {
-        unreadable.policies.managed[0].document = "{".into();
+    if let GrantedPermissions::StandingSet(bare) = &mut bare {
         bare.policies.inline = None;
     }
     let (mut role, _) = granted("role");
@@ -325,8 +336,6 @@ pub fn held() -> Vec<Row> {
             }
             inventory
         }),
-        ended("a policy that cannot be read", &set, &scope, &grown(|set| set.policies[0].document = "{".into())),
-        ended("an approval that cannot be read", &unreadable, &scope, &inventory()),
         ended("an inline policy", &bare, &scope, &inventory()),
         ended("an inline policy that allows more", &set, &scope, &{
             let mut inventory = inventory();
@@ -383,6 +392,8 @@ pub fn principals() -> Vec<Row> {
         mapped("a login with two values", of_key(&keys[0]), Some(&login(&["a", "b"]))),
         wrong("no name of an IAM user", "user", "system:serviceaccount:ci:bot"),
         wrong("nobody who assumes a role", "role", "arn:aws:iam::123456789012:root"),
+        wrong("a role as the holder", "role", "arn:aws:iam::123456789012:role/Deploy"),
+        wrong("a session of a role as the holder", "role", "arn:aws:sts::123456789012:assumed-role/Dev/alice"),
         wrong("no name of a user of Identity Center", "permission set", "alice smith"),
     ]
 }
@@ -400,7 +411,7 @@ pub fn access() -> Vec<Row> {
         };
         let mut rows: Vec<Row> = aws::granted_privileges(&granted).into_iter().map(|text| row(name, "permission", digests(text))).collect();
         rows.extend(aws::privileges(&plan).into_iter().map(|text| row(name, "plan", text)));
-        rows.push(row(name, "scope", aws::scope_in_words(&scope)));
+        rows.push(row(name, "scope", aws::scope_in_words(&scope, &granted)));
         rows
     });
     let narrow = GrantedScope {
@@ -409,7 +420,8 @@ pub fn access() -> Vec<Row> {
         regions: Vec::new(),
         resources: vec!["arn:aws:s3:::a".into()],
     };
-    all.chain([row("resources", "scope", aws::scope_in_words(&narrow)), row("", "session tail", aws::SESSION_TAIL)]).collect()
+    let (user, _) = aws::resolve(&way("user"), &Scope::account(), &inventory()).expect("user");
+    all.chain([row("resources", "scope", aws::scope_in_words(&narrow, &user)), row("", "session tail", aws::SESSION_TAIL)]).collect()
 }
 
 /// Every right of the list with its source, and policies that give some of them.

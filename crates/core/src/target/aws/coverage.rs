@@ -3,6 +3,7 @@ use super::{
     document::{Conditions, Document, Effect, Listed, Rule},
     wildcard::{Actions, resource_covers, resource_overlaps},
 };
+use std::collections::BTreeSet;
 
 /// The first statement by which `now` allows more than `then`, in words: an Allow statement that no Allow statement of `then` covers, or a
 /// Deny statement of `then` that is gone. `of` names the document.
@@ -27,13 +28,20 @@ struct General {
     actions: Actions,
 }
 
-/// Whether every request that a rule is about is one that a single rule of these is about.
+/// Whether every request that a rule is about is one that a single rule of these is about. Each action and each resource may be covered by
+/// another one, so each of them is compared once, and only the results are combined.
 fn is_covered(rule: &Rule, by: &[General]) -> bool {
-    let same = || by.iter().any(|general| general.rule == *rule);
-    let of_resources =
-        |actions: &Listed, resources: &Listed| by.iter().any(|general| covers(general, actions, resources, &rule.conditions));
-    let resources = parts(&rule.resources);
-    same() || parts(&rule.actions).iter().all(|actions| resources.iter().all(|resources| of_resources(actions, resources)))
+    if by.iter().any(|general| general.rule == *rule) {
+        return true;
+    }
+    let by: Vec<&General> = by.iter().filter(|general| conditions_cover(&general.rule.conditions, &rule.conditions)).collect();
+    let which = |listed: &Listed, cover: fn(&General, &Listed) -> bool| -> BTreeSet<Vec<bool>> {
+        parts(listed).iter().map(|part| by.iter().map(|general| cover(general, part)).collect()).collect()
+    };
+    let of_actions = which(&rule.actions, actions_cover);
+    let of_resources = which(&rule.resources, |general, part| resources_cover(&general.rule.resources, part));
+    let both = |a: &[bool], r: &[bool]| a.iter().zip(r).any(|(action, resource)| *action && *resource);
+    of_actions.iter().all(|actions| of_resources.iter().all(|resources| both(actions, resources)))
 }
 
 /// Each pattern alone, since another rule may cover each. What is excepted stays together.
@@ -42,11 +50,6 @@ fn parts(listed: &Listed) -> Vec<Listed> {
         Listed::These(list) => list.iter().map(|one| Listed::These(vec![one.clone()])).collect(),
         Listed::AllBut(_) => vec![listed.clone()],
     }
-}
-
-fn covers(general: &General, actions: &Listed, resources: &Listed, conditions: &Conditions) -> bool {
-    let rule = &general.rule;
-    actions_cover(general, actions) && resources_cover(&rule.resources, resources) && conditions_cover(&rule.conditions, conditions)
 }
 
 fn actions_cover(general: &General, specific: &Listed) -> bool {

@@ -2,8 +2,9 @@
 //! "AWS global condition context keys" and "IAM JSON policy elements: Condition operators").
 //!
 //! All conditions of a statement must hold, and of the values of one key one is enough. So a date that stands under the same operator and
-//! key cannot simply be joined by another one: the earlier of both takes its place. Deny statements end at the same moment as what they
-//! restrict, so that nothing of a grant concerns its holder any longer, even if nobody removes it.
+//! key cannot simply be joined by another one: the earlier of both takes its place. A value that has more than one reading (`2099` is a year,
+//! or seconds since 1970) has none here: it stays, and the end stands beside it under the other key. Deny statements end at the same moment as
+//! what they restrict, so that nothing of a grant concerns its holder any longer, even if nobody removes it.
 use super::document::{Document, Rule, Statement};
 use crate::time::Time;
 
@@ -13,6 +14,8 @@ pub const BEFORE: &str = "DateLessThan";
 pub const CURRENT_TIME: &str = "aws:CurrentTime";
 /// The same in seconds since 1970.
 const EPOCH_TIME: &str = "aws:EpochTime";
+/// The digits of seconds since 1970, from 2001 to 2286.
+const EPOCH_DIGITS: usize = 10;
 
 /// The document in which every statement ends at the deadline.
 ///
@@ -33,34 +36,51 @@ fn dated_rule(rule: &Rule, deadline: Time) -> Option<Rule> {
     let mut rule = rule.clone();
     let keys = rule.conditions.entry(BEFORE.to_owned()).or_default();
     let spelled = |name: &str| keys.keys().find(|key| key.eq_ignore_ascii_case(name)).cloned();
+    let end = deadline.floor_secs();
+    let in_time = |latest: Time| latest <= end;
     match (spelled(CURRENT_TIME), spelled(EPOCH_TIME)) {
-        (None, _) => drop(keys.insert(CURRENT_TIME.to_owned(), vec![deadline.floor_secs().to_string()])),
-        (Some(key), epoch) => match (latest(&keys[&key]), epoch) {
-            (Some(latest), _) if latest <= deadline.floor_secs() => {}
-            (Some(_), _) => drop(keys.insert(key, vec![deadline.floor_secs().to_string()])),
+        (None, _) => drop(keys.insert(CURRENT_TIME.to_owned(), vec![end.to_string()])),
+        (Some(key), epoch) => match (latest(&keys[&key], timestamp), epoch) {
+            (Some(latest), _) if in_time(latest) => {}
+            (Some(_), _) => drop(keys.insert(key, vec![end.to_string()])),
             // The date that is there is not known, and must hold, too.
-            (None, None) => drop(keys.insert(EPOCH_TIME.to_owned(), vec![(deadline.floor_secs().as_millis() / 1000).to_string()])),
+            (None, None) => drop(keys.insert(EPOCH_TIME.to_owned(), vec![secs(end).to_string()])),
+            (None, Some(epoch)) if latest(&keys[&epoch], epoch_secs).is_some_and(in_time) => {}
             (None, Some(_)) => return None,
         },
     }
     Some(rule)
 }
 
-/// The latest of several dates; `None` if one of them cannot be read. They are written as in ISO 8601, or in seconds since 1970.
-fn latest(values: &[String]) -> Option<Time> {
-    let date = |text: &String| match text.bytes().all(|b| b.is_ascii_digit()) {
-        true => text.parse().ok().map(Time::from_secs),
-        false => Time::parse(text),
-    };
-    values.iter().map(date).collect::<Option<Vec<_>>>()?.into_iter().max()
+/// The latest of several dates; `None` if one of them cannot be read.
+fn latest(values: &[String], read: fn(&str) -> Option<Time>) -> Option<Time> {
+    values.iter().map(|text| read(text)).collect::<Option<Vec<_>>>()?.into_iter().max()
+}
+
+/// A whole timestamp in the one form that Curfew writes itself: `2026-11-23T08:15:00Z`.
+fn timestamp(text: &str) -> Option<Time> {
+    Time::parse(text).filter(|time| time.floor_secs() == *time && time.to_string() == text)
+}
+
+/// Seconds since 1970. Fewer digits might be a year.
+fn epoch_secs(text: &str) -> Option<Time> {
+    let whole = text.len() == EPOCH_DIGITS && !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
+    whole.then(|| text.parse().ok().map(Time::from_secs)).flatten()
+}
+
+fn secs(time: Time) -> i64 {
+    time.as_millis() / 1000
 }
 
 /// The end of a document, as far as all of its statements have one: the latest. `None` if a statement has none that can be read.
 pub fn end(document: &Document) -> Option<Time> {
     let end = |s: &Statement| {
         let keys = s.rule.conditions.get(BEFORE)?;
-        let of = |name: &str| keys.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).and_then(|(_, values)| latest(values));
-        of(CURRENT_TIME).or_else(|| of(EPOCH_TIME))
+        let values = |name: &str| keys.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, values)| values);
+        let current = values(CURRENT_TIME).and_then(|values| latest(values, timestamp));
+        let epoch = values(EPOCH_TIME).and_then(|values| latest(values, epoch_secs));
+        // Both must hold.
+        current.into_iter().chain(epoch).min()
     };
     document.statements().iter().map(end).collect::<Option<Vec<_>>>()?.into_iter().max()
 }

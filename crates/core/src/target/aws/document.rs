@@ -16,6 +16,15 @@ const VERSION: &str = "2012-10-17";
 
 /// The longest document that is read, in bytes (IAM API Reference, CreatePolicy).
 const MAX_TEXT: usize = 131_072;
+/// The longest document in a template, in bytes of its canonical form. More does not fit on a user, a role or a permission set: 20 policies
+/// of 6,144 characters at most, shared with the managed policies that a template names.
+const MAX_INLINE: usize = 32_768;
+/// The most statements of a document.
+const MAX_STATEMENTS: usize = 1_024;
+/// The most actions, resources and values of conditions in a document: the policies of AWS have up to about 3,000.
+const MAX_ENTRIES: usize = 8_192;
+/// The longest of these, in characters: as long as an ARN (IAM API Reference, CreatePolicy).
+const MAX_ENTRY: usize = 2_048;
 
 /// A policy document in canonical order.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -80,10 +89,8 @@ impl Document {
     /// # Errors
     /// What is wrong with it, in words that follow the name of the policy.
     pub fn parse(text: &str) -> Result<Self, String> {
-        if text.len() > MAX_TEXT {
-            return Err(format!("has {} bytes, and Curfew reads at most {MAX_TEXT}", text.len()));
-        }
-        Document::from_value(&strict::parse(text)?)
+        readable(text.len())?;
+        elements::document(&strict::parse(text)?).map(Document::of)
     }
 
     /// Of a value, as it stands in a template.
@@ -91,7 +98,14 @@ impl Document {
     /// # Errors
     /// What is wrong with it, in words that follow the name of the policy.
     pub fn from_value(value: &Value) -> Result<Self, String> {
-        elements::document(value).map(Document::of)
+        readable(value.to_string().len())?;
+        let document = elements::document(value).map(Document::of)?;
+        match document.text().len() {
+            bytes if bytes > MAX_INLINE => Err(format!(
+                "has {bytes} bytes in its shortest form, and Curfew reads at most {MAX_INLINE} in a template; write fewer statements, or name managed policies"
+            )),
+            _ => Ok(document),
+        }
     }
 
     /// Of statements in any order.
@@ -128,6 +142,10 @@ impl Document {
     pub fn chars(&self) -> usize {
         self.text().chars().count()
     }
+}
+
+fn readable(bytes: usize) -> Result<(), String> {
+    if bytes > MAX_TEXT { Err(format!("has {bytes} bytes, and Curfew reads at most {MAX_TEXT}")) } else { Ok(()) }
 }
 
 /// The document of these statements in canonical JSON.

@@ -96,6 +96,8 @@ pub fn as_granted(permissions: &GrantedPermissions, mut now: Inventory) -> Inven
 enum Now {
     Within,
     Missing(String),
+    /// It cannot be read, so it is not known whether it allows more: that ends nothing.
+    Unknown,
     Grown(String),
 }
 
@@ -107,7 +109,7 @@ pub fn held(permissions: &GrantedPermissions, _: &GrantedScope, inventory: &Inve
     let mut gone = Vec::new();
     for now in compared(permissions, inventory) {
         match now {
-            Now::Within => {}
+            Now::Within | Now::Unknown => {}
             Now::Missing(what) => gone.push(what),
             Now::Grown(what) => return Err(Unresolvable::Changed(what)),
         }
@@ -123,12 +125,13 @@ pub fn held(permissions: &GrantedPermissions, _: &GrantedScope, inventory: &Inve
     }
 }
 
-/// How the content of what a plan gives stands now. Policies that are attached cannot be deleted, so a missing one is not known.
+/// How the content of what a plan gives stands now. Policies that are attached cannot be deleted, so a missing one is not known. Neither is
+/// one that cannot be read, such as one with an element that is newer than this build. New grants of it are refused.
 pub fn content(permissions: &GrantedPermissions, _: &Plan, inventory: &Inventory) -> Content {
     let all = compared(permissions, inventory);
     match () {
         () if all.iter().any(|now| matches!(now, Now::Grown(_))) => Content::Grown,
-        () if all.iter().any(|now| matches!(now, Now::Missing(_))) => Content::Unknown,
+        () if all.iter().any(|now| matches!(now, Now::Missing(_) | Now::Unknown)) => Content::Unknown,
         () => Content::Within { missing: SlotSet::NONE },
     }
 }
@@ -187,8 +190,7 @@ fn document_now(frozen: &str, now: Option<&str>, name: &str) -> Now {
     let grown = |what: String| Now::Grown(format!("{name} allows more than what was approved: {what}"));
     match (Document::parse(frozen), now.map_or_else(|| Ok(Document::default()), Document::parse)) {
         (Ok(frozen), Ok(now)) => coverage::beyond(&now, &frozen, "it").map_or(Now::Within, grown),
-        (_, Err(what)) => Now::Grown(format!("{name} {what}")),
-        (Err(what), _) => Now::Grown(format!("{name}, as it was approved, {what}")),
+        (Err(_), _) | (_, Err(_)) => Now::Unknown,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who holds an access in AWS: an IAM user, an identity that assumes a role, or a user of IAM Identity Center.
+//! Who holds an access in AWS: an IAM user, by itself or by assuming a role, or a user of IAM Identity Center.
 use super::{granted::GrantedPermissions, scope::GrantedScope};
 use crate::text::brief;
 use serde::{Deserialize, Serialize};
@@ -58,7 +58,8 @@ fn center_user(name: &str) -> Result<&str, String> {
     }
 }
 
-/// What may assume a role: an ARN as it stands, or the ARN of an IAM user of the account.
+/// Who may assume a role: an IAM user, by the ARN or by the name in this account. A role is assumed by all whom its own trust lets in, and
+/// a session has the name that its holder chooses, so a grant to one of these would be a grant to several people.
 fn assuming(name: &str, scope: &GrantedScope) -> Result<String, String> {
     if !name.starts_with("arn:") {
         return iam_user(name).map(|user| format!("arn:{}:iam::{}:user/{user}", scope.partition, scope.account));
@@ -66,19 +67,14 @@ fn assuming(name: &str, scope: &GrantedScope) -> Result<String, String> {
     let fields: Vec<&str> = name.splitn(6, ':').collect();
     let [_, partition, service, "", account, resource] = fields.as_slice() else { return Err(not_assuming(name)) };
     let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
-    let path = |kind: &str| resource.strip_prefix(kind).is_some_and(is_path);
-    let fits = match *service {
-        "iam" => path("user/") || path("role/"),
-        // One session of a role, and not everybody who may assume it.
-        "sts" => resource
-            .strip_prefix("assumed-role/")
-            .and_then(|rest| rest.split_once('/'))
-            .is_some_and(|(role, session)| is_iam_name(role, MAX_USER) && is_iam_name(session, MAX_USER)),
-        _ => false,
-    };
-    match fits && is_account && *partition == scope.partition {
-        true => Ok(name.to_owned()),
-        false => Err(not_assuming(name)),
+    let in_partition = is_account && *partition == scope.partition;
+    match (*service, resource.split_once('/')) {
+        ("iam", Some(("user", path))) if in_partition && is_path(path) => Ok(name.to_owned()),
+        ("iam", Some(("role", _))) | ("sts", Some(("assumed-role", _))) => Err(format!(
+            "{} is a role, and all who may assume it may use it; a grant is for one person: map to an IAM user in spec.principals of the system, or use permissions.aws.identityCenter",
+            brief(name)
+        )),
+        _ => Err(not_assuming(name)),
     }
 }
 
@@ -89,7 +85,7 @@ fn is_path(text: &str) -> bool {
 
 fn not_assuming(name: &str) -> String {
     format!(
-        "{} cannot assume a role; it must be the name of an IAM user, or the ARN of a user, a role or a session of a role in this partition; change spec.principals of the system",
+        "{} cannot assume a role; it must be the name of an IAM user, or the ARN of one in this partition; change spec.principals of the system",
         brief(name)
     )
 }

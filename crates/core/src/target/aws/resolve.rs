@@ -1,6 +1,6 @@
 //! What a template would grant in an account, and why it cannot.
 use super::{
-    document::Document,
+    document::{Document, Effect},
     granted::{
         GrantedBy, GrantedGroup, GrantedPermissionSet, GrantedPermissions, GrantedPolicies, GrantedPolicy, GrantedRole, GrantedStandingSet,
     },
@@ -74,6 +74,7 @@ fn granted(permissions: &Permissions, scope: &Scope, inventory: &Inventory) -> R
     match permissions.way()? {
         Way::User(named) => {
             let read = Read::of(named, inventory)?;
+            read.denies().map_or(Ok(()), Err)?;
             let documents = read.written(scope)?;
             Ok((GrantedPermissions::User(read.policies), Some(documents)))
         }
@@ -129,6 +130,19 @@ impl Read {
         let policies = GrantedPolicies { managed, inline: inline.as_ref().map(Document::text) };
         documents.extend(inline.map(|document| Copied { arn: None, document }));
         Ok(Read { policies, documents })
+    }
+
+    /// The first Deny statement, in words: attached to an IAM user, it would hold for what the user may do anyway, and for other grants.
+    fn denies(&self) -> Option<String> {
+        let denying = |one: &Copied| {
+            let statement = one.document.statements().iter().find(|s| s.rule.effect == Effect::Deny)?;
+            Some(format!(
+                "{} of {} denies, and on an IAM user that would also take what the user has without this grant; use permissions.aws.role, or a policy that only allows",
+                statement.name,
+                one.name()
+            ))
+        };
+        self.documents.iter().find_map(denying)
     }
 
     /// What is written for it in a scope.
@@ -270,7 +284,9 @@ pub fn granted_privileges(permissions: &GrantedPermissions) -> Vec<String> {
             all.extend(of(&set.policies));
             all
         }
-        GrantedPermissions::Group(group) => vec![format!("group {} of IAM Identity Center ({})", group.name, group.id)],
+        GrantedPermissions::Group(group) => {
+            vec![format!("group {} of IAM Identity Center ({}), with what it has in every account", group.name, group.id)]
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! How far a role reaches in an AWS account: all of it, or only these regions and resources.
-use super::wildcard::{resource_covers, resource_intersection};
+use super::{
+    granted::GrantedPermissions,
+    wildcard::{resource_covers, resource_intersection},
+};
 use crate::target::Empty;
 use serde::{Deserialize, Serialize};
 
@@ -94,8 +97,11 @@ pub fn named_scope(held: &GrantedScope) -> Scope {
     Scope { account: (!narrowed).then_some(Empty {}), regions: held.regions.clone(), resources: held.resources.clone() }
 }
 
-/// Account, regions and resources, in words.
-pub fn scope_in_words(scope: &GrantedScope) -> String {
+/// Account, regions and resources, in words. What a group has is not limited to the account through which it is granted.
+pub fn scope_in_words(scope: &GrantedScope, permissions: &GrantedPermissions) -> String {
+    if let GrantedPermissions::Group(group) = permissions {
+        return format!("every account in which group {} has access, also beyond account {}", group.name, scope.account);
+    }
     let mut words = format!("account {}", scope.account);
     if !scope.regions.is_empty() {
         words.push_str(&format!(", only in {}", scope.regions.join(", ")));

@@ -92,3 +92,18 @@ fn a_document_that_allows_more_is_named_by_its_statement() {
         assert_eq!(beyond(&document(&now), &document(&then), "it").as_deref(), Some(expected), "{now} and {then}");
     }
 }
+
+/// The most that a document may hold, in the form that takes the most work: many actions on many resources.
+#[test]
+fn the_largest_documents_are_compared_in_bounded_time() {
+    let names = |prefix: &str, count: usize| (0..count).map(|i| format!("{prefix}{i}")).collect::<Vec<_>>();
+    let of = |resources: Vec<String>| document(&allow(json!({"Action": names("s3:A", 1_300), "Resource": resources})));
+    let (then, now) = (of(names("arn:aws:s3:::", 900)), of(names("arn:aws:s3:::", 901)));
+    assert_eq!(beyond(&now, &then, "it").as_deref(), Some("statement 1 of it"));
+    let dup = |list: Vec<String>| {
+        list.iter().map(|action| allow(json!({"Action": action, "Resource": names("arn:aws:s3:::", 10)}))).collect::<Vec<_>>()
+    };
+    let many = document(&json!(dup(names("s3:A", 80))));
+    let whole = document(&allow(json!({"Action": names("s3:A", 80), "Resource": names("arn:aws:s3:::", 10)})));
+    assert_eq!(beyond(&whole, &many, "it"), None, "each action is covered by another statement");
+}

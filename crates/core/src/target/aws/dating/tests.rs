@@ -30,8 +30,54 @@ fn of_two_dates_the_earlier_holds() {
     // One of several values is enough, so the latest of them counts.
     assert_eq!(at(json!(["2020-01-01T00:00:00Z", "2027-01-01T00:00:00Z"])), Some(json!(DEADLINE)));
     assert_eq!(at(json!(["2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z"])), Some(json!(["2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z"])));
-    assert_eq!(at(json!("1600000000")), Some(json!("1600000000")), "seconds since 1970");
-    assert_eq!(at(json!("4600000000")), Some(json!(DEADLINE)));
+}
+
+/// `2099` is a year to one reader and seconds since 1970 to another one. What has more than one reading has no reading here.
+#[test]
+fn only_a_whole_timestamp_counts_as_a_date() {
+    for odd in [
+        "2099",
+        "1970",
+        "1600000000",
+        "4600000000",
+        "2020-01",
+        "2020-01-01",
+        "2020-01-01T00:00Z",
+        "20200101T000000Z",
+        "2020-01-01 00:00:00Z",
+        "2020-01-01t00:00:00z",
+        "2020-01-01T00:00:60Z",
+        "2020-01-01T00:00:00+00:00",
+        "2020-01-01T00:00:00",
+    ] {
+        let before = json!({"DateLessThan": {"aws:CurrentTime": odd}});
+        let expected = json!({"DateLessThan": {"aws:CurrentTime": odd, "aws:EpochTime": "1795421700"}});
+        assert_eq!(conditions(&before), Some(expected), "{odd}");
+        let dated_by = |time: Value| {
+            let statement =
+                json!({"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"DateLessThan": {"aws:CurrentTime": time}}});
+            Document::from_value(&json!({"Version": "2012-10-17", "Statement": statement})).unwrap()
+        };
+        assert_eq!(end(&dated_by(json!(odd))), None, "{odd}");
+        assert_eq!(end(&dated_by(json!([odd, "2020-01-01T00:00:00Z"]))), None, "{odd}, and one that can be read");
+        // The date that stands beside it is the end, and a second time changes nothing.
+        let deadline = Time::parse(DEADLINE).unwrap();
+        let once = dated(&dated_by(json!(odd)), deadline).unwrap();
+        assert_eq!((end(&once), dated(&once, deadline)), (Some(deadline), Ok(once.clone())), "{odd}");
+    }
+}
+
+#[test]
+fn of_both_keys_the_earlier_is_the_end() {
+    let deadline = Time::parse(DEADLINE).unwrap();
+    let of = |current: &str, epoch: &str| {
+        let condition = json!({"DateLessThan": {"aws:CurrentTime": current, "aws:EpochTime": epoch}});
+        let statement = json!({"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": condition});
+        end(&Document::from_value(&json!({"Version": "2012-10-17", "Statement": statement})).unwrap())
+    };
+    assert_eq!(of("2099-01-01T00:00:00Z", "1795421700"), Some(deadline));
+    assert_eq!(of(DEADLINE, "4600000000"), Some(deadline));
+    assert_eq!(of("2099", "2099"), None);
 }
 
 #[test]

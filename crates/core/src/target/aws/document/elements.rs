@@ -1,5 +1,5 @@
 //! The elements of a document, one by one.
-use super::{Conditions, Effect, Listed, Rule, Statement, VERSION};
+use super::{Conditions, Effect, Listed, MAX_ENTRIES, MAX_ENTRY, MAX_STATEMENTS, Rule, Statement, VERSION};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -57,7 +57,20 @@ pub(super) fn document(value: &Value) -> Result<Vec<Statement>, String> {
     if statements.is_empty() {
         return Err("has no Statement".into());
     }
-    statements.into_iter().enumerate().map(|(i, value)| statement(i, value)).collect()
+    if statements.len() > MAX_STATEMENTS {
+        return Err(format!("has {} statements, and Curfew reads at most {MAX_STATEMENTS}", statements.len()));
+    }
+    let all: Vec<Statement> = statements.into_iter().enumerate().map(|(i, value)| statement(i, value)).collect::<Result<_, _>>()?;
+    let entries: usize = all.iter().map(|s| entries(&s.rule)).sum();
+    match entries > MAX_ENTRIES {
+        true => Err(format!("has {entries} actions, resources and values of conditions, and Curfew reads at most {MAX_ENTRIES}")),
+        false => Ok(all),
+    }
+}
+
+fn entries(rule: &Rule) -> usize {
+    let values = rule.conditions.values().flat_map(BTreeMap::values).map(Vec::len).sum::<usize>();
+    rule.actions.patterns().len() + rule.resources.patterns().len() + values
 }
 
 fn statement(index: usize, value: &Value) -> Result<Statement, String> {
@@ -120,6 +133,9 @@ fn one_of(all: &Map<String, Value>, these: &str, all_but: &str, name: &str) -> R
 /// A text or a list of texts, sorted.
 fn texts(value: &Value, element: &str, name: &str) -> Result<Vec<String>, String> {
     let text = |value: &Value| match value {
+        Value::String(text) if text.chars().count() > MAX_ENTRY => {
+            Err(format!("has an entry of {} characters in {element} of {name}, and Curfew reads at most {MAX_ENTRY}", text.chars().count()))
+        }
         Value::String(text) if text.chars().all(is_allowed) => Ok(text.clone()),
         Value::String(text) => Err(format!("has {text:?} in {name}, and IAM takes characters up to U+00FF alone")),
         Value::Bool(flag) if element == "Condition" => Ok(flag.to_string()),

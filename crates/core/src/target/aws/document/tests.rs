@@ -119,3 +119,26 @@ fn a_text_with_a_key_twice_is_refused() {
     assert!(twice("{").starts_with("cannot be read: "));
     assert!(twice(&" ".repeat(MAX_TEXT + 1)).contains("131073 bytes"));
 }
+
+#[test]
+fn what_is_too_large_is_refused_with_the_numbers_before_anything_is_compared() {
+    let actions = |count: usize| (0..count).map(|i| format!("s3:A{i}")).collect::<Vec<_>>();
+    let one = |actions: Vec<String>, resource: String| json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": actions, "Resource": resource}});
+    let large = one(vec!["s3:*".into(); 1], format!("arn:aws:s3:::{}", "a".repeat(2_048)));
+    let said = Document::from_value(&large).unwrap_err();
+    assert!(said.contains("2061 characters") && said.contains("at most 2048"), "{said}");
+    let said = Document::from_value(&one(actions(4_000), "*".into())).unwrap_err();
+    assert!(said.contains("bytes") && said.contains("at most 32768 in a template"), "{said}");
+    // What AWS returns may be longer, since its own policies are.
+    assert!(Document::parse(&one(actions(4_000), "*".into()).to_string()).is_ok());
+    let said = Document::parse(&one(actions(9_000), "*".into()).to_string()).unwrap_err();
+    assert!(said.contains("9001 actions, resources and values") && said.contains("at most 8192"), "{said}");
+    let statements: Vec<_> = (0..1_025).map(|i| json!({"Effect": "Allow", "Action": format!("s3:A{i}"), "Resource": "*"})).collect();
+    let said = Document::parse(&json!({"Version": "2012-10-17", "Statement": statements}).to_string()).unwrap_err();
+    assert!(said.contains("1025 statements") && said.contains("at most 1024"), "{said}");
+    // Blanks and order are not counted: the canonical form is.
+    let repeated = one(vec!["s3:GetObject".to_owned(); 4_000], "*".into());
+    assert!(Document::from_value(&repeated).is_ok());
+    let huge = one(vec!["s3:GetObject".to_owned(); 20_000], "*".into());
+    assert!(Document::from_value(&huge).unwrap_err().contains("at most 131072"));
+}

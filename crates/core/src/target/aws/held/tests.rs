@@ -69,7 +69,29 @@ fn what_is_attached_may_become_less_and_ends_the_grant_if_it_becomes_more() {
         assert_eq!(content, Content::Grown);
     }
     let unreadable = Inventory { policies: vec![PolicyContent { arn: A.into(), document: "{".into() }], ..Inventory::default() };
-    assert_eq!(judged(&attached, &unreadable).1, Content::Grown);
+    // An element that this build does not know says nothing about more or less.
+    let newer = now(&json!([{"Effect": "Allow", "Action": "s3:Get*", "Resource": "*", "Purpose": "backup"}]));
+    for odd in [unreadable, newer] {
+        assert_eq!(judged(&attached, &odd), (Ok(Held { gone: Vec::new() }), Content::Unknown), "{odd:?}");
+    }
+    let frozen_by_another_build = role(GrantedBy::Reference, &json!([{"Effect": "Allow", "Action": "s3:Get*", "Purpose": "backup"}]));
+    assert_eq!(judged(&frozen_by_another_build, &now(&json!([read()]))), (Ok(Held { gone: Vec::new() }), Content::Unknown));
+}
+
+#[test]
+fn what_is_seen_to_have_grown_ends_the_grant_also_beside_what_cannot_be_read() {
+    let mut policies = policies(GrantedBy::Reference, &json!([read()]));
+    let second = GrantedPolicy { arn: "arn:aws:iam::aws:policy/B".into(), ..policies.managed[0].clone() };
+    policies.managed.push(second);
+    let both = GrantedPermissions::Role(GrantedRole { policies, max_session_secs: 3600 });
+    let more = PolicyContent {
+        arn: "arn:aws:iam::aws:policy/B".into(),
+        document: text(&json!([{"Effect": "Allow", "Action": "*", "Resource": "*"}])),
+    };
+    let odd = PolicyContent { arn: A.into(), document: "{".into() };
+    let (held, content) = judged(&both, &Inventory { policies: vec![odd, more], ..Inventory::default() });
+    assert!(matches!(held, Err(Unresolvable::Changed(_))), "{held:?}");
+    assert_eq!(content, Content::Grown);
 }
 
 #[test]

@@ -15,7 +15,8 @@ pub fn inert() -> String {
     }))
 }
 
-/// A trust policy that lets the principal in until the deadline. A session may name its source; if it does, it is this one.
+/// A trust policy that lets the principal in until the deadline. A session may name its source, for the logs of AWS; if it does, it is this
+/// one. That binds nobody: the principal does.
 pub fn dated(principal: &str, source_identity: &str, deadline: Time) -> String {
     canonical_json(&json!({
         "Version": "2012-10-17",
@@ -50,7 +51,7 @@ pub fn closing(now: Time) -> String {
 /// The longest source identity (AWS STS API Reference, AssumeRole).
 const MAX_SOURCE_IDENTITY: usize = 64;
 
-/// The source identity of a principal: the last segment of its ARN, which is the name of the user, the role or the session.
+/// The source identity of a principal: the last segment of its ARN, which is the name of the user.
 pub fn source_identity(principal: &str) -> String {
     let name = principal.rsplit('/').next().unwrap_or(principal);
     name.bytes().take(MAX_SOURCE_IDENTITY).filter(u8::is_ascii).map(char::from).collect()

@@ -25,13 +25,22 @@ pub fn guarantees(plan: &Plan) -> Guarantees {
     }
 }
 
-/// What can be there only once: an assignment, or a membership. Grants of one account see each other. A group that gives access in several
-/// accounts is one slot of each, so it is granted through one of them alone.
+/// What can be there only once: an assignment, or a membership. The names of users differ by more than case, so two spellings of one name are
+/// one slot (RFC 7643, section 8.7.1: `userName` is not case-exact and is unique).
 pub fn slots(plan: &Plan) -> Vec<String> {
     match &plan.access {
         Access::User(_) | Access::Role(_) | Access::PermissionSet(_) => Vec::new(),
-        Access::Assignment(a) => vec![format!("{}/{}/{}", a.permission_set, plan.account, a.user)],
-        Access::Membership(m) => vec![format!("{}/{}/{}", m.instance, m.group, m.user)],
+        Access::Assignment(a) => vec![format!("{}/{}/{}", a.permission_set, plan.account, a.user.to_lowercase())],
+        Access::Membership(m) => vec![format!("{}/{}/{}", m.instance, m.group, m.user.to_lowercase())],
+    }
+}
+
+/// The instance of IAM Identity Center for a membership: a group and its members are those of every account, so grants through any of them
+/// share the membership. An assignment is of one account.
+pub fn slot_domain(plan: &Plan) -> Option<&str> {
+    match &plan.access {
+        Access::Membership(m) => Some(&m.instance),
+        Access::User(_) | Access::Role(_) | Access::PermissionSet(_) | Access::Assignment(_) => None,
     }
 }
 
@@ -61,6 +70,6 @@ pub fn privileges(plan: &Plan) -> Vec<String> {
             all
         }
         Access::Assignment(a) => vec![format!("permission set {}, assigned to user {} in account {account}", a.permission_set, a.user)],
-        Access::Membership(m) => vec![format!("membership of user {} in group {}", m.user, m.group)],
+        Access::Membership(m) => vec![format!("membership of user {} in group {}, with what it has in every account", m.user, m.group)],
     }
 }

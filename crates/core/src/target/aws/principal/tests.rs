@@ -25,15 +25,22 @@ fn an_iam_user_has_a_name_of_iam() {
 }
 
 #[test]
-fn a_role_is_assumed_by_a_user_of_the_account_or_by_an_arn() {
+fn a_role_is_assumed_by_a_user_by_name_or_by_arn() {
     let role = GrantedPermissions::Role(GrantedRole { policies: GrantedPolicies::default(), max_session_secs: 3600 });
     assert_eq!(of(&role, "alice").as_deref(), Ok("arn:aws:iam::123456789012:user/alice"));
-    for good in [
-        "arn:aws:iam::123456789012:user/team/alice",
+    for good in ["arn:aws:iam::123456789012:user/team/alice", "arn:aws:iam::210987654321:user/alice"] {
+        assert_eq!(of(&role, good).as_deref(), Ok(good));
+    }
+    // The same user in two spellings.
+    assert_eq!(of(&role, "alice"), of(&role, "arn:aws:iam::123456789012:user/alice"));
+    // All who may assume the role, and a session whose name they choose.
+    for shared in [
         "arn:aws:iam::210987654321:role/Deploy",
         "arn:aws:sts::123456789012:assumed-role/Dev/alice@example.com",
+        "arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Dev_0123456789abcdef",
     ] {
-        assert_eq!(of(&role, good).as_deref(), Ok(good));
+        let said = of(&role, shared).unwrap_err();
+        assert!(said.starts_with(shared) && said.contains("may use it") && said.contains("identityCenter"), "{said}");
     }
     for bad in [
         "arn:aws:iam::123456789012:root",
@@ -41,8 +48,6 @@ fn a_role_is_assumed_by_a_user_of_the_account_or_by_an_arn() {
         "arn:aws:iam::123456789012:user/",
         "arn:aws:iam::*:user/alice",
         "arn:aws-cn:iam::123456789012:user/alice",
-        "arn:aws:sts::123456789012:assumed-role/Dev",
-        "arn:aws:sts::123456789012:assumed-role/Dev/alice/x",
         "arn:aws:iam::123456789012:group/devs",
         "arn:aws:iam:eu-west-1:123456789012:user/alice",
         "arn:aws:iam",

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 const READ: &str = "arn:aws:iam::aws:policy/Read";
 const OWN: &str = "arn:aws:iam::123456789012:policy/team/Own";
+/// What only denies.
+const GUARD: &str = "arn:aws:iam::123456789012:policy/team/Guard";
 const LARGE: &str = "arn:aws:iam::aws:policy/Large";
 const INSTANCE: &str = "arn:aws:sso:::instance/ssoins-0123456789abcdef";
 const SET: &str = "arn:aws:sso:::permissionSet/ssoins-0123456789abcdef/ps-0123456789abcdef";
@@ -31,13 +33,13 @@ fn many(count: usize) -> Value {
 
 fn inventory() -> Inventory {
     let read = json!([{"Sid": "Read", "Effect": "Allow", "Action": ["s3:Get*", "s3:List*"], "Resource": "*"}]);
-    let own = json!([{"Effect": "Allow", "Action": "sqs:*", "Resource": "arn:aws:sqs:eu-west-1:123456789012:a"},
-                     {"Effect": "Deny", "Action": "sqs:Purge*", "Resource": "*"}]);
+    let own = json!([{"Effect": "Allow", "Action": "sqs:*", "Resource": "arn:aws:sqs:eu-west-1:123456789012:a"}]);
+    let guard = json!([{"Effect": "Deny", "Action": "sqs:Purge*", "Resource": "*"}]);
     Inventory {
         partition: "aws".into(),
         account: "123456789012".into(),
         instance: Some(INSTANCE.into()),
-        policies: vec![content(READ, &read), content(OWN, &own), content(LARGE, &many(2_500))],
+        policies: vec![content(READ, &read), content(OWN, &own), content(LARGE, &many(2_500)), content(GUARD, &guard)],
         permission_set: Some(PermissionSetContent {
             arn: SET.into(),
             name: "ReadAll".into(),
@@ -88,7 +90,7 @@ fn the_order_of_a_template_and_of_a_document_changes_nothing_that_is_frozen() {
     assert_eq!(resolve(&one, &a, &inventory()), resolve(&other, &b, &inventory()));
     let mut reordered = inventory();
     reordered.policies.reverse();
-    reordered.policies[2].document = reordered.policies[2].document.replace(r#"["s3:Get*","s3:List*"]"#, r#"["s3:List*","s3:Get*"]"#);
+    reordered.policies[3].document = reordered.policies[3].document.replace(r#"["s3:Get*","s3:List*"]"#, r#"["s3:List*","s3:Get*"]"#);
     assert_eq!(resolve(&one, &a, &inventory()), resolve(&one, &a, &reordered));
     let mut changed = inventory();
     changed.policies[0].document = changed.policies[0].document.replace("s3:Get*", "s3:*");
@@ -125,11 +127,27 @@ fn what_is_missing_or_wrong_is_named() {
     assert!(said(&partly, &narrow, &inventory()).starts_with("in inlinePolicy, statement Logs cannot be narrowed"));
 }
 
+/// A denial on an IAM user holds for all that the user does, also by standing access and other grants.
+#[test]
+fn a_denial_is_refused_on_an_iam_user_and_copied_where_the_identity_is_the_grants_own() {
+    let all = Scope::account();
+    let deny = document(&json!([{"Effect": "Allow", "Action": "s3:*", "Resource": "*"},
+                                {"Sid": "KeepLogs", "Effect": "Deny", "Action": "s3:Delete*", "Resource": "*"}]));
+    let said = check(&user(&[], Some(deny.clone())), &all, &inventory()).unwrap_err();
+    assert!(said.contains("statement KeepLogs of inlinePolicy denies") && said.contains("permissions.aws.role"), "{said}");
+    let said = check(&user(&[READ, GUARD], None), &all, &inventory()).unwrap_err();
+    assert!(said.contains(&format!("statement 1 of managed policy {GUARD} denies")), "{said}");
+    assert!(matches!(resolve(&user(&[OWN, GUARD], None), &all, &inventory()), Err(Unresolvable::NotReady(_))));
+    for own in [role(&[OWN, GUARD], None), center(|c| c.inline_policy = Some(PolicyObject(deny)))] {
+        assert_eq!(check(&own, &all, &inventory()), Ok(()));
+    }
+}
+
 #[test]
 fn every_statement_that_is_written_ends_at_the_deadline() {
     let scope = regions(&["eu-west-1"]);
-    let managed = |c: &mut IdentityCenter| c.managed_policies = vec![READ.into(), OWN.into()];
-    for permissions in [user(&[READ, OWN], None), role(&[READ, OWN, LARGE], Some("2h")), center(managed)] {
+    let managed = |c: &mut IdentityCenter| c.managed_policies = vec![READ.into(), OWN.into(), GUARD.into()];
+    for permissions in [user(&[READ, OWN], None), role(&[READ, OWN, GUARD, LARGE], Some("2h")), center(managed)] {
         let plan = planned(&permissions, &scope);
         let texts: Vec<&String> = match &plan.access {
             Access::User(user) => user.policies.iter().map(|p| &p.document).collect(),
@@ -215,7 +233,25 @@ fn a_standing_set_and_a_group_are_slots_with_a_time_limit() {
     assert_eq!(set_slots, [format!("{SET}/123456789012/alice")]);
     assert_eq!(group_slots, [format!("{INSTANCE}/{GROUP}/alice")]);
     assert_eq!((set.slots, group.slots), (1, 1));
+    // User names of IAM Identity Center differ by more than case, so two spellings are one assignment and one membership.
+    let spelled = |permissions: &Permissions| {
+        let (granted, scope) = resolve(permissions, &all, &inventory()).unwrap();
+        let names = PlanNames { install: "0123abcd", grant: "00000000000000a2", deadline: ANY_TIME };
+        super::super::slots(&plan(&granted, &scope, &Principal { name: "Alice".into() }, names).unwrap())
+    };
+    assert_eq!(spelled(&center(|c| c.permission_set = Some(SET.into()))), set_slots);
+    assert_eq!(spelled(&center(|c| c.group = Some(GROUP.into()))), group_slots);
     assert!(matches!(set.fence, crate::target::Fence::TimeLimit { .. }));
+    // A group is one in all accounts of its instance: what is granted through one of them is seen through the others.
+    let other_account = Inventory { account: "210987654321".into(), ..inventory() };
+    let (granted, scope) = resolve(&center(|c| c.group = Some(GROUP.into())), &all, &other_account).unwrap();
+    let names = PlanNames { install: "0123abcd", grant: "00000000000000a3", deadline: ANY_TIME };
+    let elsewhere = plan(&granted, &scope, &Principal { name: "alice".into() }, names).unwrap();
+    assert_eq!((super::super::slots(&elsewhere), super::super::slot_domain(&elsewhere)), (group_slots, Some(INSTANCE)));
+    let in_words = crate::target::aws::scope_in_words(&scope, &granted);
+    assert_eq!(in_words, "every account in which group devs has access, also beyond account 210987654321");
+    let in_one_account = planned(&center(|c| c.permission_set = Some(SET.into())), &all);
+    assert_eq!(super::super::slot_domain(&in_one_account), None, "an assignment is of one account");
     let own = planned(&role(&[READ], None), &all);
     let (slots, own) = words(&own);
     assert!(slots.is_empty() && own.slots == 0 && own.fence == crate::target::Fence::Reservation && own.settle_secs > 0);
