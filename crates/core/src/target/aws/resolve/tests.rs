@@ -251,7 +251,9 @@ fn a_standing_set_and_a_group_are_slots_with_a_time_limit() {
     let in_words = crate::target::aws::scope_in_words(&scope, &granted);
     assert_eq!(in_words, "every account in which group devs has access, also beyond account 210987654321");
     let in_one_account = planned(&center(|c| c.permission_set = Some(SET.into())), &all);
-    assert_eq!(super::super::slot_domain(&in_one_account), None, "an assignment is of one account");
+    let domain = |plan: Plan| crate::target::Plan::Aws(plan).slot_domain("aws:123456789012").to_owned();
+    assert_eq!(domain(elsewhere), INSTANCE);
+    assert_eq!(domain(in_one_account), "aws:123456789012", "an assignment is of one account");
     let own = planned(&role(&[READ], None), &all);
     let (slots, own) = words(&own);
     assert!(slots.is_empty() && own.slots == 0 && own.fence == crate::target::Fence::Reservation && own.settle_secs > 0);
