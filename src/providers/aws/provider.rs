@@ -138,13 +138,17 @@ impl Provider for Aws {
 
     async fn observe(&self, plan: &Plan, except: SlotSet, _: Option<Time>) -> Result<Observed, ProviderError> {
         let plan = plan_of(plan, &self.connection)?;
-        match &plan.access {
-            Access::User(user) => self.observe_user(plan, user).await,
-            Access::Role(role) => self.observe_role(plan, role).await,
-            Access::PermissionSet(set) => self.observe_set(plan, set).await,
-            Access::Assignment(_) | Access::Membership(_) if except.contains(ONLY_SLOT) => Ok(Observation::Present.into()),
-            Access::Assignment(_) | Access::Membership(_) => Ok(presence(self.is_standing(plan).await?).into()),
+        let observed = match &plan.access {
+            Access::User(user) => self.observe_user(plan, user).await?,
+            Access::Role(role) => self.observe_role(plan, role).await?,
+            Access::PermissionSet(set) => self.observe_set(plan, set).await?,
+            Access::Assignment(_) | Access::Membership(_) if except.contains(ONLY_SLOT) => Observation::Present.into(),
+            Access::Assignment(_) | Access::Membership(_) => presence(self.is_standing(plan).await?).into(),
+        };
+        if observed == Observation::Absent {
+            self.ask_again_who_we_are();
         }
+        Ok(observed)
     }
 
     async fn survey(&self, plan: &Plan) -> Result<SlotSet, ProviderError> {
@@ -191,14 +195,18 @@ impl Provider for Aws {
 
     async fn revoke(&self, _: &str, plan: &Plan, known: &[Artifact], keep: SlotSet) -> Result<RevokeOutcome, ProviderError> {
         let plan = plan_of(plan, &self.connection)?;
-        match &plan.access {
-            Access::User(user) => self.revoke_user(plan, user, known).await,
-            Access::Role(role) => self.revoke_role(plan, role, known).await,
-            Access::PermissionSet(set) => self.revoke_set(plan, set).await,
-            Access::Assignment(_) | Access::Membership(_) if keep.contains(ONLY_SLOT) => Ok(RevokeOutcome::Gone),
-            Access::Assignment(assignment) => self.revoke_assignment(plan, assignment).await,
-            Access::Membership(membership) => self.revoke_membership(membership).await,
+        let outcome = match &plan.access {
+            Access::User(user) => self.revoke_user(plan, user, known).await?,
+            Access::Role(role) => self.revoke_role(plan, role, known).await?,
+            Access::PermissionSet(set) => self.revoke_set(plan, set).await?,
+            Access::Assignment(_) | Access::Membership(_) if keep.contains(ONLY_SLOT) => RevokeOutcome::Gone,
+            Access::Assignment(assignment) => self.revoke_assignment(plan, assignment).await?,
+            Access::Membership(membership) => self.revoke_membership(membership).await?,
+        };
+        if outcome == RevokeOutcome::Gone {
+            self.ask_again_who_we_are();
         }
+        Ok(outcome)
     }
 
     async fn poll(&self, operation: &Operation) -> Result<OperationState, ProviderError> {
