@@ -37,6 +37,8 @@ mod rights;
 #[cfg(feature = "aws")]
 mod role;
 #[cfg(feature = "aws")]
+mod role_ends;
+#[cfg(feature = "aws")]
 mod standing;
 #[cfg(all(test, feature = "aws"))]
 mod tests;

@@ -223,6 +223,16 @@ impl Provider for Aws {
         }
     }
 
+    async fn expire_now(&self, plan: &Plan, known: &[Artifact]) -> Result<(), ProviderError> {
+        let plan = plan_of(plan, &self.connection)?;
+        match &plan.access {
+            Access::User(user) => self.expire_user(plan, user, known).await,
+            Access::Role(role) => self.expire_role(plan, role, known).await,
+            // What ends these before the deadline takes AWS as long as the revocation.
+            Access::PermissionSet(_) | Access::Assignment(_) | Access::Membership(_) => Ok(()),
+        }
+    }
+
     async fn managed(&self) -> Result<Vec<ManagedObject>, ProviderError> {
         self.find_marked().await
     }

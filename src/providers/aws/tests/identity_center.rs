@@ -25,7 +25,7 @@ const INSTANCE: &str = "arn:aws:sso:::instance/ssoins-0123456789abcdef";
 const SET: &str = "arn:aws:sso:::permissionSet/ssoins-0123456789abcdef/ps-0123456789abcdef";
 const ALICE: &str = "94482488-3041-7098-8b9b-000000000001";
 
-fn center() -> AwsConnection {
+pub fn center() -> AwsConnection {
     let instance =
         IdentityCenterInstance { instance_arn: INSTANCE.into(), identity_store_id: "d-0123456789".into(), region: None, assume_role: None };
     AwsConnection { identity_center: Some(instance), ..connection() }
