@@ -25,6 +25,8 @@ mod memory;
 #[cfg(feature = "aws")]
 mod own_policies;
 #[cfg(feature = "aws")]
+mod people;
+#[cfg(feature = "aws")]
 mod policies;
 #[cfg(feature = "aws")]
 mod provider;
