@@ -4,7 +4,7 @@ use crate::providers::port::ProviderError;
 
 /// For how long the answer of STS is believed. An access key belongs to one account for as long as it exists, and the keys of a
 /// session last longer than this.
-pub const BELIEVED_SECS: i64 = 30;
+pub const BELIEVED_SECS: i64 = 10;
 
 /// What GetCallerIdentity answers.
 #[derive(Clone, PartialEq, Eq, Debug)]
