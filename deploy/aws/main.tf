@@ -117,8 +117,9 @@ data "aws_iam_policy_document" "trust" {
   dynamic "statement" {
     for_each = var.hub_role_arn == null ? [] : [var.hub_role_arn]
     content {
-      sid     = "Hub"
-      actions = ["sts:AssumeRole"]
+      sid = "Hub"
+      # EKS Pod Identity passes the tags of its sessions on.
+      actions = ["sts:AssumeRole", "sts:TagSession"]
       principals {
         type        = "AWS"
         identifiers = [statement.value]
@@ -165,7 +166,7 @@ resource "aws_iam_role_policy" "spokes" {
   role  = aws_iam_role.operator.name
   policy = jsonencode({
     Version   = "2012-10-17"
-    Statement = [{ Sid = "Spokes", Effect = "Allow", Action = "sts:AssumeRole", Resource = var.spoke_role_arns }]
+    Statement = [{ Sid = "Spokes", Effect = "Allow", Action = ["sts:AssumeRole", "sts:TagSession"], Resource = var.spoke_role_arns }]
   })
 }
 

@@ -65,8 +65,8 @@ pub enum ReserveOutcome {
 pub enum ApplyOutcome {
     /// The target has confirmed the access.
     Done(Vec<Artifact>),
-    /// The target has accepted the write and works on it.
-    Started(Operation),
+    /// The target has accepted the write and works on it: this will be there when it is done.
+    Started(Operation, Vec<Artifact>),
 }
 
 /// The outcome of a removal.

@@ -61,7 +61,7 @@ pub async fn reserved(p: &dyn Provider, grant: &str, plan: &Plan) -> Result<Rese
 pub fn artifacts(outcome: ApplyOutcome) -> Result<Vec<Artifact>> {
     match outcome {
         ApplyOutcome::Done(artifacts) => Ok(artifacts),
-        ApplyOutcome::Started(operation) => anyhow::bail!("operation {} still runs", operation.id),
+        ApplyOutcome::Started(operation, _) => anyhow::bail!("operation {} still runs", operation.id),
     }
 }
 

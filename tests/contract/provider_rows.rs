@@ -168,7 +168,7 @@ impl Steps<'_> {
                     self.p.apply(grant, plan, except, until, &permit()?).await?
                 }
             };
-            if let ApplyOutcome::Started(operation) = outcome {
+            if let ApplyOutcome::Started(operation, _) = outcome {
                 self.followed(&operation).await?;
             }
             Ok(Some(()))

@@ -93,7 +93,10 @@ impl GrantEffects {
                 }
                 Ok(Outcome::Done)
             }
-            Ok(ApplyOutcome::Started(operation)) => Ok(Outcome::Started(operation)),
+            Ok(ApplyOutcome::Started(operation, artifacts)) => {
+                self.change(|k| k.learned.armed = Some(artifacts));
+                Ok(Outcome::Started(operation))
+            }
             Err(e) => self.refused(what, e).await,
         }
     }

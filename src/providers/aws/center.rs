@@ -1,22 +1,22 @@
-//! The calls to IAM Identity Center: permission sets, their assignments, and the people and groups of its identity store.
+//! The calls to IAM Identity Center: permission sets and their assignments. People and groups are in [`super::people`].
 //!
 //! An assignment is asynchronous: AWS accepts it, and is asked later how it went. The answer to a write that is not finished may be
 //! `ConflictException`, which is tried again (IAM Identity Center API Reference, CreateAccountAssignment).
 use super::{
     Aws,
-    errors::{Call, if_there},
+    errors::{Call, PAGES, if_there},
     in_parts,
+    memory::Constants,
 };
 use crate::{api::system::IdentityCenterInstance, providers::port::ProviderError};
-use aws_sdk_identitystore::types::{AlternateIdentifier, MemberId, UniqueAttribute};
-use aws_sdk_ssoadmin::types::{AccountAssignmentOperationStatus, PrincipalType, StatusValues, Tag, TargetType};
-use aws_smithy_types::Document;
+use aws_sdk_ssoadmin::types::{AccountAssignmentOperationStatus, OperationStatusFilter, PrincipalType, StatusValues, Tag, TargetType};
 use curfew_core::time::Time;
 use futures::TryStreamExt;
 
-/// How many entries one page has at most, and how many pages are read. More is an error, and no shorter list.
+/// How many entries one page has at most.
 const PAGE: i32 = 100;
-const PAGES: usize = 50;
+/// How many permission sets of an instance are remembered.
+const REMEMBERED: usize = 4_096;
 
 /// A permission set, as far as its name tells it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,6 +27,8 @@ pub struct SetState {
     pub name: String,
     /// When it was created.
     pub created: Time,
+    /// The longest session, in seconds.
+    pub session_secs: Option<u32>,
 }
 
 /// Who has a permission set in an account.
@@ -78,8 +80,38 @@ fn progress(status: Option<&AccountAssignmentOperationStatus>) -> Progress {
     }
 }
 
-fn too_long(Call { action, on }: Call<'_>) -> ProviderError {
-    ProviderError::Invalid(format!("{action} on {on} lists more than {PAGES} pages of {PAGE}; remove what is not used"))
+/// A session duration of ISO 8601, such as `PT1H30M`, in seconds.
+fn secs(text: &str) -> Option<u32> {
+    let (mut all, mut digits) = (0_u32, String::new());
+    for c in text.strip_prefix("PT")?.chars() {
+        let unit = match c {
+            '0'..='9' => {
+                digits.push(c);
+                continue;
+            }
+            'H' => 3_600,
+            'M' => 60,
+            'S' => 1,
+            _ => return None,
+        };
+        all = all.checked_add(std::mem::take(&mut digits).parse::<u32>().ok()?.checked_mul(unit)?)?;
+    }
+    (digits.is_empty() && text.len() > 2).then_some(all)
+}
+
+/// What is known of an instance, shared by all accounts to which it assigns access.
+#[derive(Debug)]
+pub struct Instance {
+    /// Permission sets by ARN, as they were created: their names never change.
+    named: Constants<String, SetState>,
+    /// The ARNs of the permission sets of grants, by name.
+    pub(super) arns: Constants<String, String>,
+}
+
+impl Default for Instance {
+    fn default() -> Self {
+        Instance { named: Constants::new(REMEMBERED), arns: Constants::new(REMEMBERED) }
+    }
 }
 
 impl Aws {
@@ -99,20 +131,21 @@ impl Aws {
         for _ in 0..PAGES {
             let Some(page) = pages.next().await else { return Ok(all) };
             let page = page.map_err(|e| call.failed(e))?;
-            let named = in_parts(page.permission_sets().iter().map(|arn| self.set(arn)));
+            let arns = page.permission_sets.as_deref().ok_or_else(|| call.incomplete())?;
+            let named = in_parts(arns.iter().map(|arn| self.set(arn)));
             all.extend(named.try_collect::<Vec<_>>().await?.into_iter().flatten());
         }
-        Err(too_long(call))
+        Err(call.too_long())
     }
 
     /// A permission set by ARN, as it was read once; `None` if there is none.
     pub(super) async fn set(&self, arn: &str) -> Result<Option<SetState>, ProviderError> {
-        if let Some(known) = self.sets.get(&arn.to_owned()) {
+        if let Some(known) = self.instance.named.get(&arn.to_owned()) {
             return Ok(Some(known));
         }
         let found = self.describe_set(arn).await?;
         if let Some(found) = &found {
-            self.sets.insert(arn.to_owned(), found.clone());
+            self.instance.named.insert(arn.to_owned(), found.clone());
         }
         Ok(found)
     }
@@ -121,11 +154,25 @@ impl Aws {
     pub(super) async fn describe_set(&self, arn: &str) -> Result<Option<SetState>, ProviderError> {
         let call = Call { action: "sso:DescribePermissionSet", on: arn };
         let asked = self.clients().await.sso.describe_permission_set().instance_arn(&self.center()?.instance_arn).permission_set_arn(arn);
-        let found = if_there(asked.send().await.map_err(|e| call.failed(e)))?;
-        let set = found.as_ref().and_then(|found| found.permission_set());
-        let created =
-            set.and_then(|set| set.created_date()).and_then(|at| at.to_millis().ok()).map_or(Time::from_secs(0), Time::from_millis);
-        Ok(set.and_then(|set| set.name()).map(|name| SetState { arn: arn.to_owned(), name: name.to_owned(), created }))
+        let Some(found) = if_there(asked.send().await.map_err(|e| call.failed(e)))? else { return Ok(None) };
+        let set = found.permission_set().ok_or_else(|| call.incomplete())?;
+        let name = set.name().filter(|name| !name.is_empty()).ok_or_else(|| call.incomplete())?.to_owned();
+        let created = set.created_date().and_then(|at| at.to_millis().ok()).map_or(Time::from_secs(0), Time::from_millis);
+        Ok(Some(SetState { arn: arn.to_owned(), name, created, session_secs: set.session_duration().and_then(secs) }))
+    }
+
+    /// The tags of a permission set, read live.
+    pub(super) async fn tags_of(&self, set: &str) -> Result<Vec<(String, String)>, ProviderError> {
+        let call = Call { action: "sso:ListTagsForResource", on: set };
+        let asked = self.clients().await.sso.list_tags_for_resource().instance_arn(&self.center()?.instance_arn);
+        let mut pages = asked.resource_arn(set).into_paginator().send();
+        let mut all = Vec::new();
+        for _ in 0..PAGES {
+            let Some(page) = pages.next().await else { return Ok(all) };
+            let page = page.map_err(|e| call.failed(e))?;
+            all.extend(page.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())));
+        }
+        Err(call.too_long())
     }
 
     /// Creates a permission set; `None` if the name is taken, or AWS has not finished with another one of that name.
@@ -170,25 +217,40 @@ impl Aws {
 
     /// The ARNs of the managed policies of a permission set, of AWS and of the account, sorted.
     pub(super) async fn policies_of(&self, set: &str, partition: &str) -> Result<Vec<String>, ProviderError> {
-        let instance = &self.center()?.instance_arn;
-        let sso = &self.clients().await.sso;
-        // A permission set has at most 20 of them.
-        let call = Call { action: "sso:ListManagedPoliciesInPermissionSet", on: set };
-        let asked = sso.list_managed_policies_in_permission_set().instance_arn(instance).permission_set_arn(set).max_results(PAGE);
-        let managed = if_there(asked.send().await.map_err(|e| call.failed(e)))?;
-        let call = Call { action: "sso:ListCustomerManagedPolicyReferencesInPermissionSet", on: set };
-        let asked = sso.list_customer_managed_policy_references_in_permission_set().instance_arn(instance).permission_set_arn(set);
-        let referenced = if_there(asked.max_results(PAGE).send().await.map_err(|e| call.failed(e)))?;
-        let of_aws =
-            managed.iter().flat_map(|found| found.attached_managed_policies()).filter_map(|policy| policy.arn().map(str::to_owned));
-        let account = &self.connection.account_id;
-        let own = referenced
-            .iter()
-            .flat_map(|found| found.customer_managed_policy_references())
-            .map(|policy| format!("arn:{partition}:iam::{account}:policy{}{}", policy.path().unwrap_or("/"), policy.name()));
-        let mut all: Vec<String> = of_aws.chain(own).collect();
+        let (mut all, own) = futures::try_join!(self.managed_in(set), self.referenced_by(set, partition))?;
+        all.extend(own);
         all.sort();
         Ok(all)
+    }
+
+    async fn managed_in(&self, set: &str) -> Result<Vec<String>, ProviderError> {
+        let call = Call { action: "sso:ListManagedPoliciesInPermissionSet", on: set };
+        let asked = self.clients().await.sso.list_managed_policies_in_permission_set().instance_arn(&self.center()?.instance_arn);
+        let mut pages = asked.permission_set_arn(set).max_results(PAGE).into_paginator().send();
+        let mut all = Vec::new();
+        for _ in 0..PAGES {
+            let Some(page) = pages.next().await else { return Ok(all) };
+            let Some(page) = if_there(page.map_err(|e| call.failed(e)))? else { return Ok(all) };
+            for policy in page.attached_managed_policies() {
+                all.push(policy.arn().map(str::to_owned).ok_or_else(|| call.incomplete())?);
+            }
+        }
+        Err(call.too_long())
+    }
+
+    async fn referenced_by(&self, set: &str, partition: &str) -> Result<Vec<String>, ProviderError> {
+        let call = Call { action: "sso:ListCustomerManagedPolicyReferencesInPermissionSet", on: set };
+        let sso = &self.clients().await.sso;
+        let asked = sso.list_customer_managed_policy_references_in_permission_set().instance_arn(&self.center()?.instance_arn);
+        let mut pages = asked.permission_set_arn(set).max_results(PAGE).into_paginator().send();
+        let (mut all, account) = (Vec::new(), &self.connection.account_id);
+        for _ in 0..PAGES {
+            let Some(page) = pages.next().await else { return Ok(all) };
+            let Some(page) = if_there(page.map_err(|e| call.failed(e)))? else { return Ok(all) };
+            let own = page.customer_managed_policy_references().iter();
+            all.extend(own.map(|policy| format!("arn:{partition}:iam::{account}:policy{}{}", policy.path().unwrap_or("/"), policy.name())));
+        }
+        Err(call.too_long())
     }
 
     /// Deletes a permission set that is assigned nowhere. What does not exist is success; `false` while AWS says that it is in use.
@@ -211,9 +273,9 @@ impl Aws {
         for _ in 0..PAGES {
             let Some(page) = pages.next().await else { return Ok(all) };
             let Some(page) = if_there(page.map_err(|e| call.failed(e)))? else { return Ok(all) };
-            all.extend(page.account_ids().iter().cloned());
+            all.extend_from_slice(page.account_ids.as_deref().ok_or_else(|| call.incomplete())?);
         }
-        Err(too_long(call))
+        Err(call.too_long())
     }
 
     /// Who has a permission set in an account.
@@ -225,18 +287,64 @@ impl Aws {
         for _ in 0..PAGES {
             let Some(page) = pages.next().await else { return Ok(all) };
             let Some(page) = if_there(page.map_err(|e| call.failed(e)))? else { return Ok(all) };
-            let found = page.account_assignments().iter();
-            all.extend(found.filter_map(|a| Some(Assignee { kind: a.principal_type()?.clone(), id: a.principal_id()?.to_owned() })));
+            for found in page.account_assignments.as_deref().ok_or_else(|| call.incomplete())? {
+                let (Some(kind), Some(id)) = (found.principal_type(), found.principal_id()) else { return Err(call.incomplete()) };
+                all.push(Assignee { kind: kind.clone(), id: id.to_owned() });
+            }
         }
-        Err(too_long(call))
+        Err(call.too_long())
     }
 
-    /// Assigns a permission set to a user in an account.
-    pub(super) async fn assign(&self, at: InAccount<'_>, user: &str) -> Result<Progress, ProviderError> {
+    /// The request by which AWS is giving a permission set to a user, or may just have given it: lists of assignments may not show it
+    /// yet. Of all accounts and of all users, where none is named.
+    pub(super) async fn being_assigned(
+        &self,
+        set: &str,
+        account: Option<&str>,
+        user: Option<&str>,
+    ) -> Result<Option<String>, ProviderError> {
+        for request in self.running_assignments().await? {
+            let call = Call { action: "sso:DescribeAccountAssignmentCreationStatus", on: &request };
+            let asked = self.clients().await.sso.describe_account_assignment_creation_status();
+            let asked = asked.instance_arn(&self.center()?.instance_arn).account_assignment_creation_request_id(&request);
+            let found = if_there(asked.send().await.map_err(|e| call.failed(e)))?;
+            let status = found.as_ref().and_then(|found| found.account_assignment_creation_status()).ok_or_else(|| call.incomplete())?;
+            let (of, target, who) = (status.permission_set_arn(), status.target_id(), status.principal_id());
+            let same = |is: Option<&str>, meant: Option<&str>| is.is_none() || meant.is_none() || is == meant;
+            let failed = status.status() == Some(&StatusValues::Failed);
+            if !failed && same(of, Some(set)) && same(target, account) && same(who, user) {
+                return Ok(Some(request));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The requests for assignments that AWS works on.
+    async fn running_assignments(&self) -> Result<Vec<String>, ProviderError> {
+        let instance = &self.center()?.instance_arn;
+        let call = Call { action: "sso:ListAccountAssignmentCreationStatus", on: instance };
+        let filter = OperationStatusFilter::builder().status(StatusValues::InProgress).build();
+        let asked = self.clients().await.sso.list_account_assignment_creation_status().instance_arn(instance).filter(filter);
+        let mut pages = asked.max_results(PAGE).into_paginator().send();
+        let mut all = Vec::new();
+        for _ in 0..PAGES {
+            let Some(page) = pages.next().await else { return Ok(all) };
+            let page = page.map_err(|e| call.failed(e))?;
+            for status in page.account_assignments_creation_status.as_deref().ok_or_else(|| call.incomplete())? {
+                all.push(status.request_id().map(str::to_owned).ok_or_else(|| call.incomplete())?);
+            }
+        }
+        Err(call.too_long())
+    }
+
+    /// Assigns a permission set to a user in an account, before a time or not at all.
+    pub(super) async fn assign(&self, at: InAccount<'_>, user: &str, until: Option<Time>) -> Result<Progress, ProviderError> {
         let call = Call { action: "sso:CreateAccountAssignment", on: at.set };
         let asked = self.clients().await.sso.create_account_assignment().instance_arn(&self.center()?.instance_arn);
         let asked = asked.permission_set_arn(at.set).target_id(at.account).target_type(TargetType::AwsAccount);
-        let accepted = asked.principal_type(PrincipalType::User).principal_id(user).send().await.map_err(|e| call.failed(e))?;
+        let asked = asked.principal_type(PrincipalType::User).principal_id(user);
+        self.in_time(call, until)?;
+        let accepted = asked.send().await.map_err(|e| call.failed(e))?;
         Ok(progress(accepted.account_assignment_creation_status()))
     }
 
@@ -267,56 +375,35 @@ impl Aws {
         let found = asked.account_assignment_deletion_request_id(id).send().await.map_err(|e| call.failed(e));
         Ok(if_there(found)?.map_or_else(unknown, |found| progress(found.account_assignment_deletion_status())))
     }
+}
 
-    /// The id of a user by name; `None` if there is none.
-    pub(super) async fn user_id(&self, name: &str) -> Result<Option<String>, ProviderError> {
-        let call = Call { action: "identitystore:GetUserId", on: name };
-        let attribute = UniqueAttribute::builder().attribute_path("userName").attribute_value(Document::from(name)).build();
-        let attribute = attribute.map_err(|e| ProviderError::Invalid(format!("the name of user {name}: {e}")))?;
-        let asked = self.clients().await.people.get_user_id().identity_store_id(&self.center()?.identity_store_id);
-        let found = asked.alternate_identifier(AlternateIdentifier::UniqueAttribute(attribute)).send().await.map_err(|e| call.failed(e));
-        Ok(if_there(found)?.map(|found| found.user_id().to_owned()))
-    }
-
-    /// The name of a group; `None` if there is no such group.
-    pub(super) async fn group_name(&self, id: &str) -> Result<Option<String>, ProviderError> {
-        let call = Call { action: "identitystore:DescribeGroup", on: id };
-        let asked = self.clients().await.people.describe_group().identity_store_id(&self.center()?.identity_store_id).group_id(id);
-        let found = if_there(asked.send().await.map_err(|e| call.failed(e)))?;
-        Ok(found.map(|found| found.display_name().unwrap_or(id).to_owned()))
-    }
-
-    /// The id of a membership; `None` if the user does not belong to the group.
-    pub(super) async fn membership(&self, group: &str, user: &str) -> Result<Option<String>, ProviderError> {
-        let call = Call { action: "identitystore:GetGroupMembershipId", on: group };
-        let asked = self.clients().await.people.get_group_membership_id().identity_store_id(&self.center()?.identity_store_id);
-        let found = asked.group_id(group).member_id(MemberId::UserId(user.to_owned())).send().await.map_err(|e| call.failed(e));
-        Ok(if_there(found)?.map(|found| found.membership_id().to_owned()))
-    }
-
-    /// Makes a user a member of a group. One that is a member already is success.
-    pub(super) async fn join(&self, group: &str, user: &str) -> Result<(), ProviderError> {
-        let call = Call { action: "identitystore:CreateGroupMembership", on: group };
-        let asked = self.clients().await.people.create_group_membership().identity_store_id(&self.center()?.identity_store_id);
-        match asked.group_id(group).member_id(MemberId::UserId(user.to_owned())).send().await {
-            Ok(_) => Ok(()),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conflict_exception()) => match self.membership(group, user).await? {
-                Some(_) => Ok(()),
-                None => Err(call.failed(e)),
-            },
-            Err(e) => Err(call.failed(e)),
+impl Aws {
+    /// The last look at the clock before a write that has a time limit: it may have passed while an answer was awaited, or while the
+    /// process stood still.
+    pub(super) fn in_time(&self, Call { action, on }: Call<'_>, until: Option<Time>) -> Result<(), ProviderError> {
+        if until.is_none_or(|until| self.clock.now() < until) {
+            return Ok(());
         }
-    }
-
-    /// Ends a membership. What does not exist is success.
-    pub(super) async fn leave(&self, membership: &str) -> Result<(), ProviderError> {
-        let call = Call { action: "identitystore:DeleteGroupMembership", on: membership };
-        let asked = self.clients().await.people.delete_group_membership().identity_store_id(&self.center()?.identity_store_id);
-        let sent = asked.membership_id(membership).send().await;
-        if_there(sent.map_err(|e| call.failed(e))).map(drop)
+        Err(ProviderError::Transient {
+            message: format!("{action} on {on}: the time limit of this write has passed; it is not sent"),
+            retry_after: None,
+        })
     }
 }
 
 fn unknown() -> Progress {
     Progress::Failed("AWS does not know it any more".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::secs;
+
+    #[test]
+    fn a_session_duration_is_read_in_every_form() {
+        assert_eq!(["PT1H", "PT3600S", "PT1H30M", "PT12H"].map(secs), [Some(3_600), Some(3_600), Some(5_400), Some(43_200)]);
+        for bad in ["", "PT", "1H", "PT1", "PTH", "PT1X", "PT99999999H"] {
+            assert_eq!(secs(bad), None, "{bad}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! instance. Nothing in Curfew's objects is a credential. With `assumeRole` these credentials are used only to assume that role.
 //! The operator's own loop decides again before it tries again, so the SDK does not: a write that it repeated could be sent after
 //! a time limit has passed, and throttling must reach the lane.
+use super::{center::Instance, memory::Constants};
 use crate::api::system::{AssumeRole, AwsConnection};
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -12,8 +13,10 @@ use aws_smithy_http_client::{
     tls::{Provider, rustls_provider::CryptoMode},
 };
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+/// How many instances of IAM Identity Center are remembered.
+const INSTANCES: usize = 64;
 /// How long a connection may take to open.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// How long one call may take, with the signing and the answer read.
@@ -23,18 +26,33 @@ const SESSION: &str = "curfew";
 
 /// The connections, shared by all accounts. They belong to the runtime that opened them.
 #[derive(Clone, Debug)]
-pub struct Connections(SharedHttpClient);
+pub struct Connections {
+    http: SharedHttpClient,
+    /// What is known of each instance of IAM Identity Center, by ARN.
+    instances: Arc<Constants<String, Arc<Instance>>>,
+}
 
 impl Default for Connections {
     fn default() -> Self {
-        Connections(Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https())
+        let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        Connections { http, instances: Arc::new(Constants::new(INSTANCES)) }
     }
 }
 
 impl Connections {
     /// What the SDK sends with.
     pub fn http(&self) -> SharedHttpClient {
-        self.0.clone()
+        self.http.clone()
+    }
+
+    /// What is known of an instance: the same for all accounts that name it.
+    pub(super) fn instance(&self, arn: &str) -> Arc<Instance> {
+        let key = arn.to_owned();
+        self.instances.get(&key).unwrap_or_else(|| {
+            let new = Arc::new(Instance::default());
+            self.instances.insert(key, new.clone());
+            new
+        })
     }
 }
 
@@ -83,11 +101,11 @@ impl Clients {
 }
 
 /// What the operator has by itself.
-async fn base(region: &str, Connections(http): &Connections) -> SdkConfig {
+async fn base(region: &str, connections: &Connections) -> SdkConfig {
     let limits =
         TimeoutConfig::builder().connect_timeout(CONNECT_LIMIT).operation_timeout(CALL_LIMIT).operation_attempt_timeout(CALL_LIMIT);
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http.clone())
+        .http_client(connections.http())
         .region(Region::new(region.to_owned()))
         .retry_config(RetryConfig::disabled())
         .timeout_config(limits.build());
@@ -106,4 +124,17 @@ async fn assumed(base: &SdkConfig, role: Option<&AssumeRole>) -> SdkConfig {
     }
     let provider = SharedCredentialsProvider::new(provider.build().await);
     base.clone().into_builder().credentials_provider(provider).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_an_instance_is_shared_by_all_accounts() {
+        let connections = Connections::default();
+        let known = connections.instance("arn:aws:sso:::instance/ssoins-1");
+        assert!(Arc::ptr_eq(&known, &connections.clone().instance("arn:aws:sso:::instance/ssoins-1")));
+        assert!(!Arc::ptr_eq(&known, &connections.instance("arn:aws:sso:::instance/ssoins-2")));
+    }
 }

@@ -40,7 +40,30 @@ struct Answer<'a> {
     retry_after: Option<Duration>,
 }
 
+/// How many pages of a list are read. More is an error, and not a shorter list.
+pub const PAGES: usize = 50;
+
 impl Call<'_> {
+    /// An answer without an error that leaves out what was asked for: it proves nothing.
+    pub fn incomplete(self) -> ProviderError {
+        let Call { action, on } = self;
+        transient(format!("{action} on {on}: the answer leaves out what was asked for"), None)
+    }
+
+    /// A list that has more pages than are read.
+    pub fn too_long(self) -> ProviderError {
+        let Call { action, on } = self;
+        ProviderError::Invalid(format!("{action} on {on} lists more than {PAGES} pages; remove what is not used"))
+    }
+
+    /// A page of IAM either ends its list, or says where the next one begins.
+    ///
+    /// # Errors
+    /// If it does neither.
+    pub fn whole(self, truncated: bool, marker: Option<&str>) -> Result<(), ProviderError> {
+        if truncated && marker.is_none_or(str::is_empty) { Err(self.incomplete()) } else { Ok(()) }
+    }
+
     /// What the failure of this call means.
     pub fn failed<E>(self, e: SdkError<E, HttpResponse>) -> ProviderError
     where
@@ -193,6 +216,19 @@ pub fn if_there<T>(answer: Result<T, ProviderError>) -> Result<Option<T>, Provid
         Err(ProviderError::Gone) => Ok(None),
         Err(e) => Err(e),
     }
+}
+
+/// Keeps the first error of steps that are all tried.
+///
+/// # Errors
+/// If AWS throttles: then no other step is tried either.
+pub fn put_off(step: Result<(), ProviderError>, failed: &mut Option<ProviderError>) -> Result<(), ProviderError> {
+    match step {
+        Err(e) if e.retry_after().is_some() => return Err(e),
+        Err(e) => drop(failed.get_or_insert(e)),
+        Ok(()) => {}
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -43,6 +43,11 @@ impl Aws {
         Ok(caller)
     }
 
+    /// Absence counts only in the account that is meant, so an answer of STS from before a look that shows it is not believed after it.
+    pub(super) fn ask_again_who_we_are(&self) {
+        self.caller.forget(self.clock.now());
+    }
+
     /// The same, if it is the account that is meant.
     ///
     /// # Errors

@@ -10,10 +10,11 @@
 //! | CreateAccountAssignment | `ResourceNotFoundException` |
 //!
 //! Assignments are asynchronous, so they are stored as operations and polled. Before one is created the existing ones are listed, and
-//! an end is repeated until the list shows none.
+//! an end is repeated until the list shows none, and AWS says that it is creating none.
 use super::{
     Aws,
-    center::{Assignee, InAccount, Progress},
+    center::{Assignee, InAccount, Progress, SetState},
+    standing,
 };
 use crate::{
     api::grant::Artifact,
@@ -22,8 +23,10 @@ use crate::{
 use aws_sdk_ssoadmin::types::Tag;
 use curfew_core::{
     grant::{Observation, Operation, OperationKind},
+    ids::GRANT_LABEL,
     reconcile::Reservation,
     target::aws::{Plan, document::Document, names, plan::PlannedPermissionSet},
+    time::Time,
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -35,6 +38,28 @@ const NO_VERSION: &str = "";
 const POLL_SECS: i64 = 3;
 /// Between the ids of several operations that are polled as one.
 const SEPARATOR: char = ',';
+
+/// How many characters the ids of the operations of one run may have together. A Grant has room for more, and ids have 36.
+const FOLLOWED: usize = 900;
+
+/// What came of the removal of several assignments.
+#[derive(Default)]
+struct Removals {
+    /// The operations that AWS has accepted.
+    running: Vec<String>,
+    /// What AWS has refused to remove, in words.
+    left: Vec<String>,
+    /// The first call that has failed.
+    failed: Option<ProviderError>,
+}
+
+impl Removals {
+    /// Notes an operation; whether no more can be followed.
+    fn runs(&mut self, id: String) -> bool {
+        self.running.push(id);
+        self.running.iter().map(|id| id.len() + 1).sum::<usize>() > FOLLOWED
+    }
+}
 
 fn in_canonical_form(text: &str) -> Option<String> {
     Document::parse(text).ok().map(|document| document.text())
@@ -50,14 +75,25 @@ impl Aws {
         self.user_id(user).await?.map(Assignee::user).ok_or_else(|| ProviderError::Invalid(missing()))
     }
 
-    /// The ARNs of the permission sets with the grant's name, read live: none or one, and more only where a name is not unique.
-    async fn own_sets(&self, set: &PlannedPermissionSet) -> Result<Vec<String>, ProviderError> {
-        let mut all = Vec::new();
-        for found in self.sets().await?.into_iter().filter(|found| found.name == set.name) {
-            // The list may be older than what is known of it: the name was read once, and it may have been deleted since.
-            all.extend(self.describe_set(&found.arn).await?.map(|found| found.arn));
+    /// The grant's permission set, read live; `None` if there is none. The list of all is long, so one that is known is read first; that
+    /// there is none is what the list says.
+    async fn own_set(&self, set: &PlannedPermissionSet) -> Result<Option<SetState>, ProviderError> {
+        let arns = &self.instance.arns;
+        if let Some(arn) = arns.get(&set.name)
+            && let Some(found) = self.describe_set(&arn).await?.filter(|found| found.name == set.name)
+        {
+            return Ok(Some(found));
         }
-        Ok(all)
+        let Some(listed) = self.sets().await?.into_iter().find(|found| found.name == set.name) else { return Ok(None) };
+        arns.insert(set.name.clone(), listed.arn.clone());
+        // The list may be older than what is known of it: the name was read once, and it may have been deleted since.
+        self.describe_set(&listed.arn).await
+    }
+
+    /// Whether a permission set has the tag with which Curfew creates that of a grant. One that others have created under its name has not.
+    async fn carries_mark(&self, arn: &str, set: &PlannedPermissionSet) -> Result<bool, ProviderError> {
+        let Some(mark) = names::parse_permission_set(&set.name) else { return Ok(false) };
+        Ok(self.tags_of(arn).await?.iter().any(|(key, value)| key == GRANT_LABEL && *value == mark.grant))
     }
 
     /// Creates the permission set with its policies, or finds it as a run before this one has left it.
@@ -66,12 +102,18 @@ impl Aws {
         let tags = names::parse_permission_set(&set.name).map(|mark| names::tags(&mark)).into_iter().flatten();
         let tags = tags.filter_map(|(key, value)| Tag::builder().key(key).value(value).build().ok()).collect();
         let about = format!("A grant of Curfew until {}. Do not edit it.", plan.deadline);
-        // Listed first: what a run before this one has left is taken up, and not made again.
-        let arn = match self.own_sets(set).await?.pop() {
-            Some(arn) => {
+        // Read first: what a run before this one has left is taken up, and not made again.
+        let arn = match self.own_set(set).await? {
+            Some(SetState { arn, .. }) => {
                 let others = self.assignments(plan, &arn).await?.into_iter().any(|(account, a)| account != plan.account || a != who);
                 if others {
                     return Ok(ReserveOutcome::Occupied(format!("permission set {} exists already, and others have it", set.name)));
+                }
+                if !self.carries_mark(&arn, set).await? {
+                    return Ok(ReserveOutcome::Occupied(format!(
+                        "permission set {} exists already, and Curfew has not created it",
+                        set.name
+                    )));
                 }
                 arn
             }
@@ -80,6 +122,7 @@ impl Aws {
                 ProviderError::Transient { message, retry_after: None }
             })?,
         };
+        self.instance.arns.insert(set.name.clone(), arn.clone());
         self.put_inline(&arn, &set.inline).await?;
         for policy in &set.attached {
             self.attach_to_set(&arn, policy).await?;
@@ -97,24 +140,35 @@ impl Aws {
         let [Some((arn, _))] = reservation.0.as_slice() else {
             return Err(ProviderError::Invalid("the reservation is not of this plan".into()));
         };
-        if !self.has_planned_content(plan, set, arn).await? {
+        let planned = match self.describe_set(arn).await? {
+            Some(found) => self.has_planned_content(plan, set, &found).await?,
+            None => false,
+        };
+        if !planned {
             let message = format!("permission set {} was changed, or reads do not show its policies yet; it is not assigned", set.name);
             return Err(ProviderError::Transient { message, retry_after: None });
         }
         let at = InAccount { set: arn, account: &plan.account };
         let artifact = Artifact { kind: KIND.into(), id: arn.to_string(), uid: arn.to_string() };
-        self.assign_once(at, &set.user, artifact).await
+        let who = self.assignee(&set.user).await?;
+        self.assign_once(at, &who, artifact, None).await
     }
 
-    /// Assigns a permission set, if it is not assigned already: AWS stores no second assignment, and an emulator does.
-    pub(super) async fn assign_once(&self, at: InAccount<'_>, user: &str, artifact: Artifact) -> Result<ApplyOutcome, ProviderError> {
-        let who = self.assignee(user).await?;
-        if self.assignees(at).await?.contains(&who) {
+    /// Assigns a permission set, before a time or not at all, if it is not assigned already: AWS stores no second assignment, and an
+    /// emulator does.
+    pub(super) async fn assign_once(
+        &self,
+        at: InAccount<'_>,
+        who: &Assignee,
+        artifact: Artifact,
+        until: Option<Time>,
+    ) -> Result<ApplyOutcome, ProviderError> {
+        if self.assignees(at).await?.contains(who) {
             return Ok(ApplyOutcome::Done(vec![artifact]));
         }
-        match self.assign(at, &who.id).await {
+        match self.assign(at, &who.id, until).await {
             Ok(Progress::Done) => Ok(ApplyOutcome::Done(vec![artifact])),
-            Ok(Progress::Running(id)) => Ok(ApplyOutcome::Started(self.operation(OperationKind::Apply, &[id]))),
+            Ok(Progress::Running(id)) => Ok(ApplyOutcome::Started(self.operation(OperationKind::Apply, &[id]), vec![artifact])),
             Ok(Progress::Failed(why)) => {
                 Err(ProviderError::Transient { message: format!("permission set {} is not assigned: {why}", at.set), retry_after: None })
             }
@@ -125,11 +179,13 @@ impl Aws {
         }
     }
 
-    async fn has_planned_content(&self, plan: &Plan, set: &PlannedPermissionSet, arn: &str) -> Result<bool, ProviderError> {
-        let (inline, attached) = futures::try_join!(self.inline_of(arn), self.policies_of(arn, &plan.partition))?;
+    /// Whether it gives what was planned, for as long. A permissions boundary that others set can only narrow it.
+    async fn has_planned_content(&self, plan: &Plan, set: &PlannedPermissionSet, found: &SetState) -> Result<bool, ProviderError> {
+        let (inline, attached) = futures::try_join!(self.inline_of(&found.arn), self.policies_of(&found.arn, &plan.partition))?;
         let attached: BTreeSet<String> = attached.into_iter().collect();
         Ok(inline.is_some_and(|inline| in_canonical_form(&inline).is_some_and(|inline| inline == set.inline))
-            && attached == set.attached.iter().cloned().collect())
+            && attached == set.attached.iter().cloned().collect()
+            && found.session_secs == Some(set.session_secs))
     }
 
     /// Who has a permission set, in every account.
@@ -146,45 +202,40 @@ impl Aws {
 
     /// What Identity Center shows of the grant.
     pub(super) async fn observe_set(&self, plan: &Plan, set: &PlannedPermissionSet) -> Result<Observed, ProviderError> {
-        let found = self.own_sets(set).await?;
-        let [arn] = found.as_slice() else {
-            return Ok(if found.is_empty() { Observation::Absent } else { Observation::Drifted }.into());
-        };
-        let (who, assigned) = futures::try_join!(self.user_id(&set.user), self.assignments(plan, arn))?;
+        let Some(found) = self.own_set(set).await? else { return Ok(Observation::Absent.into()) };
+        let (who, assigned) = futures::try_join!(self.user_id(&set.user), self.assignments(plan, &found.arn))?;
         let wanted = who.map(|id| BTreeSet::from([(plan.account.clone(), Assignee::user(id))]));
-        let right = wanted.is_some_and(|wanted| wanted == assigned) && self.has_planned_content(plan, set, arn).await?;
+        let right = wanted.is_some_and(|wanted| wanted == assigned) && self.has_planned_content(plan, set, &found).await?;
         Ok(if right { Observation::Present } else { Observation::Drifted }.into())
     }
 
     /// Ends every assignment, and then deletes the permission set.
-    pub(super) async fn revoke_set(&self, plan: &Plan, set: &PlannedPermissionSet) -> Result<RevokeOutcome, ProviderError> {
-        for arn in self.own_sets(set).await? {
-            // The next run goes on with the others.
-            let outcome = self.remove_set(plan.account.clone(), &arn).await?;
-            if outcome != RevokeOutcome::Gone {
-                return Ok(outcome);
-            }
+    pub(super) async fn revoke_set(
+        &self,
+        plan: &Plan,
+        set: &PlannedPermissionSet,
+        known: &[Artifact],
+    ) -> Result<RevokeOutcome, ProviderError> {
+        if let Some(stored) = known.iter().find(|artifact| artifact.kind == KIND) {
+            self.instance.arns.insert(set.name.clone(), stored.id.clone());
         }
-        Ok(RevokeOutcome::Gone)
+        match self.own_set(set).await? {
+            None => Ok(RevokeOutcome::Gone),
+            Some(found) => self.remove_set(plan.account.clone(), &found.arn).await,
+        }
     }
 
-    /// The same of a permission set by ARN.
+    /// The same of a permission set by ARN. Each assignment is tried, even if another one cannot be removed.
     pub(super) async fn remove_set(&self, account: String, arn: &str) -> Result<RevokeOutcome, ProviderError> {
-        let mut accounts: BTreeSet<String> = self.accounts_of(arn).await?.into_iter().collect();
-        accounts.insert(account);
-        let mut running = Vec::new();
-        for account in accounts {
-            let at = InAccount { set: arn, account: &account };
-            for who in self.assignees(at).await? {
-                match self.unassign(at, &who).await? {
-                    Progress::Done => {}
-                    Progress::Running(id) => running.push(id),
-                    Progress::Failed(why) => return Ok(RevokeOutcome::Remains(format!("an assignment of {arn} is not removed: {why}"))),
-                }
-            }
+        let Removals { running, left, failed } = self.unassign_all(account, arn).await?;
+        match (running.is_empty(), failed, left.is_empty()) {
+            (false, ..) => return Ok(RevokeOutcome::Started(self.operation(OperationKind::Revoke, &running))),
+            (true, Some(first), _) => return Err(first),
+            (true, None, false) => return Ok(RevokeOutcome::Remains(left.join("; "))),
+            (true, None, true) => {}
         }
-        if !running.is_empty() {
-            return Ok(RevokeOutcome::Started(self.operation(OperationKind::Revoke, &running)));
+        if let Some(request) = self.being_assigned(arn, None, None).await? {
+            return Ok(RevokeOutcome::Remains(standing::still_running(arn, &request)));
         }
         Ok(match self.try_delete_set(arn).await? {
             true => RevokeOutcome::Gone,
@@ -192,11 +243,43 @@ impl Aws {
         })
     }
 
+    /// Begins the removal of as many assignments as can be followed at a time; the next run begins those that are left.
+    ///
+    /// # Errors
+    /// If what has it cannot be listed.
+    async fn unassign_all(&self, account: String, arn: &str) -> Result<Removals, ProviderError> {
+        let mut accounts: BTreeSet<String> = self.accounts_of(arn).await?.into_iter().collect();
+        accounts.insert(account);
+        let mut removals = Removals::default();
+        for account in accounts {
+            let at = InAccount { set: arn, account: &account };
+            for who in self.assignees(at).await? {
+                let enough = match self.unassign(at, &who).await {
+                    Ok(Progress::Done) => false,
+                    Ok(Progress::Running(id)) => removals.runs(id),
+                    Ok(Progress::Failed(why)) => {
+                        removals.left.push(format!("an assignment of {arn} in account {account} is not removed: {why}"));
+                        false
+                    }
+                    Err(e) => {
+                        let enough = e.retry_after().is_some();
+                        removals.failed.get_or_insert(e);
+                        enough
+                    }
+                };
+                if enough {
+                    return Ok(removals);
+                }
+            }
+        }
+        Ok(removals)
+    }
+
     /// AWS ends it by itself where the inline policy is seen to be the planned one, which holds the date.
     pub(super) async fn set_ended_by(&self, plan: &Plan, set: &PlannedPermissionSet) -> Result<EnforcedBy, ProviderError> {
-        let dated = match self.own_sets(set).await?.as_slice() {
-            [arn] => self.has_planned_content(plan, set, arn).await?,
-            _ => false,
+        let dated = match self.own_set(set).await? {
+            Some(found) => self.has_planned_content(plan, set, &found).await?,
+            None => false,
         };
         Ok(if dated { EnforcedBy::Target } else { EnforcedBy::Curfew })
     }

@@ -1,35 +1,67 @@
 //! What carries Curfew's names in an account: policies and roles below `/curfew/`, and permission sets. Read by name and not by
 //! tag: a tag can be put on anything, and a name never changes.
-use super::{Aws, identity_center, own_policies, role};
+use super::{
+    Aws, identity_center, own_policies,
+    policies::Holder,
+    role::{self, RoleState},
+};
 use crate::{
     api::grant::Artifact,
     providers::port::{ManagedObject, ProviderError, RevokeOutcome},
 };
-use curfew_core::target::aws::names;
+use aws_sdk_iam::types::PolicyUsageType;
+use curfew_core::{ids::Mark, target::aws::names};
 
 impl Aws {
-    /// Everything that carries a mark, of any install.
+    /// Everything that carries a mark, of any install. A list that cannot be read keeps nothing on the others from being swept.
+    ///
+    /// # Errors
+    /// If a list cannot be read, and the others show nothing.
     pub(super) async fn find_marked(&self) -> Result<Vec<ManagedObject>, ProviderError> {
         self.confirmed_caller().await?;
-        let policies = self.policies_below(names::PATH).await?;
-        let marked = policies.into_iter().filter_map(|policy| {
+        let (mut all, mut failed) = (Vec::new(), None);
+        for list in [self.marked_policies().await, self.marked_roles().await, self.marked_sets().await] {
+            match list {
+                Ok(found) => all.extend(found),
+                Err(error) => {
+                    tracing::warn!(%error, "a part of what carries Curfew's names cannot be listed; the others are swept");
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        match failed {
+            Some(first) if all.is_empty() => Err(first),
+            Some(_) | None => Ok(all),
+        }
+    }
+
+    async fn marked_policies(&self) -> Result<Vec<ManagedObject>, ProviderError> {
+        let marked = self.policies_below(names::PATH).await?.into_iter().filter_map(|policy| {
             let (mark, _) = names::parse(&policy.name)?;
             let artifact = Artifact { kind: own_policies::KIND.into(), id: policy.arn, uid: policy.id.to_string() };
             Some(ManagedObject { mark, artifact, created: policy.created })
         });
-        let mut all: Vec<ManagedObject> = marked.collect();
-        all.extend(self.roles_below(names::PATH).await?.into_iter().filter_map(|role| {
+        Ok(marked.collect())
+    }
+
+    async fn marked_roles(&self) -> Result<Vec<ManagedObject>, ProviderError> {
+        let marked = self.roles_below(names::PATH).await?.into_iter().filter_map(|role| {
             let (mark, _) = names::parse(&role.name)?;
             Some(ManagedObject { mark, artifact: Artifact { kind: role::KIND.into(), id: role.name, uid: role.id }, created: role.created })
-        }));
-        if self.connection.identity_center.is_some() {
-            all.extend(self.sets().await?.into_iter().filter_map(|set| {
-                let mark = names::parse_permission_set(&set.name)?;
-                let artifact = Artifact { kind: identity_center::KIND.into(), id: set.arn.clone(), uid: set.arn };
-                Some(ManagedObject { mark, artifact, created: set.created })
-            }));
+        });
+        Ok(marked.collect())
+    }
+
+    async fn marked_sets(&self) -> Result<Vec<ManagedObject>, ProviderError> {
+        if self.connection.identity_center.is_none() {
+            return Ok(Vec::new());
         }
-        Ok(all)
+        let marked = self.sets().await?.into_iter().filter_map(|set| {
+            let mark = names::parse_permission_set(&set.name)?;
+            let artifact = Artifact { kind: identity_center::KIND.into(), id: set.arn.clone(), uid: set.arn };
+            Some(ManagedObject { mark, artifact, created: set.created })
+        });
+        Ok(marked.collect())
     }
 
     /// Removes this very object, and reports whether it is gone.
@@ -39,15 +71,32 @@ impl Aws {
         match kind.as_str() {
             own_policies::KIND => match self.policy(id).await? {
                 // Another id under that name is another object, which the next sweep finds.
-                Some(policy) if *policy.id == **uid => self.delete_policy(id).await,
+                Some(policy) if *policy.id == **uid => self.remove_marked_policy(id, policy.attachments, &found.mark).await,
                 Some(_) | None => Ok(RevokeOutcome::Gone),
             },
             role::KIND => match self.role(id).await? {
-                Some(role) if role.id == *uid => self.delete_role(id).await,
+                Some(role) if role.id == *uid => self.remove_role(&role).await,
                 Some(_) | None => Ok(RevokeOutcome::Gone),
             },
             identity_center::KIND => self.remove_set(self.connection.account_id.clone(), id).await,
             other => Err(ProviderError::Invalid(format!("{other} {id} is not a kind of object that the sweep removes in AWS"))),
         }
     }
+
+    /// Removes a policy, unless the role of its grant has it: what the role has by reference may be ended by this policy alone.
+    async fn remove_marked_policy(&self, arn: &str, attachments: u32, mark: &Mark) -> Result<RevokeOutcome, ProviderError> {
+        if attachments > 0 {
+            for holder in self.holders(arn, PolicyUsageType::PermissionsPolicy).await? {
+                let Holder::Role(name) = holder else { continue };
+                if names::parse(&name).is_some_and(|(of, _)| of == *mark) && self.role(&name).await?.is_some_and(|role| is_below(&role)) {
+                    return Ok(RevokeOutcome::Remains(format!("role {name} has policy {arn}, and it is removed with that role")));
+                }
+            }
+        }
+        self.delete_policy(arn).await
+    }
+}
+
+fn is_below(role: &RoleState) -> bool {
+    role.arn.contains(&format!(":role{}", names::PATH))
 }

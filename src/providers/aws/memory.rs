@@ -38,20 +38,27 @@ impl<K: Eq + Hash, V: Clone> Constants<K, V> {
 pub struct Recent<T> {
     secs: i64,
     known: Mutex<Option<(Time, T)>>,
+    /// Nothing that was asked before is believed.
+    floor: Mutex<Option<Time>>,
 }
 
 impl<T: Clone> Recent<T> {
     /// Remembers for so many seconds.
     pub fn new(secs: i64) -> Self {
-        Recent { secs, known: Mutex::default() }
+        Recent { secs, known: Mutex::default(), floor: Mutex::default() }
     }
     /// The value, if it is young enough. One from the future is not: the clock has stepped.
     pub fn get(&self, now: Time) -> Option<T> {
         let known = self.known.lock();
         let (at, value) = known.as_ref()?;
-        (*at <= now && now < at.plus_secs(self.secs)).then(|| value.clone())
+        let old = self.floor.lock().is_some_and(|floor| *at <= floor);
+        (!old && *at <= now && now < at.plus_secs(self.secs)).then(|| value.clone())
     }
-    /// Remembers a value that was read at this time.
+    /// Believes nothing more that was asked until now, also where its answer is still to come.
+    pub fn forget(&self, now: Time) {
+        *self.floor.lock() = Some(now);
+    }
+    /// Remembers a value that was asked for at this time.
     pub fn insert(&self, at: Time, value: T) {
         *self.known.lock() = Some((at, value));
     }
@@ -77,5 +84,10 @@ mod tests {
         recent.insert(at, "here");
         assert_eq!((recent.get(at), recent.get(at.plus_secs(29))), (Some("here"), Some("here")));
         assert_eq!((recent.get(at.plus_secs(30)), recent.get(at.plus_secs(-1))), (None, None));
+        recent.forget(at.plus_secs(1));
+        recent.insert(at.plus_secs(1), "asked before");
+        assert_eq!(recent.get(at.plus_secs(2)), None);
+        recent.insert(at.plus_secs(2), "asked after");
+        assert_eq!(recent.get(at.plus_secs(2)), Some("asked after"));
     }
 }

@@ -25,6 +25,8 @@ mod memory;
 #[cfg(feature = "aws")]
 mod own_policies;
 #[cfg(feature = "aws")]
+mod people;
+#[cfg(feature = "aws")]
 mod policies;
 #[cfg(feature = "aws")]
 mod provider;
@@ -36,6 +38,8 @@ mod replay;
 mod rights;
 #[cfg(feature = "aws")]
 mod role;
+#[cfg(feature = "aws")]
+mod role_ends;
 #[cfg(feature = "aws")]
 mod standing;
 #[cfg(all(test, feature = "aws"))]

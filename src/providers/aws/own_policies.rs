@@ -186,19 +186,28 @@ impl Aws {
         })
     }
 
-    /// Removes one policy, and takes it from everybody who has it. Nothing there is success.
-    pub(super) async fn remove_own_policy(&self, at: Place<'_>, known: &[Artifact]) -> Result<RevokeOutcome, ProviderError> {
+    /// Takes one policy from its holder; `false` if it is not there, or not this grant's.
+    pub(super) async fn take_own_policy(&self, at: Place<'_>, known: &[Artifact]) -> Result<bool, ProviderError> {
         let arn = at.arn();
         // What was armed is this grant's. What may not have been could be another's, under its name.
         if !known.iter().any(|artifact| artifact.id == arn) && self.look(&[at]).await? == [Shown::Absent] {
-            return Ok(RevokeOutcome::Gone);
+            return Ok(false);
         }
         // An end that was throttled after this step goes on with the next one: IAM says if the step was needed after all.
         if self.ending.get(&arn) != Some(Taken(true)) {
             self.ending.insert(arn.clone(), Taken(false));
             self.detach(at.holder, &arn).await?;
         }
-        self.ending.insert(arn.clone(), Taken(true));
+        self.ending.insert(arn, Taken(true));
+        Ok(true)
+    }
+
+    /// Removes one policy, and takes it from everybody who has it. Nothing there is success.
+    pub(super) async fn remove_own_policy(&self, at: Place<'_>, known: &[Artifact]) -> Result<RevokeOutcome, ProviderError> {
+        if !self.take_own_policy(at, known).await? {
+            return Ok(RevokeOutcome::Gone);
+        }
+        let arn = at.arn();
         let outcome = self.delete_policy(&arn).await?;
         self.ending.insert(arn, Taken(false));
         Ok(outcome)

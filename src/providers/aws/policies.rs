@@ -4,16 +4,15 @@
 //! remembered by both.
 use super::{
     Aws,
-    errors::{Call, if_there},
+    errors::{Call, PAGES, if_there},
 };
 use crate::providers::port::ProviderError;
-use aws_sdk_iam::types::{Policy, PolicyScopeType, PolicyUsageType, Tag};
+use aws_sdk_iam::types::{AttachedPolicy, Policy, PolicyScopeType, PolicyUsageType, Tag};
 use curfew_core::time::Time;
 use std::sync::Arc;
 
-/// How many entries one page of a list has at most, and how many pages are read. More is an error, and no shorter list.
+/// How many entries one page of a list has at most.
 const PAGE: i32 = 1_000;
-const PAGES: usize = 50;
 
 /// For how long a sighting of a policy is used for what people are told.
 const SIGHTED_MILLIS: i64 = 20_000;
@@ -100,12 +99,12 @@ fn state(policy: &Policy) -> Option<PolicyState> {
     })
 }
 
-fn too_long(Call { action, on }: Call<'_>) -> ProviderError {
-    ProviderError::Invalid(format!("{action} on {on} lists more than {PAGES} pages of {PAGE}; remove what is not used"))
-}
-
-fn incomplete(Call { action, on }: Call<'_>) -> ProviderError {
-    ProviderError::Transient { message: format!("{action} on {on}: the answer leaves out what was asked for"), retry_after: None }
+/// The ARNs of policies that are attached to something.
+///
+/// # Errors
+/// If one of them has none.
+pub fn arns(call: Call<'_>, policies: &[AttachedPolicy]) -> Result<Vec<String>, ProviderError> {
+    policies.iter().map(|policy| policy.policy_arn().map(str::to_owned).ok_or_else(|| call.incomplete())).collect()
 }
 
 /// A document as IAM sends it: JSON with percent-encoding (RFC 3986), as text.
@@ -127,7 +126,7 @@ impl Aws {
             self.sighted.remove(&arn.to_owned());
             return Ok(None);
         };
-        let found = found.policy().and_then(state).ok_or_else(|| incomplete(call))?;
+        let found = found.policy().and_then(state).ok_or_else(|| call.incomplete())?;
         self.sighted.insert(arn.to_owned(), (at, found.clone()));
         Ok(Some(found))
     }
@@ -150,7 +149,7 @@ impl Aws {
         let call = Call { action: "iam:GetPolicyVersion", on: &policy.arn };
         let asked = self.clients().await.iam.get_policy_version().policy_arn(&policy.arn).version_id(&*policy.default_version);
         let found = asked.send().await.map_err(|e| call.failed(e))?;
-        let text = found.policy_version().and_then(|version| version.document()).ok_or_else(|| incomplete(call))?;
+        let text = found.policy_version().and_then(|version| version.document()).ok_or_else(|| call.incomplete())?;
         let read = decoded(text);
         self.documents.insert(key, read.clone());
         Ok(read)
@@ -165,7 +164,7 @@ impl Aws {
             Err(e) if e.as_service_error().is_some_and(|e| e.is_entity_already_exists_exception()) => return Ok(Created::NameTaken),
             Err(e) => return Err(call.failed(e)),
         };
-        created.policy().and_then(state).map(Created::New).ok_or_else(|| incomplete(call))
+        created.policy().and_then(state).map(Created::New).ok_or_else(|| call.incomplete())
     }
 
     /// Attaches a policy to a user. One that is attached already is success.
@@ -205,11 +204,15 @@ impl Aws {
         for _ in 0..PAGES {
             let Some(page) = pages.next().await else { return Ok(all) };
             let Some(page) = if_there(page.map_err(|e| call.failed(e)))? else { return Ok(all) };
-            all.extend(page.policy_users().iter().filter_map(|user| user.user_name()).map(|name| Holder::User(name.to_owned())));
-            all.extend(page.policy_groups().iter().filter_map(|group| group.group_name()).map(|name| Holder::Group(name.to_owned())));
-            all.extend(page.policy_roles().iter().filter_map(|role| role.role_name()).map(|name| Holder::Role(name.to_owned())));
+            call.whole(page.is_truncated(), page.marker())?;
+            let users = page.policy_users().iter().map(|user| user.user_name().map(|name| Holder::User(name.to_owned())));
+            let groups = page.policy_groups().iter().map(|group| group.group_name().map(|name| Holder::Group(name.to_owned())));
+            let roles = page.policy_roles().iter().map(|role| role.role_name().map(|name| Holder::Role(name.to_owned())));
+            for holder in users.chain(groups).chain(roles) {
+                all.push(holder.ok_or_else(|| call.incomplete())?);
+            }
         }
-        Err(too_long(call))
+        Err(call.too_long())
     }
 
     /// The ARNs of the policies that are attached to a user; `None` if there is no such user.
@@ -220,9 +223,10 @@ impl Aws {
         for _ in 0..PAGES {
             let Some(page) = pages.next().await else { return Ok(Some(all)) };
             let Some(page) = if_there(page.map_err(|e| call.failed(e)))? else { return Ok(None) };
-            all.extend(page.attached_policies().iter().filter_map(|policy| policy.policy_arn()).map(str::to_owned));
+            call.whole(page.is_truncated(), page.marker())?;
+            all.extend(arns(call, page.attached_policies())?);
         }
-        Err(too_long(call))
+        Err(call.too_long())
     }
 
     /// Every customer-managed policy below a path. They have no tags here.
@@ -233,9 +237,13 @@ impl Aws {
         let mut all = Vec::new();
         for _ in 0..PAGES {
             let Some(page) = pages.next().await else { return Ok(all) };
-            all.extend(page.map_err(|e| call.failed(e))?.policies().iter().filter_map(state));
+            let page = page.map_err(|e| call.failed(e))?;
+            call.whole(page.is_truncated(), page.marker())?;
+            for policy in page.policies() {
+                all.push(state(policy).ok_or_else(|| call.incomplete())?);
+            }
         }
-        Err(too_long(call))
+        Err(call.too_long())
     }
 
     /// Deletes a policy that is attached to nothing and has one version. What does not exist is success.
@@ -251,18 +259,27 @@ impl Aws {
 
     /// Deletes the versions of a policy that are not in effect.
     pub(super) async fn delete_other_versions(&self, arn: &str) -> Result<(), ProviderError> {
-        let iam = &self.clients().await.iam;
-        let call = Call { action: "iam:ListPolicyVersions", on: arn };
-        let listed = iam.list_policy_versions().policy_arn(arn).send().await.map_err(|e| call.failed(e));
-        let Some(listed) = if_there(listed)? else { return Ok(()) };
-        // A policy has at most five versions.
-        let others = listed.versions().iter().filter(|version| !version.is_default_version()).filter_map(|version| version.version_id());
-        for version in others {
+        for version in self.other_versions(arn).await? {
             let call = Call { action: "iam:DeletePolicyVersion", on: arn };
-            let deleted = iam.delete_policy_version().policy_arn(arn).version_id(version).send().await;
+            let deleted = self.clients().await.iam.delete_policy_version().policy_arn(arn).version_id(version).send().await;
             if_there(deleted.map_err(|e| call.failed(e)))?;
         }
         Ok(())
+    }
+
+    async fn other_versions(&self, arn: &str) -> Result<Vec<String>, ProviderError> {
+        let call = Call { action: "iam:ListPolicyVersions", on: arn };
+        let mut pages = self.clients().await.iam.list_policy_versions().policy_arn(arn).into_paginator().send();
+        let mut all = Vec::new();
+        for _ in 0..PAGES {
+            let Some(page) = pages.next().await else { return Ok(all) };
+            let Some(page) = if_there(page.map_err(|e| call.failed(e)))? else { return Ok(all) };
+            call.whole(page.is_truncated(), page.marker())?;
+            for version in page.versions().iter().filter(|version| !version.is_default_version()) {
+                all.push(version.version_id().map(str::to_owned).ok_or_else(|| call.incomplete())?);
+            }
+        }
+        Err(call.too_long())
     }
 }
 

@@ -1,6 +1,6 @@
 //! One account, and the port to it: each call goes to the file of what the plan writes.
 use super::{
-    center::SetState,
+    center::Instance,
     client::{Clients, Connections},
     identity::{self, Caller},
     lists::Listed,
@@ -55,18 +55,23 @@ pub struct Aws {
     pub(super) held: Constants<String, (Time, Arc<Vec<String>>)>,
     /// ARNs of policies whose end has begun in this process.
     pub(super) ending: Constants<String, Taken>,
-    /// Permission sets by ARN, as they were created: their names never change.
-    pub(super) sets: Constants<String, SetState>,
+    /// What is known of the instance of IAM Identity Center.
+    pub(super) instance: Arc<Instance>,
+    /// The ids of the users whose access these plans are: names change.
+    pub(super) people: Constants<aws::Plan, String>,
     inventories: Constants<aws::Permissions, (Time, aws::Inventory)>,
 }
 
 impl Aws {
     /// An account by its connection. Nothing is asked yet.
     pub fn new(connection: AwsConnection, connections: Connections, clock: Arc<Clock>) -> Self {
+        let instance = connection.identity_center.as_ref().map(|center| connections.instance(&center.instance_arn));
         Aws {
             connection,
             clock,
             connections,
+            instance: instance.unwrap_or_default(),
+            people: Constants::new(REMEMBERED),
             clients: OnceCell::new(),
             caller: Recent::new(identity::BELIEVED_SECS),
             summary: Recent::new(quotas::BELIEVED_SECS),
@@ -75,7 +80,6 @@ impl Aws {
             listed: tokio::sync::Mutex::default(),
             held: Constants::new(REMEMBERED),
             ending: Constants::new(REMEMBERED),
-            sets: Constants::new(REMEMBERED),
             inventories: Constants::new(INVENTORIES),
         }
     }
@@ -138,13 +142,17 @@ impl Provider for Aws {
 
     async fn observe(&self, plan: &Plan, except: SlotSet, _: Option<Time>) -> Result<Observed, ProviderError> {
         let plan = plan_of(plan, &self.connection)?;
-        match &plan.access {
-            Access::User(user) => self.observe_user(plan, user).await,
-            Access::Role(role) => self.observe_role(plan, role).await,
-            Access::PermissionSet(set) => self.observe_set(plan, set).await,
-            Access::Assignment(_) | Access::Membership(_) if except.contains(ONLY_SLOT) => Ok(Observation::Present.into()),
-            Access::Assignment(_) | Access::Membership(_) => Ok(presence(self.is_standing(plan).await?).into()),
+        let observed = match &plan.access {
+            Access::User(user) => self.observe_user(plan, user).await?,
+            Access::Role(role) => self.observe_role(plan, role).await?,
+            Access::PermissionSet(set) => self.observe_set(plan, set).await?,
+            Access::Assignment(_) | Access::Membership(_) if except.contains(ONLY_SLOT) => Observation::Present.into(),
+            Access::Assignment(_) | Access::Membership(_) => presence(self.is_standing(plan).await?).into(),
+        };
+        if observed == Observation::Absent {
+            self.ask_again_who_we_are();
         }
+        Ok(observed)
     }
 
     async fn survey(&self, plan: &Plan) -> Result<SlotSet, ProviderError> {
@@ -152,7 +160,7 @@ impl Provider for Aws {
         match &plan.access {
             Access::User(_) | Access::Role(_) | Access::PermissionSet(_) => Ok(SlotSet::NONE),
             Access::Assignment(_) | Access::Membership(_) => {
-                Ok(if self.is_standing(plan).await? { SlotSet::NONE.with(ONLY_SLOT) } else { SlotSet::NONE })
+                Ok(if self.is_filled(plan).await? { SlotSet::NONE.with(ONLY_SLOT) } else { SlotSet::NONE })
             }
         }
     }
@@ -184,21 +192,25 @@ impl Provider for Aws {
                 Err(ProviderError::Invalid("this plan is reserved and armed, not applied".into()))
             }
             Access::Assignment(_) | Access::Membership(_) if except.contains(ONLY_SLOT) => Ok(ApplyOutcome::Done(Vec::new())),
-            Access::Assignment(assignment) => self.within(until, self.apply_assignment(plan, assignment)).await,
-            Access::Membership(membership) => self.within(until, self.apply_membership(membership)).await,
+            Access::Assignment(assignment) => self.apply_assignment(plan, assignment, until).await,
+            Access::Membership(membership) => self.apply_membership(plan, membership, until).await,
         }
     }
 
     async fn revoke(&self, _: &str, plan: &Plan, known: &[Artifact], keep: SlotSet) -> Result<RevokeOutcome, ProviderError> {
         let plan = plan_of(plan, &self.connection)?;
-        match &plan.access {
-            Access::User(user) => self.revoke_user(plan, user, known).await,
-            Access::Role(role) => self.revoke_role(plan, role, known).await,
-            Access::PermissionSet(set) => self.revoke_set(plan, set).await,
-            Access::Assignment(_) | Access::Membership(_) if keep.contains(ONLY_SLOT) => Ok(RevokeOutcome::Gone),
-            Access::Assignment(assignment) => self.revoke_assignment(plan, assignment).await,
-            Access::Membership(membership) => self.revoke_membership(membership).await,
+        let outcome = match &plan.access {
+            Access::User(user) => self.revoke_user(plan, user, known).await?,
+            Access::Role(role) => self.revoke_role(plan, role, known).await?,
+            Access::PermissionSet(set) => self.revoke_set(plan, set, known).await?,
+            Access::Assignment(_) | Access::Membership(_) if keep.contains(ONLY_SLOT) => RevokeOutcome::Gone,
+            Access::Assignment(assignment) => self.revoke_assignment(plan, assignment, known).await?,
+            Access::Membership(membership) => self.revoke_membership(plan, membership, known).await?,
+        };
+        if outcome == RevokeOutcome::Gone {
+            self.ask_again_who_we_are();
         }
+        Ok(outcome)
     }
 
     async fn poll(&self, operation: &Operation) -> Result<OperationState, ProviderError> {
@@ -212,6 +224,16 @@ impl Provider for Aws {
             Access::Role(role) => self.role_ended_by(plan, role).await,
             Access::PermissionSet(set) => self.set_ended_by(plan, set).await,
             Access::Assignment(_) | Access::Membership(_) => Ok(EnforcedBy::Curfew),
+        }
+    }
+
+    async fn expire_now(&self, plan: &Plan, known: &[Artifact]) -> Result<(), ProviderError> {
+        let plan = plan_of(plan, &self.connection)?;
+        match &plan.access {
+            Access::User(user) => self.expire_user(plan, user, known).await,
+            Access::Role(role) => self.expire_role(plan, role, known).await,
+            // What ends these before the deadline takes AWS as long as the revocation.
+            Access::PermissionSet(_) | Access::Assignment(_) | Access::Membership(_) => Ok(()),
         }
     }
 

@@ -106,13 +106,19 @@ impl Replay {
         self.shared.sent.lock().iter().map(|(action, _)| action.clone()).collect()
     }
 
+    /// The bodies of the calls of this action, in order.
+    pub fn all_sent(&self, action: &str) -> Vec<String> {
+        let sent = self.shared.sent.lock();
+        let of_action = sent.iter().filter(|(called, _)| called == action);
+        of_action
+            .map(|(_, body)| percent_encoding::percent_decode_str(&body.replace('+', " ")).decode_utf8().unwrap().into_owned())
+            .collect()
+    }
+
     /// The body of the only call of this action.
     pub fn sent(&self, action: &str) -> String {
-        let sent = self.shared.sent.lock();
-        let mut of_action = sent.iter().filter(|(called, _)| called == action);
-        let (_, body) = of_action.next().unwrap();
-        assert!(of_action.next().is_none(), "{action} was called more than once");
-        percent_encoding::percent_decode_str(&body.replace('+', " ")).decode_utf8().unwrap().into_owned()
+        let [body] = <[String; 1]>::try_from(self.all_sent(action)).unwrap();
+        body
     }
 
     /// The provider of this account, answered from here.

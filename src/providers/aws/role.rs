@@ -10,45 +10,34 @@
 //! | CreateRole | a role appears that lets nobody in; its process reads the Grant next and removes it, and so does the sweep |
 //! | AttachRolePolicy, UpdateAssumeRolePolicy | `NoSuchEntity` |
 //!
-//! **Sessions that are open.** They end with the permissions of their role. The first write of a revocation after the trust policy is
-//! a denial of everything to the sessions that were issued before (`aws:TokenIssueTime`; IAM User Guide, "Revoke IAM role temporary
-//! security credentials"). The role is the grant's own, so nobody else is concerned.
+//! How a role ends is in [`super::role_ends`].
 use super::{
     Aws,
-    errors::{Call, if_there},
+    errors::{Call, PAGES, if_there},
     in_parts,
     own_policies::{self, Place, Shown},
-    policies::{Holder, decoded},
-    user::all_gone,
+    policies::{self, Holder, decoded},
 };
 use crate::{
     api::grant::Artifact,
-    providers::port::{ApplyOutcome, EnforcedBy, Observed, ProviderError, ReserveOutcome, RevokeOutcome},
+    providers::port::{ApplyOutcome, EnforcedBy, Observed, ProviderError, ReserveOutcome},
 };
 use aws_sdk_iam::types::{Role, Tag};
 use curfew_core::{
     grant::Observation,
     ids::GRANT_LABEL,
     reconcile::Reservation,
-    target::aws::{
-        Plan, PlannedPolicy, names,
-        plan::{PlannedRole, trust},
-    },
+    target::aws::{Plan, PlannedPolicy, names, plan::PlannedRole},
     time::Time,
 };
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use serde_json::Value;
 use std::{collections::BTreeSet, sync::Arc};
 
 /// The kind of a role among the artifacts of a Grant.
 pub const KIND: &str = "Role";
-/// Sessions that are issued for so long after their role was closed are closed, too: IAM needs a moment until it lets nobody in. No
-/// session of this role may go on, so a bound for clocks that differ costs nothing.
-const CLOSING_SECS: i64 = 300;
 /// The version of a reservation: roles have none, their id tells them apart.
 const NO_VERSION: &str = "";
-/// How many pages of a list are read.
-const PAGES: usize = 50;
 const PAGE: i32 = 1_000;
 
 /// A role as IAM shows it.
@@ -70,10 +59,12 @@ pub struct RoleState {
 
 fn state(role: &Role) -> Option<RoleState> {
     let trust = role.assume_role_policy_document().and_then(|text| serde_json::from_str(&decoded(text)).ok());
+    // What an answer leaves out is empty here.
+    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     Some(RoleState {
-        id: role.role_id().to_owned(),
-        name: role.role_name().to_owned(),
-        arn: role.arn().to_owned(),
+        id: given(role.role_id())?,
+        name: given(role.role_name())?,
+        arn: given(role.arn())?,
         trust,
         tags: role.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect(),
         created: Time::from_millis(role.create_date().to_millis().ok()?),
@@ -94,11 +85,11 @@ enum RoleShown {
 }
 
 /// Whether two trust policies say the same. Both were written by Curfew, or they differ.
-fn same_trust(found: Option<&Value>, planned: &str) -> bool {
+pub fn same_trust(found: Option<&Value>, planned: &str) -> bool {
     found.is_some_and(|found| serde_json::from_str::<Value>(planned).is_ok_and(|planned| *found == planned))
 }
 
-fn holder(role: &PlannedRole) -> Holder {
+pub fn holder(role: &PlannedRole) -> Holder {
     Holder::Role(role.name.clone())
 }
 
@@ -217,55 +208,6 @@ impl Aws {
         .into())
     }
 
-    /// Removes role and policies: first nobody is let in any more, then every session ends, then the objects go.
-    pub(super) async fn revoke_role(&self, plan: &Plan, role: &PlannedRole, known: &[Artifact]) -> Result<RevokeOutcome, ProviderError> {
-        let arn = names::role_arn(&plan.partition, &plan.account, &role.name);
-        let armed = known.iter().any(|artifact| artifact.id == arn);
-        let found = self.role(&role.name).await?.filter(|found| armed || is_ours(found, role));
-        let armed = armed && found.is_some();
-        // A role that still lets nobody in has no sessions.
-        if armed || found.as_ref().is_some_and(|found| !same_trust(found.trust.as_ref(), &role.inert_trust)) {
-            if_there(self.set_trust(&role.name, &trust::inert()).await)?;
-            let closed = trust::closing(self.clock.now().plus_secs(CLOSING_SECS));
-            if_there(self.put_role_policy(&role.name, trust::CLOSED, &closed).await)?;
-        }
-        let ours = found.is_some();
-        if ours {
-            // What is attached by reference goes before the policy that ends it.
-            for arn in &role.attached {
-                self.detach(&holder(role), arn).await?;
-            }
-        }
-        let holder = holder(role);
-        let removals = Place::all(plan, &role.policies, &holder).map(|at| self.remove_own_policy(at, known));
-        let policies = all_gone(in_parts(removals).collect().await)?;
-        match policies {
-            RevokeOutcome::Gone if ours => self.delete_role(&role.name).await,
-            other => Ok(other),
-        }
-    }
-
-    /// Deletes a role, with everything that it has. What does not exist is success.
-    pub(super) async fn delete_role(&self, name: &str) -> Result<RevokeOutcome, ProviderError> {
-        for arn in self.attached_to_role(name).await?.unwrap_or_default() {
-            self.detach(&Holder::Role(name.to_owned()), &arn).await?;
-        }
-        // The denial of every session is one of them. What it denies has nothing left that allows it.
-        for policy in self.inline_of_role(name).await? {
-            let call = Call { action: "iam:DeleteRolePolicy", on: name };
-            let deleted = self.clients().await.iam.delete_role_policy().role_name(name).policy_name(policy).send().await;
-            if_there(deleted.map_err(|e| call.failed(e)))?;
-        }
-        let call = Call { action: "iam:DeleteRole", on: name };
-        match self.clients().await.iam.delete_role().role_name(name).send().await {
-            Ok(_) => Ok(RevokeOutcome::Gone),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_delete_conflict_exception()) => Ok(RevokeOutcome::Remains(format!(
-                "role {name} lets nobody in and has no permissions, and something holds it; remove it from every instance profile, then it is deleted"
-            ))),
-            Err(e) => if_there(Err::<(), _>(call.failed(e))).map(|_| RevokeOutcome::Gone),
-        }
-    }
-
     /// AWS ends it by itself where the trust policy and each policy are seen to hold their date.
     pub(super) async fn role_ended_by(&self, plan: &Plan, role: &PlannedRole) -> Result<EnforcedBy, ProviderError> {
         let trusted = self.role(&role.name).await?.is_some_and(|found| same_trust(found.trust.as_ref(), &role.trust));
@@ -285,7 +227,8 @@ impl Aws {
     pub(super) async fn role(&self, name: &str) -> Result<Option<RoleState>, ProviderError> {
         let call = Call { action: "iam:GetRole", on: name };
         match if_there(self.clients().await.iam.get_role().role_name(name).send().await.map_err(|e| call.failed(e))) {
-            Ok(found) => Ok(found.and_then(|found| found.role().and_then(state))),
+            Ok(None) => Ok(None),
+            Ok(Some(found)) => found.role().and_then(state).map(Some).ok_or_else(|| call.incomplete()),
             Err(ProviderError::Denied(why)) => match self.roles_below(names::PATH).await?.iter().any(|role| role.name == name) {
                 true => Err(ProviderError::Denied(why)),
                 false => Ok(None),
@@ -301,26 +244,41 @@ impl Aws {
         let mut all = Vec::new();
         for _ in 0..PAGES {
             let Some(page) = pages.next().await else { return Ok(all) };
-            all.extend(page.map_err(|e| call.failed(e))?.roles().iter().filter_map(state));
+            let page = page.map_err(|e| call.failed(e))?;
+            call.whole(page.is_truncated(), page.marker())?;
+            for role in page.roles() {
+                all.push(state(role).ok_or_else(|| call.incomplete())?);
+            }
         }
-        Err(ProviderError::Invalid(format!("there are more than {PAGES} pages of roles below {path}; remove those that are not Curfew's")))
+        Err(call.too_long())
     }
 
     /// The ARNs of the policies that are attached to a role; `None` if there is no such role.
     pub(super) async fn attached_to_role(&self, role: &str) -> Result<Option<Vec<String>>, ProviderError> {
         let call = Call { action: "iam:ListAttachedRolePolicies", on: role };
-        // A role has at most 25 of them.
-        let asked = self.clients().await.iam.list_attached_role_policies().role_name(role).max_items(PAGE).send().await;
-        let found = if_there(asked.map_err(|e| call.failed(e)))?;
-        Ok(found.map(|found| found.attached_policies().iter().filter_map(|policy| policy.policy_arn()).map(str::to_owned).collect()))
+        let mut pages = self.clients().await.iam.list_attached_role_policies().role_name(role).max_items(PAGE).into_paginator().send();
+        let mut all = Vec::new();
+        for _ in 0..PAGES {
+            let Some(page) = pages.next().await else { return Ok(Some(all)) };
+            let Some(page) = if_there(page.map_err(|e| call.failed(e)))? else { return Ok(None) };
+            call.whole(page.is_truncated(), page.marker())?;
+            all.extend(policies::arns(call, page.attached_policies())?);
+        }
+        Err(call.too_long())
     }
 
-    async fn inline_of_role(&self, role: &str) -> Result<Vec<String>, ProviderError> {
+    /// The names of the inline policies of a role. A role that does not exist has none.
+    pub(super) async fn inline_of_role(&self, role: &str) -> Result<Vec<String>, ProviderError> {
         let call = Call { action: "iam:ListRolePolicies", on: role };
-        // Together they have at most 10,240 characters.
-        let asked = self.clients().await.iam.list_role_policies().role_name(role).max_items(PAGE).send().await;
-        let found = if_there(asked.map_err(|e| call.failed(e)))?;
-        Ok(found.map(|found| found.policy_names().to_vec()).unwrap_or_default())
+        let mut pages = self.clients().await.iam.list_role_policies().role_name(role).max_items(PAGE).into_paginator().send();
+        let mut all = Vec::new();
+        for _ in 0..PAGES {
+            let Some(page) = pages.next().await else { return Ok(all) };
+            let Some(page) = if_there(page.map_err(|e| call.failed(e)))? else { return Ok(all) };
+            call.whole(page.is_truncated(), page.marker())?;
+            all.extend_from_slice(page.policy_names());
+        }
+        Err(call.too_long())
     }
 
     async fn attach_to_role(&self, role: &str, arn: &str) -> Result<(), ProviderError> {
@@ -335,13 +293,13 @@ impl Aws {
         })
     }
 
-    async fn set_trust(&self, role: &str, trust: &str) -> Result<(), ProviderError> {
+    pub(super) async fn set_trust(&self, role: &str, trust: &str) -> Result<(), ProviderError> {
         let call = Call { action: "iam:UpdateAssumeRolePolicy", on: role };
         let sent = self.clients().await.iam.update_assume_role_policy().role_name(role).policy_document(trust).send().await;
         sent.map(drop).map_err(|e| call.failed(e))
     }
 
-    async fn put_role_policy(&self, role: &str, name: &str, document: &str) -> Result<(), ProviderError> {
+    pub(super) async fn put_role_policy(&self, role: &str, name: &str, document: &str) -> Result<(), ProviderError> {
         let call = Call { action: "iam:PutRolePolicy", on: role };
         let asked = self.clients().await.iam.put_role_policy().role_name(role).policy_name(name).policy_document(document);
         asked.send().await.map(drop).map_err(|e| call.failed(e))
@@ -349,7 +307,7 @@ impl Aws {
 }
 
 /// A role is this grant's by its tag, or because it has the trust policy that only Curfew writes for it.
-fn is_ours(found: &RoleState, role: &PlannedRole) -> bool {
+pub fn is_ours(found: &RoleState, role: &PlannedRole) -> bool {
     let grant = names::parse(&role.name).map(|(mark, _)| mark.grant);
     found.tags.iter().any(|(key, value)| key == GRANT_LABEL && Some(value) == grant.as_ref())
         || same_trust(found.trust.as_ref(), &role.trust)

@@ -1,17 +1,24 @@
 //! What stands in Identity Center already: the assignment of a permission set, and the membership in a group. AWS cannot end either, so
 //! Curfew does, and status says so.
 //!
-//! Nothing can be reserved here, so a write has a time limit (see the slots of the protocol). There is one copy of each: one that was
-//! there before the first grant is kept.
+//! Nothing can be reserved here, so a write has a time limit (see the slots of the protocol), which is looked at just before it is sent.
+//! There is one copy of each: one that was there before the first grant is kept.
+//!
+//! **Names.** A plan has the name of a user, and names change. So the id that a write was about is stored with the Grant, and counts
+//! before the name. Where neither leads to a user, it is not known whose access it was: absence is proven only if no user has it.
+//!
+//! **Writes that run.** AWS lists an assignment when it is made, and makes it some time after it has accepted it. So before absence is
+//! believed, AWS is asked for what it is still making.
 use super::{
     Aws,
-    center::{InAccount, Progress},
+    center::{Assignee, InAccount, Progress},
     identity::Caller,
 };
 use crate::{
     api::grant::Artifact,
     providers::port::{ApplyOutcome, ProviderError, RevokeOutcome},
 };
+use aws_sdk_ssoadmin::types::PrincipalType;
 use curfew_core::{
     grant::OperationKind,
     target::aws::{
@@ -20,54 +27,138 @@ use curfew_core::{
     },
     time::Time,
 };
-use std::time::Duration;
+
+/// The kinds of what is written here, among the artifacts of a Grant. Their `uid` is the id of the user.
+const ASSIGNMENT: &str = "AccountAssignment";
+const MEMBERSHIP: &str = "GroupMembership";
+
+/// What is known of the assignment of a permission set.
+enum Assigned {
+    /// This user has it.
+    To(Assignee),
+    /// AWS is making it: the request.
+    Running(String),
+    /// The user does not have it.
+    Nobody,
+}
+
+/// The message about an assignment that AWS is making.
+pub fn still_running(set: &str, request: &str) -> String {
+    format!("an assignment of {set} is still being created by AWS (request {request})")
+}
+
+fn nameless(user: &str, what: &str) -> String {
+    format!(
+        "IAM Identity Center has no user {user}, so it is not known whose {what} is to end; give the user that name again, or remove it by hand"
+    )
+}
+
+fn again(message: String) -> ProviderError {
+    ProviderError::Transient { message, retry_after: None }
+}
 
 impl Aws {
-    /// Does this until then: the calls before the write take time, too, and nothing may be sent later.
-    pub(super) async fn within<T>(&self, until: Time, work: impl Future<Output = Result<T, ProviderError>>) -> Result<T, ProviderError> {
-        let late = || ProviderError::Transient { message: "the time limit of the write has passed".into(), retry_after: None };
-        let left = until.millis_since(self.clock.now());
-        if left <= 0 {
-            return Err(late());
+    /// Whose access this is: by the id that was stored when it was written, or that this process has used, and otherwise by name.
+    /// `None` if there is no such user.
+    async fn holder_of(&self, plan: &Plan, user: &str, known: &[Artifact], kind: &str) -> Result<Option<String>, ProviderError> {
+        if let Some(stored) = known.iter().find(|artifact| artifact.kind == kind) {
+            self.people.insert(plan.clone(), stored.uid.clone());
         }
-        tokio::time::timeout(Duration::from_millis(left.unsigned_abs()), work).await.unwrap_or_else(|_| Err(late()))
+        match self.people.get(plan) {
+            Some(id) => Ok(Some(id)),
+            None => self.user_id(user).await,
+        }
     }
 
-    /// Whether the user has it, granted by Curfew or by others.
+    /// Whether this user has it, or any user where none is named. What AWS was making before the second list is in it.
+    async fn assigned(&self, at: InAccount<'_>, user: Option<&str>) -> Result<Assigned, ProviderError> {
+        let fits = |who: &Assignee| who.kind == PrincipalType::User && user.is_none_or(|user| who.id == user);
+        if let Some(who) = self.assignees(at).await?.into_iter().find(fits) {
+            return Ok(Assigned::To(who));
+        }
+        if let Some(request) = self.being_assigned(at.set, Some(at.account), user).await? {
+            return Ok(Assigned::Running(request));
+        }
+        Ok(self.assignees(at).await?.into_iter().find(fits).map_or(Assigned::Nobody, Assigned::To))
+    }
+
+    /// Whether the slot is filled, by Curfew or by others.
+    ///
+    /// # Errors
+    /// [`ProviderError::Invalid`] if there is no such user: nothing is written for one.
+    pub(super) async fn is_filled(&self, plan: &Plan) -> Result<bool, ProviderError> {
+        match &plan.access {
+            Access::Assignment(a) => {
+                let who = self.assignee(&a.user).await?;
+                self.has_assignment(plan, a, Some(&who.id)).await
+            }
+            Access::Membership(m) => {
+                let who = self.assignee(&m.user).await?;
+                Ok(self.membership(&m.group, &who.id).await?.is_some())
+            }
+            Access::User(_) | Access::Role(_) | Access::PermissionSet(_) => Ok(false),
+        }
+    }
+
+    /// Whether the access of this plan stands.
     pub(super) async fn is_standing(&self, plan: &Plan) -> Result<bool, ProviderError> {
         match &plan.access {
             Access::Assignment(a) => {
-                let Some(id) = self.user_id(&a.user).await? else { return Ok(false) };
-                let at = InAccount { set: &a.permission_set, account: &plan.account };
-                Ok(self.assignees(at).await?.iter().any(|who| who.id == id))
+                let id = self.holder_of(plan, &a.user, &[], ASSIGNMENT).await?;
+                self.has_assignment(plan, a, id.as_deref()).await
             }
-            Access::Membership(m) => match self.user_id(&m.user).await? {
+            Access::Membership(m) => match self.holder_of(plan, &m.user, &[], MEMBERSHIP).await? {
                 Some(id) => Ok(self.membership(&m.group, &id).await?.is_some()),
-                None => Ok(false),
+                None => Err(again(nameless(&m.user, "membership"))),
             },
             Access::User(_) | Access::Role(_) | Access::PermissionSet(_) => Ok(false),
         }
     }
 
-    /// Assigns the standing permission set.
-    pub(super) async fn apply_assignment(&self, plan: &Plan, a: &PlannedAssignment) -> Result<ApplyOutcome, ProviderError> {
+    async fn has_assignment(&self, plan: &Plan, a: &PlannedAssignment, user: Option<&str>) -> Result<bool, ProviderError> {
         let at = InAccount { set: &a.permission_set, account: &plan.account };
-        let artifact = Artifact { kind: "AccountAssignment".into(), id: a.permission_set.clone(), uid: plan.account.clone() };
-        self.assign_once(at, &a.user, artifact).await
+        match (self.assigned(at, user).await?, user) {
+            (Assigned::To(_), Some(_)) => Ok(true),
+            (Assigned::To(_), None) => Err(again(nameless(&a.user, "assignment"))),
+            (Assigned::Running(request), _) => Err(again(still_running(at.set, &request))),
+            (Assigned::Nobody, _) => Ok(false),
+        }
+    }
+
+    /// Assigns the standing permission set.
+    pub(super) async fn apply_assignment(&self, plan: &Plan, a: &PlannedAssignment, until: Time) -> Result<ApplyOutcome, ProviderError> {
+        let at = InAccount { set: &a.permission_set, account: &plan.account };
+        let who = self.assignee(&a.user).await?;
+        self.people.insert(plan.clone(), who.id.clone());
+        let artifact = Artifact { kind: ASSIGNMENT.into(), id: a.permission_set.clone(), uid: who.id.clone() };
+        self.assign_once(at, &who, artifact, Some(until)).await
     }
 
     /// Makes the user a member of the standing group.
-    pub(super) async fn apply_membership(&self, m: &PlannedMembership) -> Result<ApplyOutcome, ProviderError> {
+    pub(super) async fn apply_membership(&self, plan: &Plan, m: &PlannedMembership, until: Time) -> Result<ApplyOutcome, ProviderError> {
         let who = self.assignee(&m.user).await?;
-        self.join(&m.group, &who.id).await?;
-        Ok(ApplyOutcome::Done(vec![Artifact { kind: "GroupMembership".into(), id: m.group.clone(), uid: who.id }]))
+        self.people.insert(plan.clone(), who.id.clone());
+        self.join(&m.group, &who.id, until).await?;
+        Ok(ApplyOutcome::Done(vec![Artifact { kind: MEMBERSHIP.into(), id: m.group.clone(), uid: who.id }]))
     }
 
     /// Ends the assignment. That there is none is confirmed by a later read.
-    pub(super) async fn revoke_assignment(&self, plan: &Plan, a: &PlannedAssignment) -> Result<RevokeOutcome, ProviderError> {
-        let Some(id) = self.user_id(&a.user).await? else { return Ok(RevokeOutcome::Gone) };
+    pub(super) async fn revoke_assignment(
+        &self,
+        plan: &Plan,
+        a: &PlannedAssignment,
+        known: &[Artifact],
+    ) -> Result<RevokeOutcome, ProviderError> {
         let at = InAccount { set: &a.permission_set, account: &plan.account };
-        let Some(who) = self.assignees(at).await?.into_iter().find(|who| who.id == id) else { return Ok(RevokeOutcome::Gone) };
+        let id = self.holder_of(plan, &a.user, known, ASSIGNMENT).await?;
+        let who = match (self.assigned(at, id.as_deref()).await?, id) {
+            (Assigned::To(who), Some(_)) => who,
+            (Assigned::To(who), None) => {
+                return Ok(RevokeOutcome::Remains(format!("{}; user {} has it", nameless(&a.user, "assignment"), who.id)));
+            }
+            (Assigned::Running(request), _) => return Ok(RevokeOutcome::Remains(still_running(at.set, &request))),
+            (Assigned::Nobody, _) => return Ok(RevokeOutcome::Gone),
+        };
         Ok(match self.unassign(at, &who).await? {
             Progress::Done => RevokeOutcome::Gone,
             Progress::Running(id) => RevokeOutcome::Started(self.operation(OperationKind::Revoke, &[id])),
@@ -76,8 +167,15 @@ impl Aws {
     }
 
     /// Ends the membership.
-    pub(super) async fn revoke_membership(&self, m: &PlannedMembership) -> Result<RevokeOutcome, ProviderError> {
-        let Some(user) = self.user_id(&m.user).await? else { return Ok(RevokeOutcome::Gone) };
+    pub(super) async fn revoke_membership(
+        &self,
+        plan: &Plan,
+        m: &PlannedMembership,
+        known: &[Artifact],
+    ) -> Result<RevokeOutcome, ProviderError> {
+        let Some(user) = self.holder_of(plan, &m.user, known, MEMBERSHIP).await? else {
+            return Ok(RevokeOutcome::Remains(nameless(&m.user, "membership")));
+        };
         if let Some(membership) = self.membership(&m.group, &user).await? {
             self.leave(&membership).await?;
         }

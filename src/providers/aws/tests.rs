@@ -117,10 +117,13 @@ pub fn done(action: &'static str) -> Recorded {
     iam(action, "")
 }
 
+mod center_ends;
 mod credentials;
 mod identity;
 mod identity_center;
 mod managed;
+mod odd_answers;
 mod rights;
 mod role;
+mod standing;
 mod user;

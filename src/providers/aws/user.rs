@@ -87,6 +87,14 @@ impl Aws {
         all_gone(in_parts(removals).collect().await)
     }
 
+    /// Takes every policy from the user: for an end that comes before the deadline.
+    pub(super) async fn expire_user(&self, plan: &Plan, user: &PlannedUser, known: &[Artifact]) -> Result<(), ProviderError> {
+        let holder = Holder::User(user.user.clone());
+        let taken = Place::all(plan, &user.policies, &holder).map(|at| self.take_own_policy(at, known));
+        let all: Vec<_> = in_parts(taken).collect().await;
+        all.into_iter().try_for_each(|taken| taken.map(drop))
+    }
+
     /// AWS ends it by itself where each policy is seen to hold its date.
     pub(super) async fn user_ended_by(&self, plan: &Plan, user: &PlannedUser) -> Result<EnforcedBy, ProviderError> {
         let holder = Holder::User(user.user.clone());

@@ -156,7 +156,10 @@ impl Provider for Simulated {
             accepted.extend(self.add(group, plan, until).await?);
         }
         let written = slots(plan, except).map(|g| artifact(g, &plan.member)).collect();
-        Ok(self.operation(OperationKind::Apply, &accepted).map_or(ApplyOutcome::Done(written), ApplyOutcome::Started))
+        Ok(match self.operation(OperationKind::Apply, &accepted) {
+            Some(operation) => ApplyOutcome::Started(operation, written),
+            None => ApplyOutcome::Done(written),
+        })
     }
 
     async fn revoke(&self, _: &str, plan: &Plan, _: &[Artifact], keep: SlotSet) -> Result<RevokeOutcome, ProviderError> {

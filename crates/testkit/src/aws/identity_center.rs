@@ -33,6 +33,8 @@ pub(super) struct IdentityCenter {
     moto: String,
     millis: Arc<AtomicU64>,
     operations: Arc<Mutex<HashMap<String, Operation>>>,
+    /// The tags with which permission sets were created, by instance and name. Moto shows them to nobody.
+    tags: Arc<Mutex<HashMap<(String, String), Value>>>,
 }
 
 /// A call of moto, as this account.
@@ -49,7 +51,7 @@ async fn moto(endpoint: &str, account: &str, service: &str, target: &str, body: 
 
 impl IdentityCenter {
     pub fn new(moto: String) -> Self {
-        IdentityCenter { moto, millis: Arc::default(), operations: Arc::default() }
+        IdentityCenter { moto, millis: Arc::default(), operations: Arc::default(), tags: Arc::default() }
     }
     pub fn slow(&self, millis: u64) {
         self.millis.store(millis, Ordering::Relaxed);
@@ -64,6 +66,12 @@ impl IdentityCenter {
         match call.action.as_str() {
             "CreateAccountAssignment" => Ok(self.begin(call, body, true)),
             "DeleteAccountAssignment" => Ok(self.begin(call, body, false)),
+            "ListAccountAssignmentCreationStatus" => Ok(Some(self.being_created(&body))),
+            "CreatePermissionSet" => {
+                self.tags.lock().unwrap_or_else(PoisonError::into_inner).insert(key(&body), body["Tags"].clone());
+                Ok(None)
+            }
+            "ListTagsForResource" => self.tags_of(call, &body).await.map(Some),
             "DescribeAccountAssignmentCreationStatus" => Ok(self.described(&body["AccountAssignmentCreationRequestId"])),
             "DescribeAccountAssignmentDeletionStatus" => Ok(self.described(&body["AccountAssignmentDeletionRequestId"])),
             // https://docs.aws.amazon.com/singlesignon/latest/APIReference/API_DeletePermissionSet.html: ConflictException
@@ -117,10 +125,37 @@ impl IdentityCenter {
         Some(answer)
     }
 
+    /// https://docs.aws.amazon.com/singlesignon/latest/APIReference/API_ListAccountAssignmentCreationStatus.html
+    fn being_created(&self, body: &Value) -> Response {
+        let operations = self.operations();
+        let of = operations.iter().filter(|(_, o)| o.creates && o.body["InstanceArn"] == body["InstanceArn"]);
+        let status = &body["Filter"]["Status"];
+        let of = of.filter(|(_, o)| status.is_null() || *status == o.status);
+        let all: Vec<Value> = of.map(|(id, o)| json!({"RequestId": id, "Status": o.status})).collect();
+        json_answer(&json!({"AccountAssignmentsCreationStatus": all}))
+    }
+
+    async fn tags_of(&self, call: &AwsCall, body: &Value) -> Result<Response> {
+        let ask = json!({"InstanceArn": body["InstanceArn"], "PermissionSetArn": body["ResourceArn"]});
+        let described = moto(&self.moto, &call.account, "sso", "SWBExternalService.DescribePermissionSet", &ask).await?;
+        let named = json!({"InstanceArn": body["InstanceArn"], "Name": described.success()?.json()?["PermissionSet"]["Name"]});
+        let tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner).get(&key(&named)).cloned();
+        Ok(json_answer(&json!({"Tags": tags.filter(|tags| !tags.is_null()).unwrap_or_else(|| json!([]))})))
+    }
+
     fn described(&self, id: &Value) -> Option<Response> {
         let id = id.as_str().unwrap_or_default();
         self.operations().get(id).map(|operation| shown(id, operation))
     }
+}
+
+fn key(body: &Value) -> (String, String) {
+    let text = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
+    (text("InstanceArn"), text("Name"))
+}
+
+fn json_answer(body: &Value) -> Response {
+    ([("content-type", "application/x-amz-json-1.1")], body.to_string()).into_response()
 }
 
 fn shown(id: &str, operation: &Operation) -> Response {
@@ -131,7 +166,7 @@ fn shown(id: &str, operation: &Operation) -> Response {
         status["FailureReason"] = json!("refused");
     }
     let name = if operation.creates { "AccountAssignmentCreationStatus" } else { "AccountAssignmentDeletionStatus" };
-    ([("content-type", "application/x-amz-json-1.1")], json!({name: status}).to_string()).into_response()
+    json_answer(&json!({name: status}))
 }
 
 /// A permission set of an instance, for those who sign in.

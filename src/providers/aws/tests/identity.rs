@@ -1,8 +1,16 @@
 //! Which account it is, and what is believed of it.
-use super::{ACCOUNT, connection};
-use crate::providers::{
-    aws::replay::{Recorded, Replay, ok, xml_error},
-    port::{Provider, ProviderError},
+use super::{ACCOUNT, connection, done};
+use crate::{
+    api::grant::Artifact,
+    providers::{
+        aws::replay::{Recorded, Replay, ok, xml_error},
+        port::{Provider, ProviderError, RevokeOutcome},
+    },
+};
+use curfew_core::{
+    fingerprint::Meant,
+    grant::Observation,
+    target::{Plan, SlotSet},
 };
 
 pub fn caller(account: &str, arn: &str) -> Recorded {
@@ -39,4 +47,24 @@ async fn credentials_that_have_expired_are_tried_again() {
     let expired = xml_error("GetCallerIdentity", 403, "ExpiredToken", "The security token included in the request is expired");
     let replay = Replay::of([expired]).await;
     assert!(matches!(replay.aws(connection()).identity().await, Err(ProviderError::Transient { .. })));
+}
+
+/// What another account shows is absence, too. So the account is asked for after the look that shows it, and not before.
+#[tokio::test]
+async fn absence_is_confirmed_by_an_answer_that_is_younger_than_it() {
+    let (plan, user) = super::user_plan();
+    let known = [Artifact { kind: "Policy".into(), id: super::arn(&user.policies[0]), uid: "ANPA0123456789EXAMPLE".into() }];
+    let meant = Meant::by_identity("aws:111122223333");
+    let me = || caller(ACCOUNT, "arn:aws:sts::111122223333:assumed-role/curfew-operator/curfew");
+    let other = || caller("444455556666", "arn:aws:sts::444455556666:assumed-role/other/curfew");
+    let gone = xml_error("GetPolicy", 404, "NoSuchEntity", "Policy does not exist.");
+    let replay = Replay::of([me(), done("DetachUserPolicy"), done("DeletePolicy"), me(), gone, other()]).await;
+    let aws = replay.aws(connection());
+    let of = Plan::Aws(plan);
+    aws.confirm(&meant).await.unwrap();
+    assert_eq!(aws.revoke("g", &of, &known, SlotSet::NONE).await, Ok(RevokeOutcome::Gone));
+    aws.confirm(&meant).await.unwrap();
+    assert_eq!(aws.observe(&of, SlotSet::NONE, None).await.unwrap(), Observation::Absent);
+    assert!(aws.confirm(&meant).await.is_err(), "the credentials lead elsewhere by now");
+    assert_eq!(replay.all_sent("GetCallerIdentity").len(), 3);
 }

@@ -21,17 +21,17 @@ use curfew_core::{
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-const INSTANCE: &str = "arn:aws:sso:::instance/ssoins-0123456789abcdef";
-const SET: &str = "arn:aws:sso:::permissionSet/ssoins-0123456789abcdef/ps-0123456789abcdef";
-const ALICE: &str = "94482488-3041-7098-8b9b-000000000001";
+pub const INSTANCE: &str = "arn:aws:sso:::instance/ssoins-0123456789abcdef";
+pub const SET: &str = "arn:aws:sso:::permissionSet/ssoins-0123456789abcdef/ps-0123456789abcdef";
+pub const ALICE: &str = "94482488-3041-7098-8b9b-000000000001";
 
-fn center() -> AwsConnection {
+pub fn center() -> AwsConnection {
     let instance =
         IdentityCenterInstance { instance_arn: INSTANCE.into(), identity_store_id: "d-0123456789".into(), region: None, assume_role: None };
     AwsConnection { identity_center: Some(instance), ..connection() }
 }
 
-fn set_plan() -> (Plan, PlannedPermissionSet) {
+pub fn set_plan() -> (Plan, PlannedPermissionSet) {
     let names = PlanNames { install: "0123abcd", grant: super::GRANT, deadline: super::deadline() };
     let set = PlannedPermissionSet {
         instance: INSTANCE.into(),
@@ -44,20 +44,20 @@ fn set_plan() -> (Plan, PlannedPermissionSet) {
     (plan(Access::PermissionSet(set.clone())), set)
 }
 
-fn answer(action: &'static str, body: Value) -> Recorded {
+pub fn answer(action: &'static str, body: Value) -> Recorded {
     ok(action, body.to_string())
 }
 
-fn user() -> Recorded {
+pub fn user() -> Recorded {
     answer("GetUserId", json!({"UserId": ALICE, "IdentityStoreId": "d-0123456789"}))
 }
 
-fn described(set: &PlannedPermissionSet) -> Recorded {
-    let set = json!({"Name": set.name, "PermissionSetArn": SET, "CreatedDate": 1.7961e9});
+pub fn described(set: &PlannedPermissionSet) -> Recorded {
+    let set = json!({"Name": set.name, "PermissionSetArn": SET, "CreatedDate": 1.7961e9, "SessionDuration": "PT1H"});
     answer("DescribePermissionSet", json!({"PermissionSet": set}))
 }
 
-fn content(inline: &str) -> [Recorded; 3] {
+pub fn content(inline: &str) -> [Recorded; 3] {
     [
         answer("GetInlinePolicyForPermissionSet", json!({"InlinePolicy": inline})),
         answer("ListManagedPoliciesInPermissionSet", json!({"AttachedManagedPolicies": []})),
@@ -65,7 +65,7 @@ fn content(inline: &str) -> [Recorded; 3] {
     ]
 }
 
-fn assigned(to: &[&str]) -> Recorded {
+pub fn assigned(to: &[&str]) -> Recorded {
     let all: Vec<Value> =
         to.iter().map(|id| json!({"AccountId": ACCOUNT, "PermissionSetArn": SET, "PrincipalType": "USER", "PrincipalId": id})).collect();
     answer("ListAccountAssignments", json!({"AccountAssignments": all}))
@@ -76,17 +76,23 @@ fn creation(action: &'static str, status: &str) -> Recorded {
     answer(action, json!({"AccountAssignmentCreationStatus": status}))
 }
 
-fn deletion(action: &'static str, status: &str) -> Recorded {
+pub fn deletion(action: &'static str, status: &str) -> Recorded {
     answer(action, json!({"AccountAssignmentDeletionStatus": {"Status": status, "RequestId": "r-2"}}))
 }
 
 /// The calls that find the permission set by its name.
-fn found(set: &PlannedPermissionSet) -> [Recorded; 3] {
+pub fn found(set: &PlannedPermissionSet) -> [Recorded; 3] {
     [answer("ListPermissionSets", json!({"PermissionSets": [SET]})), described(set), described(set)]
 }
 
-fn provisioned() -> Recorded {
+pub fn provisioned() -> Recorded {
     answer("ListAccountsForProvisionedPermissionSet", json!({"AccountIds": [ACCOUNT]}))
+}
+
+/// The assignments that AWS is creating, by request.
+pub fn creating(requests: &[&str]) -> Recorded {
+    let all: Vec<Value> = requests.iter().map(|id| json!({"Status": "IN_PROGRESS", "RequestId": id})).collect();
+    answer("ListAccountAssignmentCreationStatus", json!({"AccountAssignmentsCreationStatus": all}))
 }
 
 fn reserved() -> Reservation {
@@ -116,7 +122,8 @@ async fn what_a_run_before_has_left_is_taken_up_unless_others_have_it() {
     let answers = |to: &[&str]| {
         let mut all = vec![user()];
         all.extend(found(&set));
-        all.extend([provisioned(), assigned(to), answer("PutInlinePolicyToPermissionSet", json!({}))]);
+        let tags = answer("ListTagsForResource", json!({"Tags": [{"Key": "curfew.dev/grant", "Value": super::GRANT}]}));
+        all.extend([provisioned(), assigned(to), tags, answer("PutInlinePolicyToPermissionSet", json!({}))]);
         all
     };
     let replay = Replay::of(answers(&[ALICE])).await;
@@ -132,13 +139,14 @@ async fn what_a_run_before_has_left_is_taken_up_unless_others_have_it() {
 #[tokio::test]
 async fn it_is_assigned_once_and_the_operation_is_followed() {
     let (plan, set) = set_plan();
-    let before = |to: &[&str]| content(&set.inline).into_iter().chain([user(), assigned(to)]).collect::<Vec<_>>();
+    let before = |to: &[&str]| content(&set.inline).into_iter().chain([described(&set), user(), assigned(to)]).collect::<Vec<_>>();
     let mut answers = before(&[]);
     answers.push(creation("CreateAccountAssignment", "IN_PROGRESS"));
     let replay = Replay::of(answers).await;
     let aws = replay.aws(center());
-    let Ok(ApplyOutcome::Started(operation)) = aws.arm_set(&plan, &set, &reserved()).await else { panic!("it is asynchronous") };
+    let Ok(ApplyOutcome::Started(operation, artifacts)) = aws.arm_set(&plan, &set, &reserved()).await else { panic!("it is asynchronous") };
     assert_eq!((&*operation.id, operation.kind), ("r-1", OperationKind::Apply));
+    assert!(artifacts[0].id == SET, "what will be there is known before it is: {artifacts:?}");
     let asked = "DescribeAccountAssignmentCreationStatus";
     replay.then([creation(asked, "IN_PROGRESS"), creation(asked, "SUCCEEDED"), creation(asked, "FAILED")]);
     assert!(matches!(aws.poll(&operation).await, Ok(OperationState::Running(_))));
@@ -156,12 +164,12 @@ async fn it_is_assigned_once_and_the_operation_is_followed() {
 #[tokio::test]
 async fn an_assignment_that_is_sent_late_or_of_a_changed_set_fails() {
     let (plan, set) = set_plan();
-    let mut late: Vec<Recorded> = content(&set.inline).into_iter().chain([user(), assigned(&[])]).collect();
+    let mut late: Vec<Recorded> = content(&set.inline).into_iter().chain([described(&set), user(), assigned(&[])]).collect();
     late.push(json_error("CreateAccountAssignment", 400, "ResourceNotFoundException", "PermissionSet not found"));
     let replay = Replay::of(late).await;
     let e = replay.aws(center()).arm_set(&plan, &set, &reserved()).await.unwrap_err();
     assert!(matches!(&e, ProviderError::Transient { message, .. } if message.contains("does not exist")), "{e:?}");
-    let replay = Replay::of(content(&policy(0, "*").document)).await;
+    let replay = Replay::of(content(&policy(0, "*").document).into_iter().chain([described(&set)])).await;
     assert!(replay.aws(center()).arm_set(&plan, &set, &reserved()).await.is_err());
     assert!(!replay.calls().contains(&"CreateAccountAssignment".to_owned()));
 }
@@ -174,20 +182,21 @@ async fn an_end_removes_every_assignment_and_then_the_set() {
     answers.extend([deletion("DeleteAccountAssignment", "IN_PROGRESS"), deletion("DeleteAccountAssignment", "IN_PROGRESS")]);
     let replay = Replay::of(answers).await;
     let aws = replay.aws(center());
-    let Ok(RevokeOutcome::Started(operation)) = aws.revoke_set(&plan, &set).await else { panic!("it is asynchronous") };
+    let Ok(RevokeOutcome::Started(operation)) = aws.revoke_set(&plan, &set, &[]).await else { panic!("it is asynchronous") };
     assert_eq!(&*operation.id, "r-2,r-2");
     let asked = "DescribeAccountAssignmentDeletionStatus";
     replay.then([deletion(asked, "SUCCEEDED"), deletion(asked, "SUCCEEDED")]);
     assert_eq!(aws.poll(&operation).await, Ok(OperationState::Succeeded));
 
-    let listed = || [answer("ListPermissionSets", json!({"PermissionSets": [SET]})), described(&set), provisioned(), assigned(&[])];
+    let listed = || [described(&set), provisioned(), assigned(&[]), creating(&[])];
     replay.then(listed());
     replay.then([json_error("DeletePermissionSet", 400, "ConflictException", "in use")]);
-    assert!(matches!(aws.revoke_set(&plan, &set).await, Ok(RevokeOutcome::Remains(_))));
+    assert!(matches!(aws.revoke_set(&plan, &set, &[]).await, Ok(RevokeOutcome::Remains(_))));
     replay.then(listed());
     replay.then([answer("DeletePermissionSet", json!({}))]);
-    assert_eq!(aws.revoke_set(&plan, &set).await, Ok(RevokeOutcome::Gone));
-    replay.then([answer("ListPermissionSets", json!({"PermissionSets": []}))]);
+    assert_eq!(aws.revoke_set(&plan, &set, &[]).await, Ok(RevokeOutcome::Gone));
+    let gone = json_error("DescribePermissionSet", 400, "ResourceNotFoundException", "PermissionSet not found");
+    replay.then([gone, answer("ListPermissionSets", json!({"PermissionSets": []}))]);
     assert_eq!(aws.observe_set(&plan, &set).await.unwrap(), Observation::Absent);
 }
 

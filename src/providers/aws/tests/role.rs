@@ -4,7 +4,7 @@ use crate::{
     api::grant::Artifact,
     providers::{
         aws::replay::{Recorded, Replay, iam, xml_error},
-        port::{ApplyOutcome, ProviderError, ReserveOutcome, RevokeOutcome},
+        port::{ApplyOutcome, Provider, ProviderError, ReserveOutcome, RevokeOutcome},
     },
 };
 use curfew_core::{
@@ -115,6 +115,7 @@ async fn an_end_closes_the_door_then_the_sessions_and_then_removes_the_objects()
         Artifact { kind: "Policy".into(), id: arn(&role.policies[0]), uid: "ANPA0123456789EXAMPLE".into() },
     ];
     let answers = [
+        iam("GetRole", &role_xml("AROA", &role.trust, GRANT)),
         done("UpdateAssumeRolePolicy"),
         done("PutRolePolicy"),
         done("DetachRolePolicy"),
@@ -127,7 +128,7 @@ async fn an_end_closes_the_door_then_the_sessions_and_then_removes_the_objects()
     let replay = Replay::of(answers).await;
     assert_eq!(replay.aws(connection()).revoke_role(&plan, &role, &known).await, Ok(RevokeOutcome::Gone));
     let calls = replay.calls();
-    assert_eq!(calls[..3], ["UpdateAssumeRolePolicy", "PutRolePolicy", "DetachRolePolicy"]);
+    assert_eq!(calls[1..4], ["UpdateAssumeRolePolicy", "PutRolePolicy", "DetachRolePolicy"]);
     assert_eq!(calls[calls.len() - 2..], ["DeleteRolePolicy", "DeleteRole"]);
     assert!(replay.sent("PutRolePolicy").contains("aws:TokenIssueTime"));
 }
@@ -151,4 +152,62 @@ async fn every_change_by_others_is_drift() {
     assert_eq!(observe(&role.trust, &own, &["more"]).await, Observation::Drifted);
     let replay = Replay::of([gone("GetRole"), gone("GetPolicy")]).await;
     assert_eq!(replay.aws(connection()).observe_role(&plan, &role).await.unwrap(), Observation::Absent);
+}
+
+fn known(role: &PlannedRole) -> [Artifact; 2] {
+    [
+        Artifact { kind: "Role".into(), id: format!("arn:aws:iam::{ACCOUNT}:role/curfew/{NAME}"), uid: "AROA".into() },
+        Artifact { kind: "Policy".into(), id: arn(&role.policies[0]), uid: "ANPA0123456789EXAMPLE".into() },
+    ]
+}
+
+#[tokio::test]
+async fn an_end_goes_on_where_one_of_its_steps_is_refused() {
+    let (plan, role) = role_plan();
+    let refused = |action| xml_error(action, 403, "AccessDenied", "with an explicit deny in a service control policy");
+    let answers = [
+        iam("GetRole", &role_xml("AROA", &role.trust, GRANT)),
+        refused("UpdateAssumeRolePolicy"),
+        done("PutRolePolicy"),
+        done("DetachRolePolicy"),
+        done("DeletePolicy"),
+        attached(&[]),
+        inline(&[]),
+        refused("DeleteRole"),
+    ];
+    let replay = Replay::of(answers).await;
+    let e = replay.aws(connection()).revoke_role(&plan, &role, &known(&role)).await.unwrap_err();
+    assert!(matches!(&e, ProviderError::Denied(why) if why.contains("iam:UpdateAssumeRolePolicy")), "{e:?}");
+    let calls = replay.calls();
+    for action in ["PutRolePolicy", "DetachRolePolicy", "DeletePolicy", "DeleteRole"] {
+        assert!(calls.contains(&action.to_owned()), "{action}: {calls:?}");
+    }
+}
+
+/// A paused reservation attaches a policy between the list and the deletion.
+#[tokio::test]
+async fn what_was_attached_meanwhile_is_taken_and_the_role_deleted() {
+    let conflict = || xml_error("DeleteRole", 409, "DeleteConflict", "Cannot delete entity, must detach all policies first.");
+    let late = ["arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned()];
+    let answers = [attached(&[]), inline(&[]), conflict(), attached(&late), inline(&[]), done("DetachRolePolicy"), done("DeleteRole")];
+    let replay = Replay::of(answers).await;
+    assert_eq!(replay.aws(connection()).delete_role(NAME).await, Ok(RevokeOutcome::Gone));
+    let answers = [attached(&[]), inline(&[]), conflict(), attached(&[]), inline(&[])];
+    let replay = Replay::of(answers).await;
+    let outcome = replay.aws(connection()).delete_role(NAME).await;
+    assert!(matches!(&outcome, Ok(RevokeOutcome::Remains(why)) if why.contains("instance profile")), "{outcome:?}");
+}
+
+/// The operator may die before it has revoked: the deadline that AWS knows is still to come.
+#[tokio::test]
+async fn an_early_end_closes_the_role_at_once() {
+    let (plan, role) = role_plan();
+    let shown = iam("GetRole", &role_xml("AROA", &role.trust, GRANT));
+    let replay = Replay::of([shown, done("UpdateAssumeRolePolicy"), done("PutRolePolicy")]).await;
+    let plan = curfew_core::target::Plan::Aws(plan);
+    assert_eq!(replay.aws(connection()).expire_now(&plan, &known(&role)).await, Ok(()));
+    assert_eq!(replay.calls(), ["GetRole", "UpdateAssumeRolePolicy", "PutRolePolicy"]);
+    let replay = Replay::of([gone("GetRole")]).await;
+    assert_eq!(replay.aws(connection()).expire_now(&plan, &[]).await, Ok(()), "there is nothing");
+    assert_eq!(replay.calls(), ["GetRole"]);
 }

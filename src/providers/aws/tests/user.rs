@@ -4,7 +4,7 @@ use crate::{
     api::grant::Artifact,
     providers::{
         aws::replay::{Recorded, Replay, iam, xml_error},
-        port::{ApplyOutcome, EnforcedBy, ProviderError, ReserveOutcome, RevokeOutcome},
+        port::{ApplyOutcome, EnforcedBy, Provider, ProviderError, ReserveOutcome, RevokeOutcome},
     },
 };
 use curfew_core::{
@@ -297,4 +297,17 @@ async fn an_old_list_hides_no_end_and_a_list_that_shows_less_ends_nothing() {
         Observation::Present,
         "the list is older than the grant"
     );
+}
+
+#[tokio::test]
+async fn an_early_end_takes_the_policies_from_the_user_at_once() {
+    let (plan, user) = user_plan();
+    let known = [Artifact { kind: "Policy".into(), id: arn(&user.policies[0]), uid: "ANPA0123456789EXAMPLE".into() }];
+    let replay = Replay::of([done("DetachUserPolicy")]).await;
+    let aws = replay.aws(connection());
+    let of = curfew_core::target::Plan::Aws(plan.clone());
+    assert_eq!(aws.expire_now(&of, &known).await, Ok(()));
+    assert_eq!(replay.calls(), ["DetachUserPolicy"]);
+    replay.then([done("DeletePolicy")]);
+    assert_eq!(aws.revoke_user(&plan, &user, &known).await, Ok(RevokeOutcome::Gone), "the revocation goes on where this was");
 }
