@@ -28,8 +28,10 @@ async fn two_hundred_grants_that_expire_at_once_take_as_long_as_the_throttle_nee
     let plane = Plane::start("aws-mass").await?;
     let (a, quiet) = (Access::install(&plane, "mass", Setup::user()).await?, Access::install(&plane, "mass-quiet", Setup::user()).await?);
     let operator = plane.operator("operator", &[SHIPPED_TIMING]).await?;
-    (a.ready().await?, quiet.ready().await?);
-    (a.active("mass", "pattern", "1h").await?, quiet.active("mass-quiet", "mass-quiet", "1h").await?);
+    a.ready().await?;
+    quiet.ready().await?;
+    a.active("mass", "pattern", "1h").await?;
+    quiet.active("mass-quiet", "mass-quiet", "1h").await?;
     operator.pause();
     eventually("the operator to be stopped", SOON, || async { Ok(operator.is_stopped().then_some(())) }).await?;
     let due = Time::from_secs(jiff::Timestamp::now().as_second() + ENDS_IN_SECS);
