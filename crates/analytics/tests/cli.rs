@@ -61,7 +61,10 @@ fn findings<'a>(report: &'a Value, kind: &str) -> Vec<&'a str> {
 fn golden_outputs() {
     golden("day.txt", &stdout(&analyze(&[&FILES[..], &["--window", "1d"]].concat())));
     golden("quarter.txt", &stdout(&analyze(&FILES)));
-    golden("day.json", &stdout(&analyze(&[&FILES[..], &["--window", "1d", "-o", "json"]].concat())));
+    // Without the rows of Kubernetes itself, which are most of it.
+    let mut report = json(&[&FILES[..], &["--window", "1d"]].concat());
+    report["identities"].as_array_mut().unwrap().retain(|row| row["builtIn"] == false);
+    golden("day.json", &(serde_json::to_string_pretty(&report).unwrap() + "\n"));
     golden("day.csv", &stdout(&analyze(&[&FILES[..], &["--window", "1d", "-o", "csv"]].concat())));
 }
 

@@ -96,20 +96,16 @@ fn identities(report: &Report) -> String {
         let _ = writeln!(out, "  {} ({})", name(&row.name), row.score.unwrap_or_default());
         for part in row.because.iter().take(3) {
             let (permission, by) = (printable(&part.permission), printable(&part.by));
-            let _ = writeln!(
-                out,
-                "    {:>5.1} %  {permission}: granted in {}, used {}; {by}",
-                part.share * 100.0,
-                part.granted,
-                used(&part.used)
-            );
+            let (share, granted, used) = (part.share * 100.0, places(&part.granted), places(&part.used));
+            let _ = writeln!(out, "    {share:>5.1} %  {permission}: granted {granted}, used {used}; {by}");
         }
     }
     out
 }
 
-fn used(places: &str) -> String {
-    if places == "nowhere" { "nowhere".into() } else { format!("in {places}") }
+/// Places in a sentence.
+fn places(names: &str) -> String {
+    if names == "nowhere" { "nowhere".into() } else { format!("in {names}") }
 }
 
 fn findings(report: &Report) -> String {
