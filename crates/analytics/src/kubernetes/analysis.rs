@@ -1,0 +1,202 @@
+//! The whole analysis of a cluster: from a dump, its permissions and the usage to the report.
+use super::{
+    findings::{Facts, Scored, granted_by},
+    inventory::{Identity, Inventory, Key},
+    usage::Usage,
+};
+use crate::{
+    aggregate,
+    bands::Band,
+    history::{Window, confidence, covered},
+    report::*,
+    score::{Holdings, Part, holding, score},
+};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// How many permissions explain a score.
+const MAX_BECAUSE: usize = 8;
+/// The version of the report's JSON.
+const FORMAT: &str = "curfew.dev/pci-report/1";
+
+/// A moment in RFC 3339.
+fn written(at: i64) -> String {
+    Timestamp::from_second(at).map_or_else(|_| at.to_string(), |time| time.to_string())
+}
+
+/// Scores every identity and finds what there is to find.
+pub fn analyse(inventory: &Inventory, usage: &Usage, window: Window, mut input: InputSummary) -> Report {
+    let covered = covered(window, &usage.hours);
+    let confidence = confidence(window, covered);
+    let scored: Vec<Scored> = inventory.identities.iter().map(|(key, identity)| scored(inventory, usage, window, key, identity)).collect();
+    let facts = Facts { inventory, usage, window, confidence, scored: &scored };
+    let findings = facts.findings();
+    let mut rows: Vec<Row> = scored.iter().map(|scored| row(&facts, scored)).collect();
+    let system = system(&rows, &findings);
+    rows.sort_by(|a, b| b.x.unwrap_or(-1.0).total_cmp(&a.x.unwrap_or(-1.0)).then_with(|| (a.kind, &a.name).cmp(&(b.kind, &b.name))));
+    let mut distribution: BTreeMap<IdentityKind, Bands> = IdentityKind::ALL.iter().map(|kind| (*kind, Bands::default())).collect();
+    for row in rows.iter().filter(|row| !row.built_in) {
+        if let (Some(band), Some(bands)) = (row.band, distribution.get_mut(&row.kind)) {
+            bands.add(band);
+        }
+    }
+    let mut finding_counts: BTreeMap<FindingType, usize> = FindingType::ALL.iter().map(|kind| (*kind, 0)).collect();
+    findings.iter().for_each(|finding| *finding_counts.entry(finding.kind).or_default() += 1);
+    count(&mut input, inventory, usage);
+    let catalogue = &inventory.permissions.catalogue;
+    Report {
+        format: FORMAT.into(),
+        catalogue: CatalogueSummary {
+            version: catalogue.version().into(),
+            permissions: catalogue.permissions().len(),
+            mass: catalogue.mass(),
+            assumed: inventory.permissions.assumed(),
+            methods: catalogue.methods().len(),
+        },
+        window: WindowSummary {
+            since: written(window.since),
+            until: written(window.until),
+            days: window.days(),
+            covered_days: covered,
+            confidence,
+        },
+        system,
+        distribution,
+        finding_counts,
+        identities: rows,
+        findings,
+        input,
+    }
+}
+
+fn scored(inventory: &Inventory, usage: &Usage, window: Window, key: &Key, identity: &Identity) -> Scored {
+    let holdings = inventory.holdings(key, usage, window);
+    let active = if key.group {
+        holdings.iter().any(|(_, holding)| {
+            let mut common = holding.granted.clone();
+            common.retain(&holding.used);
+            !common.is_empty()
+        })
+    } else {
+        usage.users.get(&key.name).and_then(|activity| activity.last).is_some_and(|at| window.contains(at))
+    };
+    let score = score(&inventory.permissions.catalogue, &holdings);
+    Scored { key: key.clone(), holdings, score, new: window.exempts(identity.created), active }
+}
+
+/// The last time an identity, or a member of a group with a permission of the group, did something.
+fn last_used(facts: &Facts, scored: &Scored) -> Option<i64> {
+    let activity = |user: &String| facts.usage.users.get(user);
+    if !scored.key.group {
+        return activity(&scored.key.name)?.last;
+    }
+    let granted = |id: &usize| holding(&scored.holdings, *id).is_some_and(|holding| !holding.granted.is_empty());
+    let members = facts.inventory.identities[&scored.key].members.iter().filter_map(activity);
+    members.flat_map(|activity| &activity.uses).filter(|(id, _)| granted(id)).filter_map(|(_, uses)| uses.last()).max()
+}
+
+fn row(facts: &Facts, scored: &Scored) -> Row {
+    let identity = &facts.inventory.identities[&scored.key];
+    let catalogue = &facts.inventory.permissions.catalogue;
+    let excluded = identity.excluded.from_pci;
+    let pci = (!excluded).then(|| scored.score.pci());
+    let mut parts: Vec<&Part> = scored.score.parts.iter().collect();
+    parts.sort_by(|a, b| b.mass.total_cmp(&a.mass).then(a.by_escalation.cmp(&b.by_escalation)).then(a.permission.cmp(&b.permission)));
+    let because = parts.iter().take(if excluded { 0 } else { MAX_BECAUSE }).map(|part| contribution(facts, scored, part)).collect();
+    let escalation = scored.score.escalation.map(|(method, _)| catalogue.methods()[method].name.clone());
+    Row {
+        name: scored.key.name.clone(),
+        kind: identity.kind,
+        score: pci,
+        band: pci.map(Band::of),
+        x: (!excluded).then_some(scored.score.x),
+        granted_share: scored.score.granted,
+        confidence: facts.confidence,
+        // The members of a group hold what it grants. If no member was seen, the group stands for them.
+        counted: !excluded && !scored.new && !identity.built_in && identity.members.is_empty(),
+        built_in: identity.built_in,
+        new: scored.new,
+        excluded_from_pci: excluded,
+        excluded_from_reports: identity.excluded.from_reports,
+        missing: identity.missing,
+        last_used: last_used(facts, scored).filter(|at| facts.window.contains(*at)).map(written),
+        requests: facts.usage.users.get(&scored.key.name).filter(|_| !scored.key.group).map_or(0, |activity| activity.requests),
+        members: identity.members.len(),
+        permissions: counts(facts, &scored.holdings),
+        escalation: escalation.filter(|_| !excluded),
+        because,
+    }
+}
+
+fn contribution(facts: &Facts, scored: &Scored, part: &Part) -> Contribution {
+    let permission = &facts.inventory.permissions.catalogue.permissions()[part.permission];
+    let held = holding(&scored.holdings, part.permission).cloned().unwrap_or_default();
+    let by = match (part.by_escalation, scored.score.escalation) {
+        (true, Some((method, _))) => format!("within reach by {}", facts.inventory.permissions.catalogue.methods()[method].name),
+        _ => granted_by(facts.inventory, &scored.key, part.permission),
+    };
+    Contribution {
+        permission: permission.name.clone(),
+        level: permission.level,
+        mass: part.mass,
+        share: part.mass / scored.score.mass,
+        granted: facts.inventory.describe(part.permission, &held.granted),
+        used: facts.inventory.describe(part.permission, &held.used),
+        by,
+    }
+}
+
+fn counts(facts: &Facts, holdings: &Holdings) -> PermissionCounts {
+    let mut counts = PermissionCounts::default();
+    for (id, holding) in holdings {
+        let (granted, fully) = (!holding.granted.is_empty(), holding.granted.within(&holding.used));
+        counts.granted += usize::from(granted);
+        counts.used += usize::from(granted && !holding.used.is_empty());
+        counts.not_fully_used += usize::from(!fully);
+        counts.high_risk_not_fully_used += usize::from(!fully && facts.inventory.permissions.catalogue.permissions()[*id].high_risk());
+        counts.used_without_grant += usize::from(!granted && !holding.used.is_empty());
+    }
+    counts
+}
+
+fn system(rows: &[Row], findings: &[Finding]) -> SystemSummary {
+    let shares = || rows.iter().filter(|row| row.counted).filter_map(|row| row.x);
+    let score = aggregate::pci(shares());
+    let of_company = || rows.iter().filter(|row| !row.built_in);
+    SystemSummary {
+        score,
+        band: Band::of(score),
+        x: aggregate::share(shares()),
+        counted: shares().count(),
+        excluded: of_company().filter(|row| row.excluded_from_pci).count(),
+        new: of_company().filter(|row| row.new && !row.excluded_from_pci).count(),
+        built_in: rows.iter().filter(|row| row.built_in).count(),
+        groups_with_members: of_company().filter(|row| row.members > 0 && !row.excluded_from_pci && !row.new).count(),
+        super_identities: findings.iter().filter(|finding| finding.kind == FindingType::Super).count(),
+    }
+}
+
+/// What was read, and what of the dump has no effect.
+fn count(input: &mut InputSummary, inventory: &Inventory, usage: &Usage) {
+    let counts = &usage.counts;
+    (input.events, input.uses, input.duplicates) = (counts.events, counts.uses, counts.duplicates);
+    (input.other_stages, input.not_successful, input.after_window) = (counts.other_stages, counts.not_successful, counts.after_window);
+    input.unmapped = counts.unmapped.clone();
+    let lost = inventory.dump.bindings.iter().filter(|binding| inventory.dump.role_of(binding).is_none()).count();
+    let subjects =
+        inventory.dump.bindings.iter().flat_map(|binding| &binding.subjects).filter(|subject| Key::of(subject).is_none()).count();
+    let missing = inventory.identities.values().filter(|identity| identity.missing && !identity.grants.is_empty()).count();
+    let assumed = inventory.permissions.assumed();
+    let ignored = inventory.dump.ignored.values().sum::<u64>() as usize;
+    for (number, what) in [
+        (lost, "bindings name a role that does not exist"),
+        (subjects, "subjects of bindings are neither User, Group nor ServiceAccount with a namespace, and were left out"),
+        (missing, "service accounts that bindings name do not exist"),
+        (assumed, "permissions are known from rules of roles only, not from discovery"),
+        (ignored, "objects of other kinds in the RBAC file were not used"),
+    ] {
+        if number > 0 {
+            input.notes.push(format!("{number} {what}"));
+        }
+    }
+}

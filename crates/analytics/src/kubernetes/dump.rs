@@ -1,0 +1,338 @@
+//! What `kubectl get -o json` prints of RBAC, service accounts and namespaces.
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The command that writes the file.
+pub const COMMAND: &str =
+    "kubectl get clusterroles,roles,clusterrolebindings,rolebindings,serviceaccounts,namespaces -A -o json > rbac.json";
+/// The label of the roles and bindings that the API server itself keeps.
+const BOOTSTRAPPING: (&str, &str) = ("kubernetes.io/bootstrapping", "rbac-defaults");
+
+/// The metadata that the analysis reads.
+#[derive(Clone, Default, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Metadata {
+    /// The name.
+    pub name: String,
+    /// The namespace; empty for what belongs to the cluster.
+    pub namespace: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+    creation_timestamp: Option<Timestamp>,
+}
+
+impl Metadata {
+    /// When it was created, in Unix seconds.
+    pub fn created(&self) -> Option<i64> {
+        self.creation_timestamp.map(Timestamp::as_second)
+    }
+    /// Whether the API server created it and restores it at each start.
+    pub fn is_default(&self) -> bool {
+        self.labels.get(BOOTSTRAPPING.0).is_some_and(|value| value == BOOTSTRAPPING.1)
+    }
+    /// The value of a label or annotation; the label comes first.
+    pub fn tag(&self, key: &str) -> Option<&str> {
+        self.labels.get(key).or_else(|| self.annotations.get(key)).map(String::as_str)
+    }
+}
+
+/// A PolicyRule.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Rule {
+    /// Verbs; `*` is all.
+    pub verbs: Vec<String>,
+    /// API groups; `*` is all.
+    pub api_groups: Vec<String>,
+    /// Resources; `*` is all, `*/scale` is a subresource of all.
+    pub resources: Vec<String>,
+    /// Names of objects; empty is all.
+    pub resource_names: Vec<String>,
+    /// URLs that are not resources, in ClusterRoles.
+    #[serde(rename = "nonResourceURLs")]
+    pub non_resource_urls: Vec<String>,
+}
+
+/// A Role or ClusterRole.
+#[derive(Clone, Debug)]
+pub struct Role {
+    /// Its metadata. A ClusterRole has no namespace.
+    pub metadata: Metadata,
+    /// Its rules, with those that it collects from others.
+    pub rules: Vec<Rule>,
+    /// Whether it collects rules by label.
+    pub aggregated: bool,
+    /// Whether another role collects its rules.
+    pub contributes: bool,
+}
+
+/// A user, group or service account that a binding names.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct Subject {
+    /// `User`, `Group` or `ServiceAccount`.
+    pub kind: String,
+    /// The name.
+    pub name: String,
+    /// The namespace of a service account.
+    #[serde(default)]
+    pub namespace: String,
+}
+
+/// A RoleBinding or ClusterRoleBinding.
+#[derive(Clone, Debug)]
+pub struct Binding {
+    /// Its metadata. A ClusterRoleBinding has no namespace.
+    pub metadata: Metadata,
+    /// `Role` or `ClusterRole`.
+    pub role_kind: String,
+    /// The name of the role.
+    pub role: String,
+    /// Who gets it.
+    pub subjects: Vec<Subject>,
+}
+
+/// Everything in the file.
+#[derive(Clone, Default, Debug)]
+pub struct Dump {
+    /// Roles by namespace and name; a ClusterRole has an empty namespace.
+    pub roles: BTreeMap<(String, String), Role>,
+    /// Bindings.
+    pub bindings: Vec<Binding>,
+    /// Service accounts by namespace and name.
+    pub accounts: BTreeMap<(String, String), Metadata>,
+    /// Namespaces.
+    pub namespaces: BTreeSet<String>,
+    /// How many objects of other kinds were in the file, by kind.
+    pub ignored: BTreeMap<String, u64>,
+}
+
+/// The file cannot be used.
+#[derive(thiserror::Error, Debug)]
+pub enum NotADump {
+    /// Not JSON, or an object is not what its kind says.
+    #[error("{0}; write it again with: {COMMAND}")]
+    Json(String),
+    /// JSON without RBAC.
+    #[error("no {0} in it; write it with: {COMMAND}")]
+    Missing(&'static str),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawRole {
+    #[serde(default)]
+    metadata: Metadata,
+    #[serde(default)]
+    rules: Option<Vec<Rule>>,
+    aggregation_rule: Option<Aggregation>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Aggregation {
+    #[serde(default)]
+    cluster_role_selectors: Vec<Selector>,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Selector {
+    match_labels: BTreeMap<String, String>,
+    match_expressions: Vec<Expression>,
+}
+
+#[derive(Clone, Deserialize)]
+struct Expression {
+    key: String,
+    operator: String,
+    #[serde(default)]
+    values: Vec<String>,
+}
+
+impl Selector {
+    fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        let one = |expression: &Expression| {
+            let value = labels.get(&expression.key);
+            let listed = value.is_some_and(|value| expression.values.contains(value));
+            match expression.operator.as_str() {
+                "In" => listed,
+                "NotIn" => !listed,
+                "Exists" => value.is_some(),
+                "DoesNotExist" => value.is_none(),
+                _ => false,
+            }
+        };
+        self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value)) && self.match_expressions.iter().all(one)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawBinding {
+    #[serde(default)]
+    metadata: Metadata,
+    role_ref: RoleRef,
+    #[serde(default)]
+    subjects: Option<Vec<Subject>>,
+}
+
+#[derive(Deserialize)]
+struct RoleRef {
+    kind: String,
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Plain {
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+/// Reads an object as what its kind says.
+fn read<T: serde::de::DeserializeOwned>(kind: &str, object: Value) -> Result<T, NotADump> {
+    let name = ["namespace", "name"].map(|key| object["metadata"][key].as_str().unwrap_or_default().to_owned()).join("/");
+    serde_json::from_value(object).map_err(|error| NotADump::Json(format!("{kind} {}: {error}", name.trim_start_matches('/'))))
+}
+
+impl Dump {
+    /// Reads one or more documents, one after another: lists or single objects.
+    ///
+    /// # Errors
+    /// If it is not JSON, an object is not what its kind says, or there are no roles or no bindings at all.
+    pub fn parse(text: &str) -> Result<Self, NotADump> {
+        let (mut dump, mut aggregations) = (Self::default(), Vec::new());
+        for document in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
+            dump.add(document.map_err(|error| NotADump::Json(format!("not JSON: {error}")))?, &mut aggregations)?;
+        }
+        if dump.roles.is_empty() {
+            return Err(NotADump::Missing("ClusterRole or Role"));
+        }
+        if dump.bindings.is_empty() {
+            return Err(NotADump::Missing("ClusterRoleBinding or RoleBinding"));
+        }
+        dump.aggregate(&aggregations);
+        dump.name_namespaces();
+        Ok(dump)
+    }
+
+    fn add(&mut self, mut object: Value, aggregations: &mut Vec<(String, Vec<Selector>)>) -> Result<(), NotADump> {
+        let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+        if let (true, Some(items)) = (kind.ends_with("List"), object.get_mut("items").and_then(Value::as_array_mut)) {
+            let of = kind.trim_end_matches("List").to_owned();
+            for mut item in std::mem::take(items) {
+                // The items of a typed list do not repeat their kind.
+                if item["kind"].is_null() && !of.is_empty() {
+                    item["kind"] = of.clone().into();
+                }
+                self.add(item, aggregations)?;
+            }
+            return Ok(());
+        }
+        match kind.as_str() {
+            "ClusterRole" | "Role" => {
+                let raw: RawRole = read(&kind, object)?;
+                if let Some(aggregation) = &raw.aggregation_rule {
+                    aggregations.push((raw.metadata.name.clone(), aggregation.cluster_role_selectors.clone()));
+                }
+                let (rules, aggregated) = (raw.rules.unwrap_or_default(), raw.aggregation_rule.is_some());
+                let key = (raw.metadata.namespace.clone(), raw.metadata.name.clone());
+                self.roles.insert(key, Role { metadata: raw.metadata, rules, aggregated, contributes: false });
+            }
+            "ClusterRoleBinding" | "RoleBinding" => {
+                let raw: RawBinding = read(&kind, object)?;
+                let subjects = raw.subjects.unwrap_or_default();
+                self.bindings.push(Binding { metadata: raw.metadata, role_kind: raw.role_ref.kind, role: raw.role_ref.name, subjects });
+            }
+            "ServiceAccount" => {
+                let raw: Plain = read(&kind, object)?;
+                self.accounts.insert((raw.metadata.namespace.clone(), raw.metadata.name.clone()), raw.metadata);
+            }
+            "Namespace" => {
+                self.namespaces.insert(read::<Plain>(&kind, object)?.metadata.name);
+            }
+            _ => *self.ignored.entry(if kind.is_empty() { "without a kind".into() } else { kind }).or_default() += 1,
+        }
+        Ok(())
+    }
+
+    /// Gives aggregated ClusterRoles the rules of all that they select, also through other aggregated ones. In a cluster the controller has
+    /// done so; manifests from files have no rules there.
+    fn aggregate(&mut self, aggregations: &[(String, Vec<Selector>)]) {
+        loop {
+            let mut grew = false;
+            for (name, selectors) in aggregations {
+                let selected = self.roles.iter().filter(|((namespace, other), role)| {
+                    namespace.is_empty() && other != name && selectors.iter().any(|selector| selector.matches(&role.metadata.labels))
+                });
+                let selected: Vec<(String, String)> = selected.map(|(key, _)| key.clone()).collect();
+                let mut rules = Vec::new();
+                for key in selected {
+                    let Some(role) = self.roles.get_mut(&key) else { continue };
+                    role.contributes = true;
+                    rules.extend(role.rules.clone());
+                }
+                let Some(role) = self.roles.get_mut(&(String::new(), name.clone())) else { continue };
+                for rule in rules {
+                    if !role.rules.contains(&rule) {
+                        role.rules.push(rule);
+                        grew = true;
+                    }
+                }
+            }
+            if !grew {
+                return;
+            }
+        }
+    }
+
+    /// A namespace exists if an object is in it, also if the file lists no namespaces.
+    fn name_namespaces(&mut self) {
+        let named = self.roles.keys().chain(self.accounts.keys()).map(|(namespace, _)| namespace);
+        let more: Vec<String> = named.chain(self.bindings.iter().map(|binding| &binding.metadata.namespace)).cloned().collect();
+        self.namespaces.extend(more.into_iter().filter(|namespace| !namespace.is_empty()));
+    }
+
+    /// The role that a binding names.
+    pub fn role_of(&self, binding: &Binding) -> Option<&Role> {
+        let namespace = if binding.role_kind == "Role" { binding.metadata.namespace.as_str() } else { "" };
+        self.roles.get(&(namespace.into(), binding.role.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUND: &str = r#"{"kind":"ClusterRoleBinding","metadata":{"name":"b"},"roleRef":{"kind":"ClusterRole","name":"all"}}"#;
+
+    fn role(name: &str, label: &str, rest: &str) -> String {
+        format!(r#"{{"kind":"ClusterRole","metadata":{{"name":"{name}","labels":{{"{label}":"true"}}}},{rest}}}"#)
+    }
+
+    #[test]
+    fn aggregated_roles_collect_rules_through_one_another() {
+        let all = role("all", "x", r#""aggregationRule":{"clusterRoleSelectors":[{"matchLabels":{"to-all":"true"}}]},"rules":null"#);
+        let some = role(
+            "some",
+            "to-all",
+            r#""aggregationRule":{"clusterRoleSelectors":[{"matchExpressions":[{"key":"base","operator":"Exists"}]}]}"#,
+        );
+        let base = role("base", "base", r#""rules":[{"verbs":["get"],"apiGroups":[""],"resources":["pods"]}]"#);
+        let dump = Dump::parse(&format!("{all}{some}{base}{BOUND}")).unwrap();
+        assert_eq!(dump.roles[&(String::new(), "all".into())].rules.len(), 1);
+        assert!(dump.role_of(&dump.bindings[0]).unwrap().aggregated);
+    }
+
+    #[test]
+    fn errors_name_the_object_and_the_command() {
+        let error = |text: &str| Dump::parse(text).unwrap_err().to_string();
+        assert!(error("{").starts_with("not JSON") && error("{").contains("kubectl get clusterroles"));
+        assert!(error(r#"{"kind":"PodList","items":[{"metadata":{}}]}"#).starts_with("no ClusterRole or Role in it"));
+        let odd = r#"{"kind":"List","items":[{"kind":"RoleBinding","metadata":{"name":"b","namespace":"n"},"roleRef":3}]}"#;
+        assert!(error(odd).starts_with("RoleBinding n/b: "), "{}", error(odd));
+    }
+}

@@ -1,0 +1,180 @@
+//! One event of a Kubernetes audit log (audit.k8s.io/v1).
+use jiff::Timestamp;
+use serde::Deserialize;
+
+/// The version that is understood.
+pub const VERSION: &str = "audit.k8s.io/v1";
+
+/// A user as authenticated, or as impersonated.
+#[derive(Clone, Default, Debug, Deserialize)]
+#[serde(default)]
+pub struct User {
+    /// The user name.
+    pub username: String,
+    /// Its groups.
+    pub groups: Vec<String>,
+}
+
+/// What a request is about.
+#[derive(Clone, Default, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ObjectRef {
+    /// The resource.
+    pub resource: String,
+    /// The namespace, also of a request for a Namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+    /// The API group.
+    pub api_group: String,
+    /// The subresource.
+    pub subresource: String,
+}
+
+#[derive(Clone, Default, Debug, Deserialize)]
+#[serde(default)]
+struct Status {
+    code: i64,
+}
+
+/// The fields of an event that the analysis reads.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    #[serde(default)]
+    api_version: String,
+    #[serde(default)]
+    kind: String,
+    /// The identifier of the request.
+    #[serde(default, rename = "auditID")]
+    pub audit_id: String,
+    /// `ResponseComplete` and others.
+    #[serde(default)]
+    pub stage: String,
+    /// The URL.
+    #[serde(default, rename = "requestURI")]
+    pub request_uri: String,
+    /// The verb; for URLs that are not resources the HTTP method in lower case.
+    #[serde(default)]
+    pub verb: String,
+    /// Who asked.
+    #[serde(default)]
+    pub user: User,
+    /// As whom.
+    pub impersonated_user: Option<User>,
+    /// About what.
+    pub object_ref: Option<ObjectRef>,
+    response_status: Option<Status>,
+    request_received_timestamp: Option<Timestamp>,
+    #[serde(default)]
+    items: Vec<Event>,
+}
+
+/// What a line of a log is.
+#[derive(Debug)]
+pub enum Line {
+    /// Nothing.
+    Empty,
+    /// One event, or those of an EventList.
+    Events(Vec<Event>),
+    /// JSON of another version or kind.
+    Unknown(String),
+    /// Not an event; the reason.
+    Broken(String),
+}
+
+impl Event {
+    /// Whether the request was answered with success. 101 is that of `exec` and its like.
+    pub fn succeeded(&self) -> bool {
+        let code = self.response_status.as_ref().map_or(0, |status| status.code);
+        code == 101 || (200..300).contains(&code)
+    }
+    /// When the request arrived, in Unix seconds.
+    pub fn at(&self) -> Option<i64> {
+        self.request_received_timestamp.map(Timestamp::as_second)
+    }
+    /// The path of the URL.
+    pub fn path(&self) -> &str {
+        self.request_uri.split(['?', '#']).next().unwrap_or_default()
+    }
+    /// The resource with its subresource.
+    pub fn resource(&self) -> Option<String> {
+        let object = self.object_ref.as_ref().filter(|object| !object.resource.is_empty())?;
+        let slash = if object.subresource.is_empty() { "" } else { "/" };
+        Some(format!("{}{slash}{}", object.resource, object.subresource))
+    }
+
+    /// What is missing in an event of this version, if something is.
+    fn missing(&self) -> Option<&'static str> {
+        match self {
+            event if event.stage.is_empty() => Some("stage"),
+            event if event.verb.is_empty() => Some("verb"),
+            event if event.user.username.is_empty() => Some("user.username"),
+            event if event.request_received_timestamp.is_none() => Some("requestReceivedTimestamp"),
+            _ => None,
+        }
+    }
+}
+
+/// Reads a line.
+pub fn parse(line: &[u8]) -> Line {
+    let line = line.trim_ascii();
+    if line.is_empty() {
+        return Line::Empty;
+    }
+    let event: Event = match serde_json::from_slice(line) {
+        Ok(event) => event,
+        Err(error) => return unknown_version(line).map_or_else(|| Line::Broken(error.to_string()), Line::Unknown),
+    };
+    if event.api_version != VERSION {
+        let named = |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
+        return Line::Unknown(format!("apiVersion {}, kind {}", named(&event.api_version), named(&event.kind)));
+    }
+    let events = match event.kind.as_str() {
+        "Event" => vec![event],
+        "EventList" => event.items,
+        other => return Line::Unknown(format!("apiVersion {VERSION}, kind {}", if other.is_empty() { "none" } else { other })),
+    };
+    match events.iter().find_map(Event::missing) {
+        Some(field) => Line::Broken(format!("the event has no {field}")),
+        None => Line::Events(events),
+    }
+}
+
+/// The version and kind of JSON that has another shape, if it has another version.
+fn unknown_version(line: &[u8]) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_slice(line).ok()?;
+    let version = value.get("apiVersion")?.as_str().filter(|version| *version != VERSION)?;
+    Some(format!("apiVersion {version}, kind {}", value.get("kind").and_then(serde_json::Value::as_str).unwrap_or("none")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVENT: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a","stage":"ResponseComplete","verb":"create",
+        "user":{"username":"u","groups":["g"]},"requestURI":"/api/v1/x?y=z","objectRef":{"resource":"pods","subresource":"exec","apiVersion":"v1"},
+        "responseStatus":{"code":101},"requestReceivedTimestamp":"2026-11-26T13:55:53.836353Z"}"#;
+
+    #[test]
+    fn an_event_a_list_and_other_versions() {
+        let Line::Events(events) = parse(EVENT.as_bytes()) else { panic!() };
+        assert!(events[0].succeeded() && events[0].path() == "/api/v1/x" && events[0].resource().unwrap() == "pods/exec");
+        assert_eq!(events[0].at(), Some(1_795_701_353));
+        let list = format!(r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[{EVENT},{EVENT}]}}"#);
+        assert!(matches!(parse(list.as_bytes()), Line::Events(events) if events.len() == 2));
+        let Line::Unknown(name) = parse(EVENT.replace("k8s.io/v1", "k8s.io/v1beta1").as_bytes()) else { panic!() };
+        assert_eq!(name, "apiVersion audit.k8s.io/v1beta1, kind Event");
+        assert!(matches!(parse(b"{}"), Line::Unknown(name) if name == "apiVersion none, kind none"));
+        assert!(matches!(parse(b"  \r"), Line::Empty));
+    }
+
+    #[test]
+    fn broken_lines_say_why() {
+        assert!(matches!(parse(&EVENT.as_bytes()[..90]), Line::Broken(why) if why.contains("EOF")));
+        let no_time = EVENT.replace("requestReceivedTimestamp", "other");
+        assert!(matches!(parse(no_time.as_bytes()), Line::Broken(why) if why == "the event has no requestReceivedTimestamp"));
+        let bad_time = EVENT.replace("2026-11-26T", "yesterday ");
+        assert!(matches!(parse(bad_time.as_bytes()), Line::Broken(_)));
+    }
+}

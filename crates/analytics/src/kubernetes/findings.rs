@@ -1,0 +1,380 @@
+//! Findings of a cluster, with their evidence.
+use super::{
+    dump::Binding,
+    inventory::{Inventory, Key},
+    permissions::reads_secrets,
+    usage::Usage,
+};
+use crate::{
+    catalogue::PermissionId,
+    history::Window,
+    places::Places,
+    report::{Finding, FindingType, IdentityKind},
+    score::{Holdings, Score, has_unused, holding, method_reach},
+};
+use std::collections::BTreeMap;
+
+/// An active identity is overprovisioned from this share of unused mass on: the lower edge of the band Medium.
+const MEDIUM_SHARE: f64 = 0.0091;
+/// The share of the catalogue from which on an identity holds nearly everything.
+const SUPER_SHARE: f64 = 0.9;
+/// The most lines of evidence.
+const MAX_EVIDENCE: usize = 12;
+
+/// An identity with everything that findings ask for.
+pub struct Scored {
+    /// Its name.
+    pub key: Key,
+    /// What it holds and used.
+    pub holdings: Holdings,
+    /// Its score.
+    pub score: Score,
+    /// Whether it is younger than the window.
+    pub new: bool,
+    /// Whether it did something in the window; a group, whether a member used what it grants.
+    pub active: bool,
+}
+
+/// What all findings are derived from.
+pub struct Facts<'a> {
+    /// The inventory.
+    pub inventory: &'a Inventory<'a>,
+    /// The usage.
+    pub usage: &'a Usage<'a>,
+    /// The window.
+    pub window: Window,
+    /// Covered days as a share of the window.
+    pub confidence: f64,
+    /// Every identity.
+    pub scored: &'a [Scored],
+}
+
+/// A binding as people know it.
+pub fn binding_name(binding: &Binding) -> String {
+    match binding.metadata.namespace.as_str() {
+        "" => format!("ClusterRoleBinding {}", binding.metadata.name),
+        namespace => format!("RoleBinding {namespace}/{}", binding.metadata.name),
+    }
+}
+
+fn role_name(binding: &Binding) -> String {
+    match binding.role_kind.as_str() {
+        "Role" => format!("Role {}/{}", binding.metadata.namespace, binding.role),
+        kind => format!("{kind} {}", binding.role),
+    }
+}
+
+/// The bindings that grant a permission to an identity, in one line.
+pub fn granted_by(inventory: &Inventory, key: &Key, permission: PermissionId) -> String {
+    let mut names = Vec::new();
+    for grant in inventory.identities.get(key).into_iter().flat_map(|identity| &identity.grants) {
+        let binding = &inventory.dump.bindings[grant.binding];
+        let Some(expanded) = inventory.expanded(binding) else { continue };
+        let by_url = expanded.urls.contains(&permission) && binding.metadata.namespace.is_empty();
+        let named = expanded.resources.get(&permission);
+        if !by_url && (named.is_none() || inventory.places_of(binding, permission).is_empty()) {
+            continue;
+        }
+        let via = grant.via.as_ref().map(|group| format!(" through group {group}")).unwrap_or_default();
+        let limited = if named == Some(&true) { ", named objects only" } else { "" };
+        names.push(format!("{} ({}{limited}){via}", binding_name(binding), role_name(binding)));
+    }
+    let more = names.len().saturating_sub(2);
+    names.truncate(2);
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{rest}", names.join(", "))
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+impl Facts<'_> {
+    /// Every finding, the gravest first.
+    pub fn findings(&self) -> Vec<Finding> {
+        let reported = |scored: &&Scored| {
+            let identity = &self.inventory.identities[&scored.key];
+            !identity.built_in && !identity.excluded.from_reports
+        };
+        let mut all: Vec<Finding> = self.scored.iter().filter(reported).flat_map(|scored| self.about(scored)).collect();
+        all.extend(self.unused_bindings());
+        all.extend(self.unused_roles());
+        all.sort_by(|a, b| (a.severity, a.kind, &a.subject).cmp(&(b.severity, b.kind, &b.subject)));
+        all
+    }
+
+    fn about(&self, scored: &Scored) -> Vec<Finding> {
+        let found = [
+            self.escalation(scored),
+            self.secret_access(scored),
+            self.is_super(scored),
+            self.inactive(scored),
+            self.overprovisioned(scored),
+        ];
+        found.into_iter().flatten().collect()
+    }
+
+    fn finding(&self, kind: FindingType, subject: &Key, summary: String, evidence: Vec<String>, recommendation: &str) -> Finding {
+        let subject = if subject.group { format!("group {}", subject.name) } else { subject.name.clone() };
+        finding(kind, subject, summary, evidence, recommendation)
+    }
+
+    /// What to do about power that was not used. With less than the whole window in the logs, nothing is recommended to be removed.
+    fn if_covered(&self, advice: &str) -> String {
+        if self.confidence >= 1.0 {
+            return advice.to_owned();
+        }
+        format!(
+            "The logs cover {:.0} % of the window: collect them for the whole window before you remove anything for lack of use.",
+            self.confidence * 100.0
+        )
+    }
+
+    fn escalation(&self, scored: &Scored) -> Option<Finding> {
+        let catalogue = &self.inventory.permissions.catalogue;
+        // The farthest variant of each way.
+        let mut ways: BTreeMap<&str, (usize, f64)> = BTreeMap::new();
+        for (index, method) in catalogue.methods().iter().enumerate() {
+            let reach = method_reach(catalogue, &scored.holdings, index);
+            let best = ways.entry(&method.name).or_insert((index, 0.0));
+            if reach > best.1 {
+                *best = (index, reach);
+            }
+        }
+        ways.retain(|_, (_, reach)| *reach > 0.0);
+        let strongest = ways.values().max_by(|a, b| a.1.total_cmp(&b.1))?;
+        let live = ways.values().filter(|(index, _)| has_unused(catalogue, &scored.holdings, *index)).count();
+        let mut evidence: Vec<String> = ways.iter().map(|(name, (index, _))| self.path(scored, name, *index)).collect();
+        evidence.extend(self.reachable_account(scored, strongest.0));
+        let names: Vec<&str> = ways.keys().copied().collect();
+        let unused = if live == 0 { "; all of them were used" } else { "" };
+        let count = if names.len() == 1 { "one way".to_owned() } else { format!("{} ways", names.len()) };
+        let summary = format!("can get more than was granted, in {count}: {}{unused}", names.join(", "));
+        Some(self.finding(
+            FindingType::Escalation,
+            &scored.key,
+            summary,
+            evidence,
+            "Remove the permissions, or grant them for a limited time with approval.",
+        ))
+    }
+
+    /// The places that every permission of a method has in common, as far as they have the same type.
+    fn common(&self, scored: &Scored, method: usize) -> (PermissionId, Places) {
+        let catalogue = &self.inventory.permissions.catalogue;
+        let ids = &catalogue.methods()[method].permissions;
+        let widest = ids.iter().copied().max_by_key(|id| catalogue.permissions()[*id].resources).unwrap_or_default();
+        let mut common = holding(&scored.holdings, widest).map(|holding| holding.granted.clone()).unwrap_or_default();
+        let same = ids.iter().filter(|id| catalogue.permissions()[**id].resources == catalogue.permissions()[widest].resources);
+        same.filter_map(|id| holding(&scored.holdings, *id)).for_each(|holding| common.retain(&holding.granted));
+        (widest, common)
+    }
+
+    fn path(&self, scored: &Scored, name: &str, method: usize) -> String {
+        let catalogue = &self.inventory.permissions.catalogue;
+        let method_of = &catalogue.methods()[method];
+        let step = |id: &PermissionId| format!("{} by {}", catalogue.permissions()[*id].name, granted_by(self.inventory, &scored.key, *id));
+        let steps: Vec<String> = method_of.permissions.iter().map(step).collect();
+        let (widest, common) = self.common(scored, method);
+        format!("{name}: {} in {} -> {}", steps.join(" + "), self.inventory.describe(widest, &common), method_of.title)
+    }
+
+    /// The most powerful service account in the places of a way, if it holds more than the identity.
+    fn reachable_account(&self, scored: &Scored, method: usize) -> Option<String> {
+        let (widest, common) = self.common(scored, method);
+        let everywhere = common.len() == self.inventory.permissions.catalogue.permissions()[widest].resources;
+        let within = |other: &&Scored| {
+            let namespace = super::membership::account(&other.key.name).map(|(namespace, _)| namespace);
+            !other.key.group
+                && namespace.and_then(|namespace| self.inventory.place(namespace)).is_some_and(|place| everywhere || common.contains(place))
+        };
+        let most = self.scored.iter().filter(within).max_by(|a, b| a.score.granted.total_cmp(&b.score.granted))?;
+        (most.key != scored.key && most.score.granted > scored.score.granted).then(|| {
+            format!("the most powerful service account there: {}, which holds {} of all power", most.key.name, percent(most.score.granted))
+        })
+    }
+
+    fn secret_access(&self, scored: &Scored) -> Option<Finding> {
+        let catalogue = &self.inventory.permissions.catalogue;
+        let secrets: Vec<&(PermissionId, _)> = scored
+            .holdings
+            .iter()
+            .filter(|(id, holding)| reads_secrets(&catalogue.permissions()[*id]) && !holding.granted.is_empty())
+            .collect();
+        let (widest, most) = secrets.iter().max_by_key(|(_, holding)| holding.granted.len())?;
+        let evidence = secrets.iter().map(|(id, holding)| {
+            let used = if holding.used.is_empty() {
+                "not used".into()
+            } else {
+                format!("used in {}", self.inventory.describe(*id, &holding.used))
+            };
+            let (name, places) = (&catalogue.permissions()[*id].name, self.inventory.describe(*id, &holding.granted));
+            format!("{name} in {places} by {}; {used}", granted_by(self.inventory, &scored.key, *id))
+        });
+        let summary = format!("reads Secrets in {}", self.inventory.describe(*widest, &most.granted));
+        let advice = "Grant `get` on the Secrets that are needed, by name, or mount them instead.";
+        Some(self.finding(FindingType::SecretAccess, &scored.key, summary, evidence.collect(), advice))
+    }
+
+    fn is_super(&self, scored: &Scored) -> Option<Finding> {
+        let grants = &self.inventory.identities[&scored.key].grants;
+        let all = |binding: &&Binding| {
+            binding.metadata.namespace.is_empty() && self.inventory.expanded(binding).is_some_and(|expanded| expanded.everything)
+        };
+        let wildcards: Vec<&Binding> = grants.iter().map(|grant| &self.inventory.dump.bindings[grant.binding]).filter(all).collect();
+        if wildcards.is_empty() && scored.score.granted <= SUPER_SHARE {
+            return None;
+        }
+        let mut evidence = vec![format!("holds {} of all power, used or not", percent(scored.score.granted))];
+        evidence.extend(
+            wildcards.iter().map(|binding| format!("every verb on every resource by {} ({})", binding_name(binding), role_name(binding))),
+        );
+        let summary = "may do nearly everything".to_owned();
+        Some(self.finding(
+            FindingType::Super,
+            &scored.key,
+            summary,
+            evidence,
+            "Replace it by roles for what it does; keep five or fewer such identities.",
+        ))
+    }
+
+    fn inactive(&self, scored: &Scored) -> Option<Finding> {
+        let granted = scored.holdings.iter().filter(|(_, holding)| !holding.granted.is_empty()).count();
+        if scored.active || scored.new || granted == 0 {
+            return None;
+        }
+        let identity = &self.inventory.identities[&scored.key];
+        let summary = match identity.kind {
+            IdentityKind::Group => format!("no member used any of its {granted} permissions in {} days", self.window.days()),
+            _ => format!("made no successful request in {} days and holds {granted} permissions", self.window.days()),
+        };
+        let mut evidence: Vec<String> = identity
+            .grants
+            .iter()
+            .map(|grant| {
+                let binding = &self.inventory.dump.bindings[grant.binding];
+                let via = grant.via.as_ref().map(|group| format!(" through group {group}")).unwrap_or_default();
+                format!("{} ({}){via}", binding_name(binding), role_name(binding))
+            })
+            .collect();
+        if identity.missing {
+            evidence.insert(0, "the service account does not exist: every identity that may create it gets these permissions".into());
+        }
+        let advice = self.if_covered("Remove its bindings.");
+        Some(self.finding(FindingType::Inactive, &scored.key, summary, evidence, &advice))
+    }
+
+    fn overprovisioned(&self, scored: &Scored) -> Option<Finding> {
+        let catalogue = &self.inventory.permissions.catalogue;
+        let unused = |(id, holding): &&(PermissionId, crate::score::Holding)| {
+            catalogue.permissions()[*id].high_risk() && !holding.granted.is_empty() && !holding.granted.within(&holding.used)
+        };
+        let mut risky: Vec<&(PermissionId, crate::score::Holding)> = scored.holdings.iter().filter(unused).collect();
+        if !scored.active || scored.new || scored.score.x < MEDIUM_SHARE || risky.is_empty() {
+            return None;
+        }
+        risky.sort_by(|a, b| catalogue.permissions()[b.0].weight.total_cmp(&catalogue.permissions()[a.0].weight));
+        let evidence = risky.iter().map(|(id, holding)| {
+            let used = if holding.used.is_empty() {
+                "never used".into()
+            } else {
+                format!("used in {} only", self.inventory.describe(*id, &holding.used))
+            };
+            format!("{} in {}, {used}", catalogue.permissions()[*id].name, self.inventory.describe(*id, &holding.granted))
+        });
+        let summary = format!(
+            "is active and did not use {} high-risk permissions; unused power is {} of an idle administrator's",
+            risky.len(),
+            percent(scored.score.x)
+        );
+        let evidence = evidence.collect();
+        let advice = self.if_covered("Reduce its roles to what it used.");
+        Some(self.finding(FindingType::OverprovisionedActive, &scored.key, summary, evidence, &advice))
+    }
+
+    /// Whether a subject of a binding used a permission of it where it grants it.
+    fn is_used(&self, binding: &Binding) -> bool {
+        let granted = self.inventory.permissions_of(binding);
+        binding.subjects.iter().filter_map(Key::of).any(|key| {
+            let members = self.inventory.identities.get(&key).map(|identity| &identity.members).filter(|_| key.group);
+            let own = [key.name.clone()].into();
+            members.unwrap_or(&own).iter().filter_map(|user| self.usage.users.get(user)).any(|activity| {
+                granted.iter().any(|(id, places)| {
+                    let total = self.inventory.permissions.catalogue.permissions()[*id].resources;
+                    activity.uses.get(id).is_some_and(|uses| {
+                        let mut used = uses.places(self.window, total);
+                        used.retain(places);
+                        !used.is_empty()
+                    })
+                })
+            })
+        })
+    }
+
+    fn unused_bindings(&self) -> Vec<Finding> {
+        let mut found = Vec::new();
+        for binding in self.inventory.dump.bindings.iter().filter(|binding| !binding.metadata.is_default()) {
+            let subject = binding_name(binding);
+            let subjects = binding.subjects.iter().map(|subject| {
+                let namespace = if subject.namespace.is_empty() { String::new() } else { format!("{}/", subject.namespace) };
+                format!("{} {namespace}{}", subject.kind, subject.name)
+            });
+            let mut evidence: Vec<String> = subjects.collect();
+            evidence.insert(0, role_name(binding));
+            let (summary, advice) = if self.inventory.dump.role_of(binding).is_none() {
+                let advice = "Delete it: a role that is created with this name is granted at once.".to_owned();
+                ("names a role that does not exist".to_owned(), advice)
+            } else if binding.subjects.is_empty() {
+                ("has no subjects".to_owned(), "Delete it.".to_owned())
+            } else if !self.window.exempts(binding.metadata.created()) && !self.is_used(binding) {
+                (format!("no permission of it was used in {} days", self.window.days()), self.if_covered("Delete it."))
+            } else {
+                continue;
+            };
+            found.push(finding(FindingType::UnusedBinding, subject, summary, evidence, &advice));
+        }
+        found
+    }
+
+    fn unused_roles(&self) -> Vec<Finding> {
+        let mut found = Vec::new();
+        let dump = self.inventory.dump;
+        for ((namespace, name), role) in
+            dump.roles.iter().filter(|(_, role)| !role.metadata.is_default() && !role.aggregated && !role.contributes)
+        {
+            let subject = if namespace.is_empty() { format!("ClusterRole {name}") } else { format!("Role {namespace}/{name}") };
+            let names = |binding: &&Binding| {
+                let of = if binding.role_kind == "Role" { binding.metadata.namespace.as_str() } else { "" };
+                binding.role == *name && of == namespace
+            };
+            let bindings: Vec<&Binding> = dump.bindings.iter().filter(names).collect();
+            let old = !self.window.exempts(role.metadata.created());
+            let (summary, advice) = match bindings.is_empty() {
+                true if old => ("is not bound".to_owned(), "Delete it.".to_owned()),
+                false if old && bindings.iter().all(|binding| !self.is_used(binding)) => (
+                    format!("no permission of it was used in {} days", self.window.days()),
+                    self.if_covered("Delete its bindings, then the role."),
+                ),
+                _ => continue,
+            };
+            found.push(finding(
+                FindingType::UnusedRole,
+                subject,
+                summary,
+                bindings.iter().map(|binding| binding_name(binding)).collect(),
+                &advice,
+            ));
+        }
+        found
+    }
+}
+
+fn finding(kind: FindingType, subject: String, summary: String, mut evidence: Vec<String>, recommendation: &str) -> Finding {
+    let more = evidence.len().saturating_sub(MAX_EVIDENCE);
+    if more > 0 {
+        evidence.truncate(MAX_EVIDENCE - 1);
+        evidence.push(format!("and {} more", more + 1));
+    }
+    Finding { kind, severity: kind.severity(), subject, summary, evidence, recommendation: recommendation.to_owned() }
+}

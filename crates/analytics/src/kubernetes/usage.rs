@@ -1,0 +1,211 @@
+//! Who did what: events of the audit log rolled up to identity, permission and place.
+use super::{
+    CLUSTER,
+    event::{Event, User},
+    membership::account,
+    permissions::Permissions,
+};
+use crate::{catalogue::PermissionId, history::Window, places::Places};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+/// How many names of unmapped requests are kept apart; the others are counted together.
+const MAX_UNMAPPED: usize = 1_000;
+/// The longest such name, in bytes.
+const MAX_NAME: usize = 200;
+
+/// The uses of one permission.
+#[derive(Clone, Default, Debug)]
+pub struct Use {
+    /// How many requests.
+    pub requests: u64,
+    /// The last one across all namespaces, in Unix seconds.
+    everywhere: Option<i64>,
+    /// The last one in each place.
+    places: BTreeMap<u32, i64>,
+}
+
+impl Use {
+    /// The last use.
+    pub fn last(&self) -> Option<i64> {
+        self.places.values().copied().chain(self.everywhere).max()
+    }
+    /// The places of the uses in the window, of so many in all.
+    pub fn places(&self, window: Window, total: u32) -> Places {
+        if self.everywhere.is_some_and(|at| window.contains(at)) {
+            return Places::first(total);
+        }
+        self.places.iter().filter(|(_, at)| window.contains(**at)).map(|(place, _)| *place).collect()
+    }
+}
+
+/// What one user did.
+#[derive(Clone, Default, Debug)]
+pub struct Activity {
+    /// Successful requests.
+    pub requests: u64,
+    /// The last of them.
+    pub last: Option<i64>,
+    /// Uses by permission.
+    pub uses: BTreeMap<PermissionId, Use>,
+    /// The groups of its logins, each with the last time it was seen.
+    pub groups: BTreeMap<String, i64>,
+}
+
+/// How events were counted.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Counts {
+    /// Events of the known version.
+    pub events: u64,
+    /// Complete, successful, once each, not after the end.
+    pub uses: u64,
+    /// Seen before.
+    pub duplicates: u64,
+    /// Of another stage.
+    pub other_stages: u64,
+    /// Refused or failed.
+    pub not_successful: u64,
+    /// After the end.
+    pub after_window: u64,
+    /// Without a permission in the catalogue, by name.
+    pub unmapped: BTreeMap<String, u64>,
+}
+
+/// The roll-up. It keeps the last time of each use and no order, so files may come in any order, and twice.
+pub struct Usage<'a> {
+    permissions: &'a Permissions,
+    places: HashMap<&'a str, u32>,
+    until: i64,
+    /// The requests that were counted: 16 bytes for each.
+    seen: HashSet<u128>,
+    /// The hours with events.
+    pub hours: BTreeSet<i64>,
+    /// The newest event that counts for the coverage.
+    pub newest: Option<i64>,
+    /// By user name.
+    pub users: BTreeMap<String, Activity>,
+    /// How events were counted.
+    pub counts: Counts,
+}
+
+impl<'a> Usage<'a> {
+    /// An empty roll-up over these namespaces. Events after `until` do not count.
+    pub fn new(permissions: &'a Permissions, namespaces: &'a BTreeSet<String>, until: i64) -> Self {
+        let places = namespaces.iter().zip(CLUSTER + 1..).map(|(namespace, place)| (namespace.as_str(), place)).collect();
+        let (seen, hours, users) = (HashSet::new(), BTreeSet::new(), BTreeMap::new());
+        Self { permissions, places, until, seen, hours, newest: None, users, counts: Counts::default() }
+    }
+
+    /// Counts an event.
+    pub fn record(&mut self, event: &Event) {
+        self.counts.events += 1;
+        let Some(at) = event.at() else { return };
+        if at > self.until {
+            self.counts.after_window += 1;
+            return;
+        }
+        self.hours.insert(at.div_euclid(3600));
+        self.newest = self.newest.max(Some(at));
+        if event.stage != "ResponseComplete" {
+            self.counts.other_stages += 1;
+        } else if !event.audit_id.is_empty() && !self.seen.insert(fingerprint(&event.audit_id)) {
+            self.counts.duplicates += 1;
+        } else if !event.succeeded() {
+            self.counts.not_successful += 1;
+        } else {
+            self.counts.uses += 1;
+            self.count(event, at);
+        }
+    }
+
+    fn count(&mut self, event: &Event, at: i64) {
+        self.member(&event.user, at);
+        let Some(other) = &event.impersonated_user else {
+            self.act(&event.user.username, event, at);
+            return;
+        };
+        // The request was allowed by the permissions of the impersonated user. Its groups are what the impersonator claimed, and prove no
+        // membership.
+        self.act(&other.username, event, at);
+        let (resource, place) = match account(&other.username) {
+            Some((namespace, _)) => ("serviceaccounts", self.place(namespace)),
+            None => ("users", CLUSTER),
+        };
+        let impersonator = self.users.entry(event.user.username.clone()).or_default();
+        impersonator.requests += 1;
+        impersonator.last = impersonator.last.max(Some(at));
+        if let Some(id) = self.permissions.of_request("impersonate", "", resource) {
+            add(impersonator, id, Some(place), at);
+        }
+        if let (false, Some(id)) = (other.groups.is_empty(), self.permissions.of_request("impersonate", "", "groups")) {
+            add(impersonator, id, Some(CLUSTER), at);
+        }
+    }
+
+    fn member(&mut self, user: &User, at: i64) {
+        let groups = &mut self.users.entry(user.username.clone()).or_default().groups;
+        for group in &user.groups {
+            let last = groups.entry(group.clone()).or_insert(at);
+            *last = at.max(*last);
+        }
+    }
+
+    /// The place of a namespace. One that does not exist now is a part of the cluster.
+    fn place(&self, namespace: &str) -> u32 {
+        self.places.get(namespace).copied().unwrap_or(CLUSTER)
+    }
+
+    /// Counts what a request used for the user whose permissions allowed it.
+    fn act(&mut self, user: &str, event: &Event, at: i64) {
+        let (mut used, mut name) = (Vec::new(), None);
+        match (event.resource(), &event.object_ref) {
+            (Some(resource), Some(object)) => match self.permissions.of_request(&event.verb, &object.api_group, &resource) {
+                Some(id) if self.permissions.catalogue.permissions()[id].resources == 1 => used.push((id, Some(CLUSTER))),
+                Some(id) => used.push((id, (!object.namespace.is_empty()).then(|| self.place(&object.namespace)))),
+                None => name = Some(super::permissions::name(&event.verb, &object.api_group, &resource)),
+            },
+            _ => {
+                used.extend(self.permissions.of_url(&event.verb, event.path()).map(|id| (id, Some(CLUSTER))));
+                name = used.is_empty().then(|| format!("{} {}", event.verb, event.path()));
+            }
+        }
+        let activity = self.users.entry(user.to_owned()).or_default();
+        activity.requests += 1;
+        activity.last = activity.last.max(Some(at));
+        used.into_iter().for_each(|(id, place)| add(activity, id, place, at));
+        if let Some(name) = name {
+            let name = curfew_core::text::clip(name, MAX_NAME);
+            let full = self.counts.unmapped.len() >= MAX_UNMAPPED && !self.counts.unmapped.contains_key(&name);
+            *self.counts.unmapped.entry(if full { "others".into() } else { name }).or_default() += 1;
+        }
+    }
+}
+
+/// Adds a use in a place, or across all.
+fn add(activity: &mut Activity, id: PermissionId, place: Option<u32>, at: i64) {
+    let used = activity.uses.entry(id).or_default();
+    used.requests += 1;
+    match place {
+        Some(place) => {
+            let last = used.places.entry(place).or_insert(at);
+            *last = at.max(*last);
+        }
+        None => used.everywhere = used.everywhere.max(Some(at)),
+    }
+}
+
+/// An audit id as a number: the API server's are UUIDs; others are hashed.
+fn fingerprint(id: &str) -> u128 {
+    let hex: String = id.chars().filter(|c| *c != '-').collect();
+    if let (32, Ok(number)) = (hex.len(), u128::from_str_radix(&hex, 16)) {
+        return number;
+    }
+    let half = |salt: u8| {
+        let mut hasher = DefaultHasher::new();
+        (salt, id).hash(&mut hasher);
+        u128::from(hasher.finish())
+    };
+    half(0) << 64 | half(1)
+}

@@ -1,0 +1,359 @@
+//! The result of an analysis, as data. Its JSON form is the output `-o json`.
+use crate::{bands::Band, catalogue::Level};
+use serde::Serialize;
+use std::{collections::BTreeMap, fmt};
+
+/// What an identity is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IdentityKind {
+    /// A user name that is neither a service account nor a component.
+    Human,
+    /// A service account, a node, or a component of the control plane.
+    Workload,
+    /// A group.
+    Group,
+}
+
+impl IdentityKind {
+    /// All of them, in the order of reports.
+    pub const ALL: [Self; 3] = [Self::Human, Self::Workload, Self::Group];
+}
+
+impl fmt::Display for IdentityKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Human => "human",
+            Self::Workload => "workload",
+            Self::Group => "group",
+        })
+    }
+}
+
+/// How grave a finding is, as published for its type (Microsoft Defender for Cloud, "Identity and access recommendations"; cloudsplaining
+/// for escalation and credentials).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Act now.
+    High,
+    /// Act soon.
+    Medium,
+    /// Tidy up.
+    Low,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::High => "high",
+            Self::Medium => "medium",
+            Self::Low => "low",
+        })
+    }
+}
+
+/// What a finding is about.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FindingType {
+    /// Holds permissions that lead to more than was granted, used or not.
+    Escalation,
+    /// Reads Secrets.
+    SecretAccess,
+    /// Holds nearly everything, used or not.
+    Super,
+    /// Has grants and did nothing in the window.
+    Inactive,
+    /// Did something, and holds high-risk permissions that it did not use.
+    OverprovisionedActive,
+    /// A binding of which no permission was used.
+    UnusedBinding,
+    /// A role that is not bound, or of which no permission was used.
+    UnusedRole,
+}
+
+impl FindingType {
+    /// All of them, in the order of reports.
+    pub const ALL: [Self; 7] = [
+        Self::Escalation,
+        Self::SecretAccess,
+        Self::Super,
+        Self::Inactive,
+        Self::OverprovisionedActive,
+        Self::UnusedBinding,
+        Self::UnusedRole,
+    ];
+    /// Its severity.
+    pub fn severity(self) -> Severity {
+        match self {
+            Self::Escalation | Self::SecretAccess => Severity::High,
+            Self::Super | Self::Inactive | Self::OverprovisionedActive => Severity::Medium,
+            Self::UnusedBinding | Self::UnusedRole => Severity::Low,
+        }
+    }
+    /// Its name for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Escalation => "privilege escalation",
+            Self::SecretAccess => "secret access",
+            Self::Super => "super identity",
+            Self::Inactive => "inactive",
+            Self::OverprovisionedActive => "overprovisioned active",
+            Self::UnusedBinding => "unused binding",
+            Self::UnusedRole => "unused role",
+        }
+    }
+}
+
+/// A finding with its evidence.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// What it is about.
+    #[serde(rename = "type")]
+    pub kind: FindingType,
+    /// How grave it is.
+    pub severity: Severity,
+    /// The identity, role or binding.
+    pub subject: String,
+    /// One sentence.
+    pub summary: String,
+    /// What shows it; at most a dozen lines.
+    pub evidence: Vec<String>,
+    /// What to do. Without full confidence nothing is recommended to be revoked for lack of use.
+    pub recommendation: String,
+}
+
+/// What the catalogue contains.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CatalogueSummary {
+    /// Definition, table and source.
+    pub version: String,
+    /// How many permissions it has.
+    pub permissions: usize,
+    /// Their weight in all.
+    pub mass: f64,
+    /// How many permissions only rules of roles name.
+    pub assumed: usize,
+    /// How many ways to escalate it has.
+    pub methods: usize,
+}
+
+/// The window and what the logs cover of it.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WindowSummary {
+    /// RFC 3339; uses after this moment count.
+    pub since: String,
+    /// RFC 3339; uses up to this moment count.
+    pub until: String,
+    /// Its length.
+    pub days: u32,
+    /// On how many of its days the logs have events.
+    pub covered_days: u32,
+    /// Covered days as a share.
+    pub confidence: f64,
+}
+
+/// The score of the whole system.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SystemSummary {
+    /// 0 to 100.
+    pub score: u8,
+    /// Its band.
+    pub band: Band,
+    /// The aggregate before the map to 0 to 100.
+    pub x: f64,
+    /// How many identities count.
+    pub counted: usize,
+    /// How many are left out by `ck_exclude_from_pci`.
+    pub excluded: usize,
+    /// How many are younger than the window, and left out until they are older.
+    pub new: usize,
+    /// How many belong to the system itself.
+    pub built_in: usize,
+    /// How many groups count through their members.
+    pub groups_with_members: usize,
+    /// How many super identities were found; five or fewer are recommended.
+    pub super_identities: usize,
+}
+
+/// How many identities are in each band.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
+pub struct Bands {
+    /// 0 to 33.
+    pub low: usize,
+    /// 34 to 67.
+    pub medium: usize,
+    /// 68 to 100.
+    pub high: usize,
+}
+
+impl Bands {
+    /// Counts one more.
+    pub fn add(&mut self, band: Band) {
+        *match band {
+            Band::Low => &mut self.low,
+            Band::Medium => &mut self.medium,
+            Band::High => &mut self.high,
+        } += 1;
+    }
+    /// The number in a band.
+    pub fn of(&self, band: Band) -> usize {
+        match band {
+            Band::Low => self.low,
+            Band::Medium => self.medium,
+            Band::High => self.high,
+        }
+    }
+}
+
+/// One permission's part in a score.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Contribution {
+    /// The permission.
+    pub permission: String,
+    /// What it can do.
+    pub level: Level,
+    /// What it adds to the unused mass.
+    pub mass: f64,
+    /// The same as a share of the identity's unused mass.
+    pub share: f64,
+    /// Where it may be used; `nowhere` if it counts because of an escalation only.
+    pub granted: String,
+    /// Where it was used in the window.
+    pub used: String,
+    /// What grants it.
+    pub by: String,
+}
+
+/// How many permissions an identity has.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PermissionCounts {
+    /// Granted anywhere.
+    pub granted: usize,
+    /// Granted, and used anywhere.
+    pub used: usize,
+    /// Granted, and not used everywhere it is granted.
+    pub not_fully_used: usize,
+    /// Of these, the high-risk ones.
+    pub high_risk_not_fully_used: usize,
+    /// Used, and no longer granted.
+    pub used_without_grant: usize,
+}
+
+/// One identity.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: IdentityKind,
+    /// 0 to 100; null if `ck_exclude_from_pci` is set.
+    pub score: Option<u8>,
+    /// The band of the score.
+    pub band: Option<Band>,
+    /// Its unused mass as a share of the catalogue's.
+    pub x: Option<f64>,
+    /// The share of the catalogue that is granted, used or not.
+    pub granted_share: f64,
+    /// Covered days as a share of the window.
+    pub confidence: f64,
+    /// Whether its score counts for the system.
+    pub counted: bool,
+    /// Whether it belongs to the system itself.
+    pub built_in: bool,
+    /// Whether it is younger than the window.
+    pub new: bool,
+    /// Tagged `ck_exclude_from_pci`.
+    pub excluded_from_pci: bool,
+    /// Tagged `ck_exclude_from_reports`.
+    pub excluded_from_reports: bool,
+    /// A service account that a binding names and that does not exist.
+    pub missing: bool,
+    /// RFC 3339; the last success in the window.
+    pub last_used: Option<String>,
+    /// How many successful requests it made in the logs.
+    pub requests: u64,
+    /// How many users were seen in this group.
+    pub members: usize,
+    /// Its permissions in numbers.
+    pub permissions: PermissionCounts,
+    /// The way to escalate that counts, if one does.
+    pub escalation: Option<String>,
+    /// The permissions that add most to the score.
+    pub because: Vec<Contribution>,
+}
+
+/// A problem with an input file.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Problem {
+    /// The file.
+    pub file: String,
+    /// The line, if it is about one.
+    pub line: Option<u64>,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// What was read.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InputSummary {
+    /// Log files.
+    pub files: u64,
+    /// Their lines.
+    pub lines: u64,
+    /// Events of the known version.
+    pub events: u64,
+    /// Events that count as use: complete, successful, once each, up to the end of the window.
+    pub uses: u64,
+    /// Events that were in the logs before.
+    pub duplicates: u64,
+    /// Events of a stage other than ResponseComplete.
+    pub other_stages: u64,
+    /// Requests that were refused or failed.
+    pub not_successful: u64,
+    /// Events after the end of the window.
+    pub after_window: u64,
+    /// Lines of another version or kind, by name.
+    pub unknown_versions: BTreeMap<String, u64>,
+    /// Requests for which the catalogue has no permission, by name.
+    pub unmapped: BTreeMap<String, u64>,
+    /// Problems in all.
+    pub problem_count: u64,
+    /// The first of them.
+    pub problems: Vec<Problem>,
+    /// Notes about the inventory: bindings without a role and the like.
+    pub notes: Vec<String>,
+}
+
+/// Everything.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The version of this format.
+    pub format: String,
+    /// The catalogue.
+    pub catalogue: CatalogueSummary,
+    /// The window.
+    pub window: WindowSummary,
+    /// The system.
+    pub system: SystemSummary,
+    /// Identities by kind and band. What belongs to the system itself is left out.
+    pub distribution: BTreeMap<IdentityKind, Bands>,
+    /// How many findings there are of each type.
+    pub finding_counts: BTreeMap<FindingType, usize>,
+    /// The identities, the highest score first.
+    pub identities: Vec<Row>,
+    /// The findings, the gravest first.
+    pub findings: Vec<Finding>,
+    /// What was read.
+    pub input: InputSummary,
+}
