@@ -70,7 +70,7 @@ async fn main() -> Result<()> {
     cast.world.field_is(&["rtpl", "-n", "payments", "support"], "{.status.conditions[?(@.type==\"Ready\")].status}", "True").await?;
     t.step("alice", "cannot list the buckets: she holds eligibility, not access");
     lists(&cast, &t, false).await?;
-    first(&cast, &mut t, &operator).await?;
+    first(&cast, &mut t).await?;
     second(&cast, &mut t, &operator).await?;
     println!(
         "\nEvery step held, in {:.0} s. Nobody has access now, and AWS itself has taken it away where Curfew could not.",
@@ -183,8 +183,8 @@ async fn refused(c: &Cast<'_>) -> Result<()> {
     eventually("AWS to refuse alice", SOON * 2, || async { Ok((!c.alice.aws.can_list_buckets().await?).then_some(())) }).await
 }
 
-/// Carol takes it back before its time.
-async fn first(c: &Cast<'_>, t: &mut Teller, _: &Operator) -> Result<()> {
+/// Alice gives it back before its time.
+async fn first(c: &Cast<'_>, t: &mut Teller) -> Result<()> {
     ask_and_approve(c, t, "look", "1h", "find the backup of invoice 4711").await?;
     t.step("alice", "is done early, and gives it back");
     let digest = c.world.field(&["areq", "-n", "payments", "look"], "{.status.digest}").await?;
