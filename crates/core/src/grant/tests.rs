@@ -1,4 +1,5 @@
 use super::*;
+use crate::target::Guarantees;
 
 const NOW: Time = Time::from_secs(1_000);
 
