@@ -2,6 +2,8 @@
 //!
 //! The API server is a real one; AWS is an emulator that checks signatures and enforces IAM. Every step is printed and checked. The
 //! exit code is 0 only if all of them held.
+mod teller;
+
 use anyhow::{Context, Result, ensure};
 use curfew_testkit::{
     Operator, SHIPPED_TIMING, SOON, User, World,
@@ -9,28 +11,7 @@ use curfew_testkit::{
     eventually, root,
 };
 use serde_json::{Value, json};
-use std::time::Instant;
-
-/// Tells the story, numbering its steps.
-struct Teller {
-    begun: Instant,
-    step: u32,
-}
-
-impl Teller {
-    fn step(&mut self, who: &str, words: &str) {
-        self.step += 1;
-        println!("\n[{:>5.1}s] {}. {who}: {words}", self.begun.elapsed().as_secs_f32(), self.step);
-    }
-    fn run(&self, who: &str, command: &str) {
-        println!("         {who} $ {command}");
-    }
-    fn saw(&self, what: &str) {
-        for line in what.trim_end().lines() {
-            println!("           {line}");
-        }
-    }
-}
+use teller::Teller;
 
 /// The people, the cluster, and the account.
 struct Cast<'a> {
@@ -56,7 +37,7 @@ impl Cast<'_> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    let mut t = Teller { begun: Instant::now(), step: 0 };
+    let mut t = Teller::begin();
     println!("Curfew for AWS: every privilege goes home on time.\nStarting an API server, and an emulator that enforces IAM ...");
     let emulators = Emulators::start().await?;
     let (account, hub) = (Account::new(&emulators), Account::new(&emulators));
@@ -74,7 +55,7 @@ async fn main() -> Result<()> {
     second(&cast, &mut t, &operator).await?;
     println!(
         "\nEvery step held, in {:.0} s. Nobody has access now, and AWS itself has taken it away where Curfew could not.",
-        t.begun.elapsed().as_secs_f32()
+        t.elapsed().as_secs_f32()
     );
     Ok(())
 }

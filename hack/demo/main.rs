@@ -2,31 +2,13 @@
 //!
 //! Every step is printed with the command that repeats it, and checked. The exit code is 0 only if all of them held.
 //! With `--hold` the cluster stays up at the end, until Ctrl-C.
+mod teller;
+
 use anyhow::{Context, Result, ensure};
 use curfew_core::time::Time;
 use curfew_testkit::{Operator, SHIPPED_TIMING, SOON, User, World, eventually, path};
-use std::time::{Duration, Instant};
-
-/// Tells the story, numbering its steps.
-struct Teller {
-    begun: Instant,
-    step: u32,
-}
-
-impl Teller {
-    fn step(&mut self, who: &str, words: &str) {
-        self.step += 1;
-        println!("\n[{:>5.1}s] {}. {who}: {words}", self.begun.elapsed().as_secs_f32(), self.step);
-    }
-    fn run(&self, who: &str, command: &str) {
-        println!("         {who} $ {command}");
-    }
-    fn saw(&self, what: &str) {
-        for line in what.trim_end().lines() {
-            println!("           {line}");
-        }
-    }
-}
+use std::time::Duration;
+use teller::Teller;
 
 /// The people, and the cluster they share.
 struct Cast {
@@ -37,7 +19,7 @@ struct Cast {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    let mut t = Teller { begun: Instant::now(), step: 0 };
+    let mut t = Teller::begin();
     println!("Curfew: every privilege goes home on time.\nStarting a real etcd, kube-apiserver and kube-controller-manager ...");
     let world = World::install("demo").await?;
     let cast = Cast { alice: world.alice()?, carol: world.carol()?, world };
@@ -46,7 +28,7 @@ async fn main() -> Result<()> {
     second_grant(&cast, &mut t, operator).await?;
     println!(
         "\nEvery step held, in {:.0} s. Nobody has access now, and nobody had to remember to take it away.",
-        t.begun.elapsed().as_secs_f32()
+        t.elapsed().as_secs_f32()
     );
     if std::env::args().any(|a| a == "--hold") {
         hold(&cast).await?;
