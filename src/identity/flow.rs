@@ -51,7 +51,7 @@ fn level(name: &str, limited: &Value) -> Value {
 }
 
 /// Sends these calls of these subjects to the level of the same name. A lower precedence is tried first; those of Kubernetes for its
-/// own components are below 1000, the ones for everything else above 9000.
+/// own components are below 1000, those for all other callers above 9000.
 fn schema(name: &str, precedence: u32, subjects: &[Value], rules: &[Value]) -> Value {
     json!({
         "apiVersion": "flowcontrol.apiserver.k8s.io/v1", "kind": "FlowSchema", "metadata": {"name": name},

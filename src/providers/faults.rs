@@ -145,11 +145,11 @@ impl<P: Provider> Provider for Faulty<P> {
     fn cached_inventory(&self, permissions: &Permissions, scope: &Scope) -> Option<Inventory> {
         self.inner.cached_inventory(permissions, scope)
     }
-    async fn observe(&self, plan: &Plan, except: SlotSet, since: Option<Time>) -> Result<Observed, ProviderError> {
+    async fn observe(&self, plan: &Plan, known: &[Artifact], except: SlotSet, since: Option<Time>) -> Result<Observed, ProviderError> {
         match self.meet("observe").await? {
             Some(Kind::Lie) => Ok(Observation::Absent.into()),
             Some(_) => failed(),
-            None => self.inner.observe(plan, except, since).await,
+            None => self.inner.observe(plan, known, except, since).await,
         }
     }
     async fn withhold(&self, grant: &str, plan: &Plan, known: &[Artifact], parts: SlotSet) -> Result<(), ProviderError> {

@@ -40,10 +40,6 @@ pub fn lane(system: &str, plan: &Plan) -> (String, Limits) {
     }
 }
 
-/// How many accounts are kept connected. More are connected again when they are needed.
-#[cfg(feature = "aws")]
-const ACCOUNTS: usize = 1_024;
-
 /// A cluster reached by a kubeconfig, and which content of the secret that was.
 #[derive(Clone)]
 struct Remote {
@@ -59,10 +55,7 @@ pub struct Registry {
     client: Client,
     clock: Arc<Clock>,
     remote: Arc<Mutex<HashMap<(String, String), Remote>>>,
-    #[cfg(feature = "aws")]
-    accounts: Arc<Mutex<HashMap<String, Arc<aws::Aws>>>>,
-    #[cfg(feature = "aws")]
-    connections: aws::Connections,
+    accounts: aws::Accounts,
     #[cfg(feature = "simulated")]
     directories: Arc<Mutex<HashMap<String, Arc<simulated::Simulated>>>>,
 }
@@ -75,10 +68,7 @@ impl Registry {
             client,
             clock,
             remote: Arc::default(),
-            #[cfg(feature = "aws")]
-            accounts: Arc::default(),
-            #[cfg(feature = "aws")]
-            connections: aws::Connections::default(),
+            accounts: aws::Accounts::default(),
             #[cfg(feature = "simulated")]
             directories: Arc::default(),
         }
@@ -93,21 +83,7 @@ impl Registry {
         match connection {
             Connection::Kubernetes(KubernetesConnection::InCluster(_)) => Ok(self.in_cluster.clone()),
             Connection::Kubernetes(KubernetesConnection::KubeconfigSecretRef(s)) => Ok(self.remote(s).await?),
-            #[cfg(not(feature = "aws"))]
-            Connection::Aws(_) => Err(ProviderError::Invalid(
-                "this build of Curfew has no provider for AWS accounts; use an image that is built with feature aws".into(),
-            )),
-            #[cfg(feature = "aws")]
-            Connection::Aws(c) => {
-                let mut known = self.accounts.lock();
-                // Two roles of one account are two connections, and so are two external ids.
-                let key = format!("{c:?}");
-                if known.len() >= ACCOUNTS && !known.contains_key(&key) {
-                    known.clear();
-                }
-                let connect = || Arc::new(aws::Aws::new(c.clone(), self.connections.clone(), self.clock.clone()));
-                Ok(known.entry(key).or_insert_with(connect).clone())
-            }
+            Connection::Aws(c) => self.accounts.reach(c, &self.clock),
             #[cfg(feature = "simulated")]
             Connection::Simulated(c) => {
                 let mut known = self.directories.lock();

@@ -173,8 +173,9 @@ pub trait Provider: Send + Sync {
     }
 
     /// What the target shows of a grant, without these slots: from a watch where that shows what it should, otherwise live. A
-    /// place that was created after `since` is another one than that of the plan.
-    async fn observe(&self, plan: &Plan, except: SlotSet, since: Option<Time>) -> Result<Observed, ProviderError>;
+    /// place that was created after `since` is another one than that of the plan. `known` is what status says that was written: a target
+    /// that finds it by an id needs no name, which others may change.
+    async fn observe(&self, plan: &Plan, known: &[Artifact], except: SlotSet, since: Option<Time>) -> Result<Observed, ProviderError>;
 
     /// Which slots of a plan are filled, by Curfew or by others. Plans without slots have none.
     async fn survey(&self, plan: &Plan) -> Result<SlotSet, ProviderError>;

@@ -104,17 +104,17 @@ async fn row(t: &dyn Target, n: usize) -> Result<()> {
         1 => {
             let _held = reserved(p, &grant, &plan).await?;
             t.used(n, false).await?;
-            ensure!(p.observe(&plan, SlotSet::NONE, None).await? != Observation::Present, "a place is not the access");
+            ensure!(p.observe(&plan, &[], SlotSet::NONE, None).await? != Observation::Present, "a place is not the access");
         }
         2 => {
             let held = reserved(p, &grant, &plan).await?;
             let artifacts = artifacts(p.arm(&grant, &plan, &held, &permit()?).await?)?;
             ensure!(!artifacts.is_empty(), "it says what it wrote");
             t.used(n, true).await?;
-            ensure!(p.observe(&plan, SlotSet::NONE, None).await? == Observation::Present);
+            ensure!(p.observe(&plan, &[], SlotSet::NONE, None).await? == Observation::Present);
             ensure!(p.revoke(&grant, &plan, &artifacts, SlotSet::NONE).await? == RevokeOutcome::Gone);
             t.used(n, false).await?;
-            ensure!(p.observe(&plan, SlotSet::NONE, None).await? == Observation::Absent);
+            ensure!(p.observe(&plan, &[], SlotSet::NONE, None).await? == Observation::Absent);
         }
         3 => {
             let (a, b) = (reserved(p, &grant, &plan).await?, reserved(p, &grant, &plan).await?);
@@ -148,7 +148,10 @@ async fn row(t: &dyn Target, n: usize) -> Result<()> {
             let held = reserved(p, &grant, &plan).await?;
             p.arm(&grant, &plan, &held, &permit()?).await?;
             t.removed_by_hand(&plan).await?;
-            ensure!(p.observe(&plan, SlotSet::NONE, None).await? != Observation::Present, "it does not see that the access was removed");
+            ensure!(
+                p.observe(&plan, &[], SlotSet::NONE, None).await? != Observation::Present,
+                "it does not see that the access was removed"
+            );
         }
         9 => {
             let other = t.overlapping("00000000000000ff", n);
@@ -158,7 +161,7 @@ async fn row(t: &dyn Target, n: usize) -> Result<()> {
             }
             ensure!(p.revoke(&grant, &plan, &[], SlotSet::NONE).await? == RevokeOutcome::Gone);
             t.used(n, true).await?;
-            ensure!(p.observe(&other, SlotSet::NONE, None).await? == Observation::Present);
+            ensure!(p.observe(&other, &[], SlotSet::NONE, None).await? == Observation::Present);
             ensure!(p.revoke("00000000000000ff", &other, &[], SlotSet::NONE).await? == RevokeOutcome::Gone);
             t.used(n, false).await?;
         }
@@ -174,7 +177,7 @@ async fn row(t: &dyn Target, n: usize) -> Result<()> {
             let (held, half) = (reserved(p, &grant, &plan).await?, t.half(&plan));
             let first = Reservation(Arc::new(held.0.iter().take(1).cloned().collect()));
             p.arm(&grant, &half, &first, &permit()?).await?;
-            let shown = p.observe(&plan, SlotSet::NONE, None).await?.observation;
+            let shown = p.observe(&plan, &[], SlotSet::NONE, None).await?.observation;
             ensure!(matches!(shown, Observation::Drifted | Observation::Disarmed { .. }), "half of it is taken for {shown:?}");
             // The next replica begins again, and writes all of it.
             let held = reserved(p, &grant, &plan).await?;
@@ -182,9 +185,9 @@ async fn row(t: &dyn Target, n: usize) -> Result<()> {
             t.used(n, true).await?;
             ensure!(p.revoke(&grant, &half, &[], SlotSet::NONE).await? == RevokeOutcome::Gone);
             ensure!(
-                p.observe(&plan, SlotSet::NONE, None).await? == Observation::Drifted,
+                p.observe(&plan, &[], SlotSet::NONE, None).await? == Observation::Drifted,
                 "half of it is taken for {:?}",
-                p.observe(&plan, SlotSet::NONE, None).await?
+                p.observe(&plan, &[], SlotSet::NONE, None).await?
             );
             ensure!(p.revoke(&grant, &plan, &[], SlotSet::NONE).await? == RevokeOutcome::Gone);
             t.used(n, false).await?;

@@ -124,7 +124,7 @@ async fn case(row: &dyn Row, n: usize) -> Result<()> {
             row.by_hand(&plan, n, false).await?;
             t.access_is(false).await?;
             eventually("the removal to be seen", LIMIT, || async {
-                Ok((p.observe(&plan, SlotSet::NONE, None).await? != Observation::Present).then_some(()))
+                Ok((p.observe(&plan, &[], SlotSet::NONE, None).await? != Observation::Present).then_some(()))
             })
             .await?;
         }
@@ -150,7 +150,7 @@ impl Steps<'_> {
 
     async fn shows(&self, plan: &Plan, except: SlotSet, wanted: Observation) -> Result<()> {
         eventually(&format!("the target to show {wanted:?}"), LIMIT, || async {
-            Ok((self.p.observe(plan, except, None).await? == wanted).then_some(()))
+            Ok((self.p.observe(plan, &[], except, None).await? == wanted).then_some(()))
         })
         .await
     }
@@ -185,7 +185,7 @@ impl Steps<'_> {
                 RevokeOutcome::Disarmed(what) | RevokeOutcome::Remains(what) => bail!("{what}"),
             }
             tokio::time::sleep(Duration::from_secs(plan.guarantees().settle_secs.into())).await;
-            Ok((self.p.observe(plan, keep, None).await? == Observation::Absent).then_some(()))
+            Ok((self.p.observe(plan, &[], keep, None).await? == Observation::Absent).then_some(()))
         })
         .await
     }

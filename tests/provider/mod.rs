@@ -81,13 +81,13 @@ async fn a_place_gives_nothing_until_it_is_armed_and_nothing_after_it_is_taken_a
     let (p, plan) = (provider(w).await?, plan(grant, user));
     let held = reserved(&p, grant, &plan).await?;
     can_read(w, user, false).await?;
-    assert_eq!(p.observe(&plan, SlotSet::NONE, None).await?, disarmed(), "a place is not the access");
+    assert_eq!(p.observe(&plan, &[], SlotSet::NONE, None).await?, disarmed(), "a place is not the access");
     let artifacts = artifacts(p.arm(grant, &plan, &held, &permit()?).await?)?;
     can_read(w, user, true).await?;
-    assert_eq!(p.observe(&plan, SlotSet::NONE, None).await?, Observation::Present);
+    assert_eq!(p.observe(&plan, &[], SlotSet::NONE, None).await?, Observation::Present);
     assert_eq!(p.revoke(grant, &plan, &artifacts, SlotSet::NONE).await?, RevokeOutcome::Gone);
     can_read(w, user, false).await?;
-    assert_eq!(p.observe(&plan, SlotSet::NONE, None).await?, Observation::Absent);
+    assert_eq!(p.observe(&plan, &[], SlotSet::NONE, None).await?, Observation::Absent);
     assert_eq!(p.revoke(grant, &plan, &artifacts, SlotSet::NONE).await?, RevokeOutcome::Gone, "taking away what is gone is success");
     Ok(())
 }
@@ -126,7 +126,7 @@ async fn what_is_withheld_is_armed_again_only_if_it_is_untouched() -> Result<()>
     let before = p.read_withheld(grant, &plan, part, None).await?.context("nothing is there")?;
     p.withhold(grant, &plan, &artifacts, part).await?;
     can_read(w, user, false).await?;
-    assert_eq!(p.observe(&plan, SlotSet::NONE, None).await?, disarmed());
+    assert_eq!(p.observe(&plan, &[], SlotSet::NONE, None).await?, disarmed());
     assert!(p.arm(grant, &plan, &before, &permit()?).await.is_err(), "it was read before it was withheld");
     let withheld = p.read_withheld(grant, &plan, part, None).await?.context("nothing is there")?;
     p.arm(grant, &plan, &withheld, &permit()?).await?;
@@ -161,7 +161,7 @@ async fn a_late_arm_comes_to_nothing() -> Result<()> {
     let held = reserved(&p, grant, &plan).await?;
     assert_eq!(p.revoke(grant, &plan, &[], SlotSet::NONE).await?, RevokeOutcome::Gone);
     assert!(p.arm(grant, &plan, &held, &permit()?).await.is_err(), "the place is gone");
-    assert_eq!(p.observe(&plan, SlotSet::NONE, None).await?, Observation::Absent, "and the arm did not bring it back");
+    assert_eq!(p.observe(&plan, &[], SlotSet::NONE, None).await?, Observation::Absent, "and the arm did not bring it back");
     // Also if a new place of that name stands there by now.
     let _other = reserved(&p, grant, &plan).await?;
     assert!(p.arm(grant, &plan, &held, &permit()?).await.is_err(), "it is another place");
@@ -252,7 +252,7 @@ async fn terminating_is_not_gone_and_a_foreign_finalizer_keeps_nothing() -> Resu
     operator.api(&["patch", "rolebinding", "-n", "payments", name(&plan), "--type=merge", "-p", held_by]).await?.success()?;
     w.admin()?.api(&["delete", "rolebinding", "-n", "payments", name(&plan), "--wait=false"]).await?.success()?;
     can_read(w, user, true).await.context("a terminating binding still authorises: that is why it is not gone")?;
-    assert_eq!(p.observe(&plan, SlotSet::NONE, None).await?, Observation::Drifted);
+    assert_eq!(p.observe(&plan, &[], SlotSet::NONE, None).await?, Observation::Drifted);
     assert_eq!(p.revoke(grant, &plan, &artifacts, SlotSet::NONE).await?, RevokeOutcome::Gone);
     can_read(w, user, false).await
 }

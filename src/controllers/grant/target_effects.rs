@@ -1,6 +1,7 @@
 //! The effects of a Grant's reconcile at its target: what it shows, what is written, and what is removed.
 use super::effects::GrantEffects;
 use crate::{
+    api::{Grant, grant::Artifact},
     controllers::convert,
     providers::{ApplyOutcome, EnforcedBy, Observed, OperationState, ProviderError, ReserveOutcome, RevokeOutcome},
     runtime::driver::EffectHandler,
@@ -11,7 +12,21 @@ use curfew_core::{
     target::SlotSet,
     time::Time,
 };
-use std::time::Duration;
+use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+
+/// The result of work that may go on only before `until`; `None` if that came first. The clock is read before each step of the work, and
+/// not by a timer alone: a process that was stopped and goes on after `until` must not take the next step, which may send a call.
+async fn before<T>(until: Time, now: impl Fn() -> Time, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let steps = poll_fn(|context| if now() >= until { Poll::Ready(None) } else { work.as_mut().poll(context).map(Some) });
+    let left = u64::try_from(until.millis_since(now())).unwrap_or(0);
+    tokio::time::timeout(Duration::from_millis(left), steps).await.ok().flatten()
+}
+
+/// What the Grant's status says that was written.
+fn written_before(grant: &Grant) -> Vec<Artifact> {
+    grant.status.as_ref().map(|status| status.artifacts.clone()).unwrap_or_default()
+}
 
 impl GrantEffects {
     /// What ends the access if the operator does not, as the target shows it now.
@@ -24,11 +39,11 @@ impl GrantEffects {
     }
 
     pub(super) async fn observe(&self, except: SlotSet) -> Outcome {
-        let plan = self.grant().spec.plan;
-        let since = convert::created(&self.grant());
+        let grant = self.grant();
+        let since = convert::created(&grant);
         let read = async {
             let target = self.target().await?;
-            let observed = target.observe(&plan, except, Some(since)).await?;
+            let observed = target.observe(&grant.spec.plan, &written_before(&grant), except, Some(since)).await?;
             self.confirm_again(&*target).await.map(|()| observed)
         };
         match read.await {
@@ -73,31 +88,31 @@ impl GrantEffects {
     pub(super) async fn apply(&self, except: SlotSet, until: Time) -> Result<Outcome, ProviderError> {
         let plan = self.grant().spec.plan;
         let target = self.target().await?;
-        let (Some(permit), left) = (self.ctx.authority.permit(), until.millis_since(self.now())) else { return Ok(Outcome::Failed) };
-        if left <= 0 {
-            return Ok(Outcome::Failed);
-        }
-        let limit = Duration::from_millis(left.unsigned_abs());
-        match tokio::time::timeout(limit, target.apply(&self.id, &plan, except, until, &permit)).await {
-            Ok(outcome) => self.applied("write", outcome).await,
-            Err(_) => Ok(self.failed("write", &"the target did not answer in time")),
+        let Some(permit) = self.ctx.authority.permit().filter(|_| self.now() < until) else { return Ok(Outcome::Failed) };
+        match before(until, || self.now(), target.apply(&self.id, &plan, except, until, &permit)).await {
+            Some(outcome) => self.applied("write", outcome).await,
+            None => Ok(self.failed("write", &"the target did not answer in time")),
         }
     }
 
     async fn applied(&self, what: &str, outcome: Result<ApplyOutcome, ProviderError>) -> Result<Outcome, ProviderError> {
         match outcome {
             Ok(ApplyOutcome::Done(artifacts)) => {
-                // Of an active Grant only a part was armed.
-                if self.state() == State::Granting {
-                    self.change(|k| k.learned.armed = Some(artifacts));
-                }
+                self.written(artifacts);
                 Ok(Outcome::Done)
             }
             Ok(ApplyOutcome::Started(operation, artifacts)) => {
-                self.change(|k| k.learned.armed = Some(artifacts));
+                self.written(artifacts);
                 Ok(Outcome::Started(operation))
             }
             Err(e) => self.refused(what, e).await,
+        }
+    }
+
+    /// Keeps what was written, for status. Of an active Grant only a part is armed again.
+    fn written(&self, artifacts: Vec<Artifact>) {
+        if self.state() == State::Granting {
+            self.change(|k| k.learned.armed = Some(artifacts));
         }
     }
 
@@ -112,17 +127,16 @@ impl GrantEffects {
     /// Where slots are shared, a removal has a time limit, too: sent later, it could take the access of a newer grant.
     pub(super) async fn revoke(&self, keep: SlotSet, until: Option<Time>) -> Result<Outcome, ProviderError> {
         let grant = self.grant();
-        let known = grant.status.as_ref().map(|s| s.artifacts.clone()).unwrap_or_default();
+        let known = written_before(&grant);
         let target = self.target().await?;
-        let left = until.map(|t| t.millis_since(self.now()));
-        if left.is_some_and(|left| left <= 0) {
+        if until.is_some_and(|until| until <= self.now()) {
             return Ok(Outcome::Failed);
         }
         let removal = target.revoke(&self.id, &grant.spec.plan, &known, keep);
-        let outcome = match left {
-            Some(left) => match tokio::time::timeout(Duration::from_millis(left.unsigned_abs()), removal).await {
-                Ok(outcome) => outcome?,
-                Err(_) => return Ok(self.failed("revoke", &"the target did not answer in time")),
+        let outcome = match until {
+            Some(until) => match before(until, || self.now(), removal).await {
+                Some(outcome) => outcome?,
+                None => return Ok(self.failed("revoke", &"the target did not answer in time")),
             },
             None => removal.await?,
         };
@@ -151,5 +165,34 @@ impl GrantEffects {
                 Outcome::OperationFailed
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    /// Work of two steps. The process is stopped between them, and goes on at this second.
+    async fn goes_on_at(secs: i64) -> (Option<()>, bool) {
+        let (clock, sent) = (Cell::new(Time::from_secs(0)), Cell::new(false));
+        let work = async {
+            clock.set(Time::from_secs(secs));
+            tokio::task::yield_now().await;
+            sent.set(true);
+        };
+        let outcome = before(Time::from_secs(10), || clock.get(), work).await;
+        (outcome, sent.get())
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_by_a_process_that_goes_on_after_the_time_limit() {
+        assert_eq!(goes_on_at(9).await, (Some(()), true));
+        assert_eq!(goes_on_at(10).await, (None, false));
+    }
+
+    #[tokio::test]
+    async fn work_without_an_answer_ends_with_the_time_limit() {
+        assert_eq!(before(Time::from_millis(10), || Time::from_millis(0), std::future::pending::<()>()).await, None);
     }
 }

@@ -67,16 +67,14 @@ pub struct InAccount<'a> {
     pub account: &'a str,
 }
 
-fn progress(status: Option<&AccountAssignmentOperationStatus>) -> Progress {
-    let reason = |status: &AccountAssignmentOperationStatus| status.failure_reason().unwrap_or("it gives no reason").to_owned();
-    match status.and_then(|status| status.status().map(|value| (status, value))) {
-        Some((_, StatusValues::Succeeded)) => Progress::Done,
-        Some((status, StatusValues::Failed)) => Progress::Failed(reason(status)),
-        Some((status, _)) => match status.request_id() {
-            Some(id) => Progress::Running(id.to_owned()),
-            None => Progress::Failed("it names no request".into()),
-        },
-        None => Progress::Failed("the answer names no state".into()),
+/// How far an operation is. An answer without a state, or without the request to ask about, is not an answer: AWS may work on it.
+fn progress(call: Call<'_>, status: Option<&AccountAssignmentOperationStatus>) -> Result<Progress, ProviderError> {
+    let status = status.ok_or_else(|| call.incomplete())?;
+    match status.status() {
+        Some(StatusValues::Succeeded) => Ok(Progress::Done),
+        Some(StatusValues::Failed) => Ok(Progress::Failed(status.failure_reason().unwrap_or("it gives no reason").to_owned())),
+        Some(_) => status.request_id().map(|id| Progress::Running(id.to_owned())).ok_or_else(|| call.incomplete()),
+        None => Err(call.incomplete()),
     }
 }
 
@@ -345,7 +343,7 @@ impl Aws {
         let asked = asked.principal_type(PrincipalType::User).principal_id(user);
         self.in_time(call, until)?;
         let accepted = asked.send().await.map_err(|e| call.failed(e))?;
-        Ok(progress(accepted.account_assignment_creation_status()))
+        progress(call, accepted.account_assignment_creation_status())
     }
 
     /// Takes a permission set from a user or a group in an account. What does not exist is done.
@@ -356,7 +354,7 @@ impl Aws {
         let accepted = asked.principal_type(who.kind.clone()).principal_id(&who.id).send().await;
         match if_there(accepted.map_err(|e| call.failed(e)))? {
             None => Ok(Progress::Done),
-            Some(accepted) => Ok(progress(accepted.account_assignment_deletion_status())),
+            Some(accepted) => progress(call, accepted.account_assignment_deletion_status()),
         }
     }
 
@@ -365,7 +363,7 @@ impl Aws {
         let call = Call { action: "sso:DescribeAccountAssignmentCreationStatus", on: id };
         let asked = self.clients().await.sso.describe_account_assignment_creation_status().instance_arn(&self.center()?.instance_arn);
         let found = asked.account_assignment_creation_request_id(id).send().await.map_err(|e| call.failed(e));
-        Ok(if_there(found)?.map_or_else(unknown, |found| progress(found.account_assignment_creation_status())))
+        if_there(found)?.map_or_else(|| Ok(unknown()), |found| progress(call, found.account_assignment_creation_status()))
     }
 
     /// The same of a removal.
@@ -373,7 +371,7 @@ impl Aws {
         let call = Call { action: "sso:DescribeAccountAssignmentDeletionStatus", on: id };
         let asked = self.clients().await.sso.describe_account_assignment_deletion_status().instance_arn(&self.center()?.instance_arn);
         let found = asked.account_assignment_deletion_request_id(id).send().await.map_err(|e| call.failed(e));
-        Ok(if_there(found)?.map_or_else(unknown, |found| progress(found.account_assignment_deletion_status())))
+        if_there(found)?.map_or_else(|| Ok(unknown()), |found| progress(call, found.account_assignment_deletion_status()))
     }
 }
 

@@ -47,12 +47,7 @@ impl Connections {
 
     /// What is known of an instance: the same for all accounts that name it.
     pub(super) fn instance(&self, arn: &str) -> Arc<Instance> {
-        let key = arn.to_owned();
-        self.instances.get(&key).unwrap_or_else(|| {
-            let new = Arc::new(Instance::default());
-            self.instances.insert(key, new.clone());
-            new
-        })
+        self.instances.get_or_insert_with(arn.to_owned(), Arc::default)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What an error of AWS means to the protocol: one table over error codes, the same for every service.
+//! Maps the error codes of AWS to [`ProviderError`]: one table for all services.
 //!
 //! IAM and STS answer in XML, Identity Center and its identity store in JSON; the SDK reads code and message of both. Codes are
 //! documented per action and in the two lists of common errors

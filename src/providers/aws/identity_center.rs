@@ -14,7 +14,7 @@
 use super::{
     Aws,
     center::{Assignee, InAccount, Progress, SetState},
-    standing,
+    own_policies, standing,
 };
 use crate::{
     api::grant::Artifact,
@@ -25,7 +25,7 @@ use curfew_core::{
     grant::{Observation, Operation, OperationKind},
     ids::GRANT_LABEL,
     reconcile::Reservation,
-    target::aws::{Plan, document::Document, names, plan::PlannedPermissionSet},
+    target::aws::{Plan, names, plan::PlannedPermissionSet},
     time::Time,
 };
 use std::{collections::BTreeSet, sync::Arc};
@@ -61,10 +61,6 @@ impl Removals {
     }
 }
 
-fn in_canonical_form(text: &str) -> Option<String> {
-    Document::parse(text).ok().map(|document| document.text())
-}
-
 impl Aws {
     /// The id of the user to whom something is assigned.
     ///
@@ -90,10 +86,22 @@ impl Aws {
         self.describe_set(&listed.arn).await
     }
 
+    /// Whether a permission set is this grant's: the Grant has stored it, or it has the tag.
+    async fn is_own(&self, arn: &str, set: &PlannedPermissionSet, known: &[Artifact]) -> Result<bool, ProviderError> {
+        Ok(known.iter().any(|artifact| artifact.kind == KIND && artifact.id == arn) || self.carries_mark(arn, set).await?)
+    }
+
     /// Whether a permission set has the tag with which Curfew creates that of a grant. One that others have created under its name has not.
     async fn carries_mark(&self, arn: &str, set: &PlannedPermissionSet) -> Result<bool, ProviderError> {
-        let Some(mark) = names::parse_permission_set(&set.name) else { return Ok(false) };
-        Ok(self.tags_of(arn).await?.iter().any(|(key, value)| key == GRANT_LABEL && *value == mark.grant))
+        match names::parse_permission_set(&set.name) {
+            Some(mark) => self.is_of_grant(arn, &mark.grant).await,
+            None => Ok(false),
+        }
+    }
+
+    /// The same by the id of the grant.
+    pub(super) async fn is_of_grant(&self, arn: &str, grant: &str) -> Result<bool, ProviderError> {
+        Ok(self.tags_of(arn).await?.iter().any(|(key, value)| key == GRANT_LABEL && value == grant))
     }
 
     /// Creates the permission set with its policies, or finds it as a run before this one has left it.
@@ -183,7 +191,7 @@ impl Aws {
     async fn has_planned_content(&self, plan: &Plan, set: &PlannedPermissionSet, found: &SetState) -> Result<bool, ProviderError> {
         let (inline, attached) = futures::try_join!(self.inline_of(&found.arn), self.policies_of(&found.arn, &plan.partition))?;
         let attached: BTreeSet<String> = attached.into_iter().collect();
-        Ok(inline.is_some_and(|inline| in_canonical_form(&inline).is_some_and(|inline| inline == set.inline))
+        Ok(inline.is_some_and(|inline| own_policies::canonical(&inline).is_some_and(|inline| inline == set.inline))
             && attached == set.attached.iter().cloned().collect()
             && found.session_secs == Some(set.session_secs))
     }
@@ -201,12 +209,18 @@ impl Aws {
     }
 
     /// What Identity Center shows of the grant.
-    pub(super) async fn observe_set(&self, plan: &Plan, set: &PlannedPermissionSet) -> Result<Observed, ProviderError> {
+    pub(super) async fn observe_set(&self, plan: &Plan, set: &PlannedPermissionSet, known: &[Artifact]) -> Result<Observed, ProviderError> {
         let Some(found) = self.own_set(set).await? else { return Ok(Observation::Absent.into()) };
         let (who, assigned) = futures::try_join!(self.user_id(&set.user), self.assignments(plan, &found.arn))?;
         let wanted = who.map(|id| BTreeSet::from([(plan.account.clone(), Assignee::user(id))]));
         let right = wanted.is_some_and(|wanted| wanted == assigned) && self.has_planned_content(plan, set, &found).await?;
-        Ok(if right { Observation::Present } else { Observation::Drifted }.into())
+        Ok(match right {
+            true => Observation::Present,
+            false if self.is_own(&found.arn, set, known).await? => Observation::Drifted,
+            // Others have created it under this name.
+            false => Observation::Absent,
+        }
+        .into())
     }
 
     /// Ends every assignment, and then deletes the permission set.
@@ -219,10 +233,12 @@ impl Aws {
         if let Some(stored) = known.iter().find(|artifact| artifact.kind == KIND) {
             self.instance.arns.insert(set.name.clone(), stored.id.clone());
         }
-        match self.own_set(set).await? {
-            None => Ok(RevokeOutcome::Gone),
-            Some(found) => self.remove_set(plan.account.clone(), &found.arn).await,
+        let Some(found) = self.own_set(set).await? else { return Ok(RevokeOutcome::Gone) };
+        // One that others have created under its name is reported by the reservation, and not touched.
+        if !self.is_own(&found.arn, set, known).await? {
+            return Ok(RevokeOutcome::Gone);
         }
+        self.remove_set(plan.account.clone(), &found.arn).await
     }
 
     /// The same of a permission set by ARN. Each assignment is tried, even if another one cannot be removed.

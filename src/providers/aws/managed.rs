@@ -71,26 +71,29 @@ impl Aws {
         match kind.as_str() {
             own_policies::KIND => match self.policy(id).await? {
                 // Another id under that name is another object, which the next sweep finds.
-                Some(policy) if *policy.id == **uid => self.remove_marked_policy(id, policy.attachments, &found.mark).await,
+                Some(policy) if *policy.id == **uid => self.remove_marked_policy(id, &found.mark).await,
                 Some(_) | None => Ok(RevokeOutcome::Gone),
             },
             role::KIND => match self.role(id).await? {
                 Some(role) if role.id == *uid => self.remove_role(&role).await,
                 Some(_) | None => Ok(RevokeOutcome::Gone),
             },
-            identity_center::KIND => self.remove_set(self.connection.account_id.clone(), id).await,
+            identity_center::KIND => match self.is_of_grant(id, &found.mark.grant).await? {
+                true => self.remove_set(self.connection.account_id.clone(), id).await,
+                // Others have created it under such a name.
+                false => Ok(RevokeOutcome::Gone),
+            },
             other => Err(ProviderError::Invalid(format!("{other} {id} is not a kind of object that the sweep removes in AWS"))),
         }
     }
 
-    /// Removes a policy, unless the role of its grant has it: what the role has by reference may be ended by this policy alone.
-    async fn remove_marked_policy(&self, arn: &str, attachments: u32, mark: &Mark) -> Result<RevokeOutcome, ProviderError> {
-        if attachments > 0 {
-            for holder in self.holders(arn, PolicyUsageType::PermissionsPolicy).await? {
-                let Holder::Role(name) = holder else { continue };
-                if names::parse(&name).is_some_and(|(of, _)| of == *mark) && self.role(&name).await?.is_some_and(|role| is_below(&role)) {
-                    return Ok(RevokeOutcome::Remains(format!("role {name} has policy {arn}, and it is removed with that role")));
-                }
+    /// Removes a policy, unless the role of its grant has it: what the role has by reference may be ended by this policy alone. Who has it
+    /// is asked, and not how many: that number may be old.
+    async fn remove_marked_policy(&self, arn: &str, mark: &Mark) -> Result<RevokeOutcome, ProviderError> {
+        for holder in self.holders(arn, PolicyUsageType::PermissionsPolicy).await? {
+            let Holder::Role(name) = holder else { continue };
+            if names::parse(&name).is_some_and(|(of, _)| of == *mark) && self.role(&name).await?.is_some_and(|role| is_below(&role)) {
+                return Ok(RevokeOutcome::Remains(format!("role {name} has policy {arn}, and it is removed with that role")));
             }
         }
         self.delete_policy(arn).await

@@ -19,6 +19,17 @@ impl<K: Eq + Hash, V: Clone> Constants<K, V> {
     pub fn get(&self, key: &K) -> Option<V> {
         self.known.lock().get(key).cloned()
     }
+    /// The value of a key; where none is remembered, a new one for all that ask.
+    pub fn get_or_insert_with(&self, key: K, new: impl FnOnce() -> V) -> V {
+        let mut known = self.known.lock();
+        if let Some(value) = known.get(&key) {
+            return value.clone();
+        }
+        if known.len() >= self.most {
+            known.clear();
+        }
+        known.entry(key).or_insert_with(new).clone()
+    }
     /// Remembers a value.
     pub fn insert(&self, key: K, value: V) {
         let mut known = self.known.lock();

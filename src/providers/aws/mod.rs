@@ -3,6 +3,7 @@
 //! What the rules are is in `curfew_core::target::aws`; here is what is asked of AWS. Every call has a time limit, none is tried again
 //! here, and each error means what [`errors`] says. What stops late writes is said beside the writes: [`own_policies`], [`role`],
 //! [`identity_center`].
+mod accounts;
 #[cfg(feature = "aws")]
 mod center;
 #[cfg(feature = "aws")]
@@ -47,6 +48,7 @@ mod tests;
 #[cfg(feature = "aws")]
 mod user;
 
+pub use accounts::Accounts;
 #[cfg(feature = "aws")]
 pub use client::{Clients, Connections};
 #[cfg(feature = "aws")]

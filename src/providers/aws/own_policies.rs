@@ -82,7 +82,7 @@ impl<'a> Place<'a> {
 }
 
 /// A document in the one form in which it is compared; `None` if it is not one that Curfew writes.
-fn canonical(text: &str) -> Option<String> {
+pub(super) fn canonical(text: &str) -> Option<String> {
     Document::parse(text).ok().map(|document| document.text())
 }
 

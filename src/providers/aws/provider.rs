@@ -57,8 +57,6 @@ pub struct Aws {
     pub(super) ending: Constants<String, Taken>,
     /// What is known of the instance of IAM Identity Center.
     pub(super) instance: Arc<Instance>,
-    /// The ids of the users whose access these plans are: names change.
-    pub(super) people: Constants<aws::Plan, String>,
     inventories: Constants<aws::Permissions, (Time, aws::Inventory)>,
 }
 
@@ -71,7 +69,6 @@ impl Aws {
             clock,
             connections,
             instance: instance.unwrap_or_default(),
-            people: Constants::new(REMEMBERED),
             clients: OnceCell::new(),
             caller: Recent::new(identity::BELIEVED_SECS),
             summary: Recent::new(quotas::BELIEVED_SECS),
@@ -140,14 +137,14 @@ impl Provider for Aws {
         (0..INVENTORY_MILLIS).contains(&self.clock.now().millis_since(at)).then_some(Inventory::Aws(read))
     }
 
-    async fn observe(&self, plan: &Plan, except: SlotSet, _: Option<Time>) -> Result<Observed, ProviderError> {
+    async fn observe(&self, plan: &Plan, known: &[Artifact], except: SlotSet, _: Option<Time>) -> Result<Observed, ProviderError> {
         let plan = plan_of(plan, &self.connection)?;
         let observed = match &plan.access {
             Access::User(user) => self.observe_user(plan, user).await?,
             Access::Role(role) => self.observe_role(plan, role).await?,
-            Access::PermissionSet(set) => self.observe_set(plan, set).await?,
+            Access::PermissionSet(set) => self.observe_set(plan, set, known).await?,
             Access::Assignment(_) | Access::Membership(_) if except.contains(ONLY_SLOT) => Observation::Present.into(),
-            Access::Assignment(_) | Access::Membership(_) => presence(self.is_standing(plan).await?).into(),
+            Access::Assignment(_) | Access::Membership(_) => presence(self.is_standing(plan, known).await?).into(),
         };
         if observed == Observation::Absent {
             self.ask_again_who_we_are();
@@ -193,7 +190,7 @@ impl Provider for Aws {
             }
             Access::Assignment(_) | Access::Membership(_) if except.contains(ONLY_SLOT) => Ok(ApplyOutcome::Done(Vec::new())),
             Access::Assignment(assignment) => self.apply_assignment(plan, assignment, until).await,
-            Access::Membership(membership) => self.apply_membership(plan, membership, until).await,
+            Access::Membership(membership) => self.apply_membership(membership, until).await,
         }
     }
 
@@ -205,7 +202,7 @@ impl Provider for Aws {
             Access::PermissionSet(set) => self.revoke_set(plan, set, known).await?,
             Access::Assignment(_) | Access::Membership(_) if keep.contains(ONLY_SLOT) => RevokeOutcome::Gone,
             Access::Assignment(assignment) => self.revoke_assignment(plan, assignment, known).await?,
-            Access::Membership(membership) => self.revoke_membership(plan, membership, known).await?,
+            Access::Membership(membership) => self.revoke_membership(membership, known).await?,
         };
         if outcome == RevokeOutcome::Gone {
             self.ask_again_who_we_are();

@@ -29,12 +29,12 @@ use futures::StreamExt;
 /// session of this role may go on, so a bound for clocks that differ costs nothing.
 const CLOSING_SECS: i64 = 300;
 
-/// A role that lets nobody in has no sessions.
+/// Whether a role lets anybody in.
 fn is_open(found: &RoleState) -> bool {
     !same_trust(found.trust.as_ref(), &trust::inert())
 }
 
-/// Whether a role is this grant's, and whether it may have sessions.
+/// Whether a role is this grant's, and whether it may let anybody in.
 #[derive(Clone, Copy)]
 struct Standing {
     ours: bool,
@@ -55,10 +55,8 @@ impl Aws {
     pub(super) async fn revoke_role(&self, plan: &Plan, role: &PlannedRole, known: &[Artifact]) -> Result<RevokeOutcome, ProviderError> {
         let (holder, mut failed) = (holder(role), None);
         let Standing { ours, open } = self.standing_of(plan, role, known).await?;
-        if open {
-            put_off(self.close_role(&role.name).await, &mut failed)?;
-        }
         if ours {
+            put_off(self.end_sessions(&role.name, open).await, &mut failed)?;
             self.take_references(&holder, &role.attached).await?;
         }
         let removals = Place::all(plan, &role.policies, &holder).map(|at| self.remove_own_policy(at, known));
@@ -75,15 +73,14 @@ impl Aws {
 
     /// Closes the role of a grant that ends before its deadline.
     pub(super) async fn expire_role(&self, plan: &Plan, role: &PlannedRole, known: &[Artifact]) -> Result<(), ProviderError> {
-        if self.standing_of(plan, role, known).await?.open { self.close_role(&role.name).await } else { Ok(()) }
+        let Standing { ours, open } = self.standing_of(plan, role, known).await?;
+        if ours { self.end_sessions(&role.name, open).await } else { Ok(()) }
     }
 
     /// Removes a role that the sweep has found.
     pub(super) async fn remove_role(&self, found: &RoleState) -> Result<RevokeOutcome, ProviderError> {
         let mut failed = None;
-        if is_open(found) {
-            put_off(self.close_role(&found.name).await, &mut failed)?;
-        }
+        put_off(self.end_sessions(&found.name, is_open(found)).await, &mut failed)?;
         match (self.delete_role(&found.name).await, failed) {
             (Ok(RevokeOutcome::Gone), _) => Ok(RevokeOutcome::Gone),
             (_, Some(first)) => Err(first),
@@ -91,10 +88,15 @@ impl Aws {
         }
     }
 
-    /// Lets nobody in any more, and ends every session. A role that does not exist does both.
-    async fn close_role(&self, name: &str) -> Result<(), ProviderError> {
+    /// Lets nobody in any more, and ends every session. A role that does not exist does both. One that lets nobody in may still have
+    /// sessions: a run before this one may have got no further.
+    async fn end_sessions(&self, name: &str, open: bool) -> Result<(), ProviderError> {
         let mut failed = None;
-        put_off(if_there(self.set_trust(name, &trust::inert()).await).map(drop), &mut failed)?;
+        match open {
+            true => put_off(if_there(self.set_trust(name, &trust::inert()).await).map(drop), &mut failed)?,
+            false if self.inline_of_role(name).await?.iter().any(|policy| policy == trust::CLOSED) => return Ok(()),
+            false => {}
+        }
         let closing = trust::closing(self.clock.now().plus_secs(CLOSING_SECS));
         put_off(if_there(self.put_role_policy(name, trust::CLOSED, &closing).await).map(drop), &mut failed)?;
         failed.map_or(Ok(()), Err)

@@ -49,7 +49,7 @@ pub fn still_running(set: &str, request: &str) -> String {
 
 fn nameless(user: &str, what: &str) -> String {
     format!(
-        "IAM Identity Center has no user {user}, so it is not known whose {what} is to end; give the user that name again, or remove it by hand"
+        "IAM Identity Center has no user {user}, so it is not known whose {what} is to end; give the same user that name again, or remove it by hand and abandon the Grant"
     )
 }
 
@@ -58,14 +58,10 @@ fn again(message: String) -> ProviderError {
 }
 
 impl Aws {
-    /// Whose access this is: by the id that was stored when it was written, or that this process has used, and otherwise by name.
-    /// `None` if there is no such user.
-    async fn holder_of(&self, plan: &Plan, user: &str, known: &[Artifact], kind: &str) -> Result<Option<String>, ProviderError> {
-        if let Some(stored) = known.iter().find(|artifact| artifact.kind == kind) {
-            self.people.insert(plan.clone(), stored.uid.clone());
-        }
-        match self.people.get(plan) {
-            Some(id) => Ok(Some(id)),
+    /// Whose access this is: by the id that was stored when it was written, and otherwise by name. `None` if there is no such user.
+    async fn holder_of(&self, user: &str, known: &[Artifact], kind: &str) -> Result<Option<String>, ProviderError> {
+        match known.iter().find(|artifact| artifact.kind == kind) {
+            Some(stored) => Ok(Some(stored.uid.clone())),
             None => self.user_id(user).await,
         }
     }
@@ -101,13 +97,13 @@ impl Aws {
     }
 
     /// Whether the access of this plan stands.
-    pub(super) async fn is_standing(&self, plan: &Plan) -> Result<bool, ProviderError> {
+    pub(super) async fn is_standing(&self, plan: &Plan, known: &[Artifact]) -> Result<bool, ProviderError> {
         match &plan.access {
             Access::Assignment(a) => {
-                let id = self.holder_of(plan, &a.user, &[], ASSIGNMENT).await?;
+                let id = self.holder_of(&a.user, known, ASSIGNMENT).await?;
                 self.has_assignment(plan, a, id.as_deref()).await
             }
-            Access::Membership(m) => match self.holder_of(plan, &m.user, &[], MEMBERSHIP).await? {
+            Access::Membership(m) => match self.holder_of(&m.user, known, MEMBERSHIP).await? {
                 Some(id) => Ok(self.membership(&m.group, &id).await?.is_some()),
                 None => Err(again(nameless(&m.user, "membership"))),
             },
@@ -129,15 +125,13 @@ impl Aws {
     pub(super) async fn apply_assignment(&self, plan: &Plan, a: &PlannedAssignment, until: Time) -> Result<ApplyOutcome, ProviderError> {
         let at = InAccount { set: &a.permission_set, account: &plan.account };
         let who = self.assignee(&a.user).await?;
-        self.people.insert(plan.clone(), who.id.clone());
         let artifact = Artifact { kind: ASSIGNMENT.into(), id: a.permission_set.clone(), uid: who.id.clone() };
         self.assign_once(at, &who, artifact, Some(until)).await
     }
 
     /// Makes the user a member of the standing group.
-    pub(super) async fn apply_membership(&self, plan: &Plan, m: &PlannedMembership, until: Time) -> Result<ApplyOutcome, ProviderError> {
+    pub(super) async fn apply_membership(&self, m: &PlannedMembership, until: Time) -> Result<ApplyOutcome, ProviderError> {
         let who = self.assignee(&m.user).await?;
-        self.people.insert(plan.clone(), who.id.clone());
         self.join(&m.group, &who.id, until).await?;
         Ok(ApplyOutcome::Done(vec![Artifact { kind: MEMBERSHIP.into(), id: m.group.clone(), uid: who.id }]))
     }
@@ -150,7 +144,7 @@ impl Aws {
         known: &[Artifact],
     ) -> Result<RevokeOutcome, ProviderError> {
         let at = InAccount { set: &a.permission_set, account: &plan.account };
-        let id = self.holder_of(plan, &a.user, known, ASSIGNMENT).await?;
+        let id = self.holder_of(&a.user, known, ASSIGNMENT).await?;
         let who = match (self.assigned(at, id.as_deref()).await?, id) {
             (Assigned::To(who), Some(_)) => who,
             (Assigned::To(who), None) => {
@@ -167,13 +161,8 @@ impl Aws {
     }
 
     /// Ends the membership.
-    pub(super) async fn revoke_membership(
-        &self,
-        plan: &Plan,
-        m: &PlannedMembership,
-        known: &[Artifact],
-    ) -> Result<RevokeOutcome, ProviderError> {
-        let Some(user) = self.holder_of(plan, &m.user, known, MEMBERSHIP).await? else {
+    pub(super) async fn revoke_membership(&self, m: &PlannedMembership, known: &[Artifact]) -> Result<RevokeOutcome, ProviderError> {
+        let Some(user) = self.holder_of(&m.user, known, MEMBERSHIP).await? else {
             return Ok(RevokeOutcome::Remains(nameless(&m.user, "membership")));
         };
         if let Some(membership) = self.membership(&m.group, &user).await? {

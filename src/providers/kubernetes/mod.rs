@@ -217,7 +217,7 @@ impl Provider for Kubernetes {
         Some(Inventory::Kubernetes(self.reads.cached(caches, permissions, scope)))
     }
 
-    async fn observe(&self, plan: &Plan, _: SlotSet, since: Option<Time>) -> Result<Observed, ProviderError> {
+    async fn observe(&self, plan: &Plan, _: &[Artifact], _: SlotSet, since: Option<Time>) -> Result<Observed, ProviderError> {
         self.observe_bindings(bindings(plan)?, since).await
     }
 

@@ -122,7 +122,7 @@ impl Provider for Simulated {
         (self.clock.now().millis_since(*at) < GROUPS_MILLIS).then(|| named(permissions, read))
     }
 
-    async fn observe(&self, plan: &Plan, except: SlotSet, _: Option<Time>) -> Result<Observed, ProviderError> {
+    async fn observe(&self, plan: &Plan, _: &[Artifact], except: SlotSet, _: Option<Time>) -> Result<Observed, ProviderError> {
         let plan = memberships(plan)?;
         let reads = slots(plan, except).map(|g| self.directory.is_member(&g.id, &plan.member));
         let present = try_join_all(reads).await?;

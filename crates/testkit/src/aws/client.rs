@@ -154,7 +154,7 @@ impl Aws {
     /// A call of the Query protocol, of IAM or STS.
     ///
     /// # Errors
-    /// If there is no answer.
+    /// If the endpoint does not answer.
     pub async fn query(&self, service: &str, action: &str, parameters: &[(&str, &str)]) -> Result<Answer> {
         let version = if service == "sts" { "2011-06-15" } else { "2010-05-08" };
         let all = [("Action", action), ("Version", version)].into_iter().chain(parameters.iter().copied());
@@ -165,14 +165,14 @@ impl Aws {
     /// A call of IAM.
     ///
     /// # Errors
-    /// If there is no answer.
+    /// If the endpoint does not answer.
     pub async fn iam(&self, action: &str, parameters: &[(&str, &str)]) -> Result<Answer> {
         self.query("iam", action, parameters).await
     }
     /// A call of a JSON protocol: `sso` and `SWBExternalService.ListInstances`, `identitystore` and `AWSIdentityStore.CreateUser`.
     ///
     /// # Errors
-    /// If there is no answer.
+    /// If the endpoint does not answer.
     pub async fn json(&self, service: &str, target: &str, body: &Value) -> Result<Answer> {
         let headers = [("content-type", "application/x-amz-json-1.1".to_owned()), ("x-amz-target", target.to_owned())];
         self.send(Method::POST, service, &headers, body.to_string()).await

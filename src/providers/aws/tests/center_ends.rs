@@ -1,6 +1,6 @@
 //! The end of permission sets of their own: whose they are, and what keeps one from being removed.
 use super::identity_center::{
-    ALICE, SET, answer, assigned, center, content, creating, deletion, described, found, provisioned, set_plan, user,
+    ALICE, SET, answer, assigned, center, content, creating, deletion, described, found, provisioned, set_plan, tagged, user,
 };
 use crate::{
     api::grant::Artifact,
@@ -26,7 +26,7 @@ async fn ended(replay: &Replay) -> Result<RevokeOutcome, crate::providers::Provi
 
 fn of_set(more: impl IntoIterator<Item = Recorded>) -> Vec<Recorded> {
     let (_, set) = set_plan();
-    found(&set).into_iter().chain([provisioned()]).chain(more).collect()
+    found(&set).into_iter().chain([tagged(), provisioned()]).chain(more).collect()
 }
 
 fn denied() -> Recorded {
@@ -79,7 +79,9 @@ async fn a_set_of_our_name_without_our_tag_is_not_taken_up() {
     let reserve = async |tags: Value| {
         let tags = answer("ListTagsForResource", json!({"Tags": tags}));
         let put = answer("PutInlinePolicyToPermissionSet", json!({}));
-        let replay = Replay::of([user()].into_iter().chain(of_set([assigned(&[]), tags, put]))).await;
+        let (_, set) = set_plan();
+        let answers = found(&set).into_iter().chain([provisioned(), assigned(&[]), tags, put]);
+        let replay = Replay::of([user()].into_iter().chain(answers)).await;
         let outcome = replay.aws(center()).reserve_set(&plan, &set).await.unwrap();
         (outcome, replay.calls().contains(&"PutInlinePolicyToPermissionSet".to_owned()))
     };
@@ -98,9 +100,10 @@ async fn longer_sessions_are_drift() {
             answer("DescribePermissionSet", json!({"PermissionSet": set}))
         };
         let listed = answer("ListPermissionSets", json!({"PermissionSets": [SET]}));
-        let answers = [listed, shown(), shown(), user(), provisioned(), assigned(&[ALICE])].into_iter().chain(content(&set.inline));
+        let answers =
+            [listed, shown(), shown(), tagged(), user(), provisioned(), assigned(&[ALICE])].into_iter().chain(content(&set.inline));
         let replay = Replay::of(answers).await;
-        assert_eq!(replay.aws(center()).observe_set(&plan, &set).await.unwrap(), expected, "{duration}");
+        assert_eq!(replay.aws(center()).observe_set(&plan, &set, &[]).await.unwrap(), expected, "{duration}");
     }
 }
 
@@ -113,4 +116,18 @@ async fn a_set_that_is_known_is_found_without_the_list() {
     let outcome = replay.aws(center()).revoke("g", &AnyPlan::Aws(plan), &known, SlotSet::NONE).await;
     assert!(matches!(outcome, Ok(RevokeOutcome::Started(_))), "{outcome:?}");
     assert!(!replay.calls().contains(&"ListPermissionSets".to_owned()));
+}
+
+/// An identity that may change a permission set may remove its tag, too. What the Grant has stored is its own.
+#[tokio::test]
+async fn a_set_without_its_tag_is_known_by_what_the_grant_has_stored() {
+    let (plan, set) = set_plan();
+    let untagged = || answer("ListTagsForResource", json!({"Tags": []}));
+    let seen = async |known: &[Artifact]| {
+        let mut answers: Vec<Recorded> = found(&set).into();
+        answers.extend([user(), provisioned(), assigned(&[ALICE, "another"]), untagged()]);
+        Replay::of(answers).await.aws(center()).observe_set(&plan, &set, known).await.unwrap().observation
+    };
+    assert_eq!(seen(&[]).await, Observation::Absent);
+    assert_eq!(seen(&[Artifact { kind: KIND.into(), id: SET.into(), uid: SET.into() }]).await, Observation::Drifted);
 }

@@ -64,7 +64,7 @@ async fn absence_is_confirmed_by_an_answer_that_is_younger_than_it() {
     aws.confirm(&meant).await.unwrap();
     assert_eq!(aws.revoke("g", &of, &known, SlotSet::NONE).await, Ok(RevokeOutcome::Gone));
     aws.confirm(&meant).await.unwrap();
-    assert_eq!(aws.observe(&of, SlotSet::NONE, None).await.unwrap(), Observation::Absent);
+    assert_eq!(aws.observe(&of, &[], SlotSet::NONE, None).await.unwrap(), Observation::Absent);
     assert!(aws.confirm(&meant).await.is_err(), "the credentials lead elsewhere by now");
     assert_eq!(replay.all_sent("GetCallerIdentity").len(), 3);
 }

@@ -85,6 +85,11 @@ pub fn found(set: &PlannedPermissionSet) -> [Recorded; 3] {
     [answer("ListPermissionSets", json!({"PermissionSets": [SET]})), described(set), described(set)]
 }
 
+/// The tags of a permission set that is this grant's.
+pub fn tagged() -> Recorded {
+    answer("ListTagsForResource", json!({"Tags": [{"Key": "curfew.dev/grant", "Value": super::GRANT}]}))
+}
+
 pub fn provisioned() -> Recorded {
     answer("ListAccountsForProvisionedPermissionSet", json!({"AccountIds": [ACCOUNT]}))
 }
@@ -122,8 +127,7 @@ async fn what_a_run_before_has_left_is_taken_up_unless_others_have_it() {
     let answers = |to: &[&str]| {
         let mut all = vec![user()];
         all.extend(found(&set));
-        let tags = answer("ListTagsForResource", json!({"Tags": [{"Key": "curfew.dev/grant", "Value": super::GRANT}]}));
-        all.extend([provisioned(), assigned(to), tags, answer("PutInlinePolicyToPermissionSet", json!({}))]);
+        all.extend([provisioned(), assigned(to), tagged(), answer("PutInlinePolicyToPermissionSet", json!({}))]);
         all
     };
     let replay = Replay::of(answers(&[ALICE])).await;
@@ -178,7 +182,7 @@ async fn an_assignment_that_is_sent_late_or_of_a_changed_set_fails() {
 async fn an_end_removes_every_assignment_and_then_the_set() {
     let (plan, set) = set_plan();
     let mut answers: Vec<Recorded> = found(&set).into();
-    answers.extend([provisioned(), assigned(&[ALICE, "another"])]);
+    answers.extend([tagged(), provisioned(), assigned(&[ALICE, "another"])]);
     answers.extend([deletion("DeleteAccountAssignment", "IN_PROGRESS"), deletion("DeleteAccountAssignment", "IN_PROGRESS")]);
     let replay = Replay::of(answers).await;
     let aws = replay.aws(center());
@@ -188,7 +192,7 @@ async fn an_end_removes_every_assignment_and_then_the_set() {
     replay.then([deletion(asked, "SUCCEEDED"), deletion(asked, "SUCCEEDED")]);
     assert_eq!(aws.poll(&operation).await, Ok(OperationState::Succeeded));
 
-    let listed = || [described(&set), provisioned(), assigned(&[]), creating(&[])];
+    let listed = || [described(&set), tagged(), provisioned(), assigned(&[]), creating(&[])];
     replay.then(listed());
     replay.then([json_error("DeletePermissionSet", 400, "ConflictException", "in use")]);
     assert!(matches!(aws.revoke_set(&plan, &set, &[]).await, Ok(RevokeOutcome::Remains(_))));
@@ -197,7 +201,7 @@ async fn an_end_removes_every_assignment_and_then_the_set() {
     assert_eq!(aws.revoke_set(&plan, &set, &[]).await, Ok(RevokeOutcome::Gone));
     let gone = json_error("DescribePermissionSet", 400, "ResourceNotFoundException", "PermissionSet not found");
     replay.then([gone, answer("ListPermissionSets", json!({"PermissionSets": []}))]);
-    assert_eq!(aws.observe_set(&plan, &set).await.unwrap(), Observation::Absent);
+    assert_eq!(aws.observe_set(&plan, &set, &[]).await.unwrap(), Observation::Absent);
 }
 
 #[tokio::test]
@@ -205,9 +209,9 @@ async fn changes_by_others_are_drift() {
     let (plan, set) = set_plan();
     let observe = async |inline: &str, to: &[&str]| {
         let mut answers: Vec<Recorded> = found(&set).into();
-        answers.extend([user(), provisioned(), assigned(to)]);
+        answers.extend([tagged(), user(), provisioned(), assigned(to)]);
         answers.extend(content(inline));
-        Replay::of(answers).await.aws(center()).observe_set(&plan, &set).await.unwrap().observation
+        Replay::of(answers).await.aws(center()).observe_set(&plan, &set, &[]).await.unwrap().observation
     };
     assert_eq!(observe(&set.inline, &[ALICE]).await, Observation::Present);
     assert_eq!(observe(&set.inline, &[]).await, Observation::Drifted);
@@ -233,7 +237,7 @@ async fn what_stands_already_is_one_slot_and_ended_by_curfew_alone() {
     let aws = replay.aws(center());
     assert_eq!(aws.revoke("g", &of, &[], SlotSet::NONE).await, Ok(RevokeOutcome::Gone));
     replay.then([user(), json_error("GetGroupMembershipId", 400, "ResourceNotFoundException", "MEMBERSHIP not found.")]);
-    assert_eq!(aws.observe(&of, SlotSet::NONE, None).await.unwrap(), Observation::Absent);
+    assert_eq!(aws.observe(&of, &[], SlotSet::NONE, None).await.unwrap(), Observation::Absent);
 }
 
 #[tokio::test]

@@ -49,7 +49,8 @@ async fn only_the_very_object_that_was_found_is_removed() {
         created: super::deadline(),
     };
     let me = || caller(ACCOUNT, "arn:aws:iam::111122223333:user/operator");
-    let replay = Replay::of([me(), stored(&planned).read(), done("DeletePolicy")]).await;
+    let nobody = "<PolicyGroups/><PolicyUsers/><PolicyRoles/><IsTruncated>false</IsTruncated>";
+    let replay = Replay::of([me(), stored(&planned).read(), iam("ListEntitiesForPolicy", nobody), done("DeletePolicy")]).await;
     assert_eq!(replay.aws(connection()).remove(&found("ANPA0123456789EXAMPLE")).await, Ok(RevokeOutcome::Gone));
     assert!(replay.calls().contains(&"DeletePolicy".to_owned()));
     let replay = Replay::of([me(), Stored { id: "ANOTHER", ..stored(&planned) }.read()]).await;

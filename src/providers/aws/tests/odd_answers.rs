@@ -21,7 +21,7 @@ const ROLE: &str = "curfew-0123abcd-00000000000000a1-20261126T180000Z";
 
 async fn seen(of: &AnyPlan, answers: Vec<Recorded>) -> Result<Observation, crate::providers::ProviderError> {
     let replay = Replay::of(answers).await;
-    replay.aws(center()).observe(of, SlotSet::NONE, None).await.map(|seen| seen.observation)
+    replay.aws(center()).observe(of, &[], SlotSet::NONE, None).await.map(|seen| seen.observation)
 }
 
 #[tokio::test]
@@ -59,6 +59,7 @@ async fn every_page_of_the_policies_of_a_set_counts() {
         listed,
         described(&set),
         described(&set),
+        super::identity_center::tagged(),
         user(),
         accounts,
         super::identity_center::assigned(&[ALICE]),

@@ -53,7 +53,7 @@ pub fn lasting(document: &Document) -> Option<String> {
     in_short(&all, ", ", "rights")
 }
 
-/// Whether a denial holds for every request and resource.
+/// Whether a Deny statement applies to every request and every resource.
 fn is_total(rule: &Rule) -> bool {
     rule.conditions.is_empty() && matches!(&rule.resources, Listed::These(list) if list.iter().any(|r| r == "*"))
 }

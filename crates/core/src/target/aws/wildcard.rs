@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-/// Whether a pattern stands for everything that another one stands for.
+/// Whether every text that matches `specific` matches `general`, too.
 pub fn covers(general: &str, specific: &str) -> bool {
     // A `*` of the specific one can only be inside of a `*` of the general one, as if it were a character.
     walk(general, specific, |general, specific| general == '?' && specific != '*' || general == specific && general != '*')
@@ -84,7 +84,7 @@ impl Actions {
         self.of_any.iter().chain(same.into_iter().flatten()).chain(all.into_iter().flatten())
     }
 
-    /// Whether one of them stands for everything that this pattern stands for.
+    /// Whether one of them matches every action that this pattern matches.
     pub fn cover(&self, specific: &str) -> bool {
         let specific = specific.to_ascii_lowercase();
         self.near(&specific).any(|general| *general == specific || covers(general, &specific))
@@ -122,7 +122,7 @@ fn without_variables(text: &str) -> String {
     all
 }
 
-/// Whether one resource pattern stands for everything that another one stands for. Wildcards stay inside of a part of the ARN.
+/// Whether every ARN that matches `specific` matches `general`, too. A wildcard matches within one part of the ARN.
 pub fn resource_covers(general: &str, specific: &str) -> bool {
     if general == "*" || general == specific {
         return true;
