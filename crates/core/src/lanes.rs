@@ -1,6 +1,7 @@
 //! Work in lanes: a system that does not answer fills only its own lane, and within a lane revocations go before grants, earliest
 //! first. Each lane has a width, may have a rate, begins work in batches where its provider combines calls, and can be paused where
-//! the target asks for it. Revocations that have failed wait behind the others, and have a share of the lane: they can neither
+//! the target asks for it. A rate is our own guess of what a target takes, so no revocation waits for it: those use it up, and what can
+//! wait does. Revocations that have failed wait behind the others, and have a share of the lane: they can neither
 //! fill it nor be kept out of it.
 use crate::time::Time;
 use std::collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry};
@@ -28,7 +29,7 @@ pub fn fair(created: Time, waiting: usize) -> Time {
 pub struct Limits {
     /// How many batches run at a time.
     pub width: usize,
-    /// How many batches may begin per minute, in bursts of as many; `None` where only `width` limits.
+    /// How many batches may begin per minute, in bursts of as many; `None` where only `width` limits. Revocations do not wait for it.
     pub per_minute: Option<u32>,
     /// How many pieces of work begin together at most, because the provider combines their calls into one; 1 where it does not.
     pub batch: usize,
@@ -87,8 +88,8 @@ impl<Id: Clone + Ord + Hash> Lane<Id> {
     }
     /// When the next waiting work may begin; `None` if none waits or the lane is full.
     fn ready_at(&self) -> Option<Time> {
-        self.next()?;
-        let rate = self.rate().filter(|_| self.tokens < TOKEN);
+        let (urgency, _) = self.next()?;
+        let rate = self.rate().filter(|_| urgency == Urgency::Other && self.tokens < TOKEN);
         let refill = rate.map(|n| Time::from_millis(self.refilled.as_millis() + (TOKEN - self.tokens + n - 1) / n));
         Some(refill.map_or(self.paused_until, |t| t.max(self.paused_until)))
     }
@@ -107,7 +108,7 @@ impl<Id: Clone + Ord + Hash> Lane<Id> {
         waiting.first().map(|(due, _)| (*urgency, *due))
     }
     /// Begins the most urgent work for which there is room, and what is as urgent up to a full batch, the earliest first. Uses up
-    /// one token.
+    /// one token, if there is one.
     fn begin(&mut self) -> Vec<Id> {
         let Some((urgency, _)) = self.next() else { return Vec::new() };
         let mut batch = Vec::new();
@@ -129,7 +130,7 @@ impl<Id: Clone + Ord + Hash> Lane<Id> {
             self.running.insert(id.clone(), Running { batch: number, again: None });
         }
         if self.limits.per_minute.is_some() {
-            self.tokens -= TOKEN;
+            self.tokens = (self.tokens - TOKEN).max(0);
         }
         batch
     }

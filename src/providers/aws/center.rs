@@ -4,12 +4,16 @@
 //! `ConflictException`, which is tried again (IAM Identity Center API Reference, CreateAccountAssignment).
 use super::{
     Aws,
+    client::pace_of,
     errors::{Call, PAGES, if_there},
     in_parts,
     memory::Constants,
 };
 use crate::{api::system::IdentityCenterInstance, providers::port::ProviderError};
-use aws_sdk_ssoadmin::types::{AccountAssignmentOperationStatus, OperationStatusFilter, PrincipalType, StatusValues, Tag, TargetType};
+use aws_sdk_ssoadmin::{
+    config::retry::RetryPartition,
+    types::{AccountAssignmentOperationStatus, OperationStatusFilter, PrincipalType, StatusValues, Tag, TargetType},
+};
 use curfew_core::time::Time;
 use futures::TryStreamExt;
 
@@ -104,11 +108,13 @@ pub struct Instance {
     named: Constants<String, SetState>,
     /// The ARNs of the permission sets of grants, by name.
     pub(super) arns: Constants<String, String>,
+    /// How fast its calls follow one another, for all accounts.
+    pub(super) pace: RetryPartition,
 }
 
 impl Default for Instance {
     fn default() -> Self {
-        Instance { named: Constants::new(REMEMBERED), arns: Constants::new(REMEMBERED) }
+        Instance { named: Constants::new(REMEMBERED), arns: Constants::new(REMEMBERED), pace: pace_of("identity-center") }
     }
 }
 

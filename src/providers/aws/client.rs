@@ -4,10 +4,14 @@
 //! instance. Nothing in Curfew's objects is a credential. With `assumeRole` these credentials are used only to assume that role.
 //! The operator's own loop decides again before it tries again, so the SDK does not: a write that it repeated could be sent after
 //! a time limit has passed, and throttling must reach the lane.
+//!
+//! Calls to IAM, and those to an instance of Identity Center, each follow a pace of their own: the SDK's adaptive one, which begins with
+//! the first call that AWS throttles, falls with each more, and rises again (SDKs and Tools Reference Guide, "Retry behavior").
 use super::{center::Instance, memory::Constants};
 use crate::api::system::{AssumeRole, AwsConnection};
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_iam::config::retry::RetryPartition;
 use aws_smithy_http_client::{
     Builder,
     tls::{Provider, rustls_provider::CryptoMode},
@@ -81,18 +85,32 @@ impl Clients {
                 own.into_builder().region(Region::new(region.clone())).build()
             }
         };
-        Clients::of(&account, &center)
+        let pace = connection.identity_center.as_ref().map(|center| connections.instance(&center.instance_arn).pace.clone());
+        Clients::paced(&account, &center, pace.unwrap_or_else(|| pace_of("identity-center")))
     }
 
     /// With these configurations.
     pub fn of(account: &SdkConfig, center: &SdkConfig) -> Self {
+        Clients::paced(account, center, pace_of("identity-center"))
+    }
+
+    fn paced(account: &SdkConfig, center: &SdkConfig, of_center: RetryPartition) -> Self {
+        let adaptive = || RetryConfig::adaptive().with_max_attempts(1);
+        let iam = aws_sdk_iam::config::Builder::from(account).retry_config(adaptive()).retry_partition(pace_of("iam"));
+        let sso = aws_sdk_ssoadmin::config::Builder::from(center).retry_config(adaptive()).retry_partition(of_center.clone());
+        let people = aws_sdk_identitystore::config::Builder::from(center).retry_config(adaptive()).retry_partition(of_center);
         Clients {
-            iam: aws_sdk_iam::Client::new(account),
+            iam: aws_sdk_iam::Client::from_conf(iam.build()),
             sts: aws_sdk_sts::Client::new(account),
-            sso: aws_sdk_ssoadmin::Client::new(center),
-            people: aws_sdk_identitystore::Client::new(center),
+            sso: aws_sdk_ssoadmin::Client::from_conf(sso.build()),
+            people: aws_sdk_identitystore::Client::from_conf(people.build()),
         }
     }
+}
+
+/// A pace for calls that share it by sharing this value, and no others.
+pub(super) fn pace_of(name: &'static str) -> RetryPartition {
+    RetryPartition::custom(name).build()
 }
 
 /// What the operator has by itself.

@@ -68,8 +68,8 @@ fn in_parts<F: Future>(work: impl IntoIterator<Item = F>) -> impl Stream<Item = 
 }
 
 /// How fast and how wide an account is used. AWS publishes no rates for IAM; what is known is that all callers of an account share
-/// them, and that they are low. A grant is about five calls and its end about three, so this is at most some 20 calls a second.
-/// Where AWS throttles all the same, the lane pauses.
+/// them, and that they are low. A grant is about five calls and its end about three, so this is at most some 20 calls a second. Ends do
+/// not wait for this rate. Where AWS throttles, calls follow its pace (see [`client`]).
 const ACCOUNT: Limits = Limits { width: 5, per_minute: Some(300), batch: 1 };
 
 /// The same of an instance of IAM Identity Center: 20 calls a second for all its callers together, and few assignments that are not

@@ -140,6 +140,21 @@ fn a_rate_lets_a_burst_through_and_then_one_after_the_other() {
     assert_eq!((next(&mut l, NOW.plus_secs(59)), next(&mut l, NOW.plus_secs(60))), (None, Some(("k", "d"))));
 }
 
+#[test]
+fn no_revocation_waits_for_a_rate_and_what_can_wait_does() {
+    let mut l = Lanes::default();
+    let slow = Limits { width: 10, per_minute: Some(2), batch: 1 };
+    for id in ["a", "b", "c"] {
+        l.push("k", slow, id, Urgency::Revoke, T(1), NOW);
+    }
+    l.push("k", slow, "again", Urgency::RevokeAgain, T(1), NOW);
+    l.push("k", slow, "grant", Urgency::Other, T(0), NOW);
+    let begun: Vec<_> = std::iter::from_fn(|| next(&mut l, NOW)).map(|(_, id)| id).collect();
+    assert_eq!(begun, ["a", "b", "c", "again"]);
+    assert_eq!(l.next_start(), Some(NOW.plus_secs(30)), "they owe nothing for more than was there");
+    assert_eq!(next(&mut l, NOW.plus_secs(30)), Some(("k", "grant")));
+}
+
 fn together(batch: usize) -> Limits {
     Limits { width: 1, per_minute: None, batch }
 }
