@@ -19,7 +19,7 @@ demo-aws: control-plane emulators ## access to an AWS account, on an emulator th
 test: control-plane emulators ## every test: the rules and their model, the operator on a real API server, drift, rights, the demo that must fail
 	hack/test
 
-attacks: control-plane ## each attack with its protection, and without: then it must succeed (half an hour; ONLY='sweep admission' for some)
+attacks: control-plane emulators ## each attack with its protection, and without: then it must succeed (half an hour; ONLY='sweep admission' for some)
 	hack/attacks/run $(ONLY)
 
 soak: control-plane ## the previous commit's operator beside this one, both ways, with live grants (six minutes; FROM=ref, ROUNDS=n, SEED=n)

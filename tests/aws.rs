@@ -5,6 +5,8 @@ mod center;
 mod contract;
 #[path = "aws/drift.rs"]
 mod drift;
+#[path = "aws/effective.rs"]
+mod effective;
 #[path = "aws/faults.rs"]
 mod faults;
 #[path = "aws/kills.rs"]

@@ -243,6 +243,9 @@ impl<P: Provider> Provider for Faulty<P> {
             }
         }
     }
+    async fn denial(&self, plan: &Plan) -> Result<Option<String>, ProviderError> {
+        self.inner.denial(plan).await
+    }
     async fn enforced_by(&self, plan: &Plan) -> Result<EnforcedBy, ProviderError> {
         self.inner.enforced_by(plan).await
     }

@@ -216,6 +216,12 @@ pub trait Provider: Send + Sync {
     /// What ends the access if Curfew does not: claimed only while it is seen to be in effect.
     async fn enforced_by(&self, plan: &Plan) -> Result<EnforcedBy, ProviderError>;
 
+    /// What denies an access that is written, in words: asked of the target's own simulator, where it has one. `None` if nothing is known
+    /// to. It begins and ends nothing.
+    async fn denial(&self, _: &Plan) -> Result<Option<String>, ProviderError> {
+        Ok(None)
+    }
+
     /// Lets what ends the access without Curfew end it now: for an end that comes before the deadline. It takes access away and proves
     /// nothing; the access is revoked all the same. Targets without an expiry of their own have nothing to do.
     async fn expire_now(&self, _: &Plan, _: &[Artifact]) -> Result<(), ProviderError> {

@@ -127,8 +127,9 @@ pub struct GrantStatus {
     /// The life cycle state. Absent means `Granting`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<GrantState>,
-    /// `Active`, `Revoked`, `Drifted`, `Outgrown`, `Refused`; `Partial` while part of the access is not there, and `Revocable` once the
-    /// operator has lacked a right at the target that it needs to revoke.
+    /// `Active`, `Revoked`, `Drifted`, `Outgrown`, `Refused`; `Partial` while part of the access is not there, `Revocable` once the
+    /// operator has lacked a right at the target that it needs to revoke, and `Effective` once the target has said that something denies the
+    /// access.
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,

@@ -208,8 +208,8 @@ impl GrantEffects {
         }
     }
 
-    /// Publishes what ends the access if the operator does not, what of it is gone, and whether the operator has the rights to end it,
-    /// when that has changed.
+    /// Publishes what ends the access if the operator does not, what of it is gone, whether the operator has the rights to end it, and
+    /// whether something denies it, when that has changed.
     pub async fn show_guarantees(&self) {
         let grant = self.grant();
         let Some(status) = &grant.status else { return };
@@ -217,7 +217,9 @@ impl GrantEffects {
         let system = self.ctx.stores.system(&grant.spec.system.reference.name);
         let same = system.filter(|system| system.uid().as_deref() == Some(grant.spec.system.reference.uid.as_str()));
         let missing = same.as_ref().and_then(|s| s.status.as_ref()).and_then(|s| convert::missing_rights(&s.conditions));
-        let mut next = grant_status::with_guarantees(&grant, now, missing, self.now());
+        let denial = self.denial().await;
+        let known = grant_status::Guarantees { enforced_by: now, missing_rights: missing, denial: denial.clone() };
+        let mut next = grant_status::with_guarantees(&grant, known, self.now());
         let guarantees_changed = next != *status;
         next.gone = self.known.lock().learned.gone.clone().unwrap_or(next.gone);
         if next == *status {
@@ -226,6 +228,9 @@ impl GrantEffects {
         grant_status::set_partial(&mut next, &grant, self.now());
         if let Some(missing) = missing.filter(|_| guarantees_changed) {
             self.ctx.events.publish(&grant, true, "MissingRights", "Revoke", missing);
+        }
+        if let Some(denial) = denial.flatten().filter(|_| guarantees_changed) {
+            self.ctx.events.publish(&grant, true, "DeniedByTarget", "Verify", &denial);
         }
         let grants: Api<Grant> = Api::all(self.ctx.client.clone());
         let version = grant.resource_version().unwrap_or_default();

@@ -12,6 +12,8 @@ use curfew_core::{
 
 /// Whether the operator has the rights to end the access, once it has lacked one.
 const REVOCABLE: &str = "Revocable";
+/// Whether the access works, as far as the target says.
+const EFFECTIVE: &str = "Effective";
 
 /// What a reconcile has learned from the target.
 #[derive(Clone, Default)]
@@ -97,17 +99,30 @@ pub fn status(grant: &Grant, next: &core::Grant, learned: Learned, enforced: Enf
     s
 }
 
-/// The status of a Grant with what ends its access if the operator does not, and with what the operator lacks to end it.
-pub fn with_guarantees(grant: &Grant, enforced_by: &str, missing: Option<&str>, now: Time) -> GrantStatus {
+/// What is known of an active Grant beside its access.
+pub struct Guarantees<'a> {
+    /// What ends its access if the operator does not.
+    pub enforced_by: &'a str,
+    /// What the operator lacks to end it.
+    pub missing_rights: Option<&'a str>,
+    /// What denies the access at the target; nothing where that is not known.
+    pub denial: Option<Option<String>>,
+}
+
+/// The status of a Grant with what is known of it. What is not known stays as it was.
+pub fn with_guarantees(grant: &Grant, known: Guarantees<'_>, now: Time) -> GrantStatus {
     let old = grant.status.clone().unwrap_or_default();
-    let mut next = GrantStatus { enforced_by: Some(enforced_by.to_owned()), ..old };
-    let generation = grant.metadata.generation;
-    match missing {
-        Some(missing) => conditions::set(&mut next.conditions, REVOCABLE, Is::False, "MissingRights", missing, generation, now),
-        None if conditions::find(&next.conditions, REVOCABLE).is_some() => {
-            conditions::set(&mut next.conditions, REVOCABLE, Is::True, "Allowed", "", generation, now);
+    let mut next = GrantStatus { enforced_by: Some(known.enforced_by.to_owned()), ..old };
+    let mut show = |of: &str, wrong: Option<String>, reasons: (&str, &str)| match wrong {
+        Some(wrong) => conditions::set(&mut next.conditions, of, Is::False, reasons.0, wrong, grant.metadata.generation, now),
+        None if conditions::find(&next.conditions, of).is_some() => {
+            conditions::set(&mut next.conditions, of, Is::True, reasons.1, "", grant.metadata.generation, now);
         }
         None => {}
+    };
+    show(REVOCABLE, known.missing_rights.map(str::to_owned), ("MissingRights", "Allowed"));
+    if let Some(denial) = known.denial {
+        show(EFFECTIVE, denial, ("DeniedByTarget", "Allowed"));
     }
     next
 }

@@ -38,6 +38,12 @@ impl GrantEffects {
         }
     }
 
+    /// What denies the access although it is written; nothing where the target could not be asked.
+    pub(super) async fn denial(&self) -> Option<Option<String>> {
+        let plan = self.grant().spec.plan;
+        self.target().await.ok()?.denial(&plan).await.ok()
+    }
+
     pub(super) async fn observe(&self, except: SlotSet) -> Outcome {
         let grant = self.grant();
         let since = convert::created(&grant);
@@ -60,7 +66,10 @@ impl GrantEffects {
 
     pub(super) async fn survey(&self) -> Result<Outcome, ProviderError> {
         let plan = self.grant().spec.plan;
-        Ok(Outcome::Filled(self.target().await?.survey(&plan).await?))
+        match self.target().await?.survey(&plan).await {
+            Ok(filled) => Ok(Outcome::Filled(filled)),
+            Err(e) => self.refused("look for what is there", e).await,
+        }
     }
 
     pub(super) async fn reserve(&self) -> Result<Outcome, ProviderError> {

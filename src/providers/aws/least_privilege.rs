@@ -97,6 +97,10 @@ pub fn iam() -> Value {
             "Sid": "ReadQuotasAndLists", "Effect": "Allow",
             "Action": ["iam:GetAccountSummary", "iam:ListAttachedUserPolicies", "iam:ListPolicies", "iam:ListRoles"], "Resource": "*",
         },
+        {
+            "Sid": "ReadWhatDeniesAGrant", "Effect": "Allow",
+            "Action": ["iam:GetUser", "iam:SimulatePrincipalPolicy"], "Resource": [USERS, ROLES],
+        },
         {"Sid": "AskForOwnRights", "Effect": "Allow", "Action": ["iam:GetRole", "iam:SimulatePrincipalPolicy"], "Resource": arn("role")},
         {"Sid": "NeverAccessWithoutEnd", "Effect": "Deny", "Action": NEVER, "Resource": "*"},
         // The operator's role has the same name in every account, and may be assumed where this one is trusted.

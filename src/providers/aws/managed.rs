@@ -11,6 +11,10 @@ use crate::{
 };
 use aws_sdk_iam::types::PolicyUsageType;
 use curfew_core::{ids::Mark, target::aws::names};
+use std::time::Duration;
+
+/// How long the permission sets of an instance may take to be listed and described. What is listed of IAM does not wait longer for them.
+const SETS_LIMIT: Duration = Duration::from_secs(20);
 
 impl Aws {
     /// Everything that carries a mark, of any install. A list that cannot be read keeps nothing on the others from being swept.
@@ -20,7 +24,15 @@ impl Aws {
     pub(super) async fn find_marked(&self) -> Result<Vec<ManagedObject>, ProviderError> {
         self.confirmed_caller().await?;
         let (mut all, mut failed) = (Vec::new(), None);
-        for list in [self.marked_policies().await, self.marked_roles().await, self.marked_sets().await] {
+        let sets = async {
+            let slow = || ProviderError::Transient {
+                message: "IAM Identity Center did not list its permission sets in time".into(),
+                retry_after: None,
+            };
+            tokio::time::timeout(SETS_LIMIT, self.marked_sets()).await.unwrap_or_else(|_| Err(slow()))
+        };
+        let (policies, roles, sets) = futures::join!(self.marked_policies(), self.marked_roles(), sets);
+        for list in [policies, roles, sets] {
             match list {
                 Ok(found) => all.extend(found),
                 Err(error) => {

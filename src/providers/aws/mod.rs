@@ -42,6 +42,8 @@ mod role;
 #[cfg(feature = "aws")]
 mod role_ends;
 #[cfg(feature = "aws")]
+mod simulation;
+#[cfg(feature = "aws")]
 mod standing;
 #[cfg(all(test, feature = "aws"))]
 mod tests;

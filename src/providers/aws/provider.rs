@@ -57,6 +57,8 @@ pub struct Aws {
     pub(super) ending: Constants<String, Taken>,
     /// What is known of the instance of IAM Identity Center.
     pub(super) instance: Arc<Instance>,
+    /// What the simulator said of grants, by the name of the first policy, and when.
+    pub(super) simulated: Constants<String, (Time, Option<String>)>,
     inventories: Constants<aws::Permissions, (Time, aws::Inventory)>,
 }
 
@@ -77,6 +79,7 @@ impl Aws {
             listed: tokio::sync::Mutex::default(),
             held: Constants::new(REMEMBERED),
             ending: Constants::new(REMEMBERED),
+            simulated: Constants::new(REMEMBERED),
             inventories: Constants::new(INVENTORIES),
         }
     }
@@ -143,7 +146,9 @@ impl Provider for Aws {
             Access::User(user) => self.observe_user(plan, user).await?,
             Access::Role(role) => self.observe_role(plan, role).await?,
             Access::PermissionSet(set) => self.observe_set(plan, set, known).await?,
-            Access::Assignment(_) | Access::Membership(_) if except.contains(ONLY_SLOT) => Observation::Present.into(),
+            Access::Assignment(_) | Access::Membership(_) if except.contains(ONLY_SLOT) && !self.was_renamed(plan, known).await? => {
+                Observation::Present.into()
+            }
             Access::Assignment(_) | Access::Membership(_) => presence(self.is_standing(plan, known).await?).into(),
         };
         if observed == Observation::Absent {
@@ -200,7 +205,9 @@ impl Provider for Aws {
             Access::User(user) => self.revoke_user(plan, user, known).await?,
             Access::Role(role) => self.revoke_role(plan, role, known).await?,
             Access::PermissionSet(set) => self.revoke_set(plan, set, known).await?,
-            Access::Assignment(_) | Access::Membership(_) if keep.contains(ONLY_SLOT) => RevokeOutcome::Gone,
+            Access::Assignment(_) | Access::Membership(_) if keep.contains(ONLY_SLOT) && !self.was_renamed(plan, known).await? => {
+                RevokeOutcome::Gone
+            }
             Access::Assignment(assignment) => self.revoke_assignment(plan, assignment, known).await?,
             Access::Membership(membership) => self.revoke_membership(membership, known).await?,
         };
@@ -222,6 +229,10 @@ impl Provider for Aws {
             Access::PermissionSet(set) => self.set_ended_by(plan, set).await,
             Access::Assignment(_) | Access::Membership(_) => Ok(EnforcedBy::Curfew),
         }
+    }
+
+    async fn denial(&self, plan: &Plan) -> Result<Option<String>, ProviderError> {
+        self.denial_of(plan_of(plan, &self.connection)?).await
     }
 
     async fn expire_now(&self, plan: &Plan, known: &[Artifact]) -> Result<(), ProviderError> {

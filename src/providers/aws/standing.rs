@@ -5,7 +5,7 @@
 //! There is one copy of each: one that was there before the first grant is kept.
 //!
 //! **Names.** A plan has the name of a user, and names change. So the id that a write was about is stored with the Grant, and counts
-//! before the name. Where neither leads to a user, it is not known whose access it was: absence is proven only if no user has it.
+//! before the name, also where other Grants hold the slot of that name. Where neither leads to a user, it is not known whose access it was: absence is proven only if no user has it.
 //!
 //! **Writes that run.** AWS lists an assignment when it is made, and makes it some time after it has accepted it. So before absence is
 //! believed, AWS is asked for what it is still making.
@@ -63,6 +63,20 @@ impl Aws {
         match known.iter().find(|artifact| artifact.kind == kind) {
             Some(stored) => Ok(Some(stored.uid.clone())),
             None => self.user_id(user).await,
+        }
+    }
+
+    /// Whether what this grant has written is of another user than the one who has the name now. A slot has the name of a user, so what
+    /// others hold of it is then not this grant's.
+    pub(super) async fn was_renamed(&self, plan: &Plan, known: &[Artifact]) -> Result<bool, ProviderError> {
+        let user = match &plan.access {
+            Access::Assignment(a) => &a.user,
+            Access::Membership(m) => &m.user,
+            Access::User(_) | Access::Role(_) | Access::PermissionSet(_) => return Ok(false),
+        };
+        match known.iter().find(|artifact| [ASSIGNMENT, MEMBERSHIP].contains(&artifact.kind.as_str())) {
+            Some(stored) => Ok(self.user_id(user).await?.as_ref() != Some(&stored.uid)),
+            None => Ok(false),
         }
     }
 

@@ -125,5 +125,6 @@ mod managed;
 mod odd_answers;
 mod rights;
 mod role;
+mod simulation;
 mod standing;
 mod user;

@@ -146,3 +146,25 @@ async fn nothing_is_sent_after_the_time_limit() {
     let e = replay.aws(center()).apply_membership(m, passed).await.unwrap_err();
     assert!(late(&e) && replay.calls() == ["GetUserId"], "{e:?}");
 }
+
+/// A slot has the name of a user. Another one has the name now, and that person's grant holds the slot.
+#[tokio::test]
+async fn what_others_hold_of_a_name_that_has_moved_on_keeps_nothing() {
+    let known = [Artifact { kind: "GroupMembership".into(), id: "g-1".into(), uid: ALICE.into() }];
+    let keep = SlotSet::NONE.with(0);
+    let member = || answer("GetGroupMembershipId", json!({"MembershipId": "m-1", "IdentityStoreId": "d-0123456789"}));
+    let another = || answer("GetUserId", json!({"UserId": "another", "IdentityStoreId": "d-0123456789"}));
+    let replay = Replay::of([another(), member(), answer("DeleteGroupMembership", json!({}))]).await;
+    assert_eq!(replay.aws(center()).revoke("g", &membership(), &known, keep).await, Ok(RevokeOutcome::Gone));
+    assert!(replay.calls().contains(&"DeleteGroupMembership".to_owned()));
+    // As long as it is hers, what others hold stays.
+    let replay = Replay::of([user()]).await;
+    assert_eq!(replay.aws(center()).revoke("g", &membership(), &known, keep).await, Ok(RevokeOutcome::Gone));
+    assert_eq!(replay.calls(), ["GetUserId"]);
+    // And what stood before this grant was never written by it.
+    let replay = Replay::of([]).await;
+    assert_eq!(replay.aws(center()).revoke("g", &membership(), &[], keep).await, Ok(RevokeOutcome::Gone));
+    let failed = json_error("GetUserId", 500, "InternalServerException", "try again");
+    let replay = Replay::of([failed]).await;
+    assert!(replay.aws(center()).revoke("g", &membership(), &known, keep).await.is_err(), "unknown is not a verdict");
+}

@@ -21,6 +21,7 @@ pub mod persistence;
 pub mod plan;
 pub mod principal;
 pub mod resolve;
+pub mod sample;
 pub mod scope;
 pub mod split;
 pub mod wildcard;
