@@ -55,8 +55,8 @@ Examples:
   curfew-analytics analyze --kubernetes-rbac rbac.json --audit-log audit.log --audit-log older/ --report pci.html
   curfew-analytics analyze --kubernetes-rbac rbac.json --audit-log audit/ -o json | jq '.identities[] | select(.band == \"high\") | .name'
 
-Audit logs are those of the API server (--audit-log-path, policy level Metadata for everything): JSON lines of audit.k8s.io/v1, plain or
-gzip. Files may overlap and come in any order: an event counts once.
+Audit logs are written by the API server (--audit-log-path; audit policy: level Metadata for all requests): JSON lines of audit.k8s.io/v1,
+plain or gzip. Files may overlap and come in any order: an event counts once.
 
 Discovery of your cluster, which adds your custom resources to the catalogue (default: the kinds of Kubernetes itself, and those in roles):
   (kubectl get --raw /api/v1; for v in $(kubectl api-versions | grep /); do kubectl get --raw /apis/$v; done) > discovery.json

@@ -5,7 +5,7 @@ use crate::{
     reach::reach,
 };
 
-/// The share of an escalation's reach that counts for every permission of the catalogue.
+/// How much of an escalation's reach is added to each permission of the catalogue (PCI-1, rule 4: 0.5).
 pub const CLOSURE: f64 = 0.5;
 
 /// One permission of an identity: where it may be used after all rules were evaluated, and where it was used in the window.
