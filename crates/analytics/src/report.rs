@@ -171,11 +171,11 @@ pub struct SystemSummary {
     pub counted: usize,
     /// How many are left out by `ck_exclude_from_pci`.
     pub excluded: usize,
-    /// How many are younger than the window, and left out until they are older.
+    /// How many of those that count are younger than the window: what they did not use yet proves little.
     pub new: usize,
     /// How many belong to the system itself.
     pub built_in: usize,
-    /// How many groups count through their members.
+    /// How many groups count through their members, because one of these was seen and counts.
     pub groups_with_members: usize,
     /// How many super identities were found; five or fewer are recommended.
     pub super_identities: usize,

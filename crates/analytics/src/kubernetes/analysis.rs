@@ -80,7 +80,7 @@ fn scored(inventory: &Inventory, usage: &Usage, window: Window, key: &Key, ident
     } else {
         usage.users.get(&key.name).and_then(|activity| activity.last).is_some_and(|at| window.contains(at))
     };
-    let score = score(&inventory.permissions.catalogue, &holdings);
+    let score = score(&inventory.permissions.catalogue, &inventory.scored_holdings(key, usage, window));
     Scored { key: key.clone(), holdings, score, new: window.exempts(identity.created), active }
 }
 
@@ -112,8 +112,8 @@ fn row(facts: &Facts, scored: &Scored) -> Row {
         x: (!excluded).then_some(scored.score.x),
         granted_share: scored.score.granted,
         confidence: facts.confidence,
-        // The members of a group hold what it grants. If no member was seen, the group stands for them.
-        counted: !excluded && !scored.new && !identity.built_in && identity.members.is_empty(),
+        // The members of a group hold what it grants. If no member was seen that counts, the group counts for them.
+        counted: !excluded && !identity.built_in && !facts.inventory.counts_by_members(identity),
         built_in: identity.built_in,
         new: scored.new,
         excluded_from_pci: excluded,
@@ -169,9 +169,9 @@ fn system(rows: &[Row], findings: &[Finding]) -> SystemSummary {
         x: aggregate::share(shares()),
         counted: shares().count(),
         excluded: of_company().filter(|row| row.excluded_from_pci).count(),
-        new: of_company().filter(|row| row.new && !row.excluded_from_pci).count(),
+        new: of_company().filter(|row| row.new && row.counted).count(),
         built_in: rows.iter().filter(|row| row.built_in).count(),
-        groups_with_members: of_company().filter(|row| row.members > 0 && !row.excluded_from_pci && !row.new).count(),
+        groups_with_members: of_company().filter(|row| !row.counted && !row.excluded_from_pci).count(),
         super_identities: findings.iter().filter(|finding| finding.kind == FindingType::Super).count(),
     }
 }

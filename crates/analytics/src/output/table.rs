@@ -44,8 +44,8 @@ fn head(report: &Report) -> String {
     );
     let _ = writeln!(
         out,
-        "  counted     {} identities; not counted: {} excluded, {} new, {} groups with members, {} of Kubernetes itself",
-        system.counted, system.excluded, system.new, system.groups_with_members, system.built_in
+        "  counted     {} identities ({} new); not counted: {} excluded, {} groups with members, {} of Kubernetes itself",
+        system.counted, system.new, system.excluded, system.groups_with_members, system.built_in
     );
     let _ = writeln!(
         out,
@@ -64,8 +64,12 @@ fn distribution(report: &Report) -> String {
 }
 
 fn flags(row: &Row) -> String {
-    let flags =
-        [(row.new, "new"), (row.missing, "does not exist"), (row.members > 0, "by its members"), (row.excluded_from_pci, "excluded")];
+    let flags = [
+        (row.new, "new"),
+        (row.missing, "does not exist"),
+        (row.members > 0 && !row.counted, "by its members"),
+        (row.excluded_from_pci, "excluded"),
+    ];
     let set: Vec<&str> = flags.iter().filter(|(set, _)| *set).map(|(_, flag)| *flag).collect();
     set.join(", ")
 }
