@@ -244,7 +244,11 @@ impl Dump {
             }
             "ClusterRoleBinding" | "RoleBinding" => {
                 let raw: RawBinding = read(&kind, object)?;
-                let subjects = raw.subjects.unwrap_or_default();
+                let mut subjects = raw.subjects.unwrap_or_default();
+                // As RBAC resolves it: a service account without a namespace is one of the RoleBinding's.
+                for subject in subjects.iter_mut().filter(|subject| subject.kind == "ServiceAccount" && subject.namespace.is_empty()) {
+                    subject.namespace.clone_from(&raw.metadata.namespace);
+                }
                 self.bindings.push(Binding { metadata: raw.metadata, role_kind: raw.role_ref.kind, role: raw.role_ref.name, subjects });
             }
             "ServiceAccount" => {

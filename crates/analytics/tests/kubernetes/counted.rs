@@ -2,7 +2,7 @@
 use crate::cluster::{Cluster, UNTIL, row, time};
 use curfew_analytics::{
     history::DAY,
-    kubernetes::inventory::Exclusions,
+    kubernetes::inventory::{Exclusions, Key},
     report::FindingType,
 };
 use serde_json::{Value, json};
@@ -61,4 +61,18 @@ fn an_excluded_member_leaves_the_score_of_a_log_without_her() {
     assert!(excluded.findings(FindingType::Inactive).is_empty());
     let with_bob = excluded.event("bob", "list", "pods", "a", 1);
     assert!(row(&with_bob.report(), "bob").counted && !row(&with_bob.report(), "devs").counted);
+}
+
+#[test]
+fn a_rolebinding_names_service_accounts_of_its_own_namespace() {
+    let account = json!({"kind": "ServiceAccount", "metadata": {"name": "x", "namespace": "c"}});
+    let cluster = Cluster::new().role("r", &["get"], "", &["pods"]).object(account).bind("c", "r", "ServiceAccount", "x");
+    let key = Key::user("system:serviceaccount:c:x");
+    assert_eq!(cluster.places(&key, "get core/pods"), crate::cluster::pair("c", "nowhere"));
+    let used = cluster.event(&key.name, "get", "pods", "c", 1);
+    assert!(used.findings(FindingType::UnusedBinding).is_empty());
+    // A ClusterRoleBinding has no namespace to take.
+    let wide = used.bind("", "r", "ServiceAccount", "y");
+    let notes = wide.report().input.notes;
+    assert!(notes.iter().any(|note| note.starts_with("1 subjects of bindings")), "{notes:?}");
 }
