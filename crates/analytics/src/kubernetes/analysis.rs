@@ -2,6 +2,7 @@
 use super::{
     findings::{Facts, Scored, granted_by},
     inventory::{Identity, Inventory, Key},
+    unused::used_by,
     usage::Usage,
 };
 use crate::{
@@ -72,11 +73,11 @@ pub fn analyse(inventory: &Inventory, usage: &Usage, window: Window, mut input: 
 fn scored(inventory: &Inventory, usage: &Usage, window: Window, key: &Key, identity: &Identity) -> Scored {
     let holdings = inventory.holdings(key, usage, window);
     let active = if key.group {
-        holdings.iter().any(|(_, holding)| {
-            let mut common = holding.granted.clone();
-            common.retain(&holding.used);
-            !common.is_empty()
-        })
+        identity
+            .grants
+            .iter()
+            .map(|grant| &inventory.dump.bindings[grant.binding])
+            .any(|binding| identity.members.iter().any(|user| used_by(inventory, usage, window, binding, user)))
     } else {
         usage.users.get(&key.name).and_then(|activity| activity.last).is_some_and(|at| window.contains(at))
     };

@@ -57,7 +57,7 @@ pub fn binding_name(binding: &Binding) -> String {
     }
 }
 
-fn role_name(binding: &Binding) -> String {
+pub(super) fn role_name(binding: &Binding) -> String {
     match binding.role_kind.as_str() {
         "Role" => format!("Role {}/{}", binding.metadata.namespace, binding.role),
         kind => format!("{kind} {}", binding.role),
@@ -120,7 +120,7 @@ impl Facts<'_> {
     }
 
     /// What to do about power that was not used. With less than the whole window in the logs, nothing is recommended to be removed.
-    fn if_covered(&self, advice: &str) -> String {
+    pub(super) fn if_covered(&self, advice: &str) -> String {
         if self.confidence >= 1.0 {
             return advice.to_owned();
         }
@@ -292,85 +292,9 @@ impl Facts<'_> {
         let advice = self.if_covered("Reduce its roles to what it used.");
         Some(self.finding(FindingType::OverprovisionedActive, &scored.key, summary, evidence, &advice))
     }
-
-    /// Whether a subject of a binding used a permission of it where it grants it.
-    fn is_used(&self, binding: &Binding) -> bool {
-        let granted = self.inventory.permissions_of(binding);
-        binding.subjects.iter().filter_map(Key::of).any(|key| {
-            let members = self.inventory.identities.get(&key).map(|identity| &identity.members).filter(|_| key.group);
-            let own = [key.name.clone()].into();
-            members.unwrap_or(&own).iter().filter_map(|user| self.usage.users.get(user)).any(|activity| {
-                granted.iter().any(|(id, places)| {
-                    let total = self.inventory.permissions.catalogue.permissions()[*id].resources;
-                    activity.uses.get(id).is_some_and(|uses| {
-                        let mut used = uses.places(self.window, total);
-                        used.retain(places);
-                        !used.is_empty()
-                    })
-                })
-            })
-        })
-    }
-
-    fn unused_bindings(&self) -> Vec<Finding> {
-        let mut found = Vec::new();
-        for binding in self.inventory.dump.bindings.iter().filter(|binding| !binding.metadata.is_default()) {
-            let subject = binding_name(binding);
-            let subjects = binding.subjects.iter().map(|subject| {
-                let namespace = if subject.namespace.is_empty() { String::new() } else { format!("{}/", subject.namespace) };
-                format!("{} {namespace}{}", subject.kind, subject.name)
-            });
-            let mut evidence: Vec<String> = subjects.collect();
-            evidence.insert(0, role_name(binding));
-            let (summary, advice) = if self.inventory.dump.role_of(binding).is_none() {
-                let advice = "Delete it: a role that is created with this name is granted at once.".to_owned();
-                ("names a role that does not exist".to_owned(), advice)
-            } else if binding.subjects.is_empty() {
-                ("has no subjects".to_owned(), "Delete it.".to_owned())
-            } else if !self.window.exempts(binding.metadata.created()) && !self.is_used(binding) {
-                (format!("no permission of it was used in {} days", self.window.days()), self.if_covered("Delete it."))
-            } else {
-                continue;
-            };
-            found.push(finding(FindingType::UnusedBinding, subject, summary, evidence, &advice));
-        }
-        found
-    }
-
-    fn unused_roles(&self) -> Vec<Finding> {
-        let mut found = Vec::new();
-        let dump = self.inventory.dump;
-        for ((namespace, name), role) in
-            dump.roles.iter().filter(|(_, role)| !role.metadata.is_default() && !role.aggregated && !role.contributes)
-        {
-            let subject = if namespace.is_empty() { format!("ClusterRole {name}") } else { format!("Role {namespace}/{name}") };
-            let names = |binding: &&Binding| {
-                let of = if binding.role_kind == "Role" { binding.metadata.namespace.as_str() } else { "" };
-                binding.role == *name && of == namespace
-            };
-            let bindings: Vec<&Binding> = dump.bindings.iter().filter(names).collect();
-            let old = !self.window.exempts(role.metadata.created());
-            let (summary, advice) = match bindings.is_empty() {
-                true if old => ("is not bound".to_owned(), "Delete it.".to_owned()),
-                false if old && bindings.iter().all(|binding| !self.is_used(binding)) => (
-                    format!("no permission of it was used in {} days", self.window.days()),
-                    self.if_covered("Delete its bindings, then the role."),
-                ),
-                _ => continue,
-            };
-            found.push(finding(
-                FindingType::UnusedRole,
-                subject,
-                summary,
-                bindings.iter().map(|binding| binding_name(binding)).collect(),
-                &advice,
-            ));
-        }
-        found
-    }
 }
 
-fn finding(kind: FindingType, subject: String, summary: String, mut evidence: Vec<String>, recommendation: &str) -> Finding {
+pub(super) fn finding(kind: FindingType, subject: String, summary: String, mut evidence: Vec<String>, recommendation: &str) -> Finding {
     let more = evidence.len().saturating_sub(MAX_EVIDENCE);
     if more > 0 {
         evidence.truncate(MAX_EVIDENCE - 1);

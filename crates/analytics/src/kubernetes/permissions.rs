@@ -46,7 +46,8 @@ pub fn name(verb: &str, group: &str, resource: &str) -> String {
 }
 
 /// Adds what authorization knows and discovery does not, and what rules name and neither does.
-fn complete(kinds: &mut BTreeMap<(String, String), Kind>, dump: &Dump) {
+fn complete(kinds: &mut BTreeMap<(String, String), Kind>, dump: &Dump, stale: &BTreeSet<String>) {
+    let shown: BTreeSet<String> = kinds.keys().map(|(group, _)| group.clone()).filter(|group| !stale.contains(group)).collect();
     let new = |group: &str, resource: &str, namespaced, assumed| Kind {
         group: group.into(),
         resource: resource.into(),
@@ -59,9 +60,10 @@ fn complete(kinds: &mut BTreeMap<(String, String), Kind>, dump: &Dump) {
         kind.verbs.extend(verbs.iter().map(|verb| (*verb).to_owned()));
     }
     for rule in dump.roles.values().flat_map(|role| &role.rules) {
-        let resources = rule.resources.iter().filter(|resource| !resource.starts_with('*'));
-        for (group, resource) in resources.flat_map(|resource| rule.api_groups.iter().map(move |group| (group, resource))) {
-            if group == "*" {
+        let pairs = rule.resources.iter().flat_map(|resource| rule.api_groups.iter().map(move |group| (group, resource)));
+        for (group, resource) in pairs {
+            // A wildcard is what discovery shows of the group. If it shows nothing, the wildcard stands for the kinds that are not known.
+            if group == "*" || (resource.starts_with('*') && shown.contains(group)) {
                 continue;
             }
             let kind = kinds.entry((group.clone(), resource.clone())).or_insert_with(|| new(group, resource, true, true));
@@ -79,14 +81,14 @@ impl Permissions {
     /// Builds the catalogue of a cluster from its discovery, or from the kinds of Kubernetes itself, and from what its roles name. The place
     /// counts are the namespaces of the dump and the cluster itself.
     ///
-    /// A kind that discovery does not have is in the catalogue as `assumed`. If the cluster's own discovery was given and its group
-    /// answered, nothing serves the kind, and its weight is 0.
+    /// A kind that discovery does not have is in the catalogue as `assumed`, and so is `*` of a group that discovery does not have. If the
+    /// cluster's own discovery was given and its group answered, nothing serves the kind, and its weight is 0.
     pub fn build(discovery: Option<Discovery>, dump: &Dump) -> Self {
         let (own, version) = (discovery.is_some(), if discovery.is_some() { "the cluster's discovery" } else { BUILT_IN_VERSION });
         let discovery = discovery.unwrap_or_else(|| Discovery::parse(BUILT_IN).unwrap_or_default());
         let stale = discovery.stale.clone();
         let mut kinds = discovery.into_kinds();
-        complete(&mut kinds, dump);
+        complete(&mut kinds, dump, &stale);
         let places = u32::try_from(dump.namespaces.len()).unwrap_or(u32::MAX - 1) + 1;
         let mut all = Vec::new();
         for kind in kinds.values() {
@@ -125,9 +127,11 @@ impl Permissions {
         Self { catalogue, kinds, urls: patterns.into_iter().collect(), by_request }
     }
 
-    /// The permission that a request for a resource needs.
+    /// The permission that a request for a resource needs: its own, or that of the unknown kinds of its group.
     pub fn of_request(&self, verb: &str, group: &str, resource: &str) -> Option<PermissionId> {
-        self.by_request.get(&(group.to_owned(), resource.to_owned()))?.get(verb).copied()
+        let find = |resource: String| self.by_request.get(&(group.to_owned(), resource))?.get(verb).copied();
+        let of_any = || resource.split_once('/').and_then(|(_, sub)| find(format!("*/{sub}")));
+        find(resource.to_owned()).or_else(of_any).or_else(|| find("*".to_owned()))
     }
     /// The permissions that allow a request for a URL: every pattern that matches.
     pub fn of_url<'a>(&'a self, verb: &'a str, path: &'a str) -> impl Iterator<Item = PermissionId> + 'a {

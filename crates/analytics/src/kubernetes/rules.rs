@@ -16,6 +16,10 @@ pub struct Expanded {
     pub urls: Vec<PermissionId>,
     /// Whether it grants every verb on every resource of every group.
     pub everything: bool,
+    /// Whether it has a wildcard, so that it may grant what the catalogue does not have.
+    pub open: bool,
+    /// Whether a rule grants nothing of the catalogue, so that its use cannot be seen.
+    pub unknown: bool,
 }
 
 fn has(list: &[String], value: &str) -> bool {
@@ -47,17 +51,22 @@ pub fn expand(role: &Role, permissions: &Permissions) -> Expanded {
         let named = !rule.resource_names.is_empty();
         found.everything |=
             !named && [&rule.verbs, &rule.api_groups, &rule.resources].iter().all(|list| list.iter().any(|entry| entry == "*"));
+        found.open |=
+            [&rule.verbs, &rule.api_groups, &rule.resources, &rule.non_resource_urls].into_iter().flatten().any(|entry| entry == "*");
+        let mut known = rule.resources.is_empty() || rule.api_groups.is_empty() || rule.verbs.is_empty();
         for (kind, verbs) in &permissions.kinds {
             if !has(&rule.api_groups, &kind.group) || !names_resource(rule, &kind.resource) {
                 continue;
             }
             for (verb, id) in verbs.iter().filter(|(verb, _)| has(&rule.verbs, verb)) {
+                known = true;
                 if !named || effective_by_name(verb, kind) {
                     let only_named = found.resources.entry(*id).or_insert(true);
                     *only_named &= named;
                 }
             }
         }
+        found.unknown |= !known;
         for (pattern, verbs) in &permissions.urls {
             // A granted pattern includes another one if it matches everything that the other one does.
             if rule.non_resource_urls.iter().any(|granted| granted == pattern || url_matches(granted, pattern)) {

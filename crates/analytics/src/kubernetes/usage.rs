@@ -48,6 +48,8 @@ pub struct Activity {
     pub requests: u64,
     /// The last of them.
     pub last: Option<i64>,
+    /// The last request for which the catalogue has no permission.
+    pub unmapped: Option<i64>,
     /// Uses by permission.
     pub uses: BTreeMap<PermissionId, Use>,
     /// The groups of its logins, each with the last time it was seen.
@@ -176,6 +178,7 @@ impl<'a> Usage<'a> {
         activity.last = activity.last.max(Some(at));
         used.into_iter().for_each(|(id, place)| add(activity, id, place, at));
         if let Some(name) = name {
+            activity.unmapped = activity.unmapped.max(Some(at));
             let name = curfew_core::text::clip(name, MAX_NAME);
             let full = self.counts.unmapped.len() >= MAX_UNMAPPED && !self.counts.unmapped.contains_key(&name);
             *self.counts.unmapped.entry(if full { "others".into() } else { name }).or_default() += 1;

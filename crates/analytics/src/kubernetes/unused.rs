@@ -1,0 +1,100 @@
+//! Findings about bindings and roles of which nothing was used.
+use super::{
+    dump::Binding,
+    findings::{Facts, binding_name, finding, role_name},
+    inventory::{Inventory, Key},
+    usage::Usage,
+};
+use crate::{
+    history::Window,
+    report::{Finding, FindingType},
+};
+
+/// Whether a user used a permission of a binding where the binding grants it, or something that the catalogue does not have and a wildcard
+/// of it may have allowed.
+pub fn used_by(inventory: &Inventory, usage: &Usage, window: Window, binding: &Binding, user: &str) -> bool {
+    let Some(activity) = usage.users.get(user) else { return false };
+    let open = inventory.expanded(binding).is_some_and(|expanded| expanded.open);
+    if open && activity.unmapped.is_some_and(|at| window.contains(at)) {
+        return true;
+    }
+    inventory.permissions_of(binding).iter().any(|(id, places)| {
+        let total = inventory.permissions.catalogue.permissions()[*id].resources;
+        activity.uses.get(id).is_some_and(|uses| {
+            let mut used = uses.places(window, total);
+            used.retain(places);
+            !used.is_empty()
+        })
+    })
+}
+
+impl Facts<'_> {
+    /// Whether nothing of a binding was used by its subjects, as far as the log can show it.
+    fn is_unused(&self, binding: &Binding) -> bool {
+        if self.inventory.expanded(binding).is_some_and(|expanded| expanded.unknown) {
+            return false;
+        }
+        let used = |user: &String| used_by(self.inventory, self.usage, self.window, binding, user);
+        !binding.subjects.iter().filter_map(Key::of).any(|key| {
+            let members = self.inventory.identities.get(&key).map(|identity| &identity.members).filter(|_| key.group);
+            members.map_or_else(|| used(&key.name), |members| members.iter().any(used))
+        })
+    }
+
+    pub(super) fn unused_bindings(&self) -> Vec<Finding> {
+        let mut found = Vec::new();
+        for binding in self.inventory.dump.bindings.iter().filter(|binding| !binding.metadata.is_default()) {
+            let subject = binding_name(binding);
+            let subjects = binding.subjects.iter().map(|subject| {
+                let namespace = if subject.namespace.is_empty() { String::new() } else { format!("{}/", subject.namespace) };
+                format!("{} {namespace}{}", subject.kind, subject.name)
+            });
+            let mut evidence: Vec<String> = subjects.collect();
+            evidence.insert(0, role_name(binding));
+            let (summary, advice) = if self.inventory.dump.role_of(binding).is_none() {
+                let advice = "Delete it: a role that is created with this name is granted at once.".to_owned();
+                ("names a role that does not exist".to_owned(), advice)
+            } else if binding.subjects.is_empty() {
+                ("has no subjects".to_owned(), "Delete it.".to_owned())
+            } else if !self.window.exempts(binding.metadata.created()) && self.is_unused(binding) {
+                (format!("no permission of it was used in {} days", self.window.days()), self.if_covered("Delete it."))
+            } else {
+                continue;
+            };
+            found.push(finding(FindingType::UnusedBinding, subject, summary, evidence, &advice));
+        }
+        found
+    }
+
+    pub(super) fn unused_roles(&self) -> Vec<Finding> {
+        let mut found = Vec::new();
+        let dump = self.inventory.dump;
+        for ((namespace, name), role) in
+            dump.roles.iter().filter(|(_, role)| !role.metadata.is_default() && !role.aggregated && !role.contributes)
+        {
+            let subject = if namespace.is_empty() { format!("ClusterRole {name}") } else { format!("Role {namespace}/{name}") };
+            let names = |binding: &&Binding| {
+                let of = if binding.role_kind == "Role" { binding.metadata.namespace.as_str() } else { "" };
+                binding.role == *name && of == namespace
+            };
+            let bindings: Vec<&Binding> = dump.bindings.iter().filter(names).collect();
+            let old = !self.window.exempts(role.metadata.created());
+            let (summary, advice) = match bindings.is_empty() {
+                true if old => ("is not bound".to_owned(), "Delete it.".to_owned()),
+                false if old && bindings.iter().all(|binding| self.is_unused(binding)) => (
+                    format!("no permission of it was used in {} days", self.window.days()),
+                    self.if_covered("Delete its bindings, then the role."),
+                ),
+                _ => continue,
+            };
+            found.push(finding(
+                FindingType::UnusedRole,
+                subject,
+                summary,
+                bindings.iter().map(|binding| binding_name(binding)).collect(),
+                &advice,
+            ));
+        }
+        found
+    }
+}
