@@ -211,6 +211,9 @@ impl Bands {
     }
 }
 
+/// The place of a use that no request would show.
+pub const UNKNOWN: &str = "unknown";
+
 /// One permission's part in a score.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -225,7 +228,7 @@ pub struct Contribution {
     pub share: f64,
     /// Where it may be used; `nowhere` if it counts because of an escalation only.
     pub granted: String,
-    /// Where it was used in the window.
+    /// Where it was used in the window; `unknown` if no request would show it.
     pub used: String,
     /// What grants it.
     pub by: String,
@@ -239,10 +242,12 @@ pub struct PermissionCounts {
     pub granted: usize,
     /// Granted, and used anywhere.
     pub used: usize,
-    /// Granted, and not used everywhere it is granted.
+    /// Granted, and not used everywhere it is granted, as far as requests would show it.
     pub not_fully_used: usize,
     /// Of these, the high-risk ones.
     pub high_risk_not_fully_used: usize,
+    /// Granted, and no request would show a use.
+    pub not_shown: usize,
     /// Used, and no longer granted.
     pub used_without_grant: usize,
 }

@@ -10,7 +10,7 @@ use crate::{
     bands::Band,
     history::{Window, confidence, covered},
     report::*,
-    score::{Holdings, Part, holding, score},
+    score::{Part, holding, score},
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -123,7 +123,7 @@ fn row(facts: &Facts, scored: &Scored) -> Row {
         last_used: last_used(facts, scored).filter(|at| facts.window.contains(*at)).map(written),
         requests: facts.usage.users.get(&scored.key.name).filter(|_| !scored.key.group).map_or(0, |activity| activity.requests),
         members: identity.members.len(),
-        permissions: counts(facts, &scored.holdings),
+        permissions: counts(facts, scored),
         escalation: escalation.filter(|_| !excluded),
         because,
     }
@@ -142,20 +142,28 @@ fn contribution(facts: &Facts, scored: &Scored, part: &Part) -> Contribution {
         mass: part.mass,
         share: part.mass / scored.score.mass,
         granted: facts.inventory.describe(part.permission, &held.granted),
-        used: facts.inventory.describe(part.permission, &held.used),
+        used: match held.used.is_empty() && facts.inventory.permissions.unseen.contains(&part.permission) {
+            true => UNKNOWN.into(),
+            false => facts.inventory.describe(part.permission, &held.used),
+        },
         by,
     }
 }
 
-fn counts(facts: &Facts, holdings: &Holdings) -> PermissionCounts {
+fn counts(facts: &Facts, scored: &Scored) -> PermissionCounts {
     let mut counts = PermissionCounts::default();
-    for (id, holding) in holdings {
-        let (granted, fully) = (!holding.granted.is_empty(), holding.granted.within(&holding.used));
+    let permissions = facts.inventory.permissions;
+    let activities: Vec<_> = facts.inventory.users(&scored.key).into_iter().filter_map(|user| facts.usage.users.get(user)).collect();
+    for (id, holding) in &scored.holdings {
+        let hidden = permissions.unseen.contains(id) && holding.used.is_empty();
+        let (granted, fully) = (!holding.granted.is_empty(), hidden || holding.granted.within(&holding.used));
+        let requested = || activities.iter().any(|activity| activity.uses.contains_key(id));
+        counts.not_shown += usize::from(granted && hidden);
         counts.granted += usize::from(granted);
         counts.used += usize::from(granted && !holding.used.is_empty());
         counts.not_fully_used += usize::from(!fully);
-        counts.high_risk_not_fully_used += usize::from(!fully && facts.inventory.permissions.catalogue.permissions()[*id].high_risk());
-        counts.used_without_grant += usize::from(!granted && !holding.used.is_empty());
+        counts.high_risk_not_fully_used += usize::from(!fully && permissions.catalogue.permissions()[*id].high_risk());
+        counts.used_without_grant += usize::from(!granted && !holding.used.is_empty() && requested());
     }
     counts
 }

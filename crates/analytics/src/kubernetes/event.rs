@@ -86,8 +86,11 @@ pub enum Line {
 impl Event {
     /// Whether the request was answered with success. 101 is that of `exec` and its like.
     pub fn succeeded(&self) -> bool {
-        let code = self.response_status.as_ref().map_or(0, |status| status.code);
-        code == 101 || (200..300).contains(&code)
+        self.code() == 101 || (200..300).contains(&self.code())
+    }
+    /// The HTTP status; 0 if the event has none.
+    pub fn code(&self) -> i64 {
+        self.response_status.as_ref().map_or(0, |status| status.code)
     }
     /// When the request arrived, in Unix seconds.
     pub fn at(&self) -> Option<i64> {

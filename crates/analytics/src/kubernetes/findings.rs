@@ -241,10 +241,11 @@ impl Facts<'_> {
 
     fn inactive(&self, scored: &Scored) -> Option<Finding> {
         let granted = scored.holdings.iter().filter(|(_, holding)| !holding.granted.is_empty()).count();
-        if scored.active || scored.new || granted == 0 {
+        let identity = &self.inventory.identities[&scored.key];
+        let bindings: Vec<&Binding> = identity.grants.iter().map(|grant| &self.inventory.dump.bindings[grant.binding]).collect();
+        if scored.active || scored.new || granted == 0 || bindings.iter().any(|binding| self.may_be_used_unseen(binding)) {
             return None;
         }
-        let identity = &self.inventory.identities[&scored.key];
         let summary = match identity.kind {
             IdentityKind::Group => format!("no member used any of its {granted} permissions in {} days", self.window.days()),
             _ => format!("made no successful request in {} days and holds {granted} permissions", self.window.days()),
@@ -261,14 +262,15 @@ impl Facts<'_> {
         if identity.missing {
             evidence.insert(0, "the service account does not exist: every identity that may create it gets these permissions".into());
         }
-        let advice = self.if_covered("Remove its bindings.");
+        let advice = self.if_covered(&self.with_hidden("Remove its bindings.", &bindings));
         Some(self.finding(FindingType::Inactive, &scored.key, summary, evidence, &advice))
     }
 
     fn overprovisioned(&self, scored: &Scored) -> Option<Finding> {
         let catalogue = &self.inventory.permissions.catalogue;
         let unused = |(id, holding): &&(PermissionId, crate::score::Holding)| {
-            catalogue.permissions()[*id].high_risk() && !holding.granted.is_empty() && !holding.granted.within(&holding.used)
+            let shown = !holding.used.is_empty() || !self.inventory.permissions.unseen.contains(id);
+            shown && catalogue.permissions()[*id].high_risk() && !holding.granted.is_empty() && !holding.granted.within(&holding.used)
         };
         let mut risky: Vec<&(PermissionId, crate::score::Holding)> = scored.holdings.iter().filter(unused).collect();
         if !scored.active || scored.new || scored.score.x < MEDIUM_SHARE || risky.is_empty() {

@@ -214,9 +214,8 @@ impl<'a> Inventory<'a> {
                 held.entry(id).or_default().granted.extend(&places);
             }
         }
-        let own = [key.name.clone()].into();
-        for user in if key.group { &identity.members } else { &own }.iter().filter(|user| counts(user)) {
-            for (id, uses) in usage.users.get(user).into_iter().flat_map(|activity| &activity.uses) {
+        for activity in self.users(key).into_iter().filter(|user| counts(user)).filter_map(|user| usage.users.get(user)) {
+            for (id, uses) in activity.uses.iter().chain(&activity.implied) {
                 let places = uses.places(window, self.permissions.catalogue.permissions()[*id].resources);
                 if !places.is_empty() {
                     held.entry(*id).or_default().used.extend(&places);
@@ -224,6 +223,14 @@ impl<'a> Inventory<'a> {
             }
         }
         held.into_iter().collect()
+    }
+
+    /// The users whose uses are those of an identity: itself, or the members of a group.
+    pub fn users<'b>(&'b self, key: &'b Key) -> Vec<&'b str> {
+        match self.identities.get(key) {
+            Some(identity) if key.group => identity.members.iter().map(String::as_str).collect(),
+            _ => vec![&key.name],
+        }
     }
 
     /// Names places for people.

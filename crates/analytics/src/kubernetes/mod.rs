@@ -1,6 +1,7 @@
 //! Kubernetes: the catalogue of a cluster, who may do what by RBAC, and who did what by the audit log.
 
 pub mod analysis;
+pub mod checks;
 pub mod dump;
 pub mod event;
 pub mod findings;

@@ -1,6 +1,7 @@
 //! The catalogue of a cluster: one permission for each verb on each kind, and for each verb on each URL that is not a resource.
 use super::{
     RBAC,
+    checks::is_unseen,
     dump::Dump,
     kinds::{Discovery, Kind, VIRTUAL},
     methods::{Needed, ways},
@@ -27,6 +28,8 @@ pub struct Permissions {
     pub kinds: Vec<(Kind, Vec<(String, PermissionId)>)>,
     /// Each URL pattern with its verbs and their permissions.
     pub urls: Vec<(String, Vec<(String, PermissionId)>)>,
+    /// The permissions on kinds of which no request shows a use.
+    pub unseen: BTreeSet<PermissionId>,
     by_request: HashMap<(String, String), HashMap<String, PermissionId>>,
 }
 
@@ -122,9 +125,14 @@ impl Permissions {
         for (verb, url) in urls {
             patterns.entry(url.clone()).or_default().extend(id(&format!("{verb} {url}")).map(|id| (verb.clone(), id)));
         }
+        let of_kind = |(kind, verbs): &(Kind, Vec<(String, PermissionId)>)| {
+            let unseen = |(verb, _): &&(String, PermissionId)| is_unseen(kind, verb);
+            verbs.iter().filter(unseen).map(|(_, id)| *id).collect::<Vec<_>>()
+        };
+        let unseen = kinds.iter().flat_map(of_kind).collect();
         let by_request =
             kinds.iter().map(|(kind, verbs)| ((kind.group.clone(), kind.resource.clone()), verbs.iter().cloned().collect())).collect();
-        Self { catalogue, kinds, urls: patterns.into_iter().collect(), by_request }
+        Self { catalogue, kinds, urls: patterns.into_iter().collect(), unseen, by_request }
     }
 
     /// The permission that a request for a resource needs: its own, or that of the unknown kinds of its group.

@@ -18,8 +18,8 @@ pub struct Expanded {
     pub everything: bool,
     /// Whether it has a wildcard, so that it may grant what the catalogue does not have.
     pub open: bool,
-    /// Whether a rule grants nothing of the catalogue, so that its use cannot be seen.
-    pub unknown: bool,
+    /// Whether a rule grants nothing of the catalogue, or names what no request shows. A wildcard over resources names nothing.
+    pub unseen: bool,
 }
 
 fn has(list: &[String], value: &str) -> bool {
@@ -53,6 +53,7 @@ pub fn expand(role: &Role, permissions: &Permissions) -> Expanded {
             !named && [&rule.verbs, &rule.api_groups, &rule.resources].iter().all(|list| list.iter().any(|entry| entry == "*"));
         found.open |=
             [&rule.verbs, &rule.api_groups, &rule.resources, &rule.non_resource_urls].into_iter().flatten().any(|entry| entry == "*");
+        let by_name = !rule.resources.iter().any(|resource| resource == "*");
         let mut known = rule.resources.is_empty() || rule.api_groups.is_empty() || rule.verbs.is_empty();
         for (kind, verbs) in &permissions.kinds {
             if !has(&rule.api_groups, &kind.group) || !names_resource(rule, &kind.resource) {
@@ -60,13 +61,14 @@ pub fn expand(role: &Role, permissions: &Permissions) -> Expanded {
             }
             for (verb, id) in verbs.iter().filter(|(verb, _)| has(&rule.verbs, verb)) {
                 known = true;
+                found.unseen |= by_name && permissions.unseen.contains(id);
                 if !named || effective_by_name(verb, kind) {
                     let only_named = found.resources.entry(*id).or_insert(true);
                     *only_named &= named;
                 }
             }
         }
-        found.unknown |= !known;
+        found.unseen |= !known;
         for (pattern, verbs) in &permissions.urls {
             // A granted pattern includes another one if it matches everything that the other one does.
             if rule.non_resource_urls.iter().any(|granted| granted == pattern || url_matches(granted, pattern)) {

@@ -3,12 +3,14 @@ use super::{
     dump::Binding,
     findings::{Facts, binding_name, finding, role_name},
     inventory::{Inventory, Key},
-    usage::Usage,
+    usage::{Usage, Use},
 };
 use crate::{
+    catalogue::PermissionId,
     history::Window,
     report::{Finding, FindingType},
 };
+use std::collections::BTreeSet;
 
 /// Whether a user used a permission of a binding where the binding grants it, or something that the catalogue does not have and a wildcard
 /// of it may have allowed.
@@ -20,18 +22,34 @@ pub fn used_by(inventory: &Inventory, usage: &Usage, window: Window, binding: &B
     }
     inventory.permissions_of(binding).iter().any(|(id, places)| {
         let total = inventory.permissions.catalogue.permissions()[*id].resources;
-        activity.uses.get(id).is_some_and(|uses| {
+        let used = |uses: &Use| {
             let mut used = uses.places(window, total);
             used.retain(places);
             !used.is_empty()
-        })
+        };
+        [&activity.uses, &activity.implied].into_iter().filter_map(|uses| uses.get(id)).any(used)
     })
 }
 
 impl Facts<'_> {
+    /// Whether a rule of a binding's role names what no request shows, so that nothing can be said about its use.
+    pub(super) fn may_be_used_unseen(&self, binding: &Binding) -> bool {
+        self.inventory.expanded(binding).is_some_and(|expanded| expanded.unseen)
+    }
+
+    /// Advice to remove bindings, with what to ask before if wildcards of them grant what no request shows.
+    pub(super) fn with_hidden(&self, advice: &str, bindings: &[&Binding]) -> String {
+        let permissions = self.inventory.permissions;
+        let granted = bindings.iter().flat_map(|binding| self.inventory.permissions_of(binding));
+        let hidden: BTreeSet<PermissionId> = granted.map(|(id, _)| id).filter(|id| permissions.unseen.contains(id)).collect();
+        let Some(first) = hidden.first() else { return advice.to_owned() };
+        let more = if hidden.len() > 1 { format!(" or one of {} more", hidden.len() - 1) } else { String::new() };
+        format!("{advice} Ask first whether `{}`{more} is in use: no request shows it.", permissions.catalogue.permissions()[*first].name)
+    }
+
     /// Whether nothing of a binding was used by its subjects, as far as the log can show it.
     fn is_unused(&self, binding: &Binding) -> bool {
-        if self.inventory.expanded(binding).is_some_and(|expanded| expanded.unknown) {
+        if self.may_be_used_unseen(binding) {
             return false;
         }
         let used = |user: &String| used_by(self.inventory, self.usage, self.window, binding, user);
@@ -39,6 +57,10 @@ impl Facts<'_> {
             let members = self.inventory.identities.get(&key).map(|identity| &identity.members).filter(|_| key.group);
             members.map_or_else(|| used(&key.name), |members| members.iter().any(used))
         })
+    }
+
+    fn not_used(&self) -> String {
+        format!("no request in {} days used a permission of it", self.window.days())
     }
 
     pub(super) fn unused_bindings(&self) -> Vec<Finding> {
@@ -57,7 +79,7 @@ impl Facts<'_> {
             } else if binding.subjects.is_empty() {
                 ("has no subjects".to_owned(), "Delete it.".to_owned())
             } else if !self.window.exempts(binding.metadata.created()) && self.is_unused(binding) {
-                (format!("no permission of it was used in {} days", self.window.days()), self.if_covered("Delete it."))
+                (self.not_used(), self.if_covered(&self.with_hidden("Delete it.", &[binding])))
             } else {
                 continue;
             };
@@ -81,10 +103,9 @@ impl Facts<'_> {
             let old = !self.window.exempts(role.metadata.created());
             let (summary, advice) = match bindings.is_empty() {
                 true if old => ("is not bound".to_owned(), "Delete it.".to_owned()),
-                false if old && bindings.iter().all(|binding| self.is_unused(binding)) => (
-                    format!("no permission of it was used in {} days", self.window.days()),
-                    self.if_covered("Delete its bindings, then the role."),
-                ),
+                false if old && bindings.iter().all(|binding| self.is_unused(binding)) => {
+                    (self.not_used(), self.if_covered(&self.with_hidden("Delete its bindings, then the role.", &bindings)))
+                }
                 _ => continue,
             };
             found.push(finding(

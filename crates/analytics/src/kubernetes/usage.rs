@@ -1,6 +1,7 @@
 //! Who did what: events of the audit log rolled up to identity, permission and place.
 use super::{
     CLUSTER,
+    checks::besides,
     event::{Event, User},
     membership::account,
     permissions::Permissions,
@@ -52,6 +53,8 @@ pub struct Activity {
     pub unmapped: Option<i64>,
     /// Uses by permission.
     pub uses: BTreeMap<PermissionId, Use>,
+    /// Uses of what the API server checks besides requests, for an identity that has it.
+    pub implied: BTreeMap<PermissionId, Use>,
     /// The groups of its logins, each with the last time it was seen.
     pub groups: BTreeMap<String, i64>,
 }
@@ -139,10 +142,10 @@ impl<'a> Usage<'a> {
         impersonator.requests += 1;
         impersonator.last = impersonator.last.max(Some(at));
         if let Some(id) = self.permissions.of_request("impersonate", "", resource) {
-            add(impersonator, id, Some(place), at);
+            add(&mut impersonator.uses, id, Some(place), at);
         }
         if let (false, Some(id)) = (other.groups.is_empty(), self.permissions.of_request("impersonate", "", "groups")) {
-            add(impersonator, id, Some(CLUSTER), at);
+            add(&mut impersonator.uses, id, Some(CLUSTER), at);
         }
     }
 
@@ -159,15 +162,29 @@ impl<'a> Usage<'a> {
         self.places.get(namespace).copied().unwrap_or(CLUSTER)
     }
 
+    /// The place in which a request in a namespace uses a permission; none for a request across all namespaces.
+    fn place_of(&self, id: PermissionId, namespace: &str) -> Option<u32> {
+        if self.permissions.catalogue.permissions()[id].resources == 1 {
+            return Some(CLUSTER);
+        }
+        (!namespace.is_empty()).then(|| self.place(namespace))
+    }
+
     /// Counts what a request used for the user whose permissions allowed it.
     fn act(&mut self, user: &str, event: &Event, at: i64) {
-        let (mut used, mut name) = (Vec::new(), None);
+        let (mut used, mut implied, mut name) = (Vec::new(), Vec::new(), None);
         match (event.resource(), &event.object_ref) {
-            (Some(resource), Some(object)) => match self.permissions.of_request(&event.verb, &object.api_group, &resource) {
-                Some(id) if self.permissions.catalogue.permissions()[id].resources == 1 => used.push((id, Some(CLUSTER))),
-                Some(id) => used.push((id, (!object.namespace.is_empty()).then(|| self.place(&object.namespace)))),
-                None => name = Some(super::permissions::name(&event.verb, &object.api_group, &resource)),
-            },
+            (Some(resource), Some(object)) => {
+                let group = object.api_group.as_str();
+                match self.permissions.of_request(&event.verb, group, &resource) {
+                    Some(id) => used.push((id, self.place_of(id, &object.namespace))),
+                    None => name = Some(super::permissions::name(&event.verb, group, &resource)),
+                }
+                for (verb, group, resource) in besides(&event.verb, group, &resource, event.code()) {
+                    implied
+                        .extend(self.permissions.of_request(verb, &group, &resource).map(|id| (id, self.place_of(id, &object.namespace))));
+                }
+            }
             _ => {
                 used.extend(self.permissions.of_url(&event.verb, event.path()).map(|id| (id, Some(CLUSTER))));
                 name = used.is_empty().then(|| format!("{} {}", event.verb, event.path()));
@@ -176,7 +193,8 @@ impl<'a> Usage<'a> {
         let activity = self.users.entry(user.to_owned()).or_default();
         activity.requests += 1;
         activity.last = activity.last.max(Some(at));
-        used.into_iter().for_each(|(id, place)| add(activity, id, place, at));
+        used.into_iter().for_each(|(id, place)| add(&mut activity.uses, id, place, at));
+        implied.into_iter().for_each(|(id, place)| add(&mut activity.implied, id, place, at));
         if let Some(name) = name {
             activity.unmapped = activity.unmapped.max(Some(at));
             let name = curfew_core::text::clip(name, MAX_NAME);
@@ -187,8 +205,8 @@ impl<'a> Usage<'a> {
 }
 
 /// Adds a use in a place, or across all.
-fn add(activity: &mut Activity, id: PermissionId, place: Option<u32>, at: i64) {
-    let used = activity.uses.entry(id).or_default();
+fn add(uses: &mut BTreeMap<PermissionId, Use>, id: PermissionId, place: Option<u32>, at: i64) {
+    let used = uses.entry(id).or_default();
     used.requests += 1;
     match place {
         Some(place) => {

@@ -1,7 +1,7 @@
 //! A report as text for a terminal.
 use crate::{
     bands::Band,
-    report::{FindingType, Report, Row},
+    report::{FindingType, Report, Row, UNKNOWN},
 };
 use curfew_core::text::{clip, printable};
 use std::fmt::Write;
@@ -109,7 +109,7 @@ fn identities(report: &Report) -> String {
 
 /// Places in a sentence.
 fn places(names: &str) -> String {
-    if names == "nowhere" { "nowhere".into() } else { format!("in {names}") }
+    if names == "nowhere" || names == UNKNOWN { names.into() } else { format!("in {names}") }
 }
 
 fn findings(report: &Report) -> String {

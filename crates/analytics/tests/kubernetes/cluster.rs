@@ -111,6 +111,10 @@ impl Cluster {
         }
         self
     }
+    /// An event of another user on each day of the window, so that findings may recommend to remove.
+    pub fn covered(self) -> Self {
+        (0..=90).fold(self, |cluster, day| cluster.event("clock", "get", "pods", "a", day))
+    }
     /// The findings about a subject of one type: summaries, evidence and recommendations.
     pub fn findings(&self, kind: FindingType) -> Vec<Finding> {
         self.report().findings.into_iter().filter(|finding| finding.kind == kind).collect()

@@ -34,3 +34,109 @@ fn a_binding_is_not_called_unused_if_its_rules_cannot_be_expanded_or_its_subject
     let used = of_group(all.event("u", "get", "widgets", "a", 1), "example.com");
     assert!(used.findings(FindingType::UnusedBinding).is_empty());
 }
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+const CERTIFICATES: &str = "certificates.k8s.io";
+
+/// A request of `u` for something in an API group.
+fn did(cluster: Cluster, verb: &str, group: &str, resource: &str, namespace: &str) -> Cluster {
+    of_group(cluster.event("u", verb, resource, namespace, 1), group)
+}
+
+/// A cluster in which `u` may do everything.
+fn admin() -> Cluster {
+    Cluster::new().role("all", &["*"], "*", &["*"]).bind("", "all", "User", "u")
+}
+
+#[test]
+fn writes_of_roles_and_bindings_use_the_verbs_that_they_are_checked_for() {
+    let used = |cluster: &Cluster, permission: &str| cluster.places(&user(), permission).1;
+    let bound = did(admin(), "create", RBAC, "rolebindings", "a");
+    assert_eq!(used(&bound, "bind rbac.authorization.k8s.io/clusterroles"), "a");
+    assert_eq!(used(&bound, "bind rbac.authorization.k8s.io/roles"), "a");
+    assert_eq!(used(&bound, "escalate rbac.authorization.k8s.io/roles"), "nowhere");
+    let wide = did(admin(), "patch", RBAC, "clusterrolebindings", "");
+    assert_eq!(used(&wide, "bind rbac.authorization.k8s.io/clusterroles"), "the whole cluster");
+    assert_eq!(used(&wide, "bind rbac.authorization.k8s.io/roles"), "nowhere");
+    let written = did(did(admin(), "update", RBAC, "roles", "b"), "create", RBAC, "clusterroles", "");
+    assert_eq!(used(&written, "escalate rbac.authorization.k8s.io/roles"), "b");
+    assert_eq!(used(&written, "escalate rbac.authorization.k8s.io/clusterroles"), "the whole cluster");
+    // A read is not checked for more, and neither is a deletion.
+    let read = did(did(admin(), "list", RBAC, "roles", "b"), "delete", RBAC, "rolebindings", "b");
+    assert_eq!(used(&read, "escalate rbac.authorization.k8s.io/roles"), "nowhere");
+    assert_eq!(used(&read, "bind rbac.authorization.k8s.io/roles"), "nowhere");
+    // Who has no `bind` used none.
+    let writer = Cluster::new().role("r", &["create"], RBAC, &["rolebindings"]).bind("a", "r", "User", "u");
+    assert_eq!(row(&did(writer, "create", RBAC, "rolebindings", "a").report(), "u").permissions.used_without_grant, 0);
+}
+
+#[test]
+fn certificates_use_the_verbs_on_signers() {
+    let cases = [
+        ("approve", "update", "certificatesigningrequests/approval"),
+        ("sign", "patch", "certificatesigningrequests/status"),
+        ("sign", "update", "podcertificaterequests/status"),
+        ("attest", "create", "clustertrustbundles"),
+    ];
+    for (checked, verb, resource) in cases {
+        let used = did(admin(), verb, CERTIFICATES, resource, "");
+        for verb in ["approve", "sign", "attest"] {
+            let expected = if verb == checked { "the whole cluster" } else { "nowhere" };
+            assert_eq!(used.places(&user(), &format!("{verb} certificates.k8s.io/signers")).1, expected, "{verb} by {resource}");
+        }
+    }
+}
+
+#[test]
+fn a_write_that_created_the_object_used_create() {
+    for verb in ["patch", "update"] {
+        let changed = admin().event("u", verb, "configmaps", "a", 1);
+        assert_eq!(changed.places(&user(), "create core/configmaps").1, "nowhere");
+        let created = changed.code(201);
+        assert_eq!(created.places(&user(), "create core/configmaps").1, "a");
+        assert_eq!(created.places(&user(), &format!("{verb} core/configmaps")).1, "a");
+    }
+}
+
+/// Over a websocket these are GET requests. API servers ask for `get`, and newer ones for `create`.
+#[test]
+fn streams_by_websocket_use_get_or_create() {
+    for resource in ["pods/exec", "pods/attach", "pods/portforward"] {
+        let cluster = Cluster::new().role("r", &["create"], "", &[resource]).bind("a", "r", "User", "u");
+        let used = cluster.event("u", "get", resource, "a", 1).code(101);
+        assert_eq!(used.places(&user(), &format!("create core/{resource}")), pair("a", "a"));
+        assert!(used.findings(FindingType::UnusedBinding).is_empty(), "{resource}");
+        let get = Cluster::new().role("r", &["get"], "", &[resource]).bind("a", "r", "User", "u").event("u", "get", resource, "a", 1);
+        assert_eq!(get.places(&user(), &format!("get core/{resource}")), pair("a", "a"));
+        assert_eq!(row(&get.report(), "u").permissions.used_without_grant, 0);
+    }
+}
+
+/// The kubelet and admission ask the API server whether someone may; no request of that identity is in the log.
+#[test]
+fn what_no_request_shows_is_not_called_unused() {
+    for (verb, group, resource) in
+        [("get", "", "nodes/metrics"), ("update", "apps", "deployments/finalizers"), ("use", "example.com", "constraints")]
+    {
+        let cluster =
+            Cluster::new().role("r", &[verb], group, &[resource]).bind("", "r", "User", "u").bind("", "r", "Group", "g").covered();
+        for kind in [FindingType::UnusedBinding, FindingType::UnusedRole, FindingType::Inactive] {
+            assert!(cluster.findings(kind).is_empty(), "{resource}: {:?}", cluster.findings(kind));
+        }
+        let report = cluster.report();
+        assert_eq!((row(&report, "u").permissions.not_shown, row(&report, "u").permissions.not_fully_used), (1, 0));
+        assert!(row(&report, "u").because.iter().all(|part| part.used == "unknown"), "{:?}", row(&report, "u").because);
+    }
+}
+
+#[test]
+fn a_wildcard_is_called_unused_except_for_what_no_request_shows() {
+    let cluster = admin().covered();
+    for kind in [FindingType::UnusedBinding, FindingType::UnusedRole, FindingType::Inactive] {
+        let found = cluster.findings(kind);
+        assert!(found.len() == 1 && found[0].recommendation.contains("no request shows"), "{found:?}");
+    }
+    let active = did(cluster, "list", "", "pods", "");
+    let found = active.findings(FindingType::OverprovisionedActive);
+    assert!(found.len() == 1 && found[0].evidence.iter().all(|line| !line.contains("nodes/")), "{found:?}");
+}
