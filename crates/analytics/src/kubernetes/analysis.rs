@@ -2,7 +2,7 @@
 use super::{
     findings::{Facts, Scored, granted_by},
     inventory::{Identity, Inventory, Key},
-    unused::used_by,
+    unused::used_by_group,
     usage::Usage,
 };
 use crate::{
@@ -73,11 +73,8 @@ pub fn analyse(inventory: &Inventory, usage: &Usage, window: Window, mut input: 
 fn scored(inventory: &Inventory, usage: &Usage, window: Window, key: &Key, identity: &Identity) -> Scored {
     let holdings = inventory.holdings(key, usage, window);
     let active = if key.group {
-        identity
-            .grants
-            .iter()
-            .map(|grant| &inventory.dump.bindings[grant.binding])
-            .any(|binding| identity.members.iter().any(|user| used_by(inventory, usage, window, binding, user)))
+        let mut bindings = identity.grants.iter().map(|grant| &inventory.dump.bindings[grant.binding]);
+        bindings.any(|binding| used_by_group(inventory, usage, window, binding, &key.name))
     } else {
         usage.users.get(&key.name).and_then(|activity| activity.last).is_some_and(|at| window.contains(at))
     };

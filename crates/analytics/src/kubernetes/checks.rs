@@ -1,9 +1,17 @@
 //! What the API server checks besides the request itself, and what it checks without any request of the identity.
-use super::{RBAC, kinds::Kind};
+use super::{
+    RBAC,
+    event::User,
+    kinds::Kind,
+    membership::{account, fixed_groups},
+};
 
 /// A permission by verb, group and resource.
 pub type Check = (&'static str, String, String);
 
+const AUTHENTICATION: &str = "authentication.k8s.io";
+/// The resource of extra fields; each key is a subresource of it.
+pub const EXTRAS: &str = "userextras";
 const CERTIFICATES: &str = "certificates.k8s.io";
 /// The verbs of requests for resources.
 const REQUESTS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
@@ -34,6 +42,25 @@ pub fn besides(verb: &str, group: &str, resource: &str, code: i64) -> Vec<Check>
     if matches!(verb, "update" | "patch") && code == 201 {
         found.push(check("create", group, resource));
     }
+    found
+}
+
+/// The resources for which `impersonate` was checked, by group and name, and the namespace of a service account.
+///
+/// The API server adds the groups that everyone of a kind is in. It asks for the others only.
+pub fn impersonated(user: &User) -> Vec<(&'static str, String, Option<&str>)> {
+    let mut found = vec![match account(&user.username) {
+        Some((namespace, _)) => ("", "serviceaccounts".to_owned(), Some(namespace)),
+        None => ("", "users".to_owned(), None),
+    }];
+    let added = fixed_groups(&user.username);
+    if user.groups.iter().any(|group| !added.contains(group)) {
+        found.push(("", "groups".to_owned(), None));
+    }
+    if !user.uid.is_empty() {
+        found.push((AUTHENTICATION, "uids".to_owned(), None));
+    }
+    found.extend(user.extra.keys().map(|key| (AUTHENTICATION, format!("{EXTRAS}/{key}"), None)));
     found
 }
 

@@ -1,6 +1,7 @@
 //! One event of a Kubernetes audit log (audit.k8s.io/v1).
 use jiff::Timestamp;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// The version that is understood.
 pub const VERSION: &str = "audit.k8s.io/v1";
@@ -13,6 +14,10 @@ pub struct User {
     pub username: String,
     /// Its groups.
     pub groups: Vec<String>,
+    /// Its UID.
+    pub uid: String,
+    /// Its other fields, by key.
+    pub extra: BTreeMap<String, serde::de::IgnoredAny>,
 }
 
 /// What a request is about.

@@ -69,7 +69,10 @@ fn complete(kinds: &mut BTreeMap<(String, String), Kind>, dump: &Dump, stale: &B
             if group == "*" || (resource.starts_with('*') && shown.contains(group)) {
                 continue;
             }
-            let kind = kinds.entry((group.clone(), resource.clone())).or_insert_with(|| new(group, resource, true, true));
+            // A subresource is where its resource is.
+            let of = resource.split_once('/').and_then(|(of, _)| kinds.get(&(group.clone(), of.to_owned())));
+            let namespaced = of.is_none_or(|of| of.namespaced);
+            let kind = kinds.entry((group.clone(), resource.clone())).or_insert_with(|| new(group, resource, namespaced, true));
             if kind.assumed && rule.verbs.iter().any(|verb| verb == "*") {
                 kind.verbs.extend(STANDARD.map(str::to_owned));
             }

@@ -3,7 +3,7 @@ use super::{
     dump::Binding,
     findings::{Facts, binding_name, finding, role_name},
     inventory::{Inventory, Key},
-    usage::{Usage, Use},
+    usage::{Activity, Usage, Use},
 };
 use crate::{
     catalogue::PermissionId,
@@ -31,6 +31,14 @@ pub fn used_by(inventory: &Inventory, usage: &Usage, window: Window, binding: &B
     })
 }
 
+/// Whether a member of a group used a permission of a binding, or another identity did that acted as a user in the group.
+pub fn used_by_group(inventory: &Inventory, usage: &Usage, window: Window, binding: &Binding, group: &str) -> bool {
+    let members = inventory.identities.get(&Key::group(group)).map(|identity| &identity.members);
+    let claims = |activity: &Activity| activity.claimed.get(group).is_some_and(|at| window.contains(*at));
+    let claimed = usage.users.iter().filter(|(_, activity)| claims(activity)).map(|(user, _)| user);
+    members.into_iter().flatten().chain(claimed).any(|user| used_by(inventory, usage, window, binding, user))
+}
+
 impl Facts<'_> {
     /// Whether a rule of a binding's role names what no request shows, so that nothing can be said about its use.
     pub(super) fn may_be_used_unseen(&self, binding: &Binding) -> bool {
@@ -52,10 +60,9 @@ impl Facts<'_> {
         if self.may_be_used_unseen(binding) {
             return false;
         }
-        let used = |user: &String| used_by(self.inventory, self.usage, self.window, binding, user);
         !binding.subjects.iter().filter_map(Key::of).any(|key| {
-            let members = self.inventory.identities.get(&key).map(|identity| &identity.members).filter(|_| key.group);
-            members.map_or_else(|| used(&key.name), |members| members.iter().any(used))
+            let used = if key.group { used_by_group } else { used_by };
+            used(self.inventory, self.usage, self.window, binding, &key.name)
         })
     }
 

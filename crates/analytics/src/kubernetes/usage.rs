@@ -1,9 +1,8 @@
 //! Who did what: events of the audit log rolled up to identity, permission and place.
 use super::{
     CLUSTER,
-    checks::besides,
+    checks::{EXTRAS, besides, impersonated},
     event::{Event, User},
-    membership::account,
     permissions::Permissions,
 };
 use crate::{catalogue::PermissionId, history::Window, places::Places};
@@ -57,6 +56,8 @@ pub struct Activity {
     pub implied: BTreeMap<PermissionId, Use>,
     /// The groups of its logins, each with the last time it was seen.
     pub groups: BTreeMap<String, i64>,
+    /// The groups with which others acted as this user, each with the last time.
+    pub claimed: BTreeMap<String, i64>,
 }
 
 /// How events were counted.
@@ -131,30 +132,26 @@ impl<'a> Usage<'a> {
             self.act(&event.user.username, event, at);
             return;
         };
-        // The request was allowed by the permissions of the impersonated user. Its groups are what the impersonator claimed, and prove no
-        // membership.
+        // The request was allowed by the permissions of the impersonated user and its groups. These are what the impersonator claimed, and
+        // prove no membership.
         self.act(&other.username, event, at);
-        let (resource, place) = match account(&other.username) {
-            Some((namespace, _)) => ("serviceaccounts", self.place(namespace)),
-            None => ("users", CLUSTER),
-        };
+        let activity = self.users.entry(other.username.clone()).or_default();
+        note(&mut activity.claimed, &other.groups, at);
+        let checked = impersonated(other).into_iter().filter_map(|(group, resource, namespace)| {
+            // Without a rule for a key, only a wildcard grants it; the resource stands for such keys.
+            let find = |resource: &str| self.permissions.of_request("impersonate", group, resource);
+            let id = find(&resource).or_else(|| resource.starts_with(EXTRAS).then(|| find(EXTRAS))?)?;
+            Some((id, namespace.map_or(CLUSTER, |namespace| self.place(namespace))))
+        });
+        let checked: Vec<(PermissionId, u32)> = checked.collect();
         let impersonator = self.users.entry(event.user.username.clone()).or_default();
         impersonator.requests += 1;
         impersonator.last = impersonator.last.max(Some(at));
-        if let Some(id) = self.permissions.of_request("impersonate", "", resource) {
-            add(&mut impersonator.uses, id, Some(place), at);
-        }
-        if let (false, Some(id)) = (other.groups.is_empty(), self.permissions.of_request("impersonate", "", "groups")) {
-            add(&mut impersonator.uses, id, Some(CLUSTER), at);
-        }
+        checked.into_iter().for_each(|(id, place)| add(&mut impersonator.uses, id, Some(place), at));
     }
 
     fn member(&mut self, user: &User, at: i64) {
-        let groups = &mut self.users.entry(user.username.clone()).or_default().groups;
-        for group in &user.groups {
-            let last = groups.entry(group.clone()).or_insert(at);
-            *last = at.max(*last);
-        }
+        note(&mut self.users.entry(user.username.clone()).or_default().groups, &user.groups, at);
     }
 
     /// The place of a namespace. One that does not exist now is a part of the cluster.
@@ -201,6 +198,14 @@ impl<'a> Usage<'a> {
             let full = self.counts.unmapped.len() >= MAX_UNMAPPED && !self.counts.unmapped.contains_key(&name);
             *self.counts.unmapped.entry(if full { "others".into() } else { name }).or_default() += 1;
         }
+    }
+}
+
+/// Notes that groups were seen.
+fn note(seen: &mut BTreeMap<String, i64>, groups: &[String], at: i64) {
+    for group in groups {
+        let last = seen.entry(group.clone()).or_insert(at);
+        *last = at.max(*last);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What an event shows as used, and what the log cannot show.
 use crate::cluster::{Cluster, pair, row};
 use curfew_analytics::{kubernetes::inventory::Key, report::FindingType};
+use serde_json::json;
 
 fn user() -> Key {
     Key::user("u")
@@ -139,4 +140,71 @@ fn a_wildcard_is_called_unused_except_for_what_no_request_shows() {
     let active = did(cluster, "list", "", "pods", "");
     let found = active.findings(FindingType::OverprovisionedActive);
     assert!(found.len() == 1 && found[0].evidence.iter().all(|line| !line.contains("nodes/")), "{found:?}");
+}
+
+/// `u` acts as the user with these fields.
+fn acting_as(as_user: serde_json::Value) -> Cluster {
+    let mut cluster = admin().bind("a", "all", "User", "v").event("u", "get", "pods", "a", 1);
+    cluster.events[0]["impersonatedUser"] = as_user;
+    cluster
+}
+
+#[test]
+fn impersonation_uses_what_was_checked_for_it() {
+    let checks = [
+        "impersonate core/users",
+        "impersonate core/groups",
+        "impersonate core/serviceaccounts",
+        "impersonate authentication.k8s.io/userextras",
+        "impersonate authentication.k8s.io/uids",
+    ];
+    let account = "system:serviceaccount:b:x";
+    let cases = [
+        (json!({"username": "v", "groups": ["system:authenticated"]}), vec![checks[0]]),
+        (json!({"username": "v", "groups": ["devs", "system:authenticated"]}), vec![checks[0], checks[1]]),
+        (json!({"username": "system:anonymous", "groups": ["system:unauthenticated"]}), vec![checks[0]]),
+        // The API server adds the groups of service accounts.
+        (
+            json!({"username": account, "groups": ["system:serviceaccounts", "system:serviceaccounts:b", "system:authenticated"]}),
+            vec![checks[2]],
+        ),
+        (json!({"username": account, "groups": ["system:masters"]}), vec![checks[1], checks[2]]),
+        (json!({"username": "v", "extra": {"scopes": ["x"]}}), vec![checks[0], checks[3]]),
+        (json!({"username": "v", "uid": "1"}), vec![checks[0], checks[4]]),
+    ];
+    for (as_user, expected) in cases {
+        let cluster = acting_as(as_user.clone());
+        let used: Vec<&str> = checks.into_iter().filter(|check| cluster.places(&user(), check).1 != "nowhere").collect();
+        let mut expected = expected;
+        expected.sort_by_key(|check| checks.iter().position(|known| known == check));
+        assert_eq!(used, expected, "{as_user}");
+        // The request itself is not the impersonator's.
+        assert_eq!(cluster.places(&user(), "get core/pods").1, "nowhere");
+    }
+    assert_eq!(acting_as(json!({"username": account})).places(&user(), checks[2]).1, "b");
+}
+
+#[test]
+fn a_key_of_extra_fields_is_a_resource_of_its_own() {
+    let cluster = acting_as(json!({"username": "v", "extra": {"scopes": ["x"]}}))
+        .role("r", &["impersonate"], "authentication.k8s.io", &["userextras/scopes", "userextras/other"])
+        .bind("", "r", "User", "u");
+    assert_eq!(cluster.places(&user(), "impersonate authentication.k8s.io/userextras/scopes").1, "the whole cluster");
+    assert_eq!(cluster.places(&user(), "impersonate authentication.k8s.io/userextras/other"), pair("the whole cluster", "nowhere"));
+}
+
+/// `kubectl --as u --as-group breakglass`: the group's binding allowed it.
+#[test]
+fn a_binding_that_an_impersonated_group_used_is_not_unused() {
+    let cluster = admin().role("r", &["get"], "", &["pods"]).bind("a", "r", "Group", "breakglass").covered();
+    assert_eq!(cluster.findings(FindingType::UnusedBinding).len(), 2);
+    let mut used = cluster.event("u", "get", "pods", "a", 1);
+    if let Some(event) = used.events.last_mut() {
+        event["impersonatedUser"] = json!({"username": "u", "groups": ["breakglass"]});
+    }
+    let named = |kind| {
+        used.findings(kind).into_iter().filter(|finding| finding.subject.contains("breakglass") || finding.subject.contains("a/")).count()
+    };
+    assert_eq!((named(FindingType::UnusedBinding), named(FindingType::Inactive)), (0, 0));
+    assert_eq!(row(&used.report(), "breakglass").members, 0, "it proves no membership");
 }
