@@ -56,7 +56,7 @@ Examples:
   curfew-analytics analyze --kubernetes-rbac rbac.json --audit-log audit/ -o json | jq '.identities[] | select(.band == \"high\") | .name'
 
 Audit logs are written by the API server (--audit-log-path; audit policy: level Metadata for all requests): JSON lines of audit.k8s.io/v1,
-plain or gzip. Files may overlap and come in any order: an event counts once.
+plain or gzip. Files may overlap and come in any order: reading an event twice changes no result.
 
 Discovery of your cluster, which adds your custom resources to the catalogue (default: the kinds of Kubernetes itself, and those in roles):
   (kubectl get --raw /api/v1; for v in $(kubectl api-versions | grep /); do kubectl get --raw /apis/$v; done) > discovery.json

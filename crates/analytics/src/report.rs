@@ -284,8 +284,6 @@ pub struct Row {
     pub missing: bool,
     /// RFC 3339; the last success in the window.
     pub last_used: Option<String>,
-    /// How many successful requests it made in the logs.
-    pub requests: u64,
     /// How many users were seen in this group.
     pub members: usize,
     /// Its permissions in numbers.
@@ -317,11 +315,10 @@ pub struct InputSummary {
     pub lines: u64,
     /// Events of the known version.
     pub events: u64,
-    /// Events that count as use: complete, successful, once each, up to the end of the window.
+    /// Events that count as use: successful, complete or a stream that started, up to the end of the window. What is read twice is counted
+    /// here twice, and only here.
     pub uses: u64,
-    /// Events that were in the logs before.
-    pub duplicates: u64,
-    /// Events of a stage other than ResponseComplete.
+    /// Events of stages before the response.
     pub other_stages: u64,
     /// Requests that were refused or failed.
     pub not_successful: u64,

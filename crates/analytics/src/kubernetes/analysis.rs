@@ -118,7 +118,6 @@ fn row(facts: &Facts, scored: &Scored) -> Row {
         excluded_from_reports: identity.excluded.from_reports,
         missing: identity.missing,
         last_used: last_used(facts, scored).filter(|at| facts.window.contains(*at)).map(written),
-        requests: facts.usage.users.get(&scored.key.name).filter(|_| !scored.key.group).map_or(0, |activity| activity.requests),
         members: identity.members.len(),
         permissions: counts(facts, scored),
         escalation: escalation.filter(|_| !excluded),
@@ -185,7 +184,7 @@ fn system(rows: &[Row], findings: &[Finding]) -> SystemSummary {
 /// What was read, and what of the dump has no effect.
 fn count(input: &mut InputSummary, inventory: &Inventory, usage: &Usage) {
     let counts = &usage.counts;
-    (input.events, input.uses, input.duplicates) = (counts.events, counts.uses, counts.duplicates);
+    (input.events, input.uses) = (counts.events, counts.uses);
     (input.other_stages, input.not_successful, input.after_window) = (counts.other_stages, counts.not_successful, counts.after_window);
     input.unmapped = counts.unmapped.clone();
     let lost = inventory.dump.bindings.iter().filter(|binding| inventory.dump.role_of(binding).is_none()).count();

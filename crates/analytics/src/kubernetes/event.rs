@@ -50,10 +50,7 @@ pub struct Event {
     api_version: String,
     #[serde(default)]
     kind: String,
-    /// The identifier of the request.
-    #[serde(default, rename = "auditID")]
-    pub audit_id: String,
-    /// `ResponseComplete` and others.
+    /// `ResponseStarted`, `ResponseComplete` and others.
     #[serde(default)]
     pub stage: String,
     /// The URL.

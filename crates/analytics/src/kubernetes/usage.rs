@@ -6,10 +6,7 @@ use super::{
     permissions::Permissions,
 };
 use crate::{catalogue::PermissionId, history::Window, places::Places};
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    hash::{DefaultHasher, Hash, Hasher},
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// How many names of unmapped requests are kept apart; the others are counted together.
 const MAX_UNMAPPED: usize = 1_000;
@@ -19,8 +16,6 @@ const MAX_NAME: usize = 200;
 /// The uses of one permission.
 #[derive(Clone, Default, Debug)]
 pub struct Use {
-    /// How many requests.
-    pub requests: u64,
     /// The last one across all namespaces, in Unix seconds.
     everywhere: Option<i64>,
     /// The last one in each place.
@@ -44,9 +39,7 @@ impl Use {
 /// What one user did.
 #[derive(Clone, Default, Debug)]
 pub struct Activity {
-    /// Successful requests.
-    pub requests: u64,
-    /// The last of them.
+    /// The last successful request.
     pub last: Option<i64>,
     /// The last request for which the catalogue has no permission.
     pub unmapped: Option<i64>,
@@ -65,10 +58,8 @@ pub struct Activity {
 pub struct Counts {
     /// Events of the known version.
     pub events: u64,
-    /// Complete, successful, once each, not after the end.
+    /// Successful, complete or a stream that started, not after the end.
     pub uses: u64,
-    /// Seen before.
-    pub duplicates: u64,
     /// Of another stage.
     pub other_stages: u64,
     /// Refused or failed.
@@ -79,13 +70,12 @@ pub struct Counts {
     pub unmapped: BTreeMap<String, u64>,
 }
 
-/// The roll-up. It keeps the last time of each use and no order, so files may come in any order, and twice.
+/// The roll-up. It keeps the last time of each use and nothing of single events. So files may come in any order, and twice, and its size does
+/// not grow with their number.
 pub struct Usage<'a> {
     permissions: &'a Permissions,
     places: HashMap<&'a str, u32>,
     until: i64,
-    /// The requests that were counted: 16 bytes for each.
-    seen: HashSet<u128>,
     /// The hours with events.
     pub hours: BTreeSet<i64>,
     /// The newest event that counts for the coverage.
@@ -100,8 +90,8 @@ impl<'a> Usage<'a> {
     /// An empty roll-up over these namespaces. Events after `until` do not count.
     pub fn new(permissions: &'a Permissions, namespaces: &'a BTreeSet<String>, until: i64) -> Self {
         let places = namespaces.iter().zip(CLUSTER + 1..).map(|(namespace, place)| (namespace.as_str(), place)).collect();
-        let (seen, hours, users) = (HashSet::new(), BTreeSet::new(), BTreeMap::new());
-        Self { permissions, places, until, seen, hours, newest: None, users, counts: Counts::default() }
+        let (hours, users) = (BTreeSet::new(), BTreeMap::new());
+        Self { permissions, places, until, hours, newest: None, users, counts: Counts::default() }
     }
 
     /// Counts an event.
@@ -114,10 +104,9 @@ impl<'a> Usage<'a> {
         }
         self.hours.insert(at.div_euclid(3600));
         self.newest = self.newest.max(Some(at));
-        if event.stage != "ResponseComplete" {
+        // Only streams, such as watch and exec, have an event at their start. They are a use at once: the end can be days later.
+        if !matches!(event.stage.as_str(), "ResponseStarted" | "ResponseComplete") {
             self.counts.other_stages += 1;
-        } else if !event.audit_id.is_empty() && !self.seen.insert(fingerprint(&event.audit_id)) {
-            self.counts.duplicates += 1;
         } else if !event.succeeded() {
             self.counts.not_successful += 1;
         } else {
@@ -145,7 +134,6 @@ impl<'a> Usage<'a> {
         });
         let checked: Vec<(PermissionId, u32)> = checked.collect();
         let impersonator = self.users.entry(event.user.username.clone()).or_default();
-        impersonator.requests += 1;
         impersonator.last = impersonator.last.max(Some(at));
         checked.into_iter().for_each(|(id, place)| add(&mut impersonator.uses, id, Some(place), at));
     }
@@ -188,7 +176,6 @@ impl<'a> Usage<'a> {
             }
         }
         let activity = self.users.entry(user.to_owned()).or_default();
-        activity.requests += 1;
         activity.last = activity.last.max(Some(at));
         used.into_iter().for_each(|(id, place)| add(&mut activity.uses, id, place, at));
         implied.into_iter().for_each(|(id, place)| add(&mut activity.implied, id, place, at));
@@ -212,7 +199,6 @@ fn note(seen: &mut BTreeMap<String, i64>, groups: &[String], at: i64) {
 /// Adds a use in a place, or across all.
 fn add(uses: &mut BTreeMap<PermissionId, Use>, id: PermissionId, place: Option<u32>, at: i64) {
     let used = uses.entry(id).or_default();
-    used.requests += 1;
     match place {
         Some(place) => {
             let last = used.places.entry(place).or_insert(at);
@@ -220,18 +206,4 @@ fn add(uses: &mut BTreeMap<PermissionId, Use>, id: PermissionId, place: Option<u
         }
         None => used.everywhere = used.everywhere.max(Some(at)),
     }
-}
-
-/// An audit id as a number: the API server's are UUIDs; others are hashed.
-fn fingerprint(id: &str) -> u128 {
-    let hex: String = id.chars().filter(|c| *c != '-').collect();
-    if let (32, Ok(number)) = (hex.len(), u128::from_str_radix(&hex, 16)) {
-        return number;
-    }
-    let half = |salt: u8| {
-        let mut hasher = DefaultHasher::new();
-        (salt, id).hash(&mut hasher);
-        u128::from(hasher.finish())
-    };
-    half(0) << 64 | half(1)
 }

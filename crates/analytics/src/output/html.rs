@@ -133,8 +133,8 @@ fn excluded(report: &Report) -> String {
 fn read(report: &Report) -> String {
     let input = &report.input;
     let mut items = vec![format!(
-        "{} log files, {} lines, {} events: {} uses, {} duplicates, {} refused or failed, {} of other stages, {} after the window",
-        input.files, input.lines, input.events, input.uses, input.duplicates, input.not_successful, input.other_stages, input.after_window
+        "{} log files, {} lines, {} events: {} uses, {} refused or failed, {} of other stages, {} after the window",
+        input.files, input.lines, input.events, input.uses, input.not_successful, input.other_stages, input.after_window
     )];
     let named = |what: &str, names: &std::collections::BTreeMap<String, u64>| {
         names.iter().map(|(name, n)| format!("{what}: {name}, {n}")).collect::<Vec<_>>()

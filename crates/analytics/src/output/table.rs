@@ -150,8 +150,8 @@ fn input(report: &Report) -> String {
     let mut out = String::from("\nRead\n");
     let _ = writeln!(
         out,
-        "  {} log files, {} lines, {} events: {} uses, {} duplicates, {} refused or failed, {} of other stages, {} after the window",
-        input.files, input.lines, input.events, input.uses, input.duplicates, input.not_successful, input.other_stages, input.after_window
+        "  {} log files, {} lines, {} events: {} uses, {} refused or failed, {} of other stages, {} after the window",
+        input.files, input.lines, input.events, input.uses, input.not_successful, input.other_stages, input.after_window
     );
     for (what, names) in
         [("lines of an unknown version", &input.unknown_versions), ("uses without a permission in the catalogue", &input.unmapped)]

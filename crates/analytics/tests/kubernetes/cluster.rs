@@ -92,6 +92,11 @@ pub fn row<'a>(report: &'a Report, name: &str) -> &'a Row {
     report.identities.iter().find(|row| row.name == name).unwrap_or_else(|| panic!("no {name}"))
 }
 
+/// The user of most tests.
+pub fn user() -> Key {
+    Key::user("u")
+}
+
 pub fn pair(granted: &str, used: &str) -> (String, String) {
     (granted.to_owned(), used.to_owned())
 }

@@ -1,6 +1,7 @@
 //! Who holds what and who used what, on small clusters written out.
 mod cluster;
 mod counted;
+mod replay;
 mod uses;
 
 use cluster::{Cluster, pair, row};

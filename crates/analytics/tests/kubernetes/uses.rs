@@ -1,11 +1,7 @@
 //! What an event shows as used, and what the log cannot show.
-use crate::cluster::{Cluster, pair, row};
-use curfew_analytics::{kubernetes::inventory::Key, report::FindingType};
+use crate::cluster::{Cluster, pair, row, user};
+use curfew_analytics::report::FindingType;
 use serde_json::json;
-
-fn user() -> Key {
-    Key::user("u")
-}
 
 /// Gives the last event an API group.
 fn of_group(mut cluster: Cluster, group: &str) -> Cluster {
