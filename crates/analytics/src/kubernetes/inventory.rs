@@ -5,7 +5,7 @@ use super::{
     membership::{account, account_name, fixed_groups, is_of_everyone, is_reserved, kind_of_user},
     permissions::Permissions,
     rules::{Expanded, expand},
-    usage::Usage,
+    usage::{Usage, Use},
 };
 use crate::{
     catalogue::PermissionId,
@@ -181,6 +181,12 @@ impl<'a> Inventory<'a> {
         }
     }
 
+    /// The places in which a permission was used in the window.
+    pub fn used(&self, permission: PermissionId, uses: &Use, window: Window) -> Places {
+        let total = self.permissions.catalogue.permissions()[permission].resources;
+        uses.places(window, total, self.permissions.one.contains(&permission))
+    }
+
     /// Every permission of a binding with its places.
     pub fn permissions_of(&self, binding: &Binding) -> Vec<(PermissionId, Places)> {
         let Some(expanded) = self.expanded(binding) else { return Vec::new() };
@@ -216,7 +222,7 @@ impl<'a> Inventory<'a> {
         }
         for activity in self.users(key).into_iter().filter(|user| counts(user)).filter_map(|user| usage.users.get(user)) {
             for (id, uses) in activity.uses.iter().chain(&activity.implied) {
-                let places = uses.places(window, self.permissions.catalogue.permissions()[*id].resources);
+                let places = self.used(*id, uses, window);
                 if !places.is_empty() {
                     held.entry(*id).or_default().used.extend(&places);
                 }

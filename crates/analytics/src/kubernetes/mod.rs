@@ -17,5 +17,5 @@ pub mod weights;
 
 /// The API group of roles and bindings.
 pub const RBAC: &str = "rbac.authorization.k8s.io";
-/// The place that stands for the cluster itself: requests across namespaces, and namespaces that do not exist now.
+/// The place that stands for the cluster itself: requests across all namespaces, and for verbs on one object namespaces that come and go.
 pub const CLUSTER: u32 = 0;

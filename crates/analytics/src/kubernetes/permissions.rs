@@ -28,6 +28,8 @@ pub struct Permissions {
     pub kinds: Vec<(Kind, Vec<(String, PermissionId)>)>,
     /// Each URL pattern with its verbs and their permissions.
     pub urls: Vec<(String, Vec<(String, PermissionId)>)>,
+    /// The permissions whose every request names one namespace.
+    pub one: BTreeSet<PermissionId>,
     /// The permissions on kinds of which no request shows a use.
     pub unseen: BTreeSet<PermissionId>,
     by_request: HashMap<(String, String), HashMap<String, PermissionId>>,
@@ -41,6 +43,17 @@ fn in_namespaces(kind: &Kind, verb: &str) -> bool {
     let namespace = kind.group.is_empty() && (kind.resource == "namespaces" || kind.resource.starts_with("namespaces/"));
     let one = !matches!(verb, "list" | "watch" | "create" | "deletecollection");
     kind.namespaced || (namespace && one) || (kind.group == RBAC && kind.resource == "clusterroles" && verb == "bind")
+}
+
+/// Whether every request for this verb and resource names one namespace, so that none is across all.
+fn names_one(kind: &Kind, verb: &str) -> bool {
+    let across = matches!(verb, "list" | "watch" | "deletecollection") || (kind.resource == "clusterroles" && verb == "bind");
+    in_namespaces(kind, verb) && !across
+}
+
+/// The permissions of a kind whose verbs have a property.
+fn select((kind, verbs): &(Kind, Vec<(String, PermissionId)>), has: impl Fn(&Kind, &str) -> bool) -> Vec<PermissionId> {
+    verbs.iter().filter(|(verb, _)| has(kind, verb)).map(|(_, id)| *id).collect()
 }
 
 /// The name of a permission on a kind.
@@ -128,14 +141,11 @@ impl Permissions {
         for (verb, url) in urls {
             patterns.entry(url.clone()).or_default().extend(id(&format!("{verb} {url}")).map(|id| (verb.clone(), id)));
         }
-        let of_kind = |(kind, verbs): &(Kind, Vec<(String, PermissionId)>)| {
-            let unseen = |(verb, _): &&(String, PermissionId)| is_unseen(kind, verb);
-            verbs.iter().filter(unseen).map(|(_, id)| *id).collect::<Vec<_>>()
-        };
-        let unseen = kinds.iter().flat_map(of_kind).collect();
+        let one = kinds.iter().flat_map(|kind| select(kind, names_one)).collect();
+        let unseen = kinds.iter().flat_map(|kind| select(kind, is_unseen)).collect();
         let by_request =
             kinds.iter().map(|(kind, verbs)| ((kind.group.clone(), kind.resource.clone()), verbs.iter().cloned().collect())).collect();
-        Self { catalogue, kinds, urls: patterns.into_iter().collect(), unseen, by_request }
+        Self { catalogue, kinds, urls: patterns.into_iter().collect(), one, unseen, by_request }
     }
 
     /// The permission that a request for a resource needs: its own, or that of the unknown kinds of its group.

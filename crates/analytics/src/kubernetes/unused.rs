@@ -20,12 +20,13 @@ pub fn used_by(inventory: &Inventory, usage: &Usage, window: Window, binding: &B
     if open && activity.unmapped.is_some_and(|at| window.contains(at)) {
         return true;
     }
+    // A namespace that does not exist now has no bindings: only a ClusterRoleBinding allowed what was done there.
+    let wide = binding.metadata.namespace.is_empty();
     inventory.permissions_of(binding).iter().any(|(id, places)| {
-        let total = inventory.permissions.catalogue.permissions()[*id].resources;
         let used = |uses: &Use| {
-            let mut used = uses.places(window, total);
+            let mut used = inventory.used(*id, uses, window);
             used.retain(places);
-            !used.is_empty()
+            !used.is_empty() || (wide && uses.is_gone(window))
         };
         [&activity.uses, &activity.implied].into_iter().filter_map(|uses| uses.get(id)).any(used)
     })

@@ -18,21 +18,45 @@ const MAX_NAME: usize = 200;
 pub struct Use {
     /// The last one across all namespaces, in Unix seconds.
     everywhere: Option<i64>,
+    /// The last one in a namespace that does not exist now.
+    gone: Option<i64>,
     /// The last one in each place.
     places: BTreeMap<u32, i64>,
+}
+
+/// Where a request was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Where {
+    /// Across all namespaces.
+    Everywhere,
+    /// In a namespace that does not exist now.
+    Gone,
+    /// In a namespace, or at the cluster.
+    At(u32),
 }
 
 impl Use {
     /// The last use.
     pub fn last(&self) -> Option<i64> {
-        self.places.values().copied().chain(self.everywhere).max()
+        self.places.values().copied().chain(self.everywhere).chain(self.gone).max()
     }
     /// The places of the uses in the window, of so many in all.
-    pub fn places(&self, window: Window, total: u32) -> Places {
+    ///
+    /// `one`: every request names one namespace. Then the place of the cluster stands for namespaces that come and go. It is used if one
+    /// was used that does not exist now, or if all that exist were.
+    pub fn places(&self, window: Window, total: u32, one: bool) -> Places {
         if self.everywhere.is_some_and(|at| window.contains(at)) {
             return Places::first(total);
         }
-        self.places.iter().filter(|(_, at)| window.contains(**at)).map(|(place, _)| *place).collect()
+        let mut places: Places = self.places.iter().filter(|(_, at)| window.contains(**at)).map(|(place, _)| *place).collect();
+        if one && (self.is_gone(window) || places.len() + 1 == total) {
+            places.insert(CLUSTER);
+        }
+        places
+    }
+    /// Whether a use in the window was in a namespace that does not exist now.
+    pub fn is_gone(&self, window: Window) -> bool {
+        self.gone.is_some_and(|at| window.contains(at))
     }
 }
 
@@ -130,29 +154,25 @@ impl<'a> Usage<'a> {
             // Without a rule for a key, only a wildcard grants it; the resource stands for such keys.
             let find = |resource: &str| self.permissions.of_request("impersonate", group, resource);
             let id = find(&resource).or_else(|| resource.starts_with(EXTRAS).then(|| find(EXTRAS))?)?;
-            Some((id, namespace.map_or(CLUSTER, |namespace| self.place(namespace))))
+            Some((id, self.place_of(id, namespace.unwrap_or_default())))
         });
-        let checked: Vec<(PermissionId, u32)> = checked.collect();
+        let checked: Vec<(PermissionId, Where)> = checked.collect();
         let impersonator = self.users.entry(event.user.username.clone()).or_default();
         impersonator.last = impersonator.last.max(Some(at));
-        checked.into_iter().for_each(|(id, place)| add(&mut impersonator.uses, id, Some(place), at));
+        checked.into_iter().for_each(|(id, place)| add(&mut impersonator.uses, id, place, at));
     }
 
     fn member(&mut self, user: &User, at: i64) {
         note(&mut self.users.entry(user.username.clone()).or_default().groups, &user.groups, at);
     }
 
-    /// The place of a namespace. One that does not exist now is a part of the cluster.
-    fn place(&self, namespace: &str) -> u32 {
-        self.places.get(namespace).copied().unwrap_or(CLUSTER)
-    }
-
-    /// The place in which a request in a namespace uses a permission; none for a request across all namespaces.
-    fn place_of(&self, id: PermissionId, namespace: &str) -> Option<u32> {
-        if self.permissions.catalogue.permissions()[id].resources == 1 {
-            return Some(CLUSTER);
+    /// Where a request with this namespace, or without one, uses a permission.
+    fn place_of(&self, id: PermissionId, namespace: &str) -> Where {
+        match namespace {
+            _ if self.permissions.catalogue.permissions()[id].resources == 1 => Where::At(CLUSTER),
+            "" => Where::Everywhere,
+            namespace => self.places.get(namespace).map_or(Where::Gone, |place| Where::At(*place)),
         }
-        (!namespace.is_empty()).then(|| self.place(namespace))
     }
 
     /// Counts what a request used for the user whose permissions allowed it.
@@ -171,7 +191,7 @@ impl<'a> Usage<'a> {
                 }
             }
             _ => {
-                used.extend(self.permissions.of_url(&event.verb, event.path()).map(|id| (id, Some(CLUSTER))));
+                used.extend(self.permissions.of_url(&event.verb, event.path()).map(|id| (id, Where::At(CLUSTER))));
                 name = used.is_empty().then(|| format!("{} {}", event.verb, event.path()));
             }
         }
@@ -196,14 +216,15 @@ fn note(seen: &mut BTreeMap<String, i64>, groups: &[String], at: i64) {
     }
 }
 
-/// Adds a use in a place, or across all.
-fn add(uses: &mut BTreeMap<PermissionId, Use>, id: PermissionId, place: Option<u32>, at: i64) {
+/// Adds a use.
+fn add(uses: &mut BTreeMap<PermissionId, Use>, id: PermissionId, place: Where, at: i64) {
     let used = uses.entry(id).or_default();
     match place {
-        Some(place) => {
+        Where::At(place) => {
             let last = used.places.entry(place).or_insert(at);
             *last = at.max(*last);
         }
-        None => used.everywhere = used.everywhere.max(Some(at)),
+        Where::Everywhere => used.everywhere = used.everywhere.max(Some(at)),
+        Where::Gone => used.gone = used.gone.max(Some(at)),
     }
 }

@@ -1,6 +1,7 @@
 //! Who holds what and who used what, on small clusters written out.
 mod cluster;
 mod counted;
+mod places;
 mod replay;
 mod uses;
 
