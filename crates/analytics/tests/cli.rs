@@ -208,6 +208,48 @@ fn broken_lines_and_other_versions_are_counted_and_named() {
     assert_eq!(results(report), results(with_logs(&[&data().join("audit.log")])));
 }
 
+/// A reader that closed its end, such as `head`.
+#[test]
+fn closed_outputs_do_not_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("audit.log");
+    fs::write(&log, fs::read_to_string(data().join("audit.log")).unwrap() + "not json\n").unwrap();
+    let log = log.to_str().unwrap();
+    let run = |log: &str, close_stdout: bool| {
+        let closed = || {
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            writer
+        };
+        let mut command = Command::new(env!("CARGO_BIN_EXE_curfew-analytics"));
+        command.args(["analyze", "--kubernetes-rbac", "rbac.json", "--audit-log", log]).current_dir(data()).stderr(closed());
+        if close_stdout {
+            command.stdout(closed());
+        }
+        command.output().unwrap()
+    };
+    for close_stdout in [false, true] {
+        assert_eq!(run(log, close_stdout).status.code(), Some(0));
+        assert_eq!(run("gone", close_stdout).status.code(), Some(1));
+    }
+}
+
+#[test]
+fn broken_objects_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dump: Value = serde_json::from_str(&fs::read_to_string(data().join("rbac.json")).unwrap()).unwrap();
+    dump["items"]
+        .as_array_mut()
+        .unwrap()
+        .push(serde_json::json!({"kind": "Role", "metadata": {"name": "x", "namespace": "n"}, "rules": 3}));
+    let path = folder.path().join("rbac.json");
+    fs::write(&path, dump.to_string()).unwrap();
+    let output = analyze(&["--kubernetes-rbac", path.to_str().unwrap(), "--audit-log", "audit.log", "-o", "json"]);
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(report["input"]["problemCount"], 1);
+    assert!(stderr(&output).contains("rbac.json: left out: Role n/x: "), "{}", stderr(&output));
+}
+
 #[test]
 fn a_truncated_gzip_file_counts_up_to_the_cut() {
     let folder = tempfile::tempdir().unwrap();

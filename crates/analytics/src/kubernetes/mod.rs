@@ -10,6 +10,7 @@ pub mod kinds;
 pub mod membership;
 pub mod methods;
 pub mod permissions;
+pub mod raw;
 pub mod rules;
 pub mod unused;
 pub mod usage;

@@ -81,7 +81,11 @@ impl Facts<'_> {
             });
             let mut evidence: Vec<String> = subjects.collect();
             evidence.insert(0, role_name(binding));
-            let (summary, advice) = if self.inventory.dump.role_of(binding).is_none() {
+            let no_role = self.inventory.dump.role_of(binding).is_none();
+            if no_role && self.inventory.dump.may_have_lost_role(binding) {
+                continue;
+            }
+            let (summary, advice) = if no_role {
                 let advice = "Delete it: a role that is created with this name is granted at once.".to_owned();
                 ("names a role that does not exist".to_owned(), advice)
             } else if binding.subjects.is_empty() {
@@ -108,7 +112,7 @@ impl Facts<'_> {
                 binding.role == *name && of == namespace
             };
             let bindings: Vec<&Binding> = dump.bindings.iter().filter(names).collect();
-            let old = !self.window.exempts(role.metadata.created());
+            let old = !self.window.exempts(role.metadata.created()) && !dump.may_have_lost_bindings();
             let (summary, advice) = match bindings.is_empty() {
                 true if old => ("is not bound".to_owned(), "Delete it.".to_owned()),
                 false if old && bindings.iter().all(|binding| self.is_unused(binding)) => {

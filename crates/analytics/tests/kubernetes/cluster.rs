@@ -68,7 +68,7 @@ impl Cluster {
         let permissions = Permissions::build(None, &dump);
         let mut usage = Usage::new(&permissions, &dump.namespaces, UNTIL);
         for event in &self.events {
-            let Line::Events(events) = parse(event.to_string().as_bytes()) else { panic!("{event}") };
+            let Line::Events { events, .. } = parse(event.to_string().as_bytes()) else { panic!("{event}") };
             events.iter().for_each(|event| usage.record(event));
         }
         let window = Window::ending(UNTIL, 90 * DAY);

@@ -1,4 +1,5 @@
 //! Who holds what and who used what, on small clusters written out.
+mod broken;
 mod cluster;
 mod counted;
 mod places;
