@@ -17,6 +17,9 @@ const BUILT_IN_VERSION: &str = "v1.37.1";
 /// The verbs of a resource of which only a rule with `*` is known.
 const STANDARD: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
+/// The type of all permissions of a cluster: the place of the cluster is the same for each of them, and so are the namespaces.
+const PLACES: u32 = 0;
+
 /// URLs that an API server serves and its own roles do not name.
 const URLS: [&str; 2] = ["/debug/*", "/logs/*"];
 
@@ -118,13 +121,13 @@ impl Permissions {
                 }
                 let resources = if in_namespaces(kind, verb) { places } else { 1 };
                 let name = name(verb, &kind.group, &kind.resource);
-                all.push(Permission { name, weight: heavy, resources, level, assumed: kind.assumed });
+                all.push(Permission { name, weight: heavy, resource_type: PLACES, resources, level, assumed: kind.assumed });
             }
         }
         let urls = url_permissions(dump);
         for (verb, url) in &urls {
             let (weight, level) = url_weight(verb);
-            all.push(Permission { name: format!("{verb} {url}"), weight, resources: 1, level, assumed: false });
+            all.push(Permission { name: format!("{verb} {url}"), weight, resource_type: PLACES, resources: 1, level, assumed: false });
         }
         let methods = methods(&all);
         Self::index(Catalogue::new(format!("PCI-1, {TABLE}, kinds of {version}"), all, methods), kinds.into_values(), &urls)
