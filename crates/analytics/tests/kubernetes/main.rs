@@ -3,6 +3,7 @@ mod broken;
 mod cluster;
 mod counted;
 mod places;
+mod properties;
 mod replay;
 mod uses;
 
