@@ -316,6 +316,27 @@ fn the_cluster_s_own_discovery_makes_what_nothing_serves_weightless() {
     assert!(row(&built_in, "frank@example.com")["score"].as_u64().unwrap() > 0);
 }
 
+/// The HTML report lists the first identities only, so the table does not send anyone there for the others.
+#[test]
+fn what_is_left_out_of_a_list_is_where_the_list_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dump: Value = serde_json::from_str(&fs::read_to_string(data().join("rbac.json")).unwrap()).unwrap();
+    let subjects: Vec<Value> = (0..80).map(|i| serde_json::json!({"kind": "User", "name": format!("user-{i:02}")})).collect();
+    dump["items"].as_array_mut().unwrap().push(serde_json::json!({"kind": "ClusterRoleBinding", "metadata": {"name": "many"},
+        "roleRef": {"kind": "ClusterRole", "name": "view"}, "subjects": subjects}));
+    let (rbac, page) = (folder.path().join("rbac.json"), folder.path().join("pci.html"));
+    fs::write(&rbac, dump.to_string()).unwrap();
+    let files = ["--kubernetes-rbac", rbac.to_str().unwrap(), "--audit-log", "audit.log", "--window", "1d"];
+    let text = stdout(&analyze(&[&files[..], &["--report", page.to_str().unwrap()]].concat()));
+    let page = fs::read_to_string(page).unwrap();
+    let (identities, findings) = text.split_once("\nFindings\n").unwrap();
+    assert!(identities.contains(" more: -o csv and -o json list all"), "{identities}");
+    let page = page.split_once("<h2>Findings").unwrap().0;
+    assert!(!page.contains("user-79") && page.contains(" more have lower scores: -o csv and -o json list all."), "{page}");
+    assert!(findings.contains(" more: -o json and the page of --report list all"), "{findings}");
+    assert!(stdout(&analyze(&[&files[..], &["-o", "csv"]].concat())).contains("\r\nuser-79,"));
+}
+
 #[test]
 fn help_teaches() {
     let help = stdout(&analyze(&["--help"]));

@@ -93,7 +93,7 @@ fn identities(report: &Report) -> String {
         ]);
     }
     let more = all.len().saturating_sub(TOP);
-    let rest = if more > 0 { format!("  and {more} more: -o json, -o csv or --report show all\n") } else { String::new() };
+    let rest = if more > 0 { format!("  and {more} more: -o csv and -o json list all\n") } else { String::new() };
     let mut out = format!("\nIdentities with grants, the highest score first\n{}{rest}", columns(&rows));
     out += "\nWhy\n";
     for row in all.iter().filter(|row| !row.because.is_empty()).take(TOP / 3) {
@@ -139,7 +139,7 @@ fn findings(report: &Report) -> String {
             let _ = writeln!(out, "      => {}", finding.recommendation);
         }
         if all.len() > TOP {
-            let _ = writeln!(out, "    and {} more: -o json or --report show all", all.len() - TOP);
+            let _ = writeln!(out, "    and {} more: -o json and the page of --report list all", all.len() - TOP);
         }
     }
     out
