@@ -204,3 +204,11 @@ fn a_binding_that_an_impersonated_group_used_is_not_unused() {
     assert_eq!((named(FindingType::UnusedBinding), named(FindingType::Inactive)), (0, 0));
     assert_eq!(row(&used.report(), "breakglass").members, 0, "it proves no membership");
 }
+
+/// The API server asks for the same permissions.
+#[test]
+fn a_dry_run_is_a_use() {
+    let mut cluster = admin().event("u", "delete", "pods", "a", 1);
+    cluster.events[0]["requestURI"] = json!("/api/v1/namespaces/a/pods/x?dryRun=All");
+    assert_eq!(cluster.places(&user(), "delete core/pods").1, "a");
+}
