@@ -5,13 +5,15 @@ use super::{
     permissions::{Permissions, url_matches},
 };
 use crate::catalogue::PermissionId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a role grants.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Expanded {
     /// Permissions on resources. `true`: on named objects only, which counts as granted wherever the role is bound.
     pub resources: BTreeMap<PermissionId, bool>,
+    /// `create` of named objects, which has no effect without `patch` or `update` from another rule.
+    pub named_creates: BTreeSet<PermissionId>,
     /// Permissions on URLs; only a ClusterRoleBinding makes them effective.
     pub urls: Vec<PermissionId>,
     /// Whether it grants every verb on every resource of every group.
@@ -35,11 +37,12 @@ fn names_resource(rule: &Rule, resource: &str) -> bool {
     rule.resources.iter().any(|entry| entry == "*" || entry == resource || by_subresource(entry))
 }
 
-/// A rule with names never matches a request that has none: `create` of an object, and `deletecollection`.
-fn effective_by_name(verb: &str, kind: &Kind) -> bool {
+/// A rule with names never matches a request that has none: `deletecollection`, and the POST of an object. A PATCH or PUT that creates the
+/// object has a name, and needs `create` besides its own verb.
+fn effective_by_name(rule: &Rule, verb: &str, kind: &Kind) -> bool {
     match verb {
         "deletecollection" => false,
-        "create" => kind.resource.contains('/'),
+        "create" => kind.resource.contains('/') || has(&rule.verbs, "patch") || has(&rule.verbs, "update"),
         _ => true,
     }
 }
@@ -62,9 +65,11 @@ pub fn expand(role: &Role, permissions: &Permissions) -> Expanded {
             for (verb, id) in verbs.iter().filter(|(verb, _)| has(&rule.verbs, verb)) {
                 known = true;
                 found.unseen |= by_name && permissions.unseen.contains(id);
-                if !named || effective_by_name(verb, kind) {
+                if !named || effective_by_name(rule, verb, kind) {
                     let only_named = found.resources.entry(*id).or_insert(true);
                     *only_named &= named;
+                } else if verb == "create" {
+                    found.named_creates.insert(*id);
                 }
             }
         }
@@ -125,7 +130,8 @@ mod tests {
         let rule = r#"{"verbs":["get","create","deletecollection"],"apiGroups":[""],"resources":["configmaps"],"resourceNames":["a"]}"#;
         let (names, expanded) = granted(rule);
         assert_eq!(names, ["get core/configmaps"]);
-        assert!(expanded.resources.values().all(|named| *named));
+        assert!(expanded.resources.values().all(|named| *named) && expanded.named_creates.len() == 1);
+        assert_eq!(granted(&rule.replace("get", "patch")).0, ["create core/configmaps", "patch core/configmaps"]);
         let wider = format!(r#"{rule},{{"verbs":["get"],"apiGroups":[""],"resources":["configmaps"]}}"#);
         assert!(granted(&wider).1.resources.values().all(|named| !*named));
         let exec = granted(r#"{"verbs":["create"],"apiGroups":[""],"resources":["pods/exec"],"resourceNames":["a"]}"#).0;

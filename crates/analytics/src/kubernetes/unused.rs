@@ -22,13 +22,15 @@ pub fn used_by(inventory: &Inventory, usage: &Usage, window: Window, binding: &B
     }
     // A namespace that does not exist now has no bindings: only a ClusterRoleBinding allowed what was done there.
     let wide = binding.metadata.namespace.is_empty();
-    inventory.permissions_of(binding).iter().any(|(id, places)| {
+    let creates = inventory.expanded(binding).into_iter().flat_map(|expanded| &expanded.named_creates);
+    let creates = creates.map(|id| (*id, inventory.places_of(binding, *id)));
+    inventory.permissions_of(binding).into_iter().chain(creates).any(|(id, places)| {
         let used = |uses: &Use| {
-            let mut used = inventory.used(*id, uses, window);
-            used.retain(places);
+            let mut used = inventory.used(id, uses, window);
+            used.retain(&places);
             !used.is_empty() || (wide && uses.is_gone(window))
         };
-        [&activity.uses, &activity.implied].into_iter().filter_map(|uses| uses.get(id)).any(used)
+        [&activity.uses, &activity.implied].into_iter().filter_map(|uses| uses.get(&id)).any(used)
     })
 }
 

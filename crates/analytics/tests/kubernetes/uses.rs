@@ -212,3 +212,20 @@ fn a_dry_run_is_a_use() {
     cluster.events[0]["requestURI"] = json!("/api/v1/namespaces/a/pods/x?dryRun=All");
     assert_eq!(cluster.places(&user(), "delete core/pods").1, "a");
 }
+
+/// The API server checks `create` with the name of the object if a PATCH or PUT creates it.
+#[test]
+fn a_named_create_is_used_by_a_server_side_apply() {
+    let named = |verbs: &[&str]| {
+        let rule = json!({"verbs": verbs, "apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["x"]});
+        Cluster::new()
+            .object(json!({"kind": "ClusterRole", "metadata": {"name": "named"}, "rules": [rule]}))
+            .bind("a", "named", "User", "u")
+    };
+    let applied = |cluster: Cluster| cluster.event("u", "patch", "configmaps", "a", 1).code(201);
+    let one = applied(named(&["create", "patch"]));
+    assert_eq!(one.places(&user(), "create core/configmaps"), pair("a", "a"));
+    // The verb of the request is in another role.
+    let two = applied(named(&["create"]).role("r", &["patch"], "", &["configmaps"]).bind("a", "r", "User", "u"));
+    assert!(one.findings(FindingType::UnusedBinding).is_empty() && two.findings(FindingType::UnusedBinding).is_empty());
+}
