@@ -34,6 +34,9 @@ pub struct Permission {
     pub name: String,
     /// What an unused grant of it on every resource adds to the mass.
     pub weight: f64,
+    /// The type of its resources. Permissions of one type have the same places, so that a number means the same place for each of them; places
+    /// of different types have nothing in common.
+    pub resource_type: u32,
     /// How many resources its type has; at least 1.
     pub resources: u32,
     /// What it can do.

@@ -55,8 +55,8 @@ Examples:
   curfew-analytics analyze --kubernetes-rbac rbac.json --audit-log audit.log --audit-log older/ --report pci.html
   curfew-analytics analyze --kubernetes-rbac rbac.json --audit-log audit/ -o json | jq '.identities[] | select(.band == \"high\") | .name'
 
-Audit logs are those of the API server (--audit-log-path, policy level Metadata for everything): JSON lines of audit.k8s.io/v1, plain or
-gzip. Files may overlap and come in any order: an event counts once.
+Audit logs are written by the API server (--audit-log-path; audit policy: level Metadata for all requests): JSON lines of audit.k8s.io/v1,
+plain or gzip. Files may overlap and come in any order: reading an event twice changes no result.
 
 Discovery of your cluster, which adds your custom resources to the catalogue (default: the kinds of Kubernetes itself, and those in roles):
   (kubectl get --raw /api/v1; for v in $(kubectl api-versions | grep /); do kubectl get --raw /apis/$v; done) > discovery.json
@@ -118,7 +118,9 @@ fn analyze(args: &Analyze) -> Result<()> {
     let permissions = Permissions::build(discovery, &dump);
     let now = Timestamp::now().as_second();
     let mut usage = Usage::new(&permissions, &dump.namespaces, args.until.map_or(now, Timestamp::as_second));
-    let input = read(&logs, &mut usage);
+    let mut problems = Problems::default();
+    dump.broken.iter().for_each(|why| problems.add(&args.kubernetes_rbac, None, format!("left out: {why}")));
+    let input = read(&logs, &mut usage, problems);
     if usage.counts.events == 0 {
         tell(&input);
         bail!("no event of audit.k8s.io/v1 in {}; give the API server's audit logs, written as JSON", listed(&args.audit_log));
@@ -152,8 +154,7 @@ fn discovery(path: &Path) -> Result<Discovery> {
 }
 
 /// Streams every log into the usage.
-fn read(logs: &[Found], usage: &mut Usage) -> InputSummary {
-    let mut problems = Problems::default();
+fn read(logs: &[Found], usage: &mut Usage, mut problems: Problems) -> InputSummary {
     let (mut input, mut versions) = (InputSummary { files: logs.len() as u64, ..InputSummary::default() }, BTreeMap::new());
     let mut progress = Progress::new("reading audit logs", logs.iter().map(|log| log.size).sum());
     for log in logs {
@@ -163,7 +164,13 @@ fn read(logs: &[Found], usage: &mut Usage) -> InputSummary {
             |bytes| progress.add(bytes),
             |problems, number, line| match parse(line) {
                 Line::Empty => {}
-                Line::Events(events) => events.iter().for_each(|event| usage.record(event)),
+                Line::Events { events, broken } => {
+                    events.iter().for_each(|event| usage.record(event));
+                    if let Some(broken) = broken {
+                        problems.count += broken.count - 1;
+                        problems.add(&log.path, Some(number), format!("not an audit event: {}", broken.first));
+                    }
+                }
                 Line::Unknown(name) => {
                     let name = curfew_core::text::brief(&name);
                     let full = versions.len() >= MAX_VERSIONS && !versions.contains_key(&name);
@@ -183,11 +190,16 @@ fn read(logs: &[Found], usage: &mut Usage) -> InputSummary {
 fn tell(input: &InputSummary) {
     for problem in input.problems.iter().take(MAX_PRINTED) {
         let line = problem.line.map(|line| format!(":{line}")).unwrap_or_default();
-        eprintln!("warning: {}{line}: {}", printable(&problem.file), printable(&problem.message));
+        say(&format!("{}{line}: {}", printable(&problem.file), printable(&problem.message)));
     }
     if input.problem_count > MAX_PRINTED as u64 {
-        eprintln!("warning: and {} more problems; -o json lists a hundred", input.problem_count - MAX_PRINTED as u64);
+        say(&format!("and {} more problems; -o json lists a hundred", input.problem_count - MAX_PRINTED as u64));
     }
+}
+
+/// Prints a warning. If nobody reads standard error, the report is made all the same.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "warning: {text}");
 }
 
 /// Prints the report. A reader that closes the pipe early, such as `head`, is not an error.

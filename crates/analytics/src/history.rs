@@ -1,4 +1,5 @@
-//! What a window of days can show: how much of it the logs cover, which identities are too new to be judged, and who is left out.
+//! What a window of days can show: how much of it the logs cover, which identities are too new for findings from history, and who is left
+//! out.
 use std::collections::BTreeSet;
 
 /// Seconds of a day.

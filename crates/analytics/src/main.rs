@@ -3,7 +3,7 @@
 
 use clap::Parser;
 use curfew_core::text::printable;
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 fn main() -> ExitCode {
     match curfew_analytics::cli::run(curfew_analytics::cli::Cli::parse()) {
@@ -11,7 +11,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Messages quote what is in files.
             let lines: Vec<String> = format!("{error:#}").split('\n').map(printable).collect();
-            eprintln!("error: {}", lines.join("\n"));
+            let _ = writeln!(std::io::stderr(), "error: {}", lines.join("\n"));
             ExitCode::FAILURE
         }
     }

@@ -171,11 +171,11 @@ pub struct SystemSummary {
     pub counted: usize,
     /// How many are left out by `ck_exclude_from_pci`.
     pub excluded: usize,
-    /// How many are younger than the window, and left out until they are older.
+    /// How many of those that count are younger than the window: what they did not use yet proves little.
     pub new: usize,
     /// How many belong to the system itself.
     pub built_in: usize,
-    /// How many groups count through their members.
+    /// How many groups count through their members, because one of these was seen and counts.
     pub groups_with_members: usize,
     /// How many super identities were found; five or fewer are recommended.
     pub super_identities: usize,
@@ -211,6 +211,9 @@ impl Bands {
     }
 }
 
+/// The place of a use that no request would show.
+pub const UNKNOWN: &str = "unknown";
+
 /// One permission's part in a score.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -225,7 +228,7 @@ pub struct Contribution {
     pub share: f64,
     /// Where it may be used; `nowhere` if it counts because of an escalation only.
     pub granted: String,
-    /// Where it was used in the window.
+    /// Where it was used in the window; `unknown` if no request would show it.
     pub used: String,
     /// What grants it.
     pub by: String,
@@ -239,10 +242,12 @@ pub struct PermissionCounts {
     pub granted: usize,
     /// Granted, and used anywhere.
     pub used: usize,
-    /// Granted, and not used everywhere it is granted.
+    /// Granted, and not used everywhere it is granted, as far as requests would show it.
     pub not_fully_used: usize,
     /// Of these, the high-risk ones.
     pub high_risk_not_fully_used: usize,
+    /// Granted, and no request would show a use.
+    pub not_shown: usize,
     /// Used, and no longer granted.
     pub used_without_grant: usize,
 }
@@ -279,8 +284,6 @@ pub struct Row {
     pub missing: bool,
     /// RFC 3339; the last success in the window.
     pub last_used: Option<String>,
-    /// How many successful requests it made in the logs.
-    pub requests: u64,
     /// How many users were seen in this group.
     pub members: usize,
     /// Its permissions in numbers.
@@ -312,11 +315,10 @@ pub struct InputSummary {
     pub lines: u64,
     /// Events of the known version.
     pub events: u64,
-    /// Events that count as use: complete, successful, once each, up to the end of the window.
+    /// Events that count as use: successful, complete or a stream that started, up to the end of the window. What is read twice is counted
+    /// here twice, and only here.
     pub uses: u64,
-    /// Events that were in the logs before.
-    pub duplicates: u64,
-    /// Events of a stage other than ResponseComplete.
+    /// Events of stages before the response.
     pub other_stages: u64,
     /// Requests that were refused or failed.
     pub not_successful: u64,

@@ -4,8 +4,9 @@ use crate::{
     places::Places,
     reach::reach,
 };
+use std::collections::BTreeSet;
 
-/// The share of an escalation's reach that counts for every permission of the catalogue.
+/// How much of an escalation's reach is added to each permission of the catalogue (PCI-1, rule 4: 0.5).
 pub const CLOSURE: f64 = 0.5;
 
 /// One permission of an identity: where it may be used after all rules were evaluated, and where it was used in the window.
@@ -77,28 +78,39 @@ pub fn holding(holdings: &Holdings, permission: PermissionId) -> Option<&Holding
     holdings.binary_search_by_key(&permission, |(id, _)| *id).ok().map(|at| &holdings[at].1)
 }
 
-/// How far a method reaches for an identity: 0 if a permission of it is missing, or if they have no place in common.
+/// How far a method reaches for an identity: 0 if a permission of it is missing, or if those of one type have no place in common.
 ///
-/// Permissions that exist in the same number of places must meet in a place: permission to read in one namespace and to write in another
-/// is not a way. Where the sets contain one another this is the least reach among the permissions, as PCI-1 defines it.
+/// Permissions of one type must meet in a place: permission to read in one namespace and to write in another is not a way. Places of different
+/// types cannot be compared. Where the sets of a type contain one another this is the least reach among the permissions, as PCI-1 defines it.
 pub fn method_reach(catalogue: &Catalogue, holdings: &Holdings, method: usize) -> f64 {
     let ids = &catalogue.methods()[method].permissions;
-    let mut common: Option<Places> = None;
-    let mut least = 1f64;
-    let same_type = ids.iter().all(|id| catalogue.permissions()[*id].resources == catalogue.permissions()[ids[0]].resources);
+    let of = |id: &PermissionId| catalogue.permissions()[*id].resource_type;
+    let types: BTreeSet<u32> = ids.iter().map(of).collect();
+    let reaches = types.into_iter().map(|one| {
+        let ids: Vec<PermissionId> = ids.iter().copied().filter(|id| of(id) == one).collect();
+        common_reach(catalogue, holdings, &ids)
+    });
+    reaches.fold(1.0, f64::min)
+}
+
+/// The reach that permissions of one type have together.
+fn common_reach(catalogue: &Catalogue, holdings: &Holdings, ids: &[PermissionId]) -> f64 {
+    let total = |id: PermissionId| catalogue.permissions()[id].resources;
+    let (mut common, mut least): (Option<Places>, f64) = (None, 1.0);
     for id in ids {
-        let Some(holding) = holding(holdings, *id).filter(|holding| !holding.granted.is_empty()) else { return 0.0 };
-        least = least.min(reach(holding.granted.len(), catalogue.permissions()[*id].resources));
+        let Some(holding) = holding(holdings, *id) else { return 0.0 };
+        least = least.min(reach(holding.granted.len(), total(*id)));
         match &mut common {
             Some(places) => places.retain(&holding.granted),
             None => common = Some(holding.granted.clone()),
         }
     }
-    let common = common.unwrap_or_default();
-    if common.is_empty() {
-        return 0.0;
+    match common {
+        Some(places) if places.is_empty() => 0.0,
+        // Some of them exist in fewer places, such as the cluster alone: what they have in common is not a share of each.
+        Some(places) if ids.iter().all(|id| total(*id) == total(ids[0])) => reach(places.len(), total(ids[0])),
+        _ => least,
     }
-    if same_type { reach(common.len(), catalogue.permissions()[ids[0]].resources) } else { least }
 }
 
 /// Whether a method has a permission that is not used wherever it is granted.

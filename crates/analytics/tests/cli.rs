@@ -119,10 +119,10 @@ fn the_company_is_judged_as_it_was_built() {
 }
 
 #[test]
-fn new_identities_are_exempt_until_the_window_has_passed() {
+fn new_identities_count_and_have_findings_that_need_no_history() {
     let report = json(&FILES);
     let operator = row(&report, "system:serviceaccount:ci:operator");
-    assert_eq!((&operator["new"], &operator["counted"]), (&true.into(), &false.into()));
+    assert_eq!((&operator["new"], &operator["counted"], &report["system"]["new"]), (&true.into(), &true.into(), &1.into()));
     assert!(!findings(&report, "overprovisionedActive").contains(&"system:serviceaccount:ci:operator"));
     // What does not depend on history is found at once.
     assert!(findings(&report, "escalation").contains(&"system:serviceaccount:ci:operator"));
@@ -182,10 +182,8 @@ fn twice_in_another_order_and_packed_gives_the_same_report() {
     fs::write(folder.path().join("older/a"), &packed).unwrap();
     let (plain, mixed) = (with_logs(&[&data().join("audit.log")]), with_logs(&[folder.path(), folder.path()]));
     assert_eq!(results(plain.clone()), results(mixed.clone()));
-    assert_eq!((&mixed["input"]["uses"], &mixed["input"]["files"]), (&plain["input"]["uses"], &2.into()));
+    assert_eq!(mixed["input"]["files"], 2);
     assert_eq!(mixed["input"]["events"].as_u64().unwrap(), plain["input"]["events"].as_u64().unwrap() + 5);
-    let counted = |report: &Value, key: &str| report["input"][key].as_u64().unwrap();
-    assert_eq!(counted(&mixed, "duplicates") + counted(&mixed, "notSuccessful"), 5 + counted(&plain, "notSuccessful"));
 }
 
 #[test]
@@ -208,6 +206,48 @@ fn broken_lines_and_other_versions_are_counted_and_named() {
         assert!(stderr(&output).contains(&format!("audit.log:{number}: not an audit event: ")), "{}", stderr(&output));
     }
     assert_eq!(results(report), results(with_logs(&[&data().join("audit.log")])));
+}
+
+/// A reader that closed its end, such as `head`.
+#[test]
+fn closed_outputs_do_not_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("audit.log");
+    fs::write(&log, fs::read_to_string(data().join("audit.log")).unwrap() + "not json\n").unwrap();
+    let log = log.to_str().unwrap();
+    let run = |log: &str, close_stdout: bool| {
+        let closed = || {
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            writer
+        };
+        let mut command = Command::new(env!("CARGO_BIN_EXE_curfew-analytics"));
+        command.args(["analyze", "--kubernetes-rbac", "rbac.json", "--audit-log", log]).current_dir(data()).stderr(closed());
+        if close_stdout {
+            command.stdout(closed());
+        }
+        command.output().unwrap()
+    };
+    for close_stdout in [false, true] {
+        assert_eq!(run(log, close_stdout).status.code(), Some(0));
+        assert_eq!(run("gone", close_stdout).status.code(), Some(1));
+    }
+}
+
+#[test]
+fn broken_objects_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dump: Value = serde_json::from_str(&fs::read_to_string(data().join("rbac.json")).unwrap()).unwrap();
+    dump["items"]
+        .as_array_mut()
+        .unwrap()
+        .push(serde_json::json!({"kind": "Role", "metadata": {"name": "x", "namespace": "n"}, "rules": 3}));
+    let path = folder.path().join("rbac.json");
+    fs::write(&path, dump.to_string()).unwrap();
+    let output = analyze(&["--kubernetes-rbac", path.to_str().unwrap(), "--audit-log", "audit.log", "-o", "json"]);
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(report["input"]["problemCount"], 1);
+    assert!(stderr(&output).contains("rbac.json: left out: Role n/x: "), "{}", stderr(&output));
 }
 
 #[test]
@@ -274,6 +314,27 @@ fn the_cluster_s_own_discovery_makes_what_nothing_serves_weightless() {
         (&0.into(), &6.into())
     );
     assert!(row(&built_in, "frank@example.com")["score"].as_u64().unwrap() > 0);
+}
+
+/// The HTML report lists the first identities only, so the table does not send anyone there for the others.
+#[test]
+fn what_is_left_out_of_a_list_is_where_the_list_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dump: Value = serde_json::from_str(&fs::read_to_string(data().join("rbac.json")).unwrap()).unwrap();
+    let subjects: Vec<Value> = (0..80).map(|i| serde_json::json!({"kind": "User", "name": format!("user-{i:02}")})).collect();
+    dump["items"].as_array_mut().unwrap().push(serde_json::json!({"kind": "ClusterRoleBinding", "metadata": {"name": "many"},
+        "roleRef": {"kind": "ClusterRole", "name": "view"}, "subjects": subjects}));
+    let (rbac, page) = (folder.path().join("rbac.json"), folder.path().join("pci.html"));
+    fs::write(&rbac, dump.to_string()).unwrap();
+    let files = ["--kubernetes-rbac", rbac.to_str().unwrap(), "--audit-log", "audit.log", "--window", "1d"];
+    let text = stdout(&analyze(&[&files[..], &["--report", page.to_str().unwrap()]].concat()));
+    let page = fs::read_to_string(page).unwrap();
+    let (identities, findings) = text.split_once("\nFindings\n").unwrap();
+    assert!(identities.contains(" more: -o csv and -o json list all"), "{identities}");
+    let page = page.split_once("<h2>Findings").unwrap().0;
+    assert!(!page.contains("user-79") && page.contains(" more have lower scores: -o csv and -o json list all."), "{page}");
+    assert!(findings.contains(" more: -o json and the page of --report list all"), "{findings}");
+    assert!(stdout(&analyze(&[&files[..], &["-o", "csv"]].concat())).contains("\r\nuser-79,"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 use super::{
     findings::{Facts, Scored, granted_by},
     inventory::{Identity, Inventory, Key},
+    unused::used_by_group,
     usage::Usage,
 };
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
     bands::Band,
     history::{Window, confidence, covered},
     report::*,
-    score::{Holdings, Part, holding, score},
+    score::{Part, holding, score},
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -72,15 +73,12 @@ pub fn analyse(inventory: &Inventory, usage: &Usage, window: Window, mut input: 
 fn scored(inventory: &Inventory, usage: &Usage, window: Window, key: &Key, identity: &Identity) -> Scored {
     let holdings = inventory.holdings(key, usage, window);
     let active = if key.group {
-        holdings.iter().any(|(_, holding)| {
-            let mut common = holding.granted.clone();
-            common.retain(&holding.used);
-            !common.is_empty()
-        })
+        let mut bindings = identity.grants.iter().map(|grant| &inventory.dump.bindings[grant.binding]);
+        bindings.any(|binding| used_by_group(inventory, usage, window, binding, &key.name))
     } else {
         usage.users.get(&key.name).and_then(|activity| activity.last).is_some_and(|at| window.contains(at))
     };
-    let score = score(&inventory.permissions.catalogue, &holdings);
+    let score = score(&inventory.permissions.catalogue, &inventory.scored_holdings(key, usage, window));
     Scored { key: key.clone(), holdings, score, new: window.exempts(identity.created), active }
 }
 
@@ -112,17 +110,16 @@ fn row(facts: &Facts, scored: &Scored) -> Row {
         x: (!excluded).then_some(scored.score.x),
         granted_share: scored.score.granted,
         confidence: facts.confidence,
-        // The members of a group hold what it grants. If no member was seen, the group stands for them.
-        counted: !excluded && !scored.new && !identity.built_in && identity.members.is_empty(),
+        // The members of a group hold what it grants. If no member was seen that counts, the group counts for them.
+        counted: !excluded && !identity.built_in && !facts.inventory.counts_by_members(identity),
         built_in: identity.built_in,
         new: scored.new,
         excluded_from_pci: excluded,
         excluded_from_reports: identity.excluded.from_reports,
         missing: identity.missing,
         last_used: last_used(facts, scored).filter(|at| facts.window.contains(*at)).map(written),
-        requests: facts.usage.users.get(&scored.key.name).filter(|_| !scored.key.group).map_or(0, |activity| activity.requests),
         members: identity.members.len(),
-        permissions: counts(facts, &scored.holdings),
+        permissions: counts(facts, scored),
         escalation: escalation.filter(|_| !excluded),
         because,
     }
@@ -141,20 +138,28 @@ fn contribution(facts: &Facts, scored: &Scored, part: &Part) -> Contribution {
         mass: part.mass,
         share: part.mass / scored.score.mass,
         granted: facts.inventory.describe(part.permission, &held.granted),
-        used: facts.inventory.describe(part.permission, &held.used),
+        used: match held.used.is_empty() && facts.inventory.permissions.unseen.contains(&part.permission) {
+            true => UNKNOWN.into(),
+            false => facts.inventory.describe(part.permission, &held.used),
+        },
         by,
     }
 }
 
-fn counts(facts: &Facts, holdings: &Holdings) -> PermissionCounts {
+fn counts(facts: &Facts, scored: &Scored) -> PermissionCounts {
     let mut counts = PermissionCounts::default();
-    for (id, holding) in holdings {
-        let (granted, fully) = (!holding.granted.is_empty(), holding.granted.within(&holding.used));
+    let permissions = facts.inventory.permissions;
+    let activities: Vec<_> = facts.inventory.users(&scored.key).into_iter().filter_map(|user| facts.usage.users.get(user)).collect();
+    for (id, holding) in &scored.holdings {
+        let hidden = permissions.unseen.contains(id) && holding.used.is_empty();
+        let (granted, fully) = (!holding.granted.is_empty(), hidden || holding.granted.within(&holding.used));
+        let requested = || activities.iter().any(|activity| activity.uses.contains_key(id));
+        counts.not_shown += usize::from(granted && hidden);
         counts.granted += usize::from(granted);
         counts.used += usize::from(granted && !holding.used.is_empty());
         counts.not_fully_used += usize::from(!fully);
-        counts.high_risk_not_fully_used += usize::from(!fully && facts.inventory.permissions.catalogue.permissions()[*id].high_risk());
-        counts.used_without_grant += usize::from(!granted && !holding.used.is_empty());
+        counts.high_risk_not_fully_used += usize::from(!fully && permissions.catalogue.permissions()[*id].high_risk());
+        counts.used_without_grant += usize::from(!granted && !holding.used.is_empty() && requested());
     }
     counts
 }
@@ -169,9 +174,9 @@ fn system(rows: &[Row], findings: &[Finding]) -> SystemSummary {
         x: aggregate::share(shares()),
         counted: shares().count(),
         excluded: of_company().filter(|row| row.excluded_from_pci).count(),
-        new: of_company().filter(|row| row.new && !row.excluded_from_pci).count(),
+        new: of_company().filter(|row| row.new && row.counted).count(),
         built_in: rows.iter().filter(|row| row.built_in).count(),
-        groups_with_members: of_company().filter(|row| row.members > 0 && !row.excluded_from_pci && !row.new).count(),
+        groups_with_members: of_company().filter(|row| !row.counted && !row.excluded_from_pci).count(),
         super_identities: findings.iter().filter(|finding| finding.kind == FindingType::Super).count(),
     }
 }
@@ -179,7 +184,7 @@ fn system(rows: &[Row], findings: &[Finding]) -> SystemSummary {
 /// What was read, and what of the dump has no effect.
 fn count(input: &mut InputSummary, inventory: &Inventory, usage: &Usage) {
     let counts = &usage.counts;
-    (input.events, input.uses, input.duplicates) = (counts.events, counts.uses, counts.duplicates);
+    (input.events, input.uses) = (counts.events, counts.uses);
     (input.other_stages, input.not_successful, input.after_window) = (counts.other_stages, counts.not_successful, counts.after_window);
     input.unmapped = counts.unmapped.clone();
     let lost = inventory.dump.bindings.iter().filter(|binding| inventory.dump.role_of(binding).is_none()).count();

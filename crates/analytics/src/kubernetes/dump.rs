@@ -1,4 +1,5 @@
 //! What `kubectl get -o json` prints of RBAC, service accounts and namespaces.
+use super::raw::{Plain, RawBinding, RawRole, Selector, or_default};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,12 +16,16 @@ const BOOTSTRAPPING: (&str, &str) = ("kubernetes.io/bootstrapping", "rbac-defaul
 #[serde(rename_all = "camelCase", default)]
 pub struct Metadata {
     /// The name.
+    #[serde(deserialize_with = "or_default")]
     pub name: String,
     /// The namespace; empty for what belongs to the cluster.
+    #[serde(deserialize_with = "or_default")]
     pub namespace: String,
     /// Labels.
+    #[serde(deserialize_with = "or_default")]
     pub labels: BTreeMap<String, String>,
     /// Annotations.
+    #[serde(deserialize_with = "or_default")]
     pub annotations: BTreeMap<String, String>,
     creation_timestamp: Option<Timestamp>,
 }
@@ -45,15 +50,19 @@ impl Metadata {
 #[serde(rename_all = "camelCase", default)]
 pub struct Rule {
     /// Verbs; `*` is all.
+    #[serde(deserialize_with = "or_default")]
     pub verbs: Vec<String>,
     /// API groups; `*` is all.
+    #[serde(deserialize_with = "or_default")]
     pub api_groups: Vec<String>,
     /// Resources; `*` is all, `*/scale` is a subresource of all.
+    #[serde(deserialize_with = "or_default")]
     pub resources: Vec<String>,
     /// Names of objects; empty is all.
+    #[serde(deserialize_with = "or_default")]
     pub resource_names: Vec<String>,
     /// URLs that are not resources, in ClusterRoles.
-    #[serde(rename = "nonResourceURLs")]
+    #[serde(rename = "nonResourceURLs", deserialize_with = "or_default")]
     pub non_resource_urls: Vec<String>,
 }
 
@@ -78,7 +87,7 @@ pub struct Subject {
     /// The name.
     pub name: String,
     /// The namespace of a service account.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub namespace: String,
 }
 
@@ -108,6 +117,10 @@ pub struct Dump {
     pub namespaces: BTreeSet<String>,
     /// How many objects of other kinds were in the file, by kind.
     pub ignored: BTreeMap<String, u64>,
+    /// Items of lists that are not what their kind says, and why. They were left out.
+    pub broken: Vec<String>,
+    /// Their kinds, namespaces and names, as far as they show.
+    lost: Vec<[String; 3]>,
 }
 
 /// The file cannot be used.
@@ -117,79 +130,8 @@ pub enum NotADump {
     #[error("{0}; write it again with: {COMMAND}")]
     Json(String),
     /// JSON without RBAC.
-    #[error("no {0} in it; write it with: {COMMAND}")]
-    Missing(&'static str),
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawRole {
-    #[serde(default)]
-    metadata: Metadata,
-    #[serde(default)]
-    rules: Option<Vec<Rule>>,
-    aggregation_rule: Option<Aggregation>,
-}
-
-#[derive(Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Aggregation {
-    #[serde(default)]
-    cluster_role_selectors: Vec<Selector>,
-}
-
-#[derive(Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Selector {
-    match_labels: BTreeMap<String, String>,
-    match_expressions: Vec<Expression>,
-}
-
-#[derive(Clone, Deserialize)]
-struct Expression {
-    key: String,
-    operator: String,
-    #[serde(default)]
-    values: Vec<String>,
-}
-
-impl Selector {
-    fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
-        let one = |expression: &Expression| {
-            let value = labels.get(&expression.key);
-            let listed = value.is_some_and(|value| expression.values.contains(value));
-            match expression.operator.as_str() {
-                "In" => listed,
-                "NotIn" => !listed,
-                "Exists" => value.is_some(),
-                "DoesNotExist" => value.is_none(),
-                _ => false,
-            }
-        };
-        self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value)) && self.match_expressions.iter().all(one)
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawBinding {
-    #[serde(default)]
-    metadata: Metadata,
-    role_ref: RoleRef,
-    #[serde(default)]
-    subjects: Option<Vec<Subject>>,
-}
-
-#[derive(Deserialize)]
-struct RoleRef {
-    kind: String,
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct Plain {
-    #[serde(default)]
-    metadata: Metadata,
+    #[error("no {0} in it{1}; write it with: {COMMAND}")]
+    Missing(&'static str, String),
 }
 
 /// Reads an object as what its kind says.
@@ -208,11 +150,13 @@ impl Dump {
         for document in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
             dump.add(document.map_err(|error| NotADump::Json(format!("not JSON: {error}")))?, &mut aggregations)?;
         }
-        if dump.roles.is_empty() {
-            return Err(NotADump::Missing("ClusterRole or Role"));
-        }
-        if dump.bindings.is_empty() {
-            return Err(NotADump::Missing("ClusterRoleBinding or RoleBinding"));
+        for (none, what) in
+            [(dump.roles.is_empty(), "ClusterRole or Role"), (dump.bindings.is_empty(), "ClusterRoleBinding or RoleBinding")]
+        {
+            if none {
+                let broken = dump.broken.first().map(|why| format!(" that can be read: {why}"));
+                return Err(NotADump::Missing(what, broken.unwrap_or_default()));
+            }
         }
         dump.aggregate(&aggregations);
         dump.name_namespaces();
@@ -221,15 +165,10 @@ impl Dump {
 
     fn add(&mut self, mut object: Value, aggregations: &mut Vec<(String, Vec<Selector>)>) -> Result<(), NotADump> {
         let kind = object["kind"].as_str().unwrap_or_default().to_owned();
-        if let (true, Some(items)) = (kind.ends_with("List"), object.get_mut("items").and_then(Value::as_array_mut)) {
-            let of = kind.trim_end_matches("List").to_owned();
-            for mut item in std::mem::take(items) {
-                // The items of a typed list do not repeat their kind.
-                if item["kind"].is_null() && !of.is_empty() {
-                    item["kind"] = of.clone().into();
-                }
-                self.add(item, aggregations)?;
-            }
+        if kind.ends_with("List") {
+            let items = object.get_mut("items").map(Value::take);
+            let items = if let Some(Value::Array(items)) = items { items } else { Vec::new() };
+            items.into_iter().zip(1..).for_each(|(item, number)| self.item(&kind, number, item, aggregations));
             return Ok(());
         }
         match kind.as_str() {
@@ -238,13 +177,17 @@ impl Dump {
                 if let Some(aggregation) = &raw.aggregation_rule {
                     aggregations.push((raw.metadata.name.clone(), aggregation.cluster_role_selectors.clone()));
                 }
-                let (rules, aggregated) = (raw.rules.unwrap_or_default(), raw.aggregation_rule.is_some());
+                let (rules, aggregated) = (raw.rules, raw.aggregation_rule.is_some());
                 let key = (raw.metadata.namespace.clone(), raw.metadata.name.clone());
                 self.roles.insert(key, Role { metadata: raw.metadata, rules, aggregated, contributes: false });
             }
             "ClusterRoleBinding" | "RoleBinding" => {
                 let raw: RawBinding = read(&kind, object)?;
-                let subjects = raw.subjects.unwrap_or_default();
+                let mut subjects = raw.subjects;
+                // As RBAC resolves it: a service account without a namespace is one of the RoleBinding's.
+                for subject in subjects.iter_mut().filter(|subject| subject.kind == "ServiceAccount" && subject.namespace.is_empty()) {
+                    subject.namespace.clone_from(&raw.metadata.namespace);
+                }
                 self.bindings.push(Binding { metadata: raw.metadata, role_kind: raw.role_ref.kind, role: raw.role_ref.name, subjects });
             }
             "ServiceAccount" => {
@@ -257,6 +200,40 @@ impl Dump {
             _ => *self.ignored.entry(if kind.is_empty() { "without a kind".into() } else { kind }).or_default() += 1,
         }
         Ok(())
+    }
+
+    /// Adds an item of a list. One that cannot be read is left out and noted.
+    fn item(&mut self, list: &str, number: usize, mut item: Value, aggregations: &mut Vec<(String, Vec<Selector>)>) {
+        let of = list.trim_end_matches("List");
+        let Some(fields) = item.as_object_mut() else {
+            self.broken.push(format!("item {number} of the {list} is not an object"));
+            self.lost.push([of, "", ""].map(str::to_owned));
+            return;
+        };
+        // The items of a typed list do not repeat their kind.
+        if !of.is_empty() && fields.get("kind").is_none_or(Value::is_null) {
+            fields.insert("kind".into(), of.into());
+        }
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let names = [text(&item["kind"]), text(&item["metadata"]["namespace"]), text(&item["metadata"]["name"])];
+        if let Err(NotADump::Json(why) | NotADump::Missing(_, why)) = self.add(item, aggregations) {
+            self.broken.push(why);
+            self.lost.push(names);
+        }
+    }
+
+    /// Whether the role that a binding names may be one that could not be read.
+    pub fn may_have_lost_role(&self, binding: &Binding) -> bool {
+        let namespace = if binding.role_kind == "Role" { binding.metadata.namespace.as_str() } else { "" };
+        let same = |name: &str, other: &str| name.is_empty() || name == other;
+        let of = |[kind, at, name]: &[String; 3]| {
+            same(kind, &binding.role_kind) && (name.is_empty() || (at == namespace && *name == binding.role))
+        };
+        self.lost.iter().any(of)
+    }
+    /// Whether a binding may be one that could not be read.
+    pub fn may_have_lost_bindings(&self) -> bool {
+        self.lost.iter().any(|[kind, ..]| kind.is_empty() || kind.ends_with("Binding"))
     }
 
     /// Gives aggregated ClusterRoles the rules of all that they select, also through other aggregated ones. In a cluster the controller has
@@ -331,8 +308,10 @@ mod tests {
     fn errors_name_the_object_and_the_command() {
         let error = |text: &str| Dump::parse(text).unwrap_err().to_string();
         assert!(error("{").starts_with("not JSON") && error("{").contains("kubectl get clusterroles"));
-        assert!(error(r#"{"kind":"PodList","items":[{"metadata":{}}]}"#).starts_with("no ClusterRole or Role in it"));
-        let odd = r#"{"kind":"List","items":[{"kind":"RoleBinding","metadata":{"name":"b","namespace":"n"},"roleRef":3}]}"#;
+        assert!(error(r#"{"kind":"PodList","items":[{"metadata":{}}]}"#).starts_with("no ClusterRole or Role in it;"));
+        let odd = r#"{"kind":"RoleBinding","metadata":{"name":"b","namespace":"n"},"roleRef":3}"#;
         assert!(error(odd).starts_with("RoleBinding n/b: "), "{}", error(odd));
+        let all = error(&format!(r#"{{"kind":"List","items":[{}]}}"#, role("r", "x", r#""rules":3"#)));
+        assert!(all.starts_with("no ClusterRole or Role in it that can be read: ClusterRole r: "), "{all}");
     }
 }

@@ -1,6 +1,9 @@
 //! One event of a Kubernetes audit log (audit.k8s.io/v1).
+use super::raw::or_default;
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The version that is understood.
 pub const VERSION: &str = "audit.k8s.io/v1";
@@ -10,9 +13,17 @@ pub const VERSION: &str = "audit.k8s.io/v1";
 #[serde(default)]
 pub struct User {
     /// The user name.
+    #[serde(deserialize_with = "or_default")]
     pub username: String,
     /// Its groups.
+    #[serde(deserialize_with = "or_default")]
     pub groups: Vec<String>,
+    /// Its UID.
+    #[serde(deserialize_with = "or_default")]
+    pub uid: String,
+    /// Its other fields, by key.
+    #[serde(deserialize_with = "or_default")]
+    pub extra: BTreeMap<String, serde::de::IgnoredAny>,
 }
 
 /// What a request is about.
@@ -20,14 +31,19 @@ pub struct User {
 #[serde(rename_all = "camelCase", default)]
 pub struct ObjectRef {
     /// The resource.
+    #[serde(deserialize_with = "or_default")]
     pub resource: String,
     /// The namespace, also of a request for a Namespace.
+    #[serde(deserialize_with = "or_default")]
     pub namespace: String,
     /// The name.
+    #[serde(deserialize_with = "or_default")]
     pub name: String,
     /// The API group.
+    #[serde(deserialize_with = "or_default")]
     pub api_group: String,
     /// The subresource.
+    #[serde(deserialize_with = "or_default")]
     pub subresource: String,
 }
 
@@ -45,10 +61,7 @@ pub struct Event {
     api_version: String,
     #[serde(default)]
     kind: String,
-    /// The identifier of the request.
-    #[serde(default, rename = "auditID")]
-    pub audit_id: String,
-    /// `ResponseComplete` and others.
+    /// `ResponseStarted`, `ResponseComplete` and others.
     #[serde(default)]
     pub stage: String,
     /// The URL.
@@ -58,7 +71,7 @@ pub struct Event {
     #[serde(default)]
     pub verb: String,
     /// Who asked.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub user: User,
     /// As whom.
     pub impersonated_user: Option<User>,
@@ -66,8 +79,17 @@ pub struct Event {
     pub object_ref: Option<ObjectRef>,
     response_status: Option<Status>,
     request_received_timestamp: Option<Timestamp>,
-    #[serde(default)]
-    items: Vec<Event>,
+    #[serde(default, deserialize_with = "or_default")]
+    items: Vec<Value>,
+}
+
+/// Items of an EventList that are not events.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Broken {
+    /// How many.
+    pub count: u64,
+    /// What is wrong with the first one.
+    pub first: String,
 }
 
 /// What a line of a log is.
@@ -76,7 +98,12 @@ pub enum Line {
     /// Nothing.
     Empty,
     /// One event, or those of an EventList.
-    Events(Vec<Event>),
+    Events {
+        /// The events.
+        events: Vec<Event>,
+        /// The items that are not events, if there are any.
+        broken: Option<Broken>,
+    },
     /// JSON of another version or kind.
     Unknown(String),
     /// Not an event; the reason.
@@ -86,8 +113,11 @@ pub enum Line {
 impl Event {
     /// Whether the request was answered with success. 101 is that of `exec` and its like.
     pub fn succeeded(&self) -> bool {
-        let code = self.response_status.as_ref().map_or(0, |status| status.code);
-        code == 101 || (200..300).contains(&code)
+        self.code() == 101 || (200..300).contains(&self.code())
+    }
+    /// The HTTP status; 0 if the event has none.
+    pub fn code(&self) -> i64 {
+        self.response_status.as_ref().map_or(0, |status| status.code)
     }
     /// When the request arrived, in Unix seconds.
     pub fn at(&self) -> Option<i64> {
@@ -109,7 +139,8 @@ impl Event {
         match self {
             event if event.stage.is_empty() => Some("stage"),
             event if event.verb.is_empty() => Some("verb"),
-            event if event.user.username.is_empty() => Some("user.username"),
+            // Without authentication there is no user.
+            event if event.user.username.is_empty() && event.code() != 401 => Some("user.username"),
             event if event.request_received_timestamp.is_none() => Some("requestReceivedTimestamp"),
             _ => None,
         }
@@ -130,15 +161,34 @@ pub fn parse(line: &[u8]) -> Line {
         let named = |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
         return Line::Unknown(format!("apiVersion {}, kind {}", named(&event.api_version), named(&event.kind)));
     }
-    let events = match event.kind.as_str() {
-        "Event" => vec![event],
-        "EventList" => event.items,
-        other => return Line::Unknown(format!("apiVersion {VERSION}, kind {}", if other.is_empty() { "none" } else { other })),
-    };
-    match events.iter().find_map(Event::missing) {
-        Some(field) => Line::Broken(format!("the event has no {field}")),
-        None => Line::Events(events),
+    match event.kind.as_str() {
+        "Event" => match event.missing() {
+            Some(field) => Line::Broken(lacks(field)),
+            None => Line::Events { events: vec![event], broken: None },
+        },
+        "EventList" => list(event.items),
+        other => Line::Unknown(format!("apiVersion {VERSION}, kind {}", if other.is_empty() { "none" } else { other })),
     }
+}
+
+fn lacks(field: &str) -> String {
+    format!("the event has no {field}")
+}
+
+/// The events of a list, without the items that are not events.
+fn list(items: Vec<Value>) -> Line {
+    let (mut events, mut broken): (Vec<Event>, Option<Broken>) = (Vec::new(), None);
+    for (item, number) in items.into_iter().zip(1..) {
+        let read = serde_json::from_value(item).map_err(|error| error.to_string());
+        match read.and_then(|event: Event| event.missing().map_or(Ok(()), |field| Err(lacks(field))).map(|()| event)) {
+            Ok(event) => events.push(event),
+            Err(why) => {
+                let first = || Broken { count: 0, first: format!("item {number} of the list: {why}") };
+                broken.get_or_insert_with(first).count += 1;
+            }
+        }
+    }
+    Line::Events { events, broken }
 }
 
 /// The version and kind of JSON that has another shape, if it has another version.
@@ -158,11 +208,11 @@ mod tests {
 
     #[test]
     fn an_event_a_list_and_other_versions() {
-        let Line::Events(events) = parse(EVENT.as_bytes()) else { panic!() };
+        let Line::Events { events, .. } = parse(EVENT.as_bytes()) else { panic!() };
         assert!(events[0].succeeded() && events[0].path() == "/api/v1/x" && events[0].resource().unwrap() == "pods/exec");
         assert_eq!(events[0].at(), Some(1_795_701_353));
         let list = format!(r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[{EVENT},{EVENT}]}}"#);
-        assert!(matches!(parse(list.as_bytes()), Line::Events(events) if events.len() == 2));
+        assert!(matches!(parse(list.as_bytes()), Line::Events { events, broken: None } if events.len() == 2));
         let Line::Unknown(name) = parse(EVENT.replace("k8s.io/v1", "k8s.io/v1beta1").as_bytes()) else { panic!() };
         assert_eq!(name, "apiVersion audit.k8s.io/v1beta1, kind Event");
         assert!(matches!(parse(b"{}"), Line::Unknown(name) if name == "apiVersion none, kind none"));

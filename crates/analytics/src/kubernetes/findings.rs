@@ -57,7 +57,7 @@ pub fn binding_name(binding: &Binding) -> String {
     }
 }
 
-fn role_name(binding: &Binding) -> String {
+pub(super) fn role_name(binding: &Binding) -> String {
     match binding.role_kind.as_str() {
         "Role" => format!("Role {}/{}", binding.metadata.namespace, binding.role),
         kind => format!("{kind} {}", binding.role),
@@ -120,7 +120,7 @@ impl Facts<'_> {
     }
 
     /// What to do about power that was not used. With less than the whole window in the logs, nothing is recommended to be removed.
-    fn if_covered(&self, advice: &str) -> String {
+    pub(super) fn if_covered(&self, advice: &str) -> String {
         if self.confidence >= 1.0 {
             return advice.to_owned();
         }
@@ -241,10 +241,11 @@ impl Facts<'_> {
 
     fn inactive(&self, scored: &Scored) -> Option<Finding> {
         let granted = scored.holdings.iter().filter(|(_, holding)| !holding.granted.is_empty()).count();
-        if scored.active || scored.new || granted == 0 {
+        let identity = &self.inventory.identities[&scored.key];
+        let bindings: Vec<&Binding> = identity.grants.iter().map(|grant| &self.inventory.dump.bindings[grant.binding]).collect();
+        if scored.active || scored.new || granted == 0 || bindings.iter().any(|binding| self.may_be_used_unseen(binding)) {
             return None;
         }
-        let identity = &self.inventory.identities[&scored.key];
         let summary = match identity.kind {
             IdentityKind::Group => format!("no member used any of its {granted} permissions in {} days", self.window.days()),
             _ => format!("made no successful request in {} days and holds {granted} permissions", self.window.days()),
@@ -261,14 +262,15 @@ impl Facts<'_> {
         if identity.missing {
             evidence.insert(0, "the service account does not exist: every identity that may create it gets these permissions".into());
         }
-        let advice = self.if_covered("Remove its bindings.");
+        let advice = self.if_covered(&self.with_hidden("Remove its bindings.", &bindings));
         Some(self.finding(FindingType::Inactive, &scored.key, summary, evidence, &advice))
     }
 
     fn overprovisioned(&self, scored: &Scored) -> Option<Finding> {
         let catalogue = &self.inventory.permissions.catalogue;
         let unused = |(id, holding): &&(PermissionId, crate::score::Holding)| {
-            catalogue.permissions()[*id].high_risk() && !holding.granted.is_empty() && !holding.granted.within(&holding.used)
+            let shown = !holding.used.is_empty() || !self.inventory.permissions.unseen.contains(id);
+            shown && catalogue.permissions()[*id].high_risk() && !holding.granted.is_empty() && !holding.granted.within(&holding.used)
         };
         let mut risky: Vec<&(PermissionId, crate::score::Holding)> = scored.holdings.iter().filter(unused).collect();
         if !scored.active || scored.new || scored.score.x < MEDIUM_SHARE || risky.is_empty() {
@@ -292,85 +294,9 @@ impl Facts<'_> {
         let advice = self.if_covered("Reduce its roles to what it used.");
         Some(self.finding(FindingType::OverprovisionedActive, &scored.key, summary, evidence, &advice))
     }
-
-    /// Whether a subject of a binding used a permission of it where it grants it.
-    fn is_used(&self, binding: &Binding) -> bool {
-        let granted = self.inventory.permissions_of(binding);
-        binding.subjects.iter().filter_map(Key::of).any(|key| {
-            let members = self.inventory.identities.get(&key).map(|identity| &identity.members).filter(|_| key.group);
-            let own = [key.name.clone()].into();
-            members.unwrap_or(&own).iter().filter_map(|user| self.usage.users.get(user)).any(|activity| {
-                granted.iter().any(|(id, places)| {
-                    let total = self.inventory.permissions.catalogue.permissions()[*id].resources;
-                    activity.uses.get(id).is_some_and(|uses| {
-                        let mut used = uses.places(self.window, total);
-                        used.retain(places);
-                        !used.is_empty()
-                    })
-                })
-            })
-        })
-    }
-
-    fn unused_bindings(&self) -> Vec<Finding> {
-        let mut found = Vec::new();
-        for binding in self.inventory.dump.bindings.iter().filter(|binding| !binding.metadata.is_default()) {
-            let subject = binding_name(binding);
-            let subjects = binding.subjects.iter().map(|subject| {
-                let namespace = if subject.namespace.is_empty() { String::new() } else { format!("{}/", subject.namespace) };
-                format!("{} {namespace}{}", subject.kind, subject.name)
-            });
-            let mut evidence: Vec<String> = subjects.collect();
-            evidence.insert(0, role_name(binding));
-            let (summary, advice) = if self.inventory.dump.role_of(binding).is_none() {
-                let advice = "Delete it: a role that is created with this name is granted at once.".to_owned();
-                ("names a role that does not exist".to_owned(), advice)
-            } else if binding.subjects.is_empty() {
-                ("has no subjects".to_owned(), "Delete it.".to_owned())
-            } else if !self.window.exempts(binding.metadata.created()) && !self.is_used(binding) {
-                (format!("no permission of it was used in {} days", self.window.days()), self.if_covered("Delete it."))
-            } else {
-                continue;
-            };
-            found.push(finding(FindingType::UnusedBinding, subject, summary, evidence, &advice));
-        }
-        found
-    }
-
-    fn unused_roles(&self) -> Vec<Finding> {
-        let mut found = Vec::new();
-        let dump = self.inventory.dump;
-        for ((namespace, name), role) in
-            dump.roles.iter().filter(|(_, role)| !role.metadata.is_default() && !role.aggregated && !role.contributes)
-        {
-            let subject = if namespace.is_empty() { format!("ClusterRole {name}") } else { format!("Role {namespace}/{name}") };
-            let names = |binding: &&Binding| {
-                let of = if binding.role_kind == "Role" { binding.metadata.namespace.as_str() } else { "" };
-                binding.role == *name && of == namespace
-            };
-            let bindings: Vec<&Binding> = dump.bindings.iter().filter(names).collect();
-            let old = !self.window.exempts(role.metadata.created());
-            let (summary, advice) = match bindings.is_empty() {
-                true if old => ("is not bound".to_owned(), "Delete it.".to_owned()),
-                false if old && bindings.iter().all(|binding| !self.is_used(binding)) => (
-                    format!("no permission of it was used in {} days", self.window.days()),
-                    self.if_covered("Delete its bindings, then the role."),
-                ),
-                _ => continue,
-            };
-            found.push(finding(
-                FindingType::UnusedRole,
-                subject,
-                summary,
-                bindings.iter().map(|binding| binding_name(binding)).collect(),
-                &advice,
-            ));
-        }
-        found
-    }
 }
 
-fn finding(kind: FindingType, subject: String, summary: String, mut evidence: Vec<String>, recommendation: &str) -> Finding {
+pub(super) fn finding(kind: FindingType, subject: String, summary: String, mut evidence: Vec<String>, recommendation: &str) -> Finding {
     let more = evidence.len().saturating_sub(MAX_EVIDENCE);
     if more > 0 {
         evidence.truncate(MAX_EVIDENCE - 1);

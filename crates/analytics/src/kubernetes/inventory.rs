@@ -5,7 +5,7 @@ use super::{
     membership::{account, account_name, fixed_groups, is_of_everyone, is_reserved, kind_of_user},
     permissions::Permissions,
     rules::{Expanded, expand},
-    usage::Usage,
+    usage::{Usage, Use},
 };
 use crate::{
     catalogue::PermissionId,
@@ -134,7 +134,8 @@ impl<'a> Inventory<'a> {
         let object = account(name)
             .filter(|_| is_account)
             .and_then(|(namespace, account)| self.dump.accounts.get(&(namespace.to_owned(), account.to_owned())));
-        let only_defaults = own.iter().all(|binding| self.dump.bindings[*binding].metadata.is_default());
+        // Also through groups: a binding of the company's own for a group makes its members count.
+        let only_defaults = grants.iter().all(|grant| self.dump.bindings[grant.binding].metadata.is_default());
         let first = grants.iter().map(|grant| self.dump.bindings[grant.binding].metadata.created()).min().flatten();
         Identity {
             kind: if key.group { IdentityKind::Group } else { kind_of_user(name) },
@@ -180,6 +181,12 @@ impl<'a> Inventory<'a> {
         }
     }
 
+    /// The places in which a permission was used in the window.
+    pub fn used(&self, permission: PermissionId, uses: &Use, window: Window) -> Places {
+        let total = self.permissions.catalogue.permissions()[permission].resources;
+        uses.places(window, total, self.permissions.one.contains(&permission))
+    }
+
     /// Every permission of a binding with its places.
     pub fn permissions_of(&self, binding: &Binding) -> Vec<(PermissionId, Places)> {
         let Some(expanded) = self.expanded(binding) else { return Vec::new() };
@@ -188,8 +195,24 @@ impl<'a> Inventory<'a> {
         resources.chain(urls).filter(|(_, places)| !places.is_empty()).collect()
     }
 
+    /// Whether a group counts through a member: one was seen that counts itself.
+    pub fn counts_by_members(&self, identity: &Identity) -> bool {
+        let member = |user: &String| self.identities.get(&Key::user(user));
+        identity.members.iter().filter_map(member).any(|member| !member.built_in && !member.excluded.from_pci)
+    }
+
     /// The holdings of an identity: the union of its grants, and its uses in the window; those of a group are its members'.
     pub fn holdings(&self, key: &Key, usage: &Usage, window: Window) -> Holdings {
+        self.holdings_with(key, usage, window, |_| true)
+    }
+
+    /// The holdings from which its score comes. What a member did who is left out of scores does not count for its group either.
+    pub fn scored_holdings(&self, key: &Key, usage: &Usage, window: Window) -> Holdings {
+        let scored = |user: &str| self.identities.get(&Key::user(user)).is_none_or(|member| !member.excluded.from_pci);
+        self.holdings_with(key, usage, window, |user| !key.group || scored(user))
+    }
+
+    fn holdings_with(&self, key: &Key, usage: &Usage, window: Window, counts: impl Fn(&str) -> bool) -> Holdings {
         let mut held: BTreeMap<PermissionId, Holding> = BTreeMap::new();
         let Some(identity) = self.identities.get(key) else { return Holdings::new() };
         for grant in &identity.grants {
@@ -197,16 +220,23 @@ impl<'a> Inventory<'a> {
                 held.entry(id).or_default().granted.extend(&places);
             }
         }
-        let own = [key.name.clone()].into();
-        for user in if key.group { &identity.members } else { &own } {
-            for (id, uses) in usage.users.get(user).into_iter().flat_map(|activity| &activity.uses) {
-                let places = uses.places(window, self.permissions.catalogue.permissions()[*id].resources);
+        for activity in self.users(key).into_iter().filter(|user| counts(user)).filter_map(|user| usage.users.get(user)) {
+            for (id, uses) in activity.uses.iter().chain(&activity.implied) {
+                let places = self.used(*id, uses, window);
                 if !places.is_empty() {
                     held.entry(*id).or_default().used.extend(&places);
                 }
             }
         }
         held.into_iter().collect()
+    }
+
+    /// The users whose uses are those of an identity: itself, or the members of a group.
+    pub fn users<'b>(&'b self, key: &'b Key) -> Vec<&'b str> {
+        match self.identities.get(key) {
+            Some(identity) if key.group => identity.members.iter().map(String::as_str).collect(),
+            _ => vec![&key.name],
+        }
     }
 
     /// Names places for people.

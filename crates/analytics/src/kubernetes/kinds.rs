@@ -1,4 +1,5 @@
 //! The kinds of an API server: from discovery documents, and the ones that only authorization knows.
+use super::raw::or_default;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,13 +52,13 @@ pub enum NotDiscovery {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Document {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     kind: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     group_version: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     resources: Vec<Listed>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     items: Vec<Group>,
 }
 
@@ -66,14 +67,14 @@ struct Document {
 struct Listed {
     name: String,
     namespaced: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     verbs: Vec<String>,
 }
 
 #[derive(Deserialize)]
 struct Group {
     metadata: Metadata,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     versions: Vec<Version>,
 }
 
@@ -85,9 +86,9 @@ struct Metadata {
 
 #[derive(Deserialize)]
 struct Version {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     freshness: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     resources: Vec<Resource>,
 }
 
@@ -96,16 +97,16 @@ struct Version {
 struct Resource {
     resource: String,
     scope: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     verbs: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     subresources: Vec<Subresource>,
 }
 
 #[derive(Deserialize)]
 struct Subresource {
     subresource: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     verbs: Vec<String>,
 }
 

@@ -1,6 +1,7 @@
 //! The catalogue of a cluster: one permission for each verb on each kind, and for each verb on each URL that is not a resource.
 use super::{
     RBAC,
+    checks::is_unseen,
     dump::Dump,
     kinds::{Discovery, Kind, VIRTUAL},
     methods::{Needed, ways},
@@ -16,6 +17,9 @@ const BUILT_IN_VERSION: &str = "v1.37.1";
 /// The verbs of a resource of which only a rule with `*` is known.
 const STANDARD: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
+/// The type of all permissions of a cluster: the place of the cluster is the same for each of them, and so are the namespaces.
+const PLACES: u32 = 0;
+
 /// URLs that an API server serves and its own roles do not name.
 const URLS: [&str; 2] = ["/debug/*", "/logs/*"];
 
@@ -27,6 +31,10 @@ pub struct Permissions {
     pub kinds: Vec<(Kind, Vec<(String, PermissionId)>)>,
     /// Each URL pattern with its verbs and their permissions.
     pub urls: Vec<(String, Vec<(String, PermissionId)>)>,
+    /// The permissions whose every request names one namespace.
+    pub one: BTreeSet<PermissionId>,
+    /// The permissions on kinds of which no request shows a use.
+    pub unseen: BTreeSet<PermissionId>,
     by_request: HashMap<(String, String), HashMap<String, PermissionId>>,
 }
 
@@ -40,13 +48,25 @@ fn in_namespaces(kind: &Kind, verb: &str) -> bool {
     kind.namespaced || (namespace && one) || (kind.group == RBAC && kind.resource == "clusterroles" && verb == "bind")
 }
 
+/// Whether every request for this verb and resource names one namespace, so that none is across all.
+fn names_one(kind: &Kind, verb: &str) -> bool {
+    let across = matches!(verb, "list" | "watch" | "deletecollection") || (kind.resource == "clusterroles" && verb == "bind");
+    in_namespaces(kind, verb) && !across
+}
+
+/// The permissions of a kind whose verbs have a property.
+fn select((kind, verbs): &(Kind, Vec<(String, PermissionId)>), has: impl Fn(&Kind, &str) -> bool) -> Vec<PermissionId> {
+    verbs.iter().filter(|(verb, _)| has(kind, verb)).map(|(_, id)| *id).collect()
+}
+
 /// The name of a permission on a kind.
 pub fn name(verb: &str, group: &str, resource: &str) -> String {
     format!("{verb} {}/{resource}", if group.is_empty() { "core" } else { group })
 }
 
 /// Adds what authorization knows and discovery does not, and what rules name and neither does.
-fn complete(kinds: &mut BTreeMap<(String, String), Kind>, dump: &Dump) {
+fn complete(kinds: &mut BTreeMap<(String, String), Kind>, dump: &Dump, stale: &BTreeSet<String>) {
+    let shown: BTreeSet<String> = kinds.keys().map(|(group, _)| group.clone()).filter(|group| !stale.contains(group)).collect();
     let new = |group: &str, resource: &str, namespaced, assumed| Kind {
         group: group.into(),
         resource: resource.into(),
@@ -59,12 +79,16 @@ fn complete(kinds: &mut BTreeMap<(String, String), Kind>, dump: &Dump) {
         kind.verbs.extend(verbs.iter().map(|verb| (*verb).to_owned()));
     }
     for rule in dump.roles.values().flat_map(|role| &role.rules) {
-        let resources = rule.resources.iter().filter(|resource| !resource.starts_with('*'));
-        for (group, resource) in resources.flat_map(|resource| rule.api_groups.iter().map(move |group| (group, resource))) {
-            if group == "*" {
+        let pairs = rule.resources.iter().flat_map(|resource| rule.api_groups.iter().map(move |group| (group, resource)));
+        for (group, resource) in pairs {
+            // A wildcard is what discovery shows of the group. If it shows nothing, the wildcard stands for the kinds that are not known.
+            if group == "*" || (resource.starts_with('*') && shown.contains(group)) {
                 continue;
             }
-            let kind = kinds.entry((group.clone(), resource.clone())).or_insert_with(|| new(group, resource, true, true));
+            // A subresource is where its resource is.
+            let of = resource.split_once('/').and_then(|(of, _)| kinds.get(&(group.clone(), of.to_owned())));
+            let namespaced = of.is_none_or(|of| of.namespaced);
+            let kind = kinds.entry((group.clone(), resource.clone())).or_insert_with(|| new(group, resource, namespaced, true));
             if kind.assumed && rule.verbs.iter().any(|verb| verb == "*") {
                 kind.verbs.extend(STANDARD.map(str::to_owned));
             }
@@ -79,14 +103,14 @@ impl Permissions {
     /// Builds the catalogue of a cluster from its discovery, or from the kinds of Kubernetes itself, and from what its roles name. The place
     /// counts are the namespaces of the dump and the cluster itself.
     ///
-    /// A kind that discovery does not have is in the catalogue as `assumed`. If the cluster's own discovery was given and its group
-    /// answered, nothing serves the kind, and its weight is 0.
+    /// A kind that discovery does not have is in the catalogue as `assumed`, and so is `*` of a group that discovery does not have. If the
+    /// cluster's own discovery was given and its group answered, nothing serves the kind, and its weight is 0.
     pub fn build(discovery: Option<Discovery>, dump: &Dump) -> Self {
         let (own, version) = (discovery.is_some(), if discovery.is_some() { "the cluster's discovery" } else { BUILT_IN_VERSION });
         let discovery = discovery.unwrap_or_else(|| Discovery::parse(BUILT_IN).unwrap_or_default());
         let stale = discovery.stale.clone();
         let mut kinds = discovery.into_kinds();
-        complete(&mut kinds, dump);
+        complete(&mut kinds, dump, &stale);
         let places = u32::try_from(dump.namespaces.len()).unwrap_or(u32::MAX - 1) + 1;
         let mut all = Vec::new();
         for kind in kinds.values() {
@@ -97,13 +121,13 @@ impl Permissions {
                 }
                 let resources = if in_namespaces(kind, verb) { places } else { 1 };
                 let name = name(verb, &kind.group, &kind.resource);
-                all.push(Permission { name, weight: heavy, resources, level, assumed: kind.assumed });
+                all.push(Permission { name, weight: heavy, resource_type: PLACES, resources, level, assumed: kind.assumed });
             }
         }
         let urls = url_permissions(dump);
         for (verb, url) in &urls {
             let (weight, level) = url_weight(verb);
-            all.push(Permission { name: format!("{verb} {url}"), weight, resources: 1, level, assumed: false });
+            all.push(Permission { name: format!("{verb} {url}"), weight, resource_type: PLACES, resources: 1, level, assumed: false });
         }
         let methods = methods(&all);
         Self::index(Catalogue::new(format!("PCI-1, {TABLE}, kinds of {version}"), all, methods), kinds.into_values(), &urls)
@@ -120,14 +144,18 @@ impl Permissions {
         for (verb, url) in urls {
             patterns.entry(url.clone()).or_default().extend(id(&format!("{verb} {url}")).map(|id| (verb.clone(), id)));
         }
+        let one = kinds.iter().flat_map(|kind| select(kind, names_one)).collect();
+        let unseen = kinds.iter().flat_map(|kind| select(kind, is_unseen)).collect();
         let by_request =
             kinds.iter().map(|(kind, verbs)| ((kind.group.clone(), kind.resource.clone()), verbs.iter().cloned().collect())).collect();
-        Self { catalogue, kinds, urls: patterns.into_iter().collect(), by_request }
+        Self { catalogue, kinds, urls: patterns.into_iter().collect(), one, unseen, by_request }
     }
 
-    /// The permission that a request for a resource needs.
+    /// The permission that a request for a resource needs: its own, or that of the unknown kinds of its group.
     pub fn of_request(&self, verb: &str, group: &str, resource: &str) -> Option<PermissionId> {
-        self.by_request.get(&(group.to_owned(), resource.to_owned()))?.get(verb).copied()
+        let find = |resource: String| self.by_request.get(&(group.to_owned(), resource))?.get(verb).copied();
+        let of_any = || resource.split_once('/').and_then(|(_, sub)| find(format!("*/{sub}")));
+        find(resource.to_owned()).or_else(of_any).or_else(|| find("*".to_owned()))
     }
     /// The permissions that allow a request for a URL: every pattern that matches.
     pub fn of_url<'a>(&'a self, verb: &'a str, path: &'a str) -> impl Iterator<Item = PermissionId> + 'a {

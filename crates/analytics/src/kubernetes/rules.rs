@@ -5,17 +5,23 @@ use super::{
     permissions::{Permissions, url_matches},
 };
 use crate::catalogue::PermissionId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a role grants.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Expanded {
     /// Permissions on resources. `true`: on named objects only, which counts as granted wherever the role is bound.
     pub resources: BTreeMap<PermissionId, bool>,
+    /// `create` of named objects, which has no effect without `patch` or `update` from another rule.
+    pub named_creates: BTreeSet<PermissionId>,
     /// Permissions on URLs; only a ClusterRoleBinding makes them effective.
     pub urls: Vec<PermissionId>,
     /// Whether it grants every verb on every resource of every group.
     pub everything: bool,
+    /// Whether it has a wildcard, so that it may grant what the catalogue does not have.
+    pub open: bool,
+    /// Whether a rule grants nothing of the catalogue, or names what no request shows. A wildcard over resources names nothing.
+    pub unseen: bool,
 }
 
 fn has(list: &[String], value: &str) -> bool {
@@ -31,11 +37,12 @@ fn names_resource(rule: &Rule, resource: &str) -> bool {
     rule.resources.iter().any(|entry| entry == "*" || entry == resource || by_subresource(entry))
 }
 
-/// A rule with names never matches a request that has none: `create` of an object, and `deletecollection`.
-fn effective_by_name(verb: &str, kind: &Kind) -> bool {
+/// A rule with names never matches a request that has none: `deletecollection`, and the POST of an object. A PATCH or PUT that creates the
+/// object has a name, and needs `create` besides its own verb.
+fn effective_by_name(rule: &Rule, verb: &str, kind: &Kind) -> bool {
     match verb {
         "deletecollection" => false,
-        "create" => kind.resource.contains('/'),
+        "create" => kind.resource.contains('/') || has(&rule.verbs, "patch") || has(&rule.verbs, "update"),
         _ => true,
     }
 }
@@ -47,17 +54,26 @@ pub fn expand(role: &Role, permissions: &Permissions) -> Expanded {
         let named = !rule.resource_names.is_empty();
         found.everything |=
             !named && [&rule.verbs, &rule.api_groups, &rule.resources].iter().all(|list| list.iter().any(|entry| entry == "*"));
+        found.open |=
+            [&rule.verbs, &rule.api_groups, &rule.resources, &rule.non_resource_urls].into_iter().flatten().any(|entry| entry == "*");
+        let by_name = !rule.resources.iter().any(|resource| resource == "*");
+        let mut known = rule.resources.is_empty() || rule.api_groups.is_empty() || rule.verbs.is_empty();
         for (kind, verbs) in &permissions.kinds {
             if !has(&rule.api_groups, &kind.group) || !names_resource(rule, &kind.resource) {
                 continue;
             }
             for (verb, id) in verbs.iter().filter(|(verb, _)| has(&rule.verbs, verb)) {
-                if !named || effective_by_name(verb, kind) {
+                known = true;
+                found.unseen |= by_name && permissions.unseen.contains(id);
+                if !named || effective_by_name(rule, verb, kind) {
                     let only_named = found.resources.entry(*id).or_insert(true);
                     *only_named &= named;
+                } else if verb == "create" {
+                    found.named_creates.insert(*id);
                 }
             }
         }
+        found.unseen |= !known;
         for (pattern, verbs) in &permissions.urls {
             // A granted pattern includes another one if it matches everything that the other one does.
             if rule.non_resource_urls.iter().any(|granted| granted == pattern || url_matches(granted, pattern)) {
@@ -114,7 +130,8 @@ mod tests {
         let rule = r#"{"verbs":["get","create","deletecollection"],"apiGroups":[""],"resources":["configmaps"],"resourceNames":["a"]}"#;
         let (names, expanded) = granted(rule);
         assert_eq!(names, ["get core/configmaps"]);
-        assert!(expanded.resources.values().all(|named| *named));
+        assert!(expanded.resources.values().all(|named| *named) && expanded.named_creates.len() == 1);
+        assert_eq!(granted(&rule.replace("get", "patch")).0, ["create core/configmaps", "patch core/configmaps"]);
         let wider = format!(r#"{rule},{{"verbs":["get"],"apiGroups":[""],"resources":["configmaps"]}}"#);
         assert!(granted(&wider).1.resources.values().all(|named| !*named));
         let exec = granted(r#"{"verbs":["create"],"apiGroups":[""],"resources":["pods/exec"],"resourceNames":["a"]}"#).0;

@@ -1,15 +1,12 @@
 //! Who did what: events of the audit log rolled up to identity, permission and place.
 use super::{
     CLUSTER,
+    checks::{EXTRAS, besides, impersonated},
     event::{Event, User},
-    membership::account,
     permissions::Permissions,
 };
 use crate::{catalogue::PermissionId, history::Window, places::Places};
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    hash::{DefaultHasher, Hash, Hasher},
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// How many names of unmapped requests are kept apart; the others are counted together.
 const MAX_UNMAPPED: usize = 1_000;
@@ -19,39 +16,65 @@ const MAX_NAME: usize = 200;
 /// The uses of one permission.
 #[derive(Clone, Default, Debug)]
 pub struct Use {
-    /// How many requests.
-    pub requests: u64,
     /// The last one across all namespaces, in Unix seconds.
     everywhere: Option<i64>,
+    /// The last one in a namespace that does not exist now.
+    gone: Option<i64>,
     /// The last one in each place.
     places: BTreeMap<u32, i64>,
+}
+
+/// Where a request was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Where {
+    /// Across all namespaces.
+    Everywhere,
+    /// In a namespace that does not exist now.
+    Gone,
+    /// In a namespace, or at the cluster.
+    At(u32),
 }
 
 impl Use {
     /// The last use.
     pub fn last(&self) -> Option<i64> {
-        self.places.values().copied().chain(self.everywhere).max()
+        self.places.values().copied().chain(self.everywhere).chain(self.gone).max()
     }
     /// The places of the uses in the window, of so many in all.
-    pub fn places(&self, window: Window, total: u32) -> Places {
+    ///
+    /// `one`: every request names one namespace. Then the place of the cluster stands for namespaces that come and go. It is used if one
+    /// was used that does not exist now, or if all that exist were.
+    pub fn places(&self, window: Window, total: u32, one: bool) -> Places {
         if self.everywhere.is_some_and(|at| window.contains(at)) {
             return Places::first(total);
         }
-        self.places.iter().filter(|(_, at)| window.contains(**at)).map(|(place, _)| *place).collect()
+        let mut places: Places = self.places.iter().filter(|(_, at)| window.contains(**at)).map(|(place, _)| *place).collect();
+        if one && (self.is_gone(window) || places.len() + 1 == total) {
+            places.insert(CLUSTER);
+        }
+        places
+    }
+    /// Whether a use in the window was in a namespace that does not exist now.
+    pub fn is_gone(&self, window: Window) -> bool {
+        self.gone.is_some_and(|at| window.contains(at))
     }
 }
 
 /// What one user did.
 #[derive(Clone, Default, Debug)]
 pub struct Activity {
-    /// Successful requests.
-    pub requests: u64,
-    /// The last of them.
+    /// The last successful request.
     pub last: Option<i64>,
+    /// The last request for which the catalogue has no permission.
+    pub unmapped: Option<i64>,
     /// Uses by permission.
     pub uses: BTreeMap<PermissionId, Use>,
+    /// Uses of what the API server checks besides requests, for an identity that has it.
+    pub implied: BTreeMap<PermissionId, Use>,
     /// The groups of its logins, each with the last time it was seen.
     pub groups: BTreeMap<String, i64>,
+    /// The groups with which others acted as this user, each with the last time.
+    pub claimed: BTreeMap<String, i64>,
 }
 
 /// How events were counted.
@@ -59,10 +82,8 @@ pub struct Activity {
 pub struct Counts {
     /// Events of the known version.
     pub events: u64,
-    /// Complete, successful, once each, not after the end.
+    /// Successful, complete or a stream that started, not after the end.
     pub uses: u64,
-    /// Seen before.
-    pub duplicates: u64,
     /// Of another stage.
     pub other_stages: u64,
     /// Refused or failed.
@@ -73,13 +94,12 @@ pub struct Counts {
     pub unmapped: BTreeMap<String, u64>,
 }
 
-/// The roll-up. It keeps the last time of each use and no order, so files may come in any order, and twice.
+/// The roll-up. It keeps the last time of each use and nothing of single events. So files may come in any order, and twice, and its size does
+/// not grow with their number.
 pub struct Usage<'a> {
     permissions: &'a Permissions,
     places: HashMap<&'a str, u32>,
     until: i64,
-    /// The requests that were counted: 16 bytes for each.
-    seen: HashSet<u128>,
     /// The hours with events.
     pub hours: BTreeSet<i64>,
     /// The newest event that counts for the coverage.
@@ -94,8 +114,8 @@ impl<'a> Usage<'a> {
     /// An empty roll-up over these namespaces. Events after `until` do not count.
     pub fn new(permissions: &'a Permissions, namespaces: &'a BTreeSet<String>, until: i64) -> Self {
         let places = namespaces.iter().zip(CLUSTER + 1..).map(|(namespace, place)| (namespace.as_str(), place)).collect();
-        let (seen, hours, users) = (HashSet::new(), BTreeSet::new(), BTreeMap::new());
-        Self { permissions, places, until, seen, hours, newest: None, users, counts: Counts::default() }
+        let (hours, users) = (BTreeSet::new(), BTreeMap::new());
+        Self { permissions, places, until, hours, newest: None, users, counts: Counts::default() }
     }
 
     /// Counts an event.
@@ -108,10 +128,9 @@ impl<'a> Usage<'a> {
         }
         self.hours.insert(at.div_euclid(3600));
         self.newest = self.newest.max(Some(at));
-        if event.stage != "ResponseComplete" {
+        // Only streams, such as watch and exec, have an event at their start. They are a use at once: the end can be days later.
+        if !matches!(event.stage.as_str(), "ResponseStarted" | "ResponseComplete") {
             self.counts.other_stages += 1;
-        } else if !event.audit_id.is_empty() && !self.seen.insert(fingerprint(&event.audit_id)) {
-            self.counts.duplicates += 1;
         } else if !event.succeeded() {
             self.counts.not_successful += 1;
         } else {
@@ -126,56 +145,62 @@ impl<'a> Usage<'a> {
             self.act(&event.user.username, event, at);
             return;
         };
-        // The request was allowed by the permissions of the impersonated user. Its groups are what the impersonator claimed, and prove no
-        // membership.
+        // The request was allowed by the permissions of the impersonated user and its groups. These are what the impersonator claimed, and
+        // prove no membership.
         self.act(&other.username, event, at);
-        let (resource, place) = match account(&other.username) {
-            Some((namespace, _)) => ("serviceaccounts", self.place(namespace)),
-            None => ("users", CLUSTER),
-        };
+        let activity = self.users.entry(other.username.clone()).or_default();
+        note(&mut activity.claimed, &other.groups, at);
+        let checked = impersonated(other).into_iter().filter_map(|(group, resource, namespace)| {
+            // Without a rule for a key, only a wildcard grants it; the resource stands for such keys.
+            let find = |resource: &str| self.permissions.of_request("impersonate", group, resource);
+            let id = find(&resource).or_else(|| resource.starts_with(EXTRAS).then(|| find(EXTRAS))?)?;
+            Some((id, self.place_of(id, namespace.unwrap_or_default())))
+        });
+        let checked: Vec<(PermissionId, Where)> = checked.collect();
         let impersonator = self.users.entry(event.user.username.clone()).or_default();
-        impersonator.requests += 1;
         impersonator.last = impersonator.last.max(Some(at));
-        if let Some(id) = self.permissions.of_request("impersonate", "", resource) {
-            add(impersonator, id, Some(place), at);
-        }
-        if let (false, Some(id)) = (other.groups.is_empty(), self.permissions.of_request("impersonate", "", "groups")) {
-            add(impersonator, id, Some(CLUSTER), at);
-        }
+        checked.into_iter().for_each(|(id, place)| add(&mut impersonator.uses, id, place, at));
     }
 
     fn member(&mut self, user: &User, at: i64) {
-        let groups = &mut self.users.entry(user.username.clone()).or_default().groups;
-        for group in &user.groups {
-            let last = groups.entry(group.clone()).or_insert(at);
-            *last = at.max(*last);
-        }
+        note(&mut self.users.entry(user.username.clone()).or_default().groups, &user.groups, at);
     }
 
-    /// The place of a namespace. One that does not exist now is a part of the cluster.
-    fn place(&self, namespace: &str) -> u32 {
-        self.places.get(namespace).copied().unwrap_or(CLUSTER)
+    /// Where a request with this namespace, or without one, uses a permission.
+    fn place_of(&self, id: PermissionId, namespace: &str) -> Where {
+        match namespace {
+            _ if self.permissions.catalogue.permissions()[id].resources == 1 => Where::At(CLUSTER),
+            "" => Where::Everywhere,
+            namespace => self.places.get(namespace).map_or(Where::Gone, |place| Where::At(*place)),
+        }
     }
 
     /// Counts what a request used for the user whose permissions allowed it.
     fn act(&mut self, user: &str, event: &Event, at: i64) {
-        let (mut used, mut name) = (Vec::new(), None);
+        let (mut used, mut implied, mut name) = (Vec::new(), Vec::new(), None);
         match (event.resource(), &event.object_ref) {
-            (Some(resource), Some(object)) => match self.permissions.of_request(&event.verb, &object.api_group, &resource) {
-                Some(id) if self.permissions.catalogue.permissions()[id].resources == 1 => used.push((id, Some(CLUSTER))),
-                Some(id) => used.push((id, (!object.namespace.is_empty()).then(|| self.place(&object.namespace)))),
-                None => name = Some(super::permissions::name(&event.verb, &object.api_group, &resource)),
-            },
+            (Some(resource), Some(object)) => {
+                let group = object.api_group.as_str();
+                match self.permissions.of_request(&event.verb, group, &resource) {
+                    Some(id) => used.push((id, self.place_of(id, &object.namespace))),
+                    None => name = Some(super::permissions::name(&event.verb, group, &resource)),
+                }
+                for (verb, group, resource) in besides(&event.verb, group, &resource, event.code()) {
+                    implied
+                        .extend(self.permissions.of_request(verb, &group, &resource).map(|id| (id, self.place_of(id, &object.namespace))));
+                }
+            }
             _ => {
-                used.extend(self.permissions.of_url(&event.verb, event.path()).map(|id| (id, Some(CLUSTER))));
+                used.extend(self.permissions.of_url(&event.verb, event.path()).map(|id| (id, Where::At(CLUSTER))));
                 name = used.is_empty().then(|| format!("{} {}", event.verb, event.path()));
             }
         }
         let activity = self.users.entry(user.to_owned()).or_default();
-        activity.requests += 1;
         activity.last = activity.last.max(Some(at));
-        used.into_iter().for_each(|(id, place)| add(activity, id, place, at));
+        used.into_iter().for_each(|(id, place)| add(&mut activity.uses, id, place, at));
+        implied.into_iter().for_each(|(id, place)| add(&mut activity.implied, id, place, at));
         if let Some(name) = name {
+            activity.unmapped = activity.unmapped.max(Some(at));
             let name = curfew_core::text::clip(name, MAX_NAME);
             let full = self.counts.unmapped.len() >= MAX_UNMAPPED && !self.counts.unmapped.contains_key(&name);
             *self.counts.unmapped.entry(if full { "others".into() } else { name }).or_default() += 1;
@@ -183,29 +208,23 @@ impl<'a> Usage<'a> {
     }
 }
 
-/// Adds a use in a place, or across all.
-fn add(activity: &mut Activity, id: PermissionId, place: Option<u32>, at: i64) {
-    let used = activity.uses.entry(id).or_default();
-    used.requests += 1;
-    match place {
-        Some(place) => {
-            let last = used.places.entry(place).or_insert(at);
-            *last = at.max(*last);
-        }
-        None => used.everywhere = used.everywhere.max(Some(at)),
+/// Notes that groups were seen.
+fn note(seen: &mut BTreeMap<String, i64>, groups: &[String], at: i64) {
+    for group in groups {
+        let last = seen.entry(group.clone()).or_insert(at);
+        *last = at.max(*last);
     }
 }
 
-/// An audit id as a number: the API server's are UUIDs; others are hashed.
-fn fingerprint(id: &str) -> u128 {
-    let hex: String = id.chars().filter(|c| *c != '-').collect();
-    if let (32, Ok(number)) = (hex.len(), u128::from_str_radix(&hex, 16)) {
-        return number;
+/// Adds a use.
+fn add(uses: &mut BTreeMap<PermissionId, Use>, id: PermissionId, place: Where, at: i64) {
+    let used = uses.entry(id).or_default();
+    match place {
+        Where::At(place) => {
+            let last = used.places.entry(place).or_insert(at);
+            *last = at.max(*last);
+        }
+        Where::Everywhere => used.everywhere = used.everywhere.max(Some(at)),
+        Where::Gone => used.gone = used.gone.max(Some(at)),
     }
-    let half = |salt: u8| {
-        let mut hasher = DefaultHasher::new();
-        (salt, id).hash(&mut hasher);
-        u128::from(hasher.finish())
-    };
-    half(0) << 64 | half(1)
 }

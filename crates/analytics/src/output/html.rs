@@ -87,7 +87,7 @@ fn identities(report: &Report) -> String {
         report.identities.iter().filter(|row| !row.built_in && !row.excluded_from_reports && row.permissions.granted > 0).collect();
     let rows: String = all.iter().take(TOP).map(|row| identity(row)).collect();
     let more = all.len().saturating_sub(TOP);
-    let rest = if more > 0 { format!("<p>{more} more have lower scores.</p>") } else { String::new() };
+    let rest = if more > 0 { format!("<p>{more} more have lower scores: -o csv and -o json list all.</p>") } else { String::new() };
     format!(
         "<table><tr><th>score</th><th>band</th><th>kind</th><th>identity</th><th>granted</th><th>used</th><th>high-risk, not fully used</th>\
          <th>last used</th></tr>{rows}</table>{rest}"
@@ -133,8 +133,8 @@ fn excluded(report: &Report) -> String {
 fn read(report: &Report) -> String {
     let input = &report.input;
     let mut items = vec![format!(
-        "{} log files, {} lines, {} events: {} uses, {} duplicates, {} refused or failed, {} of other stages, {} after the window",
-        input.files, input.lines, input.events, input.uses, input.duplicates, input.not_successful, input.other_stages, input.after_window
+        "{} log files, {} lines, {} events: {} uses, {} refused or failed, {} of other stages, {} after the window",
+        input.files, input.lines, input.events, input.uses, input.not_successful, input.other_stages, input.after_window
     )];
     let named = |what: &str, names: &std::collections::BTreeMap<String, u64>| {
         names.iter().map(|(name, n)| format!("{what}: {name}, {n}")).collect::<Vec<_>>()

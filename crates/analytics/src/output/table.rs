@@ -1,7 +1,7 @@
 //! A report as text for a terminal.
 use crate::{
     bands::Band,
-    report::{FindingType, Report, Row},
+    report::{FindingType, Report, Row, UNKNOWN},
 };
 use curfew_core::text::{clip, printable};
 use std::fmt::Write;
@@ -44,8 +44,8 @@ fn head(report: &Report) -> String {
     );
     let _ = writeln!(
         out,
-        "  counted     {} identities; not counted: {} excluded, {} new, {} groups with members, {} of Kubernetes itself",
-        system.counted, system.excluded, system.new, system.groups_with_members, system.built_in
+        "  counted     {} identities ({} new); not counted: {} excluded, {} groups with members, {} of Kubernetes itself",
+        system.counted, system.new, system.excluded, system.groups_with_members, system.built_in
     );
     let _ = writeln!(
         out,
@@ -64,8 +64,12 @@ fn distribution(report: &Report) -> String {
 }
 
 fn flags(row: &Row) -> String {
-    let flags =
-        [(row.new, "new"), (row.missing, "does not exist"), (row.members > 0, "by its members"), (row.excluded_from_pci, "excluded")];
+    let flags = [
+        (row.new, "new"),
+        (row.missing, "does not exist"),
+        (row.members > 0 && !row.counted, "by its members"),
+        (row.excluded_from_pci, "excluded"),
+    ];
     let set: Vec<&str> = flags.iter().filter(|(set, _)| *set).map(|(_, flag)| *flag).collect();
     set.join(", ")
 }
@@ -89,7 +93,7 @@ fn identities(report: &Report) -> String {
         ]);
     }
     let more = all.len().saturating_sub(TOP);
-    let rest = if more > 0 { format!("  and {more} more: -o json, -o csv or --report show all\n") } else { String::new() };
+    let rest = if more > 0 { format!("  and {more} more: -o csv and -o json list all\n") } else { String::new() };
     let mut out = format!("\nIdentities with grants, the highest score first\n{}{rest}", columns(&rows));
     out += "\nWhy\n";
     for row in all.iter().filter(|row| !row.because.is_empty()).take(TOP / 3) {
@@ -105,7 +109,7 @@ fn identities(report: &Report) -> String {
 
 /// Places in a sentence.
 fn places(names: &str) -> String {
-    if names == "nowhere" { "nowhere".into() } else { format!("in {names}") }
+    if names == "nowhere" || names == UNKNOWN { names.into() } else { format!("in {names}") }
 }
 
 fn findings(report: &Report) -> String {
@@ -135,7 +139,7 @@ fn findings(report: &Report) -> String {
             let _ = writeln!(out, "      => {}", finding.recommendation);
         }
         if all.len() > TOP {
-            let _ = writeln!(out, "    and {} more: -o json or --report show all", all.len() - TOP);
+            let _ = writeln!(out, "    and {} more: -o json and the page of --report list all", all.len() - TOP);
         }
     }
     out
@@ -146,8 +150,8 @@ fn input(report: &Report) -> String {
     let mut out = String::from("\nRead\n");
     let _ = writeln!(
         out,
-        "  {} log files, {} lines, {} events: {} uses, {} duplicates, {} refused or failed, {} of other stages, {} after the window",
-        input.files, input.lines, input.events, input.uses, input.duplicates, input.not_successful, input.other_stages, input.after_window
+        "  {} log files, {} lines, {} events: {} uses, {} refused or failed, {} of other stages, {} after the window",
+        input.files, input.lines, input.events, input.uses, input.not_successful, input.other_stages, input.after_window
     );
     for (what, names) in
         [("lines of an unknown version", &input.unknown_versions), ("uses without a permission in the catalogue", &input.unmapped)]
