@@ -76,7 +76,13 @@ fn is_wrong(s: &lagging::Scenario, mutant: LaggingMutant) -> Option<String> {
 
 #[test]
 fn a_reservation_holds_where_reads_lag_and_writes_take_time() {
-    let wrong = all_that_is_wrong(lagging::ALL, |s| is_wrong(s, LaggingMutant::None));
+    let mut wrong = all_that_is_wrong(lagging::ALL, |s| is_wrong(s, LaggingMutant::None));
+    if std::env::var("LIMIT").is_ok() {
+        wrong.extend(all_that_is_wrong(lagging::LARGER, |s| {
+            let o = run_lagging(s, LaggingMutant::None, limit());
+            o.broken.map(|(broken, _)| format!("{}: {broken:?} in {} states", s.name, o.states))
+        }));
+    }
     assert!(wrong.is_empty(), "violated, or not searched completely:\n{}", wrong.join("\n"));
 }
 

@@ -38,6 +38,7 @@ const CENTER: Setting = Setting { target: Target::Center, operation: 1, ..IAM };
 const CENTER_SLOW: Setting = Setting { slow: [1, 0], settle: 2, horizon: 4, ..CENTER };
 const CENTER_STALE: Setting = Setting { stale_caches: true, horizon: 2, ..CENTER };
 const CENTER_SHORT: Setting = Setting { horizon: 2, ..CENTER };
+const CENTER_LATER: Setting = Setting { deadline: 2, horizon: 4, ..CENTER };
 /// An operation lasts longer than reads need to settle.
 const CENTER_LONG: Setting = Setting { operation: 2, horizon: 3, ..CENTER };
 const CENTER_LONGER: Setting = Setting { operation: 3, horizon: 5, ..CENTER };
@@ -47,6 +48,7 @@ const LEASE: Budget = Budget { lease_moves: 1, ..NOTHING };
 const DELETED: Budget = Budget { deletes: 1, ..NOTHING };
 const DELETED_AND_LEASE: Budget = Budget { deletes: 1, ..LEASE };
 const DELETED_AND_CRASH: Budget = Budget { crashes: 1, ..DELETED };
+const ALL_THREE: Budget = Budget { crashes: 1, ..DELETED_AND_LEASE };
 
 const fn created(name: &'static str, setting: Setting, budget: Budget) -> Scenario {
     Scenario { name, setting, now: 0, state: State::Granting, object: Object::NONE, operation: None, budget }
@@ -110,6 +112,16 @@ pub const ALL: &[Scenario] = &[
     CENTER_ACCEPTED_ASYNC,
     CENTER_ACCEPTED_FAULTS,
     CENTER_DUE,
+];
+
+/// With `LIMIT` set the invariants are checked from these, too, in as many states.
+pub const LARGER: &[Scenario] = &[
+    created("IAM: everything", Setting { horizon: 5, ..IAM_LATER }, faults(1, ALL_THREE)),
+    created("IAM: everything, replica 0 a tick slow", IAM_SLOW, faults(1, ALL_THREE)),
+    created("Identity Center: everything", CENTER_LATER, faults(1, operations(2, ALL_THREE))),
+    created("Identity Center: everything, replica 0 a tick slow", CENTER_SLOW, faults(1, operations(2, ALL_THREE))),
+    created("Identity Center: everything, stale caches", CENTER_STALE, faults(1, operations(2, ALL_THREE))),
+    accepted("Identity Center: everything, accepted and not stored", CENTER_LONGER, faults(1, operations(2, ALL_THREE))),
 ];
 
 /// From each of these the search finds a violation without the protection.
