@@ -93,3 +93,9 @@ fn without_each_protection_a_reservation_does_not_hold() {
     let missed: Vec<String> = missed.collect();
     assert!(missed.is_empty(), "not found: {missed:?}");
 }
+
+#[test]
+fn a_reservation_holds_where_operations_are_not_stored() {
+    let wrong = all_that_is_wrong(lagging::NOT_NEEDED, |(mutant, from)| is_wrong(from, *mutant));
+    assert!(wrong.is_empty(), "violated, or not searched completely:\n{}", wrong.join("\n"));
+}

@@ -43,6 +43,8 @@ pub enum Mutant {
     RemovalIsProof,
     /// A Grant that has stored neither `Active` nor an operation ends at once: its arm is taken for one that was never sent.
     NotStoredIsNotWritten,
+    /// A replica that takes over forgets the stored operation.
+    OperationForgotten,
     /// Writing goes on without lease or admission proof.
     PermitIgnored,
 }
@@ -86,6 +88,7 @@ impl Mutant {
         match self {
             Mutant::AnswerIsProof if grant.state == State::Revoking => Grant { guarantees: settle(0), ..grant },
             Mutant::SettleIgnoresClocks => Grant { guarantees: settle(grant.guarantees.settle_secs.saturating_sub(1)), ..grant },
+            Mutant::OperationForgotten => Grant { operation: None, ..grant },
             Mutant::DriftBelievedAtOnce => Grant { active_since: None, ..grant },
             _ => grant,
         }

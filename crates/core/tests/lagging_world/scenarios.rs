@@ -149,6 +149,10 @@ pub const MUTANTS: &[(Mutant, Scenario)] = &[
     (Mutant::RemovalIsProof, CENTER_CREATED_LONG),
 ];
 
+/// From these the search finds none: what was accepted is found at the target, also where its operation is not stored.
+pub const NOT_NEEDED: &[(Mutant, Scenario)] =
+    &[(Mutant::OperationForgotten, CENTER_ACCEPTED_ASYNC), (Mutant::OperationForgotten, CENTER_CREATED_LONG)];
+
 impl Scenario {
     /// A model for this scenario, and the initial state.
     pub fn set_up(&self, mutant: Mutant) -> (Model, World) {
