@@ -1,12 +1,17 @@
 //! Model checks the protocol: the `Reconcile` that the operator runs, through every interleaving of two replicas with stale
 //! caches and clocks that differ, crashes, a lease that moves, people who change their minds, and effects that fail.
 //!
+//! The second world is that of one Grant behind a reservation at a target whose reads lag behind its writes and whose writes take
+//! time, as AWS has them. With `TRACE` set, what violates it there is printed step by step.
+//!
 //!     cargo test --package curfew-core --test explore -- --nocapture
 //!     LIMIT=5000000 cargo test --package curfew-core --test explore -- --nocapture
 mod checker;
+mod lagging_world;
 mod world;
 
 use checker::{Outcome, all_that_is_wrong, search_and_report};
+use lagging_world::{invariants::Broken, moves::Event, mutants::Mutant as LaggingMutant, scenarios as lagging};
 use world::{
     mutants::Mutant,
     scenarios::{self, Scenario},
@@ -50,4 +55,47 @@ fn without_each_protection_the_search_finds_a_violation() {
         }
     }
     assert!(missed.is_empty(), "not found: {missed:?}");
+}
+
+fn run_lagging(s: &lagging::Scenario, mutant: LaggingMutant, limit: usize) -> Outcome<Broken, Event> {
+    let (mut model, first) = s.set_up(mutant);
+    let o = search_and_report(&mut model, first, limit, mutant, s.name);
+    if std::env::var("TRACE").is_ok()
+        && let Some((_, trace)) = &o.broken
+    {
+        println!("{}", model.describe(trace));
+    }
+    o
+}
+
+/// What is wrong with a search that must end by itself, far below this limit.
+fn is_wrong(s: &lagging::Scenario, mutant: LaggingMutant) -> Option<String> {
+    let o = run_lagging(s, mutant, 3_000_000);
+    (!o.complete).then(|| format!("{mutant:?} from {}: {:?} in {} states", s.name, o.broken, o.states))
+}
+
+#[test]
+fn a_reservation_holds_where_reads_lag_and_writes_take_time() {
+    let mut wrong = all_that_is_wrong(lagging::ALL, |s| is_wrong(s, LaggingMutant::None));
+    if std::env::var("LIMIT").is_ok() {
+        wrong.extend(all_that_is_wrong(lagging::LARGER, |s| {
+            let o = run_lagging(s, LaggingMutant::None, limit());
+            o.broken.map(|(broken, _)| format!("{}: {broken:?} in {} states", s.name, o.states))
+        }));
+    }
+    assert!(wrong.is_empty(), "violated, or not searched completely:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn without_each_protection_a_reservation_does_not_hold() {
+    let found = |(mutant, from): &&(LaggingMutant, _)| run_lagging(from, *mutant, 1_000_000).broken.is_some();
+    let missed = lagging::MUTANTS.iter().filter(|m| !found(m)).map(|(mutant, from)| format!("{mutant:?} from {}", from.name));
+    let missed: Vec<String> = missed.collect();
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}
+
+#[test]
+fn a_reservation_holds_where_operations_are_not_stored() {
+    let wrong = all_that_is_wrong(lagging::NOT_NEEDED, |(mutant, from)| is_wrong(from, *mutant));
+    assert!(wrong.is_empty(), "violated, or not searched completely:\n{}", wrong.join("\n"));
 }
