@@ -74,6 +74,7 @@ pub struct IdentityCenter {
 }
 
 /// How many managed policies a template names at most: as many as AWS attaches to one user or role at most.
+#[cfg(feature = "schema")]
 const MAX_POLICIES: usize = 20;
 /// ARNs of managed policies (IAM User Guide, "IAM identifiers").
 #[cfg(feature = "schema")]
