@@ -7,6 +7,8 @@ mod contract;
 mod drift;
 #[path = "aws/faults.rs"]
 mod faults;
+#[path = "aws/instance.rs"]
+mod instance;
 #[path = "aws/kills.rs"]
 mod kills;
 #[path = "aws/limits.rs"]
