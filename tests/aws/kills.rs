@@ -52,10 +52,10 @@ impl<'a> Succession<'a> {
         self.next(point).await.map(drop)
     }
 
-    /// Kills the operator, wherever it is, and starts another one.
-    pub async fn succeeded(&mut self) -> Result<()> {
+    /// Kills the operator, wherever it is, and starts the next one, which stops at `point`.
+    pub async fn succeeded(&mut self, point: &'static str) -> Result<()> {
         self.operator.kill();
-        self.next(NOWHERE).await.map(drop)
+        self.next(point).await.map(drop)
     }
 
     /// Waits until the operator stands at its point, leaves it stopped there, and starts the next one.
@@ -84,10 +84,13 @@ impl<'a> Succession<'a> {
     }
 }
 
-/// Waits until an effect of an operator has failed.
+/// Waits until the first effect of this name has been tried by an operator; it must have failed.
 pub async fn fails(operator: &Operator, effect: &str) -> Result<()> {
-    let step = format!("\"effect\":\"{effect}\",\"outcome\":\"failed\"");
-    eventually(&format!("{effect} to fail"), SLOWLY, || async { Ok(operator.log().contains(&step).then_some(())) }).await
+    let step = format!("\"effect\":\"{effect}\",\"outcome\":\"");
+    let tried = || async { Ok(operator.log().split_once(&step).map(|(_, rest)| rest.starts_with("failed\""))) };
+    let failed = eventually(&format!("{effect} to be tried"), SLOWLY, tried).await?;
+    ensure!(failed, "{effect} was carried out");
+    Ok(())
 }
 
 #[tokio::test]
@@ -214,7 +217,7 @@ async fn calls_that_arrive_after_the_end_change_nothing() -> Result<()> {
             a.decide(name, "Revoke").await?;
         }
         gate.arrived(SLOWLY).await.with_context(|| action)?;
-        s.succeeded().await?;
+        s.succeeded(NOWHERE).await?;
         gates.push(gate);
     }
     for (a, (name, action, _)) in all.iter().zip(late) {

@@ -191,13 +191,15 @@ impl Aws {
     pub async fn can_list_users(&self) -> Result<bool> {
         allowed(&self.iam("ListUsers", &[]).await?)
     }
-    /// Uses an access in a region: lists a bucket, which needs `s3:ListBucket` on it.
+    /// Uses an access in a region: lists a bucket, which needs `s3:ListBucket` on it. Rights are checked first; then S3 says where a
+    /// bucket of another region is.
     ///
     /// # Errors
     /// If the answer is neither a list nor a refusal.
     pub async fn can_list_bucket(&self, bucket: &str, region: &str) -> Result<bool> {
         let path = format!("/{bucket}");
-        allowed(&self.send_to((region, &path), Method::GET, "s3", &[], String::new()).await?)
+        let answer = self.send_to((region, &path), Method::GET, "s3", &[], String::new()).await?;
+        if answer.status == 301 { Ok(true) } else { allowed(&answer) }
     }
     /// The client of a session of this role, or `None` if it may not be assumed.
     ///
