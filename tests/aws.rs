@@ -1,6 +1,8 @@
 //! AWS, on emulators that enforce IAM: stories under the real operator, with the access used by the person's own keys.
 #[path = "aws/center.rs"]
 mod center;
+#[path = "aws/center_kills.rs"]
+mod center_kills;
 #[path = "contract/aws_row.rs"]
 mod contract;
 #[path = "aws/drift.rs"]
@@ -9,6 +11,8 @@ mod drift;
 mod effective;
 #[path = "aws/faults.rs"]
 mod faults;
+#[path = "aws/instance.rs"]
+mod instance;
 #[path = "aws/kills.rs"]
 mod kills;
 #[path = "aws/limits.rs"]
@@ -23,5 +27,9 @@ mod provider_rows;
 mod rights;
 #[path = "aws/roles.rs"]
 mod roles;
+#[path = "aws/scope.rs"]
+mod scope;
+#[path = "aws/sweep.rs"]
+mod sweep;
 #[path = "aws/users.rs"]
 mod users;

@@ -99,7 +99,7 @@ async fn a_beneficiary_without_a_principal_is_refused() -> Result<()> {
     }
     a.account.iam("DeleteUser", &[("UserName", "nobody")]).await?;
     a.ask_anyway("nobody", "nobody").await?;
-    a.state_is("nobody", &["Failed", "Denied", "Invalid"]).await?;
+    a.state_is("nobody", &["Failed"]).await?;
     let message = a.of_request("nobody", "{.status.message}").await?;
     ensure!(message.contains("nobody"), "{message}");
     a.nothing_is_left().await

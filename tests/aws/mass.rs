@@ -1,5 +1,8 @@
 //! Many grants of one account end in the same second while AWS throttles the account. Run by `make bench`: it takes minutes.
-use crate::plane::{Access, Plane, SLOWLY, Setup, emulators};
+use crate::{
+    instance::text,
+    plane::{Access, Plane, SLOWLY, Setup, emulators},
+};
 use anyhow::{Context, Result, ensure};
 use curfew_core::time::Time;
 use curfew_testkit::{SHIPPED_TIMING, SOON, Throttle, aws::AwsCall, eventually};
@@ -108,8 +111,4 @@ async fn copy(a: &Access<'_>, pattern: &str, n: usize, due: Time) -> Result<()> 
     status["artifacts"] = json!(artifacts);
     let patch = json!({"status": status}).to_string();
     operator.api(&["patch", "grt", &id, "--subresource=status", "--type=merge", "-p", &patch]).await?.success().map(drop)
-}
-
-fn text(value: &Value) -> Result<String> {
-    value.as_str().map(str::to_owned).with_context(|| format!("not a text: {value}"))
 }

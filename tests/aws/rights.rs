@@ -1,5 +1,5 @@
 //! The operator's own rights: exactly those of `deploy/aws`, which every test here uses, and what they do not let it do.
-use crate::plane::{Access, Setup, emulators, list, shared};
+use crate::plane::{Access, Setup, shared};
 use anyhow::{Context, Result, ensure};
 use curfew_testkit::aws::{AwsUser, allow, policy, trust};
 use serde_json::{Value, json};
@@ -69,33 +69,4 @@ async fn a_missing_right_is_named() -> Result<()> {
     a.access_is(true).await?;
     a.decide("missing", "Revoke").await?;
     a.over("missing", &["Revoked"]).await
-}
-
-/// What carries Curfew's path and name and is past its date is removed; what does not, stays.
-#[tokio::test]
-async fn the_sweep_removes_what_is_past_its_date_and_nothing_else() -> Result<()> {
-    let a = Access::install(shared().await?, "swept", Setup::user()).await?;
-    a.ready().await?;
-    a.active("swept", "swept", "1h").await?;
-    let live = a.own_policies().await?;
-    let install = live[0].split("policy/curfew/curfew-").nth(1).and_then(|n| n.split('-').next()).context("no install")?.to_owned();
-    let document = list().to_string();
-    let make = async |name: String, path: &str| {
-        let made = a.account.iam("CreatePolicy", &[("PolicyName", &name), ("Path", path), ("PolicyDocument", &document)]).await?;
-        let arn = made.text("Arn").context("no ARN")?;
-        a.account.iam("AttachUserPolicy", &[("UserName", "swept"), ("PolicyArn", &arn)]).await?;
-        anyhow::Ok(arn)
-    };
-    let left_over = make(format!("curfew-{install}-00000000000000ab-20260101T000000Z"), "/curfew/").await?;
-    let strangers = make("curfew-notes".into(), "/curfew/").await?;
-    let elsewhere = make(format!("curfew-{install}-00000000000000ac-20260101T000000Z"), "/team/").await?;
-    let gone = || async {
-        let answer = a.tried("GetPolicy", &[("PolicyArn", &left_over)]).await?;
-        Ok((answer.code().as_deref() == Some("NoSuchEntity")).then_some(()))
-    };
-    curfew_testkit::eventually("the sweep to remove what is past its date", crate::plane::SLOWLY, gone).await?;
-    let attached = a.account.attached_to("swept").await?;
-    ensure!(live.iter().chain([&strangers, &elsewhere]).all(|arn| attached.contains(arn)), "{attached:?}");
-    ensure!(emulators().await?.proxy().calls(|c| c.names("curfew-notes") && !c.is_read() && c.account == a.account.id).is_empty());
-    Ok(())
 }

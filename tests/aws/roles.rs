@@ -1,9 +1,15 @@
 //! An IAM role of the grant's own, which the person may assume.
 use crate::plane::{Access, SLOWLY, Setup, list, shared};
 use anyhow::{Context, Result, ensure};
-use curfew_testkit::{aws::Aws, eventually};
+use curfew_testkit::{
+    aws::{Aws, REGION},
+    eventually,
+};
 use serde_json::json;
 use std::time::Duration;
+
+/// A policy of AWS that is too large to be copied.
+pub const LARGE: &str = "arn:aws:iam::aws:policy/ReadOnlyAccess";
 
 async fn access(name: &'static str, setup: Setup) -> Result<Access<'static>> {
     let access = Access::install(shared().await?, name, setup).await?;
@@ -12,12 +18,12 @@ async fn access(name: &'static str, setup: Setup) -> Result<Access<'static>> {
 }
 
 /// The role of the only grant.
-async fn role(a: &Access<'_>) -> Result<String> {
+pub async fn role(a: &Access<'_>) -> Result<String> {
     a.account.under("/curfew/").await?.into_iter().find(|arn| arn.contains(":role/")).context("no role")
 }
 
 /// A session of the role, by the person's own keys.
-async fn session(a: &Access<'_>) -> Result<Aws> {
+pub async fn session(a: &Access<'_>) -> Result<Aws> {
     let role = role(a).await?;
     let assumed = || async { a.user.aws.assume(&role, &[]).await };
     eventually("the role to be assumed", SLOWLY, assumed).await
@@ -60,16 +66,37 @@ async fn an_early_revocation_ends_open_sessions_and_no_others() -> Result<()> {
     loses(&second).await
 }
 
-/// A policy that is too large to be copied is attached itself, beside a dated deny.
+/// A policy that is too large to be copied is attached itself, beside one that denies what is out of scope, and everything after the
+/// deadline. Two grants have it at the same time, and a user has it anyway.
 #[tokio::test]
-async fn a_policy_too_large_to_copy_is_attached_and_ends_all_the_same() -> Result<()> {
-    let setup = Setup::of(json!({"role": {"managedPolicies": ["arn:aws:iam::aws:policy/ReadOnlyAccess"]}}));
+async fn a_policy_too_large_to_copy_is_attached_and_taken_back() -> Result<()> {
+    let setup = Setup { scope: json!({"regions": [REGION]}), ..Setup::of(json!({"role": {"managedPolicies": [LARGE]}})) };
     let a = access("large", setup).await?;
-    a.active("large", "large", "20s").await?;
-    let mine = session(&a).await?;
-    ensure!(mine.can_list_buckets().await?);
-    loses(&mine).await?;
-    a.over("large", &["Expired"]).await
+    a.account.bucket("large").await?;
+    let bystander = a.account.user("bystander").await?;
+    a.account.iam("AttachUserPolicy", &[("UserName", "bystander"), ("PolicyArn", LARGE)]).await?;
+    a.active("large", "large-first", "1h").await?;
+    let (first, of_first) = (session(&a).await?, role(&a).await?);
+    a.active("large-too", "large-second", "1h").await?;
+    let roles = a.account.under("/curfew/").await?.into_iter().filter(|arn| arn.contains(":role/")).collect::<Vec<_>>();
+    let of_second = roles.iter().find(|arn| **arn != of_first).context("no second role")?;
+    let second = a.user.aws.assume(of_second, &[]).await?.context("the second role is not assumed")?;
+    for (session, role) in [(&first, &of_first), (&second, of_second)] {
+        let name = role.rsplit('/').next().context("no name")?;
+        let attached = a.account.iam("ListAttachedRolePolicies", &[("RoleName", name)]).await?.texts("PolicyArn");
+        ensure!(attached.len() == 2 && attached.iter().any(|arn| arn == LARGE), "{attached:?}");
+        ensure!(session.can_list_buckets().await? && session.can_list_bucket("large", REGION).await?);
+        ensure!(!session.can_list_bucket("large", "eu-west-1").await?, "another region is not in the scope");
+    }
+    a.decide("large-first", "Revoke").await?;
+    loses(&first).await?;
+    ensure!(second.can_list_buckets().await?, "the end of the first has cut the second");
+    a.decide("large-second", "Revoke").await?;
+    loses(&second).await?;
+    a.state_is("large-first", &["Revoked"]).await?;
+    a.over("large-second", &["Revoked"]).await?;
+    ensure!(bystander.aws.can_list_buckets().await? && a.account.attached_to("bystander").await? == [LARGE]);
+    Ok(())
 }
 
 /// A role that is changed by hand ends its grant.

@@ -1,10 +1,11 @@
-//! The rows of AWS in the table that every provider passes: an IAM user, a role of its own, a permission set of its own, and a standing
-//! permission set. The provider has the keys of a user with exactly the rights of `deploy/aws`.
+//! The rows of AWS in the table that every provider passes: an IAM user, a role of its own, a permission set of its own, a standing
+//! permission set, and a membership in a standing group. The provider has the keys of a user with exactly the rights of `deploy/aws`.
 use crate::{
+    instance::Instance,
     plane::{emulators, list, operator_rights},
     provider_rows::{self, Row},
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use async_trait::async_trait;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
@@ -20,14 +21,13 @@ use curfew_core::target::{
     Plan, PlanNames,
     aws::{
         Access,
-        granted::{GrantedPermissionSet, GrantedPermissions, GrantedPolicies, GrantedRole, GrantedStandingSet},
+        granted::{GrantedGroup, GrantedPermissionSet, GrantedPermissions, GrantedPolicies, GrantedRole, GrantedStandingSet},
         plan,
         principal::Principal,
         scope::GrantedScope,
     },
 };
-use curfew_testkit::aws::{Account, Aws as Client, AwsUser, REGION, SignIn};
-use serde_json::{Value, json};
+use curfew_testkit::aws::{Account, AwsUser, REGION};
 use std::sync::Arc;
 
 /// How many cases the table has.
@@ -40,6 +40,7 @@ enum Way {
     Role,
     PermissionSet,
     Standing,
+    Membership,
 }
 
 struct InAws {
@@ -51,19 +52,11 @@ struct InAws {
     people: Vec<AwsUser>,
     /// The same people in the identity store.
     ids: Vec<String>,
-    instance: IdentityCenterInstance,
+    center: Instance,
     /// A permission set that stands.
     standing: String,
-}
-
-/// A call of an administrator of Identity Center.
-async fn center(account: &Account<'_>, service: &str, target: &str, body: Value) -> Result<Value> {
-    let root = Client { endpoint: emulators().await?.proxy().endpoint(), keys: account.root().keys };
-    root.json(service, target, &body).await?.success()?.json()
-}
-
-fn text(value: &Value) -> Result<String> {
-    value.as_str().map(str::to_owned).with_context(|| format!("not a text: {value}"))
+    /// A group whose members have it, in the row of memberships.
+    group: String,
 }
 
 impl InAws {
@@ -82,68 +75,24 @@ impl InAws {
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .http_client(Connections::default().http())
             .build();
-        let found = &center(&account, "sso", "SWBExternalService.ListInstances", json!({})).await?["Instances"][0];
-        let instance = IdentityCenterInstance {
-            instance_arn: text(&found["InstanceArn"])?,
-            identity_store_id: text(&found["IdentityStoreId"])?,
-            region: None,
-            assume_role: None,
-        };
-        let made = center(
-            &account,
-            "sso",
-            "SWBExternalService.CreatePermissionSet",
-            json!({"InstanceArn": instance.instance_arn, "Name": "standing"}),
-        );
-        let standing = text(&made.await?["PermissionSet"]["PermissionSetArn"])?;
-        let inline = json!({"InstanceArn": instance.instance_arn, "PermissionSetArn": standing, "InlinePolicy": list().to_string()});
-        center(&account, "sso", "SWBExternalService.PutInlinePolicyToPermissionSet", inline).await?;
+        let center = Instance::of(account.clone()).await?;
+        let standing = center.standing_set().await?;
+        let group = if way == Way::Membership { center.group(&standing).await? } else { String::new() };
         let (mut people, mut ids) = (Vec::new(), Vec::new());
         for case in 0..CASES {
             let name = format!("person-{case}");
             people.push(account.user(&name).await?);
-            let names = json!({"GivenName": name, "FamilyName": name});
-            let user = json!({"IdentityStoreId": instance.identity_store_id, "UserName": name, "DisplayName": name, "Name": names});
-            ids.push(text(&center(&account, "identitystore", "AWSIdentityStore.CreateUser", user).await?["UserId"])?);
+            ids.push(center.user(&name).await?);
         }
-        let connection = AwsConnection {
-            account_id: account.id.clone(),
-            region: REGION.into(),
+        let instance = IdentityCenterInstance {
+            instance_arn: center.arn.clone(),
+            identity_store_id: center.store.clone(),
+            region: None,
             assume_role: None,
-            identity_center: Some(instance.clone()),
         };
-        Ok(InAws { way, account, connection, config, people, ids, instance, standing })
-    }
-
-    fn assignment(&self, set: &str, case: usize) -> Value {
-        json!({"InstanceArn": self.instance.instance_arn, "PermissionSetArn": set, "TargetId": self.account.id,
-            "TargetType": "AWS_ACCOUNT", "PrincipalType": "USER", "PrincipalId": self.ids[case]})
-    }
-
-    /// The permission sets that grants of this case could have made: all but the standing one.
-    async fn sets(&self) -> Result<Vec<String>> {
-        let body = json!({"InstanceArn": self.instance.instance_arn});
-        let listed = center(&self.account, "sso", "SWBExternalService.ListPermissionSets", body).await?;
-        listed["PermissionSets"].as_array().into_iter().flatten().map(text).collect()
-    }
-
-    /// Whether the person of this case gets in by one of these permission sets, and may list the buckets.
-    async fn signs_in(&self, sets: &[String], case: usize) -> Result<bool> {
-        for set in sets {
-            let who = SignIn {
-                account: &self.account.id,
-                instance: &self.instance.instance_arn,
-                store: &self.instance.identity_store_id,
-                permission_set: set,
-                user: &self.ids[case],
-            };
-            if let Some(session) = self.account.sign_in(&who).await?
-                && session.can_list_buckets().await?
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let connection =
+            AwsConnection { account_id: account.id.clone(), region: REGION.into(), assume_role: None, identity_center: Some(instance) };
+        Ok(InAws { way, account, connection, config, people, ids, center, standing, group })
     }
 }
 
@@ -158,7 +107,7 @@ impl Row for InAws {
     }
     fn plan(&self, grant: &str, case: usize) -> Plan {
         let policies = GrantedPolicies { managed: Vec::new(), inline: Some(list().to_string()) };
-        let (instance, name) = (self.instance.instance_arn.clone(), format!("person-{case}"));
+        let (instance, name) = (self.center.arn.clone(), format!("person-{case}"));
         let permissions = match self.way {
             Way::User => GrantedPermissions::User(policies),
             Way::Role => GrantedPermissions::Role(GrantedRole { policies, max_session_secs: 3600 }),
@@ -169,6 +118,7 @@ impl Row for InAws {
                 name: "standing".into(),
                 policies,
             }),
+            Way::Membership => GrantedPermissions::Group(GrantedGroup { instance, id: self.group.clone(), name: "dba".into() }),
         };
         let principal = if self.way == Way::Role { self.people[case].arn.clone() } else { name };
         let scope = GrantedScope { partition: "aws".into(), account: self.account.id.clone(), regions: Vec::new(), resources: Vec::new() };
@@ -190,8 +140,15 @@ impl Row for InAws {
                 }
                 Ok(false)
             }
-            Way::PermissionSet => self.signs_in(&self.sets().await?, case).await,
-            Way::Standing => self.signs_in(std::slice::from_ref(&self.standing), case).await,
+            Way::PermissionSet => {
+                for set in self.center.sets().await? {
+                    if self.center.can_list_buckets(&set, &self.ids[case]).await? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+            Way::Standing | Way::Membership => self.center.can_list_buckets(&self.standing, &self.ids[case]).await,
         }
     }
     async fn by_hand(&self, plan: &Plan, case: usize, present: bool) -> Result<()> {
@@ -208,16 +165,15 @@ impl Row for InAws {
                 self.account.iam("UpdateAssumeRolePolicy", &inert).await?;
             }
             Access::PermissionSet(_) => {
-                for set in self.sets().await?.iter().filter(|set| **set != self.standing) {
-                    center(&self.account, "sso", "SWBExternalService.DeleteAccountAssignment", self.assignment(set, case)).await?;
+                // The other cases have permission sets of their own.
+                for set in self.center.sets().await? {
+                    if self.center.signs_in(&set, &self.ids[case]).await?.is_some() {
+                        self.center.assign(&set, "USER", &self.ids[case], false).await?;
+                    }
                 }
             }
-            Access::Assignment(_) => {
-                let action = if present { "CreateAccountAssignment" } else { "DeleteAccountAssignment" };
-                let target = format!("SWBExternalService.{action}");
-                center(&self.account, "sso", &target, self.assignment(&self.standing, case)).await?;
-            }
-            Access::Membership(_) => bail!("there is no row of memberships"),
+            Access::Assignment(_) => self.center.assign(&self.standing, "USER", &self.ids[case], present).await?,
+            Access::Membership(_) => self.center.join(&self.group, &self.ids[case], present).await?,
         }
         Ok(())
     }
@@ -235,12 +191,15 @@ async fn a_role_of_its_own_passes_the_table_of_every_provider() -> Result<()> {
 
 #[tokio::test]
 async fn a_permission_set_of_its_own_passes_the_table_of_every_provider() -> Result<()> {
-    emulators().await?.proxy().slow_assignments(700);
     provider_rows::holds(&InAws::new(Way::PermissionSet).await?).await
 }
 
 #[tokio::test]
 async fn a_standing_permission_set_passes_the_table_of_every_provider() -> Result<()> {
-    emulators().await?.proxy().slow_assignments(700);
     provider_rows::holds(&InAws::new(Way::Standing).await?).await
+}
+
+#[tokio::test]
+async fn a_membership_in_a_standing_group_passes_the_table_of_every_provider() -> Result<()> {
+    provider_rows::holds(&InAws::new(Way::Membership).await?).await
 }

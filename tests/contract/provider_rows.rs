@@ -181,7 +181,13 @@ impl Steps<'_> {
         eventually("the removal to be proven", LIMIT, || async {
             match self.p.revoke(grant, plan, &[], keep).await? {
                 RevokeOutcome::Gone => {}
-                RevokeOutcome::Started(operation) => self.followed(&operation).await?,
+                RevokeOutcome::Started(operation) => {
+                    self.followed(&operation).await?;
+                    // What is removed in several steps goes on with the next one.
+                    if self.p.observe(plan, &[], keep, None).await? != Observation::Absent {
+                        return Ok(None);
+                    }
+                }
                 RevokeOutcome::Disarmed(what) | RevokeOutcome::Remains(what) => bail!("{what}"),
             }
             tokio::time::sleep(Duration::from_secs(plan.guarantees().settle_secs.into())).await;

@@ -337,8 +337,14 @@ async fn identity_center_takes_time_refuses_a_second_write_meanwhile_and_lets_th
     ensure!(session.can_list_buckets().await?);
     let of_set = json!({"InstanceArn": instance, "PermissionSetArn": set});
     ensure!(sso("DeletePermissionSet", of_set.clone()).await?.code().as_deref() == Some("ConflictException"));
-    sso("DeleteAccountAssignment", assignment).await?.success()?;
+    sso("DeleteAccountAssignment", assignment.clone()).await?.success()?;
     eventually("the assignment to be gone", SOON, || async { Ok(a.sign_in(&who).await?.is_none().then_some(())) }).await?;
     sso("DeletePermissionSet", of_set).await?.success()?;
+    ensure!(sso("CreateAccountAssignment", assignment).await?.code().as_deref() == Some("ResourceNotFoundException"));
+    let people = async |action: &str, body: Value| root.json("identitystore", &format!("AWSIdentityStore.{action}"), &body).await;
+    let group = people("CreateGroup", json!({"IdentityStoreId": store, "DisplayName": "g"})).await?.success()?.json()?["GroupId"].clone();
+    let member = json!({"IdentityStoreId": store, "GroupId": group, "MemberId": {"UserId": user}});
+    people("CreateGroupMembership", member.clone()).await?.success()?;
+    ensure!(people("CreateGroupMembership", member).await?.code().as_deref() == Some("ConflictException"));
     eventually("the session to end by its date", SOON, || async { Ok((!session.can_list_buckets().await?).then_some(())) }).await
 }

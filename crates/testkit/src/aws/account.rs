@@ -1,6 +1,6 @@
 //! One AWS account for a test: its users with their keys, policies, roles, and the role of the operator.
 use super::{
-    client::{Answer, Aws, Keys},
+    client::{Answer, Aws, Keys, REGION},
     emulators::Emulators,
     identity_center::SignIn,
     proxy::environment,
@@ -107,6 +107,15 @@ impl<'a> Account<'a> {
         let inline = [("RoleName", name), ("PolicyName", "rights"), ("PolicyDocument", &document.to_string())];
         self.iam("PutRolePolicy", &inline).await?;
         made.text("Arn").context("no ARN")
+    }
+
+    /// A new, empty bucket.
+    ///
+    /// # Errors
+    /// If it is refused.
+    pub async fn bucket(&self, name: &str) -> Result<()> {
+        let path = format!("/{name}");
+        self.root().send_to((REGION, &path), http::Method::PUT, "s3", &[], String::new()).await?.success().map(drop)
     }
 
     /// The policies that are attached to a user, by ARN.

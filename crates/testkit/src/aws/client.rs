@@ -191,6 +191,16 @@ impl Aws {
     pub async fn can_list_users(&self) -> Result<bool> {
         allowed(&self.iam("ListUsers", &[]).await?)
     }
+    /// Uses an access in a region: lists a bucket, which needs `s3:ListBucket` on it. Rights are checked first; then S3 says where a
+    /// bucket of another region is.
+    ///
+    /// # Errors
+    /// If the answer is neither a list nor a refusal.
+    pub async fn can_list_bucket(&self, bucket: &str, region: &str) -> Result<bool> {
+        let path = format!("/{bucket}");
+        let answer = self.send_to((region, &path), Method::GET, "s3", &[], String::new()).await?;
+        if answer.status == 301 { Ok(true) } else { allowed(&answer) }
+    }
     /// The client of a session of this role, or `None` if it may not be assumed.
     ///
     /// # Errors
@@ -207,9 +217,21 @@ impl Aws {
     }
 
     async fn send(&self, method: Method, service: &str, headers: &[(&str, String)], body: String) -> Result<Answer> {
+        self.send_to((REGION, "/"), method, service, headers, body).await
+    }
+
+    /// One request to a path in a region.
+    pub(super) async fn send_to(
+        &self,
+        (region, path): (&str, &str),
+        method: Method,
+        service: &str,
+        headers: &[(&str, String)],
+        body: String,
+    ) -> Result<Answer> {
         let host = self.endpoint.strip_prefix("http://").context("the endpoint is not http://")?;
-        let signed = sign::Request { method: method.as_str(), path: "/", host, service, region: REGION, headers, body: body.as_bytes() };
-        let mut request = http::Request::builder().method(method.clone()).uri(format!("{}/", self.endpoint));
+        let signed = sign::Request { method: method.as_str(), path, host, service, region, headers, body: body.as_bytes() };
+        let mut request = http::Request::builder().method(method.clone()).uri(format!("{}{path}", self.endpoint));
         for (name, value) in sign::headers(&signed, &self.keys, jiff::Timestamp::now()) {
             request = request.header(name, value);
         }

@@ -64,11 +64,12 @@ pub enum Fault {
 pub struct Held {
     arrived: Arc<watch::Sender<usize>>,
     open: Arc<watch::Sender<bool>>,
+    answered: Arc<watch::Sender<Option<AwsCall>>>,
 }
 
 impl Held {
     pub(super) fn new() -> Self {
-        Held { arrived: Arc::new(watch::Sender::new(0)), open: Arc::new(watch::Sender::new(false)) }
+        Held { arrived: Arc::new(watch::Sender::new(0)), open: Arc::new(watch::Sender::new(false)), answered: Arc::default() }
     }
     /// Waits at the gate.
     pub(super) async fn pass(&self) {
@@ -90,6 +91,20 @@ impl Held {
     /// Lets every call go on, now and later.
     pub fn release(&self) {
         self.open.send_replace(true);
+    }
+    /// Notes a call that has passed the gate, with the answer of the emulator.
+    pub(super) fn note(&self, call: &AwsCall) {
+        self.answered.send_if_modified(|first| first.is_none() && first.replace(call.clone()).is_none());
+    }
+    /// Returns the first call that has passed the gate, once the emulator has answered it.
+    ///
+    /// # Errors
+    /// If none is answered within `limit`.
+    pub async fn answered(&self, limit: Duration) -> Result<AwsCall> {
+        let mut answered = self.answered.subscribe();
+        let call = tokio::time::timeout(limit, answered.wait_for(Option::is_some)).await;
+        let call = call.with_context(|| format!("no call was answered within {limit:?}"))??.clone();
+        call.context("no call")
     }
 }
 

@@ -64,6 +64,10 @@ impl IdentityCenter {
     pub async fn answer(&self, call: &AwsCall) -> Result<Option<Response>> {
         let body: Value = serde_json::from_str(call.parameter("")).unwrap_or_default();
         match call.action.as_str() {
+            // https://docs.aws.amazon.com/singlesignon/latest/IdentityStoreAPIReference/API_CreateGroupMembership.html: ConflictException
+            "CreateGroupMembership" if self.is_stored(call, &body).await? => Ok(Some(refusal("identitystore", 400, "ConflictException"))),
+            // https://docs.aws.amazon.com/singlesignon/latest/APIReference/API_CreateAccountAssignment.html: ResourceNotFoundException
+            "CreateAccountAssignment" if !self.exists(call, &body).await? => Ok(Some(refusal("sso", 400, "ResourceNotFoundException"))),
             "CreateAccountAssignment" => Ok(self.begin(call, body, true)),
             "DeleteAccountAssignment" => Ok(self.begin(call, body, false)),
             "ListAccountAssignmentCreationStatus" => Ok(Some(self.being_created(&body))),
@@ -78,6 +82,17 @@ impl IdentityCenter {
             "DeletePermissionSet" if self.is_assigned(call, &body).await? => Ok(Some(refusal("sso", 400, "ConflictException"))),
             _ => Ok(None),
         }
+    }
+
+    /// Whether the user of a call belongs to its group already.
+    async fn is_stored(&self, call: &AwsCall, body: &Value) -> Result<bool> {
+        Ok(moto(&self.moto, &call.account, "identitystore", "AWSIdentityStore.GetGroupMembershipId", body).await?.ok())
+    }
+
+    /// Whether the permission set of a call exists.
+    async fn exists(&self, call: &AwsCall, body: &Value) -> Result<bool> {
+        let ask = json!({"InstanceArn": body["InstanceArn"], "PermissionSetArn": body["PermissionSetArn"]});
+        Ok(moto(&self.moto, &call.account, "sso", "SWBExternalService.DescribePermissionSet", &ask).await?.ok())
     }
 
     /// Whether a permission set is assigned to anything in its own account, which is the only one here.

@@ -218,13 +218,16 @@ async fn serve(State(inner): State<Arc<Inner>>, request: Request) -> Response {
 async fn carry(inner: &Inner, head: Parts, body: Bytes) -> Option<Response> {
     let mut call = inner.call(&head, &body);
     let fault = inner.fault_of(&call);
-    let (mut lost, mut late) = (false, Duration::ZERO);
+    let (mut lost, mut late, mut gate) = (false, Duration::ZERO, None);
     let answer = match fault {
         Some(Fault::Refuse(status, code)) => Ok(refusal(&call.service, status, code)),
         other => {
             match other {
                 Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
-                Some(Fault::Hold(held)) => held.pass().await,
+                Some(Fault::Hold(held)) => {
+                    held.pass().await;
+                    gate = Some(held);
+                }
                 Some(Fault::LoseAnswer) => lost = true,
                 Some(Fault::LateAnswer(time)) => late = time,
                 Some(Fault::Refuse(..)) | None => {}
@@ -238,6 +241,9 @@ async fn carry(inner: &Inner, head: Parts, body: Bytes) -> Option<Response> {
         (answer.status(), answer.headers().clone(), to_bytes(answer.into_body(), BODY_LIMIT).await.unwrap_or_default());
     let seen = super::client::Answer { status: status.as_u16(), body: String::from_utf8_lossy(&body).into_owned() };
     (call.status, call.code) = if lost { (0, None) } else { (seen.status, seen.code()) };
+    if let Some(held) = gate {
+        held.note(&call);
+    }
     inner.state().calls.push(call);
     tokio::time::sleep(late).await;
     (!lost).then(|| self::answer(status.as_u16(), &headers, body))
