@@ -13,22 +13,22 @@ use std::sync::Arc;
 const MOST: usize = 1_024;
 
 /// One provider for each connection that was used.
+#[cfg(feature = "aws")]
 #[derive(Clone)]
 pub struct Accounts {
-    #[cfg(feature = "aws")]
     known: Arc<Constants<String, Arc<Aws>>>,
-    #[cfg(feature = "aws")]
     connections: Connections,
 }
 
+/// No connection is used.
+#[cfg(not(feature = "aws"))]
+#[derive(Clone, Default)]
+pub struct Accounts;
+
+#[cfg(feature = "aws")]
 impl Default for Accounts {
     fn default() -> Self {
-        Accounts {
-            #[cfg(feature = "aws")]
-            known: Arc::new(Constants::new(MOST)),
-            #[cfg(feature = "aws")]
-            connections: Connections::default(),
-        }
+        Accounts { known: Arc::new(Constants::new(MOST)), connections: Connections::default() }
     }
 }
 

@@ -8,11 +8,12 @@ use super::{
     errors::{Call, PAGES, if_there},
     in_parts,
     memory::Constants,
+    operations::{Progress, progress},
 };
 use crate::{api::system::IdentityCenterInstance, providers::port::ProviderError};
 use aws_sdk_ssoadmin::{
     config::retry::RetryPartition,
-    types::{AccountAssignmentOperationStatus, OperationStatusFilter, PrincipalType, StatusValues, Tag, TargetType},
+    types::{OperationStatusFilter, PrincipalType, StatusValues, Tag, TargetType},
 };
 use curfew_core::time::Time;
 use futures::TryStreamExt;
@@ -51,17 +52,6 @@ impl Assignee {
     }
 }
 
-/// How an asynchronous write stands.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Progress {
-    /// It is done.
-    Done,
-    /// AWS works on it, under this id.
-    Running(String),
-    /// It has failed, and why.
-    Failed(String),
-}
-
 /// One permission set in one account.
 #[derive(Clone, Copy, Debug)]
 pub struct InAccount<'a> {
@@ -69,17 +59,6 @@ pub struct InAccount<'a> {
     pub set: &'a str,
     /// The account.
     pub account: &'a str,
-}
-
-/// How far an operation is. An answer without a state, or without the request to ask about, is not an answer: AWS may work on it.
-fn progress(call: Call<'_>, status: Option<&AccountAssignmentOperationStatus>) -> Result<Progress, ProviderError> {
-    let status = status.ok_or_else(|| call.incomplete())?;
-    match status.status() {
-        Some(StatusValues::Succeeded) => Ok(Progress::Done),
-        Some(StatusValues::Failed) => Ok(Progress::Failed(status.failure_reason().unwrap_or("it gives no reason").to_owned())),
-        Some(_) => status.request_id().map(|id| Progress::Running(id.to_owned())).ok_or_else(|| call.incomplete()),
-        None => Err(call.incomplete()),
-    }
 }
 
 /// A session duration of ISO 8601, such as `PT1H30M`, in seconds.
@@ -363,40 +342,6 @@ impl Aws {
             Some(accepted) => progress(call, accepted.account_assignment_deletion_status()),
         }
     }
-
-    /// How a write stands that AWS has accepted. One that it does not know has failed.
-    pub(super) async fn assigning(&self, id: &str) -> Result<Progress, ProviderError> {
-        let call = Call { action: "sso:DescribeAccountAssignmentCreationStatus", on: id };
-        let asked = self.clients().await.sso.describe_account_assignment_creation_status().instance_arn(&self.center()?.instance_arn);
-        let found = asked.account_assignment_creation_request_id(id).send().await.map_err(|e| call.failed(e));
-        if_there(found)?.map_or_else(|| Ok(unknown()), |found| progress(call, found.account_assignment_creation_status()))
-    }
-
-    /// The same of a removal.
-    pub(super) async fn unassigning(&self, id: &str) -> Result<Progress, ProviderError> {
-        let call = Call { action: "sso:DescribeAccountAssignmentDeletionStatus", on: id };
-        let asked = self.clients().await.sso.describe_account_assignment_deletion_status().instance_arn(&self.center()?.instance_arn);
-        let found = asked.account_assignment_deletion_request_id(id).send().await.map_err(|e| call.failed(e));
-        if_there(found)?.map_or_else(|| Ok(unknown()), |found| progress(call, found.account_assignment_deletion_status()))
-    }
-}
-
-impl Aws {
-    /// The last look at the clock before a write that has a time limit: it may have passed while an answer was awaited, or while the
-    /// process stood still.
-    pub(super) fn in_time(&self, Call { action, on }: Call<'_>, until: Option<Time>) -> Result<(), ProviderError> {
-        if until.is_none_or(|until| self.clock.now() < until) {
-            return Ok(());
-        }
-        Err(ProviderError::Transient {
-            message: format!("{action} on {on}: the time limit of this write has passed; it is not sent"),
-            retry_after: None,
-        })
-    }
-}
-
-fn unknown() -> Progress {
-    Progress::Failed("AWS does not know it any more".into())
 }
 
 #[cfg(test)]

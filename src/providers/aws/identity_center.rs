@@ -13,7 +13,8 @@
 //! an end is repeated until the list shows none, and AWS says that it is creating none.
 use super::{
     Aws,
-    center::{Assignee, InAccount, Progress, SetState},
+    center::{Assignee, InAccount, SetState},
+    operations::Progress,
     own_policies, standing,
 };
 use crate::{

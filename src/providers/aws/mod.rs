@@ -24,6 +24,8 @@ mod managed;
 #[cfg(feature = "aws")]
 mod memory;
 #[cfg(feature = "aws")]
+mod operations;
+#[cfg(feature = "aws")]
 mod own_policies;
 #[cfg(feature = "aws")]
 mod people;

@@ -11,8 +11,9 @@
 //! believed, AWS is asked for what it is still making.
 use super::{
     Aws,
-    center::{Assignee, InAccount, Progress},
+    center::{Assignee, InAccount},
     identity::Caller,
+    operations::Progress,
 };
 use crate::{
     api::grant::Artifact,

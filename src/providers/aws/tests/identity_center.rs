@@ -247,3 +247,17 @@ async fn an_operation_is_asked_about_by_any_replica() {
     assert_eq!(replay.aws(center()).poll(&stored).await, Ok(OperationState::Succeeded));
     assert!(replay.sent("DescribeAccountAssignmentDeletionStatus").contains("r-9"));
 }
+
+#[tokio::test]
+async fn an_operation_that_aws_does_not_finish_has_failed() {
+    let status = |created: i64| {
+        let status = json!({"Status": "IN_PROGRESS", "RequestId": "r-9", "CreatedDate": created});
+        answer("DescribeAccountAssignmentDeletionStatus", json!({"AccountAssignmentDeletionStatus": status}))
+    };
+    let now = jiff::Timestamp::now().as_second();
+    let replay = Replay::of([status(now - 60), status(now - 901)]).await;
+    let (aws, stored) = (replay.aws(center()), Operation { id: "r-9".into(), kind: OperationKind::Revoke, poll_at: super::deadline() });
+    assert!(matches!(aws.poll(&stored).await, Ok(OperationState::Running(_))));
+    let failed = aws.poll(&stored).await;
+    assert!(matches!(&failed, Ok(OperationState::Failed(why)) if why.contains("has not finished it for 15 minutes")), "{failed:?}");
+}
