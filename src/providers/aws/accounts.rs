@@ -23,7 +23,7 @@ pub struct Accounts {
 /// No connection is used.
 #[cfg(not(feature = "aws"))]
 #[derive(Clone, Default)]
-pub struct Accounts;
+pub struct Accounts {}
 
 #[cfg(feature = "aws")]
 impl Default for Accounts {
