@@ -123,6 +123,7 @@ mod identity;
 mod identity_center;
 mod managed;
 mod odd_answers;
+mod published;
 mod rights;
 mod role;
 mod simulation;
