@@ -87,9 +87,11 @@ impl<'a> Succession<'a> {
 /// Waits until the first effect of this name has been tried by an operator; it must have failed.
 pub async fn fails(operator: &Operator, effect: &str) -> Result<()> {
     let step = format!("\"effect\":\"{effect}\",\"outcome\":\"");
-    let tried = || async { Ok(operator.log().split_once(&step).map(|(_, rest)| rest.starts_with("failed\""))) };
-    let failed = eventually(&format!("{effect} to be tried"), SLOWLY, tried).await?;
-    ensure!(failed, "{effect} was carried out");
+    // The last line may be read while it is written.
+    let whole = |log: &str| log.split_inclusive('\n').find(|line| line.ends_with('\n') && line.contains(&step)).map(str::to_owned);
+    let tried = || async { Ok(whole(&operator.log())) };
+    let line = eventually(&format!("{effect} to be tried"), SLOWLY, tried).await?;
+    ensure!(line.contains(&format!("{step}failed\"")), "{effect} was carried out: {line}");
     Ok(())
 }
 
@@ -241,9 +243,8 @@ async fn calls_that_arrive_after_the_end_change_nothing() -> Result<()> {
     }
     try_join_all(all.iter().map(|a| a.access_stays(false, Duration::from_secs(2)))).await?;
     // A policy that is created late is attached to nothing, and the sweep finds it.
-    let left = || async { Ok(all[0].nothing_is_left().await.is_ok().then_some(())) };
+    let left = || async { Ok(try_join_all(all.iter().map(Access::nothing_is_left)).await.is_ok().then_some(())) };
     eventually("the sweep to remove what came late", SLOWLY, left).await?;
-    try_join_all(all.iter().map(Access::nothing_is_left)).await?;
     s.end();
     Ok(())
 }
