@@ -173,7 +173,14 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
             let runs = self.pulse.begin(&key);
             running.spawn(async move {
                 let reconcile = panics.catch(name, &id, tokio::time::timeout(LIMIT, work.reconcile(&id)));
-                let next = reconcile.await.and_then(Result::ok).unwrap_or(NextRun::of(Requeue::Backoff));
+                let next = match reconcile.await {
+                    Some(Ok(next)) => next,
+                    Some(Err(_)) => {
+                        tracing::warn!(engine = name, ?id, "a reconcile took longer than {LIMIT:?}; it is cut off, and tried again");
+                        NextRun::of(Requeue::Backoff)
+                    }
+                    None => NextRun::of(Requeue::Backoff),
+                };
                 drop(runs);
                 (key, id, next)
             });
