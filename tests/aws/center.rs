@@ -5,6 +5,7 @@ use crate::{
 };
 use anyhow::{Context, Result, ensure};
 use curfew_testkit::{aws::Fault, eventually};
+use serde_json::json;
 
 async fn center(name: &'static str, gives: Gives) -> Result<Center<'static>> {
     let c = Center::install(shared().await?, name, gives).await?;
@@ -100,4 +101,18 @@ async fn a_standing_assignment_is_neither_written_nor_removed() -> Result<()> {
 #[tokio::test]
 async fn a_standing_membership_is_neither_written_nor_removed() -> Result<()> {
     stands("center-member", Gives::Membership).await
+}
+
+/// Nothing can be written for a person whom Identity Center does not have: the request says so at once, and does not try again and again.
+#[tokio::test]
+async fn a_person_without_a_user_in_identity_center_is_refused() -> Result<()> {
+    let c = Center::install(shared().await?, "center-nobody", Gives::StandingSet).await?;
+    c.a.ready().await?;
+    c.i.people("DeleteUser", json!({"UserId": c.user})).await?;
+    c.a.ask_anyway("center-nobody", "center-nobody").await?;
+    c.a.state_is("center-nobody", &["Failed"]).await?;
+    let message = c.a.of_request("center-nobody", "{.status.message}").await?;
+    ensure!(message.contains("no user center-nobody"), "{message}");
+    ensure!(c.a.calls("CreateAccountAssignment", 200).await? == 0);
+    Ok(())
 }

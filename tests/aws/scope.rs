@@ -12,7 +12,7 @@ use serde_json::json;
 
 const ELSEWHERE: &str = "eu-west-1";
 
-/// A policy for every bucket in every region is granted for one bucket in one region.
+/// The policy of the role names every bucket; the scope of the role allows one bucket in one region.
 async fn narrowed(name: &'static str, way: &str) -> Result<()> {
     let (inside, outside) = (format!("{name}-inside"), format!("{name}-outside"));
     let every = policy(json!([{"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": "*"}]));

@@ -17,8 +17,11 @@ use curfew_core::{
     time::Time,
 };
 
-/// For how long an answer is believed. It ends nothing and begins nothing.
-const BELIEVED_SECS: i64 = 3_600;
+/// For how long an answer is believed. It ends nothing and begins nothing, so it may be old; but a person who has removed a denial looks
+/// whether it is gone.
+fn believed_secs(said: Option<&String>) -> i64 {
+    if said.is_some() { 60 } else { 3_600 }
+}
 
 /// Whom the simulator is asked about.
 struct Subject<'a> {
@@ -38,8 +41,8 @@ impl Aws {
         };
         let Some(key) = policies.first().map(|policy| policy.name.clone()) else { return Ok(None) };
         let now = self.clock.now();
-        if let Some((at, said)) = self.simulated.get(&key).filter(|(at, _)| (0..BELIEVED_SECS * 1_000).contains(&now.millis_since(*at))) {
-            tracing::trace!(policy = key, asked = %at, "what the simulator said is believed");
+        let young = |(at, said): &(Time, Option<String>)| (0..believed_secs(said.as_ref()) * 1_000).contains(&now.millis_since(*at));
+        if let Some((_, said)) = self.simulated.get(&key).filter(young) {
             return Ok(said);
         }
         let said = match self.simulated_now(plan, policies, who, now).await {

@@ -5,7 +5,8 @@
 //! There is one copy of each: one that was there before the first grant is kept.
 //!
 //! **Names.** A plan has the name of a user, and names change. So the id that a write was about is stored with the Grant, and counts
-//! before the name, also where other Grants hold the slot of that name. Where neither leads to a user, it is not known whose access it was: absence is proven only if no user has it.
+//! before the name, also where other Grants hold the slot of that name. Where neither leads to a user, it is not known whose access it was:
+//! absence is proven only if no user has it.
 //!
 //! **Writes that run.** AWS lists an assignment when it is made, and makes it some time after it has accepted it. So before absence is
 //! believed, AWS is asked for what it is still making.

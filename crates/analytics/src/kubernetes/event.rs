@@ -139,7 +139,7 @@ impl Event {
         match self {
             event if event.stage.is_empty() => Some("stage"),
             event if event.verb.is_empty() => Some("verb"),
-            // Without authentication there is no user.
+            // A request that was not authenticated has no user.
             event if event.user.username.is_empty() && event.code() != 401 => Some("user.username"),
             event if event.request_received_timestamp.is_none() => Some("requestReceivedTimestamp"),
             _ => None,

@@ -76,6 +76,10 @@ impl GrantReconcile {
         let stored = self.grant.clone();
         match (std::mem::replace(&mut self.pending, Pending::Nothing), outcome) {
             (Pending::Nothing, Outcome::Start) => self.evaluate(now, permit),
+            // A survey is refused before anything is written, where the target will never take the write.
+            (Pending::Reading | Pending::Reserving | Pending::Writing, Outcome::Refused) => {
+                self.commit(Grant { state: State::Revoking, refused: true, ..stored })
+            }
             (Pending::Reading, outcome) => self.read(outcome, now, permit),
             (Pending::Committing(next), Outcome::Stored(version)) => {
                 self.committed(Grant { version, ..next });
@@ -83,9 +87,6 @@ impl GrantReconcile {
             }
             (Pending::Reserving, Outcome::Reserved(r)) => self.perform(Pending::Rechecking(Write::Arm(r)), Effect::Recheck),
             (Pending::Reserving, Outcome::Occupied) => self.commit(Grant { state: State::Revoking, ..stored }),
-            (Pending::Reserving | Pending::Writing, Outcome::Refused) => {
-                self.commit(Grant { state: State::Revoking, refused: true, ..stored })
-            }
             (Pending::Rechecking(write), Outcome::Rechecked(live, owner, others)) => self.recheck(write, live, owner, others, now, permit),
             (Pending::ReadingWithheld(parts), Outcome::Reserved(r)) => {
                 self.perform(Pending::Rechecking(Write::Restore(parts, r)), Effect::Recheck)

@@ -157,6 +157,10 @@ async fn what_others_hold_of_a_name_that_has_moved_on_keeps_nothing() {
     let replay = Replay::of([another(), member(), answer("DeleteGroupMembership", json!({}))]).await;
     assert_eq!(replay.aws(center()).revoke("g", &membership(), &known, keep).await, Ok(RevokeOutcome::Gone));
     assert!(replay.calls().contains(&"DeleteGroupMembership".to_owned()));
+    // It is there until it is removed, although another grant holds the slot of that name.
+    let replay = Replay::of([another(), member()]).await;
+    let seen = replay.aws(center()).observe(&membership(), &known, keep, None).await.unwrap();
+    assert!(seen == Observation::Present && replay.calls().contains(&"GetGroupMembershipId".to_owned()), "{seen:?}");
     // As long as it is hers, what others hold stays.
     let replay = Replay::of([user()]).await;
     assert_eq!(replay.aws(center()).revoke("g", &membership(), &known, keep).await, Ok(RevokeOutcome::Gone));
