@@ -131,3 +131,14 @@ async fn a_set_without_its_tag_is_known_by_what_the_grant_has_stored() {
     assert_eq!(seen(&[]).await, Observation::Absent);
     assert_eq!(seen(&[Artifact { kind: KIND.into(), id: SET.into(), uid: SET.into() }]).await, Observation::Drifted);
 }
+
+/// AWS may work on it, and nobody can ask how far it is.
+#[tokio::test]
+async fn an_operation_without_state_or_request_is_neither_done_nor_failed() {
+    let whole = |status: Value| json!({"AccountAssignmentDeletionStatus": status});
+    for odd in [whole(json!({"Status": "IN_PROGRESS"})), whole(json!({"RequestId": "r-2"})), json!({})] {
+        let replay = Replay::of(of_set([assigned(&[ALICE]), answer("DeleteAccountAssignment", odd), creating(&[])])).await;
+        let e = ended(&replay).await.unwrap_err().to_string();
+        assert!(e.contains("leaves out what was asked for"), "{e}");
+    }
+}

@@ -211,3 +211,18 @@ async fn an_early_end_closes_the_role_at_once() {
     assert_eq!(replay.aws(connection()).expire_now(&plan, &[]).await, Ok(()), "there is nothing");
     assert_eq!(replay.calls(), ["GetRole"]);
 }
+
+/// A run before this one has closed the door, and has died before it ended the sessions.
+#[tokio::test]
+async fn sessions_of_a_role_that_lets_nobody_in_are_ended_too() {
+    let (plan, role) = role_plan();
+    let plan = curfew_core::target::Plan::Aws(plan);
+    let expired = async |inline_policies: &[&str]| {
+        let shown = iam("GetRole", &role_xml("AROA", &role.inert_trust, GRANT));
+        let replay = Replay::of([shown, inline(inline_policies), done("PutRolePolicy")]).await;
+        assert_eq!(replay.aws(connection()).expire_now(&plan, &[]).await, Ok(()));
+        replay.calls()
+    };
+    assert_eq!(expired(&[]).await, ["GetRole", "ListRolePolicies", "PutRolePolicy"]);
+    assert_eq!(expired(&[trust::CLOSED]).await, ["GetRole", "ListRolePolicies"], "they are ended already");
+}
