@@ -14,6 +14,7 @@ use kube::{
     Api, Client,
     api::{ObjectMeta, PostParams},
 };
+use parking_lot::Mutex;
 use std::{
     sync::{
         Arc,
@@ -34,6 +35,8 @@ pub struct Lease {
     authority: Arc<Authority>,
     /// The process ends: the lease is not acquired again.
     closed: Arc<AtomicBool>,
+    /// The lease as this replica has stored it last. While nobody else writes it, a renewal needs no read.
+    stored: Arc<Mutex<Option<KubeLease>>>,
 }
 
 /// The last observed version of a lease of another holder. The lease is free when it has not changed for its whole duration *on
@@ -47,7 +50,7 @@ struct ObservedLease {
 impl Lease {
     /// Prepares the election in a namespace under the name of this holder. Does not call the API server.
     pub fn new(client: Client, namespace: &str, holder: String, authority: Arc<Authority>) -> Self {
-        Lease { api: Api::namespaced(client, namespace), holder, authority, closed: Arc::default() }
+        Lease { api: Api::namespaced(client, namespace), holder, authority, closed: Arc::default(), stored: Arc::default() }
     }
 
     /// Acquires and renews the lease until it is closed, and sees who else does. A failed call does not change the instant until which the lease is held.
@@ -107,7 +110,13 @@ impl Lease {
 
     async fn acquire_or_renew(&self, other: &mut ObservedLease) -> kube::Result<()> {
         let started = Instant::now();
-        let Some(mut lease) = self.api.get_opt(NAME).await? else {
+        // Taken, so that after any other answer than a success the next turn reads.
+        let stored = self.stored.lock().take();
+        let found = match stored {
+            Some(stored) => Some(stored),
+            None => self.api.get_opt(NAME).await?,
+        };
+        let Some(mut lease) = found else {
             if self.is_closed() {
                 return Ok(());
             }
@@ -129,14 +138,15 @@ impl Lease {
             return Ok(());
         }
         lease.spec = Some(self.spec(if held_here { transitions } else { transitions + 1 }));
-        // The replace carries the resourceVersion that was read: of two concurrent claims one fails with a conflict.
+        // The replace carries the resourceVersion that was read or stored last: of two concurrent claims one fails with a conflict.
         self.handle_response(started, self.api.replace(NAME, &PostParams::default(), &lease).await)
     }
 
     fn handle_response(&self, started: Instant, response: kube::Result<KubeLease>) -> kube::Result<()> {
         match response {
             Ok(_) if self.is_closed() => Ok(()),
-            Ok(_) => {
+            Ok(renewed) => {
+                *self.stored.lock() = Some(renewed);
                 if !self.authority.leads() {
                     tracing::info!(holder = %self.holder, "this replica has acquired the lease");
                 }
@@ -178,18 +188,28 @@ mod tests {
     use crate::authority::Clock;
     use http::{Method, Request, Response};
     use kube::client::Body;
-    use parking_lot::Mutex;
-    use std::{convert::Infallible, time::Duration};
+    use std::{convert::Infallible, sync::atomic::AtomicU32, time::Duration};
 
     /// An API server with one lease, of another version at each call, which answers so many writes with a conflict, because another
     /// write came first.
     fn releases(holder: &'static str, conflicts: usize) -> (Lease, Arc<Mutex<Vec<String>>>) {
+        let (lease, written, _) = counted(holder, conflicts);
+        (lease, written)
+    }
+
+    /// The same, and how often the lease is read.
+    fn counted(holder: &'static str, conflicts: usize) -> (Lease, Arc<Mutex<Vec<String>>>, Arc<AtomicU32>) {
+        let reads = Arc::new(AtomicU32::new(0));
+        let counter = reads.clone();
         let written = Arc::new(Mutex::new(Vec::new()));
-        let (log, versions) = (written.clone(), Arc::new(std::sync::atomic::AtomicU32::new(1)));
+        let (log, versions) = (written.clone(), Arc::new(AtomicU32::new(1)));
         let service = tower::service_fn(move |request: Request<Body>| {
-            let (log, versions) = (log.clone(), versions.clone());
+            let (log, versions, counter) = (log.clone(), versions.clone(), counter.clone());
             async move {
                 let write = request.method() == Method::PUT;
+                if !write {
+                    counter.fetch_add(1, Ordering::Relaxed);
+                }
                 let bytes = request.into_body().collect_bytes().await.unwrap_or_default();
                 let version = versions.fetch_add(1, Ordering::Relaxed).to_string();
                 let mut stored = serde_json::json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
@@ -206,7 +226,24 @@ mod tests {
             }
         });
         let authority = Authority::new(Arc::new(Clock::default()));
-        (Lease::new(Client::new(service, "default"), "curfew-system", "me".into(), authority), written)
+        (Lease::new(Client::new(service, "default"), "curfew-system", "me".into(), authority), written, reads)
+    }
+
+    #[tokio::test]
+    async fn a_renewal_reads_the_lease_only_after_another_write_of_it() {
+        let (lease, written, reads) = counted("me", 0);
+        let mut other = ObservedLease::default();
+        for _ in 0..3 {
+            lease.acquire_or_renew(&mut other).await.expect("no error");
+        }
+        assert_eq!((reads.load(Ordering::Relaxed), written.lock().len()), (1, 3));
+        assert!(lease.authority.leads());
+        // Another client writes it before each of two renewals.
+        let (lease, written, reads) = counted("me", 2);
+        for _ in 0..4 {
+            lease.acquire_or_renew(&mut other).await.expect("no error");
+        }
+        assert_eq!((reads.load(Ordering::Relaxed), written.lock().len()), (3, 4), "read first, and after each conflict");
     }
 
     #[tokio::test]

@@ -233,6 +233,7 @@ pub fn request_facts(request: &ActivationRequest, granted: bool) -> RequestFacts
         duration: s.duration.clone(),
         justification: s.justification.clone(),
         system: named_system(request).map(str::to_owned),
+        is_name_used: false,
         unsupported: unsupported(&[
             (s.start_time.is_some(), "startTime"),
             (s.scope.is_some(), "scope"),

@@ -301,7 +301,11 @@ impl Dereferenced {
             }
         }
         let mut terms = match &self.request {
-            Some(request) => self.resolve(ctx, &convert::request_facts(request, self.granted()), &people.alias_keys),
+            Some(request) => {
+                let is_name_used = ctx.stores.is_name_used(&changes::key(request), &request.uid().unwrap_or_default());
+                let facts = RequestFacts { is_name_used, ..convert::request_facts(request, self.granted()) };
+                self.resolve(ctx, &facts, &people.alias_keys)
+            }
             None => Err(terms::Refusal::new(Reason::NotFound, "")),
         };
         let mut absent_since = None;

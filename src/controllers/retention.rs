@@ -4,7 +4,10 @@ use super::{Context, convert};
 use crate::{
     api::{AccessDecision, ActivationRequest, conditions, request::RequestState},
     kube_writes,
-    runtime::changes::{DecisionSubject, subject},
+    runtime::{
+        changes::{DecisionSubject, subject},
+        projection,
+    },
     timing::timing,
 };
 use curfew_core::{duration::Period, reason::Reason, retention, time::Time};
@@ -47,11 +50,11 @@ async fn delete_expired(ctx: &Context) {
     delete.await;
 }
 
-/// Until when an ended request is kept; `None` while it has not ended.
+/// Until when an ended request is kept; `None` while it has not ended, and where a GitOps tool keeps it.
 fn request_kept_until(request: &ActivationRequest, retention: Option<Period>) -> Option<Time> {
     let status = request.status.as_ref()?;
     status.state.and_then(RequestState::outcome)?;
-    Some(retention::request(status.ended_at?, request.spec.ttl_after_finished, retention))
+    retention::request(status.ended_at?, request.spec.ttl_after_finished, retention, projection::is_tracked(request))
 }
 
 fn decision_kept_until(decision: &AccessDecision, retention: Period) -> Time {

@@ -6,6 +6,7 @@
 pub mod admission_check;
 pub mod answer;
 pub mod cluster;
+pub mod finished;
 pub mod flow;
 pub mod install;
 pub mod marks;
@@ -33,7 +34,7 @@ use serde_json::{Value, json};
 
 /// Returns every admission policy with its binding, in the order in which they are installed.
 pub fn policies() -> Vec<Value> {
-    let mut all = [stamp::policies(), prove::policies(), marks::policies(), answer::policies()].concat();
+    let mut all = [stamp::policies(), prove::policies(), marks::policies(), answer::policies(), finished::policies()].concat();
     all.iter_mut().for_each(|object| object["metadata"]["labels"] = json!({PART_OF.0: PART_OF.1}));
     all
 }
@@ -91,6 +92,7 @@ mod tests {
     /// Policies that let a write pass if they cannot be evaluated, and why that is safe.
     const FAIL_OPEN: &[(&str, &str)] = &[
         ("curfew-answers", "a convenience; the rules are in core/terms.rs"),
+        ("curfew-finished", "warns, and refuses nothing"),
         ("curfew-stamp-requests", "the schema refuses a request without requester, and curfew-requests one with another requester"),
         ("curfew-stamp-decisions", "the same for a decider"),
         ("curfew-keys-of-requests", "keeps other values out of the record; a record counts only for the keys that it has"),

@@ -80,13 +80,15 @@ pub enum RequestGroup {
     Requester(String, String),
 }
 
-/// Groups of Grants. Ended Grants are in none.
+/// Groups of Grants. Ended Grants are in none but [`GrantGroup::Name`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum GrantGroup {
     /// Every live Grant.
     Live,
     /// The live Grants of a request.
     Request(Key),
+    /// The Grants of requests of this name, live and ended, as long as they are kept.
+    Name(Key),
     /// The live Grants on an AuthorizationSystem, by its uid.
     System(String),
     /// The live Grants that give what this object holds.
@@ -170,11 +172,13 @@ pub fn final_verdict(decision: &AccessDecision) -> Option<bool> {
 
 /// The groups of a Grant.
 pub fn grant_groups(grant: &Grant) -> Vec<GrantGroup> {
+    let name = GrantGroup::Name(request_of(grant));
     if !is_live(grant) {
-        return Vec::new();
+        return vec![name];
     }
     let contents = grant.spec.plan.content_sources().into_iter().map(GrantGroup::Content);
-    let others = [GrantGroup::Live, GrantGroup::Request(request_of(grant)), GrantGroup::System(grant.spec.system.reference.uid.clone())];
+    let others =
+        [name, GrantGroup::Live, GrantGroup::Request(request_of(grant)), GrantGroup::System(grant.spec.system.reference.uid.clone())];
     others.into_iter().chain(contents).collect()
 }
 
@@ -384,7 +388,7 @@ mod tests {
         let roles = [ContentSource::ClusterRole("view".into()), ContentSource::Role("payments".into(), "deployer".into())];
         let groups = grant_groups(&grant("Active"));
         assert!(roles.into_iter().all(|role| groups.contains(&GrantGroup::Content(role))), "{groups:?}");
-        assert!(grant_groups(&grant("Ended")).is_empty());
+        assert_eq!(grant_groups(&grant("Ended")), [GrantGroup::Name(("payments".to_owned(), "first".to_owned()))]);
     }
 
     #[test]

@@ -3,16 +3,27 @@
 //! needs more of such an object reads it live. Labels, which may be a megabyte, are not kept of any.
 use super::changes::{final_verdict, has_ended};
 use crate::api::{AccessDecision, ActivationRequest, request::ActivationRequestStatus};
-use curfew_core::approval::Verb;
+use curfew_core::{approval::Verb, retention};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
+
+/// What is kept of the labels and annotations of a request: whether a GitOps tool applies it. People cannot set this label.
+const TRACKED: &str = "curfew.dev/tracked";
+
+/// Whether a GitOps tool applies a request, as the stores show it.
+pub fn is_tracked(request: &ActivationRequest) -> bool {
+    request.labels().contains_key(TRACKED)
+}
 
 /// Takes off an ended request everything but what names it, how it ended, and until when it is kept.
 pub fn request(request: &mut ActivationRequest) {
-    request.metadata.labels = None;
+    let keys = request.labels().keys().chain(request.annotations().keys());
+    let tracked = retention::is_tracked(keys.map(String::as_str));
+    request.metadata.labels = tracked.then(|| [(TRACKED.to_owned(), "true".to_owned())].into());
     if !has_ended(request) {
         return;
     }
-    request.metadata = identity(std::mem::take(&mut request.metadata));
+    request.metadata = ObjectMeta { labels: request.metadata.labels.take(), ..identity(std::mem::take(&mut request.metadata)) };
     let spec = &mut request.spec;
     (spec.duration, spec.justification, spec.ticket, spec.system, spec.start_time) = (None, None, None, None, None);
     (spec.scope, spec.permissions, spec.beneficiary, spec.extends, spec.break_glass) = (None, None, None, None, None);
@@ -89,6 +100,25 @@ mod tests {
             "status": {"state": "Cancelled", "reason": "Withdrawn", "endedAt": "2026-11-25T12:00:00Z", "conditions": []},
         });
         assert_eq!(ended, kept);
+    }
+
+    #[test]
+    fn whether_a_gitops_tool_applies_a_request_is_kept_of_its_labels_and_annotations() {
+        let stored = |metadata: Value, state: &str| -> ActivationRequest {
+            let mut stored = serde_json::from_value(json!({
+                "apiVersion": "curfew.dev/v1alpha1", "kind": "ActivationRequest", "metadata": metadata, "spec": {"roleRef": {"name": "edit"}},
+                "status": {"state": state, "conditions": []},
+            }))
+            .unwrap();
+            request(&mut stored);
+            stored
+        };
+        for state in ["Active", "Expired"] {
+            let flux = stored(json!({"name": "r", "labels": {"kustomize.toolkit.fluxcd.io/name": "access", "team": "x"}}), state);
+            assert!(is_tracked(&flux) && flux.labels().len() == 1, "{state}");
+            assert!(is_tracked(&stored(json!({"name": "r", "annotations": {"argocd.argoproj.io/tracking-id": "a"}}), state)), "{state}");
+            assert!(!is_tracked(&stored(json!({"name": "r", "labels": {"team": "x"}}), state)), "{state}");
+        }
     }
 
     #[test]

@@ -297,6 +297,12 @@ impl Stores {
         self.indexes.grants.ids(group).iter().filter_map(|id| self.grant(id)).collect()
     }
 
+    /// Whether a request of this name, but with another uid, has had a Grant that is still kept.
+    pub fn is_name_used(&self, key: &Key, uid: &str) -> bool {
+        let ids = self.indexes.grants.ids(&GrantGroup::Name(key.clone()));
+        ids.iter().filter_map(|id| self.grant(id)).any(|grant| grant.spec.request.uid != uid)
+    }
+
     /// The templates whose content is read from an object.
     pub fn templates_from(&self, source: &ContentSource) -> Vec<Key> {
         self.indexes.templates.ids(source)

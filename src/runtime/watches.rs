@@ -73,10 +73,10 @@ impl Watches<'_> {
         // managedFields and annotations are most of an object, and no rule reads them.
         let events = watcher::watcher(api, config.timeout(timing().watch_secs)).backoff(Pauses::default()).modify(move |object| {
             object.managed_fields_mut().clear();
-            object.annotations_mut().clear();
             if let Ok(object) = &mut object.0 {
                 project(object);
             }
+            object.annotations_mut().clear();
         });
         let mut events = Box::pin(events);
         self.tasks.spawn(format!("watch of {name}"), async move {

@@ -37,6 +37,12 @@ async fn what_the_schema_refuses_it_refuses_by_name() -> Result<()> {
         ("api/eligibleassignment.yaml", "{group: payments-devs}", "{group: a, user: b}", "subject"),
         ("api/eligibleassignment.yaml", "{group: payments-devs}", "{group: 'system:authenticated'}", "reserved for Kubernetes"),
         ("api/eligibleassignment.yaml", "end: \"2026-12-31T00:00:00Z\"", "end: \"2025-12-31T00:00:00Z\"", "start must be before end"),
+        (
+            "api/eligibleassignment.yaml",
+            "end: \"2026-12-31T00:00:00Z\"",
+            "end: \"2026-01-01T00:04:59Z\"",
+            "an assignment lasts at least 5m",
+        ),
         ("api/curfewconfig.yaml", "{name: curfew}", "{name: other}", "its name is curfew"),
     ];
     for (file, from, to, names) in table {

@@ -8,6 +8,7 @@ mod crashes;
 mod endings;
 mod foundations;
 mod fuse;
+mod git;
 mod isolation;
 mod paused;
 mod plugin;

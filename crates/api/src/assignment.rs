@@ -107,7 +107,10 @@ pub enum Window {
 
 /// A window between two times.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(extend("x-kubernetes-validations" = [{"rule": "self.start < self.end", "message": "start must be before end"}]))]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "self.start < self.end", "message": "start must be before end"},
+    {"rule": "self.end - self.start >= duration('5m') || self.start >= self.end", "message": "an assignment lasts at least 5m"},
+]))]
 pub struct Between {
     /// Start of the window, in UTC.
     pub start: Time,

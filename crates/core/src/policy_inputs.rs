@@ -204,6 +204,8 @@ pub struct RequestFacts {
     pub justification: Option<String>,
     /// Where, if the role spans several systems.
     pub system: Option<String>,
+    /// Another request of this name has had a Grant, which is still kept: a name grants once.
+    pub is_name_used: bool,
     /// Settings that this build does not obey.
     pub unsupported: Vec<String>,
     /// How far it has come.

@@ -124,6 +124,19 @@ pub enum TerminalState {
     Failed,
 }
 
+impl TerminalState {
+    /// All of them.
+    pub const ALL: [TerminalState; 7] = [
+        TerminalState::Expired,
+        TerminalState::Revoked,
+        TerminalState::Denied,
+        TerminalState::Cancelled,
+        TerminalState::TimedOut,
+        TerminalState::Invalid,
+        TerminalState::Failed,
+    ];
+}
+
 impl Reason {
     /// The outcome of a request that ends for this reason. `was_active`: whether the access was ever observed at the target.
     pub const fn terminal_state(self, was_active: bool) -> TerminalState {

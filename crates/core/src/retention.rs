@@ -4,10 +4,25 @@ use crate::{duration::Period, time::Time};
 /// Seconds for which an ended request is kept, where it does not say: 7 days.
 const REQUEST_SECS: i64 = 7 * 86_400;
 
-/// Until when an ended request is kept: what it says itself, at most `retention`. Without a configuration nothing caps it.
-pub fn request(ended_at: Time, ttl_after_finished: Option<Period>, retention: Option<Period>) -> Time {
+/// Labels and annotations by which GitOps tools mark what they apply: Argo CD, Flux and Helm.
+const TRACKED_BY: [&str; 5] = [
+    "argocd.argoproj.io/tracking-id",
+    "argocd.argoproj.io/instance",
+    "kustomize.toolkit.fluxcd.io/name",
+    "helm.toolkit.fluxcd.io/name",
+    "meta.helm.sh/release-name",
+];
+
+/// Whether one of these labels or annotations says that a GitOps tool applies the object: it would create it again after a deletion.
+pub fn is_tracked<'a>(mut keys: impl Iterator<Item = &'a str>) -> bool {
+    keys.any(|key| TRACKED_BY.contains(&key))
+}
+
+/// Until when an ended request is kept: what it says itself, at most `retention`. Without a configuration nothing caps it. One that a
+/// GitOps tool applies is kept until that tool deletes it (`None`): otherwise the tool would create it again, and again.
+pub fn request(ended_at: Time, ttl_after_finished: Option<Period>, retention: Option<Period>, tracked: bool) -> Option<Time> {
     let asked = ttl_after_finished.map_or(REQUEST_SECS, |ttl| ttl.secs());
-    ended_at.plus_secs(retention.map_or(asked, |retention| asked.min(retention.secs())))
+    (!tracked).then(|| ended_at.plus_secs(retention.map_or(asked, |retention| asked.min(retention.secs()))))
 }
 
 /// Until when a decision is kept whose request or Grant does not exist. When that was deleted is not recorded, so the time counts
@@ -29,12 +44,20 @@ mod tests {
 
     #[test]
     fn a_request_is_kept_as_long_as_it_says_and_not_longer_than_the_retention() {
-        let kept = |ttl, retention| request(END, ttl, retention).millis_since(END) / 86_400_000;
+        let kept = |ttl, retention| request(END, ttl, retention, false).expect("an end").millis_since(END) / 86_400_000;
         assert_eq!(kept(None, days("30d")), 7);
         assert_eq!(kept(days("14d"), days("30d")), 14);
         assert_eq!(kept(days("3650d"), days("30d")), 30);
         assert_eq!(kept(None, days("2d")), 2);
         assert_eq!(kept(days("90d"), None), 90);
+    }
+
+    #[test]
+    fn what_a_gitops_tool_applies_is_kept_until_that_tool_deletes_it() {
+        assert_eq!(request(END, days("1d"), days("30d"), true), None);
+        assert!(is_tracked(["team", "kustomize.toolkit.fluxcd.io/name"].into_iter()));
+        assert!(is_tracked(["argocd.argoproj.io/tracking-id"].into_iter()));
+        assert!(!is_tracked(["team", "app.kubernetes.io/managed-by"].into_iter()));
     }
 
     #[test]

@@ -47,9 +47,9 @@ fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
 
 /// Resolves a request. The order of the rules:
 ///
-/// 1. made while admission was not enforced; 2. asks for something that this build does not support; 3. a login without the
-///    alias that is configured; 4. role; 5. system; 6. content and namespaces; 7. each assignment that makes the requester eligible,
-///    in name order, with each policy, in name order: the first pair that allows all of it.
+/// 1. made while admission was not enforced; 2. a name that has granted before; 3. asks for something that this build does not
+///    support; 4. a login without the alias that is configured; 5. role; 6. system; 7. content and namespaces; 8. each assignment that
+///    makes the requester eligible, in name order, with each policy, in name order: the first pair that allows all of it.
 ///
 /// What is active is judged by what was approved, and not by what the role says now: the role must still name all of it, assignment
 /// and policy must still allow it, and nothing of it may allow more than was frozen. What no longer exists at the target is noted.
@@ -79,6 +79,7 @@ fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
             );
         }
     }
+    check_name(a)?;
     if let Some(what) = a.unsupported.first() {
         return refuse(
             Reason::Unsupported,
@@ -436,6 +437,15 @@ fn check_assignment_covers(e: &Assignment, t: &Template, held: &Offer) -> Result
     })
 }
 
+/// A request that was deleted after it granted, and applied again from the same file, grants nothing: a name grants once, as long as its
+/// Grant is kept.
+fn check_name(a: &RequestFacts) -> Result<(), Refusal> {
+    match a.progress {
+        Progress::New | Progress::Accepted if a.is_name_used => refuse(Reason::AlreadyConsumed, messages::hint(Reason::AlreadyConsumed)),
+        Progress::New | Progress::Accepted | Progress::Granted(_) => Ok(()),
+    }
+}
+
 fn check_justification(a: &RequestFacts, whose: impl Fn() -> String) -> Result<(), Refusal> {
     if a.justification.as_deref().is_none_or(|j| j.trim().is_empty()) {
         return refuse(Reason::JustificationRequired, format!("{} asks for a justification; say why in spec.justification", whose()));
@@ -544,6 +554,9 @@ fn check_assignment_window(e: &Assignment, t: &Template, now: Time, end: Time) -
     }
 }
 
+/// The shortest window of an assignment (PIM-024).
+const MIN_WINDOW_SECS: i64 = 300;
+
 /// An assignment may narrow its role, never widen it.
 fn check_within_role(e: &Assignment, t: &Template) -> Result<(), Refusal> {
     let (name, role) = (&e.reference.name, &t.reference.name);
@@ -560,6 +573,9 @@ fn check_within_role(e: &Assignment, t: &Template) -> Result<(), Refusal> {
     match (e.window, t.max_eligibility) {
         (Window::Permanent, _) if !t.permanent_eligibility => {
             refuse(Reason::OutsidePolicy, format!("assignment {name} is permanent, and role {role} does not allow that"))
+        }
+        (Window::Between(from, to), _) if to.millis_since(from) < MIN_WINDOW_SECS * 1000 => {
+            refuse(Reason::OutsidePolicy, format!("assignment {name} lasts less than the 5m that an assignment must last"))
         }
         (Window::Between(from, to), Some(max)) if to.millis_since(from) > max.secs() * 1000 => {
             refuse(Reason::OutsidePolicy, format!("assignment {name} is longer than the {max} that role {role} allows"))

@@ -55,6 +55,20 @@ fn what_cannot_be_resolved_is_invalid_by_name() {
 }
 
 #[test]
+fn a_name_grants_once() {
+    refused(Reason::AlreadyConsumed, "another name", |f| f.asked.is_name_used = true);
+    let again = |progress| {
+        with(|f| {
+            f.asked.is_name_used = true;
+            f.asked.progress = progress;
+        })
+    };
+    // An older Grant of the name that is seen late stops what has not begun, and nothing that is granted.
+    assert_eq!(again(Progress::Accepted).expect_err("used").reason, Reason::AlreadyConsumed);
+    assert!(again(Progress::Granted(NOW.plus_secs(60))).is_ok());
+}
+
+#[test]
 fn a_person_with_alias_keys_must_ask_in_person() {
     refused(Reason::NotEligible, "erin must create the request", |f| {
         delegated(f);
@@ -203,7 +217,7 @@ fn what_is_not_allowed_is_denied_by_rule_value_and_limit() {
     refused(Reason::JustificationRequired, "spec.justification", |f| f.asked.justification = Some(" ".into()));
     refused(Reason::ReadOnly, "prod", |f| f.systems[0].grants_allowed = false);
     refused(Reason::OutsideWindow, "begins", |f| f.assignments[0].window = window(60, 9000));
-    refused(Reason::OutsideWindow, "ended", |f| f.assignments[0].window = window(-60, 0));
+    refused(Reason::OutsideWindow, "ended", |f| f.assignments[0].window = window(-600, 0));
     refused(Reason::OutsideWindow, "30m are left, and the whole duration must fit", |f| f.assignments[0].window = window(-60, 1800));
     refused(Reason::Suspended, "suspended", |f| f.template().suspended = true);
     refused(Reason::Suspended, "suspended", |f| f.assignments[0].suspended = true);
@@ -219,6 +233,7 @@ fn an_assignment_narrows_and_never_widens() {
         f.assignments[0].scope = Some(Scope::Kubernetes(kubernetes_scope(&["canary", "elsewhere"])))
     });
     refused(Reason::NotEligible, "permanent", |f| f.policies[0].permanent_eligibility = false);
+    refused(Reason::NotEligible, "less than the 5m", |f| f.assignments[0].window = window(-60, 239));
     refused(Reason::NotEligible, "longer than the 365d", |f| f.assignments[0].window = window(-60, 400 * 86_400));
 }
 

@@ -101,6 +101,7 @@ pub const REQUEST_CONTENT: &[Case] = &[
 
 /// Rule 7 of `terms::resolve`: duration, justification, and each assignment with each policy.
 pub const REQUEST_ELIGIBILITY: &[Case] = &[
+    ("shorter than an assignment may be", |f| f.assignments[0].window = window(-60, 100)),
     ("longer than the role allows", |f| f.asked.duration = Some(long("6h"))),
     ("longer than CurfewConfig allows", |f| f.ceiling = Some(long("10m"))),
     ("longer than the policy allows", |f| f.policies[0].max_duration = long("30m")),
@@ -115,7 +116,7 @@ pub const REQUEST_ELIGIBILITY: &[Case] = &[
     ("a suspended assignment", |f| f.assignments[0].suspended = true),
     ("an assignment with a setting not supported", |f| f.assignments[0].unsupported = vec!["delegation".into()]),
     ("an assignment that begins later", |f| f.assignments[0].window = window(60, 9_000)),
-    ("an assignment that has ended", |f| f.assignments[0].window = window(-60, 0)),
+    ("an assignment that has ended", |f| f.assignments[0].window = window(-600, 0)),
     ("an assignment that ends too early", |f| f.assignments[0].window = window(-60, 1_800)),
     ("an assignment wider than its role", |f| f.assignments[0].scope = Some(Scope::Kubernetes(kubernetes_scope(&["elsewhere"])))),
     ("an assignment that reaches nothing", |f| f.assignments[0].scope = Some(Scope::Kubernetes(kubernetes_scope(&[])))),
@@ -282,7 +283,7 @@ pub const TEMPLATE: &[Case] = &[
 pub const ASSIGNMENT: &[Case] = &[
     ("allowed", |_| ()),
     ("allowed later", |f| f.assignments[0].window = window(60, 9_000)),
-    ("ended", |f| f.assignments[0].window = window(-60, 0)),
+    ("ended", |f| f.assignments[0].window = window(-600, 0)),
     ("suspended", |f| f.assignments[0].suspended = true),
     ("a setting that is not supported", |f| f.assignments[0].unsupported = vec!["delegation".into()]),
     ("no such role", |f| f.template = None),
