@@ -3,7 +3,6 @@
 pub mod admission;
 pub mod audit_events;
 pub mod context;
-pub mod convert;
 pub mod decision;
 pub mod dereference;
 pub mod endpoints;
@@ -19,4 +18,5 @@ pub mod sweeper;
 #[cfg(test)]
 mod version_skew;
 
+pub use crate::api::convert;
 pub use context::{Context, WaitingForProof};

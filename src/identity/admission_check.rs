@@ -8,7 +8,7 @@
 //! every change of a spec, and an object that was deleted and created again has another uid: while both are the same as when the
 //! content was last compared, the content is the same.
 use super::{CANARY, CANARY_BINDING, CANARY_ROLE, NAMESPACE, marks, policies};
-use crate::api::{self, PART_OF};
+use crate::api::{self, PART_OF, compare::difference};
 use curfew_core::digest::Digest;
 use futures::future::try_join_all;
 use kube::{
@@ -98,30 +98,6 @@ pub fn compare(expected: &Expected, live: Option<&Value>) -> Option<String> {
     }
     let difference = difference("spec", &expected.spec, &live["spec"], expected.exact);
     difference.map(|path| format!("{kind} {name} differs from the built object at {path}; delete it, then {}", fix()))
-}
-
-/// Returns the path of the first difference between the built and the live value. Unless `exact`, fields that the server added to
-/// an object are ignored; additional list items never are.
-fn difference(path: &str, built: &Value, live: &Value, exact: bool) -> Option<String> {
-    match (built, live) {
-        (Value::Object(built), Value::Object(live)) => {
-            let different = built.iter().find_map(|(key, value)| match live.get(key) {
-                // The server omits null and empty fields.
-                None if value.is_null() || value == &json!([]) => None,
-                None => Some(format!("{path}.{key}")),
-                Some(other) => difference(&format!("{path}.{key}"), value, other, exact),
-            });
-            let added = || live.keys().find(|key| !built.contains_key(*key)).map(|key| format!("{path}.{key}"));
-            different.or_else(|| exact.then(added).flatten())
-        }
-        (Value::Array(built), Value::Array(live)) if built.len() == live.len() => {
-            built.iter().zip(live).enumerate().find_map(|(i, (item, other))| difference(&format!("{path}[{i}]"), item, other, exact))
-        }
-        (built, live) if built == live => None,
-        // The server treats 1 and 1.0 as the same number.
-        (Value::Number(built), Value::Number(live)) if built.as_f64() == live.as_f64() => None,
-        _ => Some(path.to_owned()),
-    }
 }
 
 /// Which content a live object has, without the content.

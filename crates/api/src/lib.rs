@@ -6,8 +6,10 @@
 #![allow(clippy::duplicated_attributes)]
 
 pub mod assignment;
+pub mod compare;
 pub mod conditions;
 pub mod config;
+pub mod convert;
 pub mod decision;
 pub mod grant;
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! Converts the kinds of `api/` to the facts that rules read, and names the settings that this build does not support. Pure.
-use crate::api::{
+//! Converts the kinds to the facts that rules read, and names the settings that this build does not support. Pure. Operator and plugin judge by
+//! the same facts.
+use crate::{
     AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, EligibleAssignment, Grant, RoleTemplate,
     assignment::{Delegation, Window as ApiWindow},
     conditions,
