@@ -115,7 +115,7 @@ pub async fn without_the_stamp(w: &World) -> Result<()> {
     })
     .await?;
     let plugin = operator_binary()?.with_file_name("kubectl-curfew");
-    let args = ["request", "payments-admin", "-n", "payments", "-j", "roll back", "--name", "sent"];
+    let args = ["request", "payments-admin", "-n", "payments", "-j", "roll back", "--name", "sent", "--no-wait"];
     alice.run(&plugin, &args, None).await?.success()?;
     w.state_is("sent", "AwaitingApproval").await?;
     let recorded: Value = serde_json::from_str(&w.field(&["areq", "-n", "payments", "sent"], "{.spec.requester.extra}").await?)?;

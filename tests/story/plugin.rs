@@ -1,20 +1,41 @@
 //! `kubectl curfew`, as people type it.
 use crate::shared::{with_operator, without_operator};
 use anyhow::{Context as _, Result, ensure};
-use curfew_testkit::{Output, SOON, User, World, operator_binary};
+use curfew_testkit::{Output, SOON, User, World, eventually, operator_binary, path};
+use std::process::Stdio;
 
 async fn curfew(who: &User, args: &[&str]) -> Result<Output> {
     let plugin = operator_binary()?.with_file_name("kubectl-curfew");
     who.run(&plugin, args, None).await
 }
 
+/// The same, with the exit code and everything that was printed.
+async fn exit(who: &User, args: &[&str]) -> Result<(i32, String)> {
+    let plugin = operator_binary()?.with_file_name("kubectl-curfew");
+    let mut command = tokio::process::Command::new(plugin);
+    let command = command.args(args).env("KUBECONFIG", &who.kubeconfig).stdin(Stdio::null()).kill_on_drop(true);
+    let out = command.output().await?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok((out.status.code().context("ended by a signal")?, text(&out.stdout) + &text(&out.stderr)))
+}
+
+/// The command ends with this code and prints all of these words.
+async fn ends_with(who: &User, args: &[&str], code: i32, words: &[&str]) -> Result<String> {
+    let (ended, told) = exit(who, args).await?;
+    ensure!(ended == code, "{args:?} ended with {ended}, not {code}: {told}");
+    let missing: Vec<_> = words.iter().filter(|word| !told.contains(**word)).collect();
+    ensure!(missing.is_empty(), "{args:?} does not say {missing:?}: {told}");
+    Ok(told)
+}
+
 #[tokio::test]
 async fn ask_look_approve_revoke() -> Result<()> {
     let w = with_operator().await?;
     let (alice, carol) = (w.alice()?, w.carol()?);
-    let made = curfew(&alice, &["request", "payments-admin", "-n", "payments", "-d", "30m", "-j", "roll back", "--name", "typed"])
-        .await?
-        .success()?;
+    let made =
+        curfew(&alice, &["request", "payments-admin", "-n", "payments", "-d", "30m", "-j", "roll back", "--name", "typed", "--no-wait"])
+            .await?
+            .success()?;
     assert_eq!(made, "activationrequest.curfew.dev/typed created\n");
     w.state_is("typed", "AwaitingApproval").await?;
     let list = curfew(&carol, &["list", "-n", "payments"]).await?.success()?;
@@ -53,22 +74,192 @@ async fn ask_look_approve_revoke() -> Result<()> {
     Ok(())
 }
 
+/// Erin may create requests in namespace payments, and no assignment names her.
+async fn erin(w: &World) -> Result<User> {
+    let admin = w.admin()?;
+    let bind = ["create", "rolebinding", "erin-asks", "-n", "payments", "--clusterrole=curfew-requester", "--user=erin@example.com"];
+    let made = admin.api(&bind).await?;
+    ensure!(made.ok || made.stderr.contains("already exists"), "{made:?}");
+    w.cp.user("erin@example.com", &[])
+}
+
 #[tokio::test]
 async fn waiting_tells_how_it_ends() -> Result<()> {
     let w = with_operator().await?;
     let alice = w.alice()?;
-    let told = curfew(&alice, &["request", "payments-admin", "-n", "payments", "-d", "6h", "-j", "x", "--wait"]).await?.refused()?;
-    ensure!(told.contains("asked for 6h, but role payments-admin allows at most 4h"), "{told}");
+    let too_long = ["request", "payments-admin", "-n", "payments", "-d", "6h", "-j", "x", "--wait"];
+    let (code, told) = exit(&alice, &too_long).await?;
+    // Refused at once by admission, or denied by the operator.
+    ensure!([1, 4].contains(&code) && told.contains("asked for 6h, but role payments-admin allows at most 4h"), "{code}: {told}");
     let answer = async {
         w.state_is("doomed", "AwaitingApproval").await?;
         curfew(&w.carol()?, &["deny", "doomed", "-n", "payments", "-c", "not today"]).await?.success()
     };
-    let (told, denied) =
-        tokio::join!(curfew(&alice, &["request", "payments-admin", "-n", "payments", "-j", "x", "--name", "doomed", "--wait"]), answer);
+    let words = ["AwaitingApproval: waiting for 1 of", "(until 20", "error: Denied (DeniedByApprover)"];
+    let doomed = ["request", "payments-admin", "-n", "payments", "-j", "x", "--name", "doomed"];
+    let (told, denied) = tokio::join!(ends_with(&alice, &doomed, 4, &words), answer);
     denied?;
-    let told = told?.refused()?;
-    ensure!(told.contains("AwaitingApproval: waiting for 1 of") && told.contains("Denied (DeniedByApprover)"), "{told}");
+    told?;
+    ends_with(&erin(w).await?, &["request", "payments-admin", "-n", "payments", "-j", "x"], 4, &["Denied (NotEligible)"]).await?;
+    let impatient = ["request", "payments-admin", "-n", "payments", "-j", "x", "--name", "left", "--timeout", "1s"];
+    ends_with(&alice, &impatient, 3, &["not active after 1s; the request goes on", "kubectl delete areq left -n payments"]).await?;
+    w.state_is("left", "AwaitingApproval").await
+}
+
+#[tokio::test]
+async fn a_dry_run_creates_nothing_and_tells_what_would_happen() -> Result<()> {
+    let w = with_operator().await?;
+    let (alice, erin) = (w.alice()?, erin(w).await?);
+    let ask = |more: &[&'static str]| [&["request", "payments-admin", "-n", "payments", "--name", "dry", "--dry-run"], more].concat();
+    let words = [
+        "nothing was created",
+        "alice@example.com may request role payments-admin",
+        "eligibility",
+        "ClusterRole payments-admin in payments",
+    ];
+    ends_with(&alice, &ask(&["-j", "x"]), 0, &words).await?;
+    ends_with(&erin, &ask(&["-j", "x"]), 4, &["would end Denied", "no EligibleAssignment for role payments-admin names erin@example.com"])
+        .await?;
+    let (code, told) = exit(&alice, &ask(&["-j", "x", "-d", "6h"])).await?;
+    ensure!([1, 4].contains(&code) && told.contains("asked for 6h"), "{code}: {told}");
+    let json = ends_with(&alice, &ask(&["-j", "x", "-o", "json"]), 0, &["\"verdict\": \"ok\""]).await?;
+    ensure!(json.starts_with('{'), "{json}");
+    let there = w.field(&["areq", "-n", "payments"], "{.items[*].metadata.name}").await?;
+    ensure!(!there.split(' ').any(|name| name == "dry"), "it was created: {there}");
     Ok(())
+}
+
+#[tokio::test]
+async fn explain_tells_why_and_why_not() -> Result<()> {
+    let w = with_operator().await?;
+    let (alice, erin, admin) = (w.alice()?, erin(w).await?, w.admin()?);
+    let of = |role: &'static str, more: &[&'static str]| [&["explain", role, "-n", "payments"], more].concat();
+    // With the rights of a requester: what may not be read says which rule would show it.
+    let words = [
+        "alice@example.com may request",
+        "resources: [authorizationsystems]",
+        "the operator says: allowed by policy payments",
+        "owners: 1 of group payments-leads, user carol@example.com",
+        "enforcedBy: Target",
+        "may outlive",
+    ];
+    ends_with(&alice, &of("payments-admin", &[]), 0, &words).await?;
+    ends_with(&alice, &of("payments-admin", &["-d", "6h"]), 4, &["asked for 6h", "would end Denied"]).await?;
+    ends_with(&erin, &of("payments-admin", &[]), 4, &["no EligibleAssignment for role payments-admin names erin@example.com"]).await?;
+    ends_with(&w.mallory()?, &of("payments-admin", &[]), 3, &["is not known", "resources: [roletemplates], verbs: [get]"]).await?;
+    // With all rights every rule is judged, and the administrator is not eligible either.
+    ends_with(&admin, &of("payments-admin", &[]), 4, &["system this-cluster grants", "allowed by policy payments, for at most 8h"]).await?;
+    ends_with(&alice, &of("payments-admln", &[]), 1, &["there is no RoleTemplate payments-admln in namespace payments", "payments-admin"])
+        .await?;
+    ends_with(&admin, &["explain", "x", "-n", "nowhere"], 1, &["namespace nowhere does not exist"]).await?;
+    ends_with(&alice, &["request", "payments-admln", "-n", "payments"], 1, &["there are:", "payments-admin"]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn lists_tell_what_is_eligible_waiting_and_active() -> Result<()> {
+    let w = with_operator().await?;
+    let (alice, carol, mallory) = (w.alice()?, w.carol()?, w.mallory()?);
+    let list = |more: &[&'static str]| [&["list", "-n", "payments"], more].concat();
+    let words = ["payments-admin", "this-cluster", "4h", "1 owners", "justification", "never", "True"];
+    ends_with(&alice, &list(&["--eligible"]), 0, &words).await?;
+    ends_with(&mallory, &list(&["--eligible"]), 3, &["eligibleassignments of namespace payments cannot be read", "verbs: [list]"]).await?;
+    ends_with(&erin(w).await?, &list(&["--eligible"]), 0, &["no EligibleAssignment that you may read names erin@example.com"]).await?;
+
+    curfew(&alice, &["request", "payments-admin", "-n", "payments", "-j", "x", "--name", "queued", "--no-wait"]).await?.success()?;
+    w.state_is("queued", "AwaitingApproval").await?;
+    let waits = ends_with(&carol, &list(&["--waiting-for-me"]), 0, &["queued", "owners"]).await?;
+    let row = waits.lines().find(|line| line.contains("queued")).context("no row")?.to_owned();
+    let (_, command) = row.split_once("kubectl curfew ").context("no command")?;
+    let (_, own) = exit(&alice, &list(&["--waiting-for-me"])).await?;
+    ensure!(!own.contains("queued"), "a requester has no part in the queue: {own}");
+    // Of all namespaces carol may read one: it is shown, and what is missing is said.
+    let words = ["queued", "activationrequests of all namespaces cannot be read", "ClusterRoleBinding"];
+    ends_with(&carol, &list(&["--waiting-for-me", "-A"]), 3, &words).await?;
+    ends_with(&carol, &list(&["--waiting-for-me", "-o", "name"]), 0, &["activationrequest.curfew.dev/queued\n"]).await?;
+
+    ends_with(&carol, &command.split_whitespace().collect::<Vec<_>>(), 0, &["counts as an approval"]).await?;
+    let (_, after) = exit(&carol, &list(&["--waiting-for-me"])).await?;
+    ensure!(!after.contains("queued"), "{after}");
+    w.state_is("queued", "Active").await?;
+    ends_with(&alice, &list(&["--active"]), 0, &["queued", "Active", "59m", "Target"]).await?;
+    let (_, hers) = exit(&carol, &list(&["--active"])).await?;
+    ensure!(!hers.contains("queued"), "{hers}");
+
+    // The history as far as alice may read it, and all of it.
+    ends_with(&alice, &["audit", "queued", "-n", "payments"], 3, &["requested", "accepted", "Approve", "active", "resources: [grants]"])
+        .await?;
+    ends_with(&w.admin()?, &["audit", "queued", "-n", "payments"], 0, &["seen at the target", "carol@example.com"]).await?;
+    // More time: the new request names the old one by uid.
+    let more = ["extend", "queued", "-n", "payments", "-d", "30m", "-j", "x", "--name", "queued-more", "--no-wait"];
+    curfew(&alice, &more).await?.success()?;
+    let uid = w.field(&["areq", "-n", "payments", "queued"], "{.metadata.uid}").await?;
+    let extends = w.field(&["areq", "-n", "payments", "queued-more"], "{.spec.extends.uid}").await?;
+    ensure!(extends == uid, "{extends}");
+    curfew(&alice, &["revoke", "queued", "-n", "payments"]).await?.success()?;
+    w.state_is("queued", "Revoked").await?;
+    ends_with(&alice, &["extend", "queued", "-n", "payments", "-j", "x"], 1, &["request queued is Revoked: it has ended"]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn several_requests_are_decided_at_once() -> Result<()> {
+    let w = with_operator().await?;
+    let (alice, carol) = (w.alice()?, w.carol()?);
+    for name in ["one-of-two", "two-of-two"] {
+        let made = curfew(&alice, &["request", "payments-admin", "-n", "payments", "-j", "x", "--name", name, "--no-wait", "-o", "name"]);
+        ensure!(made.await?.success()? == format!("activationrequest.curfew.dev/{name}\n"), "{name}");
+        w.state_is(name, "AwaitingApproval").await?;
+    }
+    let both = ["activationrequest.curfew.dev/one-of-two", "areq/two-of-two"];
+    ends_with(
+        &carol,
+        &["deny", both[0], "missing", both[1], "-n", "payments"],
+        1,
+        &["error: missing: ", "\"missing\" not found", "counts"],
+    )
+    .await?;
+    w.state_is("one-of-two", "Denied").await?;
+    w.state_is("two-of-two", "Denied").await?;
+    let digest = ["--digest", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"];
+    let approve = [&["approve", "one-of-two", "two-of-two", "-n", "payments"], &digest[..]].concat();
+    ends_with(&carol, &approve, 1, &["--digest names what you reviewed of one request"]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_doctor_finds_what_is_wrong() -> Result<()> {
+    let (w, operator) = World::running("doctor").await?;
+    let admin = w.admin()?;
+    let sound = ends_with(&admin, &["doctor"], 0, &["nothing is wrong", "no ResourceQuota limits requests in payments"]).await?;
+    ensure!(!sound.contains("error"), "{sound}");
+    // Who may read nothing of it is told what to ask for.
+    ends_with(&w.alice()?, &["doctor"], 2, &["not everything could be judged", "customresourcedefinitions", "resources: [leases]"]).await?;
+
+    let name = "curfew-decisions";
+    admin.kubectl(&["delete", "validatingadmissionpolicybinding", name]).await?.success()?;
+    let words = ["ValidatingAdmissionPolicyBinding curfew-decisions is missing", "kubectl apply --server-side -f deploy/30-policies.yaml"];
+    ends_with(&admin, &["doctor"], 1, &words).await?;
+    admin.kubectl(&["apply", "--server-side", "-f", &path("deploy/30-policies.yaml")]).await?.success()?;
+    w.granting().await?;
+    let weaker = r#"{"spec": {"failurePolicy": "Ignore"}}"#;
+    admin.kubectl(&["patch", "validatingadmissionpolicy", name, "--type=merge", "-p", weaker]).await?.success()?;
+    ends_with(&admin, &["doctor"], 1, &["ValidatingAdmissionPolicy curfew-decisions differs", "spec.failurePolicy"]).await?;
+    admin.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &path("deploy/30-policies.yaml")]).await?.success()?;
+
+    admin.api(&["delete", "clusterrolebinding", "curfew-bind-payments"]).await?.success()?;
+    w.field_is(&["rtpl", "-n", "payments", "payments-admin"], "{.status.conditions[?(@.type==\"Ready\")].status}", "False").await?;
+    let json =
+        ends_with(&admin, &["doctor", "-o", "json"], 1, &["not Ready (NotBindable): payments/payments-admin", "\"severity\": \"error\""])
+            .await?;
+    ensure!(json.starts_with('['), "{json}");
+
+    operator.terminate();
+    eventually("the doctor to find that no operator runs", SOON, || async {
+        let (code, told) = exit(&admin, &["doctor"]).await?;
+        Ok((code == 1 && told.contains("no operator holds the lease") && told.contains("deploy/60-operator.yaml")).then_some(()))
+    })
+    .await
 }
 
 #[tokio::test]
@@ -109,7 +300,7 @@ async fn the_quota_holds(w: &World) -> Result<()> {
     let dora = w.cp.user("dora@example.com", &["shop-devs"])?;
     let bind = ["create", "rolebinding", "asks", "-n", "shop", "--clusterrole=curfew-requester", "--user=dora@example.com"];
     admin.api(&bind).await?.success()?;
-    let ask = async |name: &str| curfew(&dora, &["request", "view", "-n", "shop", "-j", "x", "--name", name]).await;
+    let ask = async |name: &str| curfew(&dora, &["request", "view", "-n", "shop", "-j", "x", "--name", name, "--no-wait"]).await;
     ask("first").await?.success()?;
     let told = ask("second").await?.refused()?;
     ensure!(told.contains("exceeded quota: curfew") && told.contains("count/activationrequests.curfew.dev=1"), "{told}");
@@ -123,9 +314,9 @@ async fn the_quota_holds(w: &World) -> Result<()> {
 async fn without_an_operator_a_decision_is_not_known_to_count() -> Result<()> {
     let w = without_operator().await?;
     let (alice, carol) = (w.alice()?, w.carol()?);
-    curfew(&alice, &["request", "payments-admin", "-n", "payments", "-j", "x", "--name", "unjudged"]).await?.success()?;
-    let out = curfew(&carol, &["deny", "unjudged", "-n", "payments", "--timeout", "1s"]).await?;
-    ensure!(out.stdout.contains("created") && out.stderr.contains("after 1s it is not known whether the decision counts"), "{out:?}");
+    curfew(&alice, &["request", "payments-admin", "-n", "payments", "-j", "x", "--name", "unjudged", "--no-wait"]).await?.success()?;
+    let words = ["created", "after 1s it is not known whether the decision counts"];
+    ends_with(&carol, &["deny", "unjudged", "-n", "payments", "--timeout", "1s"], 3, &words).await?;
     let told = curfew(&alice, &["whoami"]).await?.success()?;
     for line in ["  username  alice@example.com\n", "used for deciderProof\n", "      uids  personal", " decisions  count as proven\n"] {
         ensure!(told.contains(line), "{line:?} is not in {told}");
@@ -137,12 +328,14 @@ async fn without_an_operator_a_decision_is_not_known_to_count() -> Result<()> {
 async fn help_teaches() -> Result<()> {
     let admin = with_operator().await?.admin()?;
     let help = curfew(&admin, &["--help"]).await?.success()?;
-    for verb in ["request", "approve", "deny", "revoke", "list", "whoami", "init"] {
+    for verb in ["request", "approve", "deny", "revoke", "extend", "list", "explain", "audit", "whoami", "doctor", "init", "completion"] {
         ensure!(help.contains(verb), "{help}");
     }
     let help = curfew(&admin, &["request", "--help"]).await?.success()?;
     ensure!(help.contains("Example:") && help.contains("kubectl get rtpl"), "{help}");
-    let missing = curfew(&admin, &["approve", "nothing", "-n", "payments"]).await?.refused()?;
-    ensure!(missing.contains("\"nothing\" not found"), "{missing}");
+    ends_with(&admin, &["approve", "nothing", "-n", "payments"], 1, &["\"nothing\" not found"]).await?;
+    // What kubectl runs to complete a line: names of roles, with the user's rights.
+    let told = curfew(&admin, &["__complete", "--", "request", "-n", "payments", "payments-"]).await?.success()?;
+    ensure!(told.lines().any(|line| line.starts_with("payments-admin\t")) && told.ends_with(":4\n"), "{told}");
     Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing is clamped in silence, and nothing widens by being absent. The same rules make a template `Ready` and a
 //! request resolvable, so that they cannot disagree.
+pub mod explain;
 mod holder;
 mod policies;
 

@@ -1,13 +1,50 @@
 //! The user, the cluster and the namespace of a command.
 use anyhow::Context as _;
-use curfew_api::{CONFIG_NAME, CurfewConfig, config::Identity};
-use curfew_core::principal::UserInfo;
-use k8s_openapi::{
-    api::authentication::v1::SelfSubjectReview,
-    serde::{Serialize, de::DeserializeOwned},
+use curfew_api::{CONFIG_NAME, CurfewConfig};
+use curfew_core::{principal::UserInfo, time::Time};
+use k8s_openapi::{api::authentication::v1::SelfSubjectReview, jiff::Timestamp};
+use kube::{
+    Api, Client, Config,
+    api::PostParams,
+    config::{KubeConfigOptions, Kubeconfig},
 };
-use kube::{Api, Client, Config, api::PostParams};
-use std::{fmt::Debug, sync::Arc};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{fmt::Debug, path::PathBuf, sync::Arc};
+
+/// Which cluster, user and namespace a command uses: the options of every command.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct Connection {
+    /// Namespace of the role. Default: the namespace of the kubeconfig context.
+    #[arg(short, long, global = true)]
+    pub(crate) namespace: Option<String>,
+    /// Context of the kubeconfig. Default: the current one.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// Path of the kubeconfig. Default: the files that KUBECONFIG names, or ~/.kube/config.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+}
+
+impl Connection {
+    async fn config(&self) -> anyhow::Result<Config> {
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        match (&self.kubeconfig, &self.context) {
+            (Some(path), _) => {
+                let file = Kubeconfig::read_from(path).map_err(without_repetition);
+                let file = file.with_context(|| format!("--kubeconfig {} cannot be used", path.display()))?;
+                let config = Config::from_custom_kubeconfig(file, &options).await.map_err(without_repetition);
+                config.with_context(|| format!("--kubeconfig {} cannot be used", path.display()))
+            }
+            (None, Some(context)) => {
+                let config = Config::from_kubeconfig(&options).await.map_err(without_repetition);
+                config.with_context(|| format!("--context {context} cannot be used; kubectl config get-contexts lists them"))
+            }
+            (None, None) => {
+                Config::infer().await.map_err(without_repetition).context("no usable kubeconfig; set KUBECONFIG or log in first")
+            }
+        }
+    }
+}
 
 /// A client under the user's kubeconfig, and the namespace of the role.
 pub(crate) struct CliContext {
@@ -15,33 +52,44 @@ pub(crate) struct CliContext {
     pub(crate) namespace: String,
 }
 
+/// The time of this machine. Nothing is decided by it: the operator goes by the API server's.
+pub(crate) fn now() -> Time {
+    Time::from_millis(Timestamp::now().as_millisecond())
+}
+
 impl CliContext {
-    pub(crate) async fn connect(namespace: Option<String>) -> anyhow::Result<Self> {
-        let config = Config::infer().await.map_err(without_repetition).context("no usable kubeconfig; set KUBECONFIG or log in first")?;
+    pub(crate) async fn connect(connection: &Connection) -> anyhow::Result<Self> {
+        let config = connection.config().await?;
         let client = Client::try_from(config.clone()).context("cannot use the kubeconfig")?;
-        Ok(CliContext { client, namespace: namespace.unwrap_or(config.default_namespace) })
+        Ok(CliContext { client, namespace: connection.namespace.clone().unwrap_or(config.default_namespace) })
     }
 
     /// Creates an object whose identity the API server fills in. Where it does not, because it is too old or has just started, the plugin
     /// sends it; the admission policy verifies it in any case.
-    pub(crate) async fn create<K>(&self, api: &Api<K>, refusal: &str, make: impl Fn(Option<UserInfo>) -> K) -> anyhow::Result<K>
+    pub(crate) async fn create<K>(
+        &self,
+        api: &Api<K>,
+        params: &PostParams,
+        refusal: &str,
+        make: impl Fn(Option<UserInfo>) -> K,
+    ) -> anyhow::Result<K>
     where
         K: Clone + DeserializeOwned + Serialize + Debug,
     {
-        match api.create(&PostParams::default(), &make(None)).await {
+        match api.create(params, &make(None)).await {
             Err(kube::Error::Api(status)) if status.message.contains(refusal) => {
-                let record = record(&self.who().await?, &self.config().await?.recorded_keys());
-                api.create(&PostParams::default(), &make(Some(record))).await.map_err(plain)
+                let record = record(&self.who().await?, &self.config().await?.spec.identity.recorded_keys());
+                api.create(params, &make(Some(record))).await.map_err(plain)
             }
             outcome => outcome.map_err(plain),
         }
     }
 
-    /// `spec.identity` of CurfewConfig.
-    pub(crate) async fn config(&self) -> anyhow::Result<Identity> {
+    /// CurfewConfig, which every login may read.
+    pub(crate) async fn config(&self) -> anyhow::Result<CurfewConfig> {
         let configs: Api<CurfewConfig> = Api::all(self.client.clone());
         let config = configs.get(CONFIG_NAME).await.map_err(plain);
-        Ok(config.with_context(|| format!("cannot read CurfewConfig {CONFIG_NAME}, which names the extra keys of a login"))?.spec.identity)
+        config.with_context(|| format!("cannot read CurfewConfig {CONFIG_NAME}, which names the extra keys of a login"))
     }
 
     /// The authenticated identity of the user, as the API server sees it, with every extra key.
@@ -63,7 +111,7 @@ impl CliContext {
 }
 
 /// What is recorded of a login: of its extra keys only those that are configured, with an empty list where it has none.
-fn record(login: &UserInfo, keys: &[String]) -> UserInfo {
+pub(crate) fn record(login: &UserInfo, keys: &[String]) -> UserInfo {
     let extra = keys.iter().map(|key| (key.clone(), login.extra.get(key).cloned().unwrap_or_default())).collect();
     UserInfo { extra, ..login.clone() }
 }
@@ -78,9 +126,15 @@ fn without_repetition(error: impl std::error::Error) -> anyhow::Error {
     anyhow::anyhow!("{layer}")
 }
 
-/// Reduces an error of the API server to its message.
+/// What the API server answers for a kind that it does not serve.
+const NOT_SERVED: [&str; 2] = ["404 page not found", "the server could not find the requested resource"];
+
+/// Reduces an error of the API server to its message, and says what to do where the message does not.
 pub(crate) fn plain(error: kube::Error) -> anyhow::Error {
     match error {
+        kube::Error::Api(status) if NOT_SERVED.iter().any(|told| status.message.contains(told)) => anyhow::anyhow!(
+            "this API server does not serve Curfew's kinds; kubectl apply --server-side -f crds/ installs them, and kubectl curfew doctor says more"
+        ),
         kube::Error::Api(status) => anyhow::anyhow!("{}", status.message),
         other => other.into(),
     }

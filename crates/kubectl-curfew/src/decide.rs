@@ -1,6 +1,9 @@
 //! `kubectl curfew approve | deny | revoke`: creates an AccessDecision, and says whether it counts.
 use crate::{
-    context::{CliContext, plain},
+    context::CliContext,
+    output::{Format, Printed, document},
+    read::INCOMPLETE,
+    spec::find,
     summary,
 };
 use anyhow::{bail, ensure};
@@ -13,10 +16,10 @@ use curfew_core::{approval::Verb, digest::Digest, duration::Duration, text::prin
 use futures::StreamExt;
 use kube::{
     Api, ResourceExt,
+    api::PostParams,
     runtime::{WatchStreamExt, watcher::watch_object},
 };
 use std::{
-    fmt,
     io::{IsTerminal, Write},
     pin::pin,
 };
@@ -26,7 +29,7 @@ macro_rules! with_exit_codes {
     ($example:literal) => {
         concat!(
             "Exit codes:\n",
-            "  0  the decision counts\n",
+            "  0  the decision counts; of several: every one\n",
             "  1  it does not count, or could not be created; the error says why\n",
             "  2  wrong usage\n",
             "  3  it was created, and within --timeout it is not known whether it counts\n\n",
@@ -38,17 +41,18 @@ pub(crate) use with_exit_codes;
 
 /// Approve exactly the terms that you reviewed.
 ///
-/// The digest identifies them: kubectl get areq -o wide shows it, and so does the message of the condition Approved.
-/// Without --digest the command prints everything that would be granted and asks for confirmation.
+/// The digest identifies them: kubectl curfew list --waiting-for-me shows it, and so does the message of the condition Approved.
+/// Without --digest the command prints everything that would be granted and asks for confirmation, for each request.
 /// It waits until the approval counts or does not, and says why.
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = with_exit_codes!("Example:\n  kubectl curfew approve payments-admin-x7k2p -n payments --digest 7f3a9c21d0b4e6f1a2c85e07b9d34f6082e1c7a5f0936bd84e2a7c19f5d0638b --comment 'go ahead'")
 )]
 pub struct Approve {
-    /// Name of the ActivationRequest.
-    name: String,
-    /// Digest of the terms that you reviewed: 64 hex digits.
+    /// Names of ActivationRequests.
+    #[arg(required = true)]
+    names: Vec<String>,
+    /// Digest of the terms that you reviewed: 64 hex digits. For one request only.
     #[arg(long)]
     digest: Option<Digest>,
     #[command(flatten)]
@@ -64,57 +68,82 @@ pub struct Common {
     /// How long to wait until the decision counts or does not.
     #[arg(long, default_value = "30s")]
     timeout: Duration,
+    #[command(flatten)]
+    printed: Printed,
 }
 
 /// Arguments of `deny` and `revoke`.
 #[derive(clap::Args, Debug)]
 pub struct Against {
-    /// Name of the ActivationRequest.
-    name: String,
+    /// Names of ActivationRequests.
+    #[arg(required = true)]
+    names: Vec<String>,
     #[command(flatten)]
     common: Common,
 }
 
-pub async fn approve(me: &CliContext, args: &Approve) -> anyhow::Result<()> {
-    let request = find(me, &args.name).await?;
-    let status = request.status.clone().unwrap_or_default();
-    let look = format!("kubectl get areq -n {} {}", me.namespace, args.name);
+pub async fn approve(me: &CliContext, args: &Approve) -> anyhow::Result<u8> {
+    ensure!(
+        args.digest.is_none() || args.names.len() == 1,
+        "--digest names what you reviewed of one request; approve one request at a time with it"
+    );
+    each(&args.names, async |name| {
+        let request = find(me, name).await?;
+        let digest = reviewed(me, &request, args.digest)?;
+        send(me, &request, Verb::Approve, Some(digest), &args.common).await
+    })
+    .await
+}
+
+pub async fn against(me: &CliContext, args: &Against, verb: Verb) -> anyhow::Result<u8> {
+    each(&args.names, async |name| {
+        let request = find(me, name).await?;
+        let digest = request.status.as_ref().and_then(|status| status.digest);
+        send(me, &request, verb, digest, &args.common).await
+    })
+    .await
+}
+
+/// Decides about one request after the other. Of several, one that fails keeps none of the others from its decision.
+async fn each(names: &[String], decide: impl AsyncFn(&str) -> anyhow::Result<u8>) -> anyhow::Result<u8> {
+    if let [only] = names {
+        return decide(only).await;
+    }
+    let mut codes = Vec::new();
+    for name in names {
+        let code = decide(name).await.unwrap_or_else(|error| {
+            eprintln!("error: {}: {}", printable(name), printable(&format!("{error:#}")));
+            1
+        });
+        codes.push(code);
+    }
+    Ok(worst(&codes))
+}
+
+/// The exit code of several decisions: one that does not count says more than one that is not known to count.
+fn worst(codes: &[u8]) -> u8 {
+    if codes.contains(&1) { 1 } else { codes.iter().copied().max().unwrap_or(0) }
+}
+
+/// The digest of what the user has reviewed: given, or shown now and confirmed.
+fn reviewed(me: &CliContext, request: &ActivationRequest, given: Option<Digest>) -> anyhow::Result<Digest> {
+    let (name, status) = (request.name_any(), request.status.clone().unwrap_or_default());
+    let look = format!("kubectl get areq -n {} {name}", me.namespace);
     let Some(current) = status.digest else {
         let told = status.message.unwrap_or_else(|| format!("the operator has not looked at it yet; check it with {look}"));
-        bail!("request {} cannot be approved: {told}", args.name);
+        bail!("request {name} cannot be approved: {told}");
     };
-    let digest = match args.digest {
-        Some(digest) => {
-            ensure!(
-                digest == current,
-                "digest {digest} does not match what would be granted now ({current}); review it with {look} -o wide"
-            );
-            digest
-        }
-        None => {
-            ensure!(
-                std::io::stdin().is_terminal(),
-                "without a terminal, confirm what you reviewed with --digest {current} ({look} -o yaml shows everything)"
-            );
-            summary::print(&request)?;
-            if !confirmed()? {
-                bail!("cancelled; no decision was created");
-            }
-            current
-        }
-    };
-    send(me, &request, Verb::Approve, Some(digest), &args.common).await
-}
-
-pub async fn against(me: &CliContext, args: &Against, verb: Verb) -> anyhow::Result<()> {
-    let request = find(me, &args.name).await?;
-    let digest = request.status.as_ref().and_then(|status| status.digest);
-    send(me, &request, verb, digest, &args.common).await
-}
-
-async fn find(me: &CliContext, name: &str) -> anyhow::Result<ActivationRequest> {
-    let requests: Api<ActivationRequest> = Api::namespaced(me.client.clone(), &me.namespace);
-    requests.get(name).await.map_err(plain)
+    if let Some(digest) = given {
+        ensure!(digest == current, "digest {digest} does not match what would be granted now ({current}); review it with {look} -o wide");
+        return Ok(digest);
+    }
+    ensure!(
+        std::io::stdin().is_terminal(),
+        "without a terminal, confirm what you reviewed with --digest {current} ({look} -o yaml shows everything)"
+    );
+    summary::print(request)?;
+    ensure!(confirmed()?, "cancelled; no decision about {name} was created");
+    Ok(current)
 }
 
 fn confirmed() -> anyhow::Result<bool> {
@@ -126,7 +155,7 @@ fn confirmed() -> anyhow::Result<bool> {
 }
 
 /// Creates the decision, and waits until it counts or does not.
-async fn send(me: &CliContext, request: &ActivationRequest, decision: Verb, digest: Option<Digest>, common: &Common) -> anyhow::Result<()> {
+async fn send(me: &CliContext, request: &ActivationRequest, decision: Verb, digest: Option<Digest>, common: &Common) -> anyhow::Result<u8> {
     let about = About::ActivationRequest(RequestRef { name: request.name_any(), uid: request.uid() });
     let decisions: Api<AccessDecision> = Api::namespaced(me.client.clone(), &me.namespace);
     let make = |decider| {
@@ -136,38 +165,42 @@ async fn send(me: &CliContext, request: &ActivationRequest, decision: Verb, dige
         decision.metadata.generate_name = Some(format!("{}-", request.name_any()));
         decision
     };
-    let name = me.create(&decisions, schema::NO_DECIDER, make).await?.name_any();
-    println!("accessdecision.curfew.dev/{name} created");
+    let created = me.create(&decisions, &PostParams::default(), schema::NO_DECIDER, make).await?;
+    let name = created.name_any();
+    match common.printed.output {
+        Format::Table | Format::Wide => println!("accessdecision.curfew.dev/{name} created"),
+        Format::Name => println!("accessdecision.curfew.dev/{name}"),
+        Format::Json | Format::Yaml => eprintln!("accessdecision.curfew.dev/{name} created"),
+    }
     let limit = std::time::Duration::from_secs(common.timeout.secs().unsigned_abs());
     let mut waits_for = None;
-    match tokio::time::timeout(limit, verdict(decisions, &name, &mut waits_for)).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(NoVerdict { name, namespace: me.namespace.clone(), after: common.timeout.to_string(), waits_for }.into()),
+    let known = tokio::time::timeout(limit, verdict(&decisions, &name, &mut waits_for)).await;
+    if let format @ (Format::Json | Format::Yaml) = common.printed.output {
+        let last = decisions.get_opt(&name).await.ok().flatten().unwrap_or(created);
+        print!("{}", document(&last, format)?);
+    }
+    match known {
+        Ok(counts) => {
+            let told = counts?;
+            match common.printed.output {
+                Format::Table | Format::Wide => println!("{told}"),
+                Format::Json | Format::Yaml | Format::Name => eprintln!("{told}"),
+            }
+            Ok(0)
+        }
+        Err(_) => {
+            let why =
+                waits_for.unwrap_or_else(|| "the operator has not judged it; it may not be running, or wait for an admission proof".into());
+            let (after, ns) = (&common.timeout, &me.namespace);
+            eprintln!("error: after {after} it is not known whether the decision counts: {why}; kubectl get adec -n {ns} {name} shows it");
+            Ok(INCOMPLETE)
+        }
     }
 }
 
-/// It was not known in time whether the decision counts.
-#[derive(Debug)]
-pub struct NoVerdict {
-    name: String,
-    namespace: String,
-    after: String,
-    waits_for: Option<String>,
-}
-
-impl fmt::Display for NoVerdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let NoVerdict { name, namespace, after, waits_for } = self;
-        let why = waits_for.as_deref().unwrap_or("the operator has not judged it; it may not be running, or wait for an admission proof");
-        write!(f, "after {after} it is not known whether the decision counts: {why}; kubectl get adec -n {namespace} {name} shows it")
-    }
-}
-
-impl std::error::Error for NoVerdict {}
-
-/// Waits until the decision counts, and prints that. Fails if it does not count, with why.
-async fn verdict(decisions: Api<AccessDecision>, name: &str, waits_for: &mut Option<String>) -> anyhow::Result<()> {
-    let mut changes = pin!(watch_object(decisions, name).default_backoff());
+/// Waits until the decision counts; returns what the operator says of it. Fails if it does not count, with why.
+async fn verdict(decisions: &Api<AccessDecision>, name: &str, waits_for: &mut Option<String>) -> anyhow::Result<String> {
+    let mut changes = pin!(watch_object(decisions.clone(), name).default_backoff());
     while let Some(change) = changes.next().await {
         let change = match change {
             Ok(change) => change,
@@ -183,13 +216,22 @@ async fn verdict(decisions: Api<AccessDecision>, name: &str, waits_for: &mut Opt
         let Some(counted) = conditions::find(&status.conditions, "Counted") else { continue };
         let message = printable(&counted.message);
         match counted.status.as_str() {
-            "True" => {
-                println!("{message}");
-                return Ok(());
-            }
+            "True" => return Ok(message),
             "False" => bail!("the decision does not count ({}): {message}", counted.reason),
             _ => *waits_for = Some(message),
         }
     }
     bail!("cannot watch decision {name}; kubectl get adec shows whether it counts")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_decisions_one_that_does_not_count_decides() {
+        for (codes, code) in [(&[0, 0][..], 0), (&[0, 3], 3), (&[3, 1, 0], 1), (&[], 0)] {
+            assert_eq!(worst(codes), code, "{codes:?}");
+        }
+    }
 }

@@ -1,72 +1,216 @@
-//! `kubectl curfew list`: prints ActivationRequests as a table.
-use crate::context::{CliContext, plain};
-use curfew_api::{ActivationRequest, request::RequestState};
-use curfew_core::text::printable;
-use kube::{Api, ResourceExt, api::ListParams};
+//! `kubectl curfew list`: requests, what a user may request, what they hold, and the queue of an approver.
+mod eligible;
+mod queue;
 
-/// List requests, their state and the approval that they wait for. Ended requests are left out.
+use crate::{
+    context::{CliContext, now, record},
+    output::{Cell, Colour, Format, Printed, is_colourful, objects, span, table},
+    read::{self, Gap, Place},
+};
+use curfew_api::{AccessDecision, ActivationRequest, EligibleAssignment, RoleTemplate, request::RequestState};
+use curfew_core::{principal::UserInfo, time::Time};
+use kube::ResourceExt;
+use serde::Serialize;
+
+/// List requests, what you may request, what you hold, or what waits for your approval.
+///
+/// Without an option: all requests that have not ended. Only what you may read is shown. If something is missing for lack of a right, the
+/// rule to ask for is printed on standard error.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  kubectl curfew list -A --ended")]
+#[command(after_help = concat!(
+    "Exit codes:\n",
+    "  0  the list is complete\n",
+    "  1  it could not be read; the error says why\n",
+    "  2  wrong usage\n",
+    "  3  the list is not complete: you may not read everything\n\n",
+    "Example:\n",
+    "  kubectl curfew list --eligible -n payments\n",
+    "  kubectl curfew list --waiting-for-me -A\n",
+    "  kubectl curfew list -A --ended"
+))]
 pub struct List {
-    /// List the requests of all namespaces.
+    /// What you may request: the assignments that name you or one of your groups.
+    #[arg(long, group = "view")]
+    eligible: bool,
+    /// Your active requests, and until when.
+    #[arg(long, group = "view")]
+    active: bool,
+    /// The requests that your approval would bring on now, the oldest first, each with the command that approves it.
+    #[arg(long, group = "view")]
+    waiting_for_me: bool,
+    /// Include requests that have ended.
+    #[arg(long, group = "view")]
+    ended: bool,
+    /// All namespaces.
     #[arg(short = 'A', long)]
     all_namespaces: bool,
-    /// Include requests that have ended.
-    #[arg(long)]
-    ended: bool,
+    #[command(flatten)]
+    printed: Printed,
 }
 
-pub async fn run(me: &CliContext, args: &List) -> anyhow::Result<()> {
-    let requests: Api<ActivationRequest> =
-        if args.all_namespaces { Api::all(me.client.clone()) } else { Api::namespaced(me.client.clone(), &me.namespace) };
-    let found = requests.list(&ListParams::default()).await.map_err(plain)?;
-    let mut rows = vec![["NAMESPACE", "NAME", "REQUESTER", "ROLE", "STATE", "WAITING-FOR", "EXPIRES", "DIGEST"].map(str::to_owned)];
-    for request in found.items {
-        let status = request.status.clone().unwrap_or_default();
-        let state = status.state.unwrap_or(RequestState::Pending);
-        if state.outcome().is_some() && !args.ended {
-            continue;
+pub async fn run(me: &CliContext, args: &List) -> anyhow::Result<u8> {
+    let place = if args.all_namespaces { Place::All } else { Place::Namespace(&me.namespace) };
+    let mut gaps = Vec::new();
+    let empty = match (args.eligible, args.active, args.waiting_for_me) {
+        (true, _, _) => eligible_roles(me, place, args.printed.output, &mut gaps).await?,
+        (_, true, _) => active(me, place, args.printed.output, &mut gaps).await?,
+        (_, _, true) => waiting(me, place, args.printed.output, &mut gaps).await?,
+        _ => requests(me, place, args, &mut gaps).await?,
+    };
+    if let Some(told) = empty.filter(|_| gaps.is_empty()) {
+        if place != Place::All {
+            read::check_namespace(me).await?;
         }
-        rows.push([
-            request.namespace().unwrap_or_default(),
-            request.name_any(),
-            request.spec.requester.as_ref().map(|user| user.username.clone()).unwrap_or_default(),
-            request.spec.role_ref.name.clone(),
-            format!("{state:?}"),
-            status.waiting_for.unwrap_or_default(),
-            status.display.and_then(|display| display.expires).unwrap_or_default(),
-            status.digest.map(|digest| digest.to_string()).unwrap_or_default(),
+        eprintln!("{told}");
+    }
+    Ok(read::report(&gaps))
+}
+
+/// Prints objects, as a table by `rows` if they are for people. Returns what is told if there are none.
+fn print(
+    items: &[impl Serialize + ResourceExt],
+    kind: &str,
+    format: Format,
+    empty: &str,
+    rows: impl FnOnce() -> String,
+) -> anyhow::Result<Option<String>> {
+    match format {
+        Format::Json | Format::Yaml => print!("{}", objects(items, format)?),
+        Format::Name => items.iter().for_each(|item| println!("{kind}.curfew.dev/{}", item.name_any())),
+        Format::Table | Format::Wide if items.is_empty() => return Ok(Some(empty.to_owned())),
+        Format::Table | Format::Wide => print!("{}", rows()),
+    }
+    Ok(None)
+}
+
+const REQUEST: &str = "activationrequest";
+
+async fn requests(me: &CliContext, place: Place<'_>, args: &List, gaps: &mut Vec<Gap>) -> anyhow::Result<Option<String>> {
+    let mut found: Vec<ActivationRequest> = read::list(me, place, gaps).await?;
+    found.retain(|request| args.ended || state(request).outcome().is_none());
+    let told = if args.ended { "no requests" } else { "no open requests; --ended includes those that have ended" };
+    let wide = args.printed.output == Format::Wide;
+    print(&found, REQUEST, args.printed.output, told, || requests_table(&found, wide))
+}
+
+fn state(request: &ActivationRequest) -> RequestState {
+    request.status.as_ref().and_then(|status| status.state).unwrap_or(RequestState::Pending)
+}
+
+fn state_cell(request: &ActivationRequest) -> Cell {
+    let state = state(request);
+    let text = format!("{state:?}");
+    match state {
+        RequestState::Active => Cell::coloured(text, Colour::Green),
+        RequestState::Revoking | RequestState::Failed => Cell::coloured(text, Colour::Red),
+        RequestState::AwaitingApproval | RequestState::Scheduled | RequestState::Activating => Cell::coloured(text, Colour::Yellow),
+        _ => text.into(),
+    }
+}
+
+fn requester(request: &ActivationRequest) -> String {
+    request.spec.requester.as_ref().map(|user| user.username.clone()).unwrap_or_default()
+}
+
+/// Requests in columns.
+pub(crate) fn requests_table(found: &[ActivationRequest], wide: bool) -> String {
+    let mut header = vec!["NAMESPACE", "NAME", "REQUESTER", "ROLE", "STATE", "WAITING-FOR", "EXPIRES", "DIGEST"];
+    if wide {
+        header.extend(["SYSTEM", "FOR", "REASON", "ENFORCED-BY"]);
+    }
+    let mut rows: Vec<Vec<Cell>> = vec![header.into_iter().map(Cell::from).collect()];
+    for request in found {
+        let status = request.status.clone().unwrap_or_default();
+        let display = status.display.unwrap_or_default();
+        let mut row = vec![
+            request.namespace().unwrap_or_default().into(),
+            request.name_any().into(),
+            requester(request).into(),
+            request.spec.role_ref.name.clone().into(),
+            state_cell(request),
+            status.waiting_for.unwrap_or_default().into(),
+            display.expires.unwrap_or_default().into(),
+            status.digest.map(|digest| digest.to_string()).unwrap_or_default().into(),
+        ];
+        if wide {
+            row.extend([
+                status.resolved.map(|resolved| resolved.system.name).or_else(|| request.spec.system.clone()).unwrap_or_default().into(),
+                display.beneficiary.unwrap_or_default().into(),
+                status.reason.unwrap_or_default().into(),
+                status.enforced_by.unwrap_or_default().into(),
+            ]);
+        }
+        rows.push(row);
+    }
+    table(&rows, is_colourful())
+}
+
+async fn eligible_roles(me: &CliContext, place: Place<'_>, format: Format, gaps: &mut Vec<Gap>) -> anyhow::Result<Option<String>> {
+    let login = me.who().await?;
+    let mut mine: Vec<EligibleAssignment> = read::list(me, place, gaps).await?;
+    mine.retain(|assignment| assignment.spec.subject.includes(&login));
+    let templates: Vec<RoleTemplate> = if mine.is_empty() { Vec::new() } else { read::list(me, place, gaps).await? };
+    let told = format!("no EligibleAssignment that you may read names {} or one of your {} groups", login.username, login.groups.len());
+    let rows = || eligible::table_of(&mine, &templates, now(), format == Format::Wide);
+    print(&mine, "eligibleassignment", format, &told, rows)
+}
+
+/// Whether a request gives its access to this user.
+fn is_holder(request: &ActivationRequest, login: &UserInfo) -> bool {
+    match &request.spec.beneficiary {
+        Some(beneficiary) => curfew_core::principal::Subject::from(beneficiary.clone()).includes(login),
+        None => requester(request) == login.username,
+    }
+}
+
+async fn active(me: &CliContext, place: Place<'_>, format: Format, gaps: &mut Vec<Gap>) -> anyhow::Result<Option<String>> {
+    let login = me.who().await?;
+    let mut mine: Vec<ActivationRequest> = read::list(me, place, gaps).await?;
+    let held = |state| matches!(state, RequestState::Activating | RequestState::Active | RequestState::Revoking);
+    mine.retain(|request| is_holder(request, &login) && held(state(request)));
+    mine.sort_by_key(|request| request.status.as_ref().and_then(|status| status.expires_at));
+    let told = format!("{} has no active access that you may see", login.username);
+    print(&mine, REQUEST, format, &told, || active_table(&mine, now()))
+}
+
+fn active_table(mine: &[ActivationRequest], now: Time) -> String {
+    let header = ["NAMESPACE", "NAME", "ROLE", "SYSTEM", "STATE", "EXPIRES", "LEFT", "ENFORCED-BY"];
+    let mut rows: Vec<Vec<Cell>> = vec![header.into_iter().map(Cell::from).collect()];
+    for request in mine {
+        let status = request.status.clone().unwrap_or_default();
+        rows.push(vec![
+            request.namespace().unwrap_or_default().into(),
+            request.name_any().into(),
+            request.spec.role_ref.name.clone().into(),
+            status.resolved.map(|resolved| resolved.system.name).unwrap_or_default().into(),
+            state_cell(request),
+            status.expires_at.map(|end| end.to_string()).unwrap_or_default().into(),
+            status.expires_at.map(|end| span(end.millis_since(now))).unwrap_or_default().into(),
+            status.enforced_by.unwrap_or_default().into(),
         ]);
     }
-    if rows.len() == 1 {
-        eprintln!("{}", if args.ended { "no requests" } else { "no open requests; --ended includes those that have ended" });
-        return Ok(());
-    }
-    print!("{}", table(&rows));
-    Ok(())
+    table(&rows, is_colourful())
 }
 
-/// Formats columns as kubectl does, three spaces apart. Every cell is escaped.
-fn table<const N: usize>(rows: &[[String; N]]) -> String {
-    let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(|cell| printable(cell))).collect();
-    let width = |i: usize| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    let line = |row: &[String; N]| {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        format!("{}\n", cells.join("   ").trim_end())
+async fn waiting(me: &CliContext, place: Place<'_>, format: Format, gaps: &mut Vec<Gap>) -> anyhow::Result<Option<String>> {
+    let (login, config) = (me.who().await?, me.config().await?);
+    let identity = &config.spec.identity;
+    let decider = queue::Decider {
+        login: record(&login, &identity.recorded_keys()),
+        people: identity.recognition(),
+        proof: identity.decider_proof.list(),
+        now: now(),
     };
-    rows.iter().map(line).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_are_aligned() {
-        let rows = [["A", "LONGER"].map(str::to_owned), ["wide", ""].map(str::to_owned)];
-        assert_eq!(table(&rows), "A      LONGER\nwide\n");
-        let hostile = [["A", "B"].map(str::to_owned), ["a\u{1b}[2J", "b\nc"].map(str::to_owned)];
-        assert_eq!(table(&hostile), "A            B\na\\u{1b}[2J   b\\nc\n");
-    }
+    let mut open: Vec<ActivationRequest> = read::list(me, place, gaps).await?;
+    open.retain(|request| state(request) == RequestState::AwaitingApproval);
+    let missing = gaps.len();
+    let decisions: Vec<AccessDecision> = if open.is_empty() { Vec::new() } else { read::list(me, place, gaps).await? };
+    let decisions = (gaps.len() == missing).then_some(decisions.as_slice());
+    let waiting = queue::waiting(open, decisions, &decider);
+    let told = match queue::unproven(&decider) {
+        Some(why) => format!("nothing waits for you: your decisions do not count, since {why}; kubectl curfew whoami says more"),
+        None => format!("nothing that you may see waits for {}", login.username),
+    };
+    let requests: Vec<ActivationRequest> = waiting.iter().map(|entry| entry.request.clone()).collect();
+    print(&requests, REQUEST, format, &told, || queue::table_of(&waiting, decider.now, format == Format::Wide))
 }

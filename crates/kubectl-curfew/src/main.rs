@@ -1,12 +1,20 @@
-//! `kubectl curfew`: request access, decide on requests, and end access.
+//! `kubectl curfew`: request access, decide on requests, end access, and say why something is or is not possible.
 #![forbid(unsafe_code)]
 
-mod ask;
+mod audit;
 mod cli;
+mod completion;
 mod context;
 mod decide;
+mod doctor;
+mod explain;
+mod extend;
 mod init;
 mod list;
+mod output;
+mod read;
+mod request;
+mod spec;
 mod summary;
 mod whoami;
 
@@ -21,12 +29,12 @@ async fn main() -> ExitCode {
         eprintln!("kubectl curfew: a crypto provider is already installed");
     }
     match cli::run(plugin).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             // Messages of the server quote what people wrote.
             let lines: Vec<String> = format!("{error:#}").split('\n').map(printable).collect();
             eprintln!("error: {}", lines.join("\n"));
-            if error.is::<decide::NoVerdict>() { ExitCode::from(3) } else { ExitCode::FAILURE }
+            ExitCode::FAILURE
         }
     }
 }

@@ -1,5 +1,5 @@
 //! `kubectl curfew whoami`: who a user is for Curfew.
-use crate::context::CliContext;
+use crate::{context::CliContext, read::INCOMPLETE};
 use curfew_api::config::{Identity, Keys, Uids};
 use curfew_core::{principal::UserInfo, text::printable};
 
@@ -10,17 +10,17 @@ use curfew_core::{principal::UserInfo, text::printable};
 #[command(after_help = "Example:\n  kubectl curfew whoami")]
 pub struct Whoami {}
 
-pub async fn run(me: &CliContext) -> anyhow::Result<()> {
+pub async fn run(me: &CliContext) -> anyhow::Result<u8> {
     let login = me.who().await?;
     let (config, problem) = match me.config().await {
-        Ok(config) => (Some(config), None),
+        Ok(config) => (Some(config.spec.identity), None),
         Err(error) => (None, Some(format!("{error:#}"))),
     };
     print!("{}", report(&login, config.as_ref()));
-    if let Some(problem) = problem {
-        eprintln!("{}", printable(&problem));
-    }
-    Ok(())
+    Ok(problem.map_or(0, |problem| {
+        eprintln!("warning: {}", printable(&problem));
+        INCOMPLETE
+    }))
 }
 
 /// What CurfewConfig uses an extra key for.

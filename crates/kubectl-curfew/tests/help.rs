@@ -50,10 +50,21 @@ const MISTAKES: &[&[&str]] = &[
     &["request", "payments-admin", "--duration"],
     &["request", "payments-admin", "--ticket", "INC-4711"],
     &["request", "payments-admin", "--until", "18:00"],
+    &["request", "payments-admin", "--start", "tomorrow"],
+    &["request", "payments-admin", "--scope", "{kubernets: {}}"],
+    &["request", "payments-admin", "--for", "bob"],
+    &["request", "payments-admin", "--ttl-after-finished", "2w"],
+    &["request", "payments-admin", "-o", "csv"],
     &["approve"],
     &["approve", "payments-admin-x7k2p", "--digest", "7f3a9c21"],
     &["deny", "payments-admin-x7k2p", "--digest", "7f3a9c21"],
     &["list", "payments-admin"],
+    &["list", "--eligible", "--active"],
+    &["explain"],
+    &["extend"],
+    &["audit"],
+    &["completion"],
+    &["completion", "tcsh"],
     &["approve", "payments-admin-x7k2p", "--timeout", "30"],
     &["whoami", "carol"],
     &["init"],
@@ -65,6 +76,8 @@ const MISTAKES: &[&[&str]] = &[
     &["init", "--role", "view", "--eligible", "group:devs", "--approver", "group:leads", "--max", "4"],
     // Without a usable kubeconfig.
     &["list"],
+    &["list", "--kubeconfig", "/nowhere/other"],
+    &["list", "--context", "prod"],
 ];
 
 /// A command line, what it prints and, unless it is 0, its exit status. Spaces at the end of a line are left out.

@@ -233,6 +233,13 @@ pub fn privileges(plan: &Plan) -> Vec<String> {
     plan.bindings.iter().map(|b| format!("{:?} {} {}", b.role_kind, b.role, place(&b.namespace))).collect()
 }
 
+/// What ends the bindings while no operator runs, as far as the plan shows it: a Job for each binding of a namespace, unless that is
+/// configured off; nothing for one of the whole cluster.
+pub fn ended_without_operator(plan: &Plan) -> Option<&'static str> {
+    let all_in_namespaces = plan.bindings.iter().all(|binding| binding.namespace.is_some());
+    (all_in_namespaces && plan.fuse.job().is_some()).then_some("a Job that owns each binding expires soon after the deadline")
+}
+
 /// The namespaces, or the whole cluster.
 pub fn scope_in_words(scope: &GrantedScope) -> String {
     match scope {

@@ -106,6 +106,13 @@ pub enum ProviderKind {
 }
 
 impl ProviderKind {
+    /// Every kind of target.
+    pub const ALL: &'static [ProviderKind] = &[
+        ProviderKind::Kubernetes,
+        ProviderKind::Aws,
+        #[cfg(feature = "simulated")]
+        ProviderKind::Simulated,
+    ];
     /// The name as it stands in the API.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -200,6 +200,11 @@ pub fn planned_deadline(plan: &Plan) -> Option<Time> {
     Some(plan.deadline)
 }
 
+/// The end date of each membership, where the directory obeys end dates.
+pub fn ended_without_operator(_: &Plan) -> Option<&'static str> {
+    Some("the directory ends memberships at their end date")
+}
+
 /// Each membership in words.
 pub fn privileges(plan: &Plan) -> Vec<String> {
     plan.groups.iter().map(|g| format!("member of {}", g.name)).collect()

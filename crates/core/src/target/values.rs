@@ -385,6 +385,11 @@ impl Plan {
             Plan::Simulated(_) => Vec::new(),
         }
     }
+    /// What ends the access while no operator runs, in words, as far as the plan shows it; `None` if nothing does. What the target shows
+    /// stands in `enforcedBy` of the Grant.
+    pub fn ended_without_operator(&self) -> Option<&'static str> {
+        dispatch!(self, Plan(a) => p::ended_without_operator(a))
+    }
     /// The deadline that the plan was made with. It does not move when the Grant's end is brought forward.
     pub fn planned_deadline(&self) -> Option<Time> {
         dispatch!(self, Plan(a) => p::planned_deadline(a))

@@ -35,7 +35,9 @@ pub use permissions::{
     not_a_pattern, not_allowed,
 };
 pub use persistence::persistence;
-pub use plan::{Access, Plan, PlannedPolicy, guarantees, plan, planned_deadline, privileges, probe, slot_domain, slots};
+pub use plan::{
+    Access, Plan, PlannedPolicy, ended_without_operator, guarantees, plan, planned_deadline, privileges, probe, slot_domain, slots,
+};
 pub use principal::{Principal, principal};
 pub use resolve::{check, check_permissions, granted_privileges, ineffective, obstacle, resolve};
 pub use scope::{GrantedScope, Scope, beyond, intersection, named_scope, scope_in_words};

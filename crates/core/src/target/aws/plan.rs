@@ -7,7 +7,7 @@ pub mod trust;
 mod words;
 
 pub use build::{Copied, Documents, attached, documents, plan, probe};
-pub use words::{guarantees, planned_deadline, privileges, slot_domain, slots};
+pub use words::{ended_without_operator, guarantees, planned_deadline, privileges, slot_domain, slots};
 
 /// The access of one grant in one account.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]

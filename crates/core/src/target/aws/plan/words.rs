@@ -49,6 +49,14 @@ pub fn planned_deadline(plan: &Plan) -> Option<Time> {
     Some(plan.deadline)
 }
 
+/// What ends the access while no operator runs: the dates in what is written. What stands already has none.
+pub fn ended_without_operator(plan: &Plan) -> Option<&'static str> {
+    match &plan.access {
+        Access::User(_) | Access::Role(_) | Access::PermissionSet(_) => Some("every statement that is written ends at the deadline"),
+        Access::Assignment(_) | Access::Membership(_) => None,
+    }
+}
+
 /// Each object in words.
 pub fn privileges(plan: &Plan) -> Vec<String> {
     let account = &plan.account;

@@ -1,0 +1,207 @@
+//! The rules of [`resolve`] one by one, for people who ask why they may or may not activate a role. Pure.
+//!
+//! [`resolve`] answers with the first rule that refuses. Here each rule is judged by itself with the same functions, so that all that is
+//! in the way is told at once. The verdict is always that of [`resolve`]: a rule that has no line here still refuses.
+use super::{
+    Offer, Refusal, check_accepted_by_target, check_assignment_window, check_justification, check_login, check_quorum_reachable,
+    check_system, check_usable, duration, holder::resolve_beneficiary, pick_system, policies::check_policy_offers,
+    policies::first_allowing, refuse, resolve,
+};
+use crate::{
+    policy_inputs::{Assignment, PolicyInputs, RequestFacts, System, Template, Window},
+    reason::Reason,
+};
+
+/// A rule of activation. In this order they are judged and shown.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Rule {
+    /// The request uses only what this build supports.
+    Request,
+    /// The login has the extra keys that are configured.
+    Login,
+    /// The RoleTemplate exists, is not suspended, and uses only what this build supports.
+    Role,
+    /// One AuthorizationSystem is meant, and grants.
+    System,
+    /// The duration is within the maximum of the role and the ceiling.
+    Duration,
+    /// A policy lets the namespace offer the role.
+    Policy,
+    /// The target would accept what is written, and the listed approvers can reach the quorum.
+    Target,
+    /// There is a justification where the role requires one.
+    Justification,
+    /// An EligibleAssignment names the requester, and policy and window allow the whole access.
+    Eligibility,
+    /// Any other rule that refuses.
+    Other,
+}
+
+impl Rule {
+    /// The name that people see.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Rule::Request => "request",
+            Rule::Login => "login",
+            Rule::Role => "role",
+            Rule::System => "system",
+            Rule::Duration => "duration",
+            Rule::Policy => "policy",
+            Rule::Target => "target",
+            Rule::Justification => "justification",
+            Rule::Eligibility => "eligibility",
+            Rule::Other => "other",
+        }
+    }
+}
+
+/// One rule with its answer: what holds, in words, or why it refuses.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Judged {
+    /// The rule.
+    pub rule: Rule,
+    /// The answer.
+    pub answer: Result<String, Refusal>,
+}
+
+/// Every rule, and the verdict over all of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Explanation {
+    /// The rules in order; of [`Rule::Eligibility`] one for each assignment that names the requester.
+    pub rules: Vec<Judged>,
+    /// The first refusal of [`resolve`]; `None` if nothing refuses, as far as that is known without the target.
+    pub refusal: Option<Refusal>,
+}
+
+/// Judges every rule. The content of the target need not be known: with `unreachable` in the inputs all other rules are judged.
+///
+/// The order is that of [`Rule`]. What needs the role is left out where there is none, and what needs the system where that is not known.
+pub fn explain(a: &RequestFacts, h: &PolicyInputs<'_>) -> Explanation {
+    let refusal = resolve(a, h).err().filter(|refusal| refusal.reason != Reason::TargetUnreachable);
+    let mut rules = vec![
+        judged(
+            Rule::Request,
+            a.unsupported.first().map_or(Ok("uses what this build supports".into()), |what| {
+                refuse(
+                    Reason::Unsupported,
+                    format!("the request uses {what}, which this build does not support; create a request without it"),
+                )
+            }),
+        ),
+        judged(Rule::Login, check_login(a, h).map(|()| format!("{} is recognised", a.requester.username))),
+    ];
+    match h.template {
+        Some(template) => with_template(a, h, template, refusal.as_ref(), &mut rules),
+        None => {
+            let (role, ns) = (&a.role, &a.namespace);
+            let missing = format!("there is no RoleTemplate {role} in namespace {ns}; kubectl get rtpl -n {ns} lists them");
+            rules.push(judged(Rule::Role, refuse(Reason::NoSuchRole, missing)));
+        }
+    }
+    // Behind the reading of the target there are more rules, which are judged above without it.
+    let others = || rules.iter().filter(|rule| rule.rule != Rule::Eligibility).find_map(|rule| rule.answer.as_ref().err().cloned());
+    let refusal = refusal.or_else(others);
+    if let Some(refusal) = &refusal
+        && rules.iter().all(|rule| rule.answer.is_ok() || rule.rule == Rule::Eligibility)
+        && !is_told(&rules, refusal)
+    {
+        rules.push(Judged { rule: Rule::Other, answer: Err(refusal.clone()) });
+    }
+    Explanation { rules, refusal }
+}
+
+fn judged(rule: Rule, answer: Result<String, Refusal>) -> Judged {
+    Judged { rule, answer }
+}
+
+/// Whether a rule has refused in these words.
+fn is_told(rules: &[Judged], refusal: &Refusal) -> bool {
+    rules.iter().any(|rule| rule.answer.as_ref().is_err_and(|told| refusal.message.contains(&told.message)))
+}
+
+fn with_template(a: &RequestFacts, h: &PolicyInputs<'_>, t: &Template, refusal: Option<&Refusal>, rules: &mut Vec<Judged>) {
+    let name = &t.reference.name;
+    rules.push(judged(Rule::Role, check_usable(t).map(|()| format!("role {name} exists and is not suspended"))));
+    let system = pick_system(a, t, h);
+    let granting = system.clone().and_then(|system| {
+        check_system(system, false)?;
+        system.missing_rights.as_ref().map_or(Ok(()), |what| refuse(Reason::NotReady, format!("system {}: {what}", system.name)))?;
+        Ok(format!("system {} grants", system.name))
+    });
+    rules.push(judged(Rule::System, granting));
+    let asked = duration(a, t, h);
+    rules.push(judged(Rule::Duration, asked.clone().map(|asked| format!("{asked}, of at most {}", longest(t, h)))));
+    let offered = system.clone().and_then(|system| offered(t, system, h));
+    if system.is_ok() {
+        rules.push(judged(Rule::Policy, offered.clone()));
+    }
+    let reachable = check_quorum_reachable(&t.approval);
+    let accepted = check_accepted_by_target(t).and(reachable).map(|()| "the operator has found nothing in the way".into());
+    rules.push(judged(Rule::Target, accepted));
+    let justified = match t.justification {
+        true => check_justification(a, || format!("role {name}")).map(|()| "there is one".into()),
+        false => Ok("the role requires none".into()),
+    };
+    rules.push(judged(Rule::Justification, justified));
+    // What refuses everybody does not say whether this person is eligible.
+    let only_eligibility = rules.iter().all(|rule| rule.answer.is_ok());
+    let secs = asked.as_ref().map_or(0, crate::duration::Duration::secs);
+    let mine = named(a, h, t);
+    for assignment in &mine {
+        let alone = PolicyInputs { assignments: std::slice::from_ref(*assignment), ..*h };
+        let whole = || resolve(a, &alone).map(drop).or_else(|e| if e.reason == Reason::TargetUnreachable { Ok(()) } else { Err(e) });
+        let within = check_assignment_window(assignment, t, h.now, h.now.plus_secs(secs));
+        let answer = within.and_then(|()| if only_eligibility { whole() } else { Ok(()) });
+        rules.push(judged(Rule::Eligibility, answer.map(|()| in_words(assignment))));
+    }
+    if mine.is_empty() {
+        let nobody = || Refusal::new(Reason::NotEligible, format!("no EligibleAssignment for role {name} names {}", a.requester.username));
+        let why = refusal.filter(|refusal| refusal.reason == Reason::NotEligible).cloned().unwrap_or_else(nobody);
+        rules.push(judged(Rule::Eligibility, Err(why)));
+    }
+}
+
+/// The smallest maximum of those that are known before an assignment is.
+fn longest(t: &Template, h: &PolicyInputs<'_>) -> String {
+    [Some(&t.max_duration), h.ceiling].into_iter().flatten().min().map_or_else(String::new, ToString::to_string)
+}
+
+fn offered(t: &Template, system: &System, h: &PolicyInputs<'_>) -> Result<String, Refusal> {
+    let offer = Offer::of(t, system.provider, h)?;
+    let policy = first_allowing(t, h, |p| check_policy_offers(p, t, &t.approval, system, &offer, h))?;
+    Ok(format!("allowed by policy {}, for at most {}", policy.reference.name, policy.max_duration))
+}
+
+/// The assignments that name the requester, in name order.
+fn named<'a>(a: &RequestFacts, h: &PolicyInputs<'a>, t: &Template) -> Vec<&'a Assignment> {
+    let holder = resolve_beneficiary(a, h);
+    let machine = a.requester.is_system_identity();
+    let names = |e: &Assignment| match machine {
+        true => holder.as_ref().is_ok_and(|holder| e.subject == *holder),
+        false => e.subject.includes(&a.requester),
+    };
+    let mut mine: Vec<_> = h.assignments.iter().filter(|e| e.role == t.reference.name && names(e)).collect();
+    mine.sort_by(|x, y| x.reference.name.cmp(&y.reference.name));
+    mine
+}
+
+fn in_words(e: &Assignment) -> String {
+    let window = match e.window {
+        Window::Permanent => "without an end".to_owned(),
+        Window::Between(_, end) => format!("until {end}"),
+    };
+    format!("assignment {} names {}, {window}", e.reference.name, e.subject)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_has_a_name_of_its_own() {
+        use Rule::*;
+        let all = [Request, Login, Role, System, Duration, Policy, Target, Justification, Eligibility, Other];
+        let names: std::collections::BTreeSet<_> = all.iter().map(|rule| rule.as_str()).collect();
+        assert_eq!(names.len(), all.len());
+    }
+}

@@ -1,0 +1,367 @@
+//! What a user may read around a role, and how the rules judge it.
+use super::{Explained, Line, Outcome, stand_in};
+use crate::{
+    context::{CliContext, now, plain, record},
+    read::{self, Gap, Known, rule},
+    spec::{no_such_role, object},
+};
+use anyhow::{Context as _, bail};
+use curfew_api::{
+    AccessPolicy, ActivationRequest, AuthorizationSystem, CONFIG_NAME, CurfewConfig, EligibleAssignment, GROUP, RoleTemplate, conditions,
+    convert, request::ActivationRequestSpec, template::Approval,
+};
+use curfew_core::{
+    admission::AdmissionHistory,
+    approval::ApprovalStage,
+    policy_inputs::{Assignment, Policy, PolicyInputs, RequestFacts, System, Template},
+    principal::{Subject, UserInfo},
+    reason::{Reason, TerminalState},
+    target::{Plan, ProviderKind, Scope},
+    terms::explain::{Judged, Rule, explain},
+    time::Time,
+};
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::{Condition, Time as KubeTime},
+    jiff::Timestamp,
+};
+use kube::{Api, ResourceExt, api::ListParams};
+use std::sync::Arc;
+
+/// Everything that a user could read, and what they could not.
+pub(crate) struct Facts {
+    pub(crate) now: Time,
+    pub(crate) login: UserInfo,
+    /// The request as it would be created.
+    pub(crate) request: ActivationRequest,
+    pub(crate) config: Known<Option<CurfewConfig>>,
+    pub(crate) template: Known<RoleTemplate>,
+    pub(crate) assignments: Known<Vec<EligibleAssignment>>,
+    pub(crate) policies: Known<Vec<AccessPolicy>>,
+    pub(crate) systems: Known<Vec<AuthorizationSystem>>,
+}
+
+/// Reads what a request for this role would rest on.
+///
+/// # Errors
+/// If the API server does not answer, or the role or the namespace does not exist.
+pub(crate) async fn gather(me: &CliContext, spec: ActivationRequestSpec) -> anyhow::Result<Facts> {
+    let (role, ns) = (spec.role_ref.name.clone(), me.namespace.as_str());
+    let all = ListParams::default();
+    let (login, config, template, assignments, policies, systems) = futures::try_join!(
+        me.who(),
+        config(me),
+        read::one::<RoleTemplate>(me, ns, &role),
+        read::within::<EligibleAssignment>(me, ns, &all),
+        read::everywhere::<AccessPolicy>(me),
+        read::everywhere::<AuthorizationSystem>(me),
+    )?;
+    let template = match template {
+        Ok(Some(found)) => Ok(found),
+        Err(gap) => Err(gap),
+        Ok(None) => {
+            read::check_namespace(me).await?;
+            let known = read::within::<RoleTemplate>(me, ns, &all).await?.unwrap_or_default();
+            bail!("{}", no_such_role(&role, ns, &known.iter().map(ResourceExt::name_any).collect::<Vec<_>>()))
+        }
+    };
+    let keys = config.as_ref().ok().and_then(Option::as_ref).map(|config| config.spec.identity.recorded_keys()).unwrap_or_default();
+    let now = now();
+    Ok(Facts { now, request: as_created(spec, &login, &keys, ns, now), login, config, template, assignments, policies, systems })
+}
+
+async fn config(me: &CliContext) -> anyhow::Result<Known<Option<CurfewConfig>>> {
+    match Api::<CurfewConfig>::all(me.client.clone()).get_opt(CONFIG_NAME).await {
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            Ok(Err(Gap { what: format!("CurfewConfig {CONFIG_NAME}"), why: rule(GROUP, "curfewconfigs", "get", None) }))
+        }
+        found => Ok(Ok(found.map_err(plain).context("cannot read CurfewConfig")?)),
+    }
+}
+
+/// A request as the API server would store it.
+pub(crate) fn as_created(spec: ActivationRequestSpec, login: &UserInfo, keys: &[String], ns: &str, now: Time) -> ActivationRequest {
+    let spec = ActivationRequestSpec { requester: Some(record(login, keys)), ..spec };
+    let mut request = object(&spec, Some("not-created"));
+    request.metadata.namespace = Some(ns.into());
+    request.metadata.uid = Some("not-created".into());
+    request.metadata.creation_timestamp = Some(kube_time(now));
+    request
+}
+
+/// In the form of object metadata.
+pub(crate) fn kube_time(time: Time) -> KubeTime {
+    KubeTime(Timestamp::from_millisecond(time.floor_secs().as_millis()).unwrap_or(Timestamp::UNIX_EPOCH))
+}
+
+/// A history in which admission is proven at this moment. Whether it is, the condition of CurfewConfig says.
+pub(crate) fn proven(now: Time) -> AdmissionHistory {
+    AdmissionHistory { since: Some(Time::from_millis(0)), confirmed: Some(now.plus_secs(60)), ..AdmissionHistory::default() }
+}
+
+/// The same as the rules read it, with stand-ins for what may not be read.
+struct Inputs {
+    asked: RequestFacts,
+    template: Template,
+    assignments: Vec<Assignment>,
+    policies: Vec<Policy>,
+    systems: Vec<System>,
+    alias_keys: Vec<String>,
+}
+
+impl Inputs {
+    fn of(facts: &Facts, role: &RoleTemplate) -> Self {
+        let template = convert::template(role);
+        let assignments = facts.assignments.as_deref().unwrap_or_default();
+        let policies = match &facts.policies {
+            Ok(all) => all.iter().map(convert::policy).collect(),
+            Err(_) => stand_in::policy(role, assignments).iter().map(convert::policy).collect(),
+        };
+        let systems = match &facts.systems {
+            Ok(all) => {
+                let all: Vec<_> = all.iter().cloned().map(Arc::new).collect();
+                all.iter().map(|system| convert::system(system, &all)).collect()
+            }
+            Err(_) => stand_in::systems(&template, facts.request.spec.system.as_deref()),
+        };
+        let config = facts.config.as_ref().ok().and_then(Option::as_ref);
+        Inputs {
+            asked: convert::request_facts(&facts.request, false),
+            assignments: assignments.iter().map(convert::assignment).collect(),
+            policies,
+            systems,
+            alias_keys: config.map(|config| config.spec.identity.aliases.list()).unwrap_or_default(),
+            template,
+        }
+    }
+}
+
+/// Judges each rule.
+pub(super) fn judge(facts: &Facts) -> Explained {
+    let role = match &facts.template {
+        Ok(role) => role,
+        Err(gap) => return unknown(facts, gap),
+    };
+    let inputs = Inputs::of(facts, role);
+    let admission = proven(facts.now);
+    // What is configured cannot be stricter than the role where it may not be read; a missing configuration refuses.
+    let ceiling = match &facts.config {
+        Ok(config) => config.as_ref().map(|config| &config.spec.ceilings.duration),
+        Err(_) => Some(&inputs.template.max_duration),
+    };
+    let around = PolicyInputs {
+        now: facts.now,
+        admission: &admission,
+        ceiling,
+        alias_keys: &inputs.alias_keys,
+        template: Some(&inputs.template),
+        assignments: &inputs.assignments,
+        policies: &inputs.policies,
+        systems: &inputs.systems,
+        inventory: None,
+        unreachable: Some("only the operator reads the target"),
+        operator_namespace: curfew_api::OPERATOR_NAMESPACE,
+    };
+    let explained = explain(&inputs.asked, &around);
+    let mut rules = vec![admission_line(facts)];
+    for judged in &explained.rules {
+        let told = rules.last().is_some_and(|line: &Line| line.rule == "eligibility");
+        match (&facts.assignments, judged.rule) {
+            (Err(_), Rule::Eligibility) if told => {}
+            (Err(gap), Rule::Eligibility) => rules.push(line(Rule::Eligibility, Outcome::Unknown, gap.to_string())),
+            (Ok(_), _) | (Err(_), _) => rules.push(told_line(facts, role, judged)),
+        }
+    }
+    let verdict = verdict(&rules);
+    let refusal = explained.refusal.map(|refusal| refusal.reason);
+    let effect = Effect::of(facts, role, &inputs);
+    Explained {
+        role: role.name_any(),
+        namespace: role.namespace().unwrap_or_default(),
+        user: facts.login.username.clone(),
+        ends: (verdict == Outcome::NotOk).then(|| ends(refusal).to_owned()),
+        verdict,
+        rules,
+        approval: approval(role, &facts.login),
+        writes: effect.writes,
+        until: effect.secs.map(|secs| facts.now.plus_secs(secs).floor_secs().to_string()),
+        duration: effect.duration,
+        ended_by: effect.ended_by,
+        session_tail: effect.session_tail,
+    }
+}
+
+fn line(rule: Rule, outcome: Outcome, detail: impl Into<String>) -> Line {
+    Line { rule: rule.as_str(), outcome, detail: detail.into() }
+}
+
+/// The state in which a request would end for this reason; one that the rules do not refuse ends because the role is not Ready.
+fn ends(refusal: Option<Reason>) -> &'static str {
+    match refusal.map(|reason| reason.terminal_state(false)) {
+        Some(TerminalState::Denied) => "Denied",
+        _ => "Invalid",
+    }
+}
+
+fn verdict(rules: &[Line]) -> Outcome {
+    let is = |line: &&Line, outcome| line.outcome == outcome;
+    let (mine, others): (Vec<&Line>, Vec<&Line>) = rules.iter().partition(|line| line.rule == Rule::Eligibility.as_str());
+    let eligible = mine.iter().any(|line| is(line, Outcome::Ok));
+    // Who may not read systems or policies is told by the condition of the role whether they are in the way.
+    let decides = |line: &&&Line| [Rule::Role.as_str(), Rule::Target.as_str()].contains(&line.rule);
+    match () {
+        () if others.iter().any(|line| is(line, Outcome::NotOk)) => Outcome::NotOk,
+        () if !eligible && mine.iter().any(|line| is(line, Outcome::Unknown)) => Outcome::Unknown,
+        () if !eligible => Outcome::NotOk,
+        () if others.iter().filter(decides).any(|line| is(line, Outcome::Unknown)) => Outcome::Unknown,
+        () => Outcome::Ok,
+    }
+}
+
+/// A rule as it was judged, corrected by what may not be read and by what the operator has found.
+fn told_line(facts: &Facts, role: &RoleTemplate, judged: &Judged) -> Line {
+    let ready = ready(role);
+    let plain = match &judged.answer {
+        Ok(words) => line(judged.rule, Outcome::Ok, words.clone()),
+        Err(refusal) => line(judged.rule, Outcome::NotOk, format!("{} ({})", refusal.message, refusal.reason)),
+    };
+    match (judged.rule, &facts.systems, &facts.policies) {
+        (Rule::System, Err(gap), _) if judged.answer.is_ok() => {
+            line(Rule::System, Outcome::Unknown, format!("whether the system is in mode ReadWrite is not known: {gap}"))
+        }
+        (Rule::Policy, _, Err(gap)) => match ready {
+            Some(found) if found.status == "True" => line(Rule::Policy, Outcome::Ok, format!("the operator says: {}", found.message)),
+            _ => line(Rule::Policy, Outcome::Unknown, gap.to_string()),
+        },
+        (Rule::Target, _, _) if judged.answer.is_ok() => match ready {
+            Some(found) if found.status == "True" => {
+                line(Rule::Target, Outcome::Ok, format!("the operator says: the role is Ready, {}", found.message))
+            }
+            Some(found) if found.status == "False" => {
+                line(Rule::Target, Outcome::NotOk, format!("the operator says: {} ({})", found.message, found.reason))
+            }
+            _ => line(
+                Rule::Target,
+                Outcome::Unknown,
+                "only the operator reads the target, and it has not judged this version of the role yet",
+            ),
+        },
+        _ => plain,
+    }
+}
+
+/// The operator's verdict on this generation of a role.
+fn ready(role: &RoleTemplate) -> Option<&Condition> {
+    let found = conditions::find(&role.status.as_ref()?.conditions, "Ready")?;
+    (found.observed_generation == role.metadata.generation).then_some(found)
+}
+
+fn admission_line(facts: &Facts) -> Line {
+    let told = |outcome, detail: String| Line { rule: "admission", outcome, detail };
+    match &facts.config {
+        Err(gap) => told(Outcome::Unknown, gap.to_string()),
+        Ok(None) => {
+            told(Outcome::NotOk, format!("there is no CurfewConfig {CONFIG_NAME}, so nothing is granted; kubectl curfew doctor says more"))
+        }
+        Ok(Some(config)) => {
+            let found = config.status.as_ref().and_then(|status| conditions::find(&status.conditions, "AdmissionEnforced"));
+            match found {
+                Some(found) if found.status == "True" => told(Outcome::Ok, found.message.clone()),
+                Some(found) => told(Outcome::NotOk, format!("nothing is granted: {}; kubectl curfew doctor says more", found.message)),
+                None => told(
+                    Outcome::NotOk,
+                    "no operator has proven yet that the admission policies are in force; kubectl curfew doctor says more".into(),
+                ),
+            }
+        }
+    }
+}
+
+/// Without the role nothing can be judged.
+fn unknown(facts: &Facts, gap: &Gap) -> Explained {
+    Explained {
+        role: facts.request.spec.role_ref.name.clone(),
+        namespace: facts.request.namespace().unwrap_or_default(),
+        user: facts.login.username.clone(),
+        verdict: Outcome::Unknown,
+        ends: None,
+        rules: vec![admission_line(facts), line(Rule::Role, Outcome::Unknown, gap.to_string())],
+        approval: Vec::new(),
+        writes: Vec::new(),
+        duration: None,
+        until: None,
+        ended_by: None,
+        session_tail: None,
+    }
+}
+
+/// Who would have to approve, one text for each stage.
+fn approval(role: &RoleTemplate, login: &UserInfo) -> Vec<String> {
+    let names = |all: &[Subject]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let stage = |stage: &ApprovalStage| {
+        let timeout = stage.timeout.as_ref().map_or_else(|| "24h".to_owned(), ToString::to_string);
+        let mut told = format!("{}: {} of {}, within {timeout}", stage.name, stage.quorum, names(&stage.approvers));
+        if let Some(later) = &stage.escalation {
+            told.push_str(&format!("; after {} also {}", later.after, names(&later.approvers)));
+        }
+        if stage.approvers.iter().any(|subject| subject.includes(login)) {
+            told.push_str("; you are listed, and your own approval does not count");
+        }
+        told
+    };
+    match &role.spec.activation.approval {
+        Approval::None(_) => vec!["none is required".into()],
+        Approval::Stages(stages) => stages.iter().map(stage).collect(),
+        Approval::Parallel(stages) => stages.iter().map(|each| format!("in any order: {}", stage(each))).collect(),
+    }
+}
+
+/// What an access would be.
+#[derive(Default)]
+struct Effect {
+    writes: Vec<String>,
+    duration: Option<String>,
+    secs: Option<i64>,
+    ended_by: Option<String>,
+    session_tail: Option<String>,
+}
+
+impl Effect {
+    fn of(facts: &Facts, role: &RoleTemplate, inputs: &Inputs) -> Self {
+        let template = &inputs.template;
+        let is_meant = |system: &&System| {
+            template.systems.include(&system.name, &system.labels) && inputs.asked.system.as_ref().is_none_or(|named| *named == system.name)
+        };
+        let duration = inputs.asked.duration.as_ref().or(template.default_duration.as_ref()).unwrap_or(&template.max_duration);
+        let known = Effect { duration: Some(duration.to_string()), secs: Some(duration.secs()), ..Effect::default() };
+        let Some(system) = inputs.systems.iter().find(is_meant) else { return known };
+        let Some((plan, writes)) = planned(facts, role, inputs, system.provider) else { return known };
+        let settings = facts.config.as_ref().ok().and_then(Option::as_ref).map(|config| config.spec.settings()).unwrap_or_default();
+        let ended_by = match plan.configured(&settings).ended_without_operator() {
+            Some(what) => format!("the operator, at the deadline; while none runs: {what} (enforcedBy: Target)"),
+            None => "the operator and the sweep alone; while neither runs, it stays (enforcedBy: Curfew)".to_owned(),
+        };
+        Effect { writes, ended_by: Some(ended_by), session_tail: Some(system.provider.session_tail().into()), ..known }
+    }
+}
+
+/// The widest plan under the first assignment that names the user, and what of it would be written, in words.
+fn planned(facts: &Facts, role: &RoleTemplate, inputs: &Inputs, provider: ProviderKind) -> Option<(Plan, Vec<String>)> {
+    let template = &inputs.template;
+    let permissions = template.permissions.of(provider)?;
+    let whole = template.scope.of(provider)?;
+    let mine = inputs.assignments.iter().find(|e| e.role == template.reference.name && e.subject.includes(&facts.login));
+    let scope: Scope = match mine.and_then(|assignment| assignment.scope.as_ref()) {
+        Some(narrower) => whole.intersection(narrower).unwrap_or(whole),
+        None => whole,
+    };
+    let plan = permissions.probe(&scope)?;
+    // Where people have other names, the objects are named only when the operator has looked at the target.
+    let writes = match provider.maps_principals() {
+        false => plan.privileges(),
+        true => vec![serde_json::to_string(&role.spec.permissions).unwrap_or_default()],
+    };
+    Some((plan, writes))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! `kubectl curfew request`: creates an ActivationRequest, or says how it would end, and waits for the access.
+mod wait;
+
+use crate::{
+    context::{CliContext, plain},
+    explain,
+    output::{Format, Printed, document},
+    read,
+    spec::{self, Wanted, no_such_role, object},
+};
+use anyhow::{Context as _, bail};
+use curfew_api::{ActivationRequest, RoleTemplate, request::ActivationRequestSpec, schema};
+use curfew_core::duration::Duration;
+use kube::{Api, ResourceExt, api::PostParams};
+
+/// What the exit codes of a command that waits for access mean.
+macro_rules! with_exit_codes {
+    ($example:literal) => {
+        concat!(
+            "Exit codes:\n",
+            "  0  the access is active; with --no-wait: the request was created; with --dry-run: nothing that you may read refuses it\n",
+            "  1  nothing was created; the error says why\n",
+            "  2  wrong usage\n",
+            "  3  the request still waits: after --timeout, or after Ctrl-C, which leaves it\n",
+            "  4  Denied\n",
+            "  5  Invalid\n",
+            "  6  TimedOut: not approved in time\n",
+            "  7  it ended in another way: Cancelled, Failed, Revoked, Expired, or deleted\n\n",
+            $example
+        )
+    };
+}
+pub(crate) use with_exit_codes;
+
+/// Request a role.
+///
+/// Prints the name of the request and waits until the access is active. What it waits for is shown on standard error. Ctrl-C leaves the
+/// request as it is. Delete it to withdraw it or to end the access.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = with_exit_codes!("Example:\n  kubectl curfew request payments-admin -n payments --duration 45m --justification 'roll back release 2311'\n  kubectl curfew request payments-admin -n payments -j 'roll back release 2311' --dry-run")
+)]
+pub struct Ask {
+    #[command(flatten)]
+    pub(crate) wanted: Wanted,
+    #[command(flatten)]
+    pub(crate) following: Following,
+    /// Create nothing. Say what the API server and the rules would answer.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What happens after a request was created.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Following {
+    /// Wait until the access is active. This is the default.
+    #[arg(short, long, overrides_with = "no_wait")]
+    wait: bool,
+    /// Do not wait for the access.
+    #[arg(long, overrides_with = "wait")]
+    no_wait: bool,
+    /// How long to wait, such as 10m. Default: until the request ends or is active.
+    #[arg(long)]
+    timeout: Option<Duration>,
+    #[command(flatten)]
+    printed: Printed,
+}
+
+pub async fn run(me: &CliContext, ask: &Ask) -> anyhow::Result<u8> {
+    let spec = spec::build(me, &ask.wanted).await?;
+    check_role(me, &spec).await?;
+    if ask.dry_run {
+        return dry_run(me, ask, spec).await;
+    }
+    create_and_follow(me, spec, ask.wanted.name.as_deref(), &ask.following).await
+}
+
+/// Fails if the role is known not to exist, with the names of those that do.
+async fn check_role(me: &CliContext, spec: &ActivationRequestSpec) -> anyhow::Result<()> {
+    let role = &spec.role_ref.name;
+    // A user who may not read templates still gets the operator's answer.
+    let Ok(None) = read::one::<RoleTemplate>(me, &me.namespace, role).await? else { return Ok(()) };
+    read::check_namespace(me).await?;
+    let known = read::within::<RoleTemplate>(me, &me.namespace, &kube::api::ListParams::default()).await?.unwrap_or_default();
+    bail!("{}", no_such_role(role, &me.namespace, &known.iter().map(ResourceExt::name_any).collect::<Vec<_>>()))
+}
+
+/// Creates a request, prints it, and waits for it if that is wanted.
+pub(crate) async fn create_and_follow(
+    me: &CliContext,
+    spec: ActivationRequestSpec,
+    name: Option<&str>,
+    following: &Following,
+) -> anyhow::Result<u8> {
+    let requests: Api<ActivationRequest> = Api::namespaced(me.client.clone(), &me.namespace);
+    let make = |requester| object(&ActivationRequestSpec { requester, ..spec.clone() }, name);
+    let created = me.create(&requests, &PostParams::default(), schema::NO_REQUESTER, make).await?;
+    let name = created.name_any();
+    match following.printed.output {
+        Format::Table | Format::Wide => println!("activationrequest.curfew.dev/{name} created"),
+        Format::Name => println!("activationrequest.curfew.dev/{name}"),
+        // The document is printed when it says how it went.
+        Format::Json | Format::Yaml => eprintln!("activationrequest.curfew.dev/{name} created"),
+    }
+    let code = if following.no_wait { 0 } else { wait::until_active(me, &requests, &name, following.timeout.as_ref()).await? };
+    match following.printed.output {
+        Format::Json | Format::Yaml => {
+            let last = requests.get_opt(&name).await.map_err(plain)?.unwrap_or(created);
+            print!("{}", document(&last, following.printed.output)?);
+        }
+        Format::Wide => {
+            print!("{}", crate::list::requests_table(&[requests.get_opt(&name).await.map_err(plain)?.unwrap_or(created)], true))
+        }
+        Format::Table | Format::Name => {}
+    }
+    Ok(code)
+}
+
+/// Asks the API server with a dry run, and then the rules with what the user may read.
+async fn dry_run(me: &CliContext, ask: &Ask, spec: ActivationRequestSpec) -> anyhow::Result<u8> {
+    let requests: Api<ActivationRequest> = Api::namespaced(me.client.clone(), &me.namespace);
+    let make = |requester| {
+        // A dry run does not generate a name.
+        object(&ActivationRequestSpec { requester, ..spec.clone() }, ask.wanted.name.as_deref())
+    };
+    let params = PostParams { dry_run: true, ..PostParams::default() };
+    let answer = me.create(&requests, &params, schema::NO_REQUESTER, make).await;
+    answer.context("the API server would refuse the request")?;
+    let facts = explain::gather(me, spec).await?;
+    let explained = explain::judge(&facts);
+    match ask.following.printed.output {
+        format @ (Format::Json | Format::Yaml) => print!("{}", document(&explained, format)?),
+        Format::Table | Format::Wide | Format::Name => {
+            println!("dry run: nothing was created; the API server would accept the request");
+            print!("{}", explain::view::text(&explained));
+        }
+    }
+    Ok(explained.exit_code())
+}
