@@ -3,6 +3,7 @@ use crate::shared::{with_operator, without_operator};
 use anyhow::{Context as _, Result, ensure};
 use curfew_testkit::{Output, SOON, User, World, eventually, operator_binary, path};
 use std::process::Stdio;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 async fn curfew(who: &User, args: &[&str]) -> Result<Output> {
     let plugin = operator_binary()?.with_file_name("kubectl-curfew");
@@ -103,7 +104,29 @@ async fn waiting_tells_how_it_ends() -> Result<()> {
     ends_with(&erin(w).await?, &["request", "payments-admin", "-n", "payments", "-j", "x"], 4, &["Denied (NotEligible)"]).await?;
     let impatient = ["request", "payments-admin", "-n", "payments", "-j", "x", "--name", "left", "--timeout", "1s"];
     ends_with(&alice, &impatient, 3, &["not active after 1s; the request goes on", "kubectl delete areq left -n payments"]).await?;
+    interrupted(&alice).await?;
+    w.state_is("interrupted", "AwaitingApproval").await?;
     w.state_is("left", "AwaitingApproval").await
+}
+
+/// Ctrl-C while the plugin waits: the request stays.
+async fn interrupted(who: &User) -> Result<()> {
+    let plugin = operator_binary()?.with_file_name("kubectl-curfew");
+    let mut command = tokio::process::Command::new(plugin);
+    command.args(["request", "payments-admin", "-n", "payments", "-j", "x", "--name", "interrupted"]).env("KUBECONFIG", &who.kubeconfig);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).spawn()?;
+    let mut told = BufReader::new(child.stderr.take().context("standard error")?).lines();
+    while let Some(line) = told.next_line().await? {
+        if line.starts_with("AwaitingApproval") {
+            break;
+        }
+    }
+    let id = child.id().context("it has ended")?.to_string();
+    tokio::process::Command::new("kill").args(["-INT", &id]).status().await?;
+    let last = told.next_line().await?.unwrap_or_default();
+    let code = child.wait().await?.code();
+    ensure!(code == Some(3) && last.starts_with("interrupted; the request goes on"), "{code:?}: {last}");
+    Ok(())
 }
 
 #[tokio::test]
@@ -207,8 +230,9 @@ async fn several_requests_are_decided_at_once() -> Result<()> {
     let w = with_operator().await?;
     let (alice, carol) = (w.alice()?, w.carol()?);
     for name in ["one-of-two", "two-of-two"] {
-        let made = curfew(&alice, &["request", "payments-admin", "-n", "payments", "-j", "x", "--name", name, "--no-wait", "-o", "name"]);
-        ensure!(made.await?.success()? == format!("activationrequest.curfew.dev/{name}\n"), "{name}");
+        let ask = ["request", "payments-admin", "-n", "payments", "-j", "x", "--name", name, "--no-wait", "-o", "name"];
+        let made = curfew(&alice, &ask).await?.success()?;
+        ensure!(made == format!("activationrequest.curfew.dev/{name}\n"), "{made}");
         w.state_is(name, "AwaitingApproval").await?;
     }
     let both = ["activationrequest.curfew.dev/one-of-two", "areq/two-of-two"];

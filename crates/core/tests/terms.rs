@@ -1,6 +1,7 @@
 //! template × assignment × policy × system: every refusal by its reason, and what the digest covers.
 mod fixture;
 mod terms_aws;
+mod terms_explain;
 
 use curfew_core::{
     admission::AdmissionHistory,

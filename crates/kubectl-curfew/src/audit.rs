@@ -9,12 +9,11 @@ use crate::{
 };
 use anyhow::Context as _;
 use curfew_api::{AccessDecision, GROUP, Grant};
-use curfew_core::text::printable;
 use history::{Entry, Sources, history};
 use k8s_openapi::api::core::v1::Event;
 use kube::{Api, ResourceExt, api::ListParams};
 
-/// The history of a request, in order of time.
+/// Show the history of a request, in order of time.
 ///
 /// From its status, the decisions about it, its Grant and Kubernetes Events, as far as you may read them. Events are kept for an hour. The
 /// audit log has every record: curfew audit show reads it.
@@ -81,13 +80,7 @@ fn text(entries: &[Entry]) -> String {
     let mut rows: Vec<Vec<Cell>> = vec![["TIME", "SOURCE", "WHAT", "BY", "DETAIL"].map(Cell::from).to_vec()];
     for entry in entries {
         let time = entry.at.map_or_else(|| "?".to_owned(), |at| at.floor_secs().to_string());
-        rows.push(vec![
-            time.into(),
-            entry.source.into(),
-            entry.what.clone().into(),
-            entry.by.clone().into(),
-            printable(&entry.detail).into(),
-        ]);
+        rows.push(vec![time.into(), entry.source.into(), entry.what.clone().into(), entry.by.clone().into(), entry.detail.clone().into()]);
     }
     table(&rows, is_colourful())
 }

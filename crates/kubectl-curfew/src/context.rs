@@ -15,13 +15,13 @@ use std::{fmt::Debug, path::PathBuf, sync::Arc};
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct Connection {
     /// Namespace of the role. Default: the namespace of the kubeconfig context.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = "Connection")]
     pub(crate) namespace: Option<String>,
     /// Context of the kubeconfig. Default: the current one.
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Connection")]
     pub(crate) context: Option<String>,
     /// Path of the kubeconfig. Default: the files that KUBECONFIG names, or ~/.kube/config.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Connection")]
     pub(crate) kubeconfig: Option<PathBuf>,
 }
 

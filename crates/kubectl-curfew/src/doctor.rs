@@ -12,7 +12,7 @@ use curfew_core::text::printable;
 use observe::Observed;
 use serde::Serialize;
 
-/// What is wrong with this installation, and the command that mends it.
+/// Find what is wrong with this installation, and the command that mends it.
 ///
 /// Looks at the API server, the CRDs, the admission policies, CurfewConfig, the operator, the revoker and the sweep, and at every object of
 /// Curfew that is not Ready, stuck or overdue. Changes nothing. What you may not read is told with the RBAC rule to ask for.

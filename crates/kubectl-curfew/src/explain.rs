@@ -12,7 +12,7 @@ use facts::Facts;
 pub(crate) use facts::gather;
 use serde::Serialize;
 
-/// Why you may or may not activate a role.
+/// Explain why you may or may not activate a role.
 ///
 /// Judges each rule with what you may read, now: ok, not ok, or unknown, and then says which rule of RBAC would show it. Shows who could
 /// approve, what would be written where, until when, and what ends it. What only the operator knows is taken from the status of the role.

@@ -24,8 +24,8 @@ pub(crate) enum Format {
 /// The option `-o`.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(crate) struct Printed {
-    /// How the result is printed.
-    #[arg(short, long = "output", value_enum, default_value_t, value_name = "FORMAT")]
+    /// How the result is printed: table, wide, json, yaml or name.
+    #[arg(short, long = "output", value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true)]
     pub(crate) output: Format,
 }
 

@@ -6,9 +6,9 @@ use crate::{
     explain,
     output::{Format, Printed, document},
     read,
-    spec::{self, Wanted, no_such_role, object},
+    spec::{self, Wanted, object},
 };
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use curfew_api::{ActivationRequest, RoleTemplate, request::ActivationRequestSpec, schema};
 use curfew_core::duration::Duration;
 use kube::{Api, ResourceExt, api::PostParams};
@@ -45,14 +45,14 @@ pub struct Ask {
     pub(crate) wanted: Wanted,
     #[command(flatten)]
     pub(crate) following: Following,
-    /// Create nothing. Say what the API server and the rules would answer.
-    #[arg(long)]
-    dry_run: bool,
 }
 
 /// What happens after a request was created.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Following {
+    /// Create nothing. Say what the API server and the rules would answer.
+    #[arg(long)]
+    dry_run: bool,
     /// Wait until the access is active. This is the default.
     #[arg(short, long, overrides_with = "no_wait")]
     wait: bool,
@@ -69,9 +69,6 @@ pub(crate) struct Following {
 pub async fn run(me: &CliContext, ask: &Ask) -> anyhow::Result<u8> {
     let spec = spec::build(me, &ask.wanted).await?;
     check_role(me, &spec).await?;
-    if ask.dry_run {
-        return dry_run(me, ask, spec).await;
-    }
     create_and_follow(me, spec, ask.wanted.name.as_deref(), &ask.following).await
 }
 
@@ -79,19 +76,22 @@ pub async fn run(me: &CliContext, ask: &Ask) -> anyhow::Result<u8> {
 async fn check_role(me: &CliContext, spec: &ActivationRequestSpec) -> anyhow::Result<()> {
     let role = &spec.role_ref.name;
     // A user who may not read templates still gets the operator's answer.
-    let Ok(None) = read::one::<RoleTemplate>(me, &me.namespace, role).await? else { return Ok(()) };
-    read::check_namespace(me).await?;
-    let known = read::within::<RoleTemplate>(me, &me.namespace, &kube::api::ListParams::default()).await?.unwrap_or_default();
-    bail!("{}", no_such_role(role, &me.namespace, &known.iter().map(ResourceExt::name_any).collect::<Vec<_>>()))
+    match read::one::<RoleTemplate>(me, &me.namespace, role).await? {
+        Ok(None) => spec::refuse_missing_role(me, role).await,
+        Ok(Some(_)) | Err(_) => Ok(()),
+    }
 }
 
-/// Creates a request, prints it, and waits for it if that is wanted.
+/// Creates a request, prints it, and waits for it if that is wanted; with a dry run none of that.
 pub(crate) async fn create_and_follow(
     me: &CliContext,
     spec: ActivationRequestSpec,
     name: Option<&str>,
     following: &Following,
 ) -> anyhow::Result<u8> {
+    if following.dry_run {
+        return dry_run(me, spec, name, following.printed.output).await;
+    }
     let requests: Api<ActivationRequest> = Api::namespaced(me.client.clone(), &me.namespace);
     let make = |requester| object(&ActivationRequestSpec { requester, ..spec.clone() }, name);
     let created = me.create(&requests, &PostParams::default(), schema::NO_REQUESTER, make).await?;
@@ -117,19 +117,16 @@ pub(crate) async fn create_and_follow(
 }
 
 /// Asks the API server with a dry run, and then the rules with what the user may read.
-async fn dry_run(me: &CliContext, ask: &Ask, spec: ActivationRequestSpec) -> anyhow::Result<u8> {
+async fn dry_run(me: &CliContext, spec: ActivationRequestSpec, name: Option<&str>, format: Format) -> anyhow::Result<u8> {
     let requests: Api<ActivationRequest> = Api::namespaced(me.client.clone(), &me.namespace);
-    let make = |requester| {
-        // A dry run does not generate a name.
-        object(&ActivationRequestSpec { requester, ..spec.clone() }, ask.wanted.name.as_deref())
-    };
+    let make = |requester| object(&ActivationRequestSpec { requester, ..spec.clone() }, name);
     let params = PostParams { dry_run: true, ..PostParams::default() };
     let answer = me.create(&requests, &params, schema::NO_REQUESTER, make).await;
     answer.context("the API server would refuse the request")?;
     let facts = explain::gather(me, spec).await?;
     let explained = explain::judge(&facts);
-    match ask.following.printed.output {
-        format @ (Format::Json | Format::Yaml) => print!("{}", document(&explained, format)?),
+    match format {
+        Format::Json | Format::Yaml => print!("{}", document(&explained, format)?),
         Format::Table | Format::Wide | Format::Name => {
             println!("dry run: nothing was created; the API server would accept the request");
             print!("{}", explain::view::text(&explained));

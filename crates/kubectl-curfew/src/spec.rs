@@ -1,8 +1,11 @@
 //! The spec of an ActivationRequest, from options and a file. Every field has an option; a file sets what the options leave out.
-use crate::context::{CliContext, plain};
+use crate::{
+    context::{CliContext, plain},
+    read,
+};
 use anyhow::{Context as _, bail, ensure};
 use curfew_api::{
-    ActivationRequest,
+    ActivationRequest, RoleTemplate,
     assignment::NameRef,
     policy::Beneficiary,
     request::{ActivationRequestSpec, Ticket, UidRef},
@@ -13,7 +16,7 @@ use curfew_core::{
     target::{PermissionsByProvider, ScopeByProvider},
     time::Time,
 };
-use kube::{Api, ResourceExt};
+use kube::{Api, ResourceExt, api::ListParams};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -174,7 +177,7 @@ pub(crate) async fn find(me: &CliContext, name: &str) -> anyhow::Result<Activati
     match requests.get_opt(name).await.map_err(plain).with_context(|| format!("cannot read request {name}"))? {
         Some(found) => Ok(found),
         None => {
-            crate::read::check_namespace(me).await?;
+            read::check_namespace(me).await?;
             bail!(
                 "activationrequests.curfew.dev \"{name}\" not found in namespace {}; kubectl curfew list -n {} lists them",
                 me.namespace,
@@ -203,8 +206,18 @@ pub(crate) fn reference(request: &ActivationRequest) -> UidRef {
 /// How many names a message lists.
 const NAMES: usize = 20;
 
+/// Fails for a role that does not exist: with the namespace, if that is what does not exist, or with the names of the roles that do.
+///
+/// # Errors
+/// Always.
+pub(crate) async fn refuse_missing_role<T>(me: &CliContext, role: &str) -> anyhow::Result<T> {
+    read::check_namespace(me).await?;
+    let known = read::within::<RoleTemplate>(me, &me.namespace, &ListParams::default()).await?.unwrap_or_default();
+    bail!("{}", no_such_role(role, &me.namespace, &known.iter().map(ResourceExt::name_any).collect::<Vec<_>>()))
+}
+
 /// What a role that does not exist is told, with those that do.
-pub(crate) fn no_such_role(role: &str, namespace: &str, known: &[String]) -> String {
+fn no_such_role(role: &str, namespace: &str, known: &[String]) -> String {
     let more = known.len().saturating_sub(NAMES);
     let listed = known.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
     match (known.len(), more) {

@@ -3,9 +3,9 @@ use super::{Explained, Line, Outcome, stand_in};
 use crate::{
     context::{CliContext, now, plain, record},
     read::{self, Gap, Known, rule},
-    spec::{no_such_role, object},
+    spec::{object, refuse_missing_role},
 };
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use curfew_api::{
     AccessPolicy, ActivationRequest, AuthorizationSystem, CONFIG_NAME, CurfewConfig, EligibleAssignment, GROUP, RoleTemplate, conditions,
     convert, request::ActivationRequestSpec, template::Approval,
@@ -58,11 +58,7 @@ pub(crate) async fn gather(me: &CliContext, spec: ActivationRequestSpec) -> anyh
     let template = match template {
         Ok(Some(found)) => Ok(found),
         Err(gap) => Err(gap),
-        Ok(None) => {
-            read::check_namespace(me).await?;
-            let known = read::within::<RoleTemplate>(me, ns, &all).await?.unwrap_or_default();
-            bail!("{}", no_such_role(&role, ns, &known.iter().map(ResourceExt::name_any).collect::<Vec<_>>()))
-        }
+        Ok(None) => return refuse_missing_role(me, &role).await,
     };
     let keys = config.as_ref().ok().and_then(Option::as_ref).map(|config| config.spec.identity.recorded_keys()).unwrap_or_default();
     let now = now();

@@ -58,7 +58,7 @@ pub(super) fn waiting(open: Vec<ActivationRequest>, decisions: Option<&[AccessDe
             Some(Waiting { request, stage, since })
         })
         .collect();
-    all.sort_by(|a, b| (a.since, a.request.namespace(), a.request.name_any()).cmp(&(b.since, b.request.namespace(), b.request.name_any())));
+    all.sort_by_key(|entry| (entry.since, entry.request.namespace(), entry.request.name_any()));
     all
 }
 

@@ -1,15 +1,21 @@
 //! Follows a request until it is active or ends: progress on standard error, and an exit code for each end.
-use crate::{context::CliContext, read::INCOMPLETE};
-use anyhow::Context as _;
+use crate::{
+    context::CliContext,
+    read::{INCOMPLETE, rule},
+};
+use anyhow::{Context as _, bail};
 use curfew_api::{
-    ActivationRequest,
+    ActivationRequest, GROUP,
     request::{ActivationRequestStatus, RequestState},
 };
 use curfew_core::{duration::Duration, reason::TerminalState, text::printable};
 use futures::TryStreamExt;
 use kube::{
     Api,
-    runtime::{WatchStreamExt, watcher::watch_object},
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, watch_object},
+    },
 };
 use std::pin::pin;
 
@@ -73,7 +79,7 @@ pub(crate) async fn until_active(
     };
     let seconds = limit.map_or(u64::MAX / 4, |limit| limit.secs().unsigned_abs());
     tokio::select! {
-        code = follow(requests.clone(), name) => code,
+        code = follow(requests.clone(), &me.namespace, name) => code,
         _ = tokio::signal::ctrl_c() => goes_on("interrupted"),
         () = tokio::time::sleep(std::time::Duration::from_secs(seconds)) => {
             goes_on(&format!("not active after {}", limit.map(ToString::to_string).unwrap_or_default()))
@@ -81,7 +87,7 @@ pub(crate) async fn until_active(
     }
 }
 
-async fn follow(requests: Api<ActivationRequest>, name: &str) -> anyhow::Result<u8> {
+async fn follow(requests: Api<ActivationRequest>, namespace: &str, name: &str) -> anyhow::Result<u8> {
     let mut changes = pin!(watch_object(requests, name).default_backoff());
     let mut printed = None;
     loop {
@@ -89,6 +95,9 @@ async fn follow(requests: Api<ActivationRequest>, name: &str) -> anyhow::Result<
         let change = match changes.try_next().await {
             Ok(Some(change)) => change,
             Ok(None) => return Err(anyhow::anyhow!("the watch ended")).context("cannot watch the request; kubectl curfew list shows it"),
+            Err(error) if is_forbidden(&error) => {
+                bail!("request {name} was created and cannot be followed: {}", rule(GROUP, "activationrequests", "watch", Some(namespace)))
+            }
             Err(error) => {
                 let told = printable(&format!("the request cannot be watched: {error}"));
                 if printed.replace(told.clone()) != Some(told.clone()) {
@@ -111,6 +120,17 @@ async fn follow(requests: Api<ActivationRequest>, name: &str) -> anyhow::Result<
         if let Some(code) = code {
             return Ok(code);
         }
+    }
+}
+
+/// Whether a watch fails for lack of a right, which no repetition brings.
+fn is_forbidden(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status)) | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => {
+            status.code == 403
+        }
+        watcher::Error::WatchError(status) => status.code == 403,
+        _ => false,
     }
 }
 

@@ -1,6 +1,5 @@
 //! `terms::explain` against `terms::resolve`: the verdict is the same, and what refuses is told.
-mod fixture;
-
+use crate::fixture::{Fixture, fixture, group, long, reference, window};
 use curfew_core::{
     policy_inputs::Assignment,
     reason::Reason,
@@ -9,7 +8,6 @@ use curfew_core::{
         resolve,
     },
 };
-use fixture::{Fixture, fixture, group, long, reference, window};
 
 const UNREAD: Option<&str> = Some("only the operator reads it");
 
