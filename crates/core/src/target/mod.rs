@@ -90,7 +90,8 @@ macro_rules! dispatch_matching {
     };
 }
 
-// Below the macros, which it uses.
+// Below the macros, which they use.
+mod narrower;
 mod values;
 
 /// A kind of target system.
@@ -106,6 +107,13 @@ pub enum ProviderKind {
 }
 
 impl ProviderKind {
+    /// Every provider of this build.
+    pub const ALL: &'static [ProviderKind] = &[
+        ProviderKind::Kubernetes,
+        ProviderKind::Aws,
+        #[cfg(feature = "simulated")]
+        ProviderKind::Simulated,
+    ];
     /// The name as it stands in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -176,6 +184,10 @@ impl PermissionsByProvider {
             ProviderKind::Simulated => self.simulated.clone().map(Permissions::Simulated),
         }
     }
+    /// Every part that is there.
+    pub fn entries(&self) -> impl Iterator<Item = Permissions> + '_ {
+        ProviderKind::ALL.iter().filter_map(|provider| self.of(*provider))
+    }
 }
 
 /// How far a role reaches, by provider. At least one provider; one that is left out is out of reach.
@@ -204,6 +216,10 @@ impl ScopeByProvider {
             #[cfg(feature = "simulated")]
             ProviderKind::Simulated => self.simulated.clone().map(Scope::Simulated),
         }
+    }
+    /// Every part that is there.
+    pub fn entries(&self) -> impl Iterator<Item = Scope> + '_ {
+        ProviderKind::ALL.iter().filter_map(|provider| self.of(*provider))
     }
 }
 
