@@ -79,7 +79,7 @@ fn narrowing(validation: impl Fn(&str, &str, &str) -> Value) -> Vec<Value> {
                 "(!has(object.spec.permissions.kubernetes.clusterRoles) || object.spec.permissions.kubernetes.clusterRoles.all(r, \
                  r in params.spec.permissions.kubernetes.?clusterRoles.orValue([]))) \
                  && (!has(object.spec.permissions.kubernetes.roles) || object.spec.permissions.kubernetes.roles.all(r, \
-                 params.spec.permissions.kubernetes.?roles.orValue([]).exists(o, o.name == r.name && o.__namespace__ == r.__namespace__)))",
+                 params.spec.permissions.kubernetes.?roles.orValue([]).exists(o, o.name == r.name && o.namespace == r.namespace)))",
             ),
             "spec.permissions asks for more than the role has",
             &format!("'spec.permissions asks for more than role ' + {role} + ' has{told}'"),

@@ -26,9 +26,16 @@ metadata: {name: narrow-configmaps}
 rules: [{apiGroups: [""], resources: [configmaps], verbs: [get]}]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: narrow-pods, namespace: narrow}
+rules: [{apiGroups: [""], resources: [pods], verbs: [get]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: curfew-bind-narrow}
-rules: [{apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles], resourceNames: [narrow-secrets, narrow-configmaps], verbs: [bind]}]
+rules:
+- {apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles], resourceNames: [narrow-secrets, narrow-configmaps], verbs: [bind]}
+- {apiGroups: [rbac.authorization.k8s.io], resources: [roles], resourceNames: [narrow-pods], verbs: [bind]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -54,7 +61,7 @@ metadata: {name: narrow}
 spec:
   namespaces: {names: [narrow]}
   systems: {names: [this-cluster]}
-  permissions: {kubernetes: {clusterRoles: [narrow-secrets, narrow-configmaps]}}
+  permissions: {kubernetes: {clusterRoles: [narrow-secrets, narrow-configmaps], roles: [{namespace: narrow, name: narrow-pods}]}}
   scope: {kubernetes: {namespaces: [narrow, narrow-too]}}
   eligible: [{group: narrow-devs}]
   max: {duration: 8h, eligibility: 365d}
@@ -71,7 +78,7 @@ kind: RoleTemplate
 metadata: {{name: {name}, namespace: narrow}}
 spec:
   systems: {{names: [this-cluster]}}
-  permissions: {{kubernetes: {{clusterRoles: [narrow-secrets, narrow-configmaps]}}}}
+  permissions: {{kubernetes: {{clusterRoles: [narrow-secrets, narrow-configmaps], roles: [{{namespace: narrow, name: narrow-pods}}]}}}}
   scope: {{kubernetes: {{namespaces: [narrow, narrow-too]}}}}
   activation:
     duration: {{max: 4h}}
@@ -213,6 +220,10 @@ async fn refused_at_apply(w: &World, nina: &User) -> Result<()> {
         (", scope: {kubernetes: {clusterWide: {}}}", "spec.scope is wider than the scope of role both"),
         (", permissions: {kubernetes: {clusterRoles: [edit]}}", "spec.permissions asks for more than role both has"),
         (", permissions: {kubernetes: {roles: [{namespace: narrow, name: a}]}}", "spec.permissions asks for more than role both has"),
+        (
+            ", permissions: {kubernetes: {roles: [{namespace: narrow-too, name: narrow-pods}]}}",
+            "spec.permissions asks for more than role both has",
+        ),
         (", scope: {aws: {account: {}}}", "spec.scope has an entry for provider aws, and role both has none"),
         (", scope: {kubernetes: {namespaces: [narrow]}, aws: {account: {}}}", "a request is for one system"),
         (", permissions: {kubernetes: {clusterRoles: ['*']}}", "name each role in full"),
@@ -227,6 +238,8 @@ async fn refused_at_apply(w: &World, nina: &User) -> Result<()> {
             ensure!(told.contains(words), "{more}: expected {words:?}, got {told}");
         }
     }
+    let within = asks("both", "good", ", permissions: {kubernetes: {roles: [{namespace: narrow, name: narrow-pods}]}}");
+    nina.api_stdin(&["apply", "--dry-run=server", "-f", "-"], &within).await?.success()?;
     let two = role("both", "scope: {all: {}, kubernetes: {namespaces: [narrow]}}");
     let told = w.admin()?.apply(&two).await?.refused()?;
     ensure!(told.contains("write all: {} alone, or one entry for each provider"), "{told}");
