@@ -214,6 +214,25 @@ mod tests {
     }
 
     #[test]
+    fn a_record_names_who_has_requested_and_who_gets_the_access() {
+        let resolved = json!({
+            "schema": 3, "request": "r1", "requester": "dana", "beneficiary": {"user": "erin"}, "principal": {"kubernetes": {"user": "erin"}},
+            "system": {"name": "s", "uid": "u", "target": "t"}, "role": {"name": "view", "uid": "u"}, "assignment": {"name": "a", "uid": "u"},
+            "policy": {"name": "p", "uid": "u"}, "permissions": {"kubernetes": {"roles": []}}, "scope": {"kubernetes": {"clusterWide": {}}},
+            "duration": "1h", "approval": [],
+        });
+        let request = json!({
+            "apiVersion": "curfew.dev/v1alpha1", "kind": "ActivationRequest", "metadata": {"name": "first", "namespace": "payments"},
+            "spec": {"roleRef": {"name": "view"}, "beneficiary": {"user": "erin"}, "requester": {"username": "dana", "groups": []}},
+            "status": {"state": "AwaitingApproval", "resolved": resolved, "conditions": []},
+        });
+        let request: ActivationRequest = serde_json::from_value(request).unwrap();
+        let status = request.status.clone().unwrap();
+        let (_, told) = request_event(&request, &status, request::State::AwaitingApproval, &[]).unwrap();
+        assert_eq!((told.actor.as_deref(), told.user.as_deref()), (Some("dana"), Some("erin")));
+    }
+
+    #[test]
     fn a_decision_names_the_request_behind_what_it_is_about() {
         let about = |about: serde_json::Value, of| {
             let d = json!({

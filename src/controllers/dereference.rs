@@ -22,7 +22,7 @@ use curfew_core::{
     reason::Reason,
     reconcile::View,
     resolved::Terms,
-    target::Inventory,
+    target::{Inventory, Scope},
     terms,
 };
 use futures::future::join_all;
@@ -108,7 +108,8 @@ pub async fn dereference_with(
         let system = system_of(&template.systems, convert::named_system(&request), &dereferenced.systems);
         // A system that was never reached has no content yet, and the rules refuse it before they need any.
         if let Some(system) = system.filter(|system| system.status.as_ref().is_some_and(|status| status.target.is_some())) {
-            match inventory(ctx, &template, system, source).await {
+            let narrower = narrower_scopes(&request, &dereferenced.assignments, system);
+            match inventory(ctx, &template, system, &narrower, source).await {
                 Ok(inventory) => dereferenced.inventory = inventory,
                 // Decisions, Grant and deadline still count while the target cannot be read.
                 Err(error) => dereferenced.unreachable = Some(error.to_string()),
@@ -181,8 +182,20 @@ async fn live(
     })
 }
 
-/// What a system holds of what a template names: from a cache where the provider watches the target, otherwise live.
-/// `None` if the template has nothing for systems of that provider.
+/// The scopes to which a request or an assignment narrows a role at this system, and the one that was approved. They may name places that
+/// the role, which reaches everything, does not name.
+fn narrower_scopes(request: &ActivationRequest, assignments: &[Arc<EligibleAssignment>], system: &AuthorizationSystem) -> Vec<Scope> {
+    let provider = system.spec.provider.kind();
+    let approved = request.status.as_ref().and_then(|status| status.resolved.as_ref()).map(|resolved| resolved.scope.named());
+    let role = &request.spec.role_ref;
+    let assigned = assignments.iter().filter(|assignment| assignment.spec.role_ref == *role);
+    let assigned = assigned.filter_map(|assignment| assignment.spec.scope.narrowed());
+    let asked = request.spec.scope.clone();
+    asked.into_iter().chain(assigned).filter_map(|scope| scope.of(provider)).chain(approved).collect()
+}
+
+/// What a system holds of what a template names, and of the places that narrower scopes of it name: from a cache where the provider watches
+/// the target, otherwise live. `None` if the template has nothing for systems of that provider.
 ///
 /// # Errors
 /// If the target cannot be read: then its content is unknown, and not absent.
@@ -190,10 +203,12 @@ pub async fn inventory(
     ctx: &Context,
     template: &Template,
     system: &AuthorizationSystem,
+    narrower: &[Scope],
     source: Source,
 ) -> Result<Option<Inventory>, ProviderError> {
     let provider = system.spec.provider.kind();
     let (Some(permissions), Some(scope)) = (template.permissions.of(provider), template.scope.of(provider)) else { return Ok(None) };
+    let scope = scope.naming(narrower);
     let target = ctx.registry.reach(&system.spec.provider).await?;
     let cached = if source == Source::Stores { target.cached_inventory(&permissions, &scope) } else { None };
     match cached {
@@ -345,6 +360,7 @@ impl Dereferenced {
             admission: &admission,
             ceiling: self.config.as_ref().map(|config| &config.spec.ceilings.duration),
             alias_keys: aliases,
+            aliases_are_names: self.config.as_ref().is_some_and(|config| config.spec.identity.aliases.are_names()),
             template: template.as_ref(),
             assignments: &assignments,
             policies: &policies,

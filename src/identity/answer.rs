@@ -36,8 +36,53 @@ pub fn policies() -> Vec<Value> {
             ],
         }),
     );
+    if let Some(validations) = all[0]["spec"]["validations"].as_array_mut() {
+        validations.extend(narrowing(validation));
+    }
     // The parameters are all templates of the namespace; the match condition selects the one that the request names.
     all[0]["spec"]["failurePolicy"] = json!("Ignore");
     all[1]["spec"]["paramRef"] = json!({"selector": {}, "parameterNotFoundAction": "Allow"});
     all
+}
+
+/// What a request may ask for less of, where names decide: the namespaces and roles of a cluster, and a provider that the role has.
+fn narrowing(validation: impl Fn(&str, &str, &str) -> Value) -> Vec<Value> {
+    let missing = |field: &str, provider: &str| {
+        validation(
+            &format!("!has(object.spec.{field}) || !has(object.spec.{field}.{provider}) || has(params.spec.{field}.{provider})"),
+            &format!("spec.{field} has an entry for a provider that the role does not have"),
+            &format!("'spec.{field} has an entry for provider {provider}, and role ' + params.metadata.name + ' has none'"),
+        )
+    };
+    // Both are objects of Kubernetes, as far as the role has them, too.
+    let both = |field: &str, rest: &str| {
+        format!("!has(object.spec.{field}) || !has(object.spec.{field}.kubernetes) || !has(params.spec.{field}.kubernetes) || ({rest})")
+    };
+    let (role, told) = ("params.metadata.name", "; kubectl describe rtpl shows what it has");
+    vec![
+        missing("scope", "kubernetes"),
+        missing("scope", "aws"),
+        missing("permissions", "kubernetes"),
+        missing("permissions", "aws"),
+        validation(
+            &both(
+                "scope",
+                "has(params.spec.scope.kubernetes.clusterWide) || (has(object.spec.scope.kubernetes.namespaces) \
+                 && object.spec.scope.kubernetes.namespaces.all(n, n in params.spec.scope.kubernetes.namespaces))",
+            ),
+            "spec.scope is wider than the scope of the role",
+            &format!("'spec.scope is wider than the scope of role ' + {role} + '{told}'"),
+        ),
+        validation(
+            &both(
+                "permissions",
+                "(!has(object.spec.permissions.kubernetes.clusterRoles) || object.spec.permissions.kubernetes.clusterRoles.all(r, \
+                 r in params.spec.permissions.kubernetes.?clusterRoles.orValue([]))) \
+                 && (!has(object.spec.permissions.kubernetes.roles) || object.spec.permissions.kubernetes.roles.all(r, \
+                 params.spec.permissions.kubernetes.?roles.orValue([]).exists(o, o.name == r.name && o.namespace == r.namespace)))",
+            ),
+            "spec.permissions asks for more than the role has",
+            &format!("'spec.permissions asks for more than role ' + {role} + ' has{told}'"),
+        ),
+    ]
 }

@@ -23,6 +23,8 @@ fn requests() -> Vec<Value> {
         "request.operation != 'DELETE' || variables.operator || variables.cleaner \
          || request.userInfo.username == oldObject.spec.?requester.?username.orValue('') \
          || request.userInfo.username == oldObject.spec.?beneficiary.?user.orValue('') \
+         || oldObject.spec.?beneficiary.?serviceAccount.hasValue() && request.userInfo.username == 'system:serviceaccount:' \
+         + oldObject.spec.beneficiary.serviceAccount.namespace + ':' + oldObject.spec.beneficiary.serviceAccount.name \
          || authorizer.group('curfew.dev').resource('activationrequests').namespace(oldObject.metadata.namespace).name(oldObject.metadata.name).check('manage').allowed()",
         "a request is deleted by its requester, its beneficiary, or a manager (RBAC verb manage on it)",
     ));

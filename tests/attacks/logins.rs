@@ -30,10 +30,10 @@ fn approval(request: &str, digest: &str) -> String {
     )
 }
 
-async fn identity(w: &World, identity: Value) -> Result<()> {
+/// Changes `spec.identity` of CurfewConfig, and waits until the operator has told the API server which keys to record.
+pub async fn identity(w: &World, identity: Value) -> Result<()> {
     let patch = json!({"spec": {"identity": identity}}).to_string();
     w.admin()?.api(&["patch", "curfewconfig", "curfew", "--type=merge", "-p", &patch]).await?.success()?;
-    // The operator tells the API server which keys to record.
     let keys = w.field(&["curfewconfig", "curfew"], "{.spec.identity}").await?;
     let config: curfew::api::config::Identity = serde_json::from_str(&keys)?;
     let expected = config.recorded_keys().join("\n");

@@ -11,7 +11,7 @@ mod fuse;
 mod held;
 mod impostor;
 mod junk;
-mod logins;
+pub mod logins;
 mod remote;
 mod roles;
 mod stuck;

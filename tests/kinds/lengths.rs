@@ -42,6 +42,7 @@ fn durations() -> Vec<Field> {
         Field("curfewconfig", "/spec/ceilings/duration", json!("@")),
         Field("accesspolicy", "/spec/permissions", session()),
         Field("activationrequest", "/spec/permissions", session()),
+        Field("eligibleassignment", "/spec/permissions", session()),
         Field("roletemplate", "/spec/permissions", session()),
         Field("roletemplate", "/spec/activation/duration", json!({"max": "@"})),
         Field("roletemplate", "/spec/activation/duration", json!({"default": "@", "max": "4h"})),

@@ -192,8 +192,8 @@ async fn invalid(s: &Stage) -> Result<()> {
     over(s, "no-role", "Invalid", "NoSuchRole", "there is no RoleTemplate nowhere").await?;
     s.alice.apply(&asks("no-system", ", system: mars")).await?.success()?;
     over(s, "no-system", "Invalid", "AmbiguousSystem", "it reaches this-cluster").await?;
-    s.alice.apply(&asks("wider", ", scope: {kubernetes: {clusterWide: {}}}")).await?.success()?;
-    over(s, "wider", "Invalid", "Unsupported", "scope").await?;
+    let wider = asks("wider", ", scope: {kubernetes: {clusterWide: {}}}");
+    says(s.alice.apply(&wider).await?, "spec.scope is wider than the scope of role payments-admin")?;
     role(s, "weak", &[("[{group: payments-leads}, {user: carol@example.com}]", "[{group: anybody}]")]).await?;
     ready(s, "weak", "False BelowFloor", "policy payments").await?;
     s.alice.apply(&of("weak", "not-ready")).await?.success()?;

@@ -4,12 +4,14 @@ use curfew_testkit::{SHIPPED_TIMING, SOON, User, World};
 use std::time::Duration;
 
 mod bad_input;
+mod behalf;
 mod crashes;
 mod endings;
 mod foundations;
 mod fuse;
 mod git;
 mod isolation;
+mod narrowed;
 mod paused;
 mod plugin;
 pub mod refusals;

@@ -4,7 +4,7 @@ use super::schema;
 use curfew_core::target::simulated;
 use curfew_core::{
     principal::Subject,
-    target::{Empty, Scope, aws, kubernetes},
+    target::{Empty, PermissionsByProvider, ScopeByProvider, aws, kubernetes},
     time::Time,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -40,8 +40,12 @@ pub struct EligibleAssignmentSpec {
     /// Who is eligible: a user, a group or a service account. User and group names that begin with `system:` are refused.
     #[schemars(extend("x-kubernetes-validations" = [{"rule": "!(has(self.user) && self.user.startsWith('system:')) && !(has(self.group) && self.group.startsWith('system:'))", "message": "names that begin with system: are reserved for Kubernetes and cannot be made eligible"}]))]
     pub subject: Subject,
-    /// Where the role may be activated: `all: {}` is the full scope of the role; a provider's scope narrows it.
+    /// Where the role may be activated: `all: {}` is the full scope of the role; an entry for a provider narrows it there. A provider without an entry is out of reach.
     pub scope: AssignmentScope,
+    /// Which of the role's permissions may be activated, by provider, as the role names them. Default: all of them. With an entry for one provider, nothing may be activated at the others. A request that names no permissions gets exactly these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": schema::NO_PERMISSION_PATTERNS, "message": schema::NO_PERMISSION_PATTERNS_MESSAGE}]))]
+    pub permissions: Option<PermissionsByProvider>,
     /// When the subject is eligible. `permanent: {}` must be allowed by both the template and the policy.
     pub window: Window,
     /// Whether a service account may request access for itself, or a GitOps agent for a person. Default: `Forbidden`. `Allowed` requires `allow.delegated: true` in the policy, and then two people must approve each request.
@@ -64,33 +68,37 @@ pub struct NameRef {
     pub name: String,
 }
 
-/// The scope of an assignment: the full scope of the role, or a narrower one by provider.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+/// The scope of an assignment: `all: {}` alone for the full scope of the role, or one entry for each provider. A provider that is left out is out of reach.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("minProperties" = 1, "x-kubernetes-validations" = [{"rule": "!has(self.all) || !(has(self.kubernetes) || has(self.aws))", "message": "write all: {} alone, or one entry for each provider"}]))]
 #[serde(rename_all = "camelCase")]
-pub enum AssignmentScope {
-    /// The full scope of the role.
-    All(Empty),
+pub struct AssignmentScope {
+    /// The full scope of the role. It stands alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all: Option<Empty>,
     /// A narrower scope in a Kubernetes cluster.
-    Kubernetes(kubernetes::Scope),
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<kubernetes::Scope>,
     /// A narrower scope in an AWS account.
-    Aws(aws::Scope),
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<aws::Scope>,
     /// Only this in a simulated directory, for tests only.
     #[cfg(feature = "simulated")]
     #[schemars(skip)]
-    Simulated(simulated::Scope),
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub simulated: Option<simulated::Scope>,
 }
 
 impl AssignmentScope {
-    /// The narrower scope; `None` if it is as wide as the role.
-    pub fn narrowed(&self) -> Option<Scope> {
-        match self {
-            AssignmentScope::All(_) => None,
-            AssignmentScope::Kubernetes(scope) => Some(Scope::Kubernetes(scope.clone())),
-            AssignmentScope::Aws(scope) => Some(Scope::Aws(scope.clone())),
+    /// The narrower scope; `None` if it is as wide as the role. One with both, which the API server refuses, is the narrower one.
+    pub fn narrowed(&self) -> Option<ScopeByProvider> {
+        let scope = ScopeByProvider {
+            kubernetes: self.kubernetes.clone(),
+            aws: self.aws.clone(),
             #[cfg(feature = "simulated")]
-            AssignmentScope::Simulated(scope) => Some(Scope::Simulated(scope.clone())),
-        }
+            simulated: self.simulated.clone(),
+        };
+        (self.all.is_none() || scope != ScopeByProvider::default()).then_some(scope)
     }
 }
 

@@ -73,7 +73,7 @@ pub struct Identity {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mfa: Option<MfaKeys>,
     /// The extra keys whose values identify the person, so that two logins of one person are recognised; or `none: {}`.
-    pub aliases: Keys,
+    pub aliases: Aliases,
     /// Whether one uid is one person. Two logins with an equal uid are the same person only where uids are `personal`.
     pub uids: Uids,
     /// The extra keys that the login of a decider must have for the decision to count, or `none: {}`. An impersonated login usually has none.
@@ -105,6 +105,38 @@ impl Identity {
         let mfa = self.mfa.iter().flat_map(|mfa| [mfa.methods_key.clone(), mfa.time_key.clone()]);
         let keys: BTreeSet<String> = mfa.chain(self.aliases.list()).chain(self.decider_proof.list()).collect();
         keys.into_iter().collect()
+    }
+}
+
+/// The extra keys by which two logins of one person are recognised, or none. Exactly one member is set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+#[serde(rename_all = "camelCase")]
+pub enum Aliases {
+    /// These keys of `userInfo.extra`. Their values are not user names, so nobody can request access for another person: it would not be known which logins are that person's.
+    Keys(#[schemars(length(min = 1, max = 8), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))] Vec<String>),
+    /// These keys of `userInfo.extra`, where each login of a person carries the user name by which AccessPolicies and EligibleAssignments name that person. Then access can be requested for another person, and none of that person's logins can approve it.
+    UserNameKeys(
+        #[schemars(length(min = 1, max = 8), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))] Vec<String>,
+    ),
+    /// No keys: each person has one user name. Explicit, so that an omitted field is an error.
+    None(Empty),
+}
+
+impl Aliases {
+    /// The keys, or an empty list for `none`.
+    pub fn list(&self) -> Vec<String> {
+        match self {
+            Aliases::Keys(keys) | Aliases::UserNameKeys(keys) => keys.clone(),
+            Aliases::None(_) => Vec::new(),
+        }
+    }
+    /// Whether the values under the keys are the user names by which people are named.
+    pub const fn are_names(&self) -> bool {
+        match self {
+            Aliases::UserNameKeys(_) => true,
+            Aliases::Keys(_) | Aliases::None(_) => false,
+        }
     }
 }
 

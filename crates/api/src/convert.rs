@@ -6,7 +6,7 @@ use crate::{
     conditions,
     decision::About,
     grant::{GrantState, OperationKind},
-    policy::{ApprovalFloor as ApiFloor, MfaRule, SystemsRef, TicketFloor},
+    policy::{ApprovalFloor as ApiFloor, MfaRule, RequestorAdmin as ApiRequestorAdmin, SystemsRef, TicketFloor},
     request::{ActivationRequestStatus, ApprovalStatus, RequestState},
     system::{Mode, Principals, Provider},
     template::{Approval, Justification, Limits, TicketRule},
@@ -17,8 +17,8 @@ use curfew_core::{
     fingerprint::Meant,
     grant::{self as core_grant, Intent},
     policy_inputs::{
-        AcceptedBy, ApprovalFloor, ApprovedTerms, Assignment, Policy, Progress, RequestFacts, System, Systems, TargetClaim, Template,
-        Window, duplicate_of,
+        AcceptedBy, ApprovalFloor, ApprovedTerms, Assignment, Policy, Progress, RequestFacts, RequestorAdmin, System, Systems, TargetClaim,
+        Template, Window, duplicate_of,
     },
     principal::UserInfo,
     reason::Reason,
@@ -137,13 +137,17 @@ pub fn policy(policy: &AccessPolicy) -> Policy {
         permanent_eligibility: spec.allow.permanent_eligibility,
         delegated: spec.allow.delegated,
         persistence: spec.allow.persistence,
+        requestor_admins: spec.requestor_admins.iter().map(requestor_admin).collect(),
         suspended: spec.suspend,
         unsupported: unsupported(&[
             (!matches!(spec.min.mfa, MfaRule::None(_)), "min.mfa"),
             (!matches!(spec.min.ticket, TicketFloor::None(_)), "min.ticket"),
-            (!spec.requestor_admins.is_empty(), "requestorAdmins"),
         ]),
     }
+}
+
+fn requestor_admin(admin: &ApiRequestorAdmin) -> RequestorAdmin {
+    RequestorAdmin { subject: admin.subject.clone(), beneficiaries: admin.for_.iter().cloned().map(Into::into).collect() }
 }
 
 /// A RoleTemplate.
@@ -194,6 +198,7 @@ pub fn assignment(assignment: &EligibleAssignment) -> Assignment {
         role: spec.role_ref.name.clone(),
         subject: spec.subject.clone(),
         scope: spec.scope.narrowed(),
+        permissions: spec.permissions.clone(),
         window: match &spec.window {
             ApiWindow::Permanent(_) => Window::Permanent,
             ApiWindow::Between(b) => Window::Between(b.start, b.end),
@@ -222,13 +227,14 @@ pub fn request_facts(request: &ActivationRequest, granted: bool) -> RequestFacts
         }
         Some(_) => Progress::Accepted,
     };
-    let for_another = s.beneficiary.is_some() && !requester.is_system_identity();
     RequestFacts {
         namespace: request.namespace().unwrap_or_default(),
         uid: request.uid().unwrap_or_default(),
         created: created(request),
         requester,
         beneficiary: s.beneficiary.clone().map(Into::into),
+        scope: s.scope.clone(),
+        permissions: s.permissions.clone(),
         not_after: s.not_after,
         role: s.role_ref.name.clone(),
         duration: s.duration.clone(),
@@ -237,10 +243,6 @@ pub fn request_facts(request: &ActivationRequest, granted: bool) -> RequestFacts
         is_name_used: false,
         unsupported: unsupported(&[
             (s.start_time.is_some(), "startTime"),
-            (s.scope.is_some(), "scope"),
-            (s.permissions.is_some(), "permissions"),
-            // Requestor admins are to come; a service account names whom it asks for.
-            (for_another, "beneficiary"),
             (s.extends.is_some(), "extends"),
             (s.break_glass == Some(true), "breakGlass"),
         ]),

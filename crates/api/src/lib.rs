@@ -229,6 +229,7 @@ mod tests {
             "AuthorizationSystem.spec.analytics.window",
             "CurfewConfig.spec.ceilings.duration",
             "CurfewConfig.spec.retention",
+            "EligibleAssignment.spec.permissions.aws.role.maxSession",
             "RoleTemplate.spec.activation.approval.parallel[].escalation.after",
             "RoleTemplate.spec.activation.approval.parallel[].timeout",
             "RoleTemplate.spec.activation.approval.stages[].escalation.after",

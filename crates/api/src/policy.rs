@@ -50,7 +50,7 @@ pub struct AccessPolicySpec {
     /// Exceptions. Each is forbidden unless it is `true` here.
     #[serde(default)]
     pub allow: Allow,
-    /// Who may request access for whom. Not implemented: a policy with it is `Unsupported`.
+    /// Which people may request access for whom. The beneficiary must be eligible by an assignment that names them literally, and neither of the two may approve.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub requestor_admins: Vec<RequestorAdmin>,
@@ -177,11 +177,15 @@ pub struct Allow {
 /// Who may request access for whom.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RequestorAdmin {
-    /// The identity that may create the requests.
+    /// The user or group that may create the requests. A service account requests for others by `delegation` of an assignment instead.
+    #[schemars(extend("x-kubernetes-validations" = [
+        {"rule": "!(has(self.user) && self.user.startsWith('system:')) && !(has(self.group) && self.group.startsWith('system:'))", "message": "names that begin with system: are reserved for Kubernetes and cannot be requestor admins"},
+        {"rule": "!has(self.serviceAccount)", "message": "requestor admins are people: a service account requests for others where an EligibleAssignment sets delegation: Allowed, with two approvers and notAfter"}
+    ]))]
     pub subject: Subject,
-    /// The beneficiaries.
+    /// The users and service accounts for whom the subject may request access, each by name. Groups and patterns cannot be listed.
     #[serde(rename = "for")]
-    #[schemars(length(min = 1, max = 32), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(min = 1, max = 32), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = [{"rule": schema::NO_SYSTEM_BENEFICIARIES, "message": "names that begin with system: are reserved for Kubernetes; name a service account in serviceAccount"}]))]
     pub for_: Vec<Beneficiary>,
 }
 

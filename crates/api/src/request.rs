@@ -67,14 +67,17 @@ pub struct ActivationRequestSpec {
     /// Start of the access, if not immediately. Not implemented: a request with it is `Invalid (Unsupported)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
-    /// A narrower scope than the role's. Not implemented: a request with it is `Invalid (Unsupported)`.
+    /// A narrower scope than the assignment's, for the provider of the system. Exactly this is granted; one that reaches further is `Invalid (WiderScope)`. Default: the scope of the assignment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": schema::ONE_PROVIDER, "message": "a request is for one system: write the scope for the provider of that system alone"}, {"rule": schema::SCOPE_WITHOUT_PATTERNS, "message": "name each namespace in full"}]))]
     pub scope: Option<ScopeByProvider>,
-    /// Fewer permissions than the role's. Not implemented: a request with it is `Invalid (Unsupported)`.
+    /// Fewer permissions than the assignment's, for the provider of the system, as the role names them. Exactly these are granted; others are `Invalid (WiderPermissions)`. Default: the permissions of the assignment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": schema::ONE_PROVIDER, "message": "a request is for one system: write the permissions for the provider of that system alone"}, {"rule": schema::NO_PERMISSION_PATTERNS, "message": schema::NO_PERMISSION_PATTERNS_MESSAGE}]))]
     pub permissions: Option<PermissionsByProvider>,
-    /// Who receives the access. Default: the requester. A service account may set it if the assignment allows delegation; not implemented for people: `Invalid (Unsupported)`.
+    /// Who receives the access: a user or a service account, whom an EligibleAssignment names literally. Default: the requester. A person may name those whom `requestorAdmins` of the AccessPolicy lists for them; a service account may name those whose assignment allows delegation. Neither the requester nor the beneficiary may approve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": schema::NO_SYSTEM_BENEFICIARY, "message": "names that begin with system: are reserved for Kubernetes; name a service account in serviceAccount"}]))]
     pub beneficiary: Option<Beneficiary>,
     /// The active request that this one extends. Not implemented: a request with it is `Invalid (Unsupported)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

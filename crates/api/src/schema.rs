@@ -49,6 +49,23 @@ pub const NO_PATTERNS: &str = "self.all(n, !n.contains('*'))";
 pub const SCOPE_WITHOUT_PATTERNS: &str =
     "!has(self.kubernetes) || !has(self.kubernetes.namespaces) || self.kubernetes.namespaces.all(n, !n.contains('*'))";
 
+/// CEL rule for what a request asks for: the entry of one provider.
+pub const ONE_PROVIDER: &str = "!(has(self.kubernetes) && has(self.aws))";
+
+/// CEL rule for permissions that are named, and not allowed by pattern.
+pub const NO_PERMISSION_PATTERNS: &str = "!has(self.kubernetes) || (\
+    (!has(self.kubernetes.clusterRoles) || self.kubernetes.clusterRoles.all(r, !r.contains('*'))) && \
+    (!has(self.kubernetes.roles) || self.kubernetes.roles.all(r, !r.name.contains('*') && !r.__namespace__.contains('*'))))";
+
+/// What a name that [`NO_PERMISSION_PATTERNS`] refuses is told.
+pub const NO_PERMISSION_PATTERNS_MESSAGE: &str = "name each role in full, as the RoleTemplate names it; * is for AccessPolicies";
+
+/// CEL rule for one beneficiary: not a user name that Kubernetes reserves.
+pub const NO_SYSTEM_BENEFICIARY: &str = "!(has(self.user) && self.user.startsWith('system:'))";
+
+/// CEL rule for a list of beneficiaries.
+pub const NO_SYSTEM_BENEFICIARIES: &str = "self.all(s, !(has(s.user) && s.user.startsWith('system:')))";
+
 /// CEL rule: no user or group in the list has a name that begins with `system:`, the prefix that Kubernetes reserves.
 pub const NO_SYSTEM_SUBJECTS: &str =
     "self.all(s, !(has(s.user) && s.user.startsWith('system:')) && !(has(s.group) && s.group.startsWith('system:')))";

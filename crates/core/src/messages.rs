@@ -76,6 +76,7 @@ pub const fn hint(reason: Reason) -> &'static str {
         AmbiguousSystem => "the role spans several AuthorizationSystems; name one in spec.system of a new request",
         NotReady => "the RoleTemplate is not Ready; kubectl describe rtpl says why",
         WiderScope => "the scope is wider than the role's; request a narrower one",
+        WiderPermissions => "the permissions are more than the role's; request fewer of them",
         TemplateChanged => "what would be granted has changed since the request was accepted; create a new request and have it approved",
         AdmissionNotEnforced => {
             "the request was created while Curfew's admission policies were not proven to be in force; create a new request"

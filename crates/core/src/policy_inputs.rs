@@ -8,7 +8,7 @@ use crate::{
     duration::{Duration, Period},
     principal::{Mapping, Subject, UserInfo},
     resolved::{Ref, SystemRef},
-    target::{GrantedPermissions, GrantedScope, Inventory, PermissionsByProvider, ProviderKind, Scope, ScopeByProvider},
+    target::{GrantedPermissions, GrantedScope, Inventory, PermissionsByProvider, ProviderKind, ScopeByProvider},
     time::Time,
 };
 use std::collections::BTreeMap;
@@ -114,8 +114,10 @@ pub struct Assignment {
     pub role: String,
     /// Who is eligible.
     pub subject: Subject,
-    /// How far; nothing means as far as the role.
-    pub scope: Option<Scope>,
+    /// How far; nothing means as far as the role. A provider that is left out is out of reach.
+    pub scope: Option<ScopeByProvider>,
+    /// Which of the role's permissions; nothing means all of them. Of a provider that is left out it gives none.
+    pub permissions: Option<PermissionsByProvider>,
     /// When.
     pub window: Window,
     /// `delegation: Allowed`: a service account may ask for the subject.
@@ -124,6 +126,15 @@ pub struct Assignment {
     pub suspended: bool,
     /// Settings that this build does not obey.
     pub unsupported: Vec<String>,
+}
+
+/// People who may request access for others.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RequestorAdmin {
+    /// Who may request: a person, by name or by group.
+    pub subject: Subject,
+    /// For whom, literally.
+    pub beneficiaries: Vec<Subject>,
 }
 
 /// The floor under the approval of every template.
@@ -162,6 +173,8 @@ pub struct Policy {
     pub permanent_eligibility: bool,
     /// Whether assignments may allow delegation.
     pub delegated: bool,
+    /// Who may request access for whom.
+    pub requestor_admins: Vec<RequestorAdmin>,
     /// Whether roles are allowed that let their holder make access which outlives the grant.
     pub persistence: bool,
     /// `suspend: true`.
@@ -192,8 +205,12 @@ pub struct RequestFacts {
     pub created: Time,
     /// Who asked.
     pub requester: UserInfo,
-    /// The beneficiary, if it is not the requester.
+    /// The beneficiary, if the request names one.
     pub beneficiary: Option<Subject>,
+    /// How far, if that is less than the assignment gives.
+    pub scope: Option<ScopeByProvider>,
+    /// Which permissions, if these are fewer than the assignment gives.
+    pub permissions: Option<PermissionsByProvider>,
     /// When all of it must be over at the latest.
     pub not_after: Option<Time>,
     /// The RoleTemplate.
@@ -249,6 +266,8 @@ pub struct PolicyInputs<'a> {
     pub ceiling: Option<&'a Duration>,
     /// Extra keys that name one person behind several logins.
     pub alias_keys: &'a [String],
+    /// Whether the values under these keys are the user names by which policies and assignments name people.
+    pub aliases_are_names: bool,
     /// The role that was asked for, if it exists.
     pub template: Option<&'a Template>,
     /// The assignments in the namespace.

@@ -116,6 +116,7 @@ mod tests {
             justification: false,
             permanent_eligibility: false,
             delegated: false,
+            requestor_admins: Vec::new(),
             persistence: false,
             suspended: false,
             unsupported: Vec::new(),

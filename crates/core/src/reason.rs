@@ -41,6 +41,8 @@ reasons! {
     NotReady,
     /// The request asks for a wider scope than the role has.
     WiderScope,
+    /// The request asks for permissions that the role does not give.
+    WiderPermissions,
     /// What would be granted differs from what was approved.
     TemplateChanged,
     /// Created while the admission policies were not proven to be in force.
@@ -163,9 +165,9 @@ impl Reason {
                 false,
             ) => TerminalState::Denied,
             (
-                NoSuchRole | AmbiguousSystem | NotReady | WiderScope | TemplateChanged | AdmissionNotEnforced | NotProvenYet | NotApproved
-                | Unsupported | TargetUnreachable | AlreadyConsumed | NotBindable | BelowFloor | OutsidePolicy | NobodyCanApprove
-                | DuplicateTarget | DigestMismatch | NotFound | AlreadyCounted | Waiting | AlreadyEnded | UnprovenLogin,
+                NoSuchRole | AmbiguousSystem | NotReady | WiderScope | WiderPermissions | TemplateChanged | AdmissionNotEnforced
+                | NotProvenYet | NotApproved | Unsupported | TargetUnreachable | AlreadyConsumed | NotBindable | BelowFloor | OutsidePolicy
+                | NobodyCanApprove | DuplicateTarget | DigestMismatch | NotFound | AlreadyCounted | Waiting | AlreadyEnded | UnprovenLogin,
                 false,
             ) => TerminalState::Invalid,
         }

@@ -4,7 +4,9 @@
 //! request resolvable, so that they cannot disagree.
 pub mod explain;
 mod holder;
+mod narrowing;
 mod policies;
+mod requestors;
 
 use crate::{
     admission::Provenance,
@@ -16,13 +18,14 @@ use crate::{
     quorum,
     reason::Reason,
     resolved::{Resolved, SCHEMA, Terms},
-    target::{GrantedPermissions, GrantedScope, Held, Inventory, Permissions, ProviderKind, Scope, Unresolvable},
+    target::{Held, Inventory, Permissions, ProviderKind, Scope, Unresolvable},
     text::brief,
     time::Time,
 };
 
-use holder::{resolve_beneficiary, resolve_principal};
+use holder::resolve_principal;
 use policies::{check_policy_eligible, check_policy_offers, first_allowing};
+use requestors::{check_may_ask, is_for_another, resolve_beneficiary};
 
 /// Why not: the reason, and a message for people.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -49,8 +52,9 @@ fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
 /// Resolves a request. The order of the rules:
 ///
 /// 1. made while admission was not enforced; 2. a name that has granted before; 3. asks for something that this build does not
-///    support; 4. a login without the alias that is configured; 5. role; 6. system; 7. content and namespaces; 8. each assignment that
-///    makes the requester eligible, in name order, with each policy, in name order: the first pair that allows all of it.
+///    support; 4. a login without the alias that is configured; 5. role; 6. system; 7. content, and whether it asks for more than the
+///    role has; 8. for whom it may be; 9. each assignment that makes the beneficiary eligible, in name order, with each policy, in name
+///    order: the first pair that allows all of it.
 ///
 /// What is active is judged by what was approved, and not by what the role says now: the role must still name all of it, assignment
 /// and policy must still allow it, and nothing of it may allow more than was frozen. What no longer exists at the target is noted.
@@ -105,6 +109,9 @@ fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
     if h.unreachable.is_none() && a.approved.is_none() {
         offer.check_permissions()?;
     }
+    if a.approved.is_none() {
+        narrowing::check_asked(a, system, &offer, t)?;
+    }
     // What allows more now is another access, regardless of who may have it.
     let held = match (&a.approved, h.unreachable) {
         (Some(approved), None) => {
@@ -122,7 +129,7 @@ fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
     check_rights(system, a)?;
     let (permissions, scope) = match &a.approved {
         Some(approved) => (approved.permissions.clone(), approved.scope.clone()),
-        None => offer.resolve(pair.assignment, t)?,
+        None => narrowing::resolve(&offer, pair.assignment, a, t)?,
     };
     let gone = (!held.gone.is_empty()).then(|| held.gone.join(", ").into());
     let terms = Terms::new(Resolved {
@@ -202,6 +209,7 @@ pub fn assignment_ready(e: &Assignment, t: Option<&Template>, h: &PolicyInputs<'
     let Some(t) = t else {
         return refuse(Reason::NoSuchRole, format!("there is no RoleTemplate {} in this namespace; kubectl get rtpl lists them", e.role));
     };
+    narrowing::check_assignment(e, t, h.inventory)?;
     check_within_role(e, t)?;
     first_allowing(t, h, |p| check_policy_eligible(p, e)).map(|_| ())
 }
@@ -323,19 +331,6 @@ impl Offer {
         }
     }
 
-    /// What a request under this assignment would be granted.
-    fn resolve(&self, assignment: &Assignment, t: &Template) -> Result<(GrantedPermissions, GrantedScope), Refusal> {
-        let (name, role) = (&assignment.reference.name, &t.reference.name);
-        let scope = match &assignment.scope {
-            None => Some(self.scope.clone()),
-            Some(s) => self.scope.intersection(s),
-        };
-        let Some(scope) = scope else {
-            return refuse(Reason::NotEligible, format!("assignment {name} reaches nothing of role {role}"));
-        };
-        self.permissions.resolve(&scope, &self.inventory).or_else(|e| refuse_unresolvable(e, name, role))
-    }
-
     /// All permissions that are named must exist: a grant of one that does not exist yet would give everything it becomes.
     fn check_permissions(&self) -> Result<(), Refusal> {
         self.permissions.check_permissions(&self.scope, &self.inventory).or_else(|what| refuse(Reason::NotReady, what))
@@ -382,20 +377,17 @@ fn eligible<'a>(
     if t.justification {
         check_justification(a, || format!("role {}", t.reference.name))?;
     }
-    // The groups of a user who is only named are unknown.
     let machine = a.requester.is_system_identity();
-    let named = |e: &Assignment| if machine { e.subject == *holder } else { e.subject.includes(&a.requester) };
-    let mut mine: Vec<&Assignment> = h.assignments.iter().filter(|e| e.role == t.reference.name && named(e)).collect();
-    mine.sort_by(|x, y| x.reference.name.cmp(&y.reference.name));
+    let literal = is_only_named(a, holder);
     let none = format!(
         "no EligibleAssignment for role {} names {}{}; kubectl get eas -n {} lists them",
         t.reference.name,
-        brief(&if machine { holder.to_string() } else { a.requester.username.clone() }),
-        if machine { " itself" } else { " or one of their groups" },
+        brief(&if literal { holder.to_string() } else { a.requester.username.clone() }),
+        if literal { " itself, and the groups of a user who is only named are not known" } else { " or one of their groups" },
         a.namespace
     );
     let mut why = Refusal::new(Reason::NotEligible, none);
-    for assignment in mine {
+    for assignment in naming(a, holder, t, h) {
         let end = match a.progress {
             Progress::Granted(end) => end,
             Progress::New | Progress::Accepted => h.now.plus_secs(duration.secs()),
@@ -409,13 +401,16 @@ fn eligible<'a>(
             why = Refusal::new(Reason::NotEligible, forbidden);
             continue;
         }
-        let within = check_not_after(a, end)
-            .and_then(|()| check_assignment_window(assignment, t, h.now, end))
-            .and_then(|()| if a.approved.is_some() { check_assignment_covers(assignment, t, offer) } else { Ok(()) });
+        let within =
+            check_not_after(a, end).and_then(|()| check_assignment_window(assignment, t, h.now, end)).and_then(|()| match a.approved {
+                Some(_) => narrowing::check_covers(assignment, t, offer),
+                None => narrowing::check_assignment(assignment, t, None).and_then(|()| narrowing::check_given(offer, assignment, a, t)),
+            });
         let found = within.and_then(|()| {
             first_allowing(t, h, |p| {
                 check_policy_offers(p, t, stages, system, offer, h)
                     .and_then(|()| check_policy_eligible(p, assignment))
+                    .and_then(|()| check_may_ask(p, a, holder))
                     .and_then(|()| if p.justification { check_justification(a, || format!("policy {}", p.reference.name)) } else { Ok(()) })
                     .and_then(|()| check_maximum(&duration, &p.max_duration, || format!("policy {}", p.reference.name)))
             })
@@ -429,13 +424,18 @@ fn eligible<'a>(
     Err(why)
 }
 
-/// Whether an assignment reaches all that is held.
-fn check_assignment_covers(e: &Assignment, t: &Template, held: &Offer) -> Result<(), Refusal> {
-    let beyond = e.scope.as_ref().and_then(|reach| held.scope.beyond(reach));
-    beyond.map_or(Ok(()), |what| {
-        let (name, role) = (&e.reference.name, &t.reference.name);
-        refuse(Reason::TemplateChanged, format!("assignment {name} for role {role} no longer reaches {what}, which was approved"))
-    })
+/// Whether the groups of the holder are unknown, because the holder is only named.
+fn is_only_named(a: &RequestFacts, holder: &Subject) -> bool {
+    a.requester.is_system_identity() || is_for_another(a, holder)
+}
+
+/// The assignments for a role that name the holder, in name order.
+fn naming<'a>(a: &RequestFacts, holder: &Subject, t: &Template, h: &PolicyInputs<'a>) -> Vec<&'a Assignment> {
+    let literal = is_only_named(a, holder);
+    let named = |e: &Assignment| if literal { e.subject == *holder } else { e.subject.includes(&a.requester) };
+    let mut all: Vec<&Assignment> = h.assignments.iter().filter(|e| e.role == t.reference.name && named(e)).collect();
+    all.sort_by(|x, y| x.reference.name.cmp(&y.reference.name));
+    all
 }
 
 /// A request that was deleted after it granted, and applied again from the same file, grants nothing: a name grants once, as long as its
@@ -558,16 +558,9 @@ fn check_assignment_window(e: &Assignment, t: &Template, now: Time, end: Time) -
 /// The shortest window of an assignment (PIM-024).
 const MIN_WINDOW_SECS: i64 = 300;
 
-/// An assignment may narrow its role, never widen it.
+/// Whether a role allows an assignment of this subject and window.
 fn check_within_role(e: &Assignment, t: &Template) -> Result<(), Refusal> {
     let (name, role) = (&e.reference.name, &t.reference.name);
-    let beyond = |s: &Scope| match t.scope.of(s.provider()) {
-        Some(outer) => s.beyond(&outer),
-        None => Some(format!("systems of provider {}", s.provider().as_str())),
-    };
-    if let Some(beyond) = e.scope.as_ref().and_then(beyond) {
-        return refuse(Reason::OutsidePolicy, format!("assignment {name} reaches {beyond}, which role {role} does not"));
-    }
     if e.subject.is_reserved() {
         return refuse(Reason::OutsidePolicy, format!("assignment {name} names {}, an identity that Kubernetes reserves", e.subject));
     }

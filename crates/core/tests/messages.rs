@@ -13,7 +13,7 @@ use curfew_core::{
     duration::{Duration, Period},
     fingerprint::{Fingerprint, Meant, may_record},
     messages::{hint, not_counted, same_approver, self_decision},
-    principal::{Party, SameBy, UserInfo},
+    principal::{Party, SameBy, Subject, UserInfo},
     readiness,
     reason::Reason,
     resolved::Resolved,
@@ -78,6 +78,10 @@ fn judged(cases: &[cases::Case], set_up: fn(&mut Fixture), judge: fn(&Fixture) -
     cases.iter().map(one).collect()
 }
 
+fn for_erin(f: &mut Fixture) {
+    fixture::on_behalf(f, Subject::User("erin".into()));
+}
+
 fn requests() -> Vec<Section> {
     let nothing = |_: &mut Fixture| ();
     let request = |f: &Fixture| resolve(&f.asked, &f.inputs()).map(|_| String::new());
@@ -85,6 +89,8 @@ fn requests() -> Vec<Section> {
         ("A request is refused (terms::resolve): login, role and system", judged(cases::REQUEST, nothing, request)),
         ("A request is refused (terms::resolve): what the role holds", judged(cases::REQUEST_CONTENT, nothing, request)),
         ("A request is refused (terms::resolve): eligibility", judged(cases::REQUEST_ELIGIBILITY, nothing, request)),
+        ("A request is refused (terms::narrowing): more than the role or the assignment gives", judged(cases::NARROWING, nothing, request)),
+        ("A request for another person is refused (terms::requestors)", judged(cases::ON_BEHALF, for_erin, request)),
         ("A request of a service account is refused (terms::resolve)", judged(cases::SERVICE_ACCOUNT, delegated, request)),
         ("What is active ends (terms::resolve)", judged(cases::HELD, |f| active(f, NOW.plus_secs(600)), request)),
     ]
@@ -305,6 +311,7 @@ const NOT_IN_TABLE: &[(&str, &str)] = &[
     ("permissions and scope are of different providers", "an object has a part for each provider, and only that of the system's is used"),
     ("has(self.account) != (has(self.regions) || has(self.resources))", "a rule of a CRD"),
     ("write account: {} alone, or regions, resources, or both of these", "the message of that rule, which the API server gives"),
+    ("the whole account", "no scope is wider"),
     ("a policy document", "what the JSON parser would say of a value that JSON does not have"),
     ("what it held", "a Grant holds one way of access"),
     ("the statement that ends what is attached", "it is small and has its end, so no message names it"),

@@ -148,6 +148,21 @@ const GRANTING: &[Place] = &[
         })
         .is_ok()
     }),
+    ("the policy's list of whom a requestor admin asks for", |a, b| {
+        fixture::with(|f| {
+            fixture::on_behalf(f, Subject::User(b.into()));
+            f.policies[0].requestor_admins[0].beneficiaries = vec![Subject::User(a.into())];
+        })
+        .is_ok()
+    }),
+    ("the policy's list of requestor admins", |a, b| {
+        fixture::with(|f| {
+            fixture::on_behalf(f, Subject::User("erin".into()));
+            f.policies[0].requestor_admins[0].subject = Subject::User(a.into());
+            f.asked.requester = login(b, "1");
+        })
+        .is_ok()
+    }),
     ("the requester's right to give the access back", |a, b| {
         count(&login(a, "1"), None, &[], &[decision(1, login(b, "2"), Verb::Revoke)]).stopped_by.is_some()
     }),

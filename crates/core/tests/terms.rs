@@ -12,12 +12,10 @@ use curfew_core::{
     readiness,
     reason::Reason,
     resolved::Terms,
-    target::{Empty, Scope, ScopeByProvider, kubernetes, kubernetes::persistence},
+    target::{Empty, ScopeByProvider, kubernetes, kubernetes::persistence},
     terms::{Refusal, assignment_ready, ready},
 };
-use fixture::{
-    Fixture, NOW, active, content, delegated, fixture, group, kubernetes_scope, long, namespaces, reference, roles, window, with,
-};
+use fixture::{Fixture, NOW, active, content, delegated, fixture, group, long, namespaces, reference, roles, window, with};
 use std::sync::Arc;
 
 /// The refusal has this reason, and its message contains this text.
@@ -228,11 +226,9 @@ fn what_is_not_allowed_is_denied_by_rule_value_and_limit() {
 
 #[test]
 fn an_assignment_narrows_and_never_widens() {
-    let terms = with(|f| f.assignments[0].scope = Some(Scope::Kubernetes(kubernetes_scope(&["canary"])))).unwrap();
+    let terms = with(|f| f.assignments[0].scope = Some(namespaces(&["canary"]))).unwrap();
     assert_ne!(terms.effects, with(|_| ()).unwrap().effects);
-    refused(Reason::NotEligible, "namespace elsewhere", |f| {
-        f.assignments[0].scope = Some(Scope::Kubernetes(kubernetes_scope(&["canary", "elsewhere"])))
-    });
+    refused(Reason::NotEligible, "namespace elsewhere", |f| f.assignments[0].scope = Some(namespaces(&["canary", "elsewhere"])));
     refused(Reason::NotEligible, "permanent", |f| f.policies[0].permanent_eligibility = false);
     refused(Reason::NotEligible, "less than the 5m", |f| f.assignments[0].window = window(-60, 239));
     refused(Reason::NotEligible, "longer than the 365d", |f| f.assignments[0].window = window(-60, 400 * 86_400));
@@ -439,7 +435,7 @@ fn what_is_active_is_judged_by_what_it_holds_and_not_by_what_the_role_offers() {
     // A second assignment that reaches less comes first by name.
     goes_on("", |f| {
         let mut narrow = f.assignments[0].clone();
-        (narrow.reference, narrow.scope) = (reference("a-first"), Some(Scope::Kubernetes(kubernetes_scope(&["canary"]))));
+        (narrow.reference, narrow.scope) = (reference("a-first"), Some(namespaces(&["canary"])));
         f.assignments.push(narrow);
     });
     ends(Reason::TemplateChanged, "role admin no longer covers ClusterRole payments-admin", |f| {
@@ -447,7 +443,7 @@ fn what_is_active_is_judged_by_what_it_holds_and_not_by_what_the_role_offers() {
     });
     ends(Reason::TemplateChanged, "role admin no longer covers namespace canary", |f| f.template().scope = namespaces(&["payments"]));
     ends(Reason::TemplateChanged, "assignment devs for role admin no longer reaches namespace canary", |f| {
-        f.assignments[0].scope = Some(Scope::Kubernetes(kubernetes_scope(&["payments"])));
+        f.assignments[0].scope = Some(namespaces(&["payments"]));
     });
     ends(Reason::NotReady, "policy payments does not allow access to namespace canary", |f| {
         f.policies[0].scope = namespaces(&["payments"])

@@ -1,6 +1,6 @@
 //! `kubectl curfew whoami`: who a user is for Curfew.
 use crate::{context::CliContext, read::INCOMPLETE};
-use curfew_api::config::{Identity, Keys, Uids};
+use curfew_api::config::{Identity, Uids};
 use curfew_core::{principal::UserInfo, text::printable};
 
 /// Show who you are for Curfew, and whether your decisions would count as proven.
@@ -26,9 +26,9 @@ pub async fn run(me: &CliContext) -> anyhow::Result<u8> {
 /// What CurfewConfig uses an extra key for.
 fn uses(config: Option<&Identity>, key: &str) -> Vec<&'static str> {
     let Some(config) = config else { return Vec::new() };
-    let names = |keys: &Keys| keys.list().iter().any(|name| name == key);
+    let names = |keys: Vec<String>| keys.iter().any(|name| name == key);
     let mfa = config.mfa.as_ref().is_some_and(|mfa| mfa.methods_key == key || mfa.time_key == key);
-    [(names(&config.aliases), "aliases"), (names(&config.decider_proof), "deciderProof"), (mfa, "mfa")]
+    [(names(config.aliases.list()), "aliases"), (names(config.decider_proof.list()), "deciderProof"), (mfa, "mfa")]
         .into_iter()
         .filter_map(|(used, name)| used.then_some(name))
         .collect()

@@ -209,6 +209,7 @@ impl Snapshot {
             admission: &self.admission,
             ceiling: None,
             alias_keys: &[],
+            aliases_are_names: false,
             template: None,
             assignments,
             policies: &self.policy_facts,

@@ -85,7 +85,7 @@ fn first_system<'a>(snapshot: &'a Snapshot, template: &Template) -> Option<&'a A
 
 /// What the target holds of what the template names.
 async fn content(ctx: &Context, facts: &Template, system: &AuthorizationSystem) -> Content {
-    match dereference::inventory(ctx, facts, system, Source::Stores).await {
+    match dereference::inventory(ctx, facts, system, &[], Source::Stores).await {
         Ok(inventory) => Content { inventory, unreachable: None },
         Err(error) => Content { inventory: None, unreachable: Some(error.to_string()) },
     }
@@ -154,7 +154,12 @@ fn display(ctx: &Context, template: &Template, policy: Option<&Policy>) -> Templ
 pub async fn reconcile_assignment(ctx: &Context, snapshot: &Snapshot, assignment: &EligibleAssignment) -> kube::Result<()> {
     let facts = convert::assignment(assignment);
     let template = ctx.stores.template(&changes::assigned_template(assignment)).map(|template| convert::template(&template));
-    let content = Content::default();
+    // What is left out of the role's permissions may be what denies.
+    let system = template.as_ref().filter(|_| facts.permissions.is_some()).and_then(|template| first_system(snapshot, template));
+    let content = match (&template, system) {
+        (Some(template), Some(system)) => content(ctx, template, system).await,
+        (None, _) | (_, None) => Content::default(),
+    };
     let verdict = readiness::assignment(&facts, template.as_ref(), &snapshot.policy_inputs(ctx, &content, &[]));
     let old = assignment.status.clone().unwrap_or_default();
     let ends = match facts.window {

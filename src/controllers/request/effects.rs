@@ -105,6 +105,10 @@ impl RequestEffects {
                 self.ctx.events.publish_first(&*role, bad, &state, "Decide", &note);
             }
         }
+        // A beneficiary who has not asked learns of it here, and in the column FOR.
+        if let (State::AwaitingApproval, Some(note)) = (next.status.state, status::requested_for_another(next)) {
+            self.ctx.events.publish(stored, false, &state, "Request", &note);
+        }
         if let (State::Active, Some(at)) = (next.status.state, next.status.activated_at) {
             self.ctx.metrics.activation_duration.observe(seconds_between(next.created, at));
         }

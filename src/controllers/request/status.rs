@@ -13,7 +13,7 @@ use curfew_core::{
     principal::Subject,
     reason::{Reason, TerminalState},
     reconcile::View,
-    request::{State, Status},
+    request::{Request, State, Status},
     resolved::{Resolved, SCHEMA},
     text::{MAX_MESSAGE, brief, clip},
     time::Time,
@@ -207,10 +207,29 @@ fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally
             let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
             let gone = view.terms.as_ref().as_ref().ok().and_then(|terms| terms.gone.as_ref());
             let gone = gone.map(|gone| format!("; no longer there, and without effect: {gone}")).unwrap_or_default();
-            format!("you have the access until {t}; to give it back sooner: kubectl delete areq {name} -n {namespace}{gone}")
+            let who =
+                requested_for(core, object).map_or_else(|| "you have".to_owned(), |holder| format!("{} has", brief(&holder.to_string())));
+            format!("{who} the access until {t}; to give it back sooner: kubectl delete areq {name} -n {namespace}{gone}")
         }),
         (State::Pending | State::Revoking(_) | State::Ended(..), _) => unreachable(view).unwrap_or("waiting for the operator").into(),
     }
+}
+
+/// The holder, if that is not the requester.
+fn requested_for<'a>(core: &'a Status, object: &ActivationRequest) -> Option<&'a Subject> {
+    let holder = &core.frozen.as_ref()?.terms.resolved.beneficiary;
+    let requester = object.spec.requester.as_ref().map(|requester| requester.username.as_str()).unwrap_or_default();
+    (holder.principal() != requester).then_some(holder)
+}
+
+/// Who has asked for whom, for an Event about the request of another person; nothing if the holder has asked.
+pub fn requested_for_another(request: &Request) -> Option<String> {
+    let holder = &request.status.frozen.as_ref()?.terms.resolved.beneficiary;
+    let requester = &request.requester.username;
+    (holder.principal() != *requester).then(|| {
+        let holder = brief(&holder.to_string());
+        format!("{} has requested this access for {holder}; neither of the two may approve it, and both may end it", brief(requester))
+    })
 }
 
 /// Which stage was not complete in time.

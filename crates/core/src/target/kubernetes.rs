@@ -41,6 +41,40 @@ pub fn intersection(a: &Scope, b: &Scope) -> Option<Scope> {
     }
 }
 
+/// The namespaces of both, to be read; a scope of the whole cluster names none.
+pub fn naming<'a>(scope: &'a Scope, others: impl Iterator<Item = &'a Scope>) -> Scope {
+    let mut names: Vec<String> = std::iter::once(scope).chain(others).flat_map(|scope| scope.namespaces().iter().cloned()).collect();
+    names.sort();
+    names.dedup();
+    if names.is_empty() { scope.clone() } else { Scope::Namespaces(names) }
+}
+
+/// The namespaces, or the whole cluster.
+pub fn reach_in_words(scope: &Scope) -> String {
+    match scope {
+        Scope::ClusterWide(_) => "the whole cluster".to_owned(),
+        Scope::Namespaces(names) => format!("{} {}", if names.len() == 1 { "namespace" } else { "namespaces" }, names.join(", ")),
+    }
+}
+
+/// Each role, in words.
+pub fn permissions_in_words(permissions: &Permissions) -> Vec<String> {
+    let cluster_roles = permissions.cluster_roles.iter().map(|r| role_in_words(RoleKind::ClusterRole, None, r));
+    let roles = permissions.roles.iter().map(|r| role_in_words(RoleKind::Role, Some(&r.namespace), &r.name));
+    cluster_roles.chain(roles).collect()
+}
+
+/// The first role that is not offered, in words.
+pub fn exceeds(asked: &Permissions, offered: &Permissions) -> Option<String> {
+    lacks(offered, asked)
+}
+
+/// The first Role of a namespace outside of the scope, in words.
+pub fn outside(permissions: &Permissions, scope: &Scope) -> Option<String> {
+    let role = permissions.roles.iter().find(|r| !scope.reaches(&r.namespace));
+    role.map(|r| role_in_words(RoleKind::Role, Some(&r.namespace), &r.name))
+}
+
 /// The first role that a policy's patterns do not allow, in words.
 pub fn not_allowed(permissions: &Permissions, patterns: &Permissions) -> Option<String> {
     let cluster_role = |role: &&String| !patterns.cluster_roles.iter().any(|pattern| patterns::allows(pattern, role));

@@ -90,7 +90,8 @@ macro_rules! dispatch_matching {
     };
 }
 
-// Below the macros, which it uses.
+// Below the macros, which they use.
+mod narrower;
 mod values;
 
 /// A kind of target system.
@@ -106,7 +107,7 @@ pub enum ProviderKind {
 }
 
 impl ProviderKind {
-    /// Every kind of target.
+    /// Every provider of this build.
     pub const ALL: &'static [ProviderKind] = &[
         ProviderKind::Kubernetes,
         ProviderKind::Aws,
@@ -183,6 +184,10 @@ impl PermissionsByProvider {
             ProviderKind::Simulated => self.simulated.clone().map(Permissions::Simulated),
         }
     }
+    /// Every part that is there.
+    pub fn entries(&self) -> impl Iterator<Item = Permissions> + '_ {
+        ProviderKind::ALL.iter().filter_map(|provider| self.of(*provider))
+    }
 }
 
 /// How far a role reaches, by provider. At least one provider; one that is left out is out of reach.
@@ -211,6 +216,10 @@ impl ScopeByProvider {
             #[cfg(feature = "simulated")]
             ProviderKind::Simulated => self.simulated.clone().map(Scope::Simulated),
         }
+    }
+    /// Every part that is there.
+    pub fn entries(&self) -> impl Iterator<Item = Scope> + '_ {
+        ProviderKind::ALL.iter().filter_map(|provider| self.of(*provider))
     }
 }
 

@@ -80,6 +80,26 @@ pub fn intersection(a: &Scope, _: &Scope) -> Option<Scope> {
     Some(a.clone())
 }
 
+/// The only scope.
+pub fn reach_in_words(scope: &Scope) -> String {
+    scope_in_words(scope)
+}
+
+/// Each group, in words.
+pub fn permissions_in_words(permissions: &Permissions) -> Vec<String> {
+    permissions.groups.iter().map(|g| format!("group {g}")).collect()
+}
+
+/// The first group that is not offered.
+pub fn exceeds(asked: &Permissions, offered: &Permissions) -> Option<String> {
+    not_allowed(asked, offered)
+}
+
+/// None: groups have no place.
+pub fn outside(_: &Permissions, _: &Scope) -> Option<String> {
+    None
+}
+
 /// The first group that a policy does not list.
 pub fn not_allowed(permissions: &Permissions, patterns: &Permissions) -> Option<String> {
     permissions.groups.iter().find(|g| !patterns.groups.contains(g)).map(|g| format!("group {g}"))

@@ -401,4 +401,4 @@ impl Plan {
 }
 
 /// Said of permissions, scope and inventory that do not belong together.
-const MIXED: &str = "permissions and scope are of different providers";
+pub(super) const MIXED: &str = "permissions and scope are of different providers";

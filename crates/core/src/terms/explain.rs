@@ -4,8 +4,8 @@
 //! in the way is told at once. The verdict is always that of [`resolve`]: a rule that has no line here still refuses.
 use super::{
     Offer, Refusal, check_accepted_by_target, check_assignment_window, check_justification, check_login, check_quorum_reachable,
-    check_system, check_usable, duration, holder::resolve_beneficiary, pick_system, policies::check_policy_offers,
-    policies::first_allowing, refuse, resolve,
+    check_system, check_usable, duration, naming, pick_system, policies::check_policy_offers, policies::first_allowing, refuse,
+    requestors::resolve_beneficiary, resolve,
 };
 use crate::{
     policy_inputs::{Assignment, PolicyInputs, RequestFacts, System, Template, Window},
@@ -174,15 +174,7 @@ fn offered(t: &Template, system: &System, h: &PolicyInputs<'_>) -> Result<String
 
 /// The assignments that name the requester, in name order.
 fn named<'a>(a: &RequestFacts, h: &PolicyInputs<'a>, t: &Template) -> Vec<&'a Assignment> {
-    let holder = resolve_beneficiary(a, h);
-    let machine = a.requester.is_system_identity();
-    let names = |e: &Assignment| match machine {
-        true => holder.as_ref().is_ok_and(|holder| e.subject == *holder),
-        false => e.subject.includes(&a.requester),
-    };
-    let mut mine: Vec<_> = h.assignments.iter().filter(|e| e.role == t.reference.name && names(e)).collect();
-    mine.sort_by(|x, y| x.reference.name.cmp(&y.reference.name));
-    mine
+    resolve_beneficiary(a, h).map(|holder| naming(a, &holder, t, h)).unwrap_or_default()
 }
 
 fn in_words(e: &Assignment) -> String {

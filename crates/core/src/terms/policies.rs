@@ -47,7 +47,7 @@ pub(super) fn first_allowing<'a>(
 /// How many of a policy's rules were passed before the one with this reason, in their order.
 const fn nearness(reason: Reason) -> u8 {
     match reason {
-        Reason::BelowFloor => 2,
+        Reason::BelowFloor | Reason::NotEligible => 2,
         Reason::JustificationRequired => 3,
         Reason::OverMaximum => 4,
         _ => 1,

@@ -1,14 +1,14 @@
 //! One change of the fixture for each rule, in the order of the rules. The label says what is wrong.
 pub mod aws;
 
-use crate::fixture::{Fixture, NOW, content, group, kubernetes_scope, long, namespaces, reference, roles, window};
+use crate::fixture::{Fixture, NOW, content, group, long, namespaces, reference, roles, window};
 use curfew_core::{
     admission::AdmissionHistory,
     digest::Digest,
     policy_inputs::{ApprovalFloor, System, Systems},
-    principal::Subject,
+    principal::{Mapping, Source, Subject},
     target::{
-        Empty, PermissionsByProvider, Scope, ScopeByProvider,
+        Empty, Inventory, PermissionsByProvider, ProviderKind, ScopeByProvider, aws as target_aws,
         kubernetes::{
             self, RoleContent, RoleKind, RoleName,
             persistence::{self, Rule},
@@ -118,13 +118,121 @@ pub const REQUEST_ELIGIBILITY: &[Case] = &[
     ("an assignment that begins later", |f| f.assignments[0].window = window(60, 9_000)),
     ("an assignment that has ended", |f| f.assignments[0].window = window(-600, 0)),
     ("an assignment that ends too early", |f| f.assignments[0].window = window(-60, 1_800)),
-    ("an assignment wider than its role", |f| f.assignments[0].scope = Some(Scope::Kubernetes(kubernetes_scope(&["elsewhere"])))),
-    ("an assignment that reaches nothing", |f| f.assignments[0].scope = Some(Scope::Kubernetes(kubernetes_scope(&[])))),
+    ("an assignment wider than its role", |f| f.assignments[0].scope = Some(namespaces(&["elsewhere"]))),
+    ("an assignment that reaches nothing", |f| f.assignments[0].scope = Some(namespaces(&[]))),
     ("an assignment that reaches no Role", |f| {
         one_role(f, "canary");
-        f.assignments[0].scope = Some(Scope::Kubernetes(kubernetes_scope(&["payments"])));
+        f.assignments[0].scope = Some(namespaces(&["payments"]));
     }),
     ("an assignment that the policy refuses", |f| f.policies[0].eligible = vec![group("others")]),
+];
+
+/// What asks for more than the role or the assignment gives.
+pub const NARROWING: &[Case] = &[
+    ("a scope for another provider", |f| {
+        f.asked.scope = Some(ScopeByProvider { aws: Some(target_aws::Scope::account()), ..ScopeByProvider::default() });
+    }),
+    ("permissions for another provider", |f| {
+        let aws = Some(target_aws::Permissions::default());
+        f.asked.permissions = Some(PermissionsByProvider { aws, ..PermissionsByProvider::default() });
+    }),
+    ("a scope for no provider", |f| f.asked.scope = Some(ScopeByProvider::default())),
+    ("a namespace beyond the role", |f| f.asked.scope = Some(namespaces(&["payments", "elsewhere"]))),
+    ("the whole cluster beyond the role", |f| f.asked.scope = Some(cluster_wide())),
+    ("a namespace beyond the assignment", |f| {
+        f.assignments[0].scope = Some(namespaces(&["canary"]));
+        f.asked.scope = Some(namespaces(&["payments"]));
+    }),
+    ("a ClusterRole beyond the role", |f| f.asked.permissions = Some(roles(&["view"]))),
+    ("a Role outside of the scope that is asked for", |f| {
+        one_role(f, "canary");
+        f.asked.scope = Some(namespaces(&["payments"]));
+        f.asked.permissions = Some(role("canary", "deployer"));
+    }),
+    ("a scope that leaves nothing", |f| {
+        one_role(f, "canary");
+        f.asked.scope = Some(namespaces(&["payments"]));
+    }),
+    ("permissions that leave nothing", |f| f.asked.permissions = Some(roles(&[]))),
+    ("an assignment for another provider", |f| {
+        f.template().scope.aws = Some(target_aws::Scope::account());
+        f.assignments[0].scope = Some(ScopeByProvider { kubernetes: None, ..f.template().scope.clone() });
+    }),
+    ("an assignment with more than its role", |f| f.assignments[0].permissions = Some(roles(&["view"]))),
+    ("an assignment with permissions of another provider", |f| {
+        f.template().permissions.aws = aws_role(&[READ], None).aws;
+        f.assignments[0].permissions = Some(aws_role(&[READ], None));
+    }),
+    ("a request without a policy that denies", |f| {
+        in_aws(f);
+        f.asked.permissions = Some(aws_role(&[READ], None));
+    }),
+    ("a request with a part of the inline policy", |f| {
+        in_aws(f);
+        f.template().permissions = aws_role(&[], Some("s3:*"));
+        f.policies[0].permissions = aws_role(&[], Some("s3:*"));
+        f.asked.permissions = Some(aws_role(&[], Some("s3:Get*")));
+    }),
+    ("a request beyond regions", |f| {
+        in_aws(f);
+        f.template().scope = regions(&["eu-west-1"]);
+        f.asked.scope = Some(regions(&["eu-west-2"]));
+    }),
+    ("a request beyond the account's assignment", |f| {
+        in_aws(f);
+        f.asked.permissions = Some(aws_role(&["arn:aws:iam::aws:policy/Other"], None));
+        f.asked.scope = Some(regions(&["eu-west-2"]));
+    }),
+    ("an assignment without a policy that denies", |f| {
+        in_aws(f);
+        f.assignments[0].permissions = Some(aws_role(&[READ], None));
+    }),
+];
+
+const READ: &str = "arn:aws:iam::aws:policy/Read";
+const GUARD: &str = "arn:aws:iam::123456789012:policy/team/Guard";
+
+fn aws_document(effect: &str, action: &str) -> serde_json::Value {
+    serde_json::json!({"Version": "2012-10-17", "Statement": {"Effect": effect, "Action": action, "Resource": "*"}})
+}
+
+fn aws_role(managed: &[&str], inline: Option<&str>) -> PermissionsByProvider {
+    let managed_policies = managed.iter().map(ToString::to_string).collect();
+    let inline_policy = inline.map(|action| target_aws::PolicyObject(aws_document("Allow", action)));
+    let role = Some(target_aws::RolePolicies { managed_policies, inline_policy, max_session: None });
+    PermissionsByProvider { aws: Some(target_aws::Permissions { role, ..Default::default() }), ..PermissionsByProvider::default() }
+}
+
+fn regions(list: &[&str]) -> ScopeByProvider {
+    let regions = list.iter().map(ToString::to_string).collect();
+    ScopeByProvider { aws: Some(target_aws::Scope { regions, ..Default::default() }), ..ScopeByProvider::default() }
+}
+
+/// The fixture in an account, with a role of two policies, one of which denies.
+fn in_aws(f: &mut Fixture) {
+    f.systems[0].provider = ProviderKind::Aws;
+    f.systems[0].principals = Some(Mapping { source: Source::Username, strip_prefix: None, strip_suffix: None });
+    (f.template().permissions, f.policies[0].permissions) = (aws_role(&[READ, GUARD], None), aws_role(&["*"], None));
+    let account = || ScopeByProvider { aws: Some(target_aws::Scope::account()), ..ScopeByProvider::default() };
+    (f.template().scope, f.policies[0].scope) = (account(), account());
+    let content =
+        |arn: &str, effect: &str| target_aws::PolicyContent { arn: arn.into(), document: aws_document(effect, "sqs:Get*").to_string() };
+    let policies = vec![content(READ, "Allow"), content(GUARD, "Deny")];
+    let account = target_aws::Inventory { partition: "aws".into(), account: "123456789012".into(), policies, ..Default::default() };
+    f.inventory = Inventory::Aws(account);
+}
+
+/// What is refused to people who ask for others. Each change is made after `fixture::on_behalf`, for Erin.
+pub const ON_BEHALF: &[Case] = &[
+    ("not listed by the policy", |f| f.policies[0].requestor_admins.clear()),
+    ("listed for another beneficiary", |f| f.policies[0].requestor_admins[0].beneficiaries = vec![crate::fixture::deployer()]),
+    ("no assignment by name", |f| f.assignments[0].subject = group("devs")),
+    ("for a group", |f| f.asked.beneficiary = Some(group("devs"))),
+    ("for a reserved identity", |f| f.asked.beneficiary = Some(Subject::User("system:admin".into()))),
+    ("for a person, with aliases", |f| {
+        f.aliases = vec!["curfew.dev/person".into()];
+        f.asked.requester.extra = [("curfew.dev/person".to_owned(), vec!["7".to_owned()])].into();
+    }),
 ];
 
 /// What is refused only to service accounts. Each change is made after `fixture::delegated`.
@@ -182,8 +290,9 @@ pub const HELD: &[Case] = &[
     ("a template that names less", |f| f.template().permissions = roles(&["view"])),
     ("a template that reaches less", |f| f.template().scope = namespaces(&["payments"])),
     ("an assignment that reaches less", |f| {
-        f.assignments[0].scope = Some(Scope::Kubernetes(kubernetes_scope(&["payments"])));
+        f.assignments[0].scope = Some(namespaces(&["payments"]));
     }),
+    ("an assignment that gives less", |f| f.assignments[0].permissions = Some(roles(&["view"]))),
 ];
 
 /// Another digest than that of the fixture.
@@ -289,9 +398,28 @@ pub const ASSIGNMENT: &[Case] = &[
     ("no such role", |f| f.template = None),
     ("a provider that the role does not have", |f| {
         f.template().scope = ScopeByProvider::default();
-        f.assignments[0].scope = Some(Scope::Kubernetes(kubernetes_scope(&["canary"])));
+        f.assignments[0].scope = Some(namespaces(&["canary"]));
     }),
-    ("a namespace that the role does not have", |f| f.assignments[0].scope = Some(Scope::Kubernetes(kubernetes_scope(&["elsewhere"])))),
+    ("a namespace that the role does not have", |f| f.assignments[0].scope = Some(namespaces(&["elsewhere"]))),
+    ("a ClusterRole that the role does not have", |f| f.assignments[0].permissions = Some(roles(&["view"]))),
+    ("permissions of a provider that the role does not have", |f| {
+        let aws = Some(target_aws::Permissions::default());
+        f.assignments[0].permissions = Some(PermissionsByProvider { aws, ..PermissionsByProvider::default() });
+    }),
+    ("without a policy that denies", |f| {
+        in_aws(f);
+        f.assignments[0].permissions = Some(aws_role(&[READ], None));
+    }),
+    ("without a policy that cannot be read", |f| {
+        in_aws(f);
+        f.inventory = Inventory::empty(ProviderKind::Aws);
+        f.assignments[0].permissions = Some(aws_role(&[READ], None));
+    }),
+    ("a Role outside of its own scope", |f| {
+        one_role(f, "canary");
+        f.assignments[0].scope = Some(namespaces(&["payments"]));
+        f.assignments[0].permissions = Some(role("canary", "deployer"));
+    }),
     ("a reserved identity", |f| f.assignments[0].subject = group("system:masters")),
     ("permanent, which the role does not allow", |f| f.template().permanent_eligibility = false),
     ("longer than the role allows", |f| f.assignments[0].window = window(-60, 2 * YEARS)),

@@ -188,3 +188,136 @@ fn a_service_account_may_be_a_principal_whose_name_is_mapped() {
     let bot = Principal::Aws(aws::Principal { name: "bot".into() });
     assert_eq!(with(|f| agent(f, Some("system:serviceaccount:ci:"))), Ok(bot));
 }
+
+/// The account with a second policy, which denies, in a role of the grant's own. The alias key is not configured.
+fn of_role() -> Fixture {
+    let role = |guarded: bool, pattern: bool| {
+        let managed = if guarded { vec![READ.to_owned(), GUARD.to_owned()] } else { vec![READ.to_owned()] };
+        let managed_policies = if pattern { vec!["*".to_owned()] } else { managed };
+        let inline_policy = Some(PolicyObject(document("s3:GetObject")));
+        let role = aws::RolePolicies { managed_policies, inline_policy, max_session: None };
+        PermissionsByProvider { aws: Some(Permissions { role: Some(role), ..Permissions::default() }), ..PermissionsByProvider::default() }
+    };
+    let mut f = of_aws();
+    (f.template().permissions, f.policies[0].permissions) = (role(true, false), role(true, true));
+    let guard = json!({"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "sqs:Purge*", "Resource": "*"}});
+    let Inventory::Aws(account) = &mut f.inventory else { unreachable!("an account") };
+    account.policies.push(PolicyContent { arn: GUARD.into(), document: guard.to_string() });
+    f
+}
+
+const GUARD: &str = "arn:aws:iam::123456789012:policy/team/Guard";
+
+/// What a request asks of the role of [`of_role`]: these managed policies, and the inline policy or not.
+fn part(managed: &[&str], inline: bool) -> Option<PermissionsByProvider> {
+    let managed_policies = managed.iter().map(ToString::to_string).collect();
+    let inline_policy = inline.then(|| PolicyObject(document("s3:GetObject")));
+    let role = aws::RolePolicies { managed_policies, inline_policy, max_session: None };
+    Some(PermissionsByProvider {
+        aws: Some(Permissions { role: Some(role), ..Permissions::default() }),
+        ..PermissionsByProvider::default()
+    })
+}
+
+fn places(regions: &[&str], resources: &[&str]) -> Option<ScopeByProvider> {
+    let list = |list: &[&str]| list.iter().map(ToString::to_string).collect();
+    let scope = Scope { account: None, regions: list(regions), resources: list(resources) };
+    Some(ScopeByProvider { aws: Some(scope), ..ScopeByProvider::default() })
+}
+
+#[test]
+fn a_request_narrows_policies_and_places_in_an_account() {
+    let of = |change: &dyn Fn(&mut Fixture)| {
+        let mut f = of_role();
+        change(&mut f);
+        resolve(&f.asked, &f.inputs())
+    };
+    let whole = of(&|_| ()).unwrap();
+    let less = of(&|f| f.asked.permissions = part(&[GUARD], true)).unwrap();
+    assert!(less.effects != whole.effects);
+    assert_eq!(less.resolved.permissions.privileges().len(), 2, "{:?}", less.resolved.permissions.privileges());
+    let here = of(&|f| f.asked.scope = places(&["eu-west-1"], &[])).unwrap();
+    assert_eq!(here.resolved.scope.in_words(&here.resolved.permissions), "account 123456789012, only in eu-west-1");
+    let refused = |reason: Reason, words: &str, change: &dyn Fn(&mut Fixture)| {
+        let refusal = of(change).expect_err(words);
+        assert!(refusal.reason == reason && refusal.message.contains(words), "expected {reason} {words:?}, got {refusal:?}");
+    };
+    let words = format!("spec.permissions leaves out managed policy {GUARD}, which denies, and so would give more than role admin");
+    refused(Reason::WiderPermissions, &words, &|f| f.asked.permissions = part(&[READ], true));
+    let words = format!("assignment devs leaves out managed policy {GUARD}, which denies");
+    refused(Reason::NotEligible, &words, &|f| f.assignments[0].permissions = part(&[READ], true));
+    refused(Reason::WiderPermissions, "policies of the IAM user, which role admin does not give", &|f| {
+        f.asked.permissions = Some(user("s3:GetObject"))
+    });
+    refused(
+        Reason::WiderScope,
+        "spec.scope reaches every resource, which role admin does not; it reaches resources arn:aws:s3:::a/*",
+        &|f| {
+            f.template().scope = places(&[], &["arn:aws:s3:::a/*"]).unwrap();
+            f.asked.scope = places(&["eu-west-1"], &[]);
+        },
+    );
+    refused(Reason::WiderScope, "spec.scope leaves nothing of what role admin gives", &|f| {
+        f.asked.permissions = part(&[GUARD], true);
+        f.asked.scope = places(&[], &["arn:aws:s3:::a"]);
+        let only =
+            json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sqs:Get*", "Resource": "arn:aws:sqs:*:*:q"}});
+        let role = f.template().permissions.aws.as_mut().unwrap().role.as_mut().unwrap();
+        role.inline_policy = Some(PolicyObject(only.clone()));
+        f.policies[0].permissions.aws.as_mut().unwrap().role.as_mut().unwrap().inline_policy = Some(PolicyObject(only.clone()));
+        f.asked.permissions.as_mut().unwrap().aws.as_mut().unwrap().role.as_mut().unwrap().inline_policy = Some(PolicyObject(only));
+    });
+    // What cannot be cut out exactly is refused in doubt.
+    refused(Reason::WiderScope, "spec.scope cannot be granted: in inlinePolicy, statement 1 cannot be narrowed to arn:aws:s3:::a*", &|f| {
+        let crossing =
+            json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::*z"}});
+        for permissions in [&mut f.template.as_mut().unwrap().permissions, &mut f.policies[0].permissions] {
+            permissions.aws.as_mut().unwrap().role.as_mut().unwrap().inline_policy = Some(PolicyObject(crossing.clone()));
+        }
+        f.asked.scope = places(&[], &["arn:aws:s3:::a*"]);
+    });
+}
+
+#[test]
+fn what_is_active_in_an_account_is_judged_by_what_was_approved_of_it() {
+    let mut f = of_role();
+    f.asked.permissions = part(&[GUARD], true);
+    f.asked.scope = places(&["eu-west-1"], &[]);
+    active(&mut f, NOW.plus_secs(600));
+    let held = resolve(&f.asked, &f.inputs()).unwrap();
+    // It shrinks elsewhere.
+    f.template().permissions = part(&[GUARD], true).unwrap();
+    f.template().scope = places(&["eu-west-1", "eu-west-2"], &[]).unwrap();
+    f.assignments[0].permissions = part(&[GUARD], true);
+    assert_eq!(resolve(&f.asked, &f.inputs()).unwrap().effects, held.effects);
+    f.assignments[0].permissions = part(&[GUARD], false);
+    let refusal = resolve(&f.asked, &f.inputs()).unwrap_err();
+    assert!(refusal.message.contains("assignment devs for role admin no longer gives its inlinePolicy"), "{refusal:?}");
+    f.assignments[0].permissions = None;
+    f.template().scope = places(&["eu-west-2"], &[]).unwrap();
+    let refusal = resolve(&f.asked, &f.inputs()).unwrap_err();
+    assert!(refusal.message.contains("no longer covers region eu-west-1"), "{refusal:?}");
+}
+
+#[test]
+fn who_is_only_named_is_the_principal_of_that_name_or_refused() {
+    let on_behalf = |beneficiary: Subject, prefix: Option<&str>| {
+        let mut f = of_aws();
+        crate::fixture::on_behalf(&mut f, beneficiary);
+        f.systems[0].principals.as_mut().unwrap().strip_prefix = prefix.map(Into::into);
+        f
+    };
+    let named = |f: &Fixture| resolve(&f.asked, &f.inputs()).map(|terms| terms.resolved.principal.name());
+    assert_eq!(named(&on_behalf(Subject::User("erin".into()), None)).as_deref(), Ok("erin"));
+    let deployer = crate::fixture::deployer;
+    assert_eq!(named(&on_behalf(deployer(), Some("system:serviceaccount:payments:"))).as_deref(), Ok("deployer"));
+    let refusal = named(&on_behalf(deployer(), None)).unwrap_err();
+    assert!(refusal.reason == Reason::NotEligible && refusal.message.contains("is not the name of an IAM user"), "{refusal:?}");
+    // The extra key is Dana's, and not Erin's.
+    let mut f = on_behalf(Subject::User("erin".into()), None);
+    f.systems[0].principals.as_mut().unwrap().source = Source::ExtraKey("curfew.dev/aws-user".into());
+    f.asked.requester.extra = [("curfew.dev/aws-user".to_owned(), vec!["d.jones".to_owned()])].into();
+    (f.aliases, f.aliases_are_names) = (vec!["curfew.dev/aws-user".into()], true);
+    let refusal = named(&f).unwrap_err();
+    assert!(refusal.message.contains("the login of user erin is not known"), "{refusal:?}");
+}

@@ -16,7 +16,7 @@ use curfew_core::{
     policy_inputs::{Assignment, Policy, PolicyInputs, RequestFacts, System, Template},
     principal::{Subject, UserInfo},
     reason::{Reason, TerminalState},
-    target::{Plan, ProviderKind, Scope},
+    target::{Plan, ProviderKind, ScopeByProvider},
     terms::explain::{Judged, Rule, explain},
     time::Time,
 };
@@ -102,6 +102,7 @@ struct Inputs {
     policies: Vec<Policy>,
     systems: Vec<System>,
     alias_keys: Vec<String>,
+    aliases_are_names: bool,
 }
 
 impl Inputs {
@@ -126,6 +127,7 @@ impl Inputs {
             policies,
             systems,
             alias_keys: config.map(|config| config.spec.identity.aliases.list()).unwrap_or_default(),
+            aliases_are_names: config.is_some_and(|config| config.spec.identity.aliases.are_names()),
             template,
         }
     }
@@ -149,6 +151,7 @@ pub(super) fn judge(facts: &Facts) -> Explained {
         admission: &admission,
         ceiling,
         alias_keys: &inputs.alias_keys,
+        aliases_are_names: inputs.aliases_are_names,
         template: Some(&inputs.template),
         assignments: &inputs.assignments,
         policies: &inputs.policies,
@@ -346,10 +349,10 @@ fn planned(facts: &Facts, role: &RoleTemplate, inputs: &Inputs, provider: Provid
     let permissions = template.permissions.of(provider)?;
     let whole = template.scope.of(provider)?;
     let mine = inputs.assignments.iter().find(|e| e.role == template.reference.name && e.subject.includes(&facts.login));
-    let scope: Scope = match mine.and_then(|assignment| assignment.scope.as_ref()) {
-        Some(narrower) => whole.intersection(narrower).unwrap_or(whole),
-        None => whole,
-    };
+    let narrower = |scope: &ScopeByProvider| scope.of(provider).and_then(|narrower| whole.intersection(&narrower));
+    let scope = mine.and_then(|assignment| assignment.scope.as_ref()).and_then(narrower).unwrap_or_else(|| whole.clone());
+    let fewer = mine.and_then(|assignment| assignment.permissions.as_ref()).and_then(|permissions| permissions.of(provider));
+    let permissions = fewer.unwrap_or(permissions);
     let plan = permissions.probe(&scope)?;
     // Where people have other names, the objects are named only when the operator has looked at the target.
     let writes = match provider.maps_principals() {

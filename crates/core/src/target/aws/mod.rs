@@ -24,6 +24,7 @@ pub mod resolve;
 pub mod sample;
 pub mod scope;
 pub mod split;
+pub mod subset;
 pub mod wildcard;
 
 pub use granted::{
@@ -40,7 +41,8 @@ pub use plan::{
 };
 pub use principal::{Principal, principal};
 pub use resolve::{check, check_permissions, granted_privileges, ineffective, obstacle, resolve};
-pub use scope::{GrantedScope, Scope, beyond, intersection, named_scope, scope_in_words};
+pub use scope::{GrantedScope, Scope, beyond, intersection, named_scope, reach_in_words, scope_in_words};
+pub use subset::{exceeds, loses_denial, outside, permissions_in_words};
 
 /// What may outlive the end of an access.
 pub const SESSION_TAIL: &str = "requests that AWS answers before a change of IAM is known everywhere, by its documentation usually within seconds; with a standing permission set or a group, sessions that are open, until the session duration of the permission set, at most 12 hours, is over";

@@ -97,6 +97,13 @@ pub fn named_scope(held: &GrantedScope) -> Scope {
     Scope { account: (!narrowed).then_some(Empty {}), regions: held.regions.clone(), resources: held.resources.clone() }
 }
 
+/// Regions and resources as they are written, in words.
+pub fn reach_in_words(scope: &Scope) -> String {
+    let of = |what: &str, list: &[String]| (!list.is_empty()).then(|| format!("{what} {}", list.join(", ")));
+    let parts: Vec<String> = [of("regions", &scope.regions), of("resources", &scope.resources)].into_iter().flatten().collect();
+    if parts.is_empty() { "the whole account".to_owned() } else { parts.join(" with ") }
+}
+
 /// Account, regions and resources, in words. What a group has is not limited to the account through which it is granted.
 pub fn scope_in_words(scope: &GrantedScope, permissions: &GrantedPermissions) -> String {
     if let GrantedPermissions::Group(group) = permissions {

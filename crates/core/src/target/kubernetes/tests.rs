@@ -17,6 +17,31 @@ fn a_scope_never_widens() {
 }
 
 #[test]
+fn to_lie_within_is_an_order_of_scopes() {
+    // Every scope over three namespaces; `-` stands for what has no namespace.
+    let lists = (1..8_u8).map(|bits| ["a", "b", "c"].into_iter().enumerate().filter(move |(i, _)| bits & (1 << i) != 0).map(|(_, n)| n));
+    let all: Vec<Scope> = lists.map(|names| namespaces(&names.collect::<Vec<_>>())).chain([CLUSTER_WIDE]).collect();
+    let reached = |s: &Scope| -> Vec<&str> {
+        ["a", "b", "c", "-"]
+            .into_iter()
+            .filter(|n| matches!(s, Scope::ClusterWide(_)) || s.namespaces().iter().any(|own| own == n))
+            .collect()
+    };
+    for (a, b) in all.iter().flat_map(|a| all.iter().map(move |b| (a, b))) {
+        let subset = |inner: &Scope, outer: &Scope| reached(inner).iter().all(|n| reached(outer).contains(n));
+        assert_eq!(beyond(a, b).is_none(), subset(a, b), "{a:?} in {b:?}");
+        assert_eq!(beyond(a, b).is_none() && beyond(b, a).is_none(), a == b);
+        match intersection(a, b) {
+            Some(both) => assert_eq!((beyond(&both, a), beyond(&both, b)), (None, None)),
+            None => assert!(!reached(a).iter().any(|n| reached(b).contains(n))),
+        }
+        for c in all.iter().filter(|c| beyond(a, b).is_none() && beyond(b, c).is_none()) {
+            assert_eq!(beyond(a, c), None, "{a:?} in {b:?} in {c:?}");
+        }
+    }
+}
+
+#[test]
 fn a_star_is_a_whole_last_segment_or_everything() {
     assert!(patterns::allows("view", "view") && !patterns::allows("view", "viewer"));
     assert!(patterns::allows("payments:*", "payments:admin"));
