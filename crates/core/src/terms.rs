@@ -4,11 +4,13 @@
 //! request resolvable, so that they cannot disagree.
 mod holder;
 mod policies;
+mod schedule;
 
 use crate::{
     admission::Provenance,
     approval::ApprovalStage,
     duration::Duration,
+    limits::Limit,
     messages,
     policy_inputs::{ApprovedTerms, Assignment, Policy, PolicyInputs, Progress, RequestFacts, System, Template, Window},
     principal::Subject,
@@ -19,6 +21,7 @@ use crate::{
     text::brief,
     time::Time,
 };
+use std::sync::Arc;
 
 use holder::{resolve_beneficiary, resolve_principal};
 use policies::{check_policy_eligible, check_policy_offers, first_allowing};
@@ -48,8 +51,9 @@ fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
 /// Resolves a request. The order of the rules:
 ///
 /// 1. made while admission was not enforced; 2. a name that has granted before; 3. asks for something that this build does not
-///    support; 4. a login without the alias that is configured; 5. role; 6. system; 7. content and namespaces; 8. each assignment that
-///    makes the requester eligible, in name order, with each policy, in name order: the first pair that allows all of it.
+///    support; 4. a login without the alias that is configured, or a start too far ahead; 5. role; 6. system; 7. content and
+///    namespaces; 8. each assignment that makes the requester eligible, in name order, with each policy, in name order: the first pair
+///    that allows all of it.
 ///
 /// What is active is judged by what was approved, and not by what the role says now: the role must still name all of it, assignment
 /// and policy must still allow it, and nothing of it may allow more than was frozen. What no longer exists at the target is noted.
@@ -87,6 +91,7 @@ fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
         );
     }
     check_login(a, h)?;
+    schedule::check_start(a)?;
     let Some(t) = h.template else {
         return refuse(
             Reason::NoSuchRole,
@@ -124,6 +129,8 @@ fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
         None => offer.resolve(pair.assignment, t)?,
     };
     let gone = (!held.gone.is_empty()).then(|| held.gone.join(", ").into());
+    let limits = t.limits.map(|limits| Limit::of_role(&a.namespace, &t.reference.name, &holder, limits));
+    let limits = limits.map_or_else(Arc::default, Arc::from);
     let terms = Terms::new(Resolved {
         schema: SCHEMA,
         request: a.uid.clone(),
@@ -137,10 +144,10 @@ fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
         permissions,
         scope,
         duration: pair.duration,
-        start: None,
+        start: a.start,
         approval: if a.requester.is_system_identity() { require_two_approvers(t)? } else { t.approval.clone() },
     });
-    Ok(Terms { gone, ..terms })
+    Ok(Terms { gone, limits, ..terms })
 }
 
 /// Whether a template can be used at all: the policy that allows it, or why none does.
@@ -381,6 +388,7 @@ fn eligible<'a>(
     if t.justification {
         check_justification(a, || format!("role {}", t.reference.name))?;
     }
+    schedule::check_login_age(t.requires_mfa(), a, &t.reference.name)?;
     // The groups of a user who is only named are unknown.
     let machine = a.requester.is_system_identity();
     let named = |e: &Assignment| if machine { e.subject == *holder } else { e.subject.includes(&a.requester) };
@@ -397,7 +405,7 @@ fn eligible<'a>(
     for assignment in mine {
         let end = match a.progress {
             Progress::Granted(end) => end,
-            Progress::New | Progress::Accepted => h.now.plus_secs(duration.secs()),
+            Progress::New | Progress::Accepted => schedule::end(a, h.now, &duration),
         };
         if machine && !assignment.delegated {
             let forbidden = format!(
