@@ -15,7 +15,9 @@ pub enum EventKind {
     RequestAccepted,
     /// An AccessDecision was evaluated.
     DecisionJudged,
-    /// Every approval stage has passed; the deadline is stored.
+    /// Every approval stage has passed; the access begins at the start that was asked for, unless something ends the request before.
+    RequestScheduled,
+    /// Every approval stage has passed, and the start, if there is one, has come; the deadline is stored.
     RequestApproved,
     /// A request has reached a final state, which `state` names.
     RequestEnded,
@@ -55,6 +57,7 @@ impl EventKind {
             EventKind::ChainStarted => "chain.started",
             EventKind::RequestAccepted => "request.accepted",
             EventKind::DecisionJudged => "decision.judged",
+            EventKind::RequestScheduled => "request.scheduled",
             EventKind::RequestApproved => "request.approved",
             EventKind::RequestEnded => "request.ended",
             EventKind::GrantIntended => "grant.intended",
@@ -86,9 +89,11 @@ impl EventKind {
             EventKind::GrantAbandoned | EventKind::SweepRemoved => Class { uid: 3005, activity: 2, severity: 4 },
             EventKind::AdmissionNotEnforced => Class { uid: 6003, activity: 99, severity: 4 },
             EventKind::RequestAccepted | EventKind::DecisionJudged => Class { uid: 6003, activity: 1, severity: 1 },
-            EventKind::RequestApproved | EventKind::RequestEnded | EventKind::ChainStarted | EventKind::AdmissionEnforced => {
-                Class { uid: 6003, activity: 99, severity: 1 }
-            }
+            EventKind::RequestScheduled
+            | EventKind::RequestApproved
+            | EventKind::RequestEnded
+            | EventKind::ChainStarted
+            | EventKind::AdmissionEnforced => Class { uid: 6003, activity: 99, severity: 1 },
         }
     }
 }
@@ -235,10 +240,11 @@ mod tests {
     };
     use std::collections::BTreeSet;
 
-    const ALL: [EventKind; 15] = [
+    const ALL: [EventKind; 16] = [
         EventKind::ChainStarted,
         EventKind::RequestAccepted,
         EventKind::DecisionJudged,
+        EventKind::RequestScheduled,
         EventKind::RequestApproved,
         EventKind::RequestEnded,
         EventKind::GrantIntended,
@@ -259,6 +265,7 @@ mod tests {
             EventKind::ChainStarted => ("chain.started", 6003, 99, 1),
             EventKind::RequestAccepted => ("request.accepted", 6003, 1, 1),
             EventKind::DecisionJudged => ("decision.judged", 6003, 1, 1),
+            EventKind::RequestScheduled => ("request.scheduled", 6003, 99, 1),
             EventKind::RequestApproved => ("request.approved", 6003, 99, 1),
             EventKind::RequestEnded => ("request.ended", 6003, 99, 1),
             EventKind::GrantIntended => ("grant.intended", 3005, 1, 1),

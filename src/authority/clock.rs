@@ -47,6 +47,13 @@ impl Clock {
         self.latest(local(), Instant::now())
     }
 
+    /// Returns the time that it is at least: `now`, and no later than the API server's clock where that is known. What must not begin early
+    /// goes by it.
+    pub fn at_least(&self) -> Time {
+        let now = self.now();
+        self.server().map_or(now, |server| now.min(server))
+    }
+
     /// Whether the local clock and `now` both agree with the API server well enough to grant, and no response contradicts that.
     /// Returns true before the first response from the server: nothing can be granted then anyway.
     pub fn sane(&self) -> bool {

@@ -10,7 +10,7 @@ use crate::{
         grant::{self, GrantController},
         identity_keys,
         readiness::ReadinessController,
-        request::RequestController,
+        request::{self, RequestController},
         retention,
         router::{OtherQueues, Router},
         sweeper,
@@ -125,6 +125,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     tasks.spawn("admission check", admission::run(ctx.clone()));
     tasks.spawn("extra keys of logins", identity_keys::run(ctx.clone()));
     tasks.spawn("retention", retention::run(ctx.clone()));
+    tasks.spawn("sweep of slots", request::slots::sweep(ctx.clone()));
     own_tasks.spawn("sweep", sweeper::run(revoking_ctx));
     own_tasks.spawn("first synchronisation", synchronise(ctx.clone()));
     let why = tokio::select! {

@@ -20,6 +20,7 @@ pub fn request_event(
 ) -> Option<(EventKind, EventData)> {
     let what = match state {
         request::State::AwaitingApproval => EventKind::RequestAccepted,
+        request::State::Scheduled => EventKind::RequestScheduled,
         request::State::Activating => EventKind::RequestApproved,
         request::State::Ended(..) => EventKind::RequestEnded,
         request::State::Pending | request::State::Active | request::State::Revoking(_) => return None,

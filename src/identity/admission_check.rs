@@ -7,10 +7,11 @@
 //! The schemas of the CRDs are large, so a repeated check reads metadata first. The API server raises `metadata.generation` with
 //! every change of a spec, and an object that was deleted and created again has another uid: while both are the same as when the
 //! content was last compared, the content is the same.
-use super::{CANARY, CANARY_BINDING, CANARY_ROLE, NAMESPACE, marks, policies};
+use super::{CANARY, CANARY_BINDING, CANARY_ROLE, CANARY_SLOT, NAMESPACE, marks, policies};
 use crate::api::{self, PART_OF, compare::difference};
 use curfew_core::digest::Digest;
 use futures::future::try_join_all;
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, PostParams},
@@ -122,7 +123,7 @@ pub struct Compared {
 /// # Errors
 /// If a call to the API server fails. The caller must then treat admission as not enforced.
 pub async fn probe(client: &Client, compared: &mut Option<Compared>) -> kube::Result<AdmissionCheck> {
-    check(client, expected(), &[Canary::request(), Canary::decision(), Canary::grant(), Canary::binding()], compared).await
+    check(client, expected(), &[Canary::request(), Canary::decision(), Canary::grant(), Canary::binding(), Canary::slot()], compared).await
 }
 
 /// Checks only the policies that guard bindings and Jobs. On a remote cluster they must be in force before a Job fuse is trusted
@@ -265,6 +266,12 @@ impl Canary {
         let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": CANARY_ROLE});
         let body = json!({"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": CANARY_BINDING}, "roleRef": role});
         Canary { policy: "curfew-marks", kind, namespaced: true, body }
+    }
+
+    fn slot() -> Self {
+        let kind = ApiResource::erase::<Lease>(&());
+        let body = json!({"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": CANARY_SLOT}, "spec": {}});
+        Canary { policy: "curfew-slots", kind, namespaced: true, body }
     }
 
     /// Tries to create the object with a dry run. Returns `None` if the expected policy refuses it by name, and otherwise the problem.

@@ -30,6 +30,10 @@ pub fn policies() -> Vec<Value> {
                 validation("params.spec.activation.?justification.orValue('Required') != 'Required' || object.spec.?justification.orValue('').trim() != ''",
                     "the role asks for a justification; say why in spec.justification",
                     "'role ' + params.metadata.name + ' asks for a justification; say why in spec.justification'"),
+                // The API server fills in the time of creation before it evaluates this; at a dry run, too.
+                validation("!has(object.spec.startTime) || timestamp(object.spec.startTime) <= timestamp(object.metadata.creationTimestamp) + duration('720h')",
+                    "startTime is more than 30 days ahead; create the request later",
+                    "'startTime ' + object.spec.startTime + ' is more than 30 days after the request is made; create it later'"),
                 validation("!has(params.spec.activation.ticket.pattern) || (has(object.spec.ticket) && object.spec.ticket.number.matches(params.spec.activation.ticket.pattern))",
                     "the role asks for a ticket; name it in spec.ticket",
                     "'role ' + params.metadata.name + ' asks for a ticket whose number matches ' + params.spec.activation.ticket.pattern + '; name it in spec.ticket'"),

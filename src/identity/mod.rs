@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod finished;
 pub mod flow;
 pub mod install;
+pub mod limit_slots;
 pub mod marks;
 pub mod prove;
 pub mod rbac;
@@ -28,13 +29,16 @@ pub const CANARY: &str = "curfew-admission-canary";
 pub const CANARY_ROLE: &str = "curfew-admission-canary";
 /// The reserved name of the canary binding.
 pub const CANARY_BINDING: &str = "curfew:admission-canary";
+/// The reserved name of the canary slot.
+pub const CANARY_SLOT: &str = "curfew-slot-admission-canary";
 
 use crate::api::PART_OF;
 use serde_json::{Value, json};
 
 /// Returns every admission policy with its binding, in the order in which they are installed.
 pub fn policies() -> Vec<Value> {
-    let mut all = [stamp::policies(), prove::policies(), marks::policies(), answer::policies(), finished::policies()].concat();
+    let own_objects = [marks::policies(), limit_slots::policies()].concat();
+    let mut all = [stamp::policies(), prove::policies(), own_objects, answer::policies(), finished::policies()].concat();
     all.iter_mut().for_each(|object| object["metadata"]["labels"] = json!({PART_OF.0: PART_OF.1}));
     all
 }

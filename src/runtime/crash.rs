@@ -15,6 +15,11 @@ pub fn name(effect: &Effect) -> &'static str {
     match effect {
         Effect::ReadLive => "ReadLive",
         Effect::CommitRequest(_) => "CommitRequest",
+        Effect::ListSlots(_) => "ListSlots",
+        Effect::CreateSlot(_) => "CreateSlot",
+        Effect::VerifySlot(_) => "VerifySlot",
+        Effect::DeleteSlot(_) => "DeleteSlot",
+        Effect::ReleaseSlots => "ReleaseSlots",
         Effect::CreateGrant { .. } => "CreateGrant",
         Effect::BringForward(_) => "BringForward",
         Effect::ReadOwner => "ReadOwner",

@@ -50,6 +50,8 @@ fn name_of(outcome: &Outcome) -> &'static str {
         | Outcome::Filled(_)
         | Outcome::Content(_)
         | Outcome::SlotOwners(_)
+        | Outcome::Slots(_)
+        | Outcome::HoldsSlot(_)
         | Outcome::Rechecked(..) => "read",
         Outcome::Stored(_) | Outcome::BroughtForward(_) | Outcome::Reserved(_) | Outcome::Done | Outcome::Succeeded => "done",
         Outcome::Started(_) => "started",

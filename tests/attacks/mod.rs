@@ -43,6 +43,9 @@ fn refused_by(policy: &str) -> &'static str {
             "{apiVersion: batch/v1, kind: Job, metadata: {generateName: probe-, namespace: default, labels: {curfew.dev/grant: x}}, \
              spec: {parallelism: 0, template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}"
         }
+        "curfew-slots" => {
+            "{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {name: curfew-slot-admission-canary, namespace: curfew-system}, spec: {}}"
+        }
         "curfew-owners" => {
             "{apiVersion: v1, kind: ConfigMap, metadata: {name: probe, namespace: default, ownerReferences: \
              [{apiVersion: batch/v1, kind: Job, name: curfew-0123456789abcdef-0, uid: '1'}]}}"

@@ -350,6 +350,34 @@ async fn what_curfew_made_is_its_own() -> Result<()> {
     Ok(())
 }
 
+/// A slot that anybody could delete would let one request more hold a role, and one that anybody could create would keep people out.
+#[tokio::test]
+async fn the_slots_of_limits_are_the_operators() -> Result<()> {
+    let w = world().await?;
+    unprotected(w, "curfew-slots").await?;
+    let (operator, mallory) = (w.cp.service_account("curfew-system", "curfew-operator").await?, w.mallory()?);
+    let name = |n: u8| format!("curfew-slot-{}-{n}", "0".repeat(40));
+    let slot = |n: u8| {
+        let name = name(n);
+        format!(
+            "{{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {{name: {name}, namespace: curfew-system}}, spec: {{holderIdentity: a/b}}}}"
+        )
+    };
+    operator.create(&slot(0)).await?.success()?;
+    let (words, mut all) = ("taken and released by the operator alone", Attempts::default());
+    all.denied("a slot of hers", mallory.create(&slot(1)).await?, words)?;
+    let taken = ["lease", "-n", "curfew-system", &name(0)];
+    let change = r#"{"spec": {"holderIdentity": "c/d"}}"#;
+    let patch = [&["patch"], &taken[..], &["--type=merge", "-p", change]].concat();
+    all.denied("a slot that she changes", mallory.api(&patch).await?, words)?;
+    all.denied("a slot that she deletes", mallory.api(&[&["delete"], &taken[..]].concat()).await?, words)?;
+    all.came_to_nothing()?;
+    // Other Leases there are not concerned, and the operator releases what it took.
+    let other = slot(2).replace("curfew-slot-", "another-");
+    mallory.create(&other).await?.success()?;
+    operator.api(&[&["delete"], &taken[..]].concat()).await?.success().map(drop)
+}
+
 #[tokio::test]
 async fn collection_and_namespace_deletion_still_work() -> Result<()> {
     let w = world().await?;

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use curfew_testkit::{SHIPPED_TIMING, SOON, World, eventually};
 
 /// Waits for the end of a request, and checks what it says.
-async fn refused(w: &World, name: &str, state: &str, reason: &str, words: &str) -> Result<()> {
+pub async fn refused(w: &World, name: &str, state: &str, reason: &str, words: &str) -> Result<()> {
     w.state_is(name, state).await?;
     let told = w.field(&["areq", "-n", "payments", name], "{.status.reason}: {.status.message}").await?;
     ensure!(told.starts_with(reason) && told.contains(words), "{name}: expected {reason}, {words:?}; got {told}");
@@ -69,13 +69,13 @@ async fn requests_are_refused_by_rule_value_and_limit() -> Result<()> {
     alice.apply(&of("generous", "mute", "1h").replace(", justification: roll back release 2311", "")).await?.success()?;
     alice.apply(&of("nowhere", "unknown", "1h")).await?.success()?;
     alice.apply(&request("elsewhere", "1h").replace("duration:", "system: mars, duration:")).await?.success()?;
-    alice.apply(&request("tomorrow", "1h").replace("duration:", "startTime: '2099-01-01T00:00:00Z', duration:")).await?.success()?;
+    alice.apply(&request("pressing", "1h").replace("duration:", "breakGlass: true, duration:")).await?.success()?;
     refused(w, "stranger", "Denied", "NotEligible", "mallory@example.com").await?;
     refused(w, "long", "Denied", "OverMaximum", "asked for 510m, but policy payments allows at most 8h").await?;
     refused(w, "mute", "Denied", "JustificationRequired", "spec.justification").await?;
     refused(w, "unknown", "Invalid", "NoSuchRole", "nowhere").await?;
     refused(w, "elsewhere", "Invalid", "AmbiguousSystem", "mars").await?;
-    refused(w, "tomorrow", "Invalid", "Unsupported", "startTime").await
+    refused(w, "pressing", "Invalid", "Unsupported", "breakGlass").await
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use curfew_core::{
     approval::{ApprovalStage, DecisionFacts, Verb},
     fingerprint::Meant,
     grant::{self as core_grant, Intent},
+    limits::RoleLimits,
     policy_inputs::{
         AcceptedBy, ApprovalFloor, ApprovedTerms, Assignment, Policy, Progress, RequestFacts, RequestorAdmin, System, Systems, TargetClaim,
         Template, Window, duplicate_of,
@@ -174,11 +175,14 @@ pub fn template(template: &RoleTemplate) -> Template {
         unsupported: unsupported(&[
             (!matches!(a.mfa, MfaRule::None(_)), "activation.mfa"),
             (!matches!(a.ticket, TicketRule::None(_)), "activation.ticket"),
-            (!matches!(a.limits, Limits::None(_)), "activation.limits"),
             (matches!(a.approval, Approval::Parallel(_)), "activation.approval.parallel"),
             (stages.iter().any(|s| s.escalation.is_some()), "activation.approval.stages.escalation"),
             (a.break_glass.is_some(), "activation.breakGlass"),
         ]),
+        limits: match &a.limits {
+            Limits::None(_) => None,
+            Limits::AtMost(most) => Some(RoleLimits { active: most.active, per_subject: most.per_subject }),
+        },
         approval: stages,
     }
 }
@@ -238,14 +242,11 @@ pub fn request_facts(request: &ActivationRequest, granted: bool) -> RequestFacts
         not_after: s.not_after,
         role: s.role_ref.name.clone(),
         duration: s.duration.clone(),
+        start: s.start_time,
         justification: s.justification.clone(),
         system: named_system(request).map(str::to_owned),
         is_name_used: false,
-        unsupported: unsupported(&[
-            (s.start_time.is_some(), "startTime"),
-            (s.extends.is_some(), "extends"),
-            (s.break_glass == Some(true), "breakGlass"),
-        ]),
+        unsupported: unsupported(&[(s.extends.is_some(), "extends"), (s.break_glass == Some(true), "breakGlass")]),
         progress: phase,
         accepted_by: status
             .and_then(|s| s.resolved.as_ref())
@@ -300,13 +301,18 @@ pub fn grant_schema(grant: &Grant) -> Schema {
     }
 }
 
+/// The slots that a request says it holds.
+pub fn slots(request: &ActivationRequest) -> Vec<Arc<str>> {
+    request.status.iter().flat_map(|status| &status.slots).map(|slot| slot.as_str().into()).collect()
+}
+
 fn status(r: &ActivationRequest) -> Status {
     let Some(s) = &r.status else { return Status::NEW };
     let reason = || s.reason.as_deref().and_then(|r| r.parse().ok()).unwrap_or(Reason::Drifted);
     let state = match s.state {
-        // Scheduled is never written by this build.
-        None | Some(RequestState::Pending | RequestState::Scheduled) => State::Pending,
+        None | Some(RequestState::Pending) => State::Pending,
         Some(RequestState::AwaitingApproval) => State::AwaitingApproval,
+        Some(RequestState::Scheduled) => State::Scheduled,
         Some(RequestState::Activating) => State::Activating,
         // An unknown state makes its schema a newer one, so no rule reads it.
         Some(RequestState::Active | RequestState::Unknown) => State::Active,
@@ -321,7 +327,7 @@ fn status(r: &ActivationRequest) -> Status {
         Some(_) | None => Terms::new(resolved),
     };
     let frozen = s.resolved.as_ref().and_then(|r| Some(Frozen { accepted_at: accepted_at(r)?, terms: terms(r.clone()) }));
-    Status { state, frozen, expires_at: s.expires_at, activated_at: s.activated_at }
+    Status { state, frozen, expires_at: s.expires_at, activated_at: s.activated_at, slots: slots(r) }
 }
 
 /// Whether a login carries the proof. A Deny or Revoke counts unless the record shows that there is none: a login that was recorded

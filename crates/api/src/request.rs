@@ -50,7 +50,7 @@ use serde::{Deserialize, Serialize};
 pub struct ActivationRequestSpec {
     /// The RoleTemplate, in the same namespace. The operator finds the EligibleAssignment that makes you eligible.
     pub role_ref: NameRef,
-    /// Duration of the access from activation, such as `45m`. Default: the template's default.
+    /// Duration of the access from `startTime`, or from activation, such as `45m`. Default: the template's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<Duration>,
     /// Why you need the access. Approvers read this.
@@ -64,7 +64,7 @@ pub struct ActivationRequestSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub system: Option<String>,
-    /// Start of the access, if not immediately. Not implemented: a request with it is `Invalid (Unsupported)`.
+    /// Start of the access in UTC, if not immediately; at most 30 days after the request is created. The duration runs from it, also if the approval comes later. Until then an approved request is `Scheduled`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
     /// A narrower scope than the assignment's, for the provider of the system. Exactly this is granted; one that reaches further is `Invalid (WiderScope)`. Default: the scope of the assignment.
@@ -133,7 +133,7 @@ pub enum RequestState {
     Active,
     /// The access is being removed.
     Revoking,
-    /// Final: was active until its deadline.
+    /// Final: was active until its deadline, or its window has passed before it was activated.
     Expired,
     /// Final: ended before its deadline.
     Revoked,
@@ -220,7 +220,7 @@ pub struct ActivationRequestStatus {
     /// What will be granted, fixed when the request was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<Resolved>,
-    /// The pending approval stage, with the approvals it has and needs: `owners 0/1`.
+    /// The pending approval stage, with the approvals it has and needs: `owners 0/1`; of a scheduled request its start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub waiting_for: Option<String>,
@@ -239,6 +239,10 @@ pub struct ActivationRequestStatus {
     /// When it was observed that nothing of the access remains at the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Time>,
+    /// The slots of the role's `activation.limits` that the request holds until its end: names of Leases in the operator's namespace.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4), inner(length(max = 63)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub slots: Vec<String>,
     /// The Deny or Revoke that ended the request, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_by: Option<CountedDecision>,
@@ -305,7 +309,7 @@ pub struct CountedDecision {
 /// Values for the columns of `kubectl get`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RequestDisplay {
-    /// The end of the access; empty once it has ended.
+    /// The end of the access, once it is approved; empty once it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub expires: Option<String>,

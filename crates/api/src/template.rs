@@ -69,7 +69,7 @@ pub struct Activation {
     pub mfa: MfaRule,
     /// Who must approve.
     pub approval: Approval,
-    /// How many requests may be active at a time, or `none: {}`. Any other value is `Unsupported` in this build.
+    /// How many requests may be active at a time, or `none: {}`.
     pub limits: Limits,
     /// Access before approval in an emergency, reviewed afterwards. Not implemented: a template with it is `Unsupported`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -134,7 +134,7 @@ const STAGE_SUBJECTS: &str =
 pub enum Limits {
     /// No limit.
     None(Empty),
-    /// A maximum number. `Unsupported` in this build.
+    /// A maximum number. A request counts from its approval to its end, also while it is scheduled. One that is approved when the maximum is reached ends as `Denied (LimitReached)`. A lower maximum ends nothing that is active.
     AtMost(AtMost),
 }
 
@@ -145,7 +145,7 @@ pub struct AtMost {
     /// Active requests for this role.
     #[schemars(range(min = 1, max = 10000))]
     pub active: u16,
-    /// Active requests for this role by one subject.
+    /// Active requests for this role with one beneficiary.
     #[schemars(range(min = 1, max = 10000))]
     pub per_subject: u16,
 }

@@ -8,6 +8,10 @@ use std::sync::Arc;
 pub const GRANT_LABEL: &str = "curfew.dev/grant";
 /// The label of a Grant that says where its slots are counted: on its target, or on what several targets share; its value is [`target_label`].
 pub const TARGET_LABEL: &str = "curfew.dev/target";
+/// The label of a slot that says which limit it belongs to.
+pub const LIMIT_LABEL: &str = "curfew.dev/limit";
+/// The label of a slot with the uid of the request that holds it.
+pub const REQUEST_LABEL: &str = "curfew.dev/request";
 /// The finalizer that holds a Grant until nothing is left at its target.
 pub const REVOKE_FINALIZER: &str = "curfew.dev/revoke";
 /// Finalizer that keeps an AuthorizationSystem while it has Grants that have not ended.
@@ -26,6 +30,14 @@ pub fn install_id(operator_namespace_uid: &str) -> String {
 /// The grant id, 16 hex digits. A request has exactly one: it is the name of its Grant and part of every name written for it.
 pub fn grant_id(install: &str, request_uid: &str) -> String {
     hex(&format!("{install}/{request_uid}"), 16)
+}
+
+/// How many hex digits the hash of a limit has. Two limits whose names an attacker chooses must not share their slots.
+pub const SLOT_FAMILY_DIGITS: usize = 40;
+
+/// The hash after which the slots of a limit are named; `counted` says what the limit counts.
+pub fn slot_family(counted: &str) -> String {
+    hex(counted, SLOT_FAMILY_DIGITS)
 }
 
 /// What everything that Curfew writes to a target says in its immutable name: enough for the sweep, without any other object.

@@ -11,6 +11,7 @@
 //! | [`readiness`] | whether systems, policies, templates and assignments can be used |
 //! | [`approval`], [`verdict`], [`messages`] | which decisions count, and what users are told |
 //! | [`request`], [`grant`], [`slots`] | the two state machines, and accesses that grants share |
+//! | [`limits`] | how many requests may hold a role at a time |
 //! | [`admission`], [`sweep`] | what may be trusted by its creation time, and what no Grant justifies |
 //! | [`deadlines`], [`lanes`] | when, and in which order |
 //! | [`reconcile`] | the steps around the state machines, as a value that requests effects |
@@ -25,6 +26,7 @@ pub mod follow;
 pub mod grant;
 pub mod ids;
 pub mod lanes;
+pub mod limits;
 pub mod messages;
 pub mod policy_inputs;
 pub mod principal;

@@ -95,6 +95,9 @@ pub const fn hint(reason: Reason) -> &'static str {
         RevokedByHolder => "the requester or beneficiary ended the access",
         RequestDeleted => "the request was deleted, which ends the access",
         Drifted => "the access was changed or removed at the target, so all of it was revoked; create a new request if you still need it",
+        WindowPassed => {
+            "the window from startTime on has passed before the access was activated; create a new request if you still need it"
+        }
         DeadlinePassed => "the deadline has passed; create a new request if you still need it",
         ApprovalTimedOut => "the approvals were not complete in time; create a new request and notify the approvers",
         NotBindable => "the operator may not bind one of the roles; the platform team must grant it the verb bind on that role",

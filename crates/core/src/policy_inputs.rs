@@ -6,6 +6,7 @@ use crate::{
     admission::AdmissionHistory,
     approval::ApprovalStage,
     duration::{Duration, Period},
+    limits::RoleLimits,
     principal::{Mapping, Subject, UserInfo},
     resolved::{Ref, SystemRef},
     target::{GrantedPermissions, GrantedScope, Inventory, PermissionsByProvider, ProviderKind, ScopeByProvider},
@@ -82,6 +83,8 @@ pub struct Template {
     pub justification: bool,
     /// Who must approve.
     pub approval: Vec<ApprovalStage>,
+    /// How many requests may be active at a time.
+    pub limits: Option<RoleLimits>,
     /// Whether eligibility without end is allowed.
     pub permanent_eligibility: bool,
     /// How long a window of eligibility may be.
@@ -94,6 +97,13 @@ pub struct Template {
     pub refused_by_target: Option<String>,
     /// Settings that this build does not obey.
     pub unsupported: Vec<String>,
+}
+
+impl Template {
+    /// Whether a request needs MFA. A role that demands it is `Unsupported` in this build and is refused before anything rests on this.
+    pub const fn requires_mfa(&self) -> bool {
+        false
+    }
 }
 
 /// When an assignment holds.
@@ -217,6 +227,8 @@ pub struct RequestFacts {
     pub role: String,
     /// How long.
     pub duration: Option<Duration>,
+    /// When it starts, if not at once.
+    pub start: Option<Time>,
     /// Why.
     pub justification: Option<String>,
     /// Where, if the role spans several systems.

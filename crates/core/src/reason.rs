@@ -73,6 +73,8 @@ reasons! {
     Drifted,
     /// The deadline has passed.
     DeadlinePassed,
+    /// The window of a request with a start has passed before it was activated.
+    WindowPassed,
     /// The approvals were not complete in time.
     ApprovalTimedOut,
     /// The operator lacks the verb `bind` on one of the roles.
@@ -110,7 +112,7 @@ reasons! {
 /// The final state of a request, once nothing of the access remains at the target.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum TerminalState {
-    /// Was active until its deadline.
+    /// Was active until its deadline, or its window has passed before it was activated.
     Expired,
     /// Was active and ended before its deadline.
     Revoked,
@@ -144,7 +146,7 @@ impl Reason {
     pub const fn terminal_state(self, was_active: bool) -> TerminalState {
         use Reason::*;
         match (self, was_active) {
-            (DeadlinePassed, true) => TerminalState::Expired,
+            (DeadlinePassed, true) | (WindowPassed, _) => TerminalState::Expired,
             (DeadlinePassed, false) => TerminalState::Failed,
             (ApprovalTimedOut, _) => TerminalState::TimedOut,
             (_, true) => TerminalState::Revoked,

@@ -13,6 +13,7 @@ use crate::{
     approval::DecisionFacts,
     grant::{Grant, Observation, Operation, OwnerState, SlotOwners},
     ids::Version,
+    limits::{Limit, Slot, Slots},
     principal::Recognition,
     request::{GrantView, Request},
     requeue::Requeue,
@@ -64,6 +65,16 @@ pub enum Effect {
     ReadLive,
     /// Request: store this status if the request still has this version.
     CommitRequest(Request),
+    /// Request: list the slots of these limits.
+    ListSlots(Arc<[Limit]>),
+    /// Request: create the slot of this name for it. Needs the permit.
+    CreateSlot(Arc<str>),
+    /// Request: read live whether the holder of this slot holds it still.
+    VerifySlot(Slot),
+    /// Request: delete this slot, if it is still this very object.
+    DeleteSlot(Slot),
+    /// Request: delete every slot that it holds. It has ended.
+    ReleaseSlots,
     /// Request: write the Grant. Needs the permit.
     CreateGrant {
         /// The request as it was committed.
@@ -129,6 +140,10 @@ pub enum Outcome {
     Start,
     /// Of `ReadLive`.
     Refreshed(View),
+    /// Of `ListSlots`.
+    Slots(Slots),
+    /// Of `VerifySlot`.
+    HoldsSlot(bool),
     /// Of a commit: the new version; of a request's `BringForward`: the version that is stored now.
     Stored(Version),
     /// Of a Grant's `BringForward`: the Grant as it is stored now.
@@ -145,13 +160,13 @@ pub enum Outcome {
     Content(Content),
     /// Of `Reserve` and `ReadWithheld`.
     Reserved(Reservation),
-    /// Of `Reserve`: an object that is not Curfew's has the name.
+    /// Of `Reserve`: an object that is not Curfew's has the name. Of `CreateSlot`: another request holds it.
     Occupied,
     /// Of `Reserve`, `Arm` and `Apply`: the target says that this can never work.
     Refused,
     /// Of `Recheck`.
     Rechecked(Option<Grant>, OwnerState, SlotOwners),
-    /// Of `CreateGrant`, `Arm`, `Apply`, `Withhold`, `RemoveFinalizer`: it was done.
+    /// Of `CreateGrant`, `CreateSlot`, `DeleteSlot`, `ReleaseSlots`, `Arm`, `Apply`, `Withhold`, `RemoveFinalizer`: it was done.
     Done,
     /// Of `Arm`, `Apply` and `Revoke`: the target has accepted it and works on it.
     Started(Operation),

@@ -1,10 +1,22 @@
 //! The request's state machine: may this request become a grant? Pure.
 //!
 //! A request ends by creating a Grant, and follows that Grant to its end. It never touches a target itself.
+//!
+//! | Module | States |
+//! |---|---|
+//! | [`waiting`] | `Pending`, `AwaitingApproval`, `Scheduled`: nothing is granted yet |
+//! | [`granted`] | `Activating`, `Active`, `Revoking`: access may be there |
+mod granted;
+mod holding;
+mod waiting;
+
+pub use holding::holds_slot;
+
 use crate::{
     admission::Provenance,
-    approval::{self, ApprovalStage, ApprovalSubject, DecisionFacts, Tally, Verb, tally},
+    approval::{self, ApprovalStage, ApprovalSubject, DecisionFacts, Tally, tally},
     ids::Version,
+    limits::{Answer, Limit, are_covered},
     principal::{Recognition, Subject, UserInfo},
     reason::{Reason, TerminalState},
     requeue::Requeue,
@@ -13,9 +25,6 @@ use crate::{
     time::Time,
 };
 use std::sync::Arc;
-
-/// The clocks of two replicas are within this of each other, or neither grants.
-const CLOCKS_DIFFER_SECS: i64 = 10;
 
 /// For so long something that a request was accepted by may not exist, between its deletion and its re-creation, before that ends
 /// what waits or is active. `kubectl replace --force` takes less than a second.
@@ -28,6 +37,8 @@ pub enum State {
     Pending,
     /// Accepted and frozen; approvers decide.
     AwaitingApproval,
+    /// Approved; its start is still to come.
+    Scheduled,
     /// Approved; the deadline is stored and the Grant is being created and written.
     Activating,
     /// The target has shown the access.
@@ -58,11 +69,13 @@ pub struct Status {
     pub expires_at: Option<Time>,
     /// When the target first showed the access.
     pub activated_at: Option<Time>,
+    /// The names of the slots that it holds, of the role's limits. They are stored with `Scheduled` or `Activating`.
+    pub slots: Vec<Arc<str>>,
 }
 
 impl Status {
     /// Of a request that was not evaluated yet.
-    pub const NEW: Status = Status { state: State::Pending, frozen: None, expires_at: None, activated_at: None };
+    pub const NEW: Status = Status { state: State::Pending, frozen: None, expires_at: None, activated_at: None, slots: Vec::new() };
 }
 
 /// One stored request.
@@ -140,6 +153,8 @@ pub struct Inputs<'a> {
     pub fresh: bool,
     /// Since when this process has seen, without a break, that something does not exist by which the request was accepted.
     pub absent_since: Option<Time>,
+    /// What was found about the role's limits since the last commit, if it was asked.
+    pub slots: Option<&'a Answer>,
 }
 
 /// What to do.
@@ -151,6 +166,10 @@ pub enum Decision {
     ReadLive,
     /// Store this, and decide again.
     Commit(Status),
+    /// Look whether these limits have a free slot, and decide again.
+    CheckLimits(Arc<[Limit]>),
+    /// Take a slot of each of these limits, and decide again.
+    TakeSlots(Arc<[Limit]>),
     /// Write the Grant.
     CreateGrant {
         /// When it ends.
@@ -195,108 +214,41 @@ fn approval_subject<'a>(request: &'a Request, people: &'a Recognition) -> Approv
 ///    always through a stored `Revoking`. Terms are believed to have changed only when read live, and what does not exist is
 ///    believed to be gone only after some seconds.
 /// 5. `Activating` creates its Grant only on facts read live after it was stored: decisions made before the commit are seen,
-///    and the approvals are counted again.
-/// 6. `AwaitingApproval` ends by changed terms, by a refusal, by the last approval, or by the timeout of the open stage, in this order.
-///    It times out on live facts: an approval made in time counts, also where it is seen late or waits for an admission proof.
-/// 7. `Pending` is accepted and frozen, or refused on live facts.
+///    the approvals are counted again, and the request is seen to hold a slot of each limit that the role has then.
+/// 6. `Scheduled` ends by changed terms, by a refusal, or when its window has passed; at its start it becomes `Activating`.
+/// 7. `AwaitingApproval` ends by changed terms, by a refusal, by the last approval, or by the timeout of the open stage, in this order, or
+///    when its window has passed. It times out on live facts: an approval made in time counts, also where it is seen late or waits for an
+///    admission proof. Approved, it takes its slots, and becomes `Scheduled` or `Activating`; without a free slot it ends.
+/// 8. `Pending` is accepted and frozen, or refused on live facts. A limit that is reached refuses it before approvers are asked.
 ///
-/// Without the permit nothing begins, nor while the target cannot be asked what would be granted: rules 5 to 7 wait. What is
+/// Without the permit nothing begins, nor while the target cannot be asked what would be granted: rules 5 to 8 wait. What is
 /// unknown ends nothing either; decisions, Grant and deadline still count.
 pub fn decide(f: &Inputs<'_>) -> Decision {
     match f.request.status.state {
         State::Ended(..) => Decision::Wait(Requeue::OnChange),
         // Its Grant ends at its own deadline; everything else is left to the build that wrote it.
         _ if f.request.schema == Schema::Newer => Decision::Wait(Requeue::OnChange),
-        State::Revoking(reason) => decide_revoking(f, reason),
-        State::Activating | State::Active => decide_granted(f),
-        State::AwaitingApproval | State::Pending if !f.permit => Decision::Wait(Requeue::OnChange),
-        State::AwaitingApproval => decide_awaiting(f),
-        State::Pending => decide_pending(f),
+        State::Revoking(reason) => granted::decide_revoking(f, reason),
+        State::Activating | State::Active => granted::decide_granted(f),
+        State::Scheduled | State::AwaitingApproval | State::Pending if !f.permit => Decision::Wait(Requeue::OnChange),
+        State::Scheduled => waiting::decide_scheduled(f),
+        State::AwaitingApproval => waiting::decide_awaiting(f),
+        State::Pending => waiting::decide_pending(f),
     }
 }
 
-fn decide_revoking(f: &Inputs<'_>, reason: Reason) -> Decision {
-    match f.grant {
-        GrantView::Live { .. } => Decision::BringForward,
-        GrantView::Ended { .. } => finish(f, reason),
-        GrantView::None if f.fresh => finish(f, reason),
-        GrantView::None => Decision::ReadLive,
+/// The slots of the role's limits that an approved request has, or what must be done first. Limits are judged on facts read live.
+/// `stored_count` is whether the slots that its status names are believed; `reached` is what follows where a limit has no free slot.
+fn with_slots(f: &Inputs<'_>, stored_count: bool, reached: impl FnOnce() -> Decision) -> Result<Vec<Arc<str>>, Decision> {
+    let stored = &f.request.status.slots;
+    let limits = f.terms.as_ref().map_or_else(|_| Arc::default(), |terms| terms.limits.clone());
+    match f.slots {
+        _ if limits.is_empty() || (stored_count && are_covered(&limits, stored)) => Ok(stored.clone()),
+        Some(Answer::Taken(slots)) => Ok(slots.clone()),
+        Some(Answer::Full) => Err(reached()),
+        Some(Answer::Free) | None if f.fresh => Err(Decision::TakeSlots(limits)),
+        Some(Answer::Free) | None => Err(Decision::ReadLive),
     }
-}
-
-fn decide_granted(f: &Inputs<'_>) -> Decision {
-    let status = &f.request.status;
-    if let GrantView::Ended { drifted, refused, outgrown, .. } = f.grant {
-        return finish(f, grant_end_reason(f, drifted, refused, outgrown));
-    }
-    if let Some(stop) = tally_decisions(f.request, f.decisions, f.people).stopped_by {
-        return transition_to(f, State::Revoking(stop.reason));
-    }
-    if let Some(reason) = terms_invalidated_by(f) {
-        return match absent_until(f) {
-            _ if !f.fresh => Decision::ReadLive,
-            // Nothing begins meanwhile.
-            Some(until) => Decision::Wait(Requeue::At(until)),
-            None => transition_to(f, State::Revoking(reason)),
-        };
-    }
-    let due = status.expires_at.is_none_or(|t| f.now >= t);
-    match (status.state, f.grant) {
-        (_, GrantView::Live { revoking: true, drifted, refused, outgrown, .. }) => {
-            transition_to(f, State::Revoking(grant_end_reason(f, drifted, refused, outgrown)))
-        }
-        (State::Activating, GrantView::Live { active_since: Some(since), .. }) => {
-            Decision::Commit(Status { state: State::Active, activated_at: Some(since), ..status.clone() })
-        }
-        (_, GrantView::Live { .. }) => wait(f, Requeue::OnChange),
-        (_, GrantView::None) if due => transition_to(f, State::Revoking(Reason::DeadlinePassed)),
-        // The Grant of an active request is missing: only a live read counts.
-        (State::Active, GrantView::None) if f.fresh => transition_to(f, State::Revoking(Reason::Drifted)),
-        (State::Active, GrantView::None) => Decision::ReadLive,
-        (_, GrantView::None) if !f.permit => Decision::Wait(status.expires_at.map_or(Requeue::Backoff, Requeue::At)),
-        (_, GrantView::None) if !f.fresh => Decision::ReadLive,
-        (_, GrantView::None) if terms_unknown(f) || f.decisions.iter().any(|w| may_stop(f, w)) => Decision::Wait(Requeue::Backoff),
-        (_, GrantView::None | GrantView::Ended { .. }) => decide_create(f),
-    }
-}
-
-/// The last check before the Grant is created. Status alone is not enough: an attacker who got past the admission policy over
-/// status has neither an approval nor a request that was made while admission was enforced. The end must not be later than
-/// what was approved.
-fn decide_create(f: &Inputs<'_>) -> Decision {
-    let status = &f.request.status;
-    let (Some(frozen), Some(expires_at)) = (&status.frozen, status.expires_at) else {
-        return transition_to(f, State::Revoking(Reason::NotApproved));
-    };
-    let longest = f.now.plus_secs(frozen.terms.resolved.duration.secs() + CLOCKS_DIFFER_SECS);
-    match f.request.provenance {
-        Provenance::Unverified => return transition_to(f, State::Revoking(Reason::AdmissionNotEnforced)),
-        Provenance::Pending => return Decision::Wait(Requeue::Backoff),
-        Provenance::Verified => {}
-    }
-    // The configuration may have named another key since: an approver could be the requester's second login.
-    let requester = &f.request.requester;
-    if !requester.is_system_identity() && !requester.is_recorded_with(&f.people.alias_keys) {
-        return transition_to(f, State::Revoking(Reason::UnprovenLogin));
-    }
-    if tally_decisions(f.request, f.decisions, f.people).approved() && expires_at <= longest {
-        return Decision::CreateGrant { expires_at };
-    }
-    // An approval without an admission proof may be the one that is missing.
-    if f.decisions.iter().any(DecisionFacts::is_pending) {
-        Decision::Wait(Requeue::Backoff)
-    } else {
-        transition_to(f, State::Revoking(Reason::NotApproved))
-    }
-}
-
-/// Whether this decision may still stop what is approved: it was made before the approval and is not settled. A later decision
-/// ends the grant when it is settled, and must not keep it from beginning: otherwise a series of decisions could delay it without
-/// an end.
-fn may_stop(f: &Inputs<'_>, w: &DecisionFacts) -> bool {
-    let status = &f.request.status;
-    let begun = status.expires_at.zip(status.frozen.as_ref()).map(|(end, frozen)| end.plus_secs(-frozen.terms.resolved.duration.secs()));
-    w.verb != Verb::Approve && w.is_pending() && begun.is_none_or(|t| w.created <= t.plus_secs(1))
 }
 
 /// Whether what was approved still stands. An active grant is ended by other effects or a refusal; before it is active, by any other digest.
@@ -330,64 +282,6 @@ fn terms_unknown(f: &Inputs<'_>) -> bool {
 /// When to run again: soon while a decision is not settled.
 fn wait(f: &Inputs<'_>, otherwise: Requeue) -> Decision {
     Decision::Wait(if f.decisions.iter().any(DecisionFacts::is_pending) { Requeue::Backoff } else { otherwise })
-}
-
-fn decide_awaiting(f: &Inputs<'_>) -> Decision {
-    let status = &f.request.status;
-    let Some(frozen) = &status.frozen else { return transition_to(f, State::Ended(TerminalState::Invalid, Reason::TemplateChanged)) };
-    if let Some(reason) = terms_invalidated_by(f) {
-        return match absent_until(f) {
-            _ if !f.fresh => Decision::ReadLive,
-            Some(until) => Decision::Wait(Requeue::At(until)),
-            None => finish(f, reason),
-        };
-    }
-    let sum = tally_decisions(f.request, f.decisions, f.people);
-    if let Some(stop) = sum.stopped_by {
-        return finish(f, stop.reason);
-    }
-    if let Some(deadline) = sum.deadline() {
-        return decide_open_stage(f, deadline);
-    }
-    if terms_unknown(f) {
-        return Decision::Wait(Requeue::Backoff);
-    }
-    let expires_at = f.now.plus_secs(frozen.terms.resolved.duration.secs()).floor_secs();
-    Decision::Commit(Status { state: State::Activating, expires_at: Some(expires_at), ..status.clone() })
-}
-
-/// A stage is open until its deadline.
-fn decide_open_stage(f: &Inputs<'_>, deadline: Time) -> Decision {
-    let may_be_in_time = |w: &DecisionFacts| w.verb == Verb::Approve && w.is_pending() && w.created < deadline;
-    match () {
-        () if f.now < deadline => wait(f, Requeue::At(deadline)),
-        () if !f.fresh => Decision::ReadLive,
-        () if f.decisions.iter().any(may_be_in_time) => Decision::Wait(Requeue::Backoff),
-        () => finish(f, Reason::ApprovalTimedOut),
-    }
-}
-
-fn decide_pending(f: &Inputs<'_>) -> Decision {
-    match f.terms {
-        Err(_) if terms_unknown(f) => Decision::Wait(Requeue::Backoff),
-        Err(refusal) if f.fresh => finish(f, refusal.reason),
-        Err(_) => Decision::ReadLive,
-        Ok(terms) => {
-            let frozen = Frozen { terms: terms.clone(), accepted_at: f.now.floor_secs() };
-            Decision::Commit(Status { state: State::AwaitingApproval, frozen: Some(frozen), ..Status::NEW })
-        }
-    }
-}
-
-/// Why a Grant ended that this request did not ask to end.
-fn grant_end_reason(f: &Inputs<'_>, drifted: bool, refused: bool, outgrown: bool) -> Reason {
-    let due = f.request.status.expires_at.is_none_or(|t| f.now >= t);
-    match () {
-        () if refused => Reason::TargetRefused,
-        () if outgrown => Reason::TemplateChanged,
-        () if drifted || !due => Reason::Drifted,
-        () => Reason::DeadlinePassed,
-    }
 }
 
 fn finish(f: &Inputs<'_>, reason: Reason) -> Decision {

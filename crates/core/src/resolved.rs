@@ -4,6 +4,7 @@ use crate::{
     approval::ApprovalStage,
     digest::Digest,
     duration::Duration,
+    limits::Limit,
     principal::Subject,
     target::{GrantedPermissions, GrantedScope, Plan, PlanNames, Principal},
     time::Time,
@@ -85,9 +86,9 @@ pub struct Resolved {
     pub permissions: GrantedPermissions,
     /// How far it reaches.
     pub scope: GrantedScope,
-    /// For how long, from the moment of activation.
+    /// For how long, from its start, or from the moment of activation if it has none.
     pub duration: Duration,
-    /// When it starts, if not at once.
+    /// When it starts, if not at once. It ends as long after that as it lasts, also if it is activated later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Time>,
     /// The stages that must approve, in order; none means that no approval is needed.
@@ -117,6 +118,14 @@ impl Resolved {
         };
         what.unwrap_or_else(|| rest().to_owned())
     }
+    /// When the access ends that is activated at this time, in whole seconds.
+    pub fn end(&self, activated: Time) -> Time {
+        self.start.unwrap_or(activated).plus_secs(self.duration.secs()).floor_secs()
+    }
+    /// When the window of a request with a start ends. After that it is not activated any more.
+    pub fn window_end(&self) -> Option<Time> {
+        self.start.map(|start| self.end(start))
+    }
     /// The digest that an approval names.
     pub fn digest(&self) -> Digest {
         Digest::of(self)
@@ -143,16 +152,18 @@ pub struct Terms {
     pub effects: Digest,
     /// What of it no longer exists at the target and gives nothing, in words. Only of what is active.
     pub gone: Option<Arc<str>>,
+    /// The limits that the role has now. What is approved does not include them.
+    pub limits: Arc<[Limit]>,
 }
 
 impl Terms {
     /// With the digests of `resolved`.
     pub fn new(resolved: Resolved) -> Self {
-        Terms { digest: resolved.digest(), effects: resolved.effects(), resolved: Arc::new(resolved), gone: None }
+        Terms { digest: resolved.digest(), effects: resolved.effects(), resolved: Arc::new(resolved), gone: None, limits: Arc::default() }
     }
     /// As another schema has stored them: the digest is taken as it is stored, since only the build that wrote it can compute it.
     pub fn as_stored(resolved: Resolved, digest: Digest) -> Self {
-        Terms { digest, effects: resolved.effects(), resolved: Arc::new(resolved), gone: None }
+        Terms { digest, effects: resolved.effects(), resolved: Arc::new(resolved), gone: None, limits: Arc::default() }
     }
     /// Whether this build can compare their effects with what it resolves itself.
     pub fn is_comparable(&self) -> bool {

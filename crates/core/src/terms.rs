@@ -7,11 +7,13 @@ mod holder;
 mod narrowing;
 mod policies;
 mod requestors;
+mod schedule;
 
 use crate::{
     admission::Provenance,
     approval::ApprovalStage,
     duration::Duration,
+    limits::Limit,
     messages,
     policy_inputs::{ApprovedTerms, Assignment, Policy, PolicyInputs, Progress, RequestFacts, System, Template, Window},
     principal::Subject,
@@ -22,6 +24,7 @@ use crate::{
     text::brief,
     time::Time,
 };
+use std::sync::Arc;
 
 use holder::resolve_principal;
 use policies::{check_policy_eligible, check_policy_offers, first_allowing};
@@ -52,9 +55,9 @@ fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
 /// Resolves a request. The order of the rules:
 ///
 /// 1. made while admission was not enforced; 2. a name that has granted before; 3. asks for something that this build does not
-///    support; 4. a login without the alias that is configured; 5. role; 6. system; 7. content, and whether it asks for more than the
-///    role has; 8. for whom it may be; 9. each assignment that makes the beneficiary eligible, in name order, with each policy, in name
-///    order: the first pair that allows all of it.
+///    support; 4. a login without the alias that is configured, or a start too far ahead; 5. role; 6. system; 7. content, and whether it
+///    asks for more than the role has; 8. for whom it may be; 9. each assignment that makes the beneficiary eligible, in name order, with
+///    each policy, in name order: the first pair that allows all of it.
 ///
 /// What is active is judged by what was approved, and not by what the role says now: the role must still name all of it, assignment
 /// and policy must still allow it, and nothing of it may allow more than was frozen. What no longer exists at the target is noted.
@@ -92,6 +95,7 @@ fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
         );
     }
     check_login(a, h)?;
+    schedule::check_start(a)?;
     let Some(t) = h.template else {
         return refuse(
             Reason::NoSuchRole,
@@ -132,6 +136,8 @@ fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
         None => narrowing::resolve(&offer, pair.assignment, a, t)?,
     };
     let gone = (!held.gone.is_empty()).then(|| held.gone.join(", ").into());
+    let limits = t.limits.map(|limits| Limit::of_role(&a.namespace, &t.reference.name, &holder, limits));
+    let limits = limits.map_or_else(Arc::default, Arc::from);
     let terms = Terms::new(Resolved {
         schema: SCHEMA,
         request: a.uid.clone(),
@@ -145,10 +151,10 @@ fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
         permissions,
         scope,
         duration: pair.duration,
-        start: None,
+        start: a.start,
         approval: if a.requester.is_system_identity() { require_two_approvers(t)? } else { t.approval.clone() },
     });
-    Ok(Terms { gone, ..terms })
+    Ok(Terms { gone, limits, ..terms })
 }
 
 /// Whether a template can be used at all: the policy that allows it, or why none does.
@@ -377,6 +383,7 @@ fn eligible<'a>(
     if t.justification {
         check_justification(a, || format!("role {}", t.reference.name))?;
     }
+    schedule::check_login_age(t.requires_mfa(), a, &t.reference.name)?;
     let machine = a.requester.is_system_identity();
     let literal = is_only_named(a, holder);
     let none = format!(
@@ -390,7 +397,7 @@ fn eligible<'a>(
     for assignment in naming(a, holder, t, h) {
         let end = match a.progress {
             Progress::Granted(end) => end,
-            Progress::New | Progress::Accepted => h.now.plus_secs(duration.secs()),
+            Progress::New | Progress::Accepted => schedule::end(a, h.now, &duration),
         };
         if machine && !assignment.delegated {
             let forbidden = format!(

@@ -77,7 +77,7 @@ fn decided_on(fresh: bool, change: impl FnOnce(&mut Request, &mut Vec<DecisionFa
     let live = terms(&["carol"]);
     let mut words = vec![says("carol", Verb::Approve, live.digest, 9_990)];
     let frozen = Frozen { terms: live.clone(), accepted_at: Time::from_secs(9_900) };
-    let status = Status { state: State::Activating, frozen: Some(frozen), expires_at: Some(NOW.plus_secs(HOUR)), activated_at: None };
+    let status = Status { state: State::Activating, frozen: Some(frozen), expires_at: Some(NOW.plus_secs(HOUR)), ..Status::NEW };
     let mut request = Request {
         version: "1".into(),
         schema: Schema::Known,
@@ -99,6 +99,7 @@ fn decided_on(fresh: bool, change: impl FnOnce(&mut Request, &mut Vec<DecisionFa
         permit: true,
         fresh,
         absent_since: None,
+        slots: None,
     };
     decide(&facts)
 }
@@ -193,7 +194,7 @@ fn what_is_absent_for_a_moment_ends_nothing() {
             provenance: Provenance::Verified,
             requester: Arc::new(UserInfo { username: "alice".into(), ..UserInfo::default() }),
             beneficiary: None,
-            status: Status { state, frozen: Some(frozen.clone()), expires_at: Some(NOW.plus_secs(HOUR)), activated_at: None },
+            status: Status { state, frozen: Some(frozen.clone()), expires_at: Some(NOW.plus_secs(HOUR)), ..Status::NEW },
         };
         let decided = |absent, fresh, since: Option<i64>| {
             let terms = Err(Refusal { absent, ..Refusal::new(Reason::NoSuchRole, "") });
@@ -208,6 +209,7 @@ fn what_is_absent_for_a_moment_ends_nothing() {
                 permit: true,
                 fresh,
                 absent_since,
+                slots: None,
             })
         };
         assert_eq!(decided(true, false, Some(9)), Decision::ReadLive, "{state:?}");

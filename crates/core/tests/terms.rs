@@ -35,7 +35,7 @@ fn what_everything_allows_is_resolved() {
 fn what_cannot_be_resolved_is_invalid_by_name() {
     refused(Reason::AdmissionNotEnforced, "create a new request", |f| f.admission = AdmissionHistory::default());
     refused(Reason::AdmissionNotEnforced, "create a new request", |f| f.admission.since = Some(NOW.plus_secs(1)));
-    refused(Reason::Unsupported, "startTime", |f| f.asked.unsupported = vec!["startTime".into()]);
+    refused(Reason::Unsupported, "breakGlass", |f| f.asked.unsupported = vec!["breakGlass".into()]);
     refused(Reason::NoSuchRole, "RoleTemplate admin", |f| f.template = None);
     refused(Reason::Unsupported, "activation.mfa", |f| f.template().unsupported = vec!["activation.mfa".into()]);
     refused(Reason::AmbiguousSystem, "mars", |f| f.asked.system = Some("mars".into()));

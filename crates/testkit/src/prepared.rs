@@ -68,6 +68,10 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
          spec: {parallelism: 0, template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}",
     ),
     (
+        "curfew-slots",
+        "{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {name: curfew-slot-admission-canary, namespace: curfew-system}, spec: {}}",
+    ),
+    (
         "curfew-owners",
         "{apiVersion: v1, kind: ConfigMap, metadata: {name: probe, namespace: default, ownerReferences: \
          [{apiVersion: batch/v1, kind: Job, name: curfew-0123456789abcdef-0, uid: '1'}]}}",

@@ -320,7 +320,15 @@ impl EffectHandler for GrantEffects {
             Effect::Revoke { keep, until } => self.or_failed("revoke", self.revoke(*keep, *until).await),
             Effect::BringForward(to) => self.bring_forward(*to).await,
             Effect::RemoveFinalizer => self.release().await,
-            Effect::ReadLive | Effect::CommitRequest(_) | Effect::CreateGrant { .. } | Effect::Done(_) => Outcome::Failed,
+            Effect::ReadLive
+            | Effect::CommitRequest(_)
+            | Effect::ListSlots(_)
+            | Effect::CreateSlot(_)
+            | Effect::VerifySlot(_)
+            | Effect::DeleteSlot(_)
+            | Effect::ReleaseSlots
+            | Effect::CreateGrant { .. }
+            | Effect::Done(_) => Outcome::Failed,
         }
     }
     fn now(&self) -> Time {

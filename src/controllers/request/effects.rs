@@ -2,6 +2,7 @@
 use super::{
     fresh_decisions,
     known::Known,
+    slots,
     status::{self, StatusInputs},
 };
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
 use async_trait::async_trait;
 use curfew_core::{
     ids,
+    limits::{self, Limit},
     principal::MAX_ALIAS,
     reconcile::{Effect, Outcome},
     request::{Request, State},
@@ -55,7 +57,8 @@ impl RequestEffects {
         match dereference::dereference_with(&self.ctx, &self.key, Source::Live, decisions).await {
             Ok(dereferenced) => match Known::new(&self.ctx, dereferenced).await {
                 Some(known) => {
-                    *self.known.lock() = known.clone();
+                    let mut current = self.known.lock();
+                    *current = Known { limit: current.limit.take(), ..known.clone() };
                     Outcome::Refreshed(known.view)
                 }
                 // Deleted meanwhile: what is known stays, and a commit of it conflicts.
@@ -90,14 +93,14 @@ impl RequestEffects {
         }
     }
 
-    /// One log line for each transition, and an Event for those that people wait for: it is active, or it has ended.
+    /// One log line for each transition, and an Event for those that people wait for: it is scheduled or active, or it has ended.
     fn announce(&self, stored: &ActivationRequest, next: &Request) {
         let status = stored.status.clone().unwrap_or_default();
         let state = status.state.map_or_else(String::new, |s| format!("{s:?}"));
         let (reason, message) = (status.reason.unwrap_or_default(), status.message.unwrap_or_default());
         tracing::info!(request.uid = %next.uid, namespace = self.key.0, name = self.key.1, state, reason, message, "request");
         let bad = matches!(next.status.state, State::Ended(outcome, _) if status::is_refusal(outcome));
-        if matches!(next.status.state, State::Active | State::Ended(..)) {
+        if matches!(next.status.state, State::Scheduled | State::Active | State::Ended(..)) {
             self.ctx.events.publish(stored, bad, &state, "Decide", &message);
             // The owners of the role see the outcome, too.
             if let Some(role) = self.ctx.stores.template(&changes::template_of(stored)) {
@@ -110,7 +113,35 @@ impl RequestEffects {
             self.ctx.events.publish(stored, false, &state, "Request", &note);
         }
         if let (State::Active, Some(at)) = (next.status.state, next.status.activated_at) {
-            self.ctx.metrics.activation_duration.observe(seconds_between(next.created, at));
+            let asked = stored.spec.start_time.map_or(next.created, |start| start.max(next.created));
+            self.ctx.metrics.activation_duration.observe(seconds_between(asked, at));
+        }
+    }
+
+    async fn list_slots(&self, of: &[Limit]) -> Outcome {
+        let known = self.known();
+        match slots::list(&self.ctx, &known.object, of).await {
+            Ok(listed) => {
+                self.known.lock().limit = limits::explain(of, &listed, &known.request.uid);
+                Outcome::Slots(listed)
+            }
+            Err(error) => self.failed("list the slots for", &error),
+        }
+    }
+
+    async fn create_slot(&self, name: &str) -> Outcome {
+        match slots::create(&self.ctx, &self.key, &self.known().request.uid, name).await {
+            Some(WriteOutcome::Stored(())) => Outcome::Done,
+            Some(WriteOutcome::Conflict) => Outcome::Occupied,
+            Some(WriteOutcome::Failed(error)) => self.failed("take a slot for", &error),
+            None => Outcome::Failed,
+        }
+    }
+
+    async fn release_slots(&self) -> Outcome {
+        match slots::release(&self.ctx, &self.known().request.uid).await {
+            Ok(()) => Outcome::Done,
+            Err(error) => self.failed("release the slots of", &error),
         }
     }
 
@@ -195,6 +226,17 @@ impl EffectHandler for RequestEffects {
         match effect {
             Effect::ReadLive => self.read_live().await,
             Effect::CommitRequest(next) => self.commit(next).await,
+            Effect::ListSlots(limits) => self.list_slots(limits).await,
+            Effect::CreateSlot(name) => self.create_slot(name).await,
+            Effect::VerifySlot(slot) => match slots::is_held(&self.ctx, slot).await {
+                Ok(held) => Outcome::HoldsSlot(held),
+                Err(error) => self.failed("read who holds a slot for", &error),
+            },
+            Effect::DeleteSlot(slot) => match kube_writes::slots::delete(&self.ctx.client, slot).await {
+                Ok(()) => Outcome::Done,
+                Err(error) => self.failed("delete a slot that nobody holds, for", &error),
+            },
+            Effect::ReleaseSlots => self.release_slots().await,
             Effect::CreateGrant { request, expires_at } => self.create_grant(request, *expires_at).await,
             Effect::BringForward(to) => {
                 let uid = self.known().object.uid().unwrap_or_default();
@@ -219,8 +261,14 @@ impl EffectHandler for RequestEffects {
             | Effect::Done(_) => Outcome::Failed,
         }
     }
+    /// Whether a start has come is told by the API server's clock, which this node's may be ahead of: nothing begins early.
     fn now(&self) -> Time {
-        self.ctx.now()
+        let waits_for_start = {
+            let known = self.known.lock();
+            let waits = matches!(known.request.status.state, State::Pending | State::AwaitingApproval | State::Scheduled);
+            waits && known.object.spec.start_time.is_some()
+        };
+        if waits_for_start { self.ctx.authority.clock.at_least() } else { self.ctx.now() }
     }
     fn permit(&self) -> bool {
         self.ctx.authority.permit().is_some()

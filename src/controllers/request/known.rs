@@ -29,6 +29,8 @@ pub struct Known {
     pub request: Request,
     /// The tally of the decisions against what the request froze.
     pub tally: Arc<Tally>,
+    /// Which limit of the role is reached, and who holds its slots, as they were listed last.
+    pub limit: Option<String>,
 }
 
 impl Known {
@@ -38,7 +40,7 @@ impl Known {
         let request = view.request.clone()?;
         let tally = Arc::new(tally_decisions(&request, &view.decisions, &view.people));
         let Dereferenced { request: object, grant, decisions, .. } = dereferenced;
-        Some(Known { object: object?, grant, decisions, view, request, tally })
+        Some(Known { object: object?, grant, decisions, view, request, tally, limit: None })
     }
 
     /// The tally for the next status of the request: a new one only where other terms are frozen.

@@ -2,6 +2,7 @@
 mod effects;
 mod fresh_decisions;
 mod known;
+pub mod slots;
 mod status;
 
 use super::{
@@ -83,7 +84,11 @@ impl RequestController {
         // Evaluate (pure), and run the effects that it requests (client).
         let reconcile = Reconcile::request(known.view.clone());
         let effects = RequestEffects::new(ctx.clone(), key.clone(), known);
-        let requeue = drive(&effects, reconcile).await;
+        let requeue = match drive(&effects, reconcile).await {
+            // A start goes by the API server's clock, and the engine by this node's, which may be ahead.
+            Requeue::At(at) if at <= ctx.now() => Requeue::At(Time::from_millis(ctx.now().as_millis() + LAG_MS)),
+            requeue => requeue,
+        };
         let known = effects.known();
         if known.object.resource_version().unwrap_or_default() != before {
             self.expectations.expect_after(key, &before);

@@ -33,6 +33,8 @@ pub struct StatusInputs<'a> {
     pub error: Option<&'a str>,
     /// What ends the access if the operator does not, from the Grant's status.
     pub enforced_by: Option<&'a str>,
+    /// Which limit is reached, and who holds its slots, as this run has found.
+    pub limit: Option<&'a str>,
 }
 
 impl<'a> StatusInputs<'a> {
@@ -45,13 +47,14 @@ impl<'a> StatusInputs<'a> {
             install,
             error: grant.and_then(|status| status.last_error.as_deref()),
             enforced_by: grant.and_then(|status| status.enforced_by.as_deref()),
+            limit: known.limit.as_deref(),
         }
     }
 }
 
 /// The status for this state, on top of the one that `object` has: times are stamped once.
 pub fn status(object: &ActivationRequest, core: &Status, inputs: &StatusInputs<'_>, now: Time) -> ActivationRequestStatus {
-    let StatusInputs { view, tally, install, error, enforced_by } = *inputs;
+    let StatusInputs { view, tally, install, error, enforced_by, limit } = *inputs;
     let old = object.status.clone().unwrap_or_default();
     let (state, reason) = shown(core.state);
     let over = matches!(core.state, State::Ended(..));
@@ -59,6 +62,7 @@ pub fn status(object: &ActivationRequest, core: &Status, inputs: &StatusInputs<'
         schema: Some(SCHEMA),
         observed_generation: object.metadata.generation,
         state: Some(state),
+        slots: core.slots.iter().map(ToString::to_string).collect(),
         reason: reason.map(|reason| reason.as_str().to_owned()),
         message: None,
         digest: core.frozen.as_ref().map(|frozen| frozen.terms.digest),
@@ -86,10 +90,14 @@ pub fn status(object: &ActivationRequest, core: &Status, inputs: &StatusInputs<'
             stages: stages(core, view, tally),
         },
     });
-    status.waiting_for = (core.state == State::AwaitingApproval).then(|| waiting_for(core, tally)).flatten();
-    status.message = Some(clip(message(object, core, view, tally, error), MAX_MESSAGE));
+    status.waiting_for = match core.state {
+        State::AwaitingApproval => waiting_for(core, tally),
+        State::Scheduled => window(core, view).and_then(|resolved| resolved.start).map(|start| format!("start {start}")),
+        State::Pending | State::Activating | State::Active | State::Revoking(_) | State::Ended(..) => None,
+    };
+    status.message = Some(clip(message(object, core, view, tally, (error, limit)), MAX_MESSAGE));
     status.display = Some(RequestDisplay {
-        expires: core.expires_at.filter(|_| !over).map(|time| time.to_string()),
+        expires: expires(core, view).filter(|_| !over).map(|time| time.to_string()),
         beneficiary: core.frozen.as_ref().map(|frozen| clip(frozen.terms.resolved.beneficiary.to_string(), MAX_MESSAGE)),
     });
     set_conditions(&mut status, core, object.metadata.generation, now, inputs);
@@ -100,6 +108,7 @@ fn shown(state: State) -> (RequestState, Option<Reason>) {
     match state {
         State::Pending => (RequestState::Pending, None),
         State::AwaitingApproval => (RequestState::AwaitingApproval, None),
+        State::Scheduled => (RequestState::Scheduled, None),
         State::Activating => (RequestState::Activating, None),
         State::Active => (RequestState::Active, None),
         State::Revoking(r) => (RequestState::Revoking, Some(r)),
@@ -137,8 +146,20 @@ fn ended_by(old: &ActivationRequestStatus, state: State, stop: Option<Stop>, dec
         State::Revoking(reason) | State::Ended(_, reason) => {
             stop.filter(|stop| stop.reason == reason).map(|stop| counted(&decisions[stop.decision]))
         }
-        State::Pending | State::AwaitingApproval | State::Activating | State::Active => None,
+        State::Pending | State::AwaitingApproval | State::Scheduled | State::Activating | State::Active => None,
     }
+}
+
+/// What was resolved of a request with a start.
+fn window<'a>(core: &'a Status, view: &'a View) -> Option<&'a Resolved> {
+    let live = || view.terms.as_ref().as_ref().ok().map(|terms| &*terms.resolved);
+    core.frozen.as_ref().map(|frozen| &*frozen.terms.resolved).or_else(live).filter(|resolved| resolved.start.is_some())
+}
+
+/// When the access ends, as soon as that is certain.
+fn expires(core: &Status, view: &View) -> Option<Time> {
+    let scheduled = || window(core, view).filter(|_| core.state == State::Scheduled)?.window_end();
+    core.expires_at.or_else(scheduled)
 }
 
 /// Whether the request's status names this decision: as an approval that filled a stage, or as what ended it. The first builds stored no
@@ -174,7 +195,7 @@ fn unreachable(view: &View) -> Option<&str> {
 }
 
 /// What happens now, and what the user can do next.
-fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally, error: Option<&str>) -> String {
+fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally, (error, limit): (Option<&str>, Option<&str>)) -> String {
     let (_, reason) = shown(core.state);
     let ended_before = object.status.as_ref().and_then(|s| s.state).and_then(RequestState::outcome).is_some();
     match (core.state, reason) {
@@ -185,6 +206,10 @@ fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally
         // The access never came: what the target answered last is why.
         (State::Ended(TerminalState::Failed, r), _) if error.is_some() => {
             format!("{}; the last answer of the target: {}", messages::hint(r), error.unwrap_or_default())
+        }
+        (State::Ended(_, Reason::WindowPassed), _) => passed(core, view).unwrap_or_else(|| messages::hint(Reason::WindowPassed).into()),
+        (State::Ended(_, r @ Reason::LimitReached) | State::Revoking(r @ Reason::LimitReached), _) => {
+            limit.map_or_else(|| messages::hint(r).into(), str::to_owned)
         }
         (State::Ended(TerminalState::TimedOut, r), _) => timed_out(core, tally).unwrap_or_else(|| messages::hint(r).into()),
         (State::Ended(..) | State::Revoking(_), Some(r)) => match &*view.terms {
@@ -199,6 +224,7 @@ fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally
             };
             ask_for_approval(object, core, tally).unwrap_or_else(approved)
         }
+        (State::Scheduled, _) => scheduled(object, core, view).unwrap_or_else(|| "waiting for the operator".into()),
         (State::Activating, _) => match error.or(unreachable(view)) {
             Some(t) => format!("approved, and not granted yet: {t}; it is tried again until the deadline"),
             None => "approved; the access is on its way".into(),
@@ -230,6 +256,28 @@ pub fn requested_for_another(request: &Request) -> Option<String> {
         let holder = brief(&holder.to_string());
         format!("{} has requested this access for {holder}; neither of the two may approve it, and both may end it", brief(requester))
     })
+}
+
+/// When it begins and ends, and how to give it up.
+fn scheduled(object: &ActivationRequest, core: &Status, view: &View) -> Option<String> {
+    let resolved = window(core, view)?;
+    let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
+    let unknown = unreachable(view).map(|why| format!("; now it could not begin: {why}")).unwrap_or_default();
+    Some(format!(
+        "approved; the access begins {} and lasts until {}; to give it up: kubectl delete areq {name} -n {namespace}{unknown}",
+        resolved.start?,
+        resolved.window_end()?
+    ))
+}
+
+/// Which window has passed.
+fn passed(core: &Status, view: &View) -> Option<String> {
+    let resolved = window(core, view)?;
+    Some(format!(
+        "the window from {} to {} has passed before the access was activated; create a new request if you still need it",
+        resolved.start?,
+        resolved.window_end()?
+    ))
 }
 
 /// Which stage was not complete in time.
@@ -286,7 +334,9 @@ fn set_conditions(
     if core.frozen.is_some() {
         match core.state {
             State::AwaitingApproval if !tally.approved() => set("Approved", Is::False, "AwaitingApproval", &message),
-            State::AwaitingApproval | State::Activating | State::Active => set("Approved", Is::True, "Approved", "every stage has passed"),
+            State::AwaitingApproval | State::Scheduled | State::Activating | State::Active => {
+                set("Approved", Is::True, "Approved", "every stage has passed")
+            }
             State::Ended(..) if core.expires_at.is_none() => set("Approved", Is::False, &reason, &message),
             State::Pending | State::Revoking(_) | State::Ended(..) => {}
         }
@@ -294,7 +344,9 @@ fn set_conditions(
     match core.state {
         State::Active => set("Active", Is::True, "Active", &message),
         State::Revoking(_) => set("Active", Is::Unknown, &reason, "being taken away; unknown counts as present"),
-        State::Pending | State::AwaitingApproval | State::Activating | State::Ended(..) => set("Active", Is::False, &reason, &message),
+        State::Pending | State::AwaitingApproval | State::Scheduled | State::Activating | State::Ended(..) => {
+            set("Active", Is::False, &reason, &message)
+        }
     }
     set("Complete", Is::from(matches!(core.state, State::Ended(..))), &reason, &message);
     let stalled = matches!((core.state, core.expires_at), (State::Revoking(_), Some(end)) if is_stalled(end, now, timing().stalled_secs));

@@ -1,10 +1,12 @@
 //! The reconcile of a request.
 use super::{Effect, Outcome, Reconcile, View};
 use crate::{
-    request::{self, Decision, Request, Status},
+    limits::{Answer, Limit, Reply, Step, Taking},
+    request::{self, Decision, Request, State, Status},
     requeue::Requeue,
     time::Time,
 };
+use std::sync::Arc;
 
 /// A running reconcile of a request.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -12,6 +14,10 @@ pub struct RequestReconcile {
     view: View,
     /// The view was read live after our last commit.
     fresh: bool,
+    /// What was found about limits since our last commit.
+    slots: Option<Answer>,
+    /// This run has created slots that are not stored in the request.
+    created_slots: bool,
     pending: Pending,
 }
 
@@ -20,13 +26,14 @@ pub struct RequestReconcile {
 enum Pending {
     Nothing,
     Reading,
+    Taking(Box<Taking>),
     Committing(Status),
     Last,
 }
 
 impl RequestReconcile {
     pub(super) fn new(view: View) -> Self {
-        RequestReconcile { view, fresh: false, pending: Pending::Nothing }
+        RequestReconcile { view, fresh: false, slots: None, created_slots: false, pending: Pending::Nothing }
     }
 
     pub(super) fn next(mut self, outcome: Outcome, now: Time, permit: bool) -> (Reconcile, Effect) {
@@ -42,20 +49,24 @@ impl RequestReconcile {
                 self.fresh = true;
                 self.evaluate(now, permit)
             }
+            (Pending::Taking(taking), outcome) => self.continue_taking(*taking, outcome, now, permit),
             (Pending::Committing(status), Outcome::Stored(version)) => {
+                // What has ended holds no slots. If the process dies before, the next request finds them to be free, or the sweep does.
+                let releases = matches!(status.state, State::Ended(..)) && (self.created_slots || !status.slots.is_empty());
                 if let Some(r) = &mut self.view.request {
                     r.status = status;
                     r.version = version;
                 }
-                self.fresh = false;
-                self.evaluate(now, permit)
+                (self.fresh, self.slots) = (false, None);
+                if releases { self.perform(Pending::Last, Effect::ReleaseSlots) } else { self.evaluate(now, permit) }
             }
+            (Pending::Last, Outcome::Done) if self.has_ended() => self.finish(Requeue::OnChange),
             (Pending::Last, _) | (_, Outcome::Failed) => self.finish(Requeue::Backoff),
             (_, _) => self.finish(Requeue::Stale),
         }
     }
 
-    fn evaluate(mut self, now: Time, permit: bool) -> (Reconcile, Effect) {
+    fn evaluate(self, now: Time, permit: bool) -> (Reconcile, Effect) {
         let Some(request) = self.view.request.clone() else { return self.finish(Requeue::OnChange) };
         let v = &self.view;
         let inputs = request::Inputs {
@@ -68,14 +79,63 @@ impl RequestReconcile {
             permit,
             fresh: self.fresh,
             absent_since: v.absent_since,
+            slots: self.slots.as_ref(),
         };
         let (pending, effect) = match request::decide(&inputs) {
             Decision::Wait(requeue) => return self.finish(requeue),
             Decision::ReadLive => (Pending::Reading, Effect::ReadLive),
+            Decision::CheckLimits(limits) => return self.take(limits, &request, false),
+            Decision::TakeSlots(limits) => return self.take(limits, &request, true),
             Decision::Commit(status) => (Pending::Committing(status.clone()), Effect::CommitRequest(Request { status, ..request })),
             Decision::CreateGrant { expires_at } => (Pending::Last, Effect::CreateGrant { request, expires_at }),
             Decision::BringForward => (Pending::Last, Effect::BringForward(now)),
         };
+        self.perform(pending, effect)
+    }
+
+    fn take(self, limits: Arc<[Limit]>, request: &Request, takes: bool) -> (Reconcile, Effect) {
+        let (taking, step) = Taking::begin(limits, request.uid.clone(), takes);
+        self.perform_step(taking, step)
+    }
+
+    fn perform_step(self, taking: Taking, step: Step) -> (Reconcile, Effect) {
+        let effect = match step {
+            Step::List => Effect::ListSlots(taking.limits()),
+            Step::Create(name) => Effect::CreateSlot(name),
+            Step::Verify(slot) => Effect::VerifySlot(slot),
+            Step::Delete(slot) => Effect::DeleteSlot(slot),
+            // It is answered where the taking goes on, and never as its first step.
+            Step::Done(_) => return self.finish(Requeue::Backoff),
+        };
+        self.perform(Pending::Taking(Box::new(taking)), effect)
+    }
+
+    fn continue_taking(mut self, taking: Taking, outcome: Outcome, now: Time, permit: bool) -> (Reconcile, Effect) {
+        let creates = taking.creates();
+        let reply = match outcome {
+            Outcome::Slots(slots) => Reply::Listed(slots),
+            Outcome::Done if creates => Reply::Created,
+            Outcome::Done => Reply::Deleted,
+            Outcome::Occupied => Reply::Exists,
+            Outcome::HoldsSlot(holds) => Reply::Holds(holds),
+            _ => return self.finish(Requeue::Backoff),
+        };
+        self.created_slots |= reply == Reply::Created;
+        match taking.next(reply) {
+            Some((_, Step::Done(answer))) => {
+                self.slots = Some(answer);
+                self.evaluate(now, permit)
+            }
+            Some((taking, step)) => self.perform_step(taking, step),
+            None => self.finish(Requeue::Backoff),
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.view.request.as_ref().is_some_and(|request| matches!(request.status.state, State::Ended(..)))
+    }
+
+    fn perform(mut self, pending: Pending, effect: Effect) -> (Reconcile, Effect) {
         self.pending = pending;
         (Reconcile::Request(self), effect)
     }

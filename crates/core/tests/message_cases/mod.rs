@@ -60,12 +60,13 @@ fn too_few_approvers(f: &mut Fixture) {
 pub const REQUEST: &[Case] = &[
     ("the next admission proof is outstanding", |f| f.admission.confirmed = Some(Time::from_secs(2))),
     ("admission was not proven", |f| f.admission = AdmissionHistory::default()),
-    ("a field that is not supported", |f| f.asked.unsupported = vec!["startTime".into()]),
+    ("a field that is not supported", |f| f.asked.unsupported = vec!["breakGlass".into()]),
     ("a login without an alias", |f| {
         f.aliases = vec!["curfew.dev/person".into(), "curfew.dev/badge".into()];
         f.asked.requester.extra = f.aliases.iter().map(|key| (key.clone(), Vec::new())).collect();
     }),
     ("a login recorded before its alias was asked for", |f| f.aliases = vec!["curfew.dev/person".into(), "curfew.dev/badge".into()]),
+    ("a start too far ahead", |f| f.asked.start = Some(NOW.plus_secs(31 * 86_400))),
     ("no such role", |f| f.template = None),
     ("a suspended role", |f| f.template().suspended = true),
     ("a role with a setting not supported", |f| f.template().unsupported = vec!["activation.mfa".into()]),

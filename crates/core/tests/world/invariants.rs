@@ -1,6 +1,6 @@
 //! I1 to I4 and I8, in terms of the world: none of this calls the rules under test.
 use super::{
-    APPROVAL, Gr, MUCH_LATER, Policies, Req, Role, Tick, World, decision_bits,
+    APPROVAL, Gr, MUCH_LATER, Policies, Req, Role, SCHEDULED_DURATION, START, Tick, World, decision_bits,
     model::{Act, Model, Start},
 };
 use curfew_core::{grant::State as GrantState, reconcile::Verify, request::State};
@@ -14,10 +14,16 @@ pub enum Broken {
     AccessToOtherTerms,
     /// I2: a deadline has moved later.
     DeadlineMoved,
+    /// Access of a scheduled request before its start.
+    BeforeItsStart,
+    /// I2: a deadline of a scheduled request is later than the end of its window.
+    LaterThanPromised,
     /// I3: access that no live Grant stands for.
     AccessWithoutGrant,
     /// I4: access for a request that has ended.
     AccessAfterEnd,
+    /// A scheduled request that was denied or withdrawn does not end.
+    ScheduledThoughDenied,
     /// A terminal state was left.
     TerminalStateLeft,
     /// I8: a granting effect was requested without a permit.
@@ -70,6 +76,18 @@ pub fn grant_moves(w: &mut World, generation: u8, now: Gr, next: Gr) {
     let g = &mut w.histories[usize::from(generation)];
     g.was_active |= next.state == GrantState::Active;
     g.ended |= next.state == GrantState::Ended;
+}
+
+/// What must hold in every state of a scheduled request: by the world's time, and not by a replica's clock.
+pub fn violated_schedule(w: &World) -> Option<Broken> {
+    let promised = START + SCHEDULED_DURATION;
+    let later = |deadline: Option<Tick>| deadline.is_some_and(|deadline| deadline > promised);
+    match () {
+        () if w.now < START && w.bindings.iter().any(|binding| binding.armed()) => Some(Broken::BeforeItsStart),
+        () if w.histories.iter().any(|history| later(history.first)) => Some(Broken::LaterThanPromised),
+        () if w.grants.iter().flatten().any(|grant| later(Some(grant.expires))) => Some(Broken::LaterThanPromised),
+        () => None,
+    }
 }
 
 /// What must hold in every state.
@@ -132,6 +150,22 @@ impl Model {
         };
         self.settled.insert(rest, found);
         found
+    }
+
+    /// Whether a scheduled request that was denied or withdrawn waits on although a leader looks at it.
+    pub fn ignores_a_denial(&mut self, w: &World) -> Option<Broken> {
+        let request = w.request.filter(|request| request.state == State::Scheduled)?;
+        let decisions = if request.generation == 0 { w.decisions } else { w.decisions >> decision_bits::LATE };
+        if decisions & decision_bits::STOPS == 0 {
+            return None;
+        }
+        let mut w = World { tasks: [[0; 2]; 2], past: 0, leader: 0, broken: None, ..*w };
+        let mut task = self.begin(Start::Request(Self::live(&w)), w.now, true);
+        while task != 0 {
+            let reply = self.perform(&mut w, 0, task);
+            task = self.next(task, reply, w.now, true);
+        }
+        (!w.request.is_some_and(|request| matches!(request.state, State::Ended(..)))).then_some(Broken::ScheduledThoughDenied)
     }
 
     /// One replica reconciles the Grants, verifying their owners, until nothing changes.

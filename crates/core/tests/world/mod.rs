@@ -37,6 +37,9 @@ const EPOCH_SECS: i64 = 6_000;
 /// How long the access lasts, and how long the approvers have from acceptance, in ticks.
 pub const DURATION: Tick = 1;
 pub const APPROVAL: Tick = 2;
+/// When a scheduled request starts, and how long its access lasts: long enough to begin late.
+pub const START: Tick = 1;
+pub const SCHEDULED_DURATION: Tick = 2;
 /// Later than every deadline, on every clock.
 pub const MUCH_LATER: Tick = 100;
 

@@ -116,6 +116,8 @@ pub struct Setting {
     /// By how many ticks each replica's clock is behind.
     pub slow: [Tick; 2],
     pub horizon: Tick,
+    /// The request has a start: [`super::START`].
+    pub scheduled: bool,
     pub mutant: Mutant,
 }
 
@@ -147,7 +149,7 @@ impl Model {
         let person = |name: &str| Arc::new(UserInfo { username: name.into(), ..UserInfo::default() });
         let terms = |generation| {
             [Policies::Plain, Policies::OtherApprovers, Policies::Wider, Policies::Suspended, Policies::Unreachable]
-                .map(|h| Arc::new(resolve(generation, h)))
+                .map(|h| Arc::new(resolve(generation, h, setting.scheduled)))
         };
         Model {
             setting,
@@ -283,7 +285,13 @@ impl Model {
             provenance: Provenance::Verified,
             requester: self.users.alice.clone(),
             beneficiary: None,
-            status: Status { state: r.state, frozen, expires_at: r.expires.map(time), activated_at: r.active.then_some(time(0)) },
+            status: Status {
+                state: r.state,
+                frozen,
+                expires_at: r.expires.map(time),
+                activated_at: r.active.then_some(time(0)),
+                slots: Vec::new(),
+            },
         }
     }
     pub fn grant(&mut self, g: Gr) -> Grant {
@@ -428,6 +436,9 @@ impl Model {
             Effect::Survey | Effect::ReadSlotOwners | Effect::Apply { .. } | Effect::Poll(_) => {
                 unreachable!("no effect of a plan that writes its own objects")
             }
+            Effect::ListSlots(_) | Effect::CreateSlot(_) | Effect::VerifySlot(_) | Effect::DeleteSlot(_) | Effect::ReleaseSlots => {
+                unreachable!("the role has no limits")
+            }
             Effect::Done(_) => unreachable!("a reconcile that is done has no act"),
         }
     }
@@ -438,7 +449,7 @@ impl Model {
 }
 
 /// The terms of the request under these policies.
-fn resolve(generation: u8, policies: Policies) -> Result<Terms, Refusal> {
+fn resolve(generation: u8, policies: Policies, scheduled: bool) -> Result<Terms, Refusal> {
     let reference = |name: &str| Ref { name: name.into(), uid: format!("{name}-uid") };
     let approvers = if policies == Policies::OtherApprovers { &["dave"][..] } else { &["carol", "dave", "alice"] };
     let role = |name: &str| GrantedRole {
@@ -469,8 +480,8 @@ fn resolve(generation: u8, policies: Policies) -> Result<Terms, Refusal> {
             roles: if policies == Policies::Wider { vec![role("view"), role("edit")] } else { vec![role("view")] },
         }),
         scope: GrantedScope::Kubernetes(Namespaces::Namespaces(vec![reference("payments")])),
-        duration: Duration::from_secs(60 * u32::from(DURATION)),
-        start: None,
+        duration: Duration::from_secs(60 * u32::from(if scheduled { super::SCHEDULED_DURATION } else { DURATION })),
+        start: scheduled.then_some(time(super::START)),
         approval: vec![ApprovalStage {
             name: "owners".into(),
             approvers: approvers.iter().map(|n| Subject::User((*n).into())).collect(),

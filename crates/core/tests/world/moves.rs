@@ -254,7 +254,8 @@ impl StateSpace for Model {
     type Broken = Broken;
 
     fn violation(&mut self, w: &World) -> Option<Broken> {
-        invariants::violated(w).or_else(|| self.settles(w))
+        let schedule = if self.setting.scheduled { invariants::violated_schedule(w) } else { None };
+        schedule.or_else(|| invariants::violated(w)).or_else(|| self.ignores_a_denial(w)).or_else(|| self.settles(w))
     }
     fn successors(&mut self, w: &World, out: &mut Vec<(Event, World)>) {
         out.clear();

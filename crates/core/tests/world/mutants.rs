@@ -2,13 +2,14 @@
 //!
 //! A mutant stands between the real `Reconcile` and the world, or makes the world worse: it alters outcomes, effects, or
 //! sees another view. The library has no switch for any of it.
-use super::{DURATION, TICK_SECS, model::Memory, time};
+use super::{DURATION, SCHEDULED_DURATION, START, TICK_SECS, model::Memory, time};
 use curfew_core::{
     approval::Verb,
     grant::{Grant, OwnerState, SlotOwners, State as GrantState},
     reason::Reason,
     reconcile::{Effect, Outcome, Reservation, View},
     request::{GrantView, Request, State, Status},
+    resolved::{Resolved, Terms},
     target::{Content, SlotSet},
     time::Time,
 };
@@ -62,6 +63,12 @@ pub enum Mutant {
     UnknownIsUnchanged,
     /// The end is computed again when the Grant is created, a tick after the deadline was stored.
     DeadlineComputedAgain,
+    /// A scheduled request is activated as soon as it is approved.
+    BeginsWhenApproved,
+    /// The deadline of a scheduled request is counted from its activation.
+    RunsFromActivation,
+    /// A scheduled request is not ended by what people decide before its start.
+    ScheduledIgnoresDecisions,
     /// A request's status is written without a compare-and-swap.
     RequestsWithoutSwap,
     /// A Grant's status is written without a compare-and-swap.
@@ -115,6 +122,23 @@ impl Mutant {
                     view.terms = Arc::new(Ok(frozen.terms.clone()));
                 }
             }
+            Mutant::BeginsWhenApproved => {
+                // It ends when it was promised to end.
+                let without_start = |terms: &Terms| {
+                    let duration = curfew_core::duration::Duration::from_secs(60 * u32::from(START + SCHEDULED_DURATION));
+                    let resolved = Resolved { start: Some(time(0)), duration, ..(*terms.resolved).clone() };
+                    Terms { resolved: Arc::new(resolved), ..terms.clone() }
+                };
+                if let Some(frozen) = &mut request.status.frozen {
+                    frozen.terms = without_start(&frozen.terms);
+                }
+                if let Ok(terms) = &*view.terms {
+                    view.terms = Arc::new(Ok(without_start(terms)));
+                }
+            }
+            Mutant::ScheduledIgnoresDecisions if request.status.state == State::Scheduled => {
+                view.decisions = Arc::new(view.decisions.iter().filter(|w| w.verb == Verb::Approve).cloned().collect());
+            }
             _ => {}
         }
     }
@@ -149,6 +173,10 @@ impl Mutant {
             (Mutant::DeadlineComputedAgain, Effect::CreateGrant { request, .. }) => {
                 let expires_at = now.plus_secs(TICK_SECS * i64::from(DURATION + 1));
                 Altered::Instead(Effect::CreateGrant { request: request.clone(), expires_at })
+            }
+            (Mutant::RunsFromActivation, Effect::CommitRequest(r)) if r.status.state == State::Activating => {
+                let expires_at = Some(now.plus_secs(TICK_SECS * i64::from(SCHEDULED_DURATION)));
+                Altered::Instead(Effect::CommitRequest(Request { status: Status { expires_at, ..r.status.clone() }, ..r.clone() }))
             }
             (Mutant::EndedWithoutRevoking, Effect::CommitRequest(r)) => over_at_once(r, memory),
             _ => Altered::AsIs,

@@ -11,16 +11,21 @@ use curfew_core::{grant::State as GrantState, reason::Reason, request::State};
 pub struct Scenario {
     pub name: &'static str,
     pub slow: [Tick; 2],
+    /// The request has a start.
+    pub scheduled: bool,
     /// Every reachable state is searched; otherwise as many as the limit allows.
     pub complete: bool,
     pub begin: fn() -> World,
 }
 
 const fn whole(name: &'static str, slow: [Tick; 2], begin: fn() -> World) -> Scenario {
-    Scenario { name, slow, complete: true, begin }
+    Scenario { name, slow, scheduled: false, complete: true, begin }
 }
 const fn bounded(name: &'static str, slow: [Tick; 2], begin: fn() -> World) -> Scenario {
-    Scenario { name, slow, complete: false, begin }
+    Scenario { name, slow, scheduled: false, complete: false, begin }
+}
+const fn scheduled(of: Scenario) -> Scenario {
+    Scenario { scheduled: true, ..of }
 }
 
 /// The invariants are checked from all of these.
@@ -75,6 +80,13 @@ pub const ALL: &[Scenario] = &[
         budget: Budget { creates: 1, faults: 1, ..usual_budget() },
         ..deleted_while_granting()
     }),
+    scheduled(bounded("scheduled: approved, and deleted and re-created", [0, 0], approved)),
+    scheduled(bounded("scheduled: approved, replica 0 a tick slow", [1, 0], approved)),
+    scheduled(bounded("Scheduled, replica 0 a tick slow", [1, 0], waiting_for_its_start)),
+    scheduled(bounded("Scheduled, two effects fail", [0, 0], || World {
+        budget: Budget { faults: 2, ..waiting_for_its_start().budget },
+        ..waiting_for_its_start()
+    })),
 ];
 
 /// From each of these the search finds a violation without the protection.
@@ -122,6 +134,13 @@ pub const MUTANTS: &[(Mutant, Scenario)] = &[
     (Mutant::TermsNotCompared, whole("approved", [0, 0], approved)),
     (Mutant::UnknownIsUnchanged, whole("approved", [0, 0], approved)),
     (Mutant::DeadlineComputedAgain, whole("Activating stored", [0, 0], activating)),
+    (Mutant::BeginsWhenApproved, scheduled(bounded("approved, with a start to come", [0, 0], approved))),
+    (
+        Mutant::RunsFromActivation,
+        scheduled(bounded("Scheduled, a tick after its start", [0, 0], || World { now: super::START + 1, ..waiting_for_its_start() })),
+    ),
+    (Mutant::ScheduledIgnoresDecisions, scheduled(bounded("Scheduled", [0, 0], waiting_for_its_start))),
+    (Mutant::NoLiveReread, scheduled(bounded("Scheduled", [0, 0], waiting_for_its_start))),
     (Mutant::RequestsWithoutSwap, whole("approved", [0, 0], approved)),
     (Mutant::GrantsWithoutSwap, whole("Grant created", [0, 0], created)),
 ];
@@ -182,6 +201,13 @@ pub fn approved() -> World {
     let request = Req { state: State::AwaitingApproval, frozen: Some((Policies::Plain, 0)), ..Req::new(0) };
     let budget =
         Budget { decisions: decision_bits::DAVE_DENIES | decision_bits::CAROL_REVOKES, edits: 1, deletes: 1, creates: 1, ..usual_budget() };
+    World { request: Some(request), decisions: decision_bits::CAROL_APPROVES, budget, ..blank() }
+}
+
+/// Approved; its start is still to come, and until then it may be denied, and what it rests on may change.
+pub fn waiting_for_its_start() -> World {
+    let request = Req { state: State::Scheduled, frozen: Some((Policies::Plain, 0)), ..Req::new(0) };
+    let budget = Budget { decisions: decision_bits::DAVE_DENIES | decision_bits::ALICE_REVOKES, edits: 1, ..usual_budget() };
     World { request: Some(request), decisions: decision_bits::CAROL_APPROVES, budget, ..blank() }
 }
 
@@ -249,7 +275,7 @@ pub fn deleted_while_granting() -> World {
 impl Scenario {
     /// A model for this scenario, and the initial state: the caches are up to date.
     pub fn set_up(&self, mutant: Mutant) -> (Model, World) {
-        let mut model = Model::new(Setting { slow: self.slow, horizon: 3, mutant });
+        let mut model = Model::new(Setting { slow: self.slow, horizon: 3, scheduled: self.scheduled, mutant });
         let mut w = (self.begin)();
         // The caches may still show a deleted request.
         let shown = w.request.or_else(|| activating().request);

@@ -1,0 +1,34 @@
+//! Whether a request holds a slot of a limit.
+use super::{GrantView, Request, State};
+use crate::{
+    limits::{Slot, SlotName},
+    resolved::Schema,
+};
+
+/// Whether the holder of a slot holds it, by its request and its Grant, both read live. The order of the rules:
+///
+/// 1. A request of a newer build holds it.
+/// 2. A request that has ended holds nothing: an end is stored only when nothing of the access is left, and it is final.
+/// 3. A request that has not begun may have taken it a moment ago, and not stored that yet.
+/// 4. A request that has begun holds the slots that it has stored: a second slot of one limit, which another replica has taken for it at
+///    the same time, is free. While it has stored none of this limit, it may be taking one.
+/// 5. A request that does not exist, or is another one of that name, holds it as long as its Grant may give access. Without a Grant it
+///    never will: the owner of a Grant is read live before access is armed.
+///
+/// So a request that is `Revoking` holds its slots: what is not proven gone counts as present.
+pub fn holds_slot(slot: &Slot, request: Option<&Request>, grant: GrantView) -> bool {
+    let Some(request) = request.filter(|request| request.uid == slot.holder.uid) else {
+        return matches!(grant, GrantView::Live { .. });
+    };
+    let status = &request.status;
+    match status.state {
+        _ if request.schema == Schema::Newer => true,
+        State::Ended(..) => false,
+        State::Pending | State::AwaitingApproval => true,
+        State::Scheduled | State::Activating | State::Active | State::Revoking(_) => {
+            let of_limit = |name: &str| SlotName::parse(name).map(|name| name.family.to_owned());
+            let stored = status.slots.iter().find(|stored| of_limit(stored) == of_limit(&slot.name));
+            stored.is_none_or(|stored| *stored == slot.name)
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! A world of three requests for one role with limits, their Grants, the slots, and two workers of the operator: of one replica, or of two of which one
+//! leads.
+//!
+//! | File | What it holds |
+//! |---|---|
+//! | this file | the data, and the rules that are taken away |
+//! | [`model`] | conversion between this data and the library's types; runs `Reconcile::next` and remembers its results |
+//! | [`moves`] | every event that can happen next, what each effect does, and what must hold |
+//! | [`scenarios`] | initial states and budgets |
+//!
+//! A Grant is what the other models have shown of it: it is armed only if its request is seen to want it at that moment, and it ends at any
+//! time. Pauses need no event: between an effect and its execution anything may happen.
+pub mod model;
+pub mod moves;
+pub mod scenarios;
+
+pub use moves::{Broken, Event};
+
+use curfew_core::request::State;
+
+pub const REQUESTS: usize = 3;
+/// The slots: two of the role, and one of each holder.
+pub const NAMES: usize = 2 + REQUESTS;
+pub const OF_HOLDER: usize = 2;
+
+/// A stored request.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Req {
+    pub state: State,
+    /// The slots that its status names, as bits.
+    pub slots: u8,
+}
+
+impl Req {
+    pub const NEW: Req = Req { state: State::Pending, slots: 0 };
+}
+
+/// The Grant of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Gr {
+    None,
+    Granting,
+    Active,
+    /// Armed before, and not proven gone.
+    Revoking,
+    Ended,
+}
+
+/// A slot that exists. Every object has a uid of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct SlotObject {
+    pub holder: u8,
+    pub uid: u8,
+}
+
+/// What may still happen. Sets of requests are bits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Budget {
+    pub crashes: u8,
+    pub lease_moves: u8,
+    pub faults: u8,
+    pub deletes: u8,
+    pub denials: u8,
+    /// Slots that a person deletes past the admission policy, of requests that have no Grant and that no replica looks at.
+    pub slot_deletes: u8,
+}
+
+/// The whole state.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct World {
+    pub requests: [Option<Req>; REQUESTS],
+    pub grants: [Gr; REQUESTS],
+    /// Requests that were denied.
+    pub denied: u8,
+    pub slots: [Option<SlotObject>; NAMES],
+    pub next_uid: u8,
+    /// Which worker has the permit; [`BOTH`] if they are reconciles of one process.
+    pub leader: u8,
+    /// By worker: its running reconcile, as a number in the model; 0 means none.
+    pub tasks: [u32; 2],
+    pub budget: Budget,
+}
+
+/// Both workers are of the replica that leads.
+pub const BOTH: u8 = 2;
+
+impl World {
+    pub fn has_permit(&self, worker: usize) -> bool {
+        self.leader == BOTH || usize::from(self.leader) == worker
+    }
+    pub fn has_access(&self, i: usize) -> bool {
+        matches!(self.grants[i], Gr::Active | Gr::Revoking)
+    }
+}
+
+/// Rules taken away, one at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mutant {
+    /// The rules as they are.
+    None,
+    /// A request begins without a slot.
+    NoSlots,
+    /// A slot is written whether or not it exists, as PUT and server-side apply do.
+    SlotsOverwritten,
+    /// A request that is `Revoking` holds no slot.
+    FreeWhileRevoking,
+    /// A request that does not exist holds no slot, even if its Grant gives access.
+    FreeWhenDeleted,
+    /// A slot is deleted by its name, without its uid.
+    DeletedByName,
+    /// The slots are not looked at before the Grant is created.
+    NotRechecked,
+    /// What has ended keeps its slots.
+    NeverReleased,
+}

@@ -1,0 +1,100 @@
+//! Initial states, and budgets.
+use super::{
+    BOTH, Budget, Gr, Mutant, NAMES, OF_HOLDER, REQUESTS, Req, SlotObject, World,
+    model::{Model, Setting},
+};
+use curfew_core::{
+    reason::{Reason, TerminalState},
+    request::State,
+};
+
+/// A named initial state.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    pub name: &'static str,
+    /// The limit of the role.
+    pub active: u16,
+    pub one_holder: bool,
+    /// Every reachable state is searched; otherwise as many as the limit allows.
+    pub complete: bool,
+    pub begin: fn() -> World,
+}
+
+const fn of_role(name: &'static str, begin: fn() -> World) -> Scenario {
+    Scenario { name, active: 1, one_holder: false, complete: true, begin }
+}
+
+/// The invariants are checked from all of these.
+pub const ALL: &[Scenario] = &[
+    of_role("two ask at the same moment", two_ask),
+    of_role("two ask, one crash", || with(two_ask, |b| b.crashes = 1)),
+    of_role("two ask, one effect fails", || with(two_ask, |b| b.faults = 1)),
+    of_role("two ask, and are deleted", || with(two_ask, |b| b.deletes = 3)),
+    of_role("two ask, and one is denied", || with(two_ask, |b| b.denials = 1)),
+    of_role("one holds, one asks, and the first is deleted or denied", || with(one_holds, |b| (b.deletes, b.denials) = (1, 1))),
+    of_role("two ask for what an ended one left behind", left_behind),
+    of_role("two ask, and a slot is deleted by hand", || with(two_ask, |b| b.slot_deletes = 1)),
+    Scenario { name: "one holder asks twice, limit of the role two", active: 2, one_holder: true, complete: true, begin: two_ask },
+    Scenario { name: "three ask, limit two", active: 2, one_holder: false, complete: false, begin: three_ask },
+];
+
+/// From each of these the search finds a violation without the rule.
+pub const MUTANTS: &[(Mutant, Scenario)] = &[
+    (Mutant::NoSlots, of_role("two ask at the same moment", two_ask)),
+    (Mutant::SlotsOverwritten, of_role("two ask at the same moment", two_ask)),
+    (Mutant::FreeWhileRevoking, of_role("one holds, one asks", one_holds)),
+    (Mutant::FreeWhenDeleted, of_role("one holds, one asks, and the first is deleted", || with(one_holds, |b| b.deletes = 1))),
+    (Mutant::DeletedByName, of_role("two ask for what an ended one left behind", left_behind)),
+    (Mutant::NotRechecked, of_role("two ask, and a slot is deleted by hand", || with(two_ask, |b| b.slot_deletes = 1))),
+    (Mutant::NeverReleased, of_role("one holds, one asks", one_holds)),
+];
+
+fn with(begin: fn() -> World, change: fn(&mut Budget)) -> World {
+    let mut w = begin();
+    change(&mut w.budget);
+    w
+}
+
+fn two_ask() -> World {
+    World {
+        requests: [Some(Req::NEW), Some(Req::NEW), None],
+        grants: [Gr::None; REQUESTS],
+        denied: 0,
+        slots: [None; NAMES],
+        next_uid: 0,
+        leader: BOTH,
+        tasks: [0; 2],
+        budget: Budget { lease_moves: 1, ..Budget::default() },
+    }
+}
+
+fn three_ask() -> World {
+    World { requests: [Some(Req::NEW); 3], ..two_ask() }
+}
+
+/// The first has access and the slots, the second asks.
+fn one_holds() -> World {
+    let mut w = two_ask();
+    w.requests[0] = Some(Req { state: State::Active, slots: 1 | 1 << OF_HOLDER });
+    w.grants[0] = Gr::Active;
+    w.slots[0] = Some(SlotObject { holder: 0, uid: 0 });
+    w.slots[OF_HOLDER] = Some(SlotObject { holder: 0, uid: 1 });
+    w.next_uid = 2;
+    w
+}
+
+/// The operator died after the first had ended, before its slots were released.
+fn left_behind() -> World {
+    let mut w = one_holds();
+    let expired = State::Ended(TerminalState::Expired, Reason::DeadlinePassed);
+    w.requests = [Some(Req { state: expired, ..w.requests[0].unwrap_or(Req::NEW) }), Some(Req::NEW), Some(Req::NEW)];
+    w.grants[0] = Gr::Ended;
+    w
+}
+
+impl Scenario {
+    /// A model for this scenario, and the initial state.
+    pub fn set_up(&self, mutant: Mutant) -> (Model, World) {
+        (Model::new(Setting { active: self.active, one_holder: self.one_holder, mutant }), (self.begin)())
+    }
+}
