@@ -4,6 +4,7 @@ use curfew_testkit::{SHIPPED_TIMING, SOON, User, World};
 use std::time::Duration;
 
 mod bad_input;
+mod conditions;
 mod crashes;
 mod endings;
 mod foundations;

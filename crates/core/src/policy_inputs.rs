@@ -5,6 +5,7 @@
 use crate::{
     admission::AdmissionHistory,
     approval::ApprovalStage,
+    conditions::{LoginKeys, ticket},
     duration::{Duration, Period},
     principal::{Mapping, Subject, UserInfo},
     resolved::{Ref, SystemRef},
@@ -80,6 +81,12 @@ pub struct Template {
     pub max_duration: Duration,
     /// Whether a justification must be given.
     pub justification: bool,
+    /// The ticket that a request must name, if any.
+    pub ticket: Option<ticket::Rule>,
+    /// How old the requester's MFA may be when the request is created; nothing asks for none.
+    pub mfa: Option<Duration>,
+    /// The authentication context that the requester's login must carry, if any.
+    pub authentication_context: Option<String>,
     /// Who must approve.
     pub approval: Vec<ApprovalStage>,
     /// Whether eligibility without end is allowed.
@@ -158,6 +165,10 @@ pub struct Policy {
     pub approval: Option<ApprovalFloor>,
     /// Whether a justification is needed.
     pub justification: bool,
+    /// Whether a ticket is needed.
+    pub ticket: bool,
+    /// How old the MFA may be at most that a template asks for; nothing allows templates without MFA.
+    pub mfa: Option<Duration>,
     /// Whether eligibility without end is allowed.
     pub permanent_eligibility: bool,
     /// Whether assignments may allow delegation.
@@ -202,6 +213,8 @@ pub struct RequestFacts {
     pub duration: Option<Duration>,
     /// Why.
     pub justification: Option<String>,
+    /// The ticket that explains it.
+    pub ticket: Option<ticket::Ticket>,
     /// Where, if the role spans several systems.
     pub system: Option<String>,
     /// Another request of this name has had a Grant, which is still kept: a name grants once.
@@ -249,6 +262,8 @@ pub struct PolicyInputs<'a> {
     pub ceiling: Option<&'a Duration>,
     /// Extra keys that name one person behind several logins.
     pub alias_keys: &'a [String],
+    /// Extra keys that say how a login was authenticated.
+    pub login_keys: &'a LoginKeys,
     /// The role that was asked for, if it exists.
     pub template: Option<&'a Template>,
     /// The assignments in the namespace.

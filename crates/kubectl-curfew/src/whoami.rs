@@ -28,7 +28,8 @@ fn uses(config: Option<&Identity>, key: &str) -> Vec<&'static str> {
     let Some(config) = config else { return Vec::new() };
     let names = |keys: &Keys| keys.list().iter().any(|name| name == key);
     let mfa = config.mfa.as_ref().is_some_and(|mfa| mfa.methods_key == key || mfa.time_key == key);
-    [(names(&config.aliases), "aliases"), (names(&config.decider_proof), "deciderProof"), (mfa, "mfa")]
+    let context = config.authentication_context.as_ref().is_some_and(|context| context.key == key);
+    [(names(&config.aliases), "aliases"), (names(&config.decider_proof), "deciderProof"), (mfa, "mfa"), (context, "authenticationContext")]
         .into_iter()
         .filter_map(|(used, name)| used.then_some(name))
         .collect()

@@ -477,6 +477,7 @@ fn resolve(generation: u8, policies: Policies) -> Result<Terms, Refusal> {
             quorum: 1,
             timeout: Some(Duration::from_secs(60 * u32::from(APPROVAL))),
             escalation: None,
+            mfa: None,
         }],
     }))
 }
