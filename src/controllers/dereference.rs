@@ -319,7 +319,7 @@ impl Dereferenced {
             Some(request) => {
                 let is_name_used = ctx.stores.is_name_used(&changes::key(request), &request.uid().unwrap_or_default());
                 let facts = RequestFacts { is_name_used, ..convert::request_facts(request, self.granted()) };
-                self.resolve(ctx, &facts, &people.alias_keys)
+                self.resolve(ctx, &facts, &people)
             }
             None => Err(terms::Refusal::new(Reason::NotFound, "")),
         };
@@ -349,7 +349,7 @@ impl Dereferenced {
         self.grant.as_ref().and_then(|grant| grant.status.as_ref()).is_some_and(|status| status.granted_at.is_some())
     }
 
-    fn resolve(&self, ctx: &Context, request: &RequestFacts, aliases: &[String]) -> Result<Terms, terms::Refusal> {
+    fn resolve(&self, ctx: &Context, request: &RequestFacts, people: &Recognition) -> Result<Terms, terms::Refusal> {
         let template = self.template.as_ref().map(|template| convert::template(template));
         let assignments: Vec<_> = self.assignments.iter().map(|assignment| convert::assignment(assignment)).collect();
         let policies: Vec<_> = self.policies.iter().map(|policy| convert::policy(policy)).collect();
@@ -359,8 +359,9 @@ impl Dereferenced {
             now: ctx.now(),
             admission: &admission,
             ceiling: self.config.as_ref().map(|config| &config.spec.ceilings.duration),
-            alias_keys: aliases,
+            alias_keys: &people.alias_keys,
             aliases_are_names: self.config.as_ref().is_some_and(|config| config.spec.identity.aliases.are_names()),
+            login_keys: &people.login_keys,
             template: template.as_ref(),
             assignments: &assignments,
             policies: &policies,

@@ -4,7 +4,7 @@
 //! This is a convenience and not a protection. The same rules are in `core/terms.rs`, and a request that this policy admits
 //! (because the API server does not have the template yet, or because of a limit of the AccessPolicy or the cluster) ends as
 //! `Denied` there. A missing template therefore admits the request.
-use super::{match_constraints, validating};
+use super::{conditions, match_constraints, validating};
 use crate::api::{GROUP, VERSION};
 use serde_json::{Value, json};
 
@@ -14,16 +14,18 @@ use serde_json::{Value, json};
 /// again only after half a minute, and would refuse every request until then.
 pub fn policies() -> Vec<Value> {
     let validation = |expression: &str, message: &str, message_expression: &str| json!({"expression": expression, "message": message, "messageExpression": message_expression, "reason": "Invalid"});
+    let conditions = conditions::validations().map(|(expression, message, words)| validation(&expression, message, &words));
     let mut all = validating(
         "curfew-answers",
         json!({
             "paramKind": {"apiVersion": format!("{GROUP}/{VERSION}"), "kind": "RoleTemplate"},
             "matchConstraints": match_constraints(GROUP, VERSION, &["CREATE"], &["activationrequests"]),
             "matchConditions": [{"name": "this-role", "expression": "params != null && params.metadata.name == object.spec.roleRef.name"}],
+            "variables": conditions::variables(),
             "validations": [
                 validation("!params.spec.?suspend.orValue(false)",
-                    "the role is suspended; ask its owner to resume it",
-                    "'role ' + params.metadata.name + ' is suspended; ask its owner to resume it'"),
+                    "the role is suspended; ask its owner",
+                    "'role ' + params.metadata.name + ' is suspended; ask its owner'"),
                 validation("!has(object.spec.duration) || duration(object.spec.duration) <= duration(params.spec.activation.duration.max)",
                     "longer than the role allows; ask for less time",
                     "'asked for ' + object.spec.duration + ', but role ' + params.metadata.name + ' allows at most ' + params.spec.activation.duration.max"),
@@ -34,14 +36,12 @@ pub fn policies() -> Vec<Value> {
                 validation("!has(object.spec.startTime) || timestamp(object.spec.startTime) <= timestamp(object.metadata.creationTimestamp) + duration('720h')",
                     "startTime is more than 30 days ahead; create the request later",
                     "'startTime ' + object.spec.startTime + ' is more than 30 days after the request is made; create it later'"),
-                validation("!has(params.spec.activation.ticket.pattern) || (has(object.spec.ticket) && object.spec.ticket.number.matches(params.spec.activation.ticket.pattern))",
-                    "the role asks for a ticket; name it in spec.ticket",
-                    "'role ' + params.metadata.name + ' asks for a ticket whose number matches ' + params.spec.activation.ticket.pattern + '; name it in spec.ticket'"),
             ],
         }),
     );
     if let Some(validations) = all[0]["spec"]["validations"].as_array_mut() {
         validations.extend(narrowing(validation));
+        validations.extend(conditions);
     }
     // The parameters are all templates of the namespace; the match condition selects the one that the request names.
     all[0]["spec"]["failurePolicy"] = json!("Ignore");

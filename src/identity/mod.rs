@@ -6,6 +6,7 @@
 pub mod admission_check;
 pub mod answer;
 pub mod cluster;
+mod conditions;
 pub mod finished;
 pub mod flow;
 pub mod install;

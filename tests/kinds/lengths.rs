@@ -34,6 +34,7 @@ fn durations() -> Vec<Field> {
         json!([stage])
     };
     let session = || json!({"aws": {"role": {"managedPolicies": ["arn:aws:iam::aws:policy/ReadOnlyAccess"], "maxSession": "@"}}});
+    let mfa = json!({"mfa": {"maxAge": "@"}});
     let (timeout, after) = (json!({"timeout": "@"}), json!({"escalation": {"after": "@", "approvers": [{"user": "dave@example.com"}]}}));
     vec![
         Field("accesspolicy", "/spec/max/duration", json!("@")),
@@ -49,6 +50,8 @@ fn durations() -> Vec<Field> {
         Field("roletemplate", "/spec/activation/mfa", json!({"maxAge": "@"})),
         Field("roletemplate", "/spec/activation/approval", json!({"stages": stage(timeout.clone())})),
         Field("roletemplate", "/spec/activation/approval", json!({"stages": stage(after.clone())})),
+        Field("roletemplate", "/spec/activation/approval", json!({"stages": stage(mfa.clone())})),
+        Field("roletemplate", "/spec/activation/approval", json!({"parallel": stage(mfa)})),
         Field("roletemplate", "/spec/activation/approval", json!({"parallel": stage(timeout)})),
         Field("roletemplate", "/spec/activation/approval", json!({"parallel": stage(after)})),
     ]

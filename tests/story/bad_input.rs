@@ -149,7 +149,7 @@ async fn role_rules(s: &Stage) -> Result<()> {
     s.w.answers_in_force().await?;
     role(s, "with-ticket", &[("ticket: {none: {}}", "ticket: {pattern: '^INC-[0-9]+$'}")]).await?;
     role(s, "asleep", &[("  activation:", "  suspend: true\n  activation:")]).await?;
-    ready(s, "with-ticket", "False Unsupported", "activation.ticket").await?;
+    ready(s, "with-ticket", "True", "").await?;
     ready(s, "asleep", "False Suspended", "asleep").await?;
     for (yaml, words) in [
         (request("bad", "5h"), "asked for 5h, but role payments-admin allows at most 4h"),
@@ -161,11 +161,11 @@ async fn role_rules(s: &Stage) -> Result<()> {
         says(s.alice.apply(&yaml).await?, words)?;
         says(s.alice.api_stdin(&["apply", "--dry-run=server", "-f", "-"], &yaml).await?, words)?;
     }
-    // MFA is a rule that this build does not have: regardless of the login, the request cannot be resolved.
+    // CurfewConfig does not say which keys prove MFA: regardless of the login, the request cannot be resolved.
     role(s, "with-mfa", &[("mfa: {none: {}}", "mfa: {maxAge: 15m}")]).await?;
-    ready(s, "with-mfa", "False Unsupported", "activation.mfa").await?;
+    ready(s, "with-mfa", "False NotReady", "activation.mfa needs spec.identity.mfa").await?;
     s.alice.apply(&of("with-mfa", "mfa")).await?.success()?;
-    over(s, "mfa", "Invalid", "Unsupported", "activation.mfa").await
+    over(s, "mfa", "Invalid", "NotReady", "activation.mfa needs spec.identity.mfa").await
 }
 
 async fn denied(s: &Stage) -> Result<()> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 mod bad_input;
 mod behalf;
+mod conditions;
 mod crashes;
 mod endings;
 mod foundations;

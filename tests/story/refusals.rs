@@ -18,7 +18,7 @@ pub async fn template(w: &World, name: &str, changes: &[(&str, &str)]) -> Result
 }
 
 /// The same in another namespace, over that namespace.
-async fn template_in(w: &World, namespace: &str, name: &str, changes: &[(&str, &str)]) -> Result<()> {
+pub async fn template_in(w: &World, namespace: &str, name: &str, changes: &[(&str, &str)]) -> Result<()> {
     let mut yaml = std::fs::read_to_string(curfew_testkit::root().join("examples/first/team.yaml"))?;
     yaml = yaml.replace("  name: payments-admin\n  namespace", &format!("  name: {name}\n  namespace"));
     yaml = yaml
@@ -91,7 +91,7 @@ async fn templates_that_cannot_be_used_say_what_to_change() -> Result<()> {
     )
     .await?;
     template(w, "timely", &[("timeout: 24h", "timeout: 2s")]).await?;
-    ready(w, &["rtpl", "-n", "payments", "with-mfa"], "False Unsupported .. activation.mfa").await?;
+    ready(w, &["rtpl", "-n", "payments", "with-mfa"], "False NotReady .. activation.mfa needs spec.identity.mfa of CurfewConfig").await?;
     ready(w, &["rtpl", "-n", "payments", "below"], "False BelowFloor .. policy payments").await?;
     ready(w, &["rtpl", "-n", "payments", "outside"], "False OutsidePolicy .. ClusterRole cluster-admin").await?;
     ready(w, &["rtpl", "-n", "payments", "impossible"], "False NobodyCanApprove .. needs 2 approvers and lists 1").await?;
@@ -99,7 +99,7 @@ async fn templates_that_cannot_be_used_say_what_to_change() -> Result<()> {
     let alice = w.alice()?;
     alice.apply(&of("with-mfa", "mfa", "1h")).await?.success()?;
     alice.apply(&of("below", "floor", "1h")).await?.success()?;
-    refused(w, "mfa", "Invalid", "Unsupported", "activation.mfa").await?;
+    refused(w, "mfa", "Invalid", "NotReady", "role with-mfa is not ready: activation.mfa needs spec.identity.mfa").await?;
     refused(w, "floor", "Invalid", "NotReady", "not ready").await?;
     // Nobody answers: the approval ends after the two seconds that the stage says, and not after a minute.
     alice.apply(&of("timely", "timely", "1h")).await?.success()?;

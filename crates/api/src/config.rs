@@ -2,6 +2,7 @@
 use super::schema;
 use curfew_core::{
     admission::{AdmissionHistory, Span},
+    conditions::{LoginKeys, mfa},
     digest::Digest,
     duration::{Duration, Period},
     principal::{self, Recognition},
@@ -69,9 +70,12 @@ pub struct Ceilings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
-    /// Which extra keys of a login describe its authentication. Informational: rules that require MFA are `Unsupported` in this build.
+    /// Which extra keys of a login prove its MFA. A RoleTemplate that requires MFA is not Ready without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mfa: Option<MfaKeys>,
+    /// Which extra key of a login lists the authentication contexts that it satisfies. A RoleTemplate that requires one is not Ready without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication_context: Option<AuthenticationContextKey>,
     /// The extra keys whose values identify the person, so that two logins of one person are recognised; or `none: {}`.
     pub aliases: Aliases,
     /// Whether one uid is one person. Two logins with an equal uid are the same person only where uids are `personal`.
@@ -98,12 +102,18 @@ impl Identity {
             Uids::Personal(_) => principal::Uids::Personal,
             Uids::Shared(_) => principal::Uids::Shared,
         };
-        Recognition { alias_keys: self.aliases.list(), uids }
+        Recognition { alias_keys: self.aliases.list(), uids, login_keys: self.login_keys() }
+    }
+    /// The extra keys that say how a login was authenticated.
+    pub fn login_keys(&self) -> LoginKeys {
+        let mfa = self.mfa.clone().map(|MfaKeys { methods_key, methods, time_key }| mfa::Keys { methods_key, methods, time_key });
+        LoginKeys { mfa, authentication_context: self.authentication_context.as_ref().map(|context| context.key.clone()) }
     }
     /// Every extra key that is configured, once, in order. The API server records these of a login, and no others.
     pub fn recorded_keys(&self) -> Vec<String> {
         let mfa = self.mfa.iter().flat_map(|mfa| [mfa.methods_key.clone(), mfa.time_key.clone()]);
-        let keys: BTreeSet<String> = mfa.chain(self.aliases.list()).chain(self.decider_proof.list()).collect();
+        let context = self.authentication_context.iter().map(|context| context.key.clone());
+        let keys: BTreeSet<String> = mfa.chain(context).chain(self.aliases.list()).chain(self.decider_proof.list()).collect();
         keys.into_iter().collect()
     }
 }
@@ -161,17 +171,25 @@ impl Keys {
     }
 }
 
-/// The extra keys of a login that describe its authentication.
+/// The extra key that lists authentication contexts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AuthenticationContextKey {
+    /// The extra key, such as one for Entra's claim `acrs`. Its values are a list, one text that holds the JSON list, or one text with blanks between the contexts.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+/// The extra keys of a login that prove its MFA.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MfaKeys {
-    /// The extra key that lists the authentication methods, such as an OIDC `amr` claim.
+    /// The extra key that lists the authentication methods, such as one for an OIDC `amr` claim. Its values are a list, one text that holds the JSON list, or one text with blanks between the methods.
     #[schemars(length(min = 1, max = 253))]
     pub methods_key: String,
-    /// The methods that count as MFA.
+    /// The methods that count as MFA. One of them is enough; they are compared exactly.
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 64)), extend("x-kubernetes-list-type" = "set"))]
     pub methods: Vec<String>,
-    /// The extra key that holds the time of the authentication, in seconds since the Unix epoch.
+    /// The extra key that holds the time of the authentication, in seconds since the Unix epoch, such as one for an OIDC `auth_time` claim. A login with several values under it has no MFA.
     #[schemars(length(min = 1, max = 253))]
     pub time_key: String,
 }

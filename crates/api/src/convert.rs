@@ -14,6 +14,8 @@ use crate::{
 use curfew_core::{
     admission::{AdmissionHistory, Provenance, Seen},
     approval::{ApprovalStage, DecisionFacts, Verb},
+    conditions::ticket,
+    duration::Duration,
     fingerprint::Meant,
     grant::{self as core_grant, Intent},
     limits::RoleLimits,
@@ -135,15 +137,29 @@ pub fn policy(policy: &AccessPolicy) -> Policy {
             ApiFloor::AtLeast(f) => Some(ApprovalFloor { quorum: f.quorum, from: f.from.clone() }),
         },
         justification: spec.min.justification,
+        ticket: matches!(spec.min.ticket, TicketFloor::Required(_)),
+        mfa: max_age(&spec.min.mfa),
         permanent_eligibility: spec.allow.permanent_eligibility,
         delegated: spec.allow.delegated,
         persistence: spec.allow.persistence,
         requestor_admins: spec.requestor_admins.iter().map(requestor_admin).collect(),
         suspended: spec.suspend,
-        unsupported: unsupported(&[
-            (!matches!(spec.min.mfa, MfaRule::None(_)), "min.mfa"),
-            (!matches!(spec.min.ticket, TicketFloor::None(_)), "min.ticket"),
-        ]),
+        unsupported: Vec::new(),
+    }
+}
+
+fn max_age(rule: &MfaRule) -> Option<Duration> {
+    match rule {
+        MfaRule::None(_) => None,
+        MfaRule::MaxAge(max_age) => Some(max_age.clone()),
+    }
+}
+
+fn ticket_rule(rule: &TicketRule) -> Option<ticket::Rule> {
+    match rule {
+        TicketRule::None(_) => None,
+        TicketRule::Pattern(pattern) => Some(ticket::Rule { pattern: pattern.clone(), systems: None }),
+        TicketRule::Required(required) => Some(ticket::Rule { pattern: required.pattern.clone(), systems: Some(required.systems.clone()) }),
     }
 }
 
@@ -167,14 +183,15 @@ pub fn template(template: &RoleTemplate) -> Template {
         default_duration: a.duration.default.clone(),
         max_duration: a.duration.max.clone(),
         justification: a.justification == Justification::Required,
+        ticket: ticket_rule(&a.ticket),
+        mfa: max_age(&a.mfa),
+        authentication_context: a.authentication_context.clone(),
         permanent_eligibility: s.assignment.eligible.permanent,
         max_eligibility: s.assignment.eligible.max,
         suspended: s.suspend,
         not_bindable: found(template, Reason::NotBindable),
         refused_by_target: found(template, Reason::TargetRefused),
         unsupported: unsupported(&[
-            (!matches!(a.mfa, MfaRule::None(_)), "activation.mfa"),
-            (!matches!(a.ticket, TicketRule::None(_)), "activation.ticket"),
             (matches!(a.approval, Approval::Parallel(_)), "activation.approval.parallel"),
             (stages.iter().any(|s| s.escalation.is_some()), "activation.approval.stages.escalation"),
             (a.break_glass.is_some(), "activation.breakGlass"),
@@ -244,6 +261,7 @@ pub fn request_facts(request: &ActivationRequest, granted: bool) -> RequestFacts
         duration: s.duration.clone(),
         start: s.start_time,
         justification: s.justification.clone(),
+        ticket: s.ticket.as_ref().map(|t| ticket::Ticket { system: t.system.clone(), number: t.number.clone() }),
         system: named_system(request).map(str::to_owned),
         is_name_used: false,
         unsupported: unsupported(&[(s.extends.is_some(), "extends"), (s.break_glass == Some(true), "breakGlass")]),

@@ -106,9 +106,9 @@ pub struct PolicyMin {
     pub approval: ApprovalFloor,
     /// Whether a template must require a justification.
     pub justification: bool,
-    /// The greatest age of MFA, or `none: {}`. Any other value is `Unsupported` in this build.
+    /// The greatest age of MFA that a template may allow, or `none: {}`. A template that asks for older MFA, or for none, is `BelowFloor`.
     pub mfa: MfaRule,
-    /// Whether a template must require a ticket, or `none: {}`. Any other value is `Unsupported` in this build.
+    /// Whether every request must name a ticket, or `none: {}`. A template need not ask for one: the stricter of both holds.
     pub ticket: TicketFloor,
 }
 
@@ -141,7 +141,7 @@ pub struct AtLeast {
 pub enum MfaRule {
     /// MFA is not required.
     None(Empty),
-    /// MFA must not be older than this, such as `15m`. `Unsupported` in this build.
+    /// MFA must not be older than this when the request is created, such as `15m`.
     MaxAge(Duration),
 }
 
@@ -152,7 +152,7 @@ pub enum MfaRule {
 pub enum TicketFloor {
     /// A ticket is not required.
     None(Empty),
-    /// A ticket is required. `Unsupported` in this build.
+    /// Every request must name a ticket, also where the template asks for none.
     Required(Empty),
 }
 

@@ -57,7 +57,7 @@ pub struct ActivationRequestSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub justification: Option<String>,
-    /// The ticket that explains the request. Recorded in the audit log; not checked in this build.
+    /// The ticket that explains the request, in the notation that the role asks for. Recorded in the audit log; no ticket system is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<Ticket>,
     /// The AuthorizationSystem. Required if the role spans several.

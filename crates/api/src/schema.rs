@@ -1,5 +1,6 @@
 //! Schema fragments that several kinds share.
 use curfew_core::{
+    conditions::ticket,
     duration::{DAYS, DURATION_PATTERN, PERIOD_PATTERN, WEEKS_AND_HOURS},
     text::INVISIBLE,
 };
@@ -72,6 +73,15 @@ pub const NO_SYSTEM_SUBJECTS: &str =
 
 /// Texts that may have several lines. All other texts and names are one line.
 const SEVERAL_LINES: [&str; 3] = ["justification", "comment", "description"];
+
+/// CEL rules for the pattern of a ticket: its notation is common to RE2 and to Curfew, and RE2 can compile it.
+pub fn ticket_pattern() -> serde_json::Value {
+    serde_json::json!([
+        {"rule": format!("self.matches(r'{}') && !self.matches(r'{}')", ticket::NOTATION, ticket::NOT_COMMON), "message": ticket::NOTATION_MESSAGE},
+        // An expression that RE2 cannot compile is an error, which says why.
+        {"rule": "''.matches(self) in [true, false]", "message": "write a regular expression of RE2"},
+    ])
+}
 
 /// What a request without requester is told. The plugin sends the requester itself then.
 pub const NO_REQUESTER: &str = "requester is missing or null: leave the field out, do not write null, and the API server fills it in; \

@@ -1,10 +1,12 @@
 //! RoleTemplate: a named set of permissions and the rules for activating it.
 use super::{
+    config::{AuthenticationContextKey, MfaKeys},
     policy::{MfaRule, SystemsRef},
     schema,
 };
 use curfew_core::{
     approval::ApprovalStage,
+    conditions::ticket,
     duration::{Duration, Period},
     target::{Empty, PermissionsByProvider, ScopeByProvider},
 };
@@ -31,7 +33,8 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Max", type_ = "string", json_path = ".status.display.max"),
     printcolumn(name = "Approval", type_ = "string", json_path = ".status.display.approval"),
     printcolumn(name = "Eligible", type_ = "integer", json_path = ".status.eligible"),
-    printcolumn(name = "Active", type_ = "integer", json_path = ".status.active")
+    printcolumn(name = "Active", type_ = "integer", json_path = ".status.active"),
+    printcolumn(name = "Requires", type_ = "string", json_path = ".status.display.requires", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
 pub struct RoleTemplateSpec {
@@ -63,10 +66,14 @@ pub struct Activation {
     /// Whether a request must have a justification. Default: `Required`.
     #[serde(default)]
     pub justification: Justification,
-    /// The ticket that a request must name, or `none: {}`. Any other value is `Unsupported` in this build.
+    /// The ticket that a request must name, or `none: {}`. Its notation is checked; no ticket system is asked.
     pub ticket: TicketRule,
-    /// The greatest age of MFA, or `none: {}`. Any other value is `Unsupported` in this build.
+    /// The greatest age of the requester's MFA when the request is created, or `none: {}`. Needs `identity.mfa` in CurfewConfig.
     pub mfa: MfaRule,
+    /// The authentication context that the requester's login must carry when the request is created, such as `c1` of Entra. Needs `identity.authenticationContext` in CurfewConfig. There is no fallback to MFA. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub authentication_context: Option<String>,
     /// Who must approve.
     pub approval: Approval,
     /// How many requests may be active at a time, or `none: {}`.
@@ -104,8 +111,21 @@ pub enum Justification {
 pub enum TicketRule {
     /// No ticket is required.
     None(Empty),
-    /// A ticket whose number matches this regular expression. `Unsupported` in this build.
-    Pattern(#[schemars(length(min = 1, max = 253))] String),
+    /// A ticket of any system whose number matches this regular expression (RE2), such as `^INC-[0-9]+$`. It may match a part of the number.
+    Pattern(#[schemars(length(min = 1, max = ticket::MAX_PATTERN), extend("x-kubernetes-validations" = schema::ticket_pattern()))] String),
+    /// A ticket of one of these systems whose number matches.
+    Required(RequiredTicket),
+}
+
+/// A ticket of one of several systems.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RequiredTicket {
+    /// The regular expression (RE2) that the number must match, such as `^INC-[0-9]+$`. It may match a part of the number; `.` matches any.
+    #[schemars(length(min = 1, max = ticket::MAX_PATTERN), extend("x-kubernetes-validations" = schema::ticket_pattern()))]
+    pub pattern: String,
+    /// The accepted ticket systems, as requests name them in `spec.ticket.system`. They are compared exactly.
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    pub systems: Vec<String>,
 }
 
 /// Who must approve. Exactly one member is set.
@@ -195,9 +215,24 @@ pub struct RoleTemplateStatus {
     /// The number of active requests.
     #[serde(default)]
     pub active: i32,
+    /// What the login of a requester is looked at for, where the template asks for it. Admission answers by it at apply time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<LoginConditions>,
     /// Values for the columns of `kubectl get`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display: Option<TemplateDisplay>,
+}
+
+/// The extra keys of a requester's login that the conditions of a template are looked up under, from CurfewConfig.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LoginConditions {
+    /// What proves MFA, if the template requires it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mfa: Option<MfaKeys>,
+    /// What lists the authentication contexts, if the template requires one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication_context: Option<AuthenticationContextKey>,
 }
 
 /// Values for the columns of `kubectl get`.
@@ -212,4 +247,8 @@ pub struct TemplateDisplay {
     /// The approvers as one line.
     #[schemars(length(max = 1024))]
     pub approval: String,
+    /// What a request needs beside approval, as one line: justification, ticket, MFA, authentication context.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub requires: String,
 }

@@ -1,6 +1,7 @@
 //! Which decisions count: stages of approvers, decisions of people, and the tally over both.
 use crate::{
     admission::Provenance,
+    conditions::mfa,
     digest::Digest,
     duration::Duration,
     folding::Spelling,
@@ -32,6 +33,9 @@ pub struct ApprovalStage {
     /// Who else may approve once the stage has waited for a while. Not built yet: a template with it is `Unsupported`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub escalation: Option<Escalation>,
+    /// MFA that the login of an approver must show when the decision is created. Without it an Approve does not count (`MfaRequired`), also for another stage that lists the approver; a Deny counts regardless. Needs `identity.mfa` in CurfewConfig. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mfa: Option<mfa::Requirement>,
 }
 
 /// More approvers, after a while.
@@ -52,6 +56,11 @@ impl ApprovalStage {
     }
     fn includes(&self, p: &UserInfo) -> bool {
         self.approvers.iter().any(|s| s.includes(p))
+    }
+    /// What the login of an approval lacks of the MFA that the stage asks for, at the time when the approval was created.
+    fn mfa_lack(&self, w: &DecisionFacts, people: &Recognition) -> Option<mfa::Lack> {
+        let required = self.mfa.as_ref()?;
+        mfa::check(people.login_keys.mfa.as_ref(), &w.decider, &required.max_age, w.created).err()
     }
 }
 
@@ -196,7 +205,8 @@ impl Tally {
 ///    A Deny or Revoke from such a time counts: it only takes away (I8).
 /// 3. `Revoke` counts from requester and beneficiary; no other decision of these two does, under any spelling of their names.
 /// 4. `Deny` and `Revoke` count from a manager and from an approver of any stage, regardless of the digest that they name.
-/// 5. `Approve` counts from an approver who saw this digest, once per person, for the first unfilled stage that lists them, if the API
+/// 5. `Approve` counts from an approver who saw this digest, with a login that shows the MFA of every stage that lists them, once per
+///    person, for the first unfilled stage that lists them, if the API
 ///    server stored it before that stage timed out. When the operator sees it makes no difference: an approval is neither late because
 ///    no operator was running, nor in time because none has ended the request yet.
 ///
@@ -265,9 +275,22 @@ fn evaluate_alone(m: &ApprovalSubject<'_>, w: &DecisionFacts) -> Counted {
         Verb::Deny | Verb::Revoke if w.manager.is_none() => Counted::Waiting,
         Verb::Approve if !approver => Counted::No(Reason::NotEntitled),
         Verb::Approve if w.digest.is_none() || w.digest != m.digest => Counted::No(Reason::DigestMismatch),
-        Verb::Approve => Counted::Yes,
+        Verb::Approve => match lacks_mfa(m, w) {
+            None => Counted::Yes,
+            // What the login has is unknown, and not absent.
+            Some((_, mfa::Lack::NotRecorded(_))) => Counted::No(Reason::UnprovenLogin),
+            Some(_) => Counted::No(Reason::MfaRequired),
+        },
         Verb::Deny | Verb::Revoke | Verb::Abandon => Counted::No(Reason::NotEntitled),
     }
+}
+
+/// The first stage that lists this approver and asks for MFA that their login lacks, with what it lacks. One approval stands for its person
+/// in whichever stage needs it, so it must be good for each of them: otherwise an approval without MFA would keep a later one of the same
+/// person with MFA from being counted.
+fn lacks_mfa<'a>(m: &ApprovalSubject<'a>, w: &DecisionFacts) -> Option<(&'a ApprovalStage, mfa::Lack)> {
+    let mut listed = m.stages.iter().filter(|stage| stage.includes(&w.decider));
+    listed.find_map(|stage| stage.mfa_lack(w, m.people).map(|lack| (stage, lack)))
 }
 
 /// Whether the login of a decision is proven, as far as the configuration asks for it. Of a login that was recorded without a key that is
@@ -298,6 +321,13 @@ fn holder_by<'a>(holder: &Subject, p: &UserInfo, alias_keys: &'a [String], spell
     if holder.includes(p) { Some(SameBy::Username) } else { named() }
 }
 
+fn explain_mfa((stage, lack): (&ApprovalStage, mfa::Lack)) -> String {
+    match (&lack, &stage.mfa) {
+        (mfa::Lack::NotRecorded(_), _) | (_, None) => lack.to_string(),
+        (_, Some(required)) => format!("stage {} asks its approvers for MFA not older than {}, and {lack}", stage.name, required.max_age),
+    }
+}
+
 /// Why a decision does not count, in words, where the reason alone does not say it: which values are equal or missing.
 pub fn explain(m: &ApprovalSubject<'_>, words: &[DecisionFacts], i: usize, reason: Reason) -> Option<String> {
     let w = words.get(i)?;
@@ -313,6 +343,7 @@ pub fn explain(m: &ApprovalSubject<'_>, words: &[DecisionFacts], i: usize, reaso
         Reason::UnprovenLogin if !w.decider.is_recorded_with(&m.people.alias_keys) => {
             Some(messages::recorded_without(&m.people.alias_keys))
         }
+        Reason::MfaRequired | Reason::UnprovenLogin if w.verb == Verb::Approve => lacks_mfa(m, w).map(explain_mfa),
         _ => None,
     }
 }

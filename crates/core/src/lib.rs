@@ -8,6 +8,7 @@
 //! | [`time`], [`duration`], [`digest`], [`principal`], [`folding`], [`text`], [`reason`], [`ids`], [`requeue`] | values |
 //! | [`target`] | what differs between providers: permissions, scope, content, plan, principal |
 //! | [`policy_inputs`], [`terms`], [`resolved`] | template × assignment × policy × system → what would be granted |
+//! | [`conditions`] | ticket, MFA and authentication context: what a request and a login must show |
 //! | [`readiness`] | whether systems, policies, templates and assignments can be used |
 //! | [`approval`], [`verdict`], [`messages`] | which decisions count, and what users are told |
 //! | [`request`], [`grant`], [`slots`] | the two state machines, and accesses that grants share |
@@ -17,6 +18,7 @@
 //! | [`reconcile`] | the steps around the state machines, as a value that requests effects |
 pub mod admission;
 pub mod approval;
+pub mod conditions;
 pub mod deadlines;
 pub mod digest;
 pub mod duration;

@@ -72,6 +72,11 @@ pub const fn hint(reason: Reason) -> &'static str {
         Suspended => "the RoleTemplate, EligibleAssignment, AccessPolicy or AuthorizationSystem is suspended; ask its owner",
         ReadOnly => "the AuthorizationSystem is ReadOnly and grants nothing; the platform team can set spec.mode: ReadWrite",
         JustificationRequired => "say why in spec.justification of a new request",
+        TicketRequired => "name an accepted ticket in spec.ticket of a new request; the RoleTemplate says which",
+        MfaRequired => "log in again with MFA and create it again; the RoleTemplate says how old MFA may be",
+        AuthenticationContextRequired => {
+            "log in again for the authentication context that the RoleTemplate names; then create a new request"
+        }
         NoSuchRole => "there is no such RoleTemplate in this namespace; kubectl get rtpl lists them",
         AmbiguousSystem => "the role spans several AuthorizationSystems; name one in spec.system of a new request",
         NotReady => "the RoleTemplate is not Ready; kubectl describe rtpl says why",

@@ -5,6 +5,7 @@
 use crate::{
     admission::AdmissionHistory,
     approval::ApprovalStage,
+    conditions::{LoginKeys, ticket},
     duration::{Duration, Period},
     limits::RoleLimits,
     principal::{Mapping, Subject, UserInfo},
@@ -81,6 +82,12 @@ pub struct Template {
     pub max_duration: Duration,
     /// Whether a justification must be given.
     pub justification: bool,
+    /// The ticket that a request must name, if any.
+    pub ticket: Option<ticket::Rule>,
+    /// How old the requester's MFA may be when the request is created; nothing asks for none.
+    pub mfa: Option<Duration>,
+    /// The authentication context that the requester's login must carry, if any.
+    pub authentication_context: Option<String>,
     /// Who must approve.
     pub approval: Vec<ApprovalStage>,
     /// How many requests may be active at a time.
@@ -100,9 +107,9 @@ pub struct Template {
 }
 
 impl Template {
-    /// Whether a request needs MFA. A role that demands it is `Unsupported` in this build and is refused before anything rests on this.
+    /// Whether a request needs MFA.
     pub const fn requires_mfa(&self) -> bool {
-        false
+        self.mfa.is_some()
     }
 }
 
@@ -179,6 +186,10 @@ pub struct Policy {
     pub approval: Option<ApprovalFloor>,
     /// Whether a justification is needed.
     pub justification: bool,
+    /// Whether a ticket is needed.
+    pub ticket: bool,
+    /// How old the MFA may be at most that a template asks for; nothing allows templates without MFA.
+    pub mfa: Option<Duration>,
     /// Whether eligibility without end is allowed.
     pub permanent_eligibility: bool,
     /// Whether assignments may allow delegation.
@@ -231,6 +242,8 @@ pub struct RequestFacts {
     pub start: Option<Time>,
     /// Why.
     pub justification: Option<String>,
+    /// The ticket that explains it.
+    pub ticket: Option<ticket::Ticket>,
     /// Where, if the role spans several systems.
     pub system: Option<String>,
     /// Another request of this name has had a Grant, which is still kept: a name grants once.
@@ -280,6 +293,8 @@ pub struct PolicyInputs<'a> {
     pub alias_keys: &'a [String],
     /// Whether the values under these keys are the user names by which policies and assignments name people.
     pub aliases_are_names: bool,
+    /// Extra keys that say how a login was authenticated.
+    pub login_keys: &'a LoginKeys,
     /// The role that was asked for, if it exists.
     pub template: Option<&'a Template>,
     /// The assignments in the namespace.

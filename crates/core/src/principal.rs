@@ -3,7 +3,7 @@ pub mod mapping;
 
 pub use mapping::{Mapped, Mapping, Source};
 
-use crate::{folding::Spelling, text::is_blank};
+use crate::{conditions::LoginKeys, folding::Spelling, text::is_blank};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -116,13 +116,15 @@ pub struct UserInfo {
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
-/// How two logins are recognised as one person, from `spec.identity` of CurfewConfig.
+/// How two logins are recognised as one person, and what a login proves, from `spec.identity` of CurfewConfig.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Recognition {
     /// Extra keys whose values identify the person behind a login.
     pub alias_keys: Vec<String>,
     /// Whether one uid is one person.
     pub uids: Uids,
+    /// Extra keys that say how a login was authenticated.
+    pub login_keys: LoginKeys,
 }
 
 /// Whether an equal uid means the same person.
@@ -136,7 +138,7 @@ pub enum Uids {
 
 impl Recognition {
     /// The strictest reading, for a time without a CurfewConfig: nothing is granted then.
-    pub const STRICT: &'static Recognition = &Recognition { alias_keys: Vec::new(), uids: Uids::Personal };
+    pub const STRICT: &'static Recognition = &Recognition { alias_keys: Vec::new(), uids: Uids::Personal, login_keys: LoginKeys::NONE };
 }
 
 /// What shows that two logins belong to the same person.
@@ -170,7 +172,7 @@ impl UserInfo {
         Some(Subject::ServiceAccount(ServiceAccount { namespace: namespace.into(), name: name.into() }))
     }
     /// The values under a key of `extra`. A blank value is absent: it identifies nobody and proves nothing.
-    fn extra_values(&self, key: &str) -> impl Iterator<Item = &str> {
+    pub(crate) fn extra_values(&self, key: &str) -> impl Iterator<Item = &str> {
         self.extra.get(key).into_iter().flatten().map(String::as_str).filter(|value| !is_blank(value))
     }
     /// The values under the alias keys, which identify the person behind the login.
@@ -259,7 +261,7 @@ mod tests {
     fn common_alias_value_identifies_the_same_person() {
         let keys = vec!["curfew.dev/person".to_string()];
         let (a, b) = (person("alice", &[], &[("curfew.dev/person", "7")]), person("alice@vpn", &[], &[("curfew.dev/person", "7")]));
-        let by = |alias_keys: &[String], uids| Recognition { alias_keys: alias_keys.to_vec(), uids };
+        let by = |alias_keys: &[String], uids| Recognition { alias_keys: alias_keys.to_vec(), uids, login_keys: LoginKeys::NONE };
         let with_alias = by(&keys, Uids::Shared);
         assert_eq!(a.is_same_person_by(&b, &with_alias, Spelling::Exact), Some(SameBy::Alias("curfew.dev/person")));
         assert!(!a.is_same_person(&b, Recognition::STRICT, Spelling::Folded));

@@ -114,6 +114,8 @@ mod tests {
             max_eligibility: "365d".parse().unwrap(),
             approval: None,
             justification: false,
+            ticket: false,
+            mfa: None,
             permanent_eligibility: false,
             delegated: false,
             requestor_admins: Vec::new(),

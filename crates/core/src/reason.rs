@@ -33,6 +33,12 @@ reasons! {
     ReadOnly,
     /// The role requires a justification and the request has none.
     JustificationRequired,
+    /// The role or policy requires a ticket, and the request names none that is accepted.
+    TicketRequired,
+    /// The login has no MFA, or it is older than the role or the approval stage allows.
+    MfaRequired,
+    /// The login does not carry the authentication context that the role requires.
+    AuthenticationContextRequired,
     /// The RoleTemplate does not exist.
     NoSuchRole,
     /// The role spans several systems and the request names none of them.
@@ -160,6 +166,9 @@ impl Reason {
                 | Suspended
                 | ReadOnly
                 | JustificationRequired
+                | TicketRequired
+                | MfaRequired
+                | AuthenticationContextRequired
                 | DeniedByApprover
                 | RevokedByApprover
                 | SelfDecision

@@ -2,6 +2,7 @@
 //!
 //! Nothing is clamped in silence, and nothing widens by being absent. The same rules make a template `Ready` and a
 //! request resolvable, so that they cannot disagree.
+mod conditions;
 pub mod explain;
 mod holder;
 mod narrowing;
@@ -56,8 +57,8 @@ fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
 ///
 /// 1. made while admission was not enforced; 2. a name that has granted before; 3. asks for something that this build does not
 ///    support; 4. a login without the alias that is configured, or a start too far ahead; 5. role; 6. system; 7. content, and whether it
-///    asks for more than the role has; 8. for whom it may be; 9. each assignment that makes the beneficiary eligible, in name order, with
-///    each policy, in name order: the first pair that allows all of it.
+///    asks for more than the role has; 8. for whom it may be; 9. the duration, the justification, and the conditions of the role; 10. each
+///    assignment that makes the beneficiary eligible, in name order, with each policy, in name order: the first pair that allows all of it.
 ///
 /// What is active is judged by what was approved, and not by what the role says now: the role must still name all of it, assignment
 /// and policy must still allow it, and nothing of it may allow more than was frozen. What no longer exists at the target is noted.
@@ -183,7 +184,9 @@ pub fn ready<'a>(t: &Template, h: &PolicyInputs<'a>) -> Result<&'a Policy, Refus
     offer.permissions.check(&offer.scope, &offer.inventory).or_else(|what| refuse(Reason::NotReady, what))?;
     offer.check_obstacle()?;
     check_quorum_reachable(&t.approval)?;
-    let policy = first_allowing(t, h, |p| check_policy_offers(p, t, &t.approval, first, &offer, h))?;
+    conditions::check_template(t, h.login_keys)?;
+    let offers = |p: &Policy| check_policy_offers(p, t, &t.approval, first, &offer, h).and_then(|()| conditions::check_floor(p, t, false));
+    let policy = first_allowing(t, h, offers)?;
     // Only where a policy allows the role is it any use to let the operator bind it.
     check_accepted_by_target(t).map(|()| policy)
 }
@@ -370,7 +373,9 @@ fn eligible<'a>(
 ) -> Result<Eligibility<'a>, Refusal> {
     let duration = duration(a, t, h)?;
     let stages = a.approved.as_ref().map_or(&t.approval, |held| &held.approval);
-    first_allowing(t, h, |p| check_policy_offers(p, t, stages, system, offer, h)).map_err(|e| Refusal {
+    let offers =
+        |p: &Policy| check_policy_offers(p, t, stages, system, offer, h).and_then(|()| conditions::check_floor(p, t, a.approved.is_some()));
+    first_allowing(t, h, offers).map_err(|e| Refusal {
         reason: if e.reason == Reason::Suspended { e.reason } else { Reason::NotReady },
         message: format!("role {} is not ready: {}", t.reference.name, e.message),
         ..e
@@ -384,6 +389,7 @@ fn eligible<'a>(
         check_justification(a, || format!("role {}", t.reference.name))?;
     }
     schedule::check_login_age(t.requires_mfa(), a, &t.reference.name)?;
+    conditions::check_request(a, t, h)?;
     let machine = a.requester.is_system_identity();
     let literal = is_only_named(a, holder);
     let none = format!(
@@ -415,9 +421,10 @@ fn eligible<'a>(
             });
         let found = within.and_then(|()| {
             first_allowing(t, h, |p| {
-                check_policy_offers(p, t, stages, system, offer, h)
+                offers(p)
                     .and_then(|()| check_policy_eligible(p, assignment))
                     .and_then(|()| check_may_ask(p, a, holder))
+                    .and_then(|()| conditions::check_policy_ticket(p, a))
                     .and_then(|()| if p.justification { check_justification(a, || format!("policy {}", p.reference.name)) } else { Ok(()) })
                     .and_then(|()| check_maximum(&duration, &p.max_duration, || format!("policy {}", p.reference.name)))
             })

@@ -77,6 +77,7 @@ fn representative() -> Resolved {
         quorum,
         timeout: timeout.map(|t| t.parse().expect("a duration")),
         escalation: None,
+        mfa: None,
     };
     let bot = Subject::ServiceAccount(ServiceAccount { namespace: "ci".into(), name: "approver".into() });
     Resolved {

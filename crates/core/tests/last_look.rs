@@ -33,6 +33,7 @@ fn terms(approvers: &[&str]) -> Terms {
         quorum: 1,
         timeout: None,
         escalation: None,
+        mfa: None,
     };
     Terms::new(Resolved {
         schema: SCHEMA,

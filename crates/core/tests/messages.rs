@@ -9,11 +9,14 @@ mod message_cases;
 mod snapshot;
 
 use curfew_core::{
+    admission::Provenance,
+    approval::{ApprovalSubject, DecisionFacts, Verb, explain},
+    conditions::{in_words, mfa},
     digest::Digest,
     duration::{Duration, Period},
     fingerprint::{Fingerprint, Meant, may_record},
     messages::{hint, not_counted, same_approver, self_decision},
-    principal::{Party, SameBy, Subject, UserInfo},
+    principal::{Party, Recognition, SameBy, Subject, UserInfo},
     readiness,
     reason::Reason,
     resolved::Resolved,
@@ -27,12 +30,13 @@ use curfew_core::{
     terms::{Refusal, resolve},
     time::Time,
 };
-use fixture::{Fixture, NOW, active, delegated, fixture, with};
+use fixture::{Fixture, NOW, active, delegated, fixture, logged_in, with, with_mfa, with_ticket};
 use message_cases as cases;
 use std::{
     fmt::{Display, Write as _},
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// One line of the table.
@@ -91,6 +95,7 @@ fn requests() -> Vec<Section> {
         ("A request is refused (terms::resolve): eligibility", judged(cases::REQUEST_ELIGIBILITY, nothing, request)),
         ("A request is refused (terms::narrowing): more than the role or the assignment gives", judged(cases::NARROWING, nothing, request)),
         ("A request for another person is refused (terms::requestors)", judged(cases::ON_BEHALF, for_erin, request)),
+        ("A request is refused (terms::resolve): ticket, MFA, authentication context", judged(cases::REQUEST_CONDITIONS, nothing, request)),
         ("A request of a service account is refused (terms::resolve)", judged(cases::SERVICE_ACCOUNT, delegated, request)),
         ("What is active ends (terms::resolve)", judged(cases::HELD, |f| active(f, NOW.plus_secs(600)), request)),
     ]
@@ -190,6 +195,7 @@ fn table() -> Vec<Section> {
     all.push(("Who counts as one person (messages::self_decision, messages::same_approver)", people()));
     all.extend(requests());
     all.extend(conditions());
+    all.push(("What a role requires, and what an approval lacks (conditions)", required()));
     all.push(("What waits has changed (Resolved::changed_since)", changed()));
     all.push(("An access in words (target)", access()));
     all.push(("What outlives a grant (target::kubernetes::lasting)", lasting()));
@@ -211,6 +217,46 @@ fn people() -> Vec<Message> {
         own("beneficiary", SameBy::Username),
         own("beneficiary", alias),
         message("approver", "AlreadyCounted", same_approver(&carol, &login("dave@example.com"), SameBy::Uid)),
+    ]
+}
+
+/// What a role requires, and an approval without the MFA of its stage.
+fn required() -> Vec<Message> {
+    let mut f = fixture();
+    with_mfa(&mut f);
+    with_ticket(&mut f, "^INC-[0-9]+$", None);
+    f.template().authentication_context = Some("c1".into());
+    let words = in_words(f.template());
+    logged_in(&mut f, &["pwd"], 60);
+    let carol = DecisionFacts {
+        uid: "d1".into(),
+        decider: Arc::new(UserInfo { username: "carol".into(), groups: Arc::new(vec!["leads".into()]), ..f.asked.requester.clone() }),
+        verb: Verb::Approve,
+        digest: None,
+        request_uid: None,
+        created: NOW,
+        manager: None,
+        proven: true,
+        provenance: Provenance::Verified,
+        counted_before: false,
+    };
+    f.template().approval[0].mfa = Some(mfa::Requirement { max_age: "5m".parse().expect("a duration") });
+    let subject = ApprovalSubject {
+        uid: "r1",
+        created: NOW,
+        requester: &f.asked.requester,
+        beneficiary: None,
+        digest: None,
+        accepted_at: NOW,
+        stages: &f.template.as_ref().expect("a template").approval,
+        people: &Recognition { login_keys: f.login_keys.clone(), ..Recognition::STRICT.clone() },
+    };
+    let without = ApprovalSubject { people: Recognition::STRICT, ..subject };
+    let why = |subject: &ApprovalSubject<'_>| explain(subject, std::slice::from_ref(&carol), 0, Reason::MfaRequired).expect("a reason");
+    vec![
+        message("", "requires", words),
+        message("approver", Reason::MfaRequired, why(&subject)),
+        message("approver, without configured keys", Reason::MfaRequired, why(&without)),
     ]
 }
 

@@ -52,7 +52,7 @@ fn decision(n: i64, by: UserInfo, verb: Verb) -> DecisionFacts {
 }
 
 fn stage(quorum: u8, approvers: &[Subject]) -> ApprovalStage {
-    ApprovalStage { name: "owners".into(), approvers: approvers.to_vec(), quorum, timeout: None, escalation: None }
+    ApprovalStage { name: "owners".into(), approvers: approvers.to_vec(), quorum, timeout: None, escalation: None, mfa: None }
 }
 
 fn count(requester: &UserInfo, beneficiary: Option<&str>, stages: &[ApprovalStage], decisions: &[DecisionFacts]) -> Tally {

@@ -1,4 +1,5 @@
 //! template × assignment × policy × system: every refusal by its reason, and what the digest covers.
+#[allow(dead_code)]
 mod fixture;
 mod terms_aws;
 mod terms_explain;

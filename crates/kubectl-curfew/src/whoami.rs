@@ -28,10 +28,16 @@ fn uses(config: Option<&Identity>, key: &str) -> Vec<&'static str> {
     let Some(config) = config else { return Vec::new() };
     let names = |keys: Vec<String>| keys.iter().any(|name| name == key);
     let mfa = config.mfa.as_ref().is_some_and(|mfa| mfa.methods_key == key || mfa.time_key == key);
-    [(names(config.aliases.list()), "aliases"), (names(config.decider_proof.list()), "deciderProof"), (mfa, "mfa")]
-        .into_iter()
-        .filter_map(|(used, name)| used.then_some(name))
-        .collect()
+    let context = config.authentication_context.as_ref().is_some_and(|context| context.key == key);
+    [
+        (names(config.aliases.list()), "aliases"),
+        (names(config.decider_proof.list()), "deciderProof"),
+        (mfa, "mfa"),
+        (context, "authenticationContext"),
+    ]
+    .into_iter()
+    .filter_map(|(used, name)| used.then_some(name))
+    .collect()
 }
 
 /// One line for each fact. Everything that comes from elsewhere is escaped.

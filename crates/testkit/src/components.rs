@@ -34,6 +34,9 @@ impl ControlPlane {
             "--endpoint-reconciler-type=none".into(),
             format!("--profiling={}", std::env::var_os("CURFEW_PROFILE").is_some()),
         ];
+        if self.trusts_issuer {
+            args.push(format!("--authentication-config={}", at("authentication.json")));
+        }
         if let Some(plugin) = *self.without.lock().unwrap_or_else(PoisonError::into_inner) {
             args.push(format!("--disable-admission-plugins={plugin}"));
         }

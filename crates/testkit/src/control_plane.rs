@@ -1,6 +1,7 @@
 //! etcd, kube-apiserver and kube-controller-manager on loopback, started from a copy of a prepared data directory.
 use super::{
     eventually,
+    issuer::Issuer,
     machine::{assets, free_port, new_directory, tail},
     pki::Pki,
     prepared::{self, Stage},
@@ -65,6 +66,8 @@ pub struct ControlPlane {
     pub(super) port: u16,
     pub(super) etcd_port: u16,
     pub(super) audit: Option<PathBuf>,
+    /// Whether the API server reads `authentication.json`, which names the issuers of tokens that it trusts.
+    pub(super) trusts_issuer: bool,
     users: Mutex<HashMap<PathBuf, User>>,
     /// An admission plugin of the API server that is turned off.
     pub(super) without: Mutex<Option<&'static str>>,
@@ -97,7 +100,15 @@ impl ControlPlane {
             std::fs::create_dir_all(dir)?;
         }
         let log = dir.map(|d| d.join(format!("{name}-{}-{}.jsonl", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))));
-        Self::start_all(name, stage, log, controllers).await
+        Self::start_all(name, stage, log, controllers, None).await
+    }
+
+    /// With an API server that accepts the tokens of this issuer, beside client certificates.
+    ///
+    /// # Errors
+    /// If the control plane is not built or does not become ready.
+    pub async fn start_with_issuer(name: &str, stage: Stage, issuer: &Issuer) -> Result<Self> {
+        Self::start_all(name, stage, None, USED, Some(issuer)).await
     }
 
     /// With `audit`, requests are logged to that file, metadata only.
@@ -105,17 +116,27 @@ impl ControlPlane {
     /// # Errors
     /// If the control plane is not built or does not become ready.
     pub async fn start_with(name: &str, stage: Stage, audit: Option<PathBuf>) -> Result<Self> {
-        Self::start_all(name, stage, audit, USED).await
+        Self::start_all(name, stage, audit, USED, None).await
     }
 
-    async fn start_all(name: &str, stage: Stage, audit: Option<PathBuf>, controllers: &'static str) -> Result<Self> {
+    async fn start_all(
+        name: &str,
+        stage: Stage,
+        audit: Option<PathBuf>,
+        controllers: &'static str,
+        issuer: Option<&Issuer>,
+    ) -> Result<Self> {
         let prepared = prepared::get().await?;
         let begun = Instant::now();
         let _turn = STARTING.acquire().await?;
         let waited = begun.elapsed();
         let dir = new_directory(name)?;
         prepared.copy(stage, dir.path())?;
-        let cp = Self::over(dir, audit, controllers)?;
+        let mut cp = Self::over(dir, audit, controllers)?;
+        if let Some(issuer) = issuer {
+            std::fs::write(cp.path.join("authentication.json"), issuer.authentication_configuration().to_string())?;
+            cp.trusts_issuer = true;
+        }
         cp.spawn(Component::Etcd)?;
         cp.spawn(Component::ApiServer)?;
         cp.ready().await?;
@@ -151,6 +172,7 @@ impl ControlPlane {
             port: free_port()?,
             etcd_port: free_port()?,
             audit,
+            trusts_issuer: false,
             users: Mutex::default(),
             without: Mutex::default(),
             controllers,
@@ -215,6 +237,16 @@ impl ControlPlane {
         let file = self.path.join("users").join(format!("sa_{namespace}_{name}.json"));
         self.write_kubeconfig(&file, &serde_json::json!({"token": token}))?;
         Ok(User::new(format!("system:serviceaccount:{namespace}:{name}"), file, self.assets.join("kubectl")))
+    }
+
+    /// A login of this person with a token. Each login has claims of its own.
+    ///
+    /// # Errors
+    /// If the token cannot be signed, or its kubeconfig cannot be written.
+    pub fn login(&self, issuer: &Issuer, name: &str, claims: &serde_json::Value) -> Result<User> {
+        let file = self.path.join("users").join(format!("token-{}.json", COUNT.fetch_add(1, Ordering::Relaxed)));
+        self.write_kubeconfig(&file, &serde_json::json!({"token": issuer.token(name, claims)?}))?;
+        Ok(User::new(name, file, self.assets.join("kubectl")))
     }
 
     async fn token(&self, namespace: &str, name: &str) -> Result<String> {

@@ -1,6 +1,6 @@
 //! A control plane with Curfew installed as the README says, and people to try it.
 use super::{
-    ControlPlane, Operator, OperatorSpec, SOON, Stage, User,
+    ControlPlane, Issuer, Operator, OperatorSpec, SOON, Stage, User,
     arguments::Selection,
     eventually, jsonpath,
     rest::{self, Answer},
@@ -55,6 +55,16 @@ impl World {
     /// If one of them does not become ready.
     pub async fn running_with_quotas(name: &str) -> Result<(Self, Operator)> {
         let world = World { cp: ControlPlane::start_with_quotas(name, Stage::First).await? };
+        let operator = world.operator_with("operator", &[]).await?;
+        world.granting().await?;
+        Ok((world, operator))
+    }
+    /// The same on a control plane that accepts the tokens of this issuer.
+    ///
+    /// # Errors
+    /// If one of them does not become ready.
+    pub async fn running_with_issuer(name: &str, issuer: &Issuer) -> Result<(Self, Operator)> {
+        let world = World { cp: ControlPlane::start_with_issuer(name, Stage::First, issuer).await? };
         let operator = world.operator_with("operator", &[]).await?;
         world.granting().await?;
         Ok((world, operator))

@@ -17,6 +17,7 @@ use crate::{
 use async_trait::async_trait;
 use curfew_core::{
     admission::AdmissionHistory,
+    conditions::LoginKeys,
     policy_inputs::{Assignment, Policy, PolicyInputs, System},
     readiness::Readiness,
     reason::Reason,
@@ -65,6 +66,8 @@ pub(super) struct Snapshot {
     system_facts: Vec<System>,
     policy_facts: Vec<Policy>,
     admission: Arc<AdmissionHistory>,
+    /// Extra keys that say how a login was authenticated, as CurfewConfig names them.
+    login_keys: LoginKeys,
 }
 
 /// What one run remembers of those before, and what it has found itself.
@@ -195,6 +198,7 @@ impl Snapshot {
             system_facts: systems.iter().map(|system| convert::system(system, &systems)).collect(),
             policy_facts: policies.iter().map(|policy| convert::policy(policy)).collect(),
             admission: ctx.admission(),
+            login_keys: stores.config().map(|config| config.spec.identity.login_keys()).unwrap_or_default(),
             systems,
             policies,
             templates: stores.templates.state(),
@@ -210,6 +214,7 @@ impl Snapshot {
             ceiling: None,
             alias_keys: &[],
             aliases_are_names: false,
+            login_keys: &self.login_keys,
             template: None,
             assignments,
             policies: &self.policy_facts,

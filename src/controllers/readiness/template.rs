@@ -7,7 +7,7 @@ use crate::{
         assignment::{AssignmentDisplay, EligibleAssignmentStatus},
         conditions::{Is, set},
         request::RequestState,
-        template::{RoleTemplateStatus, TemplateDisplay},
+        template::{LoginConditions, RoleTemplateStatus, TemplateDisplay},
     },
     controllers::{
         convert,
@@ -17,6 +17,7 @@ use crate::{
     runtime::changes::{self, RequestGroup},
 };
 use curfew_core::{
+    conditions,
     policy_inputs::{Assignment, Policy, Systems, Template, Window},
     readiness, terms,
     text::{MAX_MESSAGE, clip},
@@ -59,6 +60,7 @@ pub async fn reconcile(ctx: &Context, asks: &Asks<'_>, snapshot: &Snapshot, temp
         observed_generation: template.metadata.generation,
         eligible: number(usable),
         active: number(active),
+        login: login_conditions(ctx, &facts),
         display: Some(display(ctx, &facts, verdict.as_ref().ok().map(|(policy, _)| *policy))),
         ..old
     };
@@ -147,7 +149,19 @@ fn display(ctx: &Context, template: &Template, policy: Option<&Policy>) -> Templ
         systems: clip(systems, MAX_MESSAGE),
         max: max.map_or_else(String::new, ToString::to_string),
         approval: if stages.is_empty() { "none".into() } else { clip(stages.join(", "), MAX_MESSAGE) },
+        requires: clip(conditions::in_words(template), MAX_MESSAGE),
     }
+}
+
+/// The extra keys that the conditions of a template are looked up under. The admission policy that answers at apply time knows no other
+/// object than the template.
+fn login_conditions(ctx: &Context, template: &Template) -> Option<LoginConditions> {
+    let identity = ctx.stores.config()?.spec.identity.clone();
+    let login = LoginConditions {
+        mfa: identity.mfa.filter(|_| template.mfa.is_some()),
+        authentication_context: identity.authentication_context.filter(|_| template.authentication_context.is_some()),
+    };
+    (login != LoginConditions::default()).then_some(login)
 }
 
 /// Publishes whether an assignment makes its subject eligible.

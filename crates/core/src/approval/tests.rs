@@ -27,7 +27,7 @@ fn word(n: i64, by: &Arc<UserInfo>, verb: Verb) -> DecisionFacts {
     }
 }
 fn stage(name: &str, quorum: u8, approvers: &[Subject]) -> ApprovalStage {
-    ApprovalStage { name: name.into(), approvers: approvers.to_vec(), quorum, timeout: None, escalation: None }
+    ApprovalStage { name: name.into(), approvers: approvers.to_vec(), quorum, timeout: None, escalation: None, mfa: None }
 }
 fn group(g: &str) -> Subject {
     Subject::Group(g.into())
@@ -143,7 +143,7 @@ fn requester_and_beneficiary_cannot_decide_under_any_name() {
 fn a_login_recorded_without_a_key_that_is_asked_for_now_only_takes_away() {
     let carol = person("carol", &["leads"]);
     let stages = [stage("owners", 1, &[group("leads")])];
-    let two = Recognition { alias_keys: vec!["person".into(), "badge".into()], uids: Uids::Shared };
+    let two = Recognition { alias_keys: vec!["person".into(), "badge".into()], uids: Uids::Shared, ..people() };
     let alice = person("alice", &["devs"]);
     let judge = |verb, decider: &Arc<UserInfo>| {
         let subject = ApprovalSubject {
@@ -306,4 +306,95 @@ fn a_grant_is_abandoned_only_when_stalled_and_by_a_person_with_the_right() {
     let seven = ["7".to_owned()];
     let known = StalledGrant { alias_keys: &keys, aliases: &seven, ..stuck };
     assert_eq!(judge(&numbered, "payments", &known), Counted::No(Reason::SelfDecision), "a second login, known by number");
+}
+
+/// The login keys under which [`proven`] records MFA.
+fn with_login_keys() -> Recognition {
+    let keys = mfa::Keys { methods_key: "amr".into(), methods: vec!["mfa".into()], time_key: "time".into() };
+    let login_keys = crate::conditions::LoginKeys { mfa: Some(keys), authentication_context: None };
+    Recognition { login_keys, ..people() }
+}
+
+/// A person whose login used these methods at that second.
+fn proven(name: &str, groups: &[&str], methods: &[&str], at: i64) -> Arc<UserInfo> {
+    let mut login = (*person(name, groups)).clone();
+    login.extra.insert("amr".into(), methods.iter().map(ToString::to_string).collect());
+    login.extra.insert("time".into(), vec![at.to_string()]);
+    Arc::new(login)
+}
+
+/// Counts, and explains what is not counted.
+fn count_mfa(people: &Recognition, stages: &[ApprovalStage], words: &[DecisionFacts]) -> (Tally, Vec<Option<String>>) {
+    let alice = proven("alice", &["devs"], &["mfa"], 10);
+    let subject = ApprovalSubject {
+        uid: "r1",
+        created: Time::from_secs(10),
+        requester: &alice,
+        beneficiary: None,
+        digest: Some(D),
+        accepted_at: Time::from_secs(10),
+        stages,
+        people,
+    };
+    let sum = tally(&subject, words);
+    let why = sum.counted.iter().enumerate().map(|(i, counted)| match counted {
+        Counted::No(reason) => explain(&subject, words, i, *reason),
+        Counted::Yes | Counted::Waiting => None,
+    });
+    let why = why.collect();
+    (sum, why)
+}
+
+fn asks_mfa(max_age: u32, stage: ApprovalStage) -> ApprovalStage {
+    ApprovalStage { mfa: Some(mfa::Requirement { max_age: Duration::from_secs(max_age) }), ..stage }
+}
+
+/// The decision is made at 1,010; the stage asks for 60 s.
+#[test]
+fn an_approval_counts_only_with_the_mfa_that_its_stage_asks_for() {
+    let (keys, stages) = (with_login_keys(), [asks_mfa(60, stage("owners", 1, &[group("leads")]))]);
+    let approve = |login: &Arc<UserInfo>| {
+        let (sum, why) = count_mfa(&keys, &stages, &[word(1_000, login, Verb::Approve)]);
+        (sum.counted[0], sum.approved(), why[0].clone().unwrap_or_default())
+    };
+    for age in [0, 60, -10] {
+        assert_eq!(approve(&proven("carol", &["leads"], &["mfa"], 1_010 - age)), (Counted::Yes, true, String::new()), "{age}");
+    }
+    let required = Counted::No(Reason::MfaRequired);
+    for (login, words) in [
+        (proven("carol", &["leads"], &["mfa"], 949), "stage owners asks its approvers for MFA not older than 1m, and the login of"),
+        (proven("carol", &["leads"], &["mfa"], 1_021), "in the future"),
+        (proven("carol", &["leads"], &["pwd"], 1_000), "the login has pwd under extra key amr, and none of mfa"),
+    ] {
+        let (counted, approved, why) = approve(&login);
+        assert!(counted == required && !approved && why.contains(words), "{counted:?} {why}");
+    }
+    // A person who is not an approver is told so, and a login that was recorded without the keys is unknown.
+    assert_eq!(approve(&proven("mallory", &[], &["pwd"], 1_000)).0, Counted::No(Reason::NotEntitled));
+    let (counted, _, why) = approve(&person("carol", &["leads"]));
+    assert!(counted == Counted::No(Reason::UnprovenLogin) && why.contains("extra key amr, time"), "{counted:?} {why}");
+    // A Deny only takes away.
+    let deny = word(1_000, &person("carol", &["leads"]), Verb::Deny);
+    assert!(count_mfa(&keys, &stages, &[deny]).0.stopped_by.is_some());
+    // Where CurfewConfig has no keys any more, nothing is proven.
+    let (sum, _) = count_mfa(&people(), &stages, &[word(1_000, &proven("carol", &["leads"], &["mfa"], 1_010), Verb::Approve)]);
+    assert_eq!((sum.counted[0], sum.approved()), (required, false));
+}
+
+#[test]
+fn an_approval_shows_the_mfa_of_every_stage_that_lists_its_person() {
+    let keys = with_login_keys();
+    let stages = [stage("owners", 1, &[group("leads")]), asks_mfa(60, stage("security", 1, &[group("sec")]))];
+    let approve = |n, login: &Arc<UserInfo>| word(n, login, Verb::Approve);
+    let (carol, dave) = (proven("carol", &["leads"], &["pwd"], 1_000), proven("dave", &["sec"], &["mfa"], 1_000));
+    let (sum, _) = count_mfa(&keys, &stages, &[approve(1_000, &carol), approve(1_001, &dave)]);
+    assert!(sum.approved() && sum.counted == [Counted::Yes; 2], "the first stage asks for none");
+    // Who is in both: an approval without MFA fills neither, and keeps none with MFA from counting.
+    let erin = |methods: &[&str]| proven("erin", &["leads", "sec"], methods, 1_000);
+    let (sum, _) = count_mfa(&keys, &stages, &[approve(1_000, &carol), approve(1_001, &erin(&["pwd"])), approve(1_002, &erin(&["mfa"]))]);
+    assert_eq!(sum.counted, [Counted::Yes, Counted::No(Reason::MfaRequired), Counted::Yes]);
+    assert!(sum.approved());
+    // Before its stage is open it is judged in the same way.
+    let (sum, _) = count_mfa(&keys, &stages, &[approve(1_000, &proven("dave", &["sec"], &["pwd"], 1_000)), approve(1_001, &dave)]);
+    assert_eq!(sum.counted, [Counted::No(Reason::MfaRequired), Counted::Waiting]);
 }

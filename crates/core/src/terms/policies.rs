@@ -48,7 +48,7 @@ pub(super) fn first_allowing<'a>(
 const fn nearness(reason: Reason) -> u8 {
     match reason {
         Reason::BelowFloor | Reason::NotEligible => 2,
-        Reason::JustificationRequired => 3,
+        Reason::JustificationRequired | Reason::TicketRequired => 3,
         Reason::OverMaximum => 4,
         _ => 1,
     }

@@ -1,9 +1,12 @@
 //! One change of the fixture for each rule, in the order of the rules. The label says what is wrong.
 pub mod aws;
 
-use crate::fixture::{Fixture, NOW, content, group, long, namespaces, reference, roles, window};
+use crate::fixture::{
+    Fixture, NOW, content, delegated, group, logged_in, long, namespaces, reference, roles, window, with_mfa, with_ticket,
+};
 use curfew_core::{
     admission::AdmissionHistory,
+    conditions::{LoginKeys, mfa::Requirement, ticket::Ticket},
     digest::Digest,
     policy_inputs::{ApprovalFloor, System, Systems},
     principal::{Mapping, Source, Subject},
@@ -56,7 +59,7 @@ fn too_few_approvers(f: &mut Fixture) {
     f.policies[0].approval = None;
 }
 
-/// Rules 1 to 5 of `terms::resolve`.
+/// Rules 1 to 6 of `terms::resolve`.
 pub const REQUEST: &[Case] = &[
     ("the next admission proof is outstanding", |f| f.admission.confirmed = Some(Time::from_secs(2))),
     ("admission was not proven", |f| f.admission = AdmissionHistory::default()),
@@ -85,7 +88,7 @@ pub const REQUEST: &[Case] = &[
     ("a system that was never reached", |f| f.systems[0].target = None),
 ];
 
-/// Rule 6 of `terms::resolve`, and the rules about the role that come with rule 7.
+/// Rule 7 of `terms::resolve`, and the rules about the role that come with rule 8.
 pub const REQUEST_CONTENT: &[Case] = &[
     ("a role without this provider", |f| f.template().permissions = PermissionsByProvider::default()),
     ("a ClusterRole that does not exist", |f| f.kubernetes().roles.clear()),
@@ -100,7 +103,7 @@ pub const REQUEST_CONTENT: &[Case] = &[
     ("a quorum that cannot be reached", too_few_approvers),
 ];
 
-/// Rule 7 of `terms::resolve`: duration, justification, and each assignment with each policy.
+/// Rules 8 and 9 of `terms::resolve`: duration, justification, and each assignment with each policy.
 pub const REQUEST_ELIGIBILITY: &[Case] = &[
     ("shorter than an assignment may be", |f| f.assignments[0].window = window(-60, 100)),
     ("longer than the role allows", |f| f.asked.duration = Some(long("6h"))),
@@ -235,6 +238,59 @@ pub const ON_BEHALF: &[Case] = &[
         f.asked.requester.extra = [("curfew.dev/person".to_owned(), vec!["7".to_owned()])].into();
     }),
 ];
+
+/// The conditions of rule 8 of `terms::resolve`: ticket, MFA, authentication context.
+pub const REQUEST_CONDITIONS: &[Case] = &[
+    ("no ticket", |f| with_ticket(f, "^INC-[0-9]+$", None)),
+    ("a ticket with another number", |f| {
+        with_ticket(f, "^INC-[0-9]+$", None);
+        f.asked.ticket = Some(Ticket { system: "jira".into(), number: "OPS-1".into() });
+    }),
+    ("a ticket of another system", |f| {
+        with_ticket(f, "^INC-[0-9]+$", Some(&["jira", "servicenow"]));
+        f.asked.ticket = Some(Ticket { system: "github".into(), number: "INC-1".into() });
+    }),
+    ("no ticket, asked by the policy", |f| f.policies[0].ticket = true),
+    ("recorded before MFA was configured", with_mfa),
+    ("no methods", |f| mfa(f, &[], &["999940"])),
+    ("other methods", |f| mfa(f, &["pwd", "sms"], &["999940"])),
+    ("methods that are not a list", |f| mfa(f, &["[mfa]"], &["999940"])),
+    ("no time", |f| mfa(f, &["mfa"], &[])),
+    ("several times", |f| mfa(f, &["mfa"], &["999940", "1000000"])),
+    ("a time that is not a number of seconds", |f| mfa(f, &["mfa"], &["1970-01-12"])),
+    ("MFA that is too old", |f| mfa(f, &["mfa"], &["996220"])),
+    ("MFA in the future", |f| mfa(f, &["mfa"], &["1000300"])),
+    ("a service account", |f| {
+        mfa(f, &["mfa"], &["999940"]);
+        delegated(f);
+    }),
+    ("recorded before contexts were configured", |f| f.template().authentication_context = Some("c1".into())),
+    ("no context", |f| context(f, &[])),
+    ("another context", |f| context(f, &["c2", "c3"])),
+    ("contexts that are not a list", |f| context(f, &["[c1]"])),
+    ("a service account that needs a context", |f| {
+        context(f, &["c1"]);
+        delegated(f);
+    }),
+    ("MFA without configured keys", |f| {
+        mfa(f, &["mfa"], &["999940"]);
+        f.login_keys = LoginKeys::NONE;
+    }),
+];
+
+/// The role asks for MFA, and the login carries these methods and times.
+fn mfa(f: &mut Fixture, methods: &[&str], times: &[&str]) {
+    with_mfa(f);
+    logged_in(f, methods, 0);
+    f.asked.requester.extra.insert("curfew.dev/auth-time".into(), times.iter().map(ToString::to_string).collect());
+}
+
+/// The role asks for context `c1`, and the login carries these.
+fn context(f: &mut Fixture, contexts: &[&str]) {
+    f.template().authentication_context = Some("c1".into());
+    logged_in(f, &["mfa"], 0);
+    f.asked.requester.extra.insert("curfew.dev/acrs".into(), contexts.iter().map(ToString::to_string).collect());
+}
 
 /// What is refused only to service accounts. Each change is made after `fixture::delegated`.
 pub const SERVICE_ACCOUNT: &[Case] = &[
@@ -385,6 +441,25 @@ pub const TEMPLATE: &[Case] = &[
         f.kubernetes().namespaces.push(reference("kube-system"));
     }),
     ("fewer approvers than the policy asks for", |f| f.template().approval.clear()),
+    ("a pattern of a ticket in another notation", |f| with_ticket(f, "(?i)^inc", None)),
+    ("a pattern of a ticket that is not one", |f| with_ticket(f, "^(INC", None)),
+    ("MFA without configured keys", |f| {
+        with_mfa(f);
+        f.login_keys = LoginKeys::NONE;
+    }),
+    ("MFA of a stage without configured keys", |f| {
+        f.template().approval[0].mfa = Some(Requirement { max_age: long("5m") });
+        f.login_keys = LoginKeys::NONE;
+    }),
+    ("a context without a configured key", |f| {
+        f.template().authentication_context = Some("c1".into());
+        f.login_keys = LoginKeys::NONE;
+    }),
+    ("no MFA, asked by the policy", |f| f.policies[0].mfa = Some(long("10m"))),
+    ("older MFA than the policy asks for", |f| {
+        with_mfa(f);
+        f.policies[0].mfa = Some(long("10m"));
+    }),
     ("a role that cannot be bound", |f| f.template().not_bindable = Some("the operator may not bind clusterroles/payments-admin".into())),
     ("a role whose fuse is refused", |f| f.template().refused_by_target = Some("namespace payments refuses the Job".into())),
 ];
@@ -464,7 +539,7 @@ pub const ACCESS: &[Case] = &[
     }),
     ("a Role", |f| one_role(f, "canary")),
     ("for a service account", |f| {
-        crate::fixture::delegated(f);
+        delegated(f);
         f.asked.beneficiary = None;
         let agent = f.asked.requester.service_account().unwrap();
         f.assignments[0].subject = agent.clone();

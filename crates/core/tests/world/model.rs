@@ -488,6 +488,7 @@ fn resolve(generation: u8, policies: Policies, scheduled: bool) -> Result<Terms,
             quorum: 1,
             timeout: Some(Duration::from_secs(60 * u32::from(APPROVAL))),
             escalation: None,
+            mfa: None,
         }],
     }))
 }

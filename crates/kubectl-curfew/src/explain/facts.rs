@@ -13,6 +13,7 @@ use curfew_api::{
 use curfew_core::{
     admission::AdmissionHistory,
     approval::ApprovalStage,
+    conditions::LoginKeys,
     policy_inputs::{Assignment, Policy, PolicyInputs, RequestFacts, System, Template},
     principal::{Subject, UserInfo},
     reason::{Reason, TerminalState},
@@ -103,6 +104,7 @@ struct Inputs {
     systems: Vec<System>,
     alias_keys: Vec<String>,
     aliases_are_names: bool,
+    login_keys: LoginKeys,
 }
 
 impl Inputs {
@@ -127,6 +129,7 @@ impl Inputs {
             policies,
             systems,
             alias_keys: config.map(|config| config.spec.identity.aliases.list()).unwrap_or_default(),
+            login_keys: config.map(|config| config.spec.identity.login_keys()).unwrap_or_default(),
             aliases_are_names: config.is_some_and(|config| config.spec.identity.aliases.are_names()),
             template,
         }
@@ -152,6 +155,7 @@ pub(super) fn judge(facts: &Facts) -> Explained {
         ceiling,
         alias_keys: &inputs.alias_keys,
         aliases_are_names: inputs.aliases_are_names,
+        login_keys: &inputs.login_keys,
         template: Some(&inputs.template),
         assignments: &inputs.assignments,
         policies: &inputs.policies,

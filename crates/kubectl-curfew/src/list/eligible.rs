@@ -86,12 +86,14 @@ fn asks_for(template: &RoleTemplate) -> String {
     let ticket = match &activation.ticket {
         TicketRule::None(_) => None,
         TicketRule::Pattern(pattern) => Some(format!("ticket {pattern}")),
+        TicketRule::Required(ticket) => Some(format!("ticket {} in {}", ticket.pattern, ticket.systems.join(" or "))),
     };
     let mfa = match &activation.mfa {
         MfaRule::None(_) => None,
         MfaRule::MaxAge(age) => Some(format!("MFA of the last {age}")),
     };
-    let all: Vec<String> = [justification, ticket, mfa].into_iter().flatten().collect();
+    let context = activation.authentication_context.as_ref().map(|context| format!("authentication context {context}"));
+    let all: Vec<String> = [justification, ticket, mfa, context].into_iter().flatten().collect();
     if all.is_empty() { "nothing".into() } else { all.join(", ") }
 }
 
