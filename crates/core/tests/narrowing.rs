@@ -16,6 +16,9 @@ use curfew_core::{
 };
 use fixture::{Fixture, NOW, active, fixture, namespaces, reference, roles};
 
+/// The words of a refusal, and the change that leads to it.
+type Case = (&'static str, fn(&mut Fixture));
+
 /// The fixture with two ClusterRoles and a Role, in two namespaces.
 fn rich() -> Fixture {
     let mut f = fixture();
@@ -225,7 +228,7 @@ fn an_assignment_gives_less_and_a_request_of_it_still_less() {
 
 #[test]
 fn an_assignment_that_is_wider_than_its_role_is_not_ready_and_makes_nobody_eligible() {
-    let wide: [(&str, fn(&mut Fixture)); 5] = [
+    let wide: [Case; 5] = [
         ("assignment devs reaches namespace billing, which role admin does not", |f| {
             f.assignments[0].scope = Some(namespaces(&["payments", "billing"]));
         }),
@@ -285,7 +288,7 @@ fn what_is_active_is_judged_by_what_was_approved_of_it() {
         let terms = while_active(change).unwrap_or_else(|refusal| panic!("change {i}: {refusal:?}"));
         assert_eq!((terms.effects, terms.gone), (approved.effects, None), "change {i}");
     }
-    let ends: [(&str, fn(&mut Fixture)); 5] = [
+    let ends: [Case; 5] = [
         ("role admin no longer covers ClusterRole view", |f| f.template().permissions = roles(&["payments-admin"])),
         ("role admin no longer covers namespace payments", |f| f.template().scope = namespaces(&["canary"])),
         ("assignment devs for role admin no longer reaches namespace payments", |f| f.assignments[0].scope = Some(namespaces(&["canary"]))),
