@@ -95,7 +95,7 @@ pub(crate) struct Explained {
     /// How long the access would last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) duration: Option<String>,
-    /// When it would end if it began now.
+    /// When it would end if it began now, or at the start that is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) until: Option<String>,
     /// What would end it.

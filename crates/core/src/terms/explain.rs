@@ -4,8 +4,8 @@
 //! in the way is told at once. The verdict is always that of [`resolve`]: a rule that has no line here still refuses.
 use super::{
     Offer, Refusal, check_accepted_by_target, check_assignment_window, check_justification, check_login, check_quorum_reachable,
-    check_system, check_usable, duration, naming, pick_system, policies::check_policy_offers, policies::first_allowing, refuse,
-    requestors::resolve_beneficiary, resolve,
+    check_system, check_usable, duration, naming, narrowing, pick_system, policies::check_policy_offers, policies::first_allowing, refuse,
+    requestors::resolve_beneficiary, resolve, schedule,
 };
 use crate::{
     policy_inputs::{Assignment, PolicyInputs, RequestFacts, System, Template, Window},
@@ -23,6 +23,10 @@ pub enum Rule {
     Role,
     /// One AuthorizationSystem is meant, and grants.
     System,
+    /// The request asks for nothing wider than the role, if it names a scope or permissions.
+    Narrowing,
+    /// The start is not too far ahead, if it names one.
+    Start,
     /// The duration is within the maximum of the role and the ceiling.
     Duration,
     /// A policy lets the namespace offer the role.
@@ -45,6 +49,8 @@ impl Rule {
             Rule::Login => "login",
             Rule::Role => "role",
             Rule::System => "system",
+            Rule::Narrowing => "narrowing",
+            Rule::Start => "start",
             Rule::Duration => "duration",
             Rule::Policy => "policy",
             Rule::Target => "target",
@@ -129,6 +135,16 @@ fn with_template(a: &RequestFacts, h: &PolicyInputs<'_>, t: &Template, refusal: 
         Ok(format!("system {} grants", system.name))
     });
     rules.push(judged(Rule::System, granting));
+    if let Ok(system) = system
+        && (a.scope.is_some() || a.permissions.is_some())
+    {
+        let narrower = Offer::of(t, system.provider, h).and_then(|offer| narrowing::check_asked(a, system, &offer, t));
+        rules.push(judged(Rule::Narrowing, narrower.map(|()| format!("within what role {name} gives"))));
+    }
+    if let Some(start) = a.start {
+        let on_time = schedule::check_start(a).and_then(|()| schedule::check_login_age(t.requires_mfa(), a, name));
+        rules.push(judged(Rule::Start, on_time.map(|()| format!("at {start}"))));
+    }
     let asked = duration(a, t, h);
     rules.push(judged(Rule::Duration, asked.clone().map(|asked| format!("{asked}, of at most {}", longest(t, h)))));
     let offered = system.clone().and_then(|system| offered(t, system, h));
@@ -145,12 +161,12 @@ fn with_template(a: &RequestFacts, h: &PolicyInputs<'_>, t: &Template, refusal: 
     rules.push(judged(Rule::Justification, justified));
     // What refuses everybody does not say whether this person is eligible.
     let only_eligibility = rules.iter().all(|rule| rule.answer.is_ok());
-    let secs = asked.as_ref().map_or(0, crate::duration::Duration::secs);
+    let end = asked.as_ref().map_or(h.now, |asked| schedule::end(a, h.now, asked));
     let mine = named(a, h, t);
     for assignment in &mine {
         let alone = PolicyInputs { assignments: std::slice::from_ref(*assignment), ..*h };
         let whole = || resolve(a, &alone).map(drop).or_else(|e| if e.reason == Reason::TargetUnreachable { Ok(()) } else { Err(e) });
-        let within = check_assignment_window(assignment, t, h.now, h.now.plus_secs(secs));
+        let within = check_assignment_window(assignment, t, h.now, end);
         let answer = within.and_then(|()| if only_eligibility { whole() } else { Ok(()) });
         rules.push(judged(Rule::Eligibility, answer.map(|()| in_words(assignment))));
     }
@@ -192,7 +208,7 @@ mod tests {
     #[test]
     fn every_rule_has_a_name_of_its_own() {
         use Rule::*;
-        let all = [Request, Login, Role, System, Duration, Policy, Target, Justification, Eligibility, Other];
+        let all = [Request, Login, Role, System, Narrowing, Start, Duration, Policy, Target, Justification, Eligibility, Other];
         let names: std::collections::BTreeSet<_> = all.iter().map(|rule| rule.as_str()).collect();
         assert_eq!(names.len(), all.len());
     }

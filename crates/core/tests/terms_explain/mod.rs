@@ -1,5 +1,5 @@
 //! `terms::explain` against `terms::resolve`: the verdict is the same, and what refuses is told.
-use crate::fixture::{Fixture, fixture, group, long, reference, window};
+use crate::fixture::{Fixture, NOW, fixture, group, long, namespaces, reference, window};
 use curfew_core::{
     policy_inputs::Assignment,
     reason::Reason,
@@ -48,13 +48,15 @@ fn what_everything_allows_is_told_rule_by_rule() {
 type Case = (Rule, fn(&mut Fixture));
 
 const CASES: &[Case] = &[
-    (Rule::Request, |f| f.asked.unsupported = vec!["startTime".into()]),
+    (Rule::Request, |f| f.asked.unsupported = vec!["breakGlass".into()]),
     (Rule::Login, |f| f.aliases = vec!["curfew.dev/person".into()]),
     (Rule::Role, |f| f.template = None),
     (Rule::Role, |f| f.template().suspended = true),
     (Rule::System, |f| f.systems[0].grants_allowed = false),
     (Rule::System, |f| f.systems.clear()),
     (Rule::System, |f| f.systems[0].missing_rights = Some("it may only read".into())),
+    (Rule::Narrowing, |f| f.asked.scope = Some(namespaces(&["elsewhere"]))),
+    (Rule::Start, |f| f.asked.start = Some(NOW.plus_secs(31 * 86_400))),
     (Rule::Duration, |f| f.asked.duration = Some(long("5h"))),
     (Rule::Duration, |f| f.ceiling = None),
     (Rule::Policy, |f| f.policies.clear()),

@@ -186,7 +186,7 @@ pub(super) fn judge(facts: &Facts) -> Explained {
         rules,
         approval: approval(role, &facts.login),
         writes: effect.writes,
-        until: effect.secs.map(|secs| facts.now.plus_secs(secs).floor_secs().to_string()),
+        until: effect.secs.map(|secs| inputs.asked.start.unwrap_or(facts.now).plus_secs(secs).floor_secs().to_string()),
         duration: effect.duration,
         ended_by: effect.ended_by,
         session_tail: effect.session_tail,
@@ -356,7 +356,11 @@ fn planned(facts: &Facts, role: &RoleTemplate, inputs: &Inputs, provider: Provid
     let narrower = |scope: &ScopeByProvider| scope.of(provider).and_then(|narrower| whole.intersection(&narrower));
     let scope = mine.and_then(|assignment| assignment.scope.as_ref()).and_then(narrower).unwrap_or_else(|| whole.clone());
     let fewer = mine.and_then(|assignment| assignment.permissions.as_ref()).and_then(|permissions| permissions.of(provider));
-    let permissions = fewer.unwrap_or(permissions);
+    // A request asks for less than that, or is refused.
+    let asked = &inputs.asked;
+    let permissions = asked.permissions.as_ref().and_then(|asked| asked.of(provider)).or(fewer).unwrap_or(permissions);
+    let less = asked.scope.as_ref().and_then(|asked| asked.of(provider)).and_then(|asked| scope.intersection(&asked));
+    let scope = less.unwrap_or(scope);
     let plan = permissions.probe(&scope)?;
     // Where people have other names, the objects are named only when the operator has looked at the target.
     let writes = match provider.maps_principals() {

@@ -20,7 +20,7 @@ pub(crate) fn text(explained: &Explained) -> String {
         ("approval", explained.approval.clone()),
         ("writes", explained.writes.clone()),
         ("lasts", explained.duration.clone().into_iter().collect()),
-        ("until", explained.until.iter().map(|end| format!("{end}, if it began now")).collect()),
+        ("until", explained.until.iter().map(|end| format!("{end}, if it begins as soon as it may")).collect()),
         ("ended by", explained.ended_by.clone().into_iter().collect()),
         ("may outlive", explained.session_tail.clone().into_iter().collect()),
     ];

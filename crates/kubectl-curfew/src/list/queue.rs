@@ -8,7 +8,7 @@ use curfew_api::{
     decision::{About, AccessDecisionSpec, RequestRef},
 };
 use curfew_core::{
-    approval::{Counted, DecisionFacts, Verb},
+    approval::{DecisionFacts, Verb},
     principal::{Recognition, UserInfo},
     request::tally_decisions,
     time::Time,
@@ -74,7 +74,8 @@ fn stage_for(object: &ActivationRequest, decisions: Option<&[AccessDecision]>, d
     all.push(facts(&approval(object, decider)));
     let request = convert::request(object, &admission);
     let tally = tally_decisions(&request, &all, &decider.people);
-    if tally.stopped_by.is_some() || tally.counted.last() != Some(&Counted::Yes) {
+    // A decision that ends the request is there, and the operator has not acted on it yet.
+    if tally.stopped_by.is_some() {
         return None;
     }
     let resolved = object.status.as_ref()?.resolved.as_ref()?;

@@ -145,8 +145,20 @@ fn what_the_operator_found_and_what_stops_every_grant_refuses() {
     refused(|f| f.systems = Ok(vec![object(system("ReadOnly"))]), "system");
     refused(|f| f.config = Ok(None), "admission");
     refused(|f| f.config.as_mut().unwrap().as_mut().unwrap().status = None, "admission");
-    let told = refused(|f| f.request.spec.start_time = Some(now()), "request");
-    assert!(told.rules.iter().any(|line| line.detail.contains("startTime")), "{told:#?}");
+    let far = refused(|f| f.request.spec.start_time = Some(now().plus_secs(40 * 86_400)), "start");
+    assert!(outcome(&far, "start").1.contains("more than 30 days"), "{far:#?}");
+    refused(|f| f.request.spec.scope = Some(object(json!({"kubernetes": {"namespaces": ["elsewhere"]}}))), "narrowing");
+    let mut less = facts(None);
+    less.request.spec.start_time = Some(now().plus_secs(3_600));
+    less.assignments.as_mut().unwrap()[0].spec.scope = object(json!({"all": {}}));
+    less.request.spec.scope = Some(object(json!({"kubernetes": {"namespaces": ["canary"]}})));
+    let told = judge(&less);
+    assert_eq!(
+        (told.verdict, told.writes.as_slice()),
+        (Outcome::Ok, &["ClusterRole payments-admin in canary".to_owned()][..]),
+        "{told:#?}"
+    );
+    assert_eq!(told.until.as_deref(), Some("2026-11-23T10:00:00Z"));
     let cluster_wide = |f: &mut Facts| {
         f.template.as_mut().unwrap().spec.scope = object(json!({"kubernetes": {"clusterWide": {}}}));
         f.assignments.as_mut().unwrap()[0].spec.scope = object(json!({"all": {}}));

@@ -60,6 +60,8 @@ fn only_what_the_approval_would_bring_on_now_is_in_the_queue() {
     assert_eq!(queue_of(&lead, Some(&by_lead)), Vec::<String>::new(), "has decided");
     assert_eq!(queue_of(&sec, Some(&by_lead)), ["security"]);
     assert_eq!(queue_of(&carol, Some(&by_lead)), ["security"]);
+    let denied = AccessDecision { spec: AccessDecisionSpec { decision: Verb::Deny, ..by_lead[0].spec.clone() }, ..by_lead[0].clone() };
+    assert_eq!(queue_of(&carol, Some(&[denied])), Vec::<String>::new(), "it is about to end");
     // Of a request that takes its name later, and of another namespace, nothing is concluded.
     let mut elsewhere = by_lead[0].clone();
     elsewhere.metadata.namespace = Some("shop".into());
