@@ -388,7 +388,7 @@ fn eligible<'a>(
     if t.justification {
         check_justification(a, || format!("role {}", t.reference.name))?;
     }
-    schedule::check_login_age(t.requires_mfa(), a, &t.reference.name)?;
+    schedule::check_login_age(t.requires_mfa(), &t.reference.name, (a.created, a.start), a.progress)?;
     // The groups of a user who is only named are unknown.
     let machine = a.requester.is_system_identity();
     let named = |e: &Assignment| if machine { e.subject == *holder } else { e.subject.includes(&a.requester) };
