@@ -68,6 +68,7 @@ const ORIGINS: &[(&str, Origin)] = &[
     ("aws.account", Copied(AWS_ACCOUNT, 0)),
     ("scope.aws.regions[]", Copied(&["RoleTemplate.spec.scope.aws.regions[]"], 0)),
     ("scope.aws.resources[]", Copied(&["RoleTemplate.spec.scope.aws.resources[]"], 0)),
+    ("status.slots[]", Own),
     ("policies[].name", Own),
     ("access.role.name", Own),
     ("permissionSet.name", Own),

@@ -388,7 +388,7 @@ fn eligible<'a>(
     if t.justification {
         check_justification(a, || format!("role {}", t.reference.name))?;
     }
-    schedule::check_login_age(t.requires_mfa(), a, &t.reference.name)?;
+    schedule::check_login_age(t.requires_mfa(), &t.reference.name, (a.created, a.start), a.progress)?;
     conditions::check_request(a, t, h)?;
     let machine = a.requester.is_system_identity();
     let literal = is_only_named(a, holder);
