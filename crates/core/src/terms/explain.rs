@@ -142,7 +142,8 @@ fn with_template(a: &RequestFacts, h: &PolicyInputs<'_>, t: &Template, refusal: 
         rules.push(judged(Rule::Narrowing, narrower.map(|()| format!("within what role {name} gives"))));
     }
     if let Some(start) = a.start {
-        let on_time = schedule::check_start(a).and_then(|()| schedule::check_login_age(t.requires_mfa(), a, name));
+        let on_time =
+            schedule::check_start(a).and_then(|()| schedule::check_login_age(t.requires_mfa(), name, (a.created, a.start), a.progress));
         rules.push(judged(Rule::Start, on_time.map(|()| format!("at {start}"))));
     }
     let asked = duration(a, t, h);
