@@ -4,7 +4,7 @@
 //! The shell translates; a setting that this build does not obey arrives in `unsupported` and refuses by name.
 use crate::{
     admission::AdmissionHistory,
-    approval::ApprovalStage,
+    approval::{ApprovalStage, StageOrder},
     duration::{Duration, Period},
     principal::{Mapping, Subject, UserInfo},
     resolved::{Ref, SystemRef},
@@ -82,6 +82,8 @@ pub struct Template {
     pub justification: bool,
     /// Who must approve.
     pub approval: Vec<ApprovalStage>,
+    /// In which order.
+    pub order: StageOrder,
     /// Whether eligibility without end is allowed.
     pub permanent_eligibility: bool,
     /// How long a window of eligibility may be.

@@ -3,7 +3,7 @@
 //! A request ends by creating a Grant, and follows that Grant to its end. It never touches a target itself.
 use crate::{
     admission::Provenance,
-    approval::{self, ApprovalStage, ApprovalSubject, DecisionFacts, Tally, Verb, tally},
+    approval::{self, ApprovalStage, ApprovalSubject, DecisionFacts, StageOrder, Tally, Verb, tally},
     ids::Version,
     principal::{Recognition, Subject, UserInfo},
     reason::{Reason, TerminalState},
@@ -165,9 +165,9 @@ pub fn tally_decisions(request: &Request, words: &[DecisionFacts], people: &Reco
     tally(&approval_subject(request, people), words)
 }
 
-/// Why a decision does not count, in words, where the reason alone does not say it.
-pub fn explain_decision(request: &Request, words: &[DecisionFacts], i: usize, reason: Reason, people: &Recognition) -> Option<String> {
-    approval::explain(&approval_subject(request, people), words, i, reason)
+/// Why a decision does not count, or what it waits for, in words, where the reason alone does not say it.
+pub fn explain_decision(request: &Request, words: &[DecisionFacts], tally: &Tally, i: usize, people: &Recognition) -> Option<String> {
+    approval::explain(&approval_subject(request, people), words, tally, i)
 }
 
 fn approval_subject<'a>(request: &'a Request, people: &'a Recognition) -> ApprovalSubject<'a> {
@@ -181,6 +181,8 @@ fn approval_subject<'a>(request: &'a Request, people: &'a Recognition) -> Approv
         digest: frozen.map(|f| f.terms.digest),
         accepted_at: frozen.map_or(request.created, |f| f.accepted_at),
         stages: frozen.map_or(none, |f| &f.terms.resolved.approval),
+        order: frozen.map_or(StageOrder::Sequential, |f| f.terms.resolved.order),
+        duration: frozen.map(|f| &f.terms.resolved.duration),
         people,
     }
 }
@@ -195,8 +197,9 @@ fn approval_subject<'a>(request: &'a Request, people: &'a Recognition) -> Approv
 ///    always through a stored `Revoking`. Terms are believed to have changed only when read live, and what does not exist is
 ///    believed to be gone only after some seconds.
 /// 5. `Activating` creates its Grant only on facts read live after it was stored: decisions made before the commit are seen,
-///    and the approvals are counted again.
-/// 6. `AwaitingApproval` ends by changed terms, by a refusal, by the last approval, or by the timeout of the open stage, in this order.
+///    and the approvals are counted again. The end that was stored is no later than the approvals allow that count then.
+/// 6. `AwaitingApproval` ends by changed terms, by a refusal, by the last approval, or by the timeout of the open stage, in this order. The
+///    access lasts as long as was asked for, or as the shortest of the counted approvals says. It runs again when a stage escalates.
 ///    It times out on live facts: an approval made in time counts, also where it is seen late or waits for an admission proof.
 /// 7. `Pending` is accepted and frozen, or refused on live facts.
 ///
@@ -229,7 +232,8 @@ fn decide_granted(f: &Inputs<'_>) -> Decision {
     if let GrantView::Ended { drifted, refused, outgrown, .. } = f.grant {
         return finish(f, grant_end_reason(f, drifted, refused, outgrown));
     }
-    if let Some(stop) = tally_decisions(f.request, f.decisions, f.people).stopped_by {
+    let sum = tally_decisions(f.request, f.decisions, f.people);
+    if let Some(stop) = sum.stopped_by {
         return transition_to(f, State::Revoking(stop.reason));
     }
     if let Some(reason) = terms_invalidated_by(f) {
@@ -255,20 +259,20 @@ fn decide_granted(f: &Inputs<'_>) -> Decision {
         (State::Active, GrantView::None) => Decision::ReadLive,
         (_, GrantView::None) if !f.permit => Decision::Wait(status.expires_at.map_or(Requeue::Backoff, Requeue::At)),
         (_, GrantView::None) if !f.fresh => Decision::ReadLive,
-        (_, GrantView::None) if terms_unknown(f) || f.decisions.iter().any(|w| may_stop(f, w)) => Decision::Wait(Requeue::Backoff),
-        (_, GrantView::None | GrantView::Ended { .. }) => decide_create(f),
+        (_, GrantView::None) if terms_unknown(f) || f.decisions.iter().any(|w| may_stop(f, &sum, w)) => Decision::Wait(Requeue::Backoff),
+        (_, GrantView::None | GrantView::Ended { .. }) => decide_create(f, &sum),
     }
 }
 
 /// The last check before the Grant is created. Status alone is not enough: an attacker who got past the admission policy over
 /// status has neither an approval nor a request that was made while admission was enforced. The end must not be later than
 /// what was approved.
-fn decide_create(f: &Inputs<'_>) -> Decision {
+fn decide_create(f: &Inputs<'_>, sum: &Tally) -> Decision {
     let status = &f.request.status;
     let (Some(frozen), Some(expires_at)) = (&status.frozen, status.expires_at) else {
         return transition_to(f, State::Revoking(Reason::NotApproved));
     };
-    let longest = f.now.plus_secs(frozen.terms.resolved.duration.secs() + CLOCKS_DIFFER_SECS);
+    let longest = f.now.plus_secs(sum.duration(&frozen.terms.resolved.duration).secs() + CLOCKS_DIFFER_SECS);
     match f.request.provenance {
         Provenance::Unverified => return transition_to(f, State::Revoking(Reason::AdmissionNotEnforced)),
         Provenance::Pending => return Decision::Wait(Requeue::Backoff),
@@ -279,7 +283,7 @@ fn decide_create(f: &Inputs<'_>) -> Decision {
     if !requester.is_system_identity() && !requester.is_recorded_with(&f.people.alias_keys) {
         return transition_to(f, State::Revoking(Reason::UnprovenLogin));
     }
-    if tally_decisions(f.request, f.decisions, f.people).approved() && expires_at <= longest {
+    if sum.approved() && expires_at <= longest {
         return Decision::CreateGrant { expires_at };
     }
     // An approval without an admission proof may be the one that is missing.
@@ -293,9 +297,10 @@ fn decide_create(f: &Inputs<'_>) -> Decision {
 /// Whether this decision may still stop what is approved: it was made before the approval and is not settled. A later decision
 /// ends the grant when it is settled, and must not keep it from beginning: otherwise a series of decisions could delay it without
 /// an end.
-fn may_stop(f: &Inputs<'_>, w: &DecisionFacts) -> bool {
+fn may_stop(f: &Inputs<'_>, sum: &Tally, w: &DecisionFacts) -> bool {
     let status = &f.request.status;
-    let begun = status.expires_at.zip(status.frozen.as_ref()).map(|(end, frozen)| end.plus_secs(-frozen.terms.resolved.duration.secs()));
+    let lasts = |frozen: &Frozen| sum.duration(&frozen.terms.resolved.duration).secs();
+    let begun = status.expires_at.zip(status.frozen.as_ref()).map(|(end, frozen)| end.plus_secs(-lasts(frozen)));
     w.verb != Verb::Approve && w.is_pending() && begun.is_none_or(|t| w.created <= t.plus_secs(1))
 }
 
@@ -347,20 +352,20 @@ fn decide_awaiting(f: &Inputs<'_>) -> Decision {
         return finish(f, stop.reason);
     }
     if let Some(deadline) = sum.deadline() {
-        return decide_open_stage(f, deadline);
+        return decide_open_stage(f, &sum, deadline);
     }
     if terms_unknown(f) {
         return Decision::Wait(Requeue::Backoff);
     }
-    let expires_at = f.now.plus_secs(frozen.terms.resolved.duration.secs()).floor_secs();
+    let expires_at = f.now.plus_secs(sum.duration(&frozen.terms.resolved.duration).secs()).floor_secs();
     Decision::Commit(Status { state: State::Activating, expires_at: Some(expires_at), ..status.clone() })
 }
 
-/// A stage is open until its deadline.
-fn decide_open_stage(f: &Inputs<'_>, deadline: Time) -> Decision {
+/// A stage is open until its deadline. When it escalates its status says who may approve from then on.
+fn decide_open_stage(f: &Inputs<'_>, sum: &Tally, deadline: Time) -> Decision {
     let may_be_in_time = |w: &DecisionFacts| w.verb == Verb::Approve && w.is_pending() && w.created < deadline;
     match () {
-        () if f.now < deadline => wait(f, Requeue::At(deadline)),
+        () if f.now < deadline => wait(f, Requeue::At(sum.next_escalation(f.now).map_or(deadline, |at| at.min(deadline)))),
         () if !f.fresh => Decision::ReadLive,
         () if f.decisions.iter().any(may_be_in_time) => Decision::Wait(Requeue::Backoff),
         () => finish(f, Reason::ApprovalTimedOut),

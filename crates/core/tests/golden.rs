@@ -6,7 +6,7 @@ mod aws_forms;
 
 use curfew_core::{
     admission::Provenance,
-    approval::ApprovalStage,
+    approval::{ApprovalStage, CommentRule, StageOrder},
     digest::Digest,
     grant::{Decision, Grant, Inputs, Observation, OwnerState, State, decide},
     principal::{ServiceAccount, Subject},
@@ -77,6 +77,7 @@ fn representative() -> Resolved {
         quorum,
         timeout: timeout.map(|t| t.parse().expect("a duration")),
         escalation: None,
+        comment: CommentRule::Optional,
     };
     let bot = Subject::ServiceAccount(ServiceAccount { namespace: "ci".into(), name: "approver".into() });
     Resolved {
@@ -97,6 +98,7 @@ fn representative() -> Resolved {
             stage("owners", vec![Subject::Group("payments-leads".into()), bot], 2, Some("4h")),
             stage("security", vec![Subject::User("sören".into())], 1, None),
         ],
+        order: StageOrder::Sequential,
     }
 }
 

@@ -12,7 +12,9 @@ use curfew_core::{
     digest::Digest,
     duration::{Duration, Period},
     fingerprint::{Fingerprint, Meant, may_record},
-    messages::{hint, not_counted, same_approver, self_decision},
+    messages::{
+        comment_required, hint, longer_than_requested, not_counted, not_escalated_yet, same_approver, self_decision, waits_for_stage,
+    },
     principal::{Party, SameBy, Subject, UserInfo},
     readiness,
     reason::Reason,
@@ -188,6 +190,7 @@ fn table() -> Vec<Section> {
         ("Why a decision does not count, where it is not the hint (messages::not_counted)", verdicts()),
     ];
     all.push(("Who counts as one person (messages::self_decision, messages::same_approver)", people()));
+    all.push(("An approval does not count, or not yet (messages)", approvals()));
     all.extend(requests());
     all.extend(conditions());
     all.push(("What waits has changed (Resolved::changed_since)", changed()));
@@ -211,6 +214,18 @@ fn people() -> Vec<Message> {
         own("beneficiary", SameBy::Username),
         own("beneficiary", alias),
         message("approver", "AlreadyCounted", same_approver(&carol, &login("dave@example.com"), SameBy::Uid)),
+    ]
+}
+
+/// What is told of an approval that came too early, or that is longer or shorter than it should be.
+fn approvals() -> Vec<Message> {
+    let long = |text: &str| text.parse::<Duration>().expect("a duration");
+    vec![
+        message("", "OverMaximum", longer_than_requested(&long("2h"), &long("45m"))),
+        message("", "CommentRequired", comment_required("owners")),
+        message("the stage is open", "NotEscalatedYet", not_escalated_yet("owners", Some(NOW), &long("2h"))),
+        message("the stage is not open", "NotEscalatedYet", not_escalated_yet("owners", None, &long("2h"))),
+        message("", "Waiting", waits_for_stage("security")),
     ]
 }
 
