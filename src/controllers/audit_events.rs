@@ -152,6 +152,7 @@ pub fn decision(d: &AccessDecision, verdict: &str, of: Option<(&str, &str)>) -> 
         grant,
         actor: d.spec.decider.as_ref().map(|p| p.username.clone()),
         digest: d.spec.digest.map(|d| d.to_string()),
+        duration: d.spec.duration.clone(),
         state: Some(format!("{:?}", d.spec.decision)),
         reason: Some(verdict.to_owned()),
         message: Some(format!("about {}: {}", name.unwrap_or("a grant"), d.spec.comment.as_deref().unwrap_or_default())),

@@ -126,7 +126,7 @@ const ORIGINS: &[(&str, Origin)] = &[
     ("display.approval", Bounded),
     (".message", Bounded),
     (".lastError", Bounded),
-    (".waitingFor", Copied(&["STAGE.name"], 6)),
+    (".waitingFor", Bounded),
     // A replica's name has 63 characters at most.
     ("inFlight.holder", Bounded),
     ("auditHeads[].writer", Bounded),

@@ -3,6 +3,7 @@ mod effects;
 mod fresh_decisions;
 mod known;
 mod status;
+mod waiting;
 
 use super::{
     Context, convert, decision,
