@@ -36,6 +36,7 @@ fn durations() -> Vec<Field> {
     let session = || json!({"aws": {"role": {"managedPolicies": ["arn:aws:iam::aws:policy/ReadOnlyAccess"], "maxSession": "@"}}});
     let (timeout, after) = (json!({"timeout": "@"}), json!({"escalation": {"after": "@", "approvers": [{"user": "dave@example.com"}]}}));
     vec![
+        Field("accessdecision", "/spec/duration", json!("@")),
         Field("accesspolicy", "/spec/max/duration", json!("@")),
         Field("accesspolicy", "/spec/min/mfa", json!({"maxAge": "@"})),
         Field("activationrequest", "/spec/duration", json!("@")),
