@@ -252,6 +252,18 @@ mod tests {
     }
 
     #[test]
+    fn the_verdict_on_an_approval_says_for_how_long_it_allows_the_access() {
+        let approval = |more: serde_json::Value| {
+            let mut spec = json!({"about": {"activationRequest": {"name": "first"}}, "digest": "0".repeat(64), "decision": "Approve"});
+            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let d = json!({"apiVersion": "curfew.dev/v1alpha1", "kind": "AccessDecision", "metadata": {"name": "d-1"}, "spec": spec});
+            serde_json::to_value(decision(&serde_json::from_value(d).unwrap(), "Counted", None)).unwrap()
+        };
+        assert_eq!(approval(json!({"duration": "15m"}))["duration"], "15m");
+        assert!(approval(json!({})).get("duration").is_none());
+    }
+
+    #[test]
     fn the_record_of_an_end_says_what_is_left_and_by_whom_it_is_kept() {
         let confirmed = |message: &str| {
             let condition = json!({"type": "Revoked", "status": "True", "reason": "Proven", "message": message,

@@ -370,7 +370,7 @@ pub fn explain(m: &ApprovalSubject<'_>, words: &[DecisionFacts], tally: &Tally, 
         Reason::OverMaximum => Some(messages::longer_than_requested(w.duration.as_ref()?, m.duration?)),
         Reason::CommentRequired => asks_for_comment(m, w).map(|s| messages::comment_required(&s.name)),
         Reason::NotEscalatedYet => {
-            let listed = m.stages.iter().zip(&tally.stages).filter(|(s, _)| s.concerns(&w.decider));
+            let listed = m.stages.iter().zip(&tally.stages).filter(|(s, _)| s.concerns(&w.decider) && !s.includes(&w.decider));
             let mut escalated = listed.filter_map(|(s, sum)| Some((s, sum.escalates_at, s.escalation.as_ref()?)));
             escalated.next().map(|(s, at, escalation)| messages::not_escalated_yet(&s.name, at, &escalation.after))
         }

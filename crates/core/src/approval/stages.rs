@@ -5,8 +5,8 @@
 //! looks; one more approval never takes back that a stage has passed; and what was shown as counted stays counted, also where an earlier
 //! approval is proven later.
 //!
-//! 1. An approval that another person's approvals leave nothing to do for does not count (`AlreadyCounted`), and neither does a second one
-//!    by a person whose first one does. All others fill a place, now or later.
+//! 1. An approval counts, now or later, if one more place can be filled with it. Otherwise it is `AlreadyCounted`, and so is a second one
+//!    of a person whose first one fills a place.
 //! 2. Which stage a person fills may change as long as the request waits: who is listed in two stages moves to the one where nobody else can
 //!    take the place.
 //! 3. Of `stages`, one is open at a time, and the others wait. It passes when its places are filled, together with those of the stages
@@ -19,8 +19,8 @@
 //! 7. Who is listed for an escalation may approve that long after the stage has opened. An approval from before that does not count, also
 //!    later: it was not theirs to give.
 //!
-//! A second that is not settled may change what follows from it: while an approval waits for its admission proof, later ones are not found
-//! to be late or early.
+//! While an approval waits for its admission proof, later ones are not found to be late or early for good: it may be the one that opened
+//! their stage in time.
 use super::{
     ApprovalStage, ApprovalSubject, Counted, DecisionFacts, StageOrder, Verb,
     places::{self, Placement, Stages},
@@ -186,6 +186,7 @@ impl<'a> Filling<'a> {
         }
     }
 
+    /// Whether one more place can be filled with a person who may fill these stages.
     fn adds_to_what_is_kept(&self, may_fill: Stages) -> bool {
         let all: Vec<(usize, usize)> = (0..self.m.stages.len()).map(|s| (s, self.quorum(s))).collect();
         let people: Vec<Stages> = self.kept.iter().map(|(_, stages)| *stages).chain([may_fill]).collect();
@@ -314,3 +315,6 @@ fn named(m: &ApprovalSubject<'_>) -> Vec<(String, Stages)> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests;

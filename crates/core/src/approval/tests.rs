@@ -3,11 +3,10 @@ use crate::{
     principal::{MAX_ALIAS, Uids},
     text::clip,
 };
-mod filling;
 
-const D: Digest = Digest::from_bits(7);
+pub(super) const D: Digest = Digest::from_bits(7);
 
-fn person(name: &str, groups: &[&str]) -> Arc<UserInfo> {
+pub(super) fn person(name: &str, groups: &[&str]) -> Arc<UserInfo> {
     let extra = [("person".to_owned(), vec![name.to_owned()])].into();
     Arc::new(UserInfo {
         username: name.into(),
@@ -16,7 +15,7 @@ fn person(name: &str, groups: &[&str]) -> Arc<UserInfo> {
         ..UserInfo::default()
     })
 }
-fn word(n: i64, by: &Arc<UserInfo>, verb: Verb) -> DecisionFacts {
+pub(super) fn word(n: i64, by: &Arc<UserInfo>, verb: Verb) -> DecisionFacts {
     DecisionFacts {
         uid: format!("d{n}").into(),
         decider: by.clone(),
@@ -32,7 +31,7 @@ fn word(n: i64, by: &Arc<UserInfo>, verb: Verb) -> DecisionFacts {
         counted_before: false,
     }
 }
-fn stage(name: &str, quorum: u8, approvers: &[Subject]) -> ApprovalStage {
+pub(super) fn stage(name: &str, quorum: u8, approvers: &[Subject]) -> ApprovalStage {
     ApprovalStage {
         name: name.into(),
         approvers: approvers.to_vec(),
@@ -42,10 +41,10 @@ fn stage(name: &str, quorum: u8, approvers: &[Subject]) -> ApprovalStage {
         comment: CommentRule::Optional,
     }
 }
-fn group(g: &str) -> Subject {
+pub(super) fn group(g: &str) -> Subject {
     Subject::Group(g.into())
 }
-fn people() -> Recognition {
+pub(super) fn people() -> Recognition {
     Recognition { alias_keys: vec!["person".into()], ..Recognition::STRICT.clone() }
 }
 fn count(stages: &[ApprovalStage], words: &[DecisionFacts]) -> Tally {

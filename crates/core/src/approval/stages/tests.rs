@@ -1,5 +1,16 @@
 //! Stages and the people who fill them: examples, and properties over random templates and approvals.
-use super::*;
+use super::{
+    super::{
+        CommentRule, Escalation, Tally, explain, tally,
+        tests::{D, group, people, person, stage, word},
+    },
+    *,
+};
+use crate::{
+    duration::Duration,
+    principal::{Recognition, UserInfo},
+};
+use std::sync::Arc;
 
 const ACCEPTED: i64 = 10;
 
@@ -89,6 +100,10 @@ fn who_alone_can_fill_a_later_stage_is_kept_for_it() {
         assert!(both.approved() && both.counted == [Counted::Yes; 2], "{order:?}");
         assert_eq!(sum(order, &stages, &words).counted[2], Counted::No(Reason::AlreadyCounted));
     }
+    // Erin can fill the later stage, too.
+    let either = [stages[0].clone(), stage("security", 1, &[user("dave"), user("erin")])];
+    let early = sum(StageOrder::Sequential, &either, &[word(1, &dave, Verb::Approve)]);
+    assert_eq!((early.open_stage(), early.counted[0]), (Some(1), Counted::Yes));
     // Where others can fill the later stage, the first one takes him; he moves when a lead comes who cannot.
     let open = [stages[0].clone(), stage("security", 1, &[user("dave"), group("sec")])];
     let words = [word(1, &dave, Verb::Approve), word(2, &carol, Verb::Approve)];
@@ -274,7 +289,7 @@ fn can_fill(stages: &[ApprovalStage], left: u8, people: &mut Vec<Arc<UserInfo>>)
 fn distinct(words: &[DecisionFacts]) -> Vec<Arc<UserInfo>> {
     let mut people: Vec<Arc<UserInfo>> = Vec::new();
     for w in words.iter().filter(|w| w.verb == Verb::Approve) {
-        if !people.iter().any(|p| p.username == w.decider.username) {
+        if !people.iter().any(|p| Arc::ptr_eq(p, &w.decider)) {
             people.push(w.decider.clone());
         }
     }
