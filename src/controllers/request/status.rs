@@ -280,6 +280,7 @@ pub fn is_refusal(outcome: TerminalState) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::convert::names;
     use curfew_core::{admission::Provenance, approval::Verb, principal::UserInfo};
     use std::sync::Arc;
 
