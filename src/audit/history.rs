@@ -75,7 +75,7 @@ impl EndingDecision {
         counts.then_some(EndingDecision {
             grant: facts.grant,
             request: facts.request,
-            decision: CountedDecision { name, decision: verb, at },
+            decision: CountedDecision { name, decision: verb, at, duration: None },
         })
     }
 
@@ -188,7 +188,10 @@ impl fmt::Display for Access {
         let list = |decisions: &[CountedDecision]| {
             decisions
                 .iter()
-                .map(|decision| format!("{} {} {}", decision.name, decision.decision, decision.at))
+                .map(|CountedDecision { name, decision, at, duration }| {
+                    let shortened = duration.as_ref().map(|duration| format!(" for at most {duration}")).unwrap_or_default();
+                    format!("{name} {decision} {at}{shortened}")
+                })
                 .collect::<Vec<_>>()
                 .join(", ")
         };
@@ -337,7 +340,7 @@ mod tests {
             system: Some("prod".into()),
             privileges: vec!["ClusterRole payments-admin in payments".into()],
             justification: Some("roll back".into()),
-            decisions: vec![CountedDecision { name: "carol".into(), decision: "Approve".into(), at: at(5) }],
+            decisions: vec![CountedDecision { name: "carol".into(), decision: "Approve".into(), at: at(5), duration: None }],
             expires_at: Some(at(100)),
             ..base.clone()
         };

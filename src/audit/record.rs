@@ -2,7 +2,7 @@
 //!
 //! Grants and revocations are OCSF *User Access Management* (class 3005: 1 Assign Privileges, 2 Revoke Privileges). Requests,
 //! decisions and the admission check are *API Activity* (class 6003). Data without an OCSF field is under `unmapped.curfew`.
-use curfew_core::time::Time;
+use curfew_core::{duration::Duration, time::Time};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -107,6 +107,9 @@ pub struct CountedDecision {
     pub decision: String,
     /// When the decision counted.
     pub at: Time,
+    /// The longest duration that an approval allows, if it names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Duration>,
 }
 
 /// The payload of an audit record (`unmapped.curfew`). Unknown fields are left out.
@@ -167,6 +170,9 @@ pub struct EventData {
     /// The deadline of the access.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
+    /// Of an approval: the longest duration that it allows, if it names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Duration>,
     /// What the target system showed, as text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirmed: Option<String>,

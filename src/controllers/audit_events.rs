@@ -153,6 +153,7 @@ pub fn decision(d: &AccessDecision, verdict: &str, of: Option<(&str, &str)>) -> 
         grant,
         actor: d.spec.decider.as_ref().map(|p| p.username.clone()),
         digest: d.spec.digest.map(|d| d.to_string()),
+        duration: d.spec.duration.clone(),
         state: Some(format!("{:?}", d.spec.decision)),
         reason: Some(verdict.to_owned()),
         message: Some(format!("about {}: {}", name.unwrap_or("a grant"), d.spec.comment.as_deref().unwrap_or_default())),
@@ -249,6 +250,18 @@ mod tests {
         assert_eq!(about(json!({"activationRequest": {"name": "first"}}), None), is("first", "", ""));
         assert_eq!(about(json!({"activationRequest": {"name": "first", "uid": "u0"}}), None), is("first", "u0", ""));
         assert_eq!(about(json!({"grant": {"name": "00000000000000a1"}}), known), is("first", "u1", "00000000000000a1"));
+    }
+
+    #[test]
+    fn the_verdict_on_an_approval_says_for_how_long_it_allows_the_access() {
+        let approval = |more: serde_json::Value| {
+            let mut spec = json!({"about": {"activationRequest": {"name": "first"}}, "digest": "0".repeat(64), "decision": "Approve"});
+            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let d = json!({"apiVersion": "curfew.dev/v1alpha1", "kind": "AccessDecision", "metadata": {"name": "d-1"}, "spec": spec});
+            serde_json::to_value(decision(&serde_json::from_value(d).unwrap(), "Counted", None)).unwrap()
+        };
+        assert_eq!(approval(json!({"duration": "15m"}))["duration"], "15m");
+        assert!(approval(json!({})).get("duration").is_none());
     }
 
     #[test]

@@ -385,6 +385,10 @@ impl Dereferenced {
                 .map(|decision| async { convert::decision(decision, self.may_manage(ctx, decision).await, proof.as_deref(), &admission) });
             facts.extend(join_all(reviews).await);
         }
+        // What the request shows as counted goes before what was made in the same second.
+        if let Some(status) = self.request.as_ref().and_then(|request| request.status.as_ref()) {
+            facts.iter_mut().for_each(|decision| decision.counted_before |= convert::names(status, decision));
+        }
         facts
     }
 

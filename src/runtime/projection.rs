@@ -3,7 +3,7 @@
 //! needs more of such an object reads it live. Labels, which may be a megabyte, are not kept of any.
 use super::changes::{final_verdict, has_ended};
 use crate::api::{AccessDecision, ActivationRequest, request::ActivationRequestStatus};
-use curfew_core::{approval::Verb, retention};
+use curfew_core::{approval::Verb, retention, text::is_blank};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
@@ -14,6 +14,9 @@ const TRACKED: &str = "curfew.dev/tracked";
 pub fn is_tracked(request: &ActivationRequest) -> bool {
     request.labels().contains_key(TRACKED)
 }
+
+/// Stands for the comment of a decision that counts.
+const COMMENTED: &str = "...";
 
 /// Takes off an ended request everything but what names it, how it ended, and until when it is kept.
 pub fn request(request: &mut ActivationRequest) {
@@ -34,18 +37,20 @@ pub fn request(request: &mut ActivationRequest) {
 }
 
 /// Takes off a decision with a final verdict everything but what the rules may still read: of an Approve or Abandon that does not
-/// count nothing, of all others the decider and the digest.
+/// count nothing, of all others the decider, the digest, the duration, and whether it has a comment.
 pub fn decision(decision: &mut AccessDecision) {
     decision.metadata.labels = None;
     let Some(counts) = final_verdict(decision) else { return };
     decision.metadata = identity(std::mem::take(&mut decision.metadata));
-    decision.spec.comment = None;
+    // Whether an approval has one is asked again; its words are not.
+    let commented = decision.spec.comment.as_deref().is_some_and(|comment| !is_blank(comment));
+    decision.spec.comment = (commented && counts).then(|| COMMENTED.to_owned());
     if let Some(status) = &mut decision.status {
         status.display = None;
         status.conditions.iter_mut().for_each(|condition| condition.message = String::new());
     }
     if is_dropped(counts, decision.spec.decision) {
-        (decision.spec.digest, decision.spec.decider) = (None, None);
+        (decision.spec.digest, decision.spec.decider, decision.spec.duration) = (None, None, None);
     }
 }
 
@@ -146,7 +151,12 @@ mod tests {
         ] {
             let kept = stored(verb, counted);
             assert_eq!((kept["spec"]["decider"].is_object(), kept["spec"]["digest"].is_string()), (decider, decider), "{verb} {counted}");
-            assert!(kept["spec"]["comment"].is_null() && kept["status"]["conditions"][0]["message"] == "", "{kept}");
+            let comment = kept["spec"]["comment"].as_str();
+            assert_eq!(
+                (comment, &kept["status"]["conditions"][0]["message"]),
+                ((counted == "True").then_some("..."), &json!("")),
+                "{kept}"
+            );
         }
     }
 }

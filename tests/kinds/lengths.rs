@@ -37,6 +37,7 @@ fn durations() -> Vec<Field> {
     let mfa = json!({"mfa": {"maxAge": "@"}});
     let (timeout, after) = (json!({"timeout": "@"}), json!({"escalation": {"after": "@", "approvers": [{"user": "dave@example.com"}]}}));
     vec![
+        Field("accessdecision", "/spec/duration", json!("@")),
         Field("accesspolicy", "/spec/max/duration", json!("@")),
         Field("accesspolicy", "/spec/min/mfa", json!({"maxAge": "@"})),
         Field("activationrequest", "/spec/duration", json!("@")),

@@ -3,6 +3,7 @@ use anyhow::Result;
 use curfew_testkit::{SHIPPED_TIMING, SOON, User, World};
 use std::time::Duration;
 
+mod approval;
 mod bad_input;
 mod behalf;
 mod conditions;

@@ -5,7 +5,7 @@ use curfew_testkit::{Output, SOON, User, World, eventually, operator_binary, pat
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-async fn curfew(who: &User, args: &[&str]) -> Result<Output> {
+pub async fn curfew(who: &User, args: &[&str]) -> Result<Output> {
     let plugin = operator_binary()?.with_file_name("kubectl-curfew");
     who.run(&plugin, args, None).await
 }

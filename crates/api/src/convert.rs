@@ -13,7 +13,7 @@ use crate::{
 };
 use curfew_core::{
     admission::{AdmissionHistory, Provenance, Seen},
-    approval::{ApprovalStage, DecisionFacts, Verb},
+    approval::{ApprovalStage, DecisionFacts, StageOrder, Verb},
     conditions::ticket,
     duration::Duration,
     fingerprint::Meant,
@@ -27,6 +27,7 @@ use curfew_core::{
     reason::Reason,
     request::{Frozen, GrantView, Request, State, Status},
     resolved::{Ref, Resolved, Schema, Terms, computes},
+    text::is_blank,
     time::Time,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -170,9 +171,12 @@ fn requestor_admin(admin: &ApiRequestorAdmin) -> RequestorAdmin {
 /// A RoleTemplate.
 pub fn template(template: &RoleTemplate) -> Template {
     let (s, a) = (&template.spec, &template.spec.activation);
-    let stages: Vec<ApprovalStage> = match &a.approval {
-        Approval::None(_) => Vec::new(),
-        Approval::Stages(s) | Approval::Parallel(s) => s.clone(),
+    let (order, stages): (StageOrder, &[ApprovalStage]) = match &a.approval {
+        Approval::None(_) => (StageOrder::Sequential, &[]),
+        Approval::Stages(stages) => (StageOrder::Sequential, stages),
+        // A single stage has no order: it is frozen in one form.
+        Approval::Parallel(stages) if stages.len() < 2 => (StageOrder::Sequential, stages),
+        Approval::Parallel(stages) => (StageOrder::Parallel, stages),
     };
     Template {
         reference: reference(template),
@@ -191,16 +195,13 @@ pub fn template(template: &RoleTemplate) -> Template {
         suspended: s.suspend,
         not_bindable: found(template, Reason::NotBindable),
         refused_by_target: found(template, Reason::TargetRefused),
-        unsupported: unsupported(&[
-            (matches!(a.approval, Approval::Parallel(_)), "activation.approval.parallel"),
-            (stages.iter().any(|s| s.escalation.is_some()), "activation.approval.stages.escalation"),
-            (a.break_glass.is_some(), "activation.breakGlass"),
-        ]),
+        unsupported: unsupported(&[(a.break_glass.is_some(), "activation.breakGlass")]),
         limits: match &a.limits {
             Limits::None(_) => None,
             Limits::AtMost(most) => Some(RoleLimits { active: most.active, per_subject: most.per_subject }),
         },
-        approval: stages,
+        approval: stages.to_vec(),
+        order,
     }
 }
 
@@ -383,12 +384,25 @@ pub fn decision(decision: &AccessDecision, manager: Option<bool>, proof: Option<
         decider: Arc::new(decider),
         verb: decision.spec.decision,
         digest: decision.spec.digest,
+        duration: decision.spec.duration.clone(),
+        commented: decision.spec.comment.as_deref().is_some_and(|comment| !is_blank(comment)),
         request_uid: about_uid,
         created: created(decision),
         manager,
         provenance: provenance(decision, admission),
         counted_before: counted.is_some_and(|c| c.status == "True"),
     }
+}
+
+/// Whether the request's status names this decision: as an approval that filled a stage, or as what ended it. The first builds stored no
+/// uid.
+pub fn names(status: &ActivationRequestStatus, decision: &DecisionFacts) -> bool {
+    let stages = status.approval.iter().flat_map(|approval| &approval.stages);
+    let mut named = stages.flat_map(|stage| &stage.decisions).chain(&status.ended_by);
+    named.any(|counted| match &counted.uid {
+        Some(uid) => **uid == *decision.uid,
+        None => counted.decider == decision.decider.username && counted.at == decision.created,
+    })
 }
 
 /// A Grant as the rules read it. `created_here` if this process has created it itself.

@@ -1,6 +1,6 @@
 //! AccessDecision: one immutable decision about a request or a Grant.
 use super::{assignment::NameRef, schema};
-use curfew_core::{approval::Verb, digest::Digest, principal::UserInfo};
+use curfew_core::{approval::Verb, digest::Digest, duration::Duration, principal::UserInfo};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -32,7 +32,8 @@ use serde::{Deserialize, Serialize};
     {"rule": "has(self.decider)", "message": schema::NO_DECIDER},
     {"rule": "self.decision != 'Approve' || has(self.digest)", "message": "digest is required to Approve: kubectl get areq -o wide shows what you are approving", "fieldPath": ".digest"},
     {"rule": "self.decision != 'Abandon' || has(self.digest)", "message": "digest is required to Abandon: kubectl get grt NAME -o jsonpath={.spec.digest}", "fieldPath": ".digest"},
-    {"rule": "self.decision == 'Abandon' ? has(self.about.grant) : true", "message": "Abandon is about a grant", "fieldPath": ".about"}
+    {"rule": "self.decision == 'Abandon' ? has(self.about.grant) : true", "message": "Abandon is about a grant", "fieldPath": ".about"},
+    {"rule": "!has(self.duration) || self.decision == 'Approve'", "message": "only an approval has a duration: it shortens the access", "fieldPath": ".duration"}
 ]))]
 #[serde(rename_all = "camelCase")]
 pub struct AccessDecisionSpec {
@@ -43,7 +44,10 @@ pub struct AccessDecisionSpec {
     pub digest: Option<Digest>,
     /// `Approve` (an approver of a stage), `Deny` (an approver or a manager), `Revoke` (an approver, a manager, the requester or the beneficiary), `Abandon` (releases a Grant whose target no longer exists; needs the verb `abandon`).
     pub decision: Verb,
-    /// Why you decided so. Recorded in the audit log.
+    /// The longest duration of the access that you approve, such as `15m`. The access lasts for the shortest one of the approvals that count. Longer than what was asked for does not count. Only with `Approve`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Duration>,
+    /// Why you decided so. Recorded in the audit log. The role may require it for approvals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub comment: Option<String>,

@@ -133,7 +133,7 @@ const ORIGINS: &[(&str, Origin)] = &[
     ("login.authenticationContext.key", Copied(&["CurfewConfig.spec.identity.authenticationContext.key"], 0)),
     (".message", Bounded),
     (".lastError", Bounded),
-    (".waitingFor", Copied(&["STAGE.name"], 6)),
+    (".waitingFor", Bounded),
     // A replica's name has 63 characters at most.
     ("inFlight.holder", Bounded),
     ("auditHeads[].writer", Bounded),

@@ -219,6 +219,7 @@ mod tests {
         assert!(bare.is_empty(), "{bare:#?}");
         explained.sort();
         let expected = [
+            "AccessDecision.spec.duration",
             "AccessPolicy.spec.max.duration",
             "AccessPolicy.spec.max.eligibility",
             "AccessPolicy.spec.min.mfa.maxAge",

@@ -220,9 +220,9 @@ pub struct ActivationRequestStatus {
     /// What will be granted, fixed when the request was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<Resolved>,
-    /// The pending approval stage, with the approvals it has and needs: `owners 0/1`; of a scheduled request its start.
+    /// The open approval stages, with the approvals that each has and needs: `owners 0/1`. At most three of them, and the number of the others. `escalated`: the people of the stage's escalation may approve, too. Of a scheduled request its start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 128))]
+    #[schemars(length(max = 320))]
     pub waiting_for: Option<String>,
     /// The state of the approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -266,7 +266,7 @@ pub struct ApprovalStatus {
     /// When the request was accepted, which opened the first stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted_at: Option<Time>,
-    /// The time by which the open stage must be approved: its timeout after its opening. After it the request ends as `TimedOut`.
+    /// The time by which the open stage must be approved: its timeout after its opening; of several open stages the earliest. After it the request ends as `TimedOut`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Time>,
     /// The stages, in the order of the template.
@@ -277,6 +277,7 @@ pub struct ApprovalStatus {
 
 /// The state of one approval stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct StageStatus {
     /// Name of the stage in the template.
     #[schemars(length(max = 63))]
@@ -288,9 +289,19 @@ pub struct StageStatus {
     /// The decisions that counted.
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub decisions: Vec<CountedDecision>,
+    /// The time by which the stage must be approved, while it is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Time>,
+    /// From when the people of the stage's escalation may approve, while it is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalates_at: Option<Time>,
+    /// Approvals that count once the stage is open.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub waiting: Vec<CountedDecision>,
 }
 
-/// A decision that counted.
+/// A decision that counted, or that waits for its stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CountedDecision {
     /// User name of the decider.
@@ -300,6 +311,9 @@ pub struct CountedDecision {
     pub decision: Verb,
     /// Creation time of the decision.
     pub at: Time,
+    /// The longest duration that an approval allows, if it names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Duration>,
     /// `metadata.uid` of the decision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]

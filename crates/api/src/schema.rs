@@ -113,6 +113,12 @@ pub const DEFAULT_WITHIN_MAX: &str = "!has(self.default) || type(self.default) !
     || !self.default.matches('^([1-9][0-9]{0,4}(s|m|h)){1,3}$') \
     || !self.max.matches('^([1-9][0-9]{0,4}(s|m|h)){1,3}$') || duration(self.default) <= duration(self.max)";
 
+/// CEL rule for a list of stages: each escalates before it times out. Another rule says what is wrong with a text that is not a duration.
+pub const ESCALATES_IN_TIME: &str = "self.all(x, !has(x.escalation) || type(x.escalation.after) != string \
+    || !x.escalation.after.matches('^([1-9][0-9]{0,4}(s|m|h)){1,3}$') \
+    || (has(x.timeout) && (type(x.timeout) != string || !x.timeout.matches('^([1-9][0-9]{0,4}(s|m|h)){1,3}$'))) \
+    || duration(x.escalation.after) < duration(has(x.timeout) ? x.timeout : '24h'))";
+
 /// Replaces the pattern of every duration and period by a rule that says how to write what was meant: the API server answers a pattern with
 /// the pattern.
 pub fn explain_lengths(schema: &mut JSONSchemaProps) {

@@ -135,17 +135,30 @@ pub struct RequiredTicket {
 pub enum Approval {
     /// No approval is required. Explicit, so that an omitted field is an error.
     None(Empty),
-    /// All of these stages must pass, in this order.
+    /// All of these stages must pass, in this order, each by other people.
     Stages(
-        #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = [{"rule": STAGE_SUBJECTS, "message": "names that begin with system: are reserved for Kubernetes and cannot approve"}]))]
-         Vec<ApprovalStage>,
+        #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = stage_rules()))]
+        Vec<ApprovalStage>,
     ),
-    /// All of these stages must pass, in any order. Not implemented: `Unsupported`.
-    Parallel(#[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic"))] Vec<ApprovalStage>),
+    /// All of these stages must pass, in any order, each by other people. All are open from acceptance.
+    Parallel(
+        #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = stage_rules()))]
+        Vec<ApprovalStage>,
+    ),
 }
 
-const STAGE_SUBJECTS: &str =
-    "self.all(x, x.approvers.all(s, !(has(s.user) && s.user.startsWith('system:')) && !(has(s.group) && s.group.startsWith('system:'))))";
+/// The rules of a list of stages, for CEL.
+fn stage_rules() -> serde_json::Value {
+    let reserved = |list: &str| {
+        format!("{list}.all(s, !(has(s.user) && s.user.startsWith('system:')) && !(has(s.group) && s.group.startsWith('system:')))")
+    };
+    let subjects =
+        format!("self.all(x, {}) && self.all(x, !has(x.escalation) || {})", reserved("x.approvers"), reserved("x.escalation.approvers"));
+    serde_json::json!([
+        {"rule": subjects, "message": "names that begin with system: are reserved for Kubernetes and cannot approve"},
+        {"rule": schema::ESCALATES_IN_TIME, "message": "escalation.after must be shorter than the timeout of the stage, which is 24h by default"},
+    ])
+}
 
 /// How many requests may be active at a time. Exactly one member is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -1,4 +1,18 @@
 //! Which decisions count: stages of approvers, decisions of people, and the tally over both.
+//!
+//! | Module | What it decides |
+//! |---|---|
+//! | this file | whether one decision may count at all, and the tally over all |
+//! | [`stages`] | which approvals fill which stage, and when a stage opens, passes and times out |
+//! | [`places`] | the matching of people to stages |
+//! | [`abandon`] | whether an `Abandon` counts for a Grant |
+pub mod abandon;
+mod places;
+mod stages;
+
+pub use abandon::{AbandonDecision, StalledGrant, evaluate_abandon, is_stalled, stalls_at};
+pub use stages::StageTally;
+
 use crate::{
     admission::Provenance,
     conditions::mfa,
@@ -6,9 +20,8 @@ use crate::{
     duration::Duration,
     folding::Spelling,
     messages,
-    principal::{MAX_ALIAS, Party, Recognition, SameBy, Subject, UserInfo},
+    principal::{Party, Recognition, SameBy, Subject, UserInfo},
     reason::Reason,
-    text::clip,
     time::Time,
 };
 use serde::{Deserialize, Serialize};
@@ -27,24 +40,63 @@ pub struct ApprovalStage {
     /// How many distinct people must approve.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 16)))]
     pub quorum: u8,
-    /// How long the stage may wait for its approvals before the request ends `TimedOut`, such as `4h`: from the acceptance of the request, or from the approval that completed the stage before it. Default: `24h`.
+    /// How long the stage may wait for its approvals before the request ends `TimedOut`, such as `4h`: from the acceptance of the request, or, of `stages`, from the approval that completed the stage before it. Default: `24h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
-    /// Who else may approve once the stage has waited for a while. Not built yet: a template with it is `Unsupported`.
+    /// Who else may approve once the stage has been open for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub escalation: Option<Escalation>,
     /// MFA that the login of an approver must show when the decision is created. Without it an Approve does not count (`MfaRequired`), also for another stage that lists the approver; a Deny counts regardless. Needs `identity.mfa` in CurfewConfig. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mfa: Option<mfa::Requirement>,
+    /// `Required`: an approval by a person whom this stage lists needs a comment. Default: `Optional`. A Deny or Revoke never needs one.
+    #[serde(default, skip_serializing_if = "CommentRule::is_optional")]
+    pub comment: CommentRule,
+}
+
+/// Whether approvals need a comment.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum CommentRule {
+    /// An approval may omit the comment.
+    #[default]
+    Optional,
+    /// An approval without a comment does not count.
+    Required,
+}
+
+impl CommentRule {
+    /// Whether it is the default, which is not stored.
+    pub fn is_optional(&self) -> bool {
+        *self == CommentRule::Optional
+    }
+}
+
+/// In which order the stages of an approval must pass.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum StageOrder {
+    /// One after the other: a stage opens when the one before it has passed.
+    #[default]
+    Sequential,
+    /// In any order: all stages are open from acceptance.
+    Parallel,
+}
+
+impl StageOrder {
+    /// Whether it is the default, which is not stored.
+    pub fn is_sequential(&self) -> bool {
+        *self == StageOrder::Sequential
+    }
 }
 
 /// More approvers, after a while.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Escalation {
-    /// How long the stage waits for its own approvers first, such as `2h`.
+    /// How long the stage is open before these people may approve, such as `2h`. Shorter than the timeout of the stage.
     pub after: Duration,
-    /// Who may approve from then on.
+    /// Who may approve from then on, beside the approvers of the stage. An approval that they created before does not count.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 32), extend("x-kubernetes-list-type" = "atomic")))]
     pub approvers: Vec<Subject>,
 }
@@ -53,6 +105,14 @@ impl ApprovalStage {
     /// How long this stage may wait, in seconds; a day where nothing is said.
     pub fn timeout_secs(&self) -> i64 {
         self.timeout.as_ref().map_or(86_400, Duration::secs)
+    }
+    /// Everyone who may approve here, now or later.
+    pub fn all_approvers(&self) -> impl Iterator<Item = &Subject> + Clone {
+        self.approvers.iter().chain(self.escalation.iter().flat_map(|escalation| &escalation.approvers))
+    }
+    /// Whether it lists this person, as an approver or for the escalation.
+    pub fn concerns(&self, p: &UserInfo) -> bool {
+        self.all_approvers().any(|s| s.includes(p))
     }
     fn includes(&self, p: &UserInfo) -> bool {
         self.approvers.iter().any(|s| s.includes(p))
@@ -89,6 +149,10 @@ pub struct DecisionFacts {
     pub verb: Verb,
     /// The digest of what they saw.
     pub digest: Option<Digest>,
+    /// For how long the access may last at most, if an approval says so.
+    pub duration: Option<Duration>,
+    /// Whether it has a comment that is not blank.
+    pub commented: bool,
     /// The uid of the request that they meant, if they named one.
     pub request_uid: Option<Arc<str>>,
     /// When the API server stored it.
@@ -99,7 +163,7 @@ pub struct DecisionFacts {
     pub proven: bool,
     /// Whether the admission policies were in force when it was created, so that `by` is who it says.
     pub provenance: Provenance,
-    /// Its status says already that it counts. Of two decisions of the same second that one was first.
+    /// Its status says already that it counts, or the request's status names it. It is taken before what was not shown as counted.
     pub counted_before: bool,
 }
 
@@ -118,8 +182,12 @@ pub struct ApprovalSubject<'a> {
     pub digest: Option<Digest>,
     /// When it was accepted, which opened the first stage.
     pub accepted_at: Time,
-    /// The stages that must pass, in order.
+    /// The stages that must pass.
     pub stages: &'a [ApprovalStage],
+    /// In which order.
+    pub order: StageOrder,
+    /// The duration that was frozen: no approval may name a longer one.
+    pub duration: Option<&'a Duration>,
     /// How one person is recognised behind two logins.
     pub people: &'a Recognition,
 }
@@ -135,17 +203,6 @@ pub enum Counted {
     Waiting,
 }
 
-/// The state of one stage.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct StageTally {
-    /// Indices (into the decisions) of the approvals that fill it.
-    pub approved: Vec<usize>,
-    /// How many it needs.
-    pub quorum: u8,
-    /// By when it must be complete; `None` while it is not open.
-    pub deadline: Option<Time>,
-}
-
 impl DecisionFacts {
     /// True while the admission proof or the access review is outstanding.
     pub fn is_pending(&self) -> bool {
@@ -153,12 +210,6 @@ impl DecisionFacts {
             Verb::Approve => self.provenance == Provenance::Pending,
             Verb::Deny | Verb::Revoke | Verb::Abandon => self.manager.is_none(),
         }
-    }
-}
-
-impl StageTally {
-    fn passed(&self) -> bool {
-        self.approved.len() >= usize::from(self.quorum)
     }
 }
 
@@ -171,15 +222,26 @@ pub struct Stop {
     pub reason: Reason,
 }
 
+/// An approval that shortens the access.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Shortened {
+    /// Its index in the decisions.
+    pub decision: usize,
+    /// How long the access lasts.
+    pub duration: Duration,
+}
+
 /// The sum of all decisions about one request.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Tally {
-    /// Stage by stage, in order.
+    /// Stage by stage, in the order of the template.
     pub stages: Vec<StageTally>,
     /// Whether each decision counts, in the order in which they were given.
     pub counted: Vec<Counted>,
     /// The first refusal or withdrawal that counts, and why it ends the request.
     pub stopped_by: Option<Stop>,
+    /// Of the approvals that count, the one that allows the access for the shortest time, if that is shorter than what was asked for.
+    pub shortened: Option<Shortened>,
 }
 
 impl Tally {
@@ -187,13 +249,25 @@ impl Tally {
     pub fn approved(&self) -> bool {
         self.stages.iter().all(StageTally::passed)
     }
-    /// The first stage that has not passed.
-    pub fn open_stage(&self) -> Option<usize> {
-        self.stages.iter().position(|s| !s.passed())
+    /// The stages that are open and have not passed.
+    pub fn open_stages(&self) -> impl Iterator<Item = usize> {
+        self.stages.iter().enumerate().filter(|(_, s)| s.deadline.is_some() && !s.passed()).map(|(i, _)| i)
     }
-    /// By when the first stage that has not passed must be complete.
+    /// Of the stages that are open and have not passed, the one that times out first.
+    pub fn open_stage(&self) -> Option<usize> {
+        self.open_stages().min_by_key(|&i| (self.stages[i].deadline, i))
+    }
+    /// By when that stage must be complete.
     pub fn deadline(&self) -> Option<Time> {
         self.stages[self.open_stage()?].deadline
+    }
+    /// When more people may approve one of the open stages, if that is still to come.
+    pub fn next_escalation(&self, now: Time) -> Option<Time> {
+        self.open_stages().filter_map(|i| self.stages[i].escalates_at).filter(|at| *at > now).min()
+    }
+    /// How long the access lasts: as long as was asked for, or as the approvals allow.
+    pub fn duration<'a>(&'a self, requested: &'a Duration) -> &'a Duration {
+        self.shortened.as_ref().map_or(requested, |shortened| &shortened.duration)
     }
 }
 
@@ -204,66 +278,39 @@ impl Tally {
 ///    that was made while admission was not enforced never is, nor one whose login was recorded without a key that is configured now.
 ///    A Deny or Revoke from such a time counts: it only takes away (I8).
 /// 3. `Revoke` counts from requester and beneficiary; no other decision of these two does, under any spelling of their names.
-/// 4. `Deny` and `Revoke` count from a manager and from an approver of any stage, regardless of the digest that they name.
-/// 5. `Approve` counts from an approver who saw this digest, with a login that shows the MFA of every stage that lists them, once per
-///    person, for the first unfilled stage that lists them, if the API
-///    server stored it before that stage timed out. When the operator sees it makes no difference: an approval is neither late because
-///    no operator was running, nor in time because none has ended the request yet.
+/// 4. `Deny` and `Revoke` count from a manager and from whom any stage lists, also for its escalation, regardless of the digest that they
+///    name, and without a comment.
+/// 5. `Approve` counts from whom a stage lists, who saw this digest, names no longer duration than was asked for, has a login that
+///    shows the MFA of every stage that lists them, and says why if one of
+///    the stages that list them asks for a comment. Which of the stages it fills may change, so the comment cannot wait for that.
+/// 6. Once per person, for one stage, if the API server stored it before that stage timed out, and for the escalation of a stage not
+///    before that. When the operator sees it makes no difference: an approval is neither late because no operator was running, nor in
+///    time because none has ended the request yet. [`stages`] has the details.
 ///
-/// Approvals are taken in the order in which the API server stored them, those of one second by which was counted before, and one for a later stage waits its turn. A stage is open from
-/// acceptance, or from the approval that completed the stage before it. Times are whole seconds, rounded down, so an approval of the
-/// second in which the stage times out is late.
+/// The access lasts for the shortest duration that one of the counted approvals names.
 pub fn tally(m: &ApprovalSubject<'_>, words: &[DecisionFacts]) -> Tally {
-    let mut t = Tally {
-        stages: m.stages.iter().map(|s| StageTally { approved: Vec::new(), quorum: s.quorum, deadline: None }).collect(),
-        counted: words.iter().map(|w| evaluate_alone(m, w)).collect(),
-        stopped_by: None,
-    };
-    let mut order: Vec<usize> = (0..words.len()).filter(|&i| t.counted[i] == Counted::Yes).collect();
+    let mut counted: Vec<Counted> = words.iter().map(|w| evaluate_alone(m, w)).collect();
+    let mut order: Vec<usize> = (0..words.len()).filter(|&i| counted[i] == Counted::Yes).collect();
     let place = |i: usize| (words[i].created, !words[i].counted_before, &words[i].uid);
     order.sort_by(|&a, &b| place(a).cmp(&place(b)));
     let stop = order.iter().find(|&&i| words[i].verb != Verb::Approve);
-    t.stopped_by = stop.map(|&i| Stop { decision: i, reason: stop_reason(m, &words[i]) });
-    let mut left: Vec<usize> = Vec::new();
-    for i in order.into_iter().filter(|&i| words[i].verb == Verb::Approve) {
-        if left.iter().any(|&j| words[j].decider.is_same_person(&words[i].decider, m.people, Spelling::Folded)) {
-            t.counted[i] = Counted::No(Reason::AlreadyCounted);
-        } else {
-            left.push(i);
-        }
-    }
-    let mut opened_at = m.accepted_at;
-    for (stage, sum) in m.stages.iter().zip(&mut t.stages) {
-        let deadline = opened_at.plus_secs(stage.timeout_secs());
-        sum.deadline = Some(deadline);
-        left.retain(|&i| {
-            let counts_here = !sum.passed() && stage.includes(&words[i].decider) && words[i].created < deadline;
-            if counts_here {
-                sum.approved.push(i);
-            }
-            !counts_here
-        });
-        match sum.approved.last() {
-            Some(&last) if sum.passed() => opened_at = opened_at.max(words[last].created),
-            Some(_) | None => break,
-        }
-    }
-    let open = t.open_stage().unwrap_or(m.stages.len());
-    for i in left {
-        let is_late = m.stages.get(open).is_some_and(|s| s.includes(&words[i].decider));
-        let later = m.stages.iter().skip(open + 1).any(|s| s.includes(&words[i].decider));
-        t.counted[i] = match (later, is_late) {
-            (true, _) => Counted::Waiting,
-            (false, true) => Counted::No(Reason::ApprovalTimedOut),
-            (false, false) => Counted::No(Reason::AlreadyCounted),
-        };
-    }
-    t
+    let stopped_by = stop.map(|&i| Stop { decision: i, reason: stop_reason(m, &words[i]) });
+    let approvals: Vec<usize> = order.into_iter().filter(|&i| words[i].verb == Verb::Approve).collect();
+    let stages = stages::fill(m, words, &approvals, &mut counted);
+    let shortened = shortened(m, words, &stages);
+    Tally { stages, counted, stopped_by, shortened }
 }
 
-/// Rules 1 to 5, as far as one decision can be judged by itself.
+/// The shortest duration among the approvals that fill stages; of equal ones the first stored.
+fn shortened(m: &ApprovalSubject<'_>, words: &[DecisionFacts], stages: &[StageTally]) -> Option<Shortened> {
+    let named = stages.iter().flat_map(|s| &s.approved).filter_map(|&i| Some((words[i].duration.as_ref()?, words[i].created, i)));
+    let (duration, _, decision) = named.min_by_key(|(duration, created, i)| (duration.secs(), *created, &words[*i].uid))?;
+    m.duration.is_none_or(|requested| duration < requested).then(|| Shortened { decision, duration: duration.clone() })
+}
+
+/// Rules 1 to 5: what one decision can be judged by alone.
 fn evaluate_alone(m: &ApprovalSubject<'_>, w: &DecisionFacts) -> Counted {
-    let approver = m.stages.iter().any(|s| s.includes(&w.decider));
+    let approver = m.stages.iter().any(|s| s.concerns(&w.decider));
     match w.verb {
         _ if w.request_uid.as_deref().is_some_and(|u| u != m.uid) || w.created < m.created => Counted::No(Reason::NotFound),
         _ if !is_proven(w, &m.people.alias_keys) => Counted::No(Reason::UnprovenLogin),
@@ -275,6 +322,8 @@ fn evaluate_alone(m: &ApprovalSubject<'_>, w: &DecisionFacts) -> Counted {
         Verb::Deny | Verb::Revoke if w.manager.is_none() => Counted::Waiting,
         Verb::Approve if !approver => Counted::No(Reason::NotEntitled),
         Verb::Approve if w.digest.is_none() || w.digest != m.digest => Counted::No(Reason::DigestMismatch),
+        Verb::Approve if is_too_long(m, w) => Counted::No(Reason::OverMaximum),
+        Verb::Approve if !w.commented && asks_for_comment(m, w).is_some() => Counted::No(Reason::CommentRequired),
         Verb::Approve => match lacks_mfa(m, w) {
             None => Counted::Yes,
             // What the login has is unknown, and not absent.
@@ -289,8 +338,18 @@ fn evaluate_alone(m: &ApprovalSubject<'_>, w: &DecisionFacts) -> Counted {
 /// in whichever stage needs it, so it must be good for each of them: otherwise an approval without MFA would keep a later one of the same
 /// person with MFA from being counted.
 fn lacks_mfa<'a>(m: &ApprovalSubject<'a>, w: &DecisionFacts) -> Option<(&'a ApprovalStage, mfa::Lack)> {
-    let mut listed = m.stages.iter().filter(|stage| stage.includes(&w.decider));
+    let mut listed = m.stages.iter().filter(|stage| stage.concerns(&w.decider));
     listed.find_map(|stage| stage.mfa_lack(w, m.people).map(|lack| (stage, lack)))
+}
+
+/// Whether an approval names a longer duration than was asked for. It is not shortened in silence.
+fn is_too_long(m: &ApprovalSubject<'_>, w: &DecisionFacts) -> bool {
+    w.duration.as_ref().zip(m.duration).is_some_and(|(named, requested)| named > requested)
+}
+
+/// The first stage that lists this person and asks for a comment.
+fn asks_for_comment<'a>(m: &ApprovalSubject<'a>, w: &DecisionFacts) -> Option<&'a ApprovalStage> {
+    m.stages.iter().find(|s| s.comment == CommentRule::Required && s.concerns(&w.decider))
 }
 
 /// Whether the login of a decision is proven, as far as the configuration asks for it. Of a login that was recorded without a key that is
@@ -328,10 +387,28 @@ fn explain_mfa((stage, lack): (&ApprovalStage, mfa::Lack)) -> String {
     }
 }
 
-/// Why a decision does not count, in words, where the reason alone does not say it: which values are equal or missing.
-pub fn explain(m: &ApprovalSubject<'_>, words: &[DecisionFacts], i: usize, reason: Reason) -> Option<String> {
+/// Why a decision does not count, or what it waits for, in words, where the reason alone does not say it: which values are equal, missing,
+/// too long or too early.
+pub fn explain(m: &ApprovalSubject<'_>, words: &[DecisionFacts], tally: &Tally, i: usize) -> Option<String> {
     let w = words.get(i)?;
+    let reason = match tally.counted.get(i)? {
+        Counted::Yes => return None,
+        Counted::No(reason) => *reason,
+        Counted::Waiting => Reason::Waiting,
+    };
     match reason {
+        Reason::OverMaximum => Some(messages::longer_than_requested(w.duration.as_ref()?, m.duration?)),
+        Reason::CommentRequired => asks_for_comment(m, w).map(|s| messages::comment_required(&s.name)),
+        Reason::NotEscalatedYet => {
+            let listed = m.stages.iter().zip(&tally.stages).filter(|(s, _)| s.concerns(&w.decider) && !s.includes(&w.decider));
+            let mut escalated = listed.filter_map(|(s, sum)| Some((s, sum.escalates_at, s.escalation.as_ref()?)));
+            escalated.next().map(|(s, at, escalation)| messages::not_escalated_yet(&s.name, at, &escalation.after))
+        }
+        Reason::Waiting => {
+            let waits_here = |sum: &&StageTally| sum.waiting.contains(&i);
+            let stage = tally.stages.iter().position(|sum| waits_here(&sum))?;
+            m.stages.get(stage).map(|s| messages::waits_for_stage(&s.name))
+        }
         Reason::SelfDecision => party(m, &w.decider, Spelling::Folded).map(|party| messages::self_decision(&w.decider, party)),
         Reason::AlreadyCounted => {
             let approvals = words.iter().enumerate().filter(|(j, other)| *j != i && other.verb == Verb::Approve);
@@ -345,70 +422,6 @@ pub fn explain(m: &ApprovalSubject<'_>, words: &[DecisionFacts], i: usize, reaso
         }
         Reason::MfaRequired | Reason::UnprovenLogin if w.verb == Verb::Approve => lacks_mfa(m, w).map(explain_mfa),
         _ => None,
-    }
-}
-
-/// Who wants to release a Grant without proof, and what they saw.
-#[derive(Clone, Copy, Debug)]
-pub struct AbandonDecision<'a> {
-    /// What they said, and who they are. `manager` is whether RBAC gives them `abandon` on the Grant.
-    pub decision: &'a DecisionFacts,
-    /// The namespace of the decision.
-    pub namespace: &'a str,
-}
-
-/// When access that is not proven gone counts as stalled: this long after its end.
-pub fn stalls_at(expires_at: Time, stalled_secs: i64) -> Time {
-    expires_at.plus_secs(stalled_secs)
-}
-
-/// Whether access with this end that is being revoked counts as stalled.
-pub fn is_stalled(expires_at: Time, now: Time, stalled_secs: i64) -> bool {
-    now >= stalls_at(expires_at, stalled_secs)
-}
-
-/// A Grant that an `Abandon` decision is about.
-#[derive(Clone, Copy, Debug)]
-pub struct StalledGrant<'a> {
-    /// The namespace of its request.
-    pub namespace: &'a str,
-    /// When it was written.
-    pub created: Time,
-    /// Who asked.
-    pub requester: &'a str,
-    /// Who holds the access.
-    pub beneficiary: &'a Subject,
-    /// What the requester's login carried under the alias keys.
-    pub aliases: &'a [String],
-    /// What was approved.
-    pub digest: Digest,
-    /// In `Revoking`, past its deadline, and for so long that it counts as stalled.
-    pub stalled: bool,
-    /// Extra keys under which one person is known across logins.
-    pub alias_keys: &'a [String],
-}
-
-/// Whether an `Abandon` counts: only for a Grant that is stuck past its deadline, with its digest, from the namespace of its
-/// request, by a person with the right to it, and never by requester or beneficiary.
-pub fn evaluate_abandon(r: &AbandonDecision<'_>, g: &StalledGrant<'_>) -> Counted {
-    let w = r.decision;
-    let named = |name: &str| w.decider.is_named(name, g.alias_keys, Spelling::Folded);
-    let common_alias = |alias: &String| w.decider.aliases(g.alias_keys).any(|own| Spelling::Folded.is_same(&clip(own, MAX_ALIAS), alias));
-    let theirs = named(g.requester)
-        || holder_by(g.beneficiary, &w.decider, g.alias_keys, Spelling::Folded).is_some()
-        || g.aliases.iter().any(common_alias);
-    match () {
-        () if w.verb != Verb::Abandon => Counted::No(Reason::Unsupported),
-        () if r.namespace != g.namespace || w.created < g.created => Counted::No(Reason::NotFound),
-        () if !is_proven(w, g.alias_keys) => Counted::No(Reason::UnprovenLogin),
-        () if w.provenance == Provenance::Unverified => Counted::No(Reason::AdmissionNotEnforced),
-        () if w.provenance == Provenance::Pending || w.manager.is_none() => Counted::Waiting,
-        () if theirs => Counted::No(Reason::SelfDecision),
-        () if w.manager != Some(true) => Counted::No(Reason::NotEntitled),
-        () if w.digest != Some(g.digest) => Counted::No(Reason::DigestMismatch),
-        // It may become stuck later, so the decision waits.
-        () if !g.stalled => Counted::Waiting,
-        () => Counted::Yes,
     }
 }
 

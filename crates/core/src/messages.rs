@@ -2,8 +2,10 @@
 //!
 //! A rule that knows the value and the limit writes its own message instead.
 use crate::{
+    duration::Duration,
     principal::{Party, SameBy, UserInfo},
     reason::Reason,
+    time::Time,
 };
 
 /// What is equal, and what to change where that does not mean the same person.
@@ -35,6 +37,27 @@ pub fn self_decision(decider: &UserInfo, party: Party<'_>) -> String {
 /// Why a second approval does not count: which value it shares with the first one, and how to change that.
 pub fn same_approver(decider: &UserInfo, counted: &UserInfo, by: SameBy<'_>) -> String {
     format!("an approval of the same person counts already, as {}: {}", counted.username, equal(by, decider))
+}
+
+/// Why an approval with a duration does not count.
+pub fn longer_than_requested(named: &Duration, requested: &Duration) -> String {
+    format!("the approval names {named}, and {requested} was asked for; name a shorter duration, or none, in a new decision")
+}
+
+/// Why an approval without a comment does not count.
+pub fn comment_required(stage: &str) -> String {
+    format!("stage {stage} asks its approvers for a comment; say why in spec.comment of a new decision")
+}
+
+/// Why an approval for an escalation came too early; `at` is not known while the stage is not open.
+pub fn not_escalated_yet(stage: &str, at: Option<Time>, after: &Duration) -> String {
+    let from = at.map_or_else(|| format!("once it has been open for {after}"), |at| format!("from {at} on"));
+    format!("the decider may approve stage {stage} {from}; create a new decision then")
+}
+
+/// What an approval for a later stage waits for.
+pub fn waits_for_stage(stage: &str) -> String {
+    format!("another stage is pending; the decision counts for stage {stage} once that is open")
 }
 
 /// Why a login cannot be judged: it was recorded while CurfewConfig did not name a key that it names now.
@@ -124,6 +147,10 @@ pub const fn hint(reason: Reason) -> &'static str {
         }
         NotFound => "the request did not exist when the decision was created; kubectl get areq lists the requests",
         AlreadyCounted => "an approval of this person counts already, or no further approval is needed",
+        CommentRequired => "a stage asks its approvers for a comment; say why in spec.comment of a new decision",
+        NotEscalatedYet => {
+            "the stage has not been open for long enough that the people of its escalation may approve; create a new decision later"
+        }
         Waiting => "an earlier stage is pending; the decision counts once that stage has passed",
         Abandoned => "the target no longer exists and a person has released the Grant; the removal of the access is not proven",
         AlreadyEnded => "the request or Grant has ended",

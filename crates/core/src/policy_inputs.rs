@@ -4,7 +4,7 @@
 //! The shell translates; a setting that this build does not obey arrives in `unsupported` and refuses by name.
 use crate::{
     admission::AdmissionHistory,
-    approval::ApprovalStage,
+    approval::{ApprovalStage, StageOrder},
     conditions::{LoginKeys, ticket},
     duration::{Duration, Period},
     limits::RoleLimits,
@@ -90,6 +90,8 @@ pub struct Template {
     pub authentication_context: Option<String>,
     /// Who must approve.
     pub approval: Vec<ApprovalStage>,
+    /// In which order.
+    pub order: StageOrder,
     /// How many requests may be active at a time.
     pub limits: Option<RoleLimits>,
     /// Whether eligibility without end is allowed.

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The distinct people among approvers, by their folded names: spellings of one name are one person. `None` if a group is among them.
 /// Service accounts do not approve.
-fn people(approvers: &[Subject]) -> Option<BTreeSet<String>> {
-    let group = approvers.iter().any(|a| matches!(a, Subject::Group(_)));
-    (!group).then(|| approvers.iter().filter(|a| matches!(a, Subject::User(_))).map(|a| fold(&a.principal())).collect())
+fn people<'a>(approvers: impl Iterator<Item = &'a Subject> + Clone) -> Option<BTreeSet<String>> {
+    let group = approvers.clone().any(|a| matches!(a, Subject::Group(_)));
+    (!group).then(|| approvers.filter(|a| matches!(a, Subject::User(_))).map(|a| fold(&a.principal())).collect())
 }
 
-/// Why these stages can never all pass, in words.
+/// Why these stages can never all pass, in words: one after the other or in any order, the people of escalations included.
 pub fn unreachable(stages: &[ApprovalStage]) -> Option<String> {
-    let listed: Vec<_> = stages.iter().filter_map(|s| people(&s.approvers).map(|people| (s, people))).collect();
+    let listed: Vec<_> = stages.iter().filter_map(|s| people(s.all_approvers()).map(|people| (s, people))).collect();
     if let Some((s, people)) = listed.iter().find(|(s, people)| people.len() < usize::from(s.quorum)) {
         let (name, quorum, count) = (&s.name, s.quorum, people.len());
         return Some(format!("stage {name} needs {quorum} approvers and lists {count}; list more approvers or lower its quorum"));
@@ -54,7 +54,7 @@ fn assign<'a>(
 
 /// Why no stage can ever meet a policy's floor, in words.
 pub fn floor_unreachable(floor: &ApprovalFloor) -> Option<String> {
-    let count = people(&floor.from)?.len();
+    let count = people(floor.from.iter())?.len();
     let quorum = floor.quorum;
     (count < usize::from(quorum)).then(|| {
         format!("min.approval.atLeast asks for {quorum} approvers out of {count}, so nobody could approve; list more in from, or lower its quorum")

@@ -23,7 +23,7 @@ reasons! {
     NotEligible,
     /// The access would begin before or end after the assignment's window.
     OutsideWindow,
-    /// The duration exceeds the limit of the template, the policy or CurfewConfig.
+    /// The duration exceeds the limit of the template, the policy or CurfewConfig; that of an approval exceeds what was asked for.
     OverMaximum,
     /// The maximum number of active requests is reached.
     LimitReached,
@@ -105,6 +105,10 @@ reasons! {
     NotFound,
     /// An approval of this person counts already, or no further approval is needed.
     AlreadyCounted,
+    /// One of the stages that list the approver asks for a comment, and the approval has none.
+    CommentRequired,
+    /// The approver is listed for the escalation of a stage, which has not come yet.
+    NotEscalatedYet,
     /// An earlier stage is pending.
     Waiting,
     /// The request or Grant has ended.
@@ -178,7 +182,8 @@ impl Reason {
             (
                 NoSuchRole | AmbiguousSystem | NotReady | WiderScope | WiderPermissions | TemplateChanged | AdmissionNotEnforced
                 | NotProvenYet | NotApproved | Unsupported | TargetUnreachable | AlreadyConsumed | NotBindable | BelowFloor | OutsidePolicy
-                | NobodyCanApprove | DuplicateTarget | DigestMismatch | NotFound | AlreadyCounted | Waiting | AlreadyEnded | UnprovenLogin,
+                | NobodyCanApprove | DuplicateTarget | DigestMismatch | NotFound | AlreadyCounted | CommentRequired | NotEscalatedYet
+                | Waiting | AlreadyEnded | UnprovenLogin,
                 false,
             ) => TerminalState::Invalid,
         }

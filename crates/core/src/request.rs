@@ -14,13 +14,14 @@ pub use holding::holds_slot;
 
 use crate::{
     admission::Provenance,
-    approval::{self, ApprovalStage, ApprovalSubject, DecisionFacts, Tally, tally},
+    approval::{self, ApprovalStage, ApprovalSubject, DecisionFacts, StageOrder, Tally, tally},
+    duration::Duration,
     ids::Version,
     limits::{Answer, Limit, are_covered},
     principal::{Recognition, Subject, UserInfo},
     reason::{Reason, TerminalState},
     requeue::Requeue,
-    resolved::{Schema, Terms},
+    resolved::{Resolved, Schema, Terms},
     terms::Refusal,
     time::Time,
 };
@@ -184,9 +185,9 @@ pub fn tally_decisions(request: &Request, words: &[DecisionFacts], people: &Reco
     tally(&approval_subject(request, people), words)
 }
 
-/// Why a decision does not count, in words, where the reason alone does not say it.
-pub fn explain_decision(request: &Request, words: &[DecisionFacts], i: usize, reason: Reason, people: &Recognition) -> Option<String> {
-    approval::explain(&approval_subject(request, people), words, i, reason)
+/// Why a decision does not count, or what it waits for, in words, where the reason alone does not say it.
+pub fn explain_decision(request: &Request, words: &[DecisionFacts], tally: &Tally, i: usize, people: &Recognition) -> Option<String> {
+    approval::explain(&approval_subject(request, people), words, tally, i)
 }
 
 fn approval_subject<'a>(request: &'a Request, people: &'a Recognition) -> ApprovalSubject<'a> {
@@ -200,6 +201,8 @@ fn approval_subject<'a>(request: &'a Request, people: &'a Recognition) -> Approv
         digest: frozen.map(|f| f.terms.digest),
         accepted_at: frozen.map_or(request.created, |f| f.accepted_at),
         stages: frozen.map_or(none, |f| &f.terms.resolved.approval),
+        order: frozen.map_or(StageOrder::Sequential, |f| f.terms.resolved.order),
+        duration: frozen.map(|f| &f.terms.resolved.duration),
         people,
     }
 }
@@ -214,11 +217,13 @@ fn approval_subject<'a>(request: &'a Request, people: &'a Recognition) -> Approv
 ///    always through a stored `Revoking`. Terms are believed to have changed only when read live, and what does not exist is
 ///    believed to be gone only after some seconds.
 /// 5. `Activating` creates its Grant only on facts read live after it was stored: decisions made before the commit are seen,
-///    the approvals are counted again, and the request is seen to hold a slot of each limit that the role has then.
+///    the approvals are counted again, and the request is seen to hold a slot of each limit that the role has then. The end that was
+///    stored is no later than the approvals allow that count then.
 /// 6. `Scheduled` ends by changed terms, by a refusal, or when its window has passed; at its start it becomes `Activating`.
 /// 7. `AwaitingApproval` ends by changed terms, by a refusal, by the last approval, or by the timeout of the open stage, in this order, or
 ///    when its window has passed. It times out on live facts: an approval made in time counts, also where it is seen late or waits for an
 ///    admission proof. Approved, it takes its slots, and becomes `Scheduled` or `Activating`; without a free slot it ends.
+///    The access lasts as long as was asked for, or as the shortest of the counted approvals says. It runs again when a stage escalates.
 /// 8. `Pending` is accepted and frozen, or refused on live facts. A limit that is reached refuses it before approvers are asked.
 ///
 /// Without the permit nothing begins, nor while the target cannot be asked what would be granted: rules 5 to 8 wait. What is
@@ -282,6 +287,11 @@ fn terms_unknown(f: &Inputs<'_>) -> bool {
 /// When to run again: soon while a decision is not settled.
 fn wait(f: &Inputs<'_>, otherwise: Requeue) -> Decision {
     Decision::Wait(if f.decisions.iter().any(DecisionFacts::is_pending) { Requeue::Backoff } else { otherwise })
+}
+
+/// When the window of a request with a start ends, if the access lasts so long.
+pub fn window_end(resolved: &Resolved, lasts: &Duration) -> Option<Time> {
+    resolved.start.map(|start| start.plus_secs(lasts.secs()).floor_secs())
 }
 
 fn finish(f: &Inputs<'_>, reason: Reason) -> Decision {

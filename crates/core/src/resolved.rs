@@ -1,7 +1,7 @@
 //! What an approval is about: everything that would be granted, frozen, and a digest over it.
 pub use crate::ids::Ref;
 use crate::{
-    approval::ApprovalStage,
+    approval::{ApprovalStage, StageOrder},
     digest::Digest,
     duration::Duration,
     limits::Limit,
@@ -91,9 +91,12 @@ pub struct Resolved {
     /// When it starts, if not at once. It ends as long after that as it lasts, also if it is activated later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Time>,
-    /// The stages that must approve, in order; none means that no approval is needed.
+    /// The stages that must approve; none means that no approval is needed.
     #[cfg_attr(feature = "schema", schemars(length(max = 8), extend("x-kubernetes-list-type" = "atomic")))]
     pub approval: Vec<ApprovalStage>,
+    /// In which order the stages must pass. Left out where it is one after the other.
+    #[serde(default, skip_serializing_if = "StageOrder::is_sequential")]
+    pub order: StageOrder,
 }
 
 impl Resolved {
@@ -113,7 +116,7 @@ impl Resolved {
             () if !computes(frozen.schema) => "it was accepted by another version of Curfew",
             () if self.scope != frozen.scope => "what it reaches has changed",
             () if self.duration != frozen.duration => "the duration has changed",
-            () if self.approval != frozen.approval => "the approvers have changed",
+            () if self.approval != frozen.approval || self.order != frozen.order => "the approvers have changed",
             () => "what would be granted has changed",
         };
         what.unwrap_or_else(|| rest().to_owned())

@@ -2,6 +2,7 @@
 //!
 //! Nothing is clamped in silence, and nothing widens by being absent. The same rules make a template `Ready` and a
 //! request resolvable, so that they cannot disagree.
+mod approval;
 mod conditions;
 pub mod explain;
 mod holder;
@@ -18,7 +19,6 @@ use crate::{
     messages,
     policy_inputs::{ApprovedTerms, Assignment, Policy, PolicyInputs, Progress, RequestFacts, System, Template, Window},
     principal::Subject,
-    quorum,
     reason::Reason,
     resolved::{Resolved, SCHEMA, Terms},
     target::{Held, Inventory, Permissions, ProviderKind, Scope, Unresolvable},
@@ -27,6 +27,7 @@ use crate::{
 };
 use std::sync::Arc;
 
+use approval::{check_approval, check_quorum_reachable};
 use holder::resolve_principal;
 use policies::{check_policy_eligible, check_policy_offers, first_allowing};
 use requestors::{check_may_ask, is_for_another, resolve_beneficiary};
@@ -154,6 +155,7 @@ fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
         duration: pair.duration,
         start: a.start,
         approval: if a.requester.is_system_identity() { require_two_approvers(t)? } else { t.approval.clone() },
+        order: t.order,
     });
     Ok(Terms { gone, limits, ..terms })
 }
@@ -183,7 +185,7 @@ pub fn ready<'a>(t: &Template, h: &PolicyInputs<'a>) -> Result<&'a Policy, Refus
     }
     offer.permissions.check(&offer.scope, &offer.inventory).or_else(|what| refuse(Reason::NotReady, what))?;
     offer.check_obstacle()?;
-    check_quorum_reachable(&t.approval)?;
+    check_approval(t)?;
     conditions::check_template(t, h.login_keys)?;
     let offers = |p: &Policy| check_policy_offers(p, t, &t.approval, first, &offer, h).and_then(|()| conditions::check_floor(p, t, false));
     let policy = first_allowing(t, h, offers)?;
@@ -351,11 +353,6 @@ impl Offer {
     }
 }
 
-/// A quorum that distinct users can never fill is refused.
-fn check_quorum_reachable(stages: &[ApprovalStage]) -> Result<(), Refusal> {
-    quorum::unreachable(stages).map_or(Ok(()), |why| refuse(Reason::NobodyCanApprove, why))
-}
-
 /// An assignment and a policy that together allow a request.
 struct Eligibility<'a> {
     assignment: &'a Assignment,
@@ -381,9 +378,11 @@ fn eligible<'a>(
         ..e
     })?;
     if !matches!(a.progress, Progress::Granted(_)) {
-        check_accepted_by_target(t).and_then(|()| offer.check_obstacle()).and_then(|()| check_quorum_reachable(&t.approval)).map_err(
-            |e| Refusal { reason: Reason::NotReady, message: format!("role {} is not ready: {}", t.reference.name, e.message), ..e },
-        )?;
+        check_accepted_by_target(t).and_then(|()| offer.check_obstacle()).and_then(|()| check_approval(t)).map_err(|e| Refusal {
+            reason: Reason::NotReady,
+            message: format!("role {} is not ready: {}", t.reference.name, e.message),
+            ..e
+        })?;
     }
     if t.justification {
         check_justification(a, || format!("role {}", t.reference.name))?;

@@ -51,9 +51,12 @@ pub fn about_request(facts: &VerdictFacts<'_>) -> Option<Counted> {
         (RequestProgress::Ended(_), _) if facts.recorded => Some(Counted::Yes),
         (RequestProgress::Ended(_), Counted::Waiting) => Some(Counted::No(Reason::AlreadyEnded)),
         // Kubernetes stamps whole seconds: what was made in the second of the end may be older or younger than the end.
-        (RequestProgress::Ended(end), Counted::Yes | Counted::No(Reason::ApprovalTimedOut)) if facts.decision.created >= end => {
-            Some(Counted::No(Reason::AlreadyEnded))
-        }
+        (RequestProgress::Ended(end), Counted::Yes) if facts.decision.created >= end => Some(Counted::No(Reason::AlreadyEnded)),
+        // What these advise to do is of no use any more.
+        (
+            RequestProgress::Ended(end),
+            Counted::No(Reason::ApprovalTimedOut | Reason::CommentRequired | Reason::OverMaximum | Reason::NotEscalatedYet),
+        ) if facts.decision.created >= end => Some(Counted::No(Reason::AlreadyEnded)),
         (RequestProgress::Open | RequestProgress::Ended(_), counted) => Some(counted),
     }
 }
@@ -84,6 +87,8 @@ mod tests {
             decider: Arc::new(UserInfo::default()),
             verb,
             digest: None,
+            duration: None,
+            commented: false,
             request_uid: None,
             created: Time::from_secs(created),
             manager: Some(false),

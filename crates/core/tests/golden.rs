@@ -6,7 +6,7 @@ mod aws_forms;
 
 use curfew_core::{
     admission::Provenance,
-    approval::ApprovalStage,
+    approval::{ApprovalStage, CommentRule, StageOrder},
     digest::Digest,
     grant::{Decision, Grant, Inputs, Observation, OwnerState, State, decide},
     principal::{ServiceAccount, Subject},
@@ -78,6 +78,7 @@ fn representative() -> Resolved {
         timeout: timeout.map(|t| t.parse().expect("a duration")),
         escalation: None,
         mfa: None,
+        comment: CommentRule::Optional,
     };
     let bot = Subject::ServiceAccount(ServiceAccount { namespace: "ci".into(), name: "approver".into() });
     Resolved {
@@ -98,6 +99,7 @@ fn representative() -> Resolved {
             stage("owners", vec![Subject::Group("payments-leads".into()), bot], 2, Some("4h")),
             stage("security", vec![Subject::User("sören".into())], 1, None),
         ],
+        order: StageOrder::Sequential,
     }
 }
 

@@ -2,8 +2,9 @@
 //! approval times out on live facts alone.
 use curfew_core::{
     admission::Provenance,
-    approval::{ApprovalStage, DecisionFacts, Verb},
+    approval::{ApprovalStage, CommentRule, DecisionFacts, Escalation, StageOrder, Verb},
     digest::Digest,
+    duration::Duration,
     principal::{Recognition, Subject, UserInfo},
     reason::{Reason, TerminalState},
     request::{Decision, Frozen, GrantView, Inputs, Request, State, Status, decide},
@@ -34,6 +35,7 @@ fn terms(approvers: &[&str]) -> Terms {
         timeout: None,
         escalation: None,
         mfa: None,
+        comment: CommentRule::Optional,
     };
     Terms::new(Resolved {
         schema: SCHEMA,
@@ -50,6 +52,7 @@ fn terms(approvers: &[&str]) -> Terms {
         duration: "1h".parse().unwrap(),
         start: None,
         approval: if approvers.is_empty() { Vec::new() } else { vec![stage] },
+        order: StageOrder::Sequential,
     })
 }
 
@@ -60,6 +63,8 @@ fn says(who: &str, verb: Verb, digest: Digest, at: i64) -> DecisionFacts {
         proven: true,
         verb,
         digest: Some(digest),
+        duration: None,
+        commented: false,
         request_uid: None,
         created: Time::from_secs(at),
         manager: Some(false),
@@ -145,6 +150,61 @@ fn unproven_decisions_do_not_block_an_approved_grant() {
     // A decision that may be the missing approval is waited for.
     let early = |_: &mut Request, words: &mut Vec<DecisionFacts>| words[0].provenance = Provenance::Pending;
     assert_eq!(decided(early), Decision::Wait(Requeue::Backoff));
+}
+
+fn for_at_most(secs: u32, words: &mut [DecisionFacts]) {
+    words.iter_mut().for_each(|w| w.duration = Some(Duration::from_secs(secs)));
+}
+
+#[test]
+fn what_was_approved_for_a_shorter_time_is_granted_for_that_time() {
+    let until = |secs: i64| NOW.plus_secs(secs);
+    let shortened = |ends: i64, late: bool| {
+        decided(|r, words| {
+            for_at_most(600, words);
+            r.status.expires_at = Some(until(ends));
+            if late {
+                // Carol's is shown as counted; another one of the same second names less.
+                let dave = DecisionFacts { uid: "a".into(), duration: Some(Duration::from_secs(60)), ..words[0].clone() };
+                words[0].counted_before = true;
+                words.push(DecisionFacts { decider: Arc::new(UserInfo { username: "dave".into(), ..UserInfo::default() }), ..dave });
+                r.status.frozen.as_mut().unwrap().terms = with_dave(&r.status.frozen.as_ref().unwrap().terms);
+            }
+        })
+    };
+    assert_eq!(shortened(600, false), Decision::CreateGrant { expires_at: until(600) });
+    assert_eq!(stopped(&shortened(HOUR, false)), Some(Reason::NotApproved), "the status claims an hour");
+    assert_eq!(shortened(600, true), Decision::CreateGrant { expires_at: until(600) }, "what comes later changes nothing");
+    // The end is stored when the last stage passes.
+    let begins = decided(|r, words| {
+        for_at_most(600, words);
+        r.status = Status { state: State::AwaitingApproval, expires_at: None, ..r.status.clone() };
+    });
+    assert!(matches!(begins, Decision::Commit(Status { state: State::Activating, expires_at: Some(end), .. }) if end == until(600)));
+}
+
+/// The same digest, with dave as an approver, too.
+fn with_dave(terms: &Terms) -> Terms {
+    let mut resolved = (*terms.resolved).clone();
+    resolved.approval[0].approvers.push(Subject::User("dave".into()));
+    Terms::as_stored(resolved, terms.digest)
+}
+
+#[test]
+fn a_request_is_looked_at_again_when_its_stage_escalates() {
+    let looked_at = |since: i64| {
+        decided(|r, words| {
+            words.clear();
+            let frozen = r.status.frozen.as_mut().unwrap();
+            let mut resolved = (*frozen.terms.resolved).clone();
+            resolved.approval[0].escalation =
+                Some(Escalation { after: Duration::from_secs(50), approvers: vec![Subject::User("dave".into())] });
+            (frozen.terms, frozen.accepted_at) = (Terms::as_stored(resolved, frozen.terms.digest), NOW.plus_secs(-since));
+            r.status = Status { state: State::AwaitingApproval, expires_at: None, ..r.status.clone() };
+        })
+    };
+    assert_eq!(looked_at(40), Decision::Wait(Requeue::At(NOW.plus_secs(10))));
+    assert_eq!(looked_at(50), Decision::Wait(Requeue::At(NOW.plus_secs(24 * HOUR - 50))));
 }
 
 /// Awaits approval since so many seconds before now, with these decisions. A stage waits for a day.

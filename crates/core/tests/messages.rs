@@ -10,13 +10,15 @@ mod snapshot;
 
 use curfew_core::{
     admission::Provenance,
-    approval::{ApprovalSubject, DecisionFacts, Verb, explain},
+    approval::{ApprovalSubject, DecisionFacts, StageOrder, Verb, explain, tally},
     conditions::{in_words, mfa},
     digest::Digest,
     duration::{Duration, Period},
     fingerprint::{Fingerprint, Meant, may_record},
-    limits::{Holder, Limit, RoleLimits, Slot, SlotName, Slots, explain},
-    messages::{hint, not_counted, same_approver, self_decision},
+    limits::{Holder, Limit, RoleLimits, Slot, SlotName, Slots, explain as explain_limit},
+    messages::{
+        comment_required, hint, longer_than_requested, not_counted, not_escalated_yet, same_approver, self_decision, waits_for_stage,
+    },
     principal::{Party, Recognition, SameBy, Subject, UserInfo},
     readiness,
     reason::Reason,
@@ -128,7 +130,7 @@ fn limits_reached() -> Vec<Message> {
         };
         let taken = (0..held_of_subject).map(|n| slot(&subject, n)).chain((0..held).map(|n| slot(&role, n))).collect();
         let slots = Slots { taken, uncounted: vec![0, uncounted] };
-        message(case, Reason::LimitReached, explain(&[subject, role], &slots, "mine").unwrap_or_default())
+        message(case, Reason::LimitReached, explain_limit(&[subject, role], &slots, "mine").unwrap_or_default())
     };
     vec![
         of("the holder has it", limits(5, 1), (1, 1), 0),
@@ -217,6 +219,7 @@ fn table() -> Vec<Section> {
         ("Why a decision does not count, where it is not the hint (messages::not_counted)", verdicts()),
     ];
     all.push(("Who counts as one person (messages::self_decision, messages::same_approver)", people()));
+    all.push(("An approval does not count, or not yet (messages)", approvals()));
     all.extend(requests());
     all.extend(conditions());
     all.push(("What a role requires, and what an approval lacks (conditions)", required()));
@@ -251,13 +254,15 @@ fn required() -> Vec<Message> {
     with_mfa(&mut f);
     with_ticket(&mut f, "^INC-[0-9]+$", None);
     f.template().authentication_context = Some("c1".into());
-    let words = in_words(f.template());
+    let requires = in_words(f.template());
     logged_in(&mut f, &["pwd"], 60);
     let carol = DecisionFacts {
         uid: "d1".into(),
         decider: Arc::new(UserInfo { username: "carol".into(), groups: Arc::new(vec!["leads".into()]), ..f.asked.requester.clone() }),
         verb: Verb::Approve,
         digest: None,
+        duration: None,
+        commented: false,
         request_uid: None,
         created: NOW,
         manager: None,
@@ -274,14 +279,29 @@ fn required() -> Vec<Message> {
         digest: None,
         accepted_at: NOW,
         stages: &f.template.as_ref().expect("a template").approval,
+        order: StageOrder::Sequential,
+        duration: None,
         people: &Recognition { login_keys: f.login_keys.clone(), ..Recognition::STRICT.clone() },
     };
     let without = ApprovalSubject { people: Recognition::STRICT, ..subject };
-    let why = |subject: &ApprovalSubject<'_>| explain(subject, std::slice::from_ref(&carol), 0, Reason::MfaRequired).expect("a reason");
+    let words = std::slice::from_ref(&carol);
+    let why = |subject: &ApprovalSubject<'_>| explain(subject, words, &tally(subject, words), 0).expect("a reason");
     vec![
-        message("", "requires", words),
+        message("", "requires", requires),
         message("approver", Reason::MfaRequired, why(&subject)),
         message("approver, without configured keys", Reason::MfaRequired, why(&without)),
+    ]
+}
+
+/// What is told of an approval that came too early, or that is longer or shorter than it should be.
+fn approvals() -> Vec<Message> {
+    let long = |text: &str| text.parse::<Duration>().expect("a duration");
+    vec![
+        message("", "OverMaximum", longer_than_requested(&long("2h"), &long("45m"))),
+        message("", "CommentRequired", comment_required("owners")),
+        message("the stage is open", "NotEscalatedYet", not_escalated_yet("owners", Some(NOW), &long("2h"))),
+        message("the stage is not open", "NotEscalatedYet", not_escalated_yet("owners", None, &long("2h"))),
+        message("", "Waiting", waits_for_stage("security")),
     ]
 }
 

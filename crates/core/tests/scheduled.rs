@@ -50,6 +50,8 @@ fn says(verb: Verb, digest: Digest, at: i64) -> DecisionFacts {
         decider: Arc::new(UserInfo { username: "carol".into(), groups: Arc::new(vec!["leads".into()]), ..UserInfo::default() }),
         verb,
         digest: Some(digest),
+        duration: None,
+        commented: false,
         request_uid: None,
         created: NOW.plus_secs(at),
         manager: Some(false),

@@ -6,7 +6,8 @@ mod fixture;
 use curfew_core::{
     admission::Provenance,
     approval::{
-        AbandonDecision, ApprovalStage, ApprovalSubject, Counted, DecisionFacts, StalledGrant, Tally, Verb, evaluate_abandon, tally,
+        AbandonDecision, ApprovalStage, ApprovalSubject, CommentRule, Counted, DecisionFacts, StageOrder, StalledGrant, Tally, Verb,
+        evaluate_abandon, tally,
     },
     digest::Digest,
     folding::{Spelling, fold},
@@ -42,6 +43,8 @@ fn decision(n: i64, by: UserInfo, verb: Verb) -> DecisionFacts {
         decider: Arc::new(by),
         verb,
         digest: Some(D),
+        duration: None,
+        commented: false,
         request_uid: None,
         created: Time::from_secs(10 + n),
         manager: Some(verb == Verb::Abandon),
@@ -52,7 +55,15 @@ fn decision(n: i64, by: UserInfo, verb: Verb) -> DecisionFacts {
 }
 
 fn stage(quorum: u8, approvers: &[Subject]) -> ApprovalStage {
-    ApprovalStage { name: "owners".into(), approvers: approvers.to_vec(), quorum, timeout: None, escalation: None, mfa: None }
+    ApprovalStage {
+        name: "owners".into(),
+        approvers: approvers.to_vec(),
+        quorum,
+        timeout: None,
+        escalation: None,
+        comment: CommentRule::Optional,
+        mfa: None,
+    }
 }
 
 fn count(requester: &UserInfo, beneficiary: Option<&str>, stages: &[ApprovalStage], decisions: &[DecisionFacts]) -> Tally {
@@ -65,6 +76,8 @@ fn count(requester: &UserInfo, beneficiary: Option<&str>, stages: &[ApprovalStag
         digest: Some(D),
         accepted_at: Time::from_secs(10),
         stages,
+        order: StageOrder::Sequential,
+        duration: None,
         people: &Recognition { alias_keys: vec![KEY.to_owned()], ..Recognition::STRICT.clone() },
     };
     tally(&subject, decisions)

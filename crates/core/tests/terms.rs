@@ -6,7 +6,7 @@ mod terms_explain;
 
 use curfew_core::{
     admission::AdmissionHistory,
-    approval::ApprovalStage,
+    approval::{ApprovalStage, Escalation, StageOrder},
     digest::Digest,
     policy_inputs::{AcceptedBy, ApprovalFloor, Policy, Progress, System, Systems},
     principal::{ServiceAccount, Subject},
@@ -131,6 +131,37 @@ fn every_stage_needs_people_of_its_own() {
     for (lists, expected) in cases {
         assert_eq!(template_ready(|f| stages(f, lists)), *expected, "{lists:?}");
     }
+}
+
+#[test]
+fn an_escalation_is_held_to_the_floor_and_comes_before_the_timeout() {
+    let escalates = |after: &str, to: &str| {
+        let escalation = Some(Escalation { after: long(after), approvers: vec![group(to)] });
+        move |f: &mut Fixture| f.template().approval[0].escalation = escalation
+    };
+    assert_eq!(template_ready(escalates("23h", "oncall")), None);
+    assert_eq!(template_ready(escalates("24h", "oncall")), Some(Reason::NotReady), "a stage waits for a day");
+    assert_eq!(template_ready(escalates("23h", "others")), Some(Reason::BelowFloor));
+    // In any order the people of the stages are distinct, too, and an escalation brings more of them.
+    let two = |escalated: bool| {
+        move |f: &mut Fixture| {
+            let one = ApprovalStage { approvers: vec![Subject::User("carol".into())], ..f.template().approval[0].clone() };
+            let escalation = Escalation { after: long("1h"), approvers: vec![Subject::User("dave".into())] };
+            let second = ApprovalStage { escalation: escalated.then_some(escalation), ..one.clone() };
+            (f.template().approval, f.template().order) = (vec![one, second], StageOrder::Parallel);
+            f.policies[0].approval = None;
+        }
+    };
+    assert_eq!((template_ready(two(false)), template_ready(two(true))), (Some(Reason::NobodyCanApprove), None));
+}
+
+#[test]
+fn the_order_of_the_stages_is_frozen() {
+    let one = with(|_| ()).unwrap();
+    let parallel = with(|f| f.template().order = StageOrder::Parallel).unwrap();
+    assert_ne!(one.digest, parallel.digest);
+    assert!(!serde_json::to_string(&*one.resolved).unwrap().contains("\"order\""), "what does not use it is stored as before");
+    assert_eq!(parallel.resolved.changed_since(&one.resolved), "the approvers have changed");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `kubectl curfew approve | deny | revoke`: creates an AccessDecision, and says whether it counts.
 use crate::{
+    comment,
     context::CliContext,
     output::{Format, Printed, document},
     read::INCOMPLETE,
@@ -12,7 +13,12 @@ use curfew_api::{
     decision::{About, AccessDecisionSpec, RequestRef},
     schema,
 };
-use curfew_core::{approval::Verb, digest::Digest, duration::Duration, text::printable};
+use curfew_core::{
+    approval::Verb,
+    digest::Digest,
+    duration::Duration,
+    text::{is_blank, printable},
+};
 use futures::StreamExt;
 use kube::{
     Api, ResourceExt,
@@ -43,7 +49,7 @@ pub(crate) use with_exit_codes;
 ///
 /// The digest identifies them: kubectl curfew list --waiting-for-me shows it, and so does the message of the condition Approved.
 /// Without --digest the command prints everything that would be granted and asks for confirmation, for each request.
-/// It waits until the approval counts or does not, and says why.
+/// With --duration the access is shorter than what was requested. It waits until the approval counts or does not, and says why.
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = with_exit_codes!("Example:\n  kubectl curfew approve payments-admin-x7k2p -n payments --digest 7f3a9c21d0b4e6f1a2c85e07b9d34f6082e1c7a5f0936bd84e2a7c19f5d0638b --comment 'go ahead'")
@@ -55,6 +61,9 @@ pub struct Approve {
     /// Digest of the terms that you reviewed: 64 hex digits. For one request only.
     #[arg(long)]
     digest: Option<Digest>,
+    /// Let the access last no longer than this, such as 15m; at most what was requested.
+    #[arg(short, long)]
+    duration: Option<Duration>,
     #[command(flatten)]
     common: Common,
 }
@@ -89,8 +98,14 @@ pub async fn approve(me: &CliContext, args: &Approve) -> anyhow::Result<u8> {
     );
     each(&args.names, async |name| {
         let request = find(me, name).await?;
-        let digest = reviewed(me, &request, args.digest)?;
-        send(me, &request, Verb::Approve, Some(digest), &args.common).await
+        check_duration(&request, args.duration.as_ref())?;
+        let asking = asking(me, &request, &args.common).await?;
+        let digest = Some(reviewed(me, &request, args.digest)?);
+        let comment = match asking {
+            Some(stage) => Some(comment::ask(&stage)?),
+            None => args.common.comment.clone(),
+        };
+        send(me, &request, &Decision { verb: Verb::Approve, digest, duration: args.duration.clone(), comment }, &args.common).await
     })
     .await
 }
@@ -99,9 +114,38 @@ pub async fn against(me: &CliContext, args: &Against, verb: Verb) -> anyhow::Res
     each(&args.names, async |name| {
         let request = find(me, name).await?;
         let digest = request.status.as_ref().and_then(|status| status.digest);
-        send(me, &request, verb, digest, &args.common).await
+        send(me, &request, &Decision { verb, digest, duration: None, comment: args.common.comment.clone() }, &args.common).await
     })
     .await
+}
+
+/// What is decided.
+struct Decision {
+    verb: Verb,
+    digest: Option<Digest>,
+    duration: Option<Duration>,
+    comment: Option<String>,
+}
+
+/// What the operator would not count: a longer duration than was requested.
+fn check_duration(request: &ActivationRequest, named: Option<&Duration>) -> anyhow::Result<()> {
+    let requested = request.status.as_ref().and_then(|status| status.resolved.as_ref()).map(|resolved| &resolved.duration);
+    if let Some((named, requested)) = named.zip(requested) {
+        ensure!(named <= requested, "{named} is longer than the {requested} that was requested; approve at most that");
+    }
+    Ok(())
+}
+
+/// The stage that asks for a comment that was not given. Fails where there is no terminal to ask on.
+async fn asking(me: &CliContext, request: &ActivationRequest, common: &Common) -> anyhow::Result<Option<String>> {
+    if common.comment.as_deref().is_some_and(|comment| !is_blank(comment)) {
+        return Ok(None);
+    }
+    let stage = comment::asked_for(me, request.status.as_ref().and_then(|status| status.resolved.as_ref())).await;
+    if let Some(stage) = stage.as_ref().filter(|_| !std::io::stdin().is_terminal()) {
+        bail!("stage {stage} asks its approvers for a comment; say why with --comment");
+    }
+    Ok(stage)
 }
 
 /// Decides about one request after the other. Of several, one that fails keeps none of the others from its decision.
@@ -155,11 +199,13 @@ fn confirmed() -> anyhow::Result<bool> {
 }
 
 /// Creates the decision, and waits until it counts or does not.
-async fn send(me: &CliContext, request: &ActivationRequest, decision: Verb, digest: Option<Digest>, common: &Common) -> anyhow::Result<u8> {
+async fn send(me: &CliContext, request: &ActivationRequest, decision: &Decision, common: &Common) -> anyhow::Result<u8> {
     let about = About::ActivationRequest(RequestRef { name: request.name_any(), uid: request.uid() });
     let decisions: Api<AccessDecision> = Api::namespaced(me.client.clone(), &me.namespace);
     let make = |decider| {
-        let spec = AccessDecisionSpec { about: about.clone(), digest, decision, comment: common.comment.clone(), decider };
+        let Decision { verb, digest, duration, comment } = decision;
+        let (duration, comment) = (duration.clone(), comment.clone());
+        let spec = AccessDecisionSpec { about: about.clone(), digest: *digest, decision: *verb, duration, comment, decider };
         let mut decision = AccessDecision::new("", spec);
         decision.metadata.name = None;
         decision.metadata.generate_name = Some(format!("{}-", request.name_any()));

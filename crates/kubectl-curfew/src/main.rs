@@ -3,6 +3,7 @@
 
 mod audit;
 mod cli;
+mod comment;
 mod completion;
 mod context;
 mod decide;

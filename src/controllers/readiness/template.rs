@@ -17,6 +17,7 @@ use crate::{
     runtime::changes::{self, RequestGroup},
 };
 use curfew_core::{
+    approval::StageOrder,
     conditions,
     policy_inputs::{Assignment, Policy, Systems, Template, Window},
     readiness, terms,
@@ -141,6 +142,7 @@ fn display(ctx: &Context, template: &Template, policy: Option<&Policy>) -> Templ
     let ceiling = ctx.stores.config().map(|config| config.spec.ceilings.duration.clone());
     let max = [Some(&template.max_duration), policy.map(|policy| &policy.max_duration), ceiling.as_ref()].into_iter().flatten().min();
     let stages: Vec<String> = template.approval.iter().map(|stage| format!("{} {}", stage.quorum, stage.name)).collect();
+    let separator = if template.order == StageOrder::Parallel { " + " } else { ", " };
     let systems = match &template.systems {
         Systems::Names(names) => names.join(","),
         Systems::Labels(labels) => labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","),
@@ -148,7 +150,7 @@ fn display(ctx: &Context, template: &Template, policy: Option<&Policy>) -> Templ
     TemplateDisplay {
         systems: clip(systems, MAX_MESSAGE),
         max: max.map_or_else(String::new, ToString::to_string),
-        approval: if stages.is_empty() { "none".into() } else { clip(stages.join(", "), MAX_MESSAGE) },
+        approval: if stages.is_empty() { "none".into() } else { clip(stages.join(separator), MAX_MESSAGE) },
         requires: clip(conditions::in_words(template), MAX_MESSAGE),
     }
 }

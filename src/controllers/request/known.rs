@@ -1,9 +1,8 @@
 //! What one reconcile of a request knows: dereferenced once, tallied once, and kept current by its own effects.
-use super::status;
 use crate::{
     api::{AccessDecision, ActivationRequest, Grant},
     audit::CountedDecision,
-    controllers::{Context, dereference::Dereferenced},
+    controllers::{Context, convert, dereference::Dereferenced},
     runtime::changes,
 };
 use curfew_core::{
@@ -60,12 +59,17 @@ impl Known {
     pub fn counted_decisions(&self, tally: &Tally) -> Vec<CountedDecision> {
         let counted = |i: &usize| {
             let decision = &self.view.decisions[*i];
-            CountedDecision { name: decision.decider.username.clone(), decision: format!("{:?}", decision.verb), at: decision.created }
+            CountedDecision {
+                name: decision.decider.username.clone(),
+                decision: format!("{:?}", decision.verb),
+                at: decision.created,
+                duration: decision.duration.clone(),
+            }
         };
         tally.stages.iter().flat_map(|stage| stage.approved.iter().map(counted)).collect()
     }
 
-    /// The decisions that have a verdict now, each with why it does not count, where the reason alone does not say it. Pure.
+    /// The decisions that have a verdict now, each with why it does not count, or what it waits for, where the reason alone does not say it. Pure.
     pub fn verdicts(&self) -> impl Iterator<Item = (&AccessDecision, Counted, Option<String>)> {
         let progress = self.progress();
         let all = self.decisions.iter().zip(self.view.decisions.iter()).zip(&self.tally.counted).enumerate();
@@ -74,16 +78,18 @@ impl Known {
                 decision,
                 counted: *counted,
                 request: progress,
-                recorded: self.object.status.as_ref().is_some_and(|status| status::names(status, decision)),
+                recorded: self.object.status.as_ref().is_some_and(|status| convert::names(status, decision)),
                 settled: crate::controllers::decision::is_settled(object),
             };
             verdict::about_request(&facts).map(|counted| (&**object, counted, self.explain(i, counted)))
         })
     }
 
+    /// Why a decision does not count, unless its verdict is not that of the tally.
     fn explain(&self, decision: usize, counted: Counted) -> Option<String> {
-        let Counted::No(reason) = counted else { return None };
-        explain_decision(&self.request, &self.view.decisions, decision, reason, &self.view.people)
+        let tallied = self.tally.counted.get(decision) == Some(&counted);
+        let explained = || explain_decision(&self.request, &self.view.decisions, &self.tally, decision, &self.view.people);
+        tallied.then(explained).flatten()
     }
 
     fn progress(&self) -> RequestProgress {

@@ -4,6 +4,7 @@ mod fresh_decisions;
 mod known;
 pub mod slots;
 mod status;
+mod waiting;
 
 use super::{
     Context, convert, decision,

@@ -1,5 +1,5 @@
 //! The status of a request, as users and tools read it. Pure.
-use super::known::Known;
+use super::{known::Known, waiting::Waiting};
 use crate::api::{
     ActivationRequest,
     assignment::NameRef,
@@ -13,7 +13,7 @@ use curfew_core::{
     principal::Subject,
     reason::{Reason, TerminalState},
     reconcile::View,
-    request::{Request, State, Status},
+    request::{Request, State, Status, window_end},
     resolved::{Resolved, SCHEMA},
     text::{MAX_MESSAGE, brief, clip},
     time::Time,
@@ -90,14 +90,15 @@ pub fn status(object: &ActivationRequest, core: &Status, inputs: &StatusInputs<'
             stages: stages(core, view, tally),
         },
     });
+    let approval = Waiting { object, core, tally, now };
     status.waiting_for = match core.state {
-        State::AwaitingApproval => waiting_for(core, tally),
+        State::AwaitingApproval => approval.waiting_for(),
         State::Scheduled => window(core, view).and_then(|resolved| resolved.start).map(|start| format!("start {start}")),
         State::Pending | State::Activating | State::Active | State::Revoking(_) | State::Ended(..) => None,
     };
-    status.message = Some(clip(message(object, core, view, tally, (error, limit)), MAX_MESSAGE));
+    status.message = Some(clip(message(&approval, view, (error, limit)), MAX_MESSAGE));
     status.display = Some(RequestDisplay {
-        expires: expires(core, view).filter(|_| !over).map(|time| time.to_string()),
+        expires: expires(&approval, view).filter(|_| !over).map(|time| time.to_string()),
         beneficiary: core.frozen.as_ref().map(|frozen| clip(frozen.terms.resolved.beneficiary.to_string(), MAX_MESSAGE)),
     });
     set_conditions(&mut status, core, object.metadata.generation, now, inputs);
@@ -124,6 +125,9 @@ fn stages(core: &Status, view: &View, tally: &Tally) -> Vec<StageStatus> {
         quorum: stage.quorum,
         approved: u8::try_from(tallied.approved.len()).unwrap_or(u8::MAX),
         decisions: tallied.approved.iter().map(|i| counted(&view.decisions[*i])).collect(),
+        deadline: tallied.deadline.filter(|_| !tallied.passed()),
+        escalates_at: tallied.escalates_at.filter(|_| !tallied.passed()),
+        waiting: tallied.waiting.iter().map(|i| counted(&view.decisions[*i])).collect(),
     })
     .collect()
 }
@@ -133,6 +137,7 @@ fn counted(decision: &DecisionFacts) -> CountedDecision {
         decider: decision.decider.username.clone(),
         decision: decision.verb,
         at: decision.created,
+        duration: decision.duration.clone(),
         uid: Some(decision.uid.to_string()),
     }
 }
@@ -157,33 +162,15 @@ fn window<'a>(core: &'a Status, view: &'a View) -> Option<&'a Resolved> {
 }
 
 /// When the access ends, as soon as that is certain.
-fn expires(core: &Status, view: &View) -> Option<Time> {
-    let scheduled = || window(core, view).filter(|_| core.state == State::Scheduled)?.window_end();
-    core.expires_at.or_else(scheduled)
+fn expires(approval: &Waiting<'_>, view: &View) -> Option<Time> {
+    let scheduled = || promised_end(approval, view).filter(|_| approval.core.state == State::Scheduled);
+    approval.core.expires_at.or_else(scheduled)
 }
 
-/// Whether the request's status names this decision: as an approval that filled a stage, or as what ended it. The first builds stored no
-/// uid.
-pub fn names(status: &ActivationRequestStatus, decision: &DecisionFacts) -> bool {
-    let stages = status.approval.iter().flat_map(|approval| &approval.stages);
-    let mut named = stages.flat_map(|stage| &stage.decisions).chain(&status.ended_by);
-    named.any(|counted| match &counted.uid {
-        Some(uid) => **uid == *decision.uid,
-        None => counted.decider == decision.decider.username && counted.at == decision.created,
-    })
-}
-
-fn waiting_for(core: &Status, tally: &Tally) -> Option<String> {
-    let (stage, tallied) = open_stage(core, tally)?;
-    Some(format!("{} {}/{}", stage.name, tallied.approved.len(), stage.quorum))
-}
-
-fn open_stage<'a>(
-    core: &'a Status,
-    tally: &'a Tally,
-) -> Option<(&'a curfew_core::approval::ApprovalStage, &'a curfew_core::approval::StageTally)> {
-    let i = tally.open_stage()?;
-    Some((core.frozen.as_ref()?.terms.resolved.approval.get(i)?, tally.stages.get(i)?))
+/// When the access of a request with a start will end, which the approvals may have made sooner than was asked for.
+fn promised_end(approval: &Waiting<'_>, view: &View) -> Option<Time> {
+    let resolved = window(approval.core, view)?;
+    window_end(resolved, approval.tally.duration(&resolved.duration))
 }
 
 /// Why it is unknown what would be granted, if it is.
@@ -195,7 +182,8 @@ fn unreachable(view: &View) -> Option<&str> {
 }
 
 /// What happens now, and what the user can do next.
-fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally, (error, limit): (Option<&str>, Option<&str>)) -> String {
+fn message(approval: &Waiting<'_>, view: &View, (error, limit): (Option<&str>, Option<&str>)) -> String {
+    let Waiting { object, core, .. } = *approval;
     let (_, reason) = shown(core.state);
     let ended_before = object.status.as_ref().and_then(|s| s.state).and_then(RequestState::outcome).is_some();
     match (core.state, reason) {
@@ -207,11 +195,11 @@ fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally
         (State::Ended(TerminalState::Failed, r), _) if error.is_some() => {
             format!("{}; the last answer of the target: {}", messages::hint(r), error.unwrap_or_default())
         }
-        (State::Ended(_, Reason::WindowPassed), _) => passed(core, view).unwrap_or_else(|| messages::hint(Reason::WindowPassed).into()),
+        (State::Ended(_, Reason::WindowPassed), _) => passed(approval, view).unwrap_or_else(|| messages::hint(Reason::WindowPassed).into()),
         (State::Ended(_, r @ Reason::LimitReached) | State::Revoking(r @ Reason::LimitReached), _) => {
             limit.map_or_else(|| messages::hint(r).into(), str::to_owned)
         }
-        (State::Ended(TerminalState::TimedOut, r), _) => timed_out(core, tally).unwrap_or_else(|| messages::hint(r).into()),
+        (State::Ended(TerminalState::TimedOut, r), _) => approval.timed_out().unwrap_or_else(|| messages::hint(r).into()),
         (State::Ended(..) | State::Revoking(_), Some(r)) => match &*view.terms {
             Err(refusal) if refusal.reason == r => refusal.message.clone(),
             Ok(terms) if r == Reason::TemplateChanged => changed(core, &terms.resolved),
@@ -222,12 +210,12 @@ fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally
                 Some(why) => format!("approved, and not begun: {why}"),
                 None => "approved; waiting for the operator to grant".into(),
             };
-            ask_for_approval(object, core, tally).unwrap_or_else(approved)
+            approval.ask().unwrap_or_else(approved)
         }
-        (State::Scheduled, _) => scheduled(object, core, view).unwrap_or_else(|| "waiting for the operator".into()),
+        (State::Scheduled, _) => scheduled(approval, view).unwrap_or_else(|| "waiting for the operator".into()),
         (State::Activating, _) => match error.or(unreachable(view)) {
             Some(t) => format!("approved, and not granted yet: {t}; it is tried again until the deadline"),
-            None => "approved; the access is on its way".into(),
+            None => format!("approved{}; the access is on its way", approval.shortened(view)),
         },
         (State::Active, _) => core.expires_at.map_or_else(String::new, |t| {
             let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
@@ -235,7 +223,8 @@ fn message(object: &ActivationRequest, core: &Status, view: &View, tally: &Tally
             let gone = gone.map(|gone| format!("; no longer there, and without effect: {gone}")).unwrap_or_default();
             let who =
                 requested_for(core, object).map_or_else(|| "you have".to_owned(), |holder| format!("{} has", brief(&holder.to_string())));
-            format!("{who} the access until {t}; to give it back sooner: kubectl delete areq {name} -n {namespace}{gone}")
+            let shortened = approval.shortened(view);
+            format!("{who} the access until {t}{shortened}; to give it back sooner: kubectl delete areq {name} -n {namespace}{gone}")
         }),
         (State::Pending | State::Revoking(_) | State::Ended(..), _) => unreachable(view).unwrap_or("waiting for the operator").into(),
     }
@@ -259,37 +248,26 @@ pub fn requested_for_another(request: &Request) -> Option<String> {
 }
 
 /// When it begins and ends, and how to give it up.
-fn scheduled(object: &ActivationRequest, core: &Status, view: &View) -> Option<String> {
+fn scheduled(approval: &Waiting<'_>, view: &View) -> Option<String> {
+    let Waiting { object, core, .. } = *approval;
     let resolved = window(core, view)?;
     let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
     let unknown = unreachable(view).map(|why| format!("; now it could not begin: {why}")).unwrap_or_default();
     Some(format!(
-        "approved; the access begins {} and lasts until {}; to give it up: kubectl delete areq {name} -n {namespace}{unknown}",
+        "approved{}; the access begins {} and lasts until {}; to give it up: kubectl delete areq {name} -n {namespace}{unknown}",
+        approval.shortened(view),
         resolved.start?,
-        resolved.window_end()?
+        promised_end(approval, view)?
     ))
 }
 
 /// Which window has passed.
-fn passed(core: &Status, view: &View) -> Option<String> {
-    let resolved = window(core, view)?;
+fn passed(approval: &Waiting<'_>, view: &View) -> Option<String> {
+    let resolved = window(approval.core, view)?;
     Some(format!(
         "the window from {} to {} has passed before the access was activated; create a new request if you still need it",
         resolved.start?,
-        resolved.window_end()?
-    ))
-}
-
-/// Which stage was not complete in time.
-fn timed_out(core: &Status, tally: &Tally) -> Option<String> {
-    let (stage, tallied) = open_stage(core, tally)?;
-    let timeout = stage.timeout.as_ref().map_or_else(|| "24h".to_owned(), ToString::to_string);
-    Some(format!(
-        "stage {} had {} of {} approvals by {}, {timeout} after it opened; create a new request and notify the approvers",
-        stage.name,
-        tallied.approved.len(),
-        stage.quorum,
-        tallied.deadline?
+        promised_end(approval, view)?
     ))
 }
 
@@ -298,20 +276,6 @@ fn changed(core: &Status, now: &Resolved) -> String {
     let what = core.frozen.as_ref().map(|frozen| now.changed_since(&frozen.terms.resolved));
     let hint = messages::hint(Reason::TemplateChanged);
     what.map_or_else(|| hint.to_owned(), |what| format!("{what}; {hint}"))
-}
-
-/// The command for the approvers, with the digest of what they approve.
-fn ask_for_approval(object: &ActivationRequest, core: &Status, tally: &Tally) -> Option<String> {
-    let (stage, tallied) = open_stage(core, tally)?;
-    let missing = usize::from(stage.quorum).saturating_sub(tallied.approved.len());
-    let who: Vec<String> = stage.approvers.iter().map(Subject::principal).collect();
-    let digest = core.frozen.as_ref()?.terms.digest;
-    Some(format!(
-        "waiting for {missing} of {}: kubectl curfew approve {} -n {} --digest {digest}",
-        brief(&who.join(", ")),
-        object.name_any(),
-        object.namespace().unwrap_or_default()
-    ))
 }
 
 fn set_conditions(
@@ -376,6 +340,7 @@ pub fn is_refusal(outcome: TerminalState) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::convert::names;
     use curfew_core::{admission::Provenance, approval::Verb, principal::UserInfo};
     use std::sync::Arc;
 
@@ -385,6 +350,8 @@ mod tests {
             decider: Arc::new(UserInfo { username: by.into(), ..UserInfo::default() }),
             verb: Verb::Deny,
             digest: None,
+            duration: None,
+            commented: false,
             request_uid: None,
             created: Time::from_secs(20),
             manager: Some(false),

@@ -1,9 +1,12 @@
 use super::*;
-use crate::principal::Uids;
+use crate::{
+    principal::{MAX_ALIAS, Uids},
+    text::clip,
+};
 
-const D: Digest = Digest::from_bits(7);
+pub(super) const D: Digest = Digest::from_bits(7);
 
-fn person(name: &str, groups: &[&str]) -> Arc<UserInfo> {
+pub(super) fn person(name: &str, groups: &[&str]) -> Arc<UserInfo> {
     let extra = [("person".to_owned(), vec![name.to_owned()])].into();
     Arc::new(UserInfo {
         username: name.into(),
@@ -12,12 +15,14 @@ fn person(name: &str, groups: &[&str]) -> Arc<UserInfo> {
         ..UserInfo::default()
     })
 }
-fn word(n: i64, by: &Arc<UserInfo>, verb: Verb) -> DecisionFacts {
+pub(super) fn word(n: i64, by: &Arc<UserInfo>, verb: Verb) -> DecisionFacts {
     DecisionFacts {
         uid: format!("d{n}").into(),
         decider: by.clone(),
         verb,
         digest: Some(D),
+        duration: None,
+        commented: false,
         request_uid: None,
         created: Time::from_secs(10 + n),
         manager: Some(false),
@@ -26,13 +31,21 @@ fn word(n: i64, by: &Arc<UserInfo>, verb: Verb) -> DecisionFacts {
         counted_before: false,
     }
 }
-fn stage(name: &str, quorum: u8, approvers: &[Subject]) -> ApprovalStage {
-    ApprovalStage { name: name.into(), approvers: approvers.to_vec(), quorum, timeout: None, escalation: None, mfa: None }
+pub(super) fn stage(name: &str, quorum: u8, approvers: &[Subject]) -> ApprovalStage {
+    ApprovalStage {
+        name: name.into(),
+        approvers: approvers.to_vec(),
+        quorum,
+        timeout: None,
+        escalation: None,
+        comment: CommentRule::Optional,
+        mfa: None,
+    }
 }
-fn group(g: &str) -> Subject {
+pub(super) fn group(g: &str) -> Subject {
     Subject::Group(g.into())
 }
-fn people() -> Recognition {
+pub(super) fn people() -> Recognition {
     Recognition { alias_keys: vec!["person".into()], ..Recognition::STRICT.clone() }
 }
 fn count(stages: &[ApprovalStage], words: &[DecisionFacts]) -> Tally {
@@ -47,6 +60,8 @@ fn count(stages: &[ApprovalStage], words: &[DecisionFacts]) -> Tally {
             digest: Some(D),
             accepted_at: Time::from_secs(10),
             stages,
+            order: StageOrder::Sequential,
+            duration: None,
             people: &people,
         },
         words,
@@ -126,6 +141,8 @@ fn requester_and_beneficiary_cannot_decide_under_any_name() {
         digest: Some(D),
         accepted_at: Time::from_secs(10),
         stages: &stages,
+        order: StageOrder::Sequential,
+        duration: None,
         people: &people,
     };
     let words = [
@@ -154,12 +171,13 @@ fn a_login_recorded_without_a_key_that_is_asked_for_now_only_takes_away() {
             digest: Some(D),
             accepted_at: Time::from_secs(10),
             stages: &stages,
+            order: StageOrder::Sequential,
+            duration: None,
             people: &two,
         };
         let words = [word(1, decider, verb)];
-        let counted = tally(&subject, &words).counted[0];
-        let reason = if let Counted::No(reason) = counted { reason } else { Reason::AsExpected };
-        (counted, explain(&subject, &words, 0, reason))
+        let tally = tally(&subject, &words);
+        (tally.counted[0], explain(&subject, &words, &tally, 0))
     };
     let (counted, why) = judge(Verb::Approve, &carol);
     assert_eq!(counted, Counted::No(Reason::UnprovenLogin), "a second alias that nobody has looked at could be the requester's");
@@ -194,11 +212,12 @@ fn a_decision_about_the_own_request_is_told_which_value_is_equal_and_what_to_cha
             digest: Some(D),
             accepted_at: Time::from_secs(10),
             stages: &stages,
+            order: StageOrder::Sequential,
+            duration: None,
             people: &people,
         };
         let last = words.len() - 1;
-        let Counted::No(reason) = tally(&subject, words).counted[last] else { return String::new() };
-        explain(&subject, words, last, reason).unwrap_or_default()
+        explain(&subject, words, &tally(&subject, words), last).unwrap_or_default()
     };
     let alice = login("alice", "AROA", "7");
     for (decider, parts) in [
@@ -334,11 +353,13 @@ fn count_mfa(people: &Recognition, stages: &[ApprovalStage], words: &[DecisionFa
         digest: Some(D),
         accepted_at: Time::from_secs(10),
         stages,
+        order: StageOrder::Sequential,
+        duration: None,
         people,
     };
     let sum = tally(&subject, words);
     let why = sum.counted.iter().enumerate().map(|(i, counted)| match counted {
-        Counted::No(reason) => explain(&subject, words, i, *reason),
+        Counted::No(_) => explain(&subject, words, &sum, i),
         Counted::Yes | Counted::Waiting => None,
     });
     let why = why.collect();

@@ -1,11 +1,11 @@
 //! The states in which access may be there: a request follows its Grant to its end.
 use super::{
-    Decision, GrantView, Inputs, State, Status, absent_until, finish, tally_decisions, terms_invalidated_by, terms_unknown, transition_to,
-    wait, with_slots,
+    Decision, Frozen, GrantView, Inputs, State, Status, absent_until, finish, tally_decisions, terms_invalidated_by, terms_unknown,
+    transition_to, wait, window_end, with_slots,
 };
 use crate::{
     admission::Provenance,
-    approval::{DecisionFacts, Verb},
+    approval::{DecisionFacts, Tally, Verb},
     reason::Reason,
     requeue::Requeue,
     time::Time,
@@ -28,7 +28,8 @@ pub(super) fn decide_granted(f: &Inputs<'_>) -> Decision {
     if let GrantView::Ended { drifted, refused, outgrown, .. } = f.grant {
         return finish(f, grant_end_reason(f, drifted, refused, outgrown));
     }
-    if let Some(stop) = tally_decisions(f.request, f.decisions, f.people).stopped_by {
+    let sum = tally_decisions(f.request, f.decisions, f.people);
+    if let Some(stop) = sum.stopped_by {
         return transition_to(f, State::Revoking(stop.reason));
     }
     if let Some(reason) = terms_invalidated_by(f) {
@@ -54,21 +55,22 @@ pub(super) fn decide_granted(f: &Inputs<'_>) -> Decision {
         (State::Active, GrantView::None) => Decision::ReadLive,
         (_, GrantView::None) if !f.permit => Decision::Wait(status.expires_at.map_or(Requeue::Backoff, Requeue::At)),
         (_, GrantView::None) if !f.fresh => Decision::ReadLive,
-        (_, GrantView::None) if terms_unknown(f) || f.decisions.iter().any(|w| may_stop(f, w)) => Decision::Wait(Requeue::Backoff),
-        (_, GrantView::None | GrantView::Ended { .. }) => decide_create(f),
+        (_, GrantView::None) if terms_unknown(f) || f.decisions.iter().any(|w| may_stop(f, &sum, w)) => Decision::Wait(Requeue::Backoff),
+        (_, GrantView::None | GrantView::Ended { .. }) => decide_create(f, &sum),
     }
 }
 
 /// The last check before the Grant is created. Status alone is not enough: an attacker who got past the admission policy over
 /// status has neither an approval nor a request that was made while admission was enforced. The end must not be later than
 /// what was approved, nor the beginning earlier. The limits are those that the role has now.
-fn decide_create(f: &Inputs<'_>) -> Decision {
+fn decide_create(f: &Inputs<'_>, sum: &Tally) -> Decision {
     let status = &f.request.status;
     let (Some(frozen), Some(expires_at)) = (&status.frozen, status.expires_at) else {
         return transition_to(f, State::Revoking(Reason::NotApproved));
     };
     let resolved = &frozen.terms.resolved;
-    let longest = resolved.window_end().unwrap_or_else(|| f.now.plus_secs(resolved.duration.secs() + CLOCKS_DIFFER_SECS));
+    let lasts = sum.duration(&resolved.duration);
+    let longest = window_end(resolved, lasts).unwrap_or_else(|| f.now.plus_secs(lasts.secs() + CLOCKS_DIFFER_SECS));
     match f.request.provenance {
         Provenance::Unverified => return transition_to(f, State::Revoking(Reason::AdmissionNotEnforced)),
         Provenance::Pending => return Decision::Wait(Requeue::Backoff),
@@ -79,7 +81,7 @@ fn decide_create(f: &Inputs<'_>) -> Decision {
     if !requester.is_system_identity() && !requester.is_recorded_with(&f.people.alias_keys) {
         return transition_to(f, State::Revoking(Reason::UnprovenLogin));
     }
-    if tally_decisions(f.request, f.decisions, f.people).approved() && expires_at <= longest {
+    if sum.approved() && expires_at <= longest {
         return match resolved.start.filter(|start| f.now < *start) {
             Some(start) => Decision::Wait(Requeue::At(start)),
             None => create_with_slots(f, expires_at),
@@ -107,9 +109,10 @@ fn create_with_slots(f: &Inputs<'_>, expires_at: Time) -> Decision {
 /// Whether this decision may still stop what is approved: it was made before the approval and is not settled. A later decision
 /// ends the grant when it is settled, and must not keep it from beginning: otherwise a series of decisions could delay it without
 /// an end.
-fn may_stop(f: &Inputs<'_>, w: &DecisionFacts) -> bool {
+fn may_stop(f: &Inputs<'_>, sum: &Tally, w: &DecisionFacts) -> bool {
     let status = &f.request.status;
-    let begun = status.expires_at.zip(status.frozen.as_ref()).map(|(end, frozen)| end.plus_secs(-frozen.terms.resolved.duration.secs()));
+    let lasts = |frozen: &Frozen| sum.duration(&frozen.terms.resolved.duration).secs();
+    let begun = status.expires_at.zip(status.frozen.as_ref()).map(|(end, frozen)| end.plus_secs(-lasts(frozen)));
     w.verb != Verb::Approve && w.is_pending() && begun.is_none_or(|t| w.created <= t.plus_secs(1))
 }
 

@@ -1,7 +1,7 @@
 //! The states in which nothing is granted yet: a request is judged again with each change, until it begins or ends.
 use super::{
     Decision, Frozen, Inputs, State, Status, absent_until, finish, tally_decisions, terms_invalidated_by, terms_unknown, transition_to,
-    wait, with_slots,
+    wait, window_end, with_slots,
 };
 use crate::{
     approval::{DecisionFacts, Tally, Verb},
@@ -41,10 +41,10 @@ pub(super) fn decide_awaiting(f: &Inputs<'_>) -> Decision {
     match decide_accepted(f) {
         Err(decision) => decision,
         Ok((frozen, sum)) => match sum.deadline() {
-            Some(deadline) => decide_open_stage(f, frozen, deadline),
-            None if has_passed(f, &frozen.terms) => finish(f, Reason::WindowPassed),
+            Some(deadline) => decide_open_stage(f, frozen, &sum, deadline),
+            None if has_passed_for(f, frozen, &sum) => finish(f, Reason::WindowPassed),
             None if terms_unknown(f) => Decision::Wait(Requeue::Backoff),
-            None => begin(f, frozen),
+            None => begin(f, frozen, &sum),
         },
     }
 }
@@ -58,7 +58,7 @@ pub(super) fn decide_scheduled(f: &Inputs<'_>) -> Decision {
     };
     let start = frozen.terms.resolved.start.filter(|start| f.now < *start);
     match start {
-        _ if has_passed(f, &frozen.terms) => finish(f, Reason::WindowPassed),
+        _ if has_passed_for(f, frozen, &sum) => finish(f, Reason::WindowPassed),
         // The approvals no longer suffice: the configuration may have changed. What is unknown ends nothing.
         _ if !terms_unknown(f) && !sum.approved() => match () {
             () if !f.fresh => Decision::ReadLive,
@@ -67,7 +67,7 @@ pub(super) fn decide_scheduled(f: &Inputs<'_>) -> Decision {
         },
         Some(start) => wait(f, Requeue::At(start)),
         None if terms_unknown(f) => Decision::Wait(Requeue::Backoff),
-        None => begin(f, frozen),
+        None => begin(f, frozen, &sum),
     }
 }
 
@@ -95,10 +95,18 @@ fn has_passed(f: &Inputs<'_>, terms: &Terms) -> bool {
     terms.resolved.window_end().is_some_and(|end| f.now >= end)
 }
 
-/// A stage is open until its deadline, and no longer than the window that it is about.
-fn decide_open_stage(f: &Inputs<'_>, frozen: &Frozen, deadline: Time) -> Decision {
+/// The same once it is approved: the approvals may have made the window shorter.
+fn has_passed_for(f: &Inputs<'_>, frozen: &Frozen, sum: &Tally) -> bool {
+    let resolved = &frozen.terms.resolved;
+    window_end(resolved, sum.duration(&resolved.duration)).is_some_and(|end| f.now >= end)
+}
+
+/// A stage is open until its deadline, and no longer than the window that it is about. When it escalates its status says who may approve
+/// from then on.
+fn decide_open_stage(f: &Inputs<'_>, frozen: &Frozen, sum: &Tally, deadline: Time) -> Decision {
     let may_be_in_time = |w: &DecisionFacts| w.verb == Verb::Approve && w.is_pending() && w.created < deadline;
-    let next = frozen.terms.resolved.window_end().map_or(deadline, |end| deadline.min(end));
+    let ends = [frozen.terms.resolved.window_end(), sum.next_escalation(f.now)];
+    let next = ends.into_iter().flatten().fold(deadline, Time::min);
     match () {
         () if has_passed(f, &frozen.terms) => finish(f, Reason::WindowPassed),
         () if f.now < deadline => wait(f, Requeue::At(next)),
@@ -109,13 +117,17 @@ fn decide_open_stage(f: &Inputs<'_>, frozen: &Frozen, deadline: Time) -> Decisio
 }
 
 /// What is approved takes its slots. It begins now, or waits for its start.
-fn begin(f: &Inputs<'_>, frozen: &Frozen) -> Decision {
+fn begin(f: &Inputs<'_>, frozen: &Frozen, sum: &Tally) -> Decision {
     let (status, resolved) = (f.request.status.clone(), &frozen.terms.resolved);
     match with_slots(f, true, || finish(f, Reason::LimitReached)) {
         Err(decision) => decision,
         Ok(slots) if resolved.start.is_some_and(|start| f.now < start) => {
             Decision::Commit(Status { state: State::Scheduled, slots, ..status })
         }
-        Ok(slots) => Decision::Commit(Status { state: State::Activating, expires_at: Some(resolved.end(f.now)), slots, ..status }),
+        Ok(slots) => {
+            let lasts = sum.duration(&resolved.duration);
+            let end = window_end(resolved, lasts).unwrap_or_else(|| f.now.plus_secs(lasts.secs()).floor_secs());
+            Decision::Commit(Status { state: State::Activating, expires_at: Some(end), slots, ..status })
+        }
     }
 }

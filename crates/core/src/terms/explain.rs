@@ -3,8 +3,8 @@
 //! [`resolve`] answers with the first rule that refuses. Here each rule is judged by itself with the same functions, so that all that is
 //! in the way is told at once. The verdict is always that of [`resolve`]: a rule that has no line here still refuses.
 use super::{
-    Offer, Refusal, check_accepted_by_target, check_assignment_window, check_justification, check_login, check_quorum_reachable,
-    check_system, check_usable, duration, naming, narrowing, pick_system, policies::check_policy_offers, policies::first_allowing, refuse,
+    Offer, Refusal, check_accepted_by_target, check_approval, check_assignment_window, check_justification, check_login, check_system,
+    check_usable, duration, naming, narrowing, pick_system, policies::check_policy_offers, policies::first_allowing, refuse,
     requestors::resolve_beneficiary, resolve, schedule,
 };
 use crate::{
@@ -152,7 +152,7 @@ fn with_template(a: &RequestFacts, h: &PolicyInputs<'_>, t: &Template, refusal: 
     if system.is_ok() {
         rules.push(judged(Rule::Policy, offered.clone()));
     }
-    let reachable = check_quorum_reachable(&t.approval);
+    let reachable = check_approval(t);
     let accepted = check_accepted_by_target(t).and(reachable).map(|()| "the operator has found nothing in the way".into());
     rules.push(judged(Rule::Target, accepted));
     let justified = match t.justification {

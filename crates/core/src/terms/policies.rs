@@ -102,10 +102,11 @@ pub(super) fn check_policy_offers(
     check_floor(p, t, stages)
 }
 
-/// The floor is met when some of these stages has a quorum no smaller, and approvers that all stand, literally, in `from`.
+/// The floor is met when some of these stages has a quorum no smaller, and approvers that all stand, literally, in `from`, those of its
+/// escalation, too. All stages must pass, in whichever order, so one is enough.
 fn check_floor(p: &Policy, t: &Template, stages: &[ApprovalStage]) -> Result<(), Refusal> {
     let Some(ApprovalFloor { quorum, from }) = &p.approval else { return Ok(()) };
-    let met = stages.iter().any(|s| s.quorum >= *quorum && s.approvers.iter().all(|a| from.contains(a)));
+    let met = stages.iter().any(|s| s.quorum >= *quorum && s.all_approvers().all(|a| from.contains(a)));
     if met {
         return Ok(());
     }

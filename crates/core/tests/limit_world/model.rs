@@ -3,7 +3,7 @@ use super::{Gr, Mutant, NAMES, OF_HOLDER, REQUESTS, Req, SlotObject, World};
 use crate::checker::{Map, Pool};
 use curfew_core::{
     admission::Provenance,
-    approval::{DecisionFacts, Verb},
+    approval::{DecisionFacts, StageOrder, Verb},
     digest::Digest,
     ids::Ref,
     limits::{Holder, Limit, RoleLimits, Slot, SlotName, Slots},
@@ -192,6 +192,8 @@ impl Model {
             decider: self.manager.clone(),
             verb: Verb::Deny,
             digest: None,
+            duration: None,
+            commented: false,
             request_uid: None,
             created: NOW,
             manager: Some(true),
@@ -300,6 +302,7 @@ fn terms(i: usize, holder: &str) -> Terms {
         duration: curfew_core::duration::Duration::from_secs(HOUR),
         start: None,
         approval: Vec::new(),
+        order: StageOrder::Sequential,
     })
 }
 

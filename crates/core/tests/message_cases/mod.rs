@@ -399,6 +399,10 @@ pub const TEMPLATE: &[Case] = &[
     }),
     ("rules that give nothing in a namespace", |f| f.kubernetes().roles[0].cluster_only = Some("rule 2 (nodes)".into())),
     ("a quorum that cannot be reached", too_few_approvers),
+    ("an escalation after the timeout", |f| {
+        let escalation = curfew_core::approval::Escalation { after: long("24h"), approvers: vec![group("oncall")] };
+        f.template().approval[0].escalation = Some(escalation);
+    }),
     ("no policy", |f| f.policies.clear()),
     ("a suspended policy", |f| f.policies[0].suspended = true),
     ("a policy that can never be met", |f| {

@@ -1,6 +1,7 @@
 //! I1 to I4 and I8, in terms of the world: none of this calls the rules under test.
 use super::{
-    APPROVAL, Gr, MUCH_LATER, Policies, Req, Role, SCHEDULED_DURATION, START, Tick, World, decision_bits,
+    APPROVAL, ApprovalRules, DURATION, ESCALATION, Gr, MUCH_LATER, Policies, Req, Role, SCHEDULED_DURATION, START, Tick, World,
+    decision_bits,
     model::{Act, Model, Start},
 };
 use curfew_core::{grant::State as GrantState, reconcile::Verify, request::State};
@@ -12,6 +13,8 @@ pub enum Broken {
     AccessWithoutApproval,
     /// I1: access to other terms than those that were approved.
     AccessToOtherTerms,
+    /// I1: access for longer than was approved.
+    LongerThanApproved,
     /// I2: a deadline has moved later.
     DeadlineMoved,
     /// Access of a scheduled request before its start.
@@ -60,11 +63,29 @@ pub fn request_moves(w: &mut World, now: Req, next: Req) {
         let mine = if now.generation == 0 { w.decisions } else { w.decisions >> decision_bits::LATE };
         let g = &mut w.histories[generation];
         g.first = g.first.or(next.expires);
-        // Carol's approval names the digest of the first request; there is none for the second. It counts if she made it in time.
-        let in_time = next.frozen.is_some_and(|(_, accepted)| decision_bits::approved_at(w.decisions) < accepted + APPROVAL);
-        g.approved = now.generation == 0 && w.decisions & decision_bits::CAROL_APPROVES != 0 && in_time;
+        // Approvals name the digest of the first request; there is none for the second.
+        g.approved = now.generation == 0 && next.frozen.is_some_and(|(_, accepted)| is_approved(w.approval, w.decisions, accepted));
         g.stopped = mine & decision_bits::STOPS != 0;
         g.changed = next.frozen.is_none_or(|(policies, _)| policies != w.policies);
+    }
+}
+
+/// Whether these decisions approve the first request, which was accepted at this time. An approval counts if it was made in time.
+fn is_approved(rules: ApprovalRules, decisions: u16, accepted: Tick) -> bool {
+    let made = |approval| (decisions & approval != 0).then(|| decision_bits::approved_at(decisions, approval));
+    let in_time = |approval| made(approval).is_some_and(|at| at < accepted + APPROVAL);
+    let (carol, erin) = (in_time(decision_bits::CAROL_APPROVES), in_time(decision_bits::ERIN_APPROVES));
+    match rules {
+        ApprovalRules::OneStage | ApprovalRules::Shortened => carol,
+        ApprovalRules::Parallel => carol && erin,
+        ApprovalRules::Escalated => carol && made(decision_bits::CAROL_APPROVES).is_some_and(|at| at >= accepted + ESCALATION),
+    }
+}
+
+/// A Grant is created that ends then.
+pub fn grant_created(w: &mut World, expires: Tick) {
+    if expires > w.now + DURATION {
+        w.broken = w.broken.or(Some(Broken::LongerThanApproved));
     }
 }
 

@@ -34,12 +34,13 @@ use curfew_core::{
 pub type Tick = u8;
 const TICK_SECS: i64 = 60;
 const EPOCH_SECS: i64 = 6_000;
-/// How long the access lasts, and how long the approvers have from acceptance, in ticks.
+/// How long the access lasts, how long the approvers have from acceptance, and when a stage escalates, in ticks.
 pub const DURATION: Tick = 1;
 pub const APPROVAL: Tick = 2;
 /// When a scheduled request starts, and how long its access lasts: long enough to begin late.
 pub const START: Tick = 1;
 pub const SCHEDULED_DURATION: Tick = 2;
+pub const ESCALATION: Tick = 1;
 /// Later than every deadline, on every clock.
 pub const MUCH_LATER: Tick = 100;
 
@@ -110,6 +111,19 @@ pub enum Policies {
     Unreachable,
 }
 
+/// Who must approve, and for how long. It does not change.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ApprovalRules {
+    /// One stage, which carol can fill.
+    OneStage,
+    /// Two stages in any order: carol can fill both, and erin the second.
+    Parallel,
+    /// One stage of dave's; carol is listed for its escalation.
+    Escalated,
+    /// A tick more than [`DURATION`] was asked for, and carol approves that long.
+    Shortened,
+}
+
 /// The role that the binding names, compared with what was frozen.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Role {
@@ -157,8 +171,8 @@ impl Binding {
     }
 }
 
-/// Decisions about the request, as bits. A decision made while the second request exists sets the bit four places higher. When carol
-/// approves the first request is told by the two bits of [`made_at`](decision_bits::made_at).
+/// Decisions about the request, as bits. A decision made while the second request exists sets the bit four places higher. When carol and
+/// erin approve the first request is told by the two bits of [`made_at`](decision_bits::made_at).
 pub mod decision_bits {
     /// With the digest of the first request, as carol saw it; alice's own Approve is always there.
     pub const CAROL_APPROVES: u16 = 1;
@@ -167,14 +181,21 @@ pub mod decision_bits {
     pub const ALICE_REVOKES: u16 = 8;
     pub const STOPS: u16 = DAVE_DENIES | CAROL_REVOKES | ALICE_REVOKES;
     pub const LATE: u8 = 4;
+    /// The same digest as carol's.
+    pub const ERIN_APPROVES: u16 = 1 << 10;
 
-    /// The tick at which carol approved the first request.
-    pub fn approved_at(decisions: u16) -> super::Tick {
-        (decisions >> 8) as super::Tick & 3
+    /// The place of the bits that tell when this approval was made.
+    fn made(approval: u16) -> u8 {
+        if approval == ERIN_APPROVES { 11 } else { 8 }
+    }
+    /// The tick at which the first request was approved by carol, or by erin.
+    pub fn approved_at(decisions: u16, approval: u16) -> super::Tick {
+        (decisions >> made(approval)) as super::Tick & 3
     }
     /// The bits of a decision that is made at this tick.
     pub fn made_at(decision: u16, tick: super::Tick) -> u16 {
-        if decision == CAROL_APPROVES { decision | u16::from(tick & 3) << 8 } else { decision }
+        let timed = matches!(decision, CAROL_APPROVES | ERIN_APPROVES);
+        if timed { decision | u16::from(tick & 3) << made(decision) } else { decision }
     }
 }
 
@@ -225,6 +246,7 @@ pub struct World {
     pub request: Option<Req>,
     pub decisions: u16,
     pub policies: Policies,
+    pub approval: ApprovalRules,
     pub role: Role,
     /// By the life of the request: its Grant and its binding have names of their own.
     pub grants: [Option<Gr>; 2],

@@ -1,14 +1,14 @@
 //! Conversion between the world's plain data and the library's types. Only this file runs `Reconcile::next`; results are
 //! remembered.
 use super::{
-    APPROVAL, DURATION, Gr, Policies, Req, Tick, decision_bits, grant_view,
+    APPROVAL, ApprovalRules, DURATION, ESCALATION, Gr, Policies, Req, Tick, decision_bits, grant_view,
     mutants::{Altered, Mutant},
     tick, time,
 };
 use crate::checker::{Map, Pool};
 use curfew_core::{
     admission::Provenance,
-    approval::{ApprovalStage, DecisionFacts, Verb},
+    approval::{ApprovalStage, CommentRule, DecisionFacts, Escalation, StageOrder, Verb},
     duration::Duration,
     grant::{Grant, Observation, OwnerState, SlotOwners},
     principal::{Recognition, Subject, UserInfo},
@@ -119,6 +119,7 @@ pub struct Setting {
     /// The request has a start: [`super::START`].
     pub scheduled: bool,
     pub mutant: Mutant,
+    pub approval: ApprovalRules,
 }
 
 pub struct Model {
@@ -140,6 +141,7 @@ struct Users {
     alice: Arc<UserInfo>,
     carol: Arc<UserInfo>,
     dave: Arc<UserInfo>,
+    erin: Arc<UserInfo>,
     terms: [[Arc<Result<Terms, Refusal>>; 5]; 2],
     people: Arc<Recognition>,
 }
@@ -149,7 +151,7 @@ impl Model {
         let person = |name: &str| Arc::new(UserInfo { username: name.into(), ..UserInfo::default() });
         let terms = |generation| {
             [Policies::Plain, Policies::OtherApprovers, Policies::Wider, Policies::Suspended, Policies::Unreachable]
-                .map(|h| Arc::new(resolve(generation, h, setting.scheduled)))
+                .map(|h| Arc::new(resolve(generation, h, setting.approval, setting.scheduled)))
         };
         Model {
             setting,
@@ -167,6 +169,7 @@ impl Model {
                 alice: person("alice"),
                 carol: person("carol"),
                 dave: person("dave"),
+                erin: person("erin"),
                 terms: [terms(0), terms(1)],
                 people: Arc::new(Recognition::STRICT.clone()),
             },
@@ -331,32 +334,38 @@ impl Model {
     }
     /// The decisions of a mask. None of them names a uid, which is the weaker form.
     fn decisions(&self, mask: u16) -> Vec<DecisionFacts> {
-        let Users { alice, carol, dave, .. } = &self.users;
+        let Users { alice, carol, dave, erin, .. } = &self.users;
+        let shorter = self.setting.approval == ApprovalRules::Shortened;
         let decision = |n: i64, by: &Arc<UserInfo>, verb| DecisionFacts {
             provenance: curfew_core::admission::Provenance::Verified,
             counted_before: false,
             uid: format!("d{n}").into(),
             decider: by.clone(),
             verb,
+            duration: (shorter && verb == Verb::Approve).then(|| ticks(DURATION)),
+            commented: false,
             digest: (verb == Verb::Approve).then(|| self.terms(0, Policies::Plain).as_ref().as_ref().expect("plain").digest),
             request_uid: None,
             created: Time::from_secs(5_001 + n),
             manager: Some(false),
             proven: true,
         };
-        let made = |mut w: DecisionFacts| {
-            if w.verb == Verb::Approve && mask & decision_bits::CAROL_APPROVES != 0 {
-                w.created = time(decision_bits::approved_at(mask));
+        let made = |mut w: DecisionFacts, approval| {
+            if w.verb == Verb::Approve && mask & approval != 0 {
+                w.created = time(decision_bits::approved_at(mask, approval));
             }
             w
         };
         let mut all = vec![decision(0, alice, Verb::Approve)];
+        if mask & decision_bits::ERIN_APPROVES != 0 {
+            all.push(made(decision(5, erin, Verb::Approve), decision_bits::ERIN_APPROVES));
+        }
         let kinds = [(carol, Verb::Approve), (dave, Verb::Deny), (carol, Verb::Revoke), (alice, Verb::Revoke)];
         for (late, shift) in [(0, 0), (1, decision_bits::LATE)] {
             for (n, (by, verb)) in (1..).zip(kinds) {
                 if mask >> shift & 1 << (n - 1) != 0 {
                     let decision = decision(n + 600 * late, by, verb);
-                    all.push(if late == 0 { made(decision) } else { decision });
+                    all.push(if late == 0 { made(decision, decision_bits::CAROL_APPROVES) } else { decision });
                 }
             }
         }
@@ -448,10 +457,36 @@ impl Model {
     }
 }
 
+fn ticks(n: Tick) -> Duration {
+    Duration::from_secs(60 * u32::from(n))
+}
+
+/// The stages under these rules. Where the policies name other approvers, the first stage is dave's.
+fn stages(rules: ApprovalRules, policies: Policies) -> Vec<ApprovalStage> {
+    let users = |names: &[&str]| names.iter().map(|n| Subject::User((*n).into())).collect();
+    let stage = |name: &str, approvers: &[&str]| ApprovalStage {
+        name: name.into(),
+        approvers: users(approvers),
+        quorum: 1,
+        timeout: Some(ticks(APPROVAL)),
+        escalation: None,
+        comment: CommentRule::Optional,
+        mfa: None,
+    };
+    let owners: &[&str] = if policies == Policies::OtherApprovers { &["dave"] } else { &["carol", "dave", "alice"] };
+    match rules {
+        ApprovalRules::OneStage | ApprovalRules::Shortened => vec![stage("owners", owners)],
+        ApprovalRules::Parallel => vec![stage("owners", owners), stage("security", &["carol", "erin"])],
+        ApprovalRules::Escalated => {
+            let escalation = Escalation { after: ticks(ESCALATION), approvers: users(&["carol"]) };
+            vec![ApprovalStage { escalation: Some(escalation), ..stage("owners", &["dave"]) }]
+        }
+    }
+}
+
 /// The terms of the request under these policies.
-fn resolve(generation: u8, policies: Policies, scheduled: bool) -> Result<Terms, Refusal> {
+fn resolve(generation: u8, policies: Policies, rules: ApprovalRules, scheduled: bool) -> Result<Terms, Refusal> {
     let reference = |name: &str| Ref { name: name.into(), uid: format!("{name}-uid") };
-    let approvers = if policies == Policies::OtherApprovers { &["dave"][..] } else { &["carol", "dave", "alice"] };
     let role = |name: &str| GrantedRole {
         kind: RoleKind::ClusterRole,
         name: name.into(),
@@ -480,15 +515,13 @@ fn resolve(generation: u8, policies: Policies, scheduled: bool) -> Result<Terms,
             roles: if policies == Policies::Wider { vec![role("view"), role("edit")] } else { vec![role("view")] },
         }),
         scope: GrantedScope::Kubernetes(Namespaces::Namespaces(vec![reference("payments")])),
-        duration: Duration::from_secs(60 * u32::from(if scheduled { super::SCHEDULED_DURATION } else { DURATION })),
+        duration: ticks(match (scheduled, rules) {
+            (true, _) => super::SCHEDULED_DURATION,
+            (false, ApprovalRules::Shortened) => DURATION + 1,
+            (false, _) => DURATION,
+        }),
         start: scheduled.then_some(time(super::START)),
-        approval: vec![ApprovalStage {
-            name: "owners".into(),
-            approvers: approvers.iter().map(|n| Subject::User((*n).into())).collect(),
-            quorum: 1,
-            timeout: Some(Duration::from_secs(60 * u32::from(APPROVAL))),
-            escalation: None,
-            mfa: None,
-        }],
+        approval: stages(rules, policies),
+        order: if rules == ApprovalRules::Parallel { StageOrder::Parallel } else { StageOrder::Sequential },
     }))
 }

@@ -81,9 +81,13 @@ impl Model {
             });
         }
         let late = if w.request.is_some_and(|r| r.generation == 1) { decision_bits::LATE } else { 0 };
-        for decision in
-            [decision_bits::CAROL_APPROVES, decision_bits::DAVE_DENIES, decision_bits::CAROL_REVOKES, decision_bits::ALICE_REVOKES]
-        {
+        for decision in [
+            decision_bits::CAROL_APPROVES,
+            decision_bits::ERIN_APPROVES,
+            decision_bits::DAVE_DENIES,
+            decision_bits::CAROL_REVOKES,
+            decision_bits::ALICE_REVOKES,
+        ] {
             if b.decisions & decision != 0 {
                 push(Event::Altered(decision), &mut |n| {
                     n.decisions |= if late == 0 { decision_bits::made_at(decision, n.now) } else { decision << late };

@@ -2,10 +2,11 @@
 //!
 //! A mutant stands between the real `Reconcile` and the world, or makes the world worse: it alters outcomes, effects, or
 //! sees another view. The library has no switch for any of it.
-use super::{DURATION, SCHEDULED_DURATION, START, TICK_SECS, model::Memory, time};
+use super::{DURATION, ESCALATION, SCHEDULED_DURATION, START, TICK_SECS, model::Memory, time};
 use curfew_core::{
-    approval::Verb,
+    approval::{DecisionFacts, Verb},
     grant::{Grant, OwnerState, SlotOwners, State as GrantState},
+    principal::UserInfo,
     reason::Reason,
     reconcile::{Effect, Outcome, Reservation, View},
     request::{GrantView, Request, State, Status},
@@ -57,6 +58,14 @@ pub enum Mutant {
     AnyDigest,
     /// An approval counts, however late it is made.
     TimeoutsIgnored,
+    /// Of several stages the first one is enough.
+    OneStageIsEnough,
+    /// A person fills a place of every stage.
+    PersonCountsTwice,
+    /// Who is listed for an escalation may approve from the beginning.
+    EscalationIgnored,
+    /// The access lasts as long as was asked for, regardless of what an approval names.
+    ShorteningIgnored,
     /// What was frozen is not compared with what would be granted.
     TermsNotCompared,
     /// Terms that cannot be resolved are taken for unchanged.
@@ -112,6 +121,33 @@ impl Mutant {
             Mutant::TimeoutsIgnored => {
                 let mut decisions = (*view.decisions).clone();
                 decisions.iter_mut().for_each(|w| w.created = w.created.min(time(0)));
+                view.decisions = Arc::new(decisions);
+            }
+            Mutant::OneStageIsEnough => {
+                if let Some(frozen) = &mut request.status.frozen {
+                    let mut first = (*frozen.terms.resolved).clone();
+                    first.approval.truncate(1);
+                    frozen.terms = Terms::as_stored(first, frozen.terms.digest);
+                }
+            }
+            Mutant::PersonCountsTwice => {
+                let mut decisions = (*view.decisions).clone();
+                let carols = decisions.iter().find(|w| w.verb == Verb::Approve && w.decider.username == "carol").cloned();
+                decisions.extend(carols.map(|w| DecisionFacts {
+                    uid: "twice".into(),
+                    decider: Arc::new(UserInfo { username: "erin".into(), ..UserInfo::default() }),
+                    ..w
+                }));
+                view.decisions = Arc::new(decisions);
+            }
+            Mutant::EscalationIgnored => {
+                let mut decisions = (*view.decisions).clone();
+                decisions.iter_mut().for_each(|w| w.created = w.created.max(time(ESCALATION)));
+                view.decisions = Arc::new(decisions);
+            }
+            Mutant::ShorteningIgnored => {
+                let mut decisions = (*view.decisions).clone();
+                decisions.iter_mut().for_each(|w| w.duration = None);
                 view.decisions = Arc::new(decisions);
             }
             Mutant::TermsNotCompared | Mutant::UnknownIsUnchanged => {

@@ -1,6 +1,6 @@
 //! Initial states, and budgets of faults.
 use super::{
-    Binding, Budget, Gr, History, Policies, Req, Role, Tick, World, decision_bits,
+    ApprovalRules, Binding, Budget, Gr, History, Policies, Req, Role, Tick, World, decision_bits,
     model::{Model, Past, Setting},
     mutants::Mutant,
 };
@@ -35,6 +35,18 @@ pub const ALL: &[Scenario] = &[
     bounded("approved, and deleted and re-created", [0, 0], approved),
     bounded("about to time out", [0, 0], about_to_time_out),
     bounded("about to time out, replica 0 a tick slow", [1, 0], about_to_time_out),
+    bounded("two parallel stages", [0, 0], two_stages),
+    bounded("two parallel stages, replica 0 a tick slow", [1, 0], two_stages),
+    whole("an escalation", [0, 0], escalation),
+    whole("an escalation, replica 0 a tick slow", [1, 0], escalation),
+    bounded("a shorter approval", [0, 0], shorter),
+    whole("Activating written by another client, longer than approved", [0, 0], || World {
+        request: shorter().request.map(|r| Req { state: State::Activating, expires: Some(super::DURATION + 1), ..r }),
+        decisions: decision_bits::CAROL_APPROVES,
+        budget: Budget { crashes: 0, ..usual_budget() },
+        histories: [History { first: Some(super::DURATION + 1), approved: true, ..History::default() }, History::default()],
+        ..shorter()
+    }),
     whole("deleted and re-created, and not approved", [0, 0], recreated),
     whole("Activating stored, no crash", [0, 0], || World { budget: Budget { crashes: 0, ..usual_budget() }, ..activating() }),
     bounded("Activating stored", [0, 0], activating),
@@ -131,6 +143,10 @@ pub const MUTANTS: &[(Mutant, Scenario)] = &[
     (Mutant::SelfApproval, whole("requested", [0, 0], requested)),
     (Mutant::AnyDigest, whole("deleted and re-created", [0, 0], recreated)),
     (Mutant::TimeoutsIgnored, bounded("about to time out", [0, 0], about_to_time_out)),
+    (Mutant::OneStageIsEnough, bounded("two parallel stages", [0, 0], two_stages)),
+    (Mutant::PersonCountsTwice, bounded("two parallel stages", [0, 0], two_stages)),
+    (Mutant::EscalationIgnored, bounded("an escalation", [0, 0], escalation)),
+    (Mutant::ShorteningIgnored, bounded("a shorter approval", [0, 0], shorter)),
     (Mutant::TermsNotCompared, whole("approved", [0, 0], approved)),
     (Mutant::UnknownIsUnchanged, whole("approved", [0, 0], approved)),
     (Mutant::DeadlineComputedAgain, whole("Activating stored", [0, 0], activating)),
@@ -171,6 +187,7 @@ fn blank() -> World {
         request: Some(Req::new(0)),
         decisions: 0,
         policies: Policies::Plain,
+        approval: ApprovalRules::OneStage,
         role: Role::Frozen,
         grants: [None; 2],
         bindings: [Binding::NONE; 2],
@@ -194,6 +211,26 @@ pub fn about_to_time_out() -> World {
     let request = Req { state: State::AwaitingApproval, frozen: Some((Policies::Plain, 0)), ..Req::new(0) };
     let budget = Budget { decisions: decision_bits::CAROL_APPROVES, crashes: 0, ..usual_budget() };
     World { now: super::APPROVAL - 1, request: Some(request), budget, ..blank() }
+}
+
+fn awaiting(approval: ApprovalRules, decisions: u16) -> World {
+    let request = Req { state: State::AwaitingApproval, frozen: Some((Policies::Plain, 0)), ..Req::new(0) };
+    World { request: Some(request), approval, budget: Budget { decisions, crashes: 0, ..usual_budget() }, ..blank() }
+}
+
+/// Carol and erin may approve, in either order.
+pub fn two_stages() -> World {
+    awaiting(ApprovalRules::Parallel, decision_bits::CAROL_APPROVES | decision_bits::ERIN_APPROVES)
+}
+
+/// Carol may approve a stage that escalates to her in a tick.
+pub fn escalation() -> World {
+    awaiting(ApprovalRules::Escalated, decision_bits::CAROL_APPROVES)
+}
+
+/// Carol may approve for a shorter time than was asked for.
+pub fn shorter() -> World {
+    awaiting(ApprovalRules::Shortened, decision_bits::CAROL_APPROVES)
 }
 
 /// Carol has approved; what is left is to go wrong.
@@ -275,8 +312,8 @@ pub fn deleted_while_granting() -> World {
 impl Scenario {
     /// A model for this scenario, and the initial state: the caches are up to date.
     pub fn set_up(&self, mutant: Mutant) -> (Model, World) {
-        let mut model = Model::new(Setting { slow: self.slow, horizon: 3, scheduled: self.scheduled, mutant });
         let mut w = (self.begin)();
+        let mut model = Model::new(Setting { slow: self.slow, horizon: 3, scheduled: self.scheduled, mutant, approval: w.approval });
         // The caches may still show a deleted request.
         let shown = w.request.or_else(|| activating().request);
         let past = Past {

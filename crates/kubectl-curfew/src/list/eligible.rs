@@ -74,7 +74,8 @@ fn approval(template: &RoleTemplate) -> String {
     match &template.spec.activation.approval {
         Approval::None(_) => "none".into(),
         Approval::Stages(stages) | Approval::Parallel(stages) => {
-            stages.iter().map(|stage| format!("{} {}", stage.quorum, stage.name)).collect::<Vec<_>>().join(", ")
+            let separator = if matches!(template.spec.activation.approval, Approval::Parallel(_)) { " + " } else { ", " };
+            stages.iter().map(|stage| format!("{} {}", stage.quorum, stage.name)).collect::<Vec<_>>().join(separator)
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::{
 use curfew_api::{
     AccessDecision, ActivationRequest, convert,
     decision::{About, AccessDecisionSpec, RequestRef},
+    request::StageStatus,
 };
 use curfew_core::{
     approval::{DecisionFacts, Verb},
@@ -88,14 +89,25 @@ fn stage_for(object: &ActivationRequest, decisions: Option<&[AccessDecision]>, d
     }
 }
 
-/// Without the decisions: the open stage by the status, if it lists the decider and none of its counted decisions is theirs.
+/// Without the decisions: the first open stage by the status that the decider may approve now, if none of its decisions is theirs.
 fn as_the_status_says(object: &ActivationRequest, decider: &Decider) -> Option<String> {
     let status = object.status.as_ref()?;
     let stages = &status.approval.as_ref()?.stages;
-    let decided = stages.iter().flat_map(|stage| &stage.decisions).any(|counted| counted.decider == decider.login.username);
-    let (open, stage) = stages.iter().enumerate().find(|(_, stage)| stage.approved < stage.quorum)?;
-    let approvers = &status.resolved.as_ref()?.approval.get(open)?.approvers;
-    (!decided && approvers.iter().any(|subject| subject.includes(&decider.login))).then(|| stage.name.clone())
+    let rules = &status.resolved.as_ref()?.approval;
+    let mut given = stages.iter().flat_map(|stage| stage.decisions.iter().chain(&stage.waiting));
+    let decided = given.any(|counted| counted.decider == decider.login.username);
+    let first = stages.iter().position(|stage| stage.approved < stage.quorum)?;
+    // The first builds wrote no deadline of a stage, and had one open stage.
+    let is_open = |(i, stage): &(usize, &StageStatus)| stage.approved < stage.quorum && (stage.deadline.is_some() || *i == first);
+    let may_approve = |(i, stage): &(usize, &StageStatus)| {
+        let escalated = stage.escalates_at.is_some_and(|at| decider.now >= at);
+        rules.get(*i).is_some_and(|rule| {
+            let own = rule.approvers.iter().any(|subject| subject.includes(&decider.login));
+            own || escalated && rule.concerns(&decider.login)
+        })
+    };
+    let mut open = stages.iter().enumerate().filter(is_open).filter(may_approve);
+    open.next().filter(|_| !decided).map(|(_, stage)| stage.name.clone())
 }
 
 /// The approval that the decider would create now.
@@ -104,7 +116,9 @@ fn approval(request: &ActivationRequest, decider: &Decider) -> AccessDecision {
         about: About::ActivationRequest(RequestRef { name: request.name_any(), uid: request.uid() }),
         digest: request.status.as_ref().and_then(|status| status.digest),
         decision: Verb::Approve,
-        comment: None,
+        duration: None,
+        // The plugin asks for it where a stage does.
+        comment: Some("...".into()),
         decider: Some(decider.login.clone()),
     };
     let mut decision = AccessDecision::new("not-created", spec);

@@ -83,6 +83,30 @@ fn without_the_decisions_the_status_tells_the_stage() {
 }
 
 #[test]
+fn of_parallel_stages_that_which_lists_the_approver_is_in_the_queue_and_an_escalation_when_it_has_come() {
+    let mut open = request("one", ACCEPTED);
+    let status = open.status.as_mut().unwrap();
+    let resolved = status.resolved.as_mut().unwrap();
+    let escalation = json!({"after": "20m", "approvers": [{"user": "erin"}]});
+    resolved.order = curfew_core::approval::StageOrder::Parallel;
+    resolved.approval[1].escalation = serde_json::from_value(escalation).unwrap();
+    resolved.approval[1].comment = curfew_core::approval::CommentRule::Required;
+    status.digest = Some(resolved.digest());
+    for stage in &mut status.approval.as_mut().unwrap().stages {
+        stage.deadline = Time::parse("2026-11-24T08:00:00Z");
+    }
+    status.approval.as_mut().unwrap().stages[1].escalates_at = Time::parse("2026-11-23T08:20:00Z");
+    let early = |who: Decider| Decider { now: Time::parse("2026-11-23T08:10:00Z").unwrap(), ..who };
+    for decisions in [Some(&[][..]), None] {
+        let of = |who: Decider| waiting(vec![open.clone()], decisions, &who).into_iter().map(|entry| entry.stage).collect::<Vec<_>>();
+        assert_eq!(of(decider("sam", &["sec"])), ["security"]);
+        assert_eq!(of(decider("lou", &["leads"])), ["owners"]);
+        assert_eq!(of(decider("erin", &[])), ["security"]);
+        assert_eq!(of(early(decider("erin", &[]))), Vec::<String>::new(), "it has not escalated");
+    }
+}
+
+#[test]
 fn a_login_without_proof_has_no_queue_and_is_told_why() {
     let unproven_lead = Decider { proof: vec!["badge".into()], ..decider("lou", &["leads"]) };
     assert_eq!(queue_of(&unproven_lead, Some(&[])), Vec::<String>::new());
