@@ -38,15 +38,15 @@ impl Life {
         let w = World { cp };
         let life = Life { admin: w.admin()?, alice: w.alice()?, carol: w.carol()?, w, kubelet };
         life.admin.kubectl(&["apply", "-f", &path("deploy/10-namespace.yaml")]).await?.success()?;
-        let begun = Instant::now();
+        let (begun, clock) = (now()?, Instant::now());
         life.helm(&["install"], &["--wait", &path("charts/curfew")]).await?;
-        println!("installed in {:.0} s", begun.elapsed().as_secs_f32());
+        println!("installed in {:.0} s", clock.elapsed().as_secs_f32());
         // Ready replicas have seen the policies in force: helm has waited for that.
         for pod in life.kubelet.running("curfew-operator-") {
             ensure!(life.kubelet.logs(&pod)?.contains("serving"), "{pod}");
         }
         ensure!(life.kubelet.running("curfew-operator-").len() == 2 && life.kubelet.running("curfew-revoker-").len() == 1);
-        life.enforced().await?;
+        life.enforced(begun).await?;
         Ok(life)
     }
 
@@ -56,7 +56,11 @@ impl Life {
         out.success().with_context(|| format!("helm {command:?}"))
     }
 
-    async fn enforced(&self) -> Result<()> {
+    /// Waits for a proof of admission whose span began after this time. The condition alone may be older, of an earlier release or of
+    /// policies from before a change, and what is created before the new span is not trusted.
+    async fn enforced(&self, after: Time) -> Result<()> {
+        let later = |since: &str| Time::parse(since).is_some_and(|since| since.millis_since(after) > 0);
+        self.w.field_fits(&["curfewconfig", "curfew"], "{.status.admission.since}", "to be later", ROLLOUT, later).await?;
         let condition = "{.status.conditions[?(@.type==\"AdmissionEnforced\")].status}";
         self.w.field_fits(&["curfewconfig", "curfew"], condition, "AdmissionEnforced to be True", ROLLOUT, |now| now == "True").await
     }
@@ -145,7 +149,7 @@ impl Life {
 
     /// A replica that starts while a policy is missing is not ready, so neither a rollout nor helm goes on; an upgrade brings it back.
     async fn not_ready_without_the_policies(&self) -> Result<()> {
-        let binding = ["validatingadmissionpolicybinding", "curfew-marks"];
+        let (binding, deleted) = (["validatingadmissionpolicybinding", "curfew-marks"], now()?);
         self.admin.kubectl(&[&["delete"][..], &binding].concat()).await?.success()?;
         let before = self.kubelet.running("curfew-operator-");
         self.admin.kubectl(&["delete", "pod", "-n", "curfew-system", &before[0]]).await?.success()?;
@@ -158,7 +162,7 @@ impl Life {
         .await?;
         self.helm(&["upgrade"], &["--wait", "--reuse-values", &path("charts/curfew")]).await?;
         self.admin.kubectl(&[&["get"][..], &binding].concat()).await?.success()?;
-        self.enforced().await
+        self.enforced(deleted).await
     }
 
     /// Alice asks, Carol approves; returns the deadline once Alice uses the access.
@@ -200,7 +204,7 @@ impl Life {
     /// The Pods are replaced while access is live: it neither ends nor lasts longer for that.
     async fn upgrade_with_a_live_grant(&self) -> Result<()> {
         let before = self.kubelet.running("curfew-");
-        let deadline = self.active("upgraded", "100s").await?;
+        let deadline = self.active("upgraded", "60s").await?;
         let upgrade = async {
             self.helm(
                 &["upgrade"],
@@ -227,10 +231,10 @@ impl Life {
             "an upgrade undoes what people have changed since"
         );
         ensure!(
-            self.w.field(&["configmap", "curfew-identity-keys", "-n", "curfew-system"], "{.data.keys}").await? != "",
+            !self.w.field(&["configmap", "curfew-identity-keys", "-n", "curfew-system"], "{.data.keys}").await?.is_empty(),
             "an upgrade undoes what the operator has written"
         );
-        self.enforced().await
+        Ok(())
     }
 
     /// It refuses, and nothing has happened; after the drain that the message names it succeeds, and what describes access is kept.
@@ -284,7 +288,7 @@ impl Life {
 
     /// Over what the last release has kept.
     async fn install_again(&self) -> Result<()> {
-        let chart = path("charts/curfew");
+        let (chart, begun) = (path("charts/curfew"), now()?);
         let notes = self
             .helm(
                 &["install"],
@@ -296,7 +300,7 @@ impl Life {
             self.w.field(&["authsys", "this-cluster"], "{.spec.displayName}").await? == "Again",
             "--take-ownership sets what the values say"
         );
-        self.enforced().await?;
+        self.enforced(begun).await?;
         self.admin
             .kubectl(&["patch", "authorizationsystem", "this-cluster", "--type=merge", "-p", r#"{"spec":{"suspend":false}}"#])
             .await?
