@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 FEATURES := --features crash-points,simulated,aws
 
-.PHONY: help demo demo-aws test attacks soak unit generate lint deny bench flood demo-mutant clean
+.PHONY: help demo demo-aws test chart-test attacks soak unit generate lint deny bench flood demo-mutant clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -19,6 +19,11 @@ demo-aws: control-plane emulators ## access to an AWS account, on an emulator th
 test: control-plane emulators ## every test: the rules and their model, the operator on a real API server, drift, rights, the demo that must fail
 	hack/test
 
+chart-test: control-plane helm ## the chart: lint, values, alerts; installed, upgraded and uninstalled with live grants on a real control plane (four minutes)
+	cargo build --quiet --workspace --bins $(FEATURES)
+	cargo test --quiet --workspace $(FEATURES) --test chart -- --nocapture
+	promtool=$$(hack/promtool/build) && $$promtool check rules charts/curfew/alerts.yaml && $$promtool test rules tests/chart/alerts.test.yaml
+
 attacks: control-plane emulators ## each attack with its protection, and without: then it must succeed (half an hour; ONLY='sweep admission' for some)
 	hack/attacks/run $(ONLY)
 
@@ -28,7 +33,7 @@ soak: control-plane ## the previous commit's operator beside this one, both ways
 unit: ## the fast ones: no API server
 	cargo test --workspace --lib --bins
 
-generate: ## CRDs, admission policies and RBAC from code
+generate: ## CRDs, admission policies, RBAC and workloads from code: crds/, deploy/ and the generated parts of charts/curfew/
 	cargo run --quiet --bin curfew -- generate
 
 lint: ## words, module graph, format, clippy with warnings denied (test features, and as shipped), licences and sources
@@ -62,6 +67,9 @@ demo-mutant: control-plane ## the demo against an operator that never revokes; i
 control-plane: ## etcd, kube-apiserver, kube-controller-manager and kubectl, built once
 	@command -v cargo >/dev/null || { echo "needs Rust: https://rustup.rs"; exit 1; }
 	@hack/control-plane/build >/dev/null
+
+helm: ## helm, built once
+	@hack/helm/build >/dev/null
 
 emulators: ## MiniStack and moto, which stand for AWS in tests, installed once
 	@hack/emulators/build >/dev/null

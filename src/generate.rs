@@ -1,4 +1,6 @@
 //! The manifests that are generated from code: one command writes them, and a test reports files that differ.
+mod chart;
+
 use crate::{api, identity::install, providers::aws};
 use serde_json::Value;
 use std::{
@@ -9,17 +11,35 @@ use std::{
 
 const HEADER: &str = "# Generated from code by `make generate`; edits are lost.\n";
 
+/// Directories that hold generated files alone.
+const ONLY_GENERATED: [&str; 5] = ["crds", "deploy", "deploy/remote", "charts/curfew/crds", "charts/curfew/generated"];
+
 /// Returns every generated file, by its path relative to the root, with its content.
 pub fn files() -> BTreeMap<PathBuf, String> {
     let mut files = BTreeMap::new();
     for crd in api::crds() {
-        let path = PathBuf::from("crds").join(format!("{}.{}.yaml", crd.spec.names.plural, api::GROUP));
+        let path = PathBuf::from("crds").join(crd_file(&crd.spec.names.plural));
         let value = serde_json::to_value(&crd).expect("a CRD is JSON");
         files.insert(path, yaml(&[value]));
     }
     files.extend(install::files().into_iter().map(|(path, objects)| (path, yaml(&objects))));
+    let kustomizations = [kustomization("crds", &files), kustomization("deploy", &files)];
+    files.extend(kustomizations);
+    files.extend(chart::files());
     files.extend(aws::least_privilege::files());
     files
+}
+
+fn crd_file(plural: &str) -> String {
+    format!("{plural}.{}.yaml", api::GROUP)
+}
+
+/// The list of the files of a directory for `kubectl apply -k`. Its name has no extension, so that `kubectl apply -f` does not read it.
+fn kustomization(dir: &str, files: &BTreeMap<PathBuf, String>) -> (PathBuf, String) {
+    let names: Vec<&str> =
+        files.keys().filter(|path| path.parent() == Some(Path::new(dir))).filter_map(|path| path.file_name()?.to_str()).collect();
+    let list = serde_json::json!({"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": names});
+    (Path::new(dir).join("Kustomization"), yaml(&[list]))
 }
 
 fn yaml(objects: &[Value]) -> String {
@@ -52,7 +72,7 @@ pub fn drift(root: &Path) -> Vec<PathBuf> {
         .filter(|(path, content)| std::fs::read_to_string(root.join(path)).ok().as_ref() != Some(content))
         .map(|(path, _)| path.clone())
         .collect();
-    for dir in ["crds", "deploy", "deploy/remote"] {
+    for dir in ONLY_GENERATED {
         for entry in std::fs::read_dir(root.join(dir)).into_iter().flatten().flatten() {
             let path = Path::new(dir).join(entry.file_name());
             if entry.path().is_file() && !expected.contains_key(&path) {

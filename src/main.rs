@@ -19,7 +19,8 @@ enum Verb {
     Run(cli::run::Run),
     Sweep(cli::sweep::Sweep),
     Audit(cli::audit::Audit),
-    /// Write the CRDs, admission policies and RBAC manifests to crds/ and deploy/ below a directory.
+    LiveGrants(cli::live_grants::LiveGrants),
+    /// Write the CRDs, admission policies, RBAC and workloads to crds/, deploy/ and charts/curfew/ below a directory.
     Generate {
         /// Root of the source tree.
         #[arg(default_value = ".")]
@@ -41,6 +42,7 @@ async fn main() -> ExitCode {
         Verb::Run(args) => cli::run::run(args).await,
         Verb::Audit(args) => cli::audit::audit(args).await,
         Verb::Sweep(args) => cli::sweep::sweep(args).await,
+        Verb::LiveGrants(args) => cli::live_grants::live_grants(args).await,
         Verb::Generate { root, check } => write_or_check(&root, check),
     };
     match outcome {

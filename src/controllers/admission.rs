@@ -53,6 +53,9 @@ pub async fn run(ctx: Arc<Context>) {
         let begun = ctx.authority.clock.server().unwrap_or(Time::from_millis(0));
         let enforced = match tokio::time::timeout(TIMEOUT, look(&ctx, &mut memory.compared)).await {
             Ok(Ok((check, keys))) => {
+                if check.enforced() {
+                    ctx.set_policies_seen();
+                }
                 let proof = Proof { started_at: begun, finished_at: ctx.now(), enforced: check.enforced(), digest: check.digest };
                 let recorded = tokio::time::timeout(TIMEOUT, record(&ctx, &check, keys, proof, covered, &mut memory)).await;
                 memory.last = Some(proof).filter(|p| p.enforced).or(memory.last);

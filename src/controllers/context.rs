@@ -22,7 +22,10 @@ use kube::{Client, ResourceExt};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::sync::Notify;
 
@@ -62,6 +65,8 @@ pub struct Context {
     pub config_changed: Arc<Notify>,
     /// Why the API server cannot be told which extra keys to record, while it cannot.
     identity_keys_problem: Arc<Mutex<Option<String>>>,
+    /// Whether this process has seen the admission policies in force at least once.
+    policies_seen: Arc<AtomicBool>,
     admission: Arc<Mutex<Arc<AdmissionHistory>>>,
     unproven: Arc<Mutex<Unproven>>,
     /// The uids of Grants that this process has created and that no admission proof covers yet.
@@ -124,6 +129,7 @@ impl Context {
             overdue: Arc::default(),
             config_changed: Arc::default(),
             identity_keys_problem: Arc::default(),
+            policies_seen: Arc::default(),
             admission: Arc::new(Mutex::new(Arc::new(AdmissionHistory::unknown()))),
             unproven: Arc::default(),
             created_here: Arc::default(),
@@ -235,6 +241,16 @@ impl Context {
         let enforced = enforced && history.since.is_some();
         *self.admission.lock() = Arc::new(history);
         self.authority.set_admission_enforced(enforced);
+    }
+
+    /// Records that this process has seen the admission policies in force, as it was built with them.
+    pub fn set_policies_seen(&self) {
+        self.policies_seen.store(true, Ordering::Release);
+    }
+
+    /// Whether this process has seen the admission policies in force since it started.
+    pub fn policies_seen(&self) -> bool {
+        self.policies_seen.load(Ordering::Acquire)
     }
 
     /// Records what a proof on demand has confirmed. How long granting may rest on the last whole proof does not change.

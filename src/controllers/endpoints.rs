@@ -16,8 +16,10 @@ impl Endpoints for OperatorEndpoints {
         self.pulses.iter().try_for_each(|pulse| pulse.check(Instant::now()))
     }
 
-    /// A replica is ready when it could revoke, which needs stores that are synced and kept up to date. One without the lease is as
-    /// ready as the leader.
+    /// A replica is ready when it could revoke, which needs stores that are synced and kept up to date, and when it has once seen the
+    /// admission policies in force as it was built with them: so a rollout does not go on, and an installation is not finished, while
+    /// the policies of another version are installed. What the leader has recorded does not matter, since a leader of another version
+    /// proves nothing while these policies are installed. One without the lease is as ready as the leader.
     fn ready(&self) -> Result<String, String> {
         let authority = &self.ctx.authority;
         if !authority.synced() {
@@ -28,6 +30,9 @@ impl Endpoints for OperatorEndpoints {
                 "the API server has not answered the watch of {kind} for {} s: what people do now is not seen",
                 age.as_secs()
             ));
+        }
+        if !authority.only_revokes() && !self.ctx.policies_seen() {
+            return Err("the admission policies of this version were not seen in force yet; revocation works".into());
         }
         let granting = authority.why_not().map_or_else(|| "granting".to_owned(), |reason| format!("not granting: {reason}"));
         Ok(format!("ok, {granting}"))

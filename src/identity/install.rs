@@ -1,6 +1,6 @@
-//! The other objects of the installation: the namespace, the CurfewConfig, the local cluster as an AuthorizationSystem, and the
-//! workloads.
-use super::{NAMESPACE, OPERATOR, REVOKER, SWEEP, flow, marks, policies, rbac, stamp};
+//! The objects of the installation, file by file, for `deploy/` and for the chart; among them the namespace, the CurfewConfig, and the
+//! local cluster as an AuthorizationSystem.
+use super::{NAMESPACE, flow, marks, people, policies, rbac, stamp, workloads};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -9,16 +9,40 @@ pub fn files() -> Vec<(PathBuf, Vec<Value>)> {
     let file = |name: &str, objects: Vec<Value>| (PathBuf::from("deploy").join(name), objects);
     vec![
         file("10-namespace.yaml", vec![namespace()]),
+        file("15-priority.yaml", vec![workloads::priority_class()]),
         file("20-rbac.yaml", [rbac::operator(), rbac::revoker(), rbac::sweep()].concat()),
         file("25-flow-control.yaml", flow::objects()),
         file("30-policies.yaml", [policies(), vec![stamp::keys()]].concat()),
         file("40-config.yaml", vec![config(), this_cluster()]),
-        file("50-people.yaml", rbac::people()),
-        file("60-operator.yaml", vec![deployment()]),
-        file("65-revoker.yaml", vec![revoker()]),
-        file("70-sweep.yaml", vec![sweep()]),
+        file("50-people.yaml", people::roles()),
+        file("55-network-policy.yaml", vec![workloads::network_policy()]),
+        file("60-operator.yaml", vec![workloads::operator(), workloads::disruption_budget()]),
+        file("65-revoker.yaml", vec![workloads::revoker()]),
+        file("70-sweep.yaml", vec![workloads::sweep()]),
         // For a remote cluster; not part of `kubectl apply -f deploy/`, which does not read subdirectories.
         file("remote/target.yaml", [vec![namespace()], rbac::target(), marks::policies()].concat()),
+    ]
+}
+
+/// Returns what the chart has in common with `deploy/`, by the names of its files below `charts/curfew/generated/`. The namespace is not
+/// among them: helm needs it before it can install a release. What only the chart has is the check before an uninstallation.
+pub fn chart_files() -> Vec<(&'static str, Vec<Value>)> {
+    vec![
+        ("priority.yaml", vec![workloads::priority_class()]),
+        ("rbac-operator.yaml", rbac::operator()),
+        ("rbac-revoker.yaml", rbac::revoker()),
+        ("rbac-sweep.yaml", rbac::sweep()),
+        ("rbac-uninstall.yaml", rbac::uninstall()),
+        ("flow-control.yaml", flow::objects()),
+        ("policies.yaml", [policies(), vec![stamp::keys()]].concat()),
+        ("config.yaml", vec![config()]),
+        ("this-cluster.yaml", vec![this_cluster()]),
+        ("people.yaml", people::roles()),
+        ("operator.yaml", vec![workloads::operator()]),
+        ("disruption-budget.yaml", vec![workloads::disruption_budget()]),
+        ("revoker.yaml", vec![workloads::revoker()]),
+        ("sweep.yaml", vec![workloads::sweep()]),
+        ("uninstall.yaml", vec![workloads::uninstall_check()]),
     ]
 }
 
@@ -41,67 +65,5 @@ fn this_cluster() -> Value {
     json!({
         "apiVersion": "curfew.dev/v1alpha1", "kind": "AuthorizationSystem", "metadata": {"name": "this-cluster"},
         "spec": {"displayName": "This cluster", "mode": "ReadOnly", "provider": {"kubernetes": {"inCluster": {}}}},
-    })
-}
-
-/// The CronJob that runs the sweep: it ends access past its deadline while no operator runs.
-fn sweep() -> Value {
-    let labels = json!({"app.kubernetes.io/name": "curfew", "app.kubernetes.io/component": "sweep"});
-    json!({
-        "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": SWEEP, "namespace": NAMESPACE, "labels": labels},
-        "spec": {
-            "schedule": "* * * * *", "concurrencyPolicy": "Forbid", "successfulJobsHistoryLimit": 1, "failedJobsHistoryLimit": 3,
-            "jobTemplate": {"spec": {
-                "backoffLimit": 0, "activeDeadlineSeconds": 55,
-                "template": {"metadata": {"labels": labels}, "spec": {
-                    "serviceAccountName": SWEEP, "restartPolicy": "Never",
-                    "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
-                    "containers": [{
-                        "name": "sweep", "image": "curfew:dev", "args": ["sweep"],
-                        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}},
-                        "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "runAsUser": 65532, "capabilities": {"drop": ["ALL"]}},
-                    }],
-                }},
-            }},
-        },
-    })
-}
-
-fn deployment() -> Value {
-    let args = json!(["run", "--listen", "0.0.0.0:8080"]);
-    workload(OPERATOR, "operator", 2, &args, "512Mi")
-}
-
-/// The process that only revokes, for when the operator cannot run. Its memory is its own.
-fn revoker() -> Value {
-    let args = json!(["run", "--revoke-only", "--listen", "0.0.0.0:8080"]);
-    workload(REVOKER, "revoker", 1, &args, "256Mi")
-}
-
-/// A Deployment of `curfew run` under the service account of the same name.
-fn workload(name: &str, component: &str, replicas: u8, args: &Value, memory: &str) -> Value {
-    let labels = json!({"app.kubernetes.io/name": "curfew", "app.kubernetes.io/component": component});
-    let probe = |path: &str| json!({"httpGet": {"path": path, "port": "http"}, "periodSeconds": 5});
-    json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {
-                    "serviceAccountName": name,
-                    "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
-                    "containers": [{
-                        "name": component, "image": "curfew:dev", "args": args,
-                        "env": [{"name": "CURFEW_REPLICA", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
-                        "ports": [{"name": "http", "containerPort": 8080}],
-                        "livenessProbe": probe("/healthz"), "readinessProbe": probe("/readyz"),
-                        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": memory}},
-                        "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "runAsUser": 65532, "capabilities": {"drop": ["ALL"]}},
-                    }],
-                },
-            },
-        },
     })
 }

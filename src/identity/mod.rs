@@ -12,9 +12,11 @@ pub mod flow;
 pub mod install;
 pub mod limit_slots;
 pub mod marks;
+pub mod people;
 pub mod prove;
 pub mod rbac;
 pub mod stamp;
+pub mod workloads;
 
 /// The namespace of the operator.
 pub const NAMESPACE: &str = "curfew-system";
@@ -24,6 +26,8 @@ pub const OPERATOR: &str = "curfew-operator";
 pub const REVOKER: &str = "curfew-revoker";
 /// The name of the sweep's service account.
 pub const SWEEP: &str = "curfew-sweep";
+/// The name of the service account of `curfew live-grants`, which runs before an uninstallation.
+pub const UNINSTALL: &str = "curfew-uninstall";
 /// The reserved object name of the admission check's canaries. The policies refuse it to every user, including the operator.
 pub const CANARY: &str = "curfew-admission-canary";
 /// A ClusterRole without rules, which the canary binding refers to.

@@ -1,17 +1,16 @@
-//! RBAC: the minimal rights of the operator and the sweep, and the ClusterRoles for users.
-use super::{CANARY_ROLE, NAMESPACE, OPERATOR, REVOKER, SWEEP, stamp::KEYS};
-use crate::api::{CONFIG_NAME, GROUP, crds};
+//! RBAC: the minimal rights of the operator, the revoker, the sweep and the check before an uninstallation. The ClusterRoles for people
+//! are in [`people`](super::people).
+use super::{CANARY_ROLE, NAMESPACE, OPERATOR, REVOKER, SWEEP, UNINSTALL, stamp::KEYS};
+use crate::api::{GROUP, crds};
 use serde_json::{Value, json};
 
-/// The ClusterRole with which every login reads CurfewConfig.
-const CONFIG_READER: &str = "curfew-config-reader";
-const READ: &[&str] = &["get", "list", "watch"];
+pub(super) const READ: &[&str] = &["get", "list", "watch"];
 
-fn cluster_role(name: &str, rules: &[Value]) -> Value {
+pub(super) fn cluster_role(name: &str, rules: &[Value]) -> Value {
     json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules})
 }
 
-fn allow(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
+pub(super) fn allow(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
     json!({"apiGroups": [group], "resources": resources, "verbs": verbs})
 }
 
@@ -157,40 +156,14 @@ pub fn target() -> Vec<Value> {
     ]
 }
 
-/// Returns the ClusterRoles for requesters, approvers and managers, to be bound in a namespace. They are not aggregated into `edit` or
-/// `admin`: an admin of a namespace must not become an approver implicitly. Every login may read CurfewConfig, which is cluster-scoped
-/// and holds no secrets: the plugin reads there which extra keys of a login are recorded, and which of them prove it.
-pub fn people() -> Vec<Value> {
-    let lookup = allow(GROUP, &["roletemplates", "eligibleassignments"], READ);
-    // Server-side apply is a patch, also of an object that does not exist yet. Specs are immutable, and admission guards metadata.
-    let decide = allow(GROUP, &["accessdecisions"], &["create", "patch", "get", "list", "watch"]);
+/// Returns the service account and rights of the check before an uninstallation (`curfew live-grants`): to list Grants.
+pub fn uninstall() -> Vec<Value> {
+    let rbac = "rbac.authorization.k8s.io";
     vec![
-        cluster_role(
-            "curfew-requester",
-            &[
-                allow(GROUP, &["activationrequests"], &["create", "patch", "get", "list", "watch", "delete"]),
-                // A requester can also withdraw a request with a decision: Revoke.
-                decide.clone(),
-                lookup.clone(),
-            ],
-        ),
-        cluster_role("curfew-approver", &[decide.clone(), allow(GROUP, &["activationrequests"], READ), lookup.clone()]),
-        // A manager may deny and revoke each request, delete it, and clear away decisions that do not count.
-        cluster_role(
-            "curfew-manager",
-            &[
-                allow(GROUP, &["activationrequests"], &["manage", "get", "list", "watch", "delete"]),
-                decide,
-                allow(GROUP, &["accessdecisions"], &["delete", "deletecollection"]),
-                lookup,
-            ],
-        ),
-        cluster_role(
-            CONFIG_READER,
-            &[json!({"apiGroups": [GROUP], "resources": ["curfewconfigs"], "resourceNames": [CONFIG_NAME], "verbs": ["get"]})],
-        ),
-        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": CONFIG_READER},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": CONFIG_READER},
-            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:authenticated"}]}),
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": UNINSTALL, "namespace": NAMESPACE}}),
+        cluster_role(UNINSTALL, &[allow(GROUP, &["grants"], &["list"])]),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": UNINSTALL},
+            "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": UNINSTALL},
+            "subjects": [{"kind": "ServiceAccount", "name": UNINSTALL, "namespace": NAMESPACE}]}),
     ]
 }

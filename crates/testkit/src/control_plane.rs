@@ -150,8 +150,11 @@ impl ControlPlane {
         Ok(cp)
     }
 
-    /// An empty one, with keys of its own and every controller: what the prepared data are made from.
-    pub(super) async fn empty(name: &str) -> Result<Self> {
+    /// An empty one, with keys of its own and every controller: what the prepared data are made from, and for installations.
+    ///
+    /// # Errors
+    /// If the control plane is not built or does not become ready.
+    pub async fn empty(name: &str) -> Result<Self> {
         let dir = new_directory(name)?;
         Pki::create(dir.path())?;
         let cp = Self::over(dir, None, "*")?;

@@ -54,6 +54,7 @@ const KINDS: &[Kind] = &[
     ),
     kind("flowcontrol.apiserver.k8s.io", "v1", "FlowSchema", "flowschemas", "flowschema", false),
     kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", "crd", false),
+    kind("apps", "v1", "Deployment", "deployments", "deploy", true),
     kind("batch", "v1", "Job", "jobs", "job", true),
     kind("coordination.k8s.io", "v1", "Lease", "leases", "lease", true),
     kind("", "v1", "Namespace", "namespaces", "namespace", false),

@@ -32,7 +32,17 @@ pub fn new_directory(name: &str) -> Result<TempDir> {
 
 /// The directory with the four programs: `KUBEBUILDER_ASSETS`, or built by `hack/control-plane/build`.
 pub fn assets() -> Result<PathBuf> {
-    let build = root().join("hack/control-plane/build");
+    built("control-plane")
+}
+
+/// The program helm, built by `hack/helm/build`.
+pub fn helm() -> Result<PathBuf> {
+    Ok(built("helm")?.join("helm"))
+}
+
+/// What `hack/NAME/build` prints.
+fn built(name: &str) -> Result<PathBuf> {
+    let build = root().join("hack").join(name).join("build");
     let out =
         Command::new(&build).stderr(std::process::Stdio::inherit()).output().with_context(|| format!("cannot run {}", build.display()))?;
     anyhow::ensure!(out.status.success(), "{} failed", build.display());

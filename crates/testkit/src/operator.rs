@@ -92,17 +92,18 @@ impl Operator {
     /// # Errors
     /// If it does not listen.
     pub async fn get(&self, path: &str) -> Result<String> {
-        let address = eventually("the operator to say where it listens", SOON, || async {
-            let log = self.log();
-            Ok(log.find("\"address\":\"").map(|i| log[i + 11..].split('"').next().unwrap_or_default().to_owned()))
-        })
-        .await?;
+        let address = eventually("the operator to say where it listens", SOON, || async { Ok(address(&self.log())) }).await?;
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
         Ok(answer)
     }
+}
+
+/// Where an operator with this log listens.
+pub(crate) fn address(log: &str) -> Option<String> {
+    log.find("\"address\":\"").map(|i| log[i + 11..].split('"').next().unwrap_or_default().to_owned())
 }
 
 /// The value of a metric without labels.

@@ -64,6 +64,10 @@ impl Process {
     pub fn is_running(&self) -> bool {
         matches!(self.locked().try_wait(), Ok(None))
     }
+    /// Its exit code, once it has ended; -1 if a signal has ended it.
+    pub fn exit_code(&self) -> Option<i32> {
+        self.locked().try_wait().ok().flatten().map(|status| status.code().unwrap_or(-1))
+    }
     /// Stopped by a signal: state T in /proc.
     pub fn is_stopped(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();

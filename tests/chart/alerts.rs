@@ -1,0 +1,84 @@
+//! The alerts: each uses metrics that are exported, and has a runbook.
+use super::objects::rendered;
+use anyhow::{Context, Result, ensure};
+use curfew::observe::Metrics;
+use curfew_testkit::root;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+fn alerts() -> Result<Vec<Value>> {
+    let rules: Value = serde_saphyr::from_str(&std::fs::read_to_string(root().join("charts/curfew/alerts.yaml"))?)?;
+    Ok(rules["groups"][0]["rules"].as_array().context("no rules")?.clone())
+}
+
+/// The names under which the operator exports its metrics, as Prometheus stores them.
+fn exported() -> BTreeSet<String> {
+    let (mut names, metrics) = (BTreeSet::new(), Metrics::default());
+    // A series with a label begins with its first value.
+    metrics.panics.count("a test");
+    for line in metrics.text().lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        match line.split_once(' ') {
+            Some((name, "counter")) => drop(names.insert(format!("{name}_total"))),
+            Some((name, "histogram")) => names.extend(["bucket", "sum", "count"].map(|part| format!("{name}_{part}"))),
+            Some((name, _)) => drop(names.insert(name.to_owned())),
+            None => {}
+        }
+    }
+    names
+}
+
+#[test]
+fn every_alert_uses_metrics_that_are_exported() -> Result<()> {
+    let exported = exported();
+    ensure!(exported.contains("curfew_grants_overdue") && exported.len() > 10, "{exported:?}");
+    for alert in alerts()? {
+        let expression = alert["expr"].as_str().context("no expression")?;
+        let used: Vec<&str> =
+            expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| word.starts_with("curfew_")).collect();
+        ensure!(!used.is_empty(), "{expression}");
+        for metric in used {
+            ensure!(exported.contains(metric), "{metric} in {expression} is not exported");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_alert_has_a_runbook_and_every_runbook_an_alert() -> Result<()> {
+    let mut wanted = BTreeSet::new();
+    for alert in alerts()? {
+        let name = alert["alert"].as_str().context("no name")?;
+        ensure!(alert["annotations"]["runbook_url"] == format!("https://curfew.dev/docs/runbooks/{name}.md"), "{name}");
+        ensure!(["critical", "warning"].contains(&alert["labels"]["severity"].as_str().unwrap_or_default()), "{name}");
+        let page =
+            std::fs::read_to_string(root().join(format!("docs/runbooks/{name}.md"))).with_context(|| format!("{name} has no runbook"))?;
+        for section in ["## What it means", "## What to do"] {
+            ensure!(page.contains(section), "docs/runbooks/{name}.md has no section {section:?}");
+        }
+        wanted.insert(format!("{name}.md"));
+    }
+    for entry in std::fs::read_dir(root().join("docs/runbooks"))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        ensure!(name == "README.md" || wanted.contains(&name), "docs/runbooks/{name} is about no alert");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_rule_of_the_chart_has_these_alerts_with_your_runbooks() -> Result<()> {
+    let objects = rendered(&[
+        "--set=monitoring.prometheusRule.enabled=true",
+        "--set=monitoring.prometheusRule.runbooks=https://wiki.example.com/curfew/",
+        "--set=monitoring.prometheusRule.labels.release=prometheus",
+    ])?;
+    let rule = objects.iter().find(|(id, _)| id.is("PrometheusRule")).map(|(_, rule)| rule).context("no PrometheusRule")?;
+    ensure!(rule["metadata"]["labels"]["release"] == "prometheus");
+    let rendered = rule["spec"]["groups"][0]["rules"].as_array().context("no rules")?;
+    ensure!(rendered.len() == alerts()?.len());
+    for (alert, plain) in rendered.iter().zip(alerts()?) {
+        ensure!(alert["expr"] == plain["expr"] && alert["annotations"]["description"] == plain["annotations"]["description"]);
+        let url = alert["annotations"]["runbook_url"].as_str().unwrap_or_default();
+        ensure!(url == format!("https://wiki.example.com/curfew/{}.md", plain["alert"].as_str().unwrap_or_default()), "{url}");
+    }
+    Ok(())
+}
