@@ -11,11 +11,10 @@ mod snapshot;
 use curfew_core::{
     admission::Provenance,
     approval::{ApprovalSubject, DecisionFacts, Verb, explain},
-    conditions::{in_words, mfa},
+    conditions::mfa,
     digest::Digest,
     duration::{Duration, Period},
     fingerprint::{Fingerprint, Meant, may_record},
-    limits::{Holder, Limit, RoleLimits, Slot, SlotName, Slots, explain},
     messages::{hint, not_counted, same_approver, self_decision},
     principal::{Party, Recognition, SameBy, Subject, UserInfo},
     readiness,
@@ -116,29 +115,6 @@ fn conditions() -> Vec<Section> {
     ]
 }
 
-fn limits_reached() -> Vec<Message> {
-    let limits =
-        |active, per_subject| Limit::of_role("payments", "admin", &Subject::User("alice".into()), RoleLimits { active, per_subject });
-    let of = |case: &str, [subject, role]: [Limit; 2], (held_of_subject, held): (u16, u16), uncounted: u16| {
-        let slot = |limit: &Limit, index: u16| Slot {
-            name: SlotName { family: &limit.family, index }.to_string().into(),
-            uid: "u".into(),
-            holder: Holder { namespace: "payments".into(), name: format!("request-{index}").into(), uid: format!("r{index}").into() },
-            suspect: false,
-        };
-        let taken = (0..held_of_subject).map(|n| slot(&subject, n)).chain((0..held).map(|n| slot(&role, n))).collect();
-        let slots = Slots { taken, uncounted: vec![0, uncounted] };
-        message(case, Reason::LimitReached, explain(&[subject, role], &slots, "mine").unwrap_or_default())
-    };
-    vec![
-        of("the holder has it", limits(5, 1), (1, 1), 0),
-        of("others have it", limits(2, 2), (0, 2), 0),
-        of("many others have it", limits(5, 2), (0, 5), 0),
-        of("one is from before the limit", limits(1, 1), (0, 0), 1),
-        of("several are from before the limit", limits(2, 1), (0, 0), 2),
-    ]
-}
-
 fn changed() -> Vec<Message> {
     let frozen = with(|_| ()).expect("allowed").resolved;
     let one = |(case, change): &cases::Case| {
@@ -221,7 +197,6 @@ fn table() -> Vec<Section> {
     all.extend(conditions());
     all.push(("What a role requires, and what an approval lacks (conditions)", required()));
     all.push(("What waits has changed (Resolved::changed_since)", changed()));
-    all.push(("A limit is reached (limits::explain)", limits_reached()));
     all.push(("An access in words (target)", access()));
     all.push(("What outlives a grant (target::kubernetes::lasting)", lasting()));
     all.extend(aws());
@@ -251,7 +226,7 @@ fn required() -> Vec<Message> {
     with_mfa(&mut f);
     with_ticket(&mut f, "^INC-[0-9]+$", None);
     f.template().authentication_context = Some("c1".into());
-    let words = in_words(f.template());
+    let words = readiness::requires(f.template());
     logged_in(&mut f, &["pwd"], 60);
     let carol = DecisionFacts {
         uid: "d1".into(),
@@ -378,10 +353,6 @@ const NOT_IN_TABLE: &[(&str, &str)] = &[
     ("the core's own values are JSON", "the text of a panic"),
     ("{} ms after the epoch", "a time beyond the year 9999, which the CRDs refuse"),
     ("more than {MAX_EXPANDED} single permissions, which cannot be compared", "content that is frozen is smaller"),
-    (
-        "role {role} needs a login with MFA at most {MAX_LOGIN_AGE_HOURS}h before startTime {start}; create the request later",
-        "a role that needs MFA is Unsupported, which is said first",
-    ),
     ("permissions of another provider", "an object has a part for each provider, and only that of the system's is used"),
     ("permissions and scope are of different providers", "an object has a part for each provider, and only that of the system's is used"),
     ("has(self.account) != (has(self.regions) || has(self.resources))", "a rule of a CRD"),

@@ -17,7 +17,6 @@ use crate::{
     runtime::changes::{self, RequestGroup},
 };
 use curfew_core::{
-    conditions,
     policy_inputs::{Assignment, Policy, Systems, Template, Window},
     readiness, terms,
     text::{MAX_MESSAGE, clip},
@@ -149,7 +148,7 @@ fn display(ctx: &Context, template: &Template, policy: Option<&Policy>) -> Templ
         systems: clip(systems, MAX_MESSAGE),
         max: max.map_or_else(String::new, ToString::to_string),
         approval: if stages.is_empty() { "none".into() } else { clip(stages.join(", "), MAX_MESSAGE) },
-        requires: clip(conditions::in_words(template), MAX_MESSAGE),
+        requires: clip(readiness::requires(template), MAX_MESSAGE),
     }
 }
 
