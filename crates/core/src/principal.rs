@@ -3,7 +3,7 @@ pub mod mapping;
 
 pub use mapping::{Mapped, Mapping, Source};
 
-use crate::{conditions::LoginKeys, folding::Spelling, text::is_blank};
+use crate::{folding::Spelling, text::is_blank};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -125,6 +125,31 @@ pub struct Recognition {
     pub uids: Uids,
     /// Extra keys that say how a login was authenticated.
     pub login_keys: LoginKeys,
+}
+
+/// Under which extra keys a login says how it was authenticated, from `spec.identity` of CurfewConfig.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct LoginKeys {
+    /// Methods and time of the authentication; `None` where CurfewConfig does not configure MFA.
+    pub mfa: Option<MfaKeys>,
+    /// The authentication contexts that the login satisfies; `None` where CurfewConfig does not configure them.
+    pub authentication_context: Option<String>,
+}
+
+impl LoginKeys {
+    /// Nothing is configured: nothing that needs a key is granted.
+    pub const NONE: LoginKeys = LoginKeys { mfa: None, authentication_context: None };
+}
+
+/// Under which extra keys a login says how and when it was authenticated, and which methods count: `identity.mfa` of CurfewConfig.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct MfaKeys {
+    /// The key that names the methods, such as an `amr` claim.
+    pub methods_key: String,
+    /// The methods that count as MFA. One of them is enough.
+    pub methods: Vec<String>,
+    /// The key that holds the time of the authentication, in seconds since 1970.
+    pub time_key: String,
 }
 
 /// Whether an equal uid means the same person.

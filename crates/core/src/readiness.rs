@@ -3,6 +3,7 @@
 //! Templates and assignments are judged by the rules of [`crate::terms`] that also resolve a request, so that a `Ready`
 //! template and a refused request cannot contradict each other.
 use crate::{
+    conditions::ticket,
     policy_inputs::{Assignment, Policy, PolicyInputs, System, Template, Window},
     quorum,
     reason::Reason,
@@ -62,6 +63,16 @@ pub fn template<'a>(template: &Template, inputs: &PolicyInputs<'a>) -> Result<(&
     let policy = terms::ready(template, inputs)?;
     let warning = terms::ineffective(template, inputs).map_or_else(String::new, |what| format!("; {what}"));
     Ok((policy, format!("allowed by policy {}{warning}", policy.reference.name)))
+}
+
+/// What a request for a template needs beside approval, as one line for people; `none` if it needs nothing.
+pub fn requires(t: &Template) -> String {
+    let justification = t.justification.then(|| "justification".to_owned());
+    let ticket = t.ticket.as_ref().map(ticket::Rule::in_words);
+    let mfa = t.mfa.as_ref().map(|max_age| format!("MFA not older than {max_age}"));
+    let context = t.authentication_context.as_ref().map(|context| format!("authentication context {context}"));
+    let all: Vec<String> = [justification, ticket, mfa, context].into_iter().flatten().collect();
+    if all.is_empty() { "none".into() } else { all.join(", ") }
 }
 
 /// Whether an assignment makes its subject eligible now. A window that has ended is refused; one that has not begun is ready.

@@ -4,8 +4,9 @@ mod fixture;
 
 use curfew_core::{
     approval::ApprovalStage,
-    conditions::{LoginKeys, in_words, mfa, ticket},
+    conditions::{LoginKeys, mfa, ticket},
     policy_inputs::{Policy, Progress},
+    readiness::requires,
     reason::{Reason, TerminalState},
     terms::{Refusal, ready},
 };
@@ -262,11 +263,11 @@ fn mfa_of_a_stage_is_frozen_with_it() {
 #[test]
 fn what_a_role_requires_is_one_line() {
     let mut f = fixture();
-    assert_eq!(in_words(f.template()), "justification");
+    assert_eq!(requires(f.template()), "justification");
     f.template().justification = false;
-    assert_eq!(in_words(f.template()), "none");
+    assert_eq!(requires(f.template()), "none");
     with_mfa(&mut f);
     with_ticket(&mut f, "^INC", Some(&["jira"]));
     f.template().authentication_context = Some("c1".into());
-    assert_eq!(in_words(f.template()), "a ticket of jira whose number matches ^INC, MFA not older than 15m, authentication context c1");
+    assert_eq!(requires(f.template()), "a ticket of jira whose number matches ^INC, MFA not older than 15m, authentication context c1");
 }

@@ -11,7 +11,7 @@ mod snapshot;
 use curfew_core::{
     admission::Provenance,
     approval::{ApprovalSubject, DecisionFacts, StageOrder, Verb, explain, tally},
-    conditions::{in_words, mfa},
+    conditions::mfa,
     digest::Digest,
     duration::{Duration, Period},
     fingerprint::{Fingerprint, Meant, may_record},
@@ -254,7 +254,7 @@ fn required() -> Vec<Message> {
     with_mfa(&mut f);
     with_ticket(&mut f, "^INC-[0-9]+$", None);
     f.template().authentication_context = Some("c1".into());
-    let requires = in_words(f.template());
+    let requires = readiness::requires(f.template());
     logged_in(&mut f, &["pwd"], 60);
     let carol = DecisionFacts {
         uid: "d1".into(),
@@ -398,10 +398,6 @@ const NOT_IN_TABLE: &[(&str, &str)] = &[
     ("the core's own values are JSON", "the text of a panic"),
     ("{} ms after the epoch", "a time beyond the year 9999, which the CRDs refuse"),
     ("more than {MAX_EXPANDED} single permissions, which cannot be compared", "content that is frozen is smaller"),
-    (
-        "role {role} needs a login with MFA at most {MAX_LOGIN_AGE_HOURS}h before startTime {start}; create the request later",
-        "a role that needs MFA is Unsupported, which is said first",
-    ),
     ("permissions of another provider", "an object has a part for each provider, and only that of the system's is used"),
     ("permissions and scope are of different providers", "an object has a part for each provider, and only that of the system's is used"),
     ("has(self.account) != (has(self.regions) || has(self.resources))", "a rule of a CRD"),

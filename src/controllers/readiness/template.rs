@@ -18,7 +18,6 @@ use crate::{
 };
 use curfew_core::{
     approval::StageOrder,
-    conditions,
     policy_inputs::{Assignment, Policy, Systems, Template, Window},
     readiness, terms,
     text::{MAX_MESSAGE, clip},
@@ -151,7 +150,7 @@ fn display(ctx: &Context, template: &Template, policy: Option<&Policy>) -> Templ
         systems: clip(systems, MAX_MESSAGE),
         max: max.map_or_else(String::new, ToString::to_string),
         approval: if stages.is_empty() { "none".into() } else { clip(stages.join(separator), MAX_MESSAGE) },
-        requires: clip(conditions::in_words(template), MAX_MESSAGE),
+        requires: clip(readiness::requires(template), MAX_MESSAGE),
     }
 }
 

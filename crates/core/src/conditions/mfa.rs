@@ -4,23 +4,13 @@
 //! The evidence belongs to the login with which a request or decision was created, and is judged at the time of that creation. Time that
 //! passes while a request waits makes it no older, and an active grant does not depend on it.
 use super::claims::{NotAList, members};
+pub use crate::principal::MfaKeys as Keys;
 use crate::{duration::Duration, principal::UserInfo, text::brief, time::Time};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// How far an authentication may lie in the future: the clocks of identity provider and API server differ by no more.
 pub const SKEW_SECS: i64 = 10;
-
-/// Under which extra keys a login says how and when it was authenticated, and which methods count: `identity.mfa` of CurfewConfig.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Keys {
-    /// The key that names the methods, such as an `amr` claim.
-    pub methods_key: String,
-    /// The methods that count as MFA. One of them is enough.
-    pub methods: Vec<String>,
-    /// The key that holds the time of the authentication, in seconds since 1970.
-    pub time_key: String,
-}
 
 /// MFA that a stage asks of its approvers.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]

@@ -4,7 +4,7 @@
 //! in the way is told at once. The verdict is always that of [`resolve`]: a rule that has no line here still refuses.
 use super::{
     Offer, Refusal, check_accepted_by_target, check_approval, check_assignment_window, check_justification, check_login, check_system,
-    check_usable, duration, naming, narrowing, pick_system, policies::check_policy_offers, policies::first_allowing, refuse,
+    check_usable, conditions, duration, naming, narrowing, pick_system, policies::check_policy_offers, policies::first_allowing, refuse,
     requestors::resolve_beneficiary, resolve, schedule,
 };
 use crate::{
@@ -185,7 +185,9 @@ fn longest(t: &Template, h: &PolicyInputs<'_>) -> String {
 
 fn offered(t: &Template, system: &System, h: &PolicyInputs<'_>) -> Result<String, Refusal> {
     let offer = Offer::of(t, system.provider, h)?;
-    let policy = first_allowing(t, h, |p| check_policy_offers(p, t, &t.approval, system, &offer, h))?;
+    let policy = first_allowing(t, h, |p| {
+        check_policy_offers(p, t, &t.approval, system, &offer, h).and_then(|()| conditions::check_floor(p, t, false))
+    })?;
     Ok(format!("allowed by policy {}, for at most {}", policy.reference.name, policy.max_duration))
 }
 

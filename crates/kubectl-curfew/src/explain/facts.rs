@@ -13,9 +13,8 @@ use curfew_api::{
 use curfew_core::{
     admission::AdmissionHistory,
     approval::ApprovalStage,
-    conditions::LoginKeys,
     policy_inputs::{Assignment, Policy, PolicyInputs, RequestFacts, System, Template},
-    principal::{Subject, UserInfo},
+    principal::{LoginKeys, Subject, UserInfo},
     reason::{Reason, TerminalState},
     target::{Plan, ProviderKind, ScopeByProvider},
     terms::explain::{Judged, Rule, explain},
@@ -109,7 +108,12 @@ struct Inputs {
 
 impl Inputs {
     fn of(facts: &Facts, role: &RoleTemplate) -> Self {
-        let template = convert::template(role);
+        let mut template = convert::template(role);
+        if facts.config.is_err() {
+            // Under which keys a login proves its authentication is not known, so nothing is refused for it.
+            (template.mfa, template.authentication_context) = (None, None);
+            template.approval.iter_mut().for_each(|stage| stage.mfa = None);
+        }
         let assignments = facts.assignments.as_deref().unwrap_or_default();
         let policies = match &facts.policies {
             Ok(all) => all.iter().map(convert::policy).collect(),
