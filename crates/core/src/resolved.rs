@@ -17,7 +17,10 @@ use std::{
 
 /// The schema of [`Resolved`], of request status and of Grants that this build writes. Digests of different schemas are never
 /// compared, and a higher schema than this is only revoked when due.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
+
+/// Has no order of stages, comments and MFA of approvers; what uses none of them has the same form.
+const BEFORE_RULES_OF_APPROVERS: u32 = 3;
 
 /// The oldest schema whose digests this build computes, too. Schema 2 holds the digests of contents, and not the contents.
 const OLDEST_COMPUTED: u32 = 2;
@@ -176,6 +179,7 @@ impl Terms {
     pub fn digest_in(&self, schema: u32) -> Option<Digest> {
         match schema {
             _ if schema == self.resolved.schema => Some(self.digest),
+            BEFORE_RULES_OF_APPROVERS => Some(Resolved { schema, ..(*self.resolved).clone() }.digest()),
             OLDEST_COMPUTED => {
                 let permissions = self.resolved.permissions.without_content();
                 Some(Resolved { schema, permissions, ..(*self.resolved).clone() }.digest())

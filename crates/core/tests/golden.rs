@@ -6,7 +6,8 @@ mod aws_forms;
 
 use curfew_core::{
     admission::Provenance,
-    approval::{ApprovalStage, CommentRule, StageOrder},
+    approval::{ApprovalStage, CommentRule, Escalation, StageOrder},
+    conditions::mfa::Requirement,
     digest::Digest,
     grant::{Decision, Grant, Inputs, Observation, OwnerState, State, decide},
     principal::{ServiceAccount, Subject},
@@ -103,6 +104,17 @@ fn representative() -> Resolved {
     }
 }
 
+/// The same with every rule of approvers that schema 4 has brought.
+fn with_rules_of_approvers() -> Resolved {
+    let mut resolved = representative();
+    resolved.order = StageOrder::Parallel;
+    let stage = &mut resolved.approval[1];
+    stage.escalation = Some(Escalation { after: "2h".parse().expect("a duration"), approvers: vec![Subject::Group("sre-oncall".into())] });
+    stage.mfa = Some(Requirement { max_age: "15m".parse().expect("a duration") });
+    stage.comment = CommentRule::Required;
+    resolved
+}
+
 /// The map of serde_json keeps its keys in byte order, as the digest does.
 fn canonical(value: &impl serde::Serialize) -> String {
     serde_json::to_value(value).expect("JSON").to_string()
@@ -117,6 +129,14 @@ fn the_stored_form_and_the_digests_of_an_approval_are_unchanged() {
     let digests = json!({"digest": resolved.digest(), "effects": resolved.effects()});
     assert_golden(&format!("digests-{SCHEMA}.json"), &digests.to_string());
     assert_eq!(serde_json::from_str::<Resolved>(&stored(&format!("resolved-{SCHEMA}.json"))).expect("it is read back"), resolved);
+}
+
+#[test]
+fn the_stored_form_of_the_rules_of_approvers_is_unchanged() {
+    let resolved = with_rules_of_approvers();
+    let text = canonical(&resolved);
+    assert_golden(&format!("resolved-approvers-{SCHEMA}.json"), &format!("{text}\n{}", resolved.digest()));
+    assert_eq!(serde_json::from_str::<Resolved>(&text).expect("it is read back"), resolved);
 }
 
 #[test]
@@ -213,6 +233,24 @@ fn an_approval_of_schema_2_is_read_without_its_content() {
     assert!(Terms::new(old).is_comparable());
     assert_eq!(stored("role-contents-2.txt"), stored("role-contents-3.txt"));
     assert_eq!(stored("plan-2.json"), stored("plan-3.json"));
+}
+
+/// Schema 3 has no rules of approvers beyond who and how many. What has none of them is judged in that form, and nothing else is.
+#[test]
+fn an_approval_of_schema_3_is_judged_in_its_form() {
+    let old: Resolved = serde_json::from_str(&stored("resolved-3.json")).expect("it is read back");
+    let now = representative();
+    assert_eq!(old, Resolved { schema: 3, ..now.clone() });
+    assert_eq!(Terms::new(now).digest_in(3), Some(old.digest()), "what waits is compared in the form in which it was approved");
+    let digests: serde_json::Value = serde_json::from_str(&stored("digests-3.json")).expect("JSON");
+    assert_eq!(digests["digest"], old.digest().to_string(), "the form is the same, so its digest is");
+    let other = Terms::new(with_rules_of_approvers()).digest_in(3);
+    assert!(other.is_some() && other != Some(old.digest()), "a rule of approvers is never left out of a comparison");
+    for (before, now) in
+        [("role-contents-3.txt", "role-contents-4.txt"), ("plan-3.json", "plan-4.json"), ("aws-plan-3.txt", "aws-plan-4.txt")]
+    {
+        assert_eq!(stored(before), stored(now));
+    }
 }
 
 /// An approval of a newer build may have members that this one ignores. So its digest is taken as stored, and it is compared

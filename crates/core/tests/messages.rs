@@ -260,7 +260,7 @@ fn required() -> Vec<Message> {
         uid: "d1".into(),
         decider: Arc::new(UserInfo { username: "carol".into(), groups: Arc::new(vec!["leads".into()]), ..f.asked.requester.clone() }),
         verb: Verb::Approve,
-        digest: None,
+        digest: Some(Digest::from_bits(1)),
         duration: None,
         commented: false,
         request_uid: None,
@@ -276,7 +276,7 @@ fn required() -> Vec<Message> {
         created: NOW,
         requester: &f.asked.requester,
         beneficiary: None,
-        digest: None,
+        digest: Some(Digest::from_bits(1)),
         accepted_at: NOW,
         stages: &f.template.as_ref().expect("a template").approval,
         order: StageOrder::Sequential,
@@ -392,7 +392,22 @@ fn every_refusal_names_an_object_or_the_next_step() {
 }
 
 /// Texts in the source that are not in the table, and why.
+/// Why a line of `kubectl curfew explain` that says what holds is not in the table.
+const EXPLAINED: &str = "said by kubectl curfew explain of a rule that holds: terms_explain and the plugin's tests";
+
 const NOT_IN_TABLE: &[(&str, &str)] = &[
+    ("uses what this build supports", EXPLAINED),
+    ("{} is recognised", EXPLAINED),
+    ("role {name} exists and is not suspended", EXPLAINED),
+    ("within what role {name} gives", EXPLAINED),
+    ("{asked}, of at most {}", EXPLAINED),
+    ("the operator has found nothing in the way", EXPLAINED),
+    ("there is one", EXPLAINED),
+    ("the role requires none", EXPLAINED),
+    ("allowed by policy {}, for at most {}", EXPLAINED),
+    ("without an end", EXPLAINED),
+    ("a Job that owns each binding expires soon after the deadline", "said by kubectl curfew explain of what ends the access"),
+    ("every statement that is written ends at the deadline", "said by kubectl curfew explain of what ends the access"),
     ("self.all(key, !key.startsWith('curfew.dev/'))", "a rule of a CRD"),
     ("keys of curfew.dev are reserved for Curfew", "the message of that rule, which the API server gives: story::fuse"),
     ("the core's own values are JSON", "the text of a panic"),

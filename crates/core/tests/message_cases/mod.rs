@@ -252,6 +252,11 @@ pub const REQUEST_CONDITIONS: &[Case] = &[
     }),
     ("no ticket, asked by the policy", |f| f.policies[0].ticket = true),
     ("recorded before MFA was configured", with_mfa),
+    ("a start long after the login", |f| {
+        with_mfa(f);
+        logged_in(f, &["mfa"], 0);
+        f.asked.start = Some(NOW.plus_secs(25 * 3600));
+    }),
     ("no methods", |f| mfa(f, &[], &["999940"])),
     ("other methods", |f| mfa(f, &["pwd", "sms"], &["999940"])),
     ("methods that are not a list", |f| mfa(f, &["[mfa]"], &["999940"])),
