@@ -39,6 +39,7 @@ generate: ## CRDs, admission policies, RBAC and workloads from code: crds/, depl
 lint: ## words, module graph, format, clippy with warnings denied (test features, and as shipped), licences and sources
 	hack/lint/words
 	hack/lint/modules --check
+	hack/lint/features --check
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets $(FEATURES) -- -D warnings
 	cargo clippy --workspace --lib --bins -- -D warnings

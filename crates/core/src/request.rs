@@ -244,15 +244,15 @@ pub fn decide(f: &Inputs<'_>) -> Decision {
 
 /// The slots of the role's limits that an approved request has, or what must be done first. Limits are judged on facts read live.
 /// `stored_count` is whether the slots that its status names are believed; `reached` is what follows where a limit has no free slot.
-fn with_slots(f: &Inputs<'_>, stored_count: bool, reached: impl FnOnce() -> Decision) -> Result<Vec<Arc<str>>, Decision> {
+fn with_slots(f: &Inputs<'_>, stored_count: bool, reached: impl FnOnce() -> Decision) -> Result<Vec<Arc<str>>, Box<Decision>> {
     let stored = &f.request.status.slots;
     let limits = f.terms.as_ref().map_or_else(|_| Arc::default(), |terms| terms.limits.clone());
     match f.slots {
         _ if limits.is_empty() || (stored_count && are_covered(&limits, stored)) => Ok(stored.clone()),
         Some(Answer::Taken(slots)) => Ok(slots.clone()),
-        Some(Answer::Full) => Err(reached()),
-        Some(Answer::Free) | None if f.fresh => Err(Decision::TakeSlots(limits)),
-        Some(Answer::Free) | None => Err(Decision::ReadLive),
+        Some(Answer::Full) => Err(Box::new(reached())),
+        Some(Answer::Free) | None if f.fresh => Err(Box::new(Decision::TakeSlots(limits))),
+        Some(Answer::Free) | None => Err(Box::new(Decision::ReadLive)),
     }
 }
 

@@ -100,7 +100,7 @@ fn decide_create(f: &Inputs<'_>, sum: &Tally) -> Decision {
 fn create_with_slots(f: &Inputs<'_>, expires_at: Time) -> Decision {
     let status = &f.request.status;
     match with_slots(f, false, || transition_to(f, State::Revoking(Reason::LimitReached))) {
-        Err(decision) => decision,
+        Err(decision) => *decision,
         Ok(slots) if slots.iter().all(|slot| status.slots.contains(slot)) => Decision::CreateGrant { expires_at },
         Ok(slots) => Decision::Commit(Status { slots, ..status.clone() }),
     }

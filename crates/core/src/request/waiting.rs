@@ -39,7 +39,7 @@ fn accept(f: &Inputs<'_>, terms: &Terms) -> Decision {
 
 pub(super) fn decide_awaiting(f: &Inputs<'_>) -> Decision {
     match decide_accepted(f) {
-        Err(decision) => decision,
+        Err(decision) => *decision,
         Ok((frozen, sum)) => match sum.deadline() {
             Some(deadline) => decide_open_stage(f, frozen, &sum, deadline),
             None if has_passed_for(f, frozen, &sum) => finish(f, Reason::WindowPassed),
@@ -53,7 +53,7 @@ pub(super) fn decide_awaiting(f: &Inputs<'_>) -> Decision {
 /// lasts: an operator that was not there at the start begins it later, and it ends when it was promised to end.
 pub(super) fn decide_scheduled(f: &Inputs<'_>) -> Decision {
     let (frozen, sum) = match decide_accepted(f) {
-        Err(decision) => return decision,
+        Err(decision) => return *decision,
         Ok(accepted) => accepted,
     };
     let start = frozen.terms.resolved.start.filter(|start| f.now < *start);
@@ -72,20 +72,20 @@ pub(super) fn decide_scheduled(f: &Inputs<'_>) -> Decision {
 }
 
 /// What ends every request that was accepted: terms that no longer hold, and a Deny or Revoke; otherwise what was frozen and the tally.
-fn decide_accepted<'a>(f: &Inputs<'a>) -> Result<(&'a Frozen, Tally), Decision> {
+fn decide_accepted<'a>(f: &Inputs<'a>) -> Result<(&'a Frozen, Tally), Box<Decision>> {
     let Some(frozen) = &f.request.status.frozen else {
-        return Err(transition_to(f, State::Ended(TerminalState::Invalid, Reason::TemplateChanged)));
+        return Err(Box::new(transition_to(f, State::Ended(TerminalState::Invalid, Reason::TemplateChanged))));
     };
     if let Some(reason) = terms_invalidated_by(f) {
-        return Err(match absent_until(f) {
+        return Err(Box::new(match absent_until(f) {
             _ if !f.fresh => Decision::ReadLive,
             Some(until) => Decision::Wait(Requeue::At(until)),
             None => finish(f, reason),
-        });
+        }));
     }
     let sum = tally_decisions(f.request, f.decisions, f.people);
     match sum.stopped_by {
-        Some(stop) => Err(finish(f, stop.reason)),
+        Some(stop) => Err(Box::new(finish(f, stop.reason))),
         None => Ok((frozen, sum)),
     }
 }
@@ -120,7 +120,7 @@ fn decide_open_stage(f: &Inputs<'_>, frozen: &Frozen, sum: &Tally, deadline: Tim
 fn begin(f: &Inputs<'_>, frozen: &Frozen, sum: &Tally) -> Decision {
     let (status, resolved) = (f.request.status.clone(), &frozen.terms.resolved);
     match with_slots(f, true, || finish(f, Reason::LimitReached)) {
-        Err(decision) => decision,
+        Err(decision) => *decision,
         Ok(slots) if resolved.start.is_some_and(|start| f.now < start) => {
             Decision::Commit(Status { state: State::Scheduled, slots, ..status })
         }
