@@ -181,10 +181,13 @@ async fn denied(s: &Stage) -> Result<()> {
     over(s, "ceiling", "Denied", "OverMaximum", "asked for 510m, but policy payments allows at most 8h").await?;
     s.alice.apply(&of("brief", "window")).await?.success()?;
     over(s, "window", "Denied", "OutsideWindow", "ended 2026-01-02T00:00:00Z").await?;
-    // Limits are a rule that this build does not have.
-    ready(s, "limited", "False Unsupported", "activation.limits").await?;
-    s.alice.apply(&of("limited", "limits")).await?.success()?;
-    over(s, "limits", "Invalid", "Unsupported", "activation.limits").await
+    ready(s, "limited", "True", "").await?;
+    s.alice.apply(&of("limited", "the-one")).await?.success()?;
+    s.w.state_is("the-one", "AwaitingApproval").await?;
+    super::decide(&s.w, &s.carol, "the-one", "Approve").await?;
+    s.w.state_is("the-one", "Active").await?;
+    s.alice.apply(&of("limited", "one-too-many")).await?.success()?;
+    over(s, "one-too-many", "Denied", "LimitReached", "the-one").await
 }
 
 async fn invalid(s: &Stage) -> Result<()> {

@@ -37,10 +37,10 @@ pub const ALL: &[Scenario] = &[
     bounded("about to time out, replica 0 a tick slow", [1, 0], about_to_time_out),
     bounded("two parallel stages", [0, 0], two_stages),
     bounded("two parallel stages, replica 0 a tick slow", [1, 0], two_stages),
-    whole("an escalation", [0, 0], escalation),
-    whole("an escalation, replica 0 a tick slow", [1, 0], escalation),
+    bounded("an escalation", [0, 0], escalation),
+    bounded("an escalation, replica 0 a tick slow", [1, 0], escalation),
     bounded("a shorter approval", [0, 0], shorter),
-    whole("Activating written by another client, longer than approved", [0, 0], || World {
+    bounded("Activating written by another client, longer than approved", [0, 0], || World {
         request: shorter().request.map(|r| Req { state: State::Activating, expires: Some(super::DURATION + 1), ..r }),
         decisions: decision_bits::CAROL_APPROVES,
         budget: Budget { crashes: 0, ..usual_budget() },
