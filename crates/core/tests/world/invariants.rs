@@ -82,9 +82,10 @@ fn is_approved(rules: ApprovalRules, decisions: u16, accepted: Tick) -> bool {
     }
 }
 
-/// A Grant is created that ends then.
-pub fn grant_created(w: &mut World, expires: Tick) {
-    if expires > w.now + DURATION {
+/// A Grant is created that ends then. That of a scheduled request ends with its window, also if it is created late.
+pub fn grant_created(w: &mut World, scheduled: bool, expires: Tick) {
+    let latest = if scheduled { START + SCHEDULED_DURATION } else { w.now + DURATION };
+    if expires > latest {
         w.broken = w.broken.or(Some(Broken::LongerThanApproved));
     }
 }
