@@ -75,7 +75,7 @@ fn slot(lease: &Lease) -> Option<Slot> {
     })
 }
 
-/// Creates a slot for a request. `Conflict` if it exists: it is held by another request, or was created by another replica.
+/// Creates a slot for a request. `Conflict` only if it exists: it is held by another request, or was created by another replica.
 pub async fn create(client: &Client, name: &str, holder: &Holder, now: Time, _: &Permit) -> WriteOutcome<()> {
     let Some(family) = SlotName::parse(name).map(|name| name.family.to_owned()) else { return WriteOutcome::Conflict };
     let labels = [(LIMIT_LABEL.to_owned(), family), (REQUEST_LABEL.to_owned(), holder.uid.to_string())];
@@ -87,7 +87,12 @@ pub async fn create(client: &Client, name: &str, holder: &Holder, now: Time, _: 
             ..LeaseSpec::default()
         }),
     };
-    api(client).create(&PostParams::default(), &lease).await.map(drop).into()
+    match api(client).create(&PostParams::default(), &lease).await {
+        Ok(_) => WriteOutcome::Stored(()),
+        Err(kube::Error::Api(status)) if status.code == 409 => WriteOutcome::Conflict,
+        // Also if the namespace is not found: then nobody else was first.
+        Err(error) => WriteOutcome::Failed(error),
+    }
 }
 
 /// Deletes a slot, if it is still this very object: one that was released and taken again stays.

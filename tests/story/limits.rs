@@ -137,8 +137,8 @@ async fn what_waits_holds_nothing(w: &World) -> Result<()> {
     decide(w, &carol, "waits-first", "Approve").await?;
     refused(w, "waits-first", "Denied", "LimitReached", "held by waits-second;").await?;
     alice.apply(&of("approved", "asks-in-vain", "1h")).await?.success()?;
-    // The slot of alice may still be there that the request took which was denied a moment ago.
-    refused(w, "asks-in-vain", "Denied", "LimitReached", "held by waits-").await?;
+    // The request that was denied a moment ago may still have the slot of alice; it holds nothing, and is not named.
+    refused(w, "asks-in-vain", "Denied", "LimitReached", "held by waits-second;").await?;
     let asked = w.field(&["areq", "-n", "payments", "asks-in-vain"], "{.status.approval.acceptedAt}").await?;
     ensure!(asked.is_empty(), "approvers were asked for what could not be granted: accepted at {asked}");
     // A lower limit, or none, ends nothing.
@@ -149,7 +149,7 @@ async fn what_waits_holds_nothing(w: &World) -> Result<()> {
     no_slots(w, "after it is gone").await
 }
 
-/// What was granted before the role had a limit counts towards it.
+/// What was granted before the role had a limit counts towards it, and so does what has lost its slots.
 async fn what_was_active_before_counts(w: &World) -> Result<()> {
     let (alice, bob) = (w.alice()?, w.cp.user("bob@example.com", &["payments-devs"])?);
     limit(w, "unapproved", None).await?;
@@ -157,9 +157,19 @@ async fn what_was_active_before_counts(w: &World) -> Result<()> {
     w.state_is("before", "Active").await?;
     limit(w, "unapproved", Some((1, 1))).await?;
     bob.apply(&of("unapproved", "behind", "1h")).await?.success()?;
-    refused(w, "behind", "Denied", "LimitReached", "held by 1 request from before the limit;").await?;
+    refused(w, "behind", "Denied", "LimitReached", "held by 1 other active request;").await?;
     ensure!(alice.can_read_secret("payments", "db").await?, "a limit ends what is active");
     alice.api(&["delete", "areq", "-n", "payments", "before"]).await?.success()?;
+    w.access_is(&alice, false, SOON).await?;
+    alice.apply(&of("unapproved", "slotless", "1h")).await?.success()?;
+    w.state_is("slotless", "Active").await?;
+    let cleaner = w.cp.user("system:serviceaccount:kube-system:namespace-controller", &[])?;
+    for slot in slots(w).await? {
+        cleaner.api(&["delete", "lease", "-n", "curfew-system", &slot]).await?.success()?;
+    }
+    bob.apply(&of("unapproved", "behind-slotless", "1h")).await?.success()?;
+    refused(w, "behind-slotless", "Denied", "LimitReached", "held by 1 other active request;").await?;
+    alice.api(&["delete", "areq", "-n", "payments", "slotless"]).await?.success()?;
     w.access_is(&alice, false, SOON).await
 }
 

@@ -13,7 +13,7 @@ mod taking;
 pub use taking::{Answer, MAX_VERIFIED, Reply, Step, Taking};
 
 use crate::{folding::fold, ids, principal::Subject};
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 /// The beginning of the name of every slot.
 pub const SLOT_PREFIX: &str = "curfew-slot-";
@@ -131,21 +131,38 @@ impl Slot {
 pub struct Slots {
     /// Those that exist.
     pub taken: Vec<Slot>,
-    /// For each limit, how many other requests count towards it without a slot: they were granted before the role had a limit.
+    /// For each limit, how many other requests count towards it without a slot: they were granted before the role had a limit, or
+    /// their slots were lost, with the namespace of the operator for example.
     pub uncounted: Vec<u16>,
 }
 
-/// For each limit, how many of these other requests count towards it without a slot. Each is given by its slots and the families that it
-/// counts towards.
-pub fn uncounted<'a>(limits: &[Limit], others: impl Iterator<Item = (&'a [Arc<str>], [Limit; 2])>) -> Vec<u16> {
-    let mut counts = vec![0u16; limits.len()];
-    for (slots, theirs) in others {
-        for (count, limit) in counts.iter_mut().zip(limits) {
-            let counts_here = theirs.iter().any(|their| their.family == limit.family) && !limit.is_held_by(slots);
-            *count = count.saturating_add(u16::from(counts_here));
-        }
+impl Slots {
+    /// Whether one of these limits may be reached, as far as these show.
+    pub fn may_reach(&self, limits: &[Limit]) -> bool {
+        limits.iter().enumerate().any(|(n, limit)| {
+            let held = self.taken.iter().filter(|slot| slot.index_in(limit).is_some()).count();
+            held + self.uncounted.get(n).copied().map_or(0, usize::from) >= usize::from(limit.at_most)
+        })
     }
-    counts
+}
+
+/// Another request that has access, with the limits that it counts towards.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Granted {
+    /// Who it is.
+    pub holder: Holder,
+    /// Its limits.
+    pub limits: [Limit; 2],
+}
+
+/// Those of these requests that count towards one of the limits and hold none of its slots: what their status says is not believed.
+pub fn without_slot<'a>(limits: &[Limit], taken: &[Slot], others: &'a [Granted]) -> Vec<Vec<&'a Granted>> {
+    let of = |limit: &Limit| {
+        let holders: BTreeSet<&str> = taken.iter().filter(|slot| slot.index_in(limit).is_some()).map(|slot| &*slot.holder.uid).collect();
+        let counts = |other: &&Granted| other.limits.iter().any(|theirs| theirs.family == limit.family);
+        others.iter().filter(counts).filter(|other| !holders.contains(&*other.holder.uid)).collect()
+    };
+    limits.iter().map(of).collect()
 }
 
 /// Which limit is reached and who holds its slots, in words, as these slots show it to the request with this uid.
@@ -163,8 +180,8 @@ pub fn explain(limits: &[Limit], slots: &Slots, uid: &str) -> Option<String> {
     let mut holders = names.join(", ");
     match (more, names.is_empty()) {
         (0, _) => {}
-        (1, true) => holders = "1 request from before the limit".to_owned(),
-        (more, true) => holders = format!("{more} requests from before the limit"),
+        (1, true) => holders = "1 other active request".to_owned(),
+        (more, true) => holders = format!("{more} other active requests"),
         (more, false) => holders.push_str(&format!(" and {more} more")),
     }
     let plural = if limit.at_most == 1 { "" } else { "s" };

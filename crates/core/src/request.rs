@@ -10,7 +10,7 @@ mod granted;
 mod holding;
 mod waiting;
 
-pub use holding::holds_slot;
+pub use holding::{has_access, holds_slot};
 
 use crate::{
     admission::Provenance,

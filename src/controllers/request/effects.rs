@@ -22,7 +22,7 @@ use crate::{
 use async_trait::async_trait;
 use curfew_core::{
     ids,
-    limits::{self, Limit},
+    limits::{self, Limit, Slot, Slots},
     principal::MAX_ALIAS,
     reconcile::{Effect, Outcome},
     request::{Request, State},
@@ -39,12 +39,14 @@ pub struct RequestEffects {
     ctx: Arc<Context>,
     key: Key,
     known: Mutex<Known>,
+    /// The limits of the request and their slots, as they were listed last, without those that were found to be held by nobody.
+    listed: Mutex<Option<(Vec<Limit>, Slots)>>,
 }
 
 impl RequestEffects {
     /// The effects of a request as the stores show it.
     pub fn new(ctx: Arc<Context>, key: Key, known: Known) -> Self {
-        RequestEffects { ctx, key, known: Mutex::new(known) }
+        RequestEffects { ctx, key, known: Mutex::new(known), listed: Mutex::default() }
     }
 
     /// What this reconcile knows by now.
@@ -122,7 +124,8 @@ impl RequestEffects {
         let known = self.known();
         match slots::list(&self.ctx, &known.object, of).await {
             Ok(listed) => {
-                self.known.lock().limit = limits::explain(of, &listed, &known.request.uid);
+                *self.listed.lock() = Some((of.to_vec(), listed.clone()));
+                self.explain_limit();
                 Outcome::Slots(listed)
             }
             Err(error) => self.failed("list the slots for", &error),
@@ -136,6 +139,26 @@ impl RequestEffects {
             Some(WriteOutcome::Failed(error)) => self.failed("take a slot for", &error),
             None => Outcome::Failed,
         }
+    }
+
+    async fn delete_slot(&self, slot: &Slot) -> Outcome {
+        match kube_writes::slots::delete(&self.ctx.client, slot).await {
+            Ok(()) => {
+                if let Some((_, listed)) = &mut *self.listed.lock() {
+                    listed.taken.retain(|taken| taken.uid != slot.uid);
+                }
+                self.explain_limit();
+                Outcome::Done
+            }
+            Err(error) => self.failed("delete a slot that nobody holds, for", &error),
+        }
+    }
+
+    /// Which limit is reached as far as this run has found: a request that was found to hold nothing is not named as its holder.
+    fn explain_limit(&self) {
+        let listed = self.listed.lock();
+        let mut known = self.known.lock();
+        known.limit = listed.as_ref().and_then(|(limits, slots)| limits::explain(limits, slots, &known.request.uid));
     }
 
     async fn release_slots(&self) -> Outcome {
@@ -232,10 +255,7 @@ impl EffectHandler for RequestEffects {
                 Ok(held) => Outcome::HoldsSlot(held),
                 Err(error) => self.failed("read who holds a slot for", &error),
             },
-            Effect::DeleteSlot(slot) => match kube_writes::slots::delete(&self.ctx.client, slot).await {
-                Ok(()) => Outcome::Done,
-                Err(error) => self.failed("delete a slot that nobody holds, for", &error),
-            },
+            Effect::DeleteSlot(slot) => self.delete_slot(slot).await,
             Effect::ReleaseSlots => self.release_slots().await,
             Effect::CreateGrant { request, expires_at } => self.create_grant(request, *expires_at).await,
             Effect::BringForward(to) => {

@@ -12,12 +12,16 @@ use crate::{
 use curfew_core::{
     admission::AdmissionHistory,
     ids,
-    limits::{self, Holder, Limit, RoleLimits, Slot, Slots},
-    request::{GrantView, State, holds_slot},
+    limits::{self, Granted, Holder, Limit, RoleLimits, Slot, Slots},
+    request::{GrantView, Request, State, has_access, holds_slot},
 };
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use kube::{Api, ResourceExt};
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::MissedTickBehavior;
 
 /// How many slots are looked at live in one sweep, at most, and how many at a time.
@@ -31,33 +35,51 @@ const SWEEP_LIMIT: Duration = Duration::from_secs(60);
 /// # Errors
 /// If the API server does not answer.
 pub async fn list(ctx: &Context, request: &ActivationRequest, limits: &[Limit]) -> kube::Result<Slots> {
+    // Before the slots are listed: what has access by now had its slots by then, and does not seem to lack them.
+    let others = granted_in_stores(ctx, request);
     let mut taken = slots::of_limits(&ctx.client, limits).await?;
     taken.iter_mut().for_each(|slot| slot.suspect = !is_held_in_stores(ctx, slot));
-    Ok(Slots { taken, uncounted: uncounted(ctx, request, limits) })
+    let without = limits::without_slot(limits, &taken, &others);
+    let count = |of: &[&Granted]| u16::try_from(of.len()).unwrap_or(u16::MAX);
+    let listed = Slots { taken, uncounted: without.iter().map(|of| count(of)).collect() };
+    if !without.iter().any(|of| !of.is_empty()) || !listed.may_reach(limits) {
+        return Ok(listed);
+    }
+    // A limit is reached only by what is read live, as far as that is bounded.
+    let ended = ended_meanwhile(ctx, without.concat()).await?;
+    let left = without.iter().map(|of| of.iter().filter(|other| !ended.contains(&other.holder.uid)).copied().collect::<Vec<_>>());
+    Ok(Slots { uncounted: left.map(|of| count(&of)).collect(), ..listed })
 }
 
-/// Requests of the same role that the stores show to be granted, without a slot: they are from before the role had a limit.
-fn uncounted(ctx: &Context, request: &ActivationRequest, limits: &[Limit]) -> Vec<u16> {
+/// The other requests of the same role that the stores show to have access.
+fn granted_in_stores(ctx: &Context, request: &ActivationRequest) -> Vec<Granted> {
     let (namespace, role) = changes::template_of(request);
     let others = ctx.stores.live_requests(&RequestGroup::Template((namespace.clone(), role.clone())));
-    let granted: Vec<_> = others
-        .iter()
-        .filter(|other| other.uid() != request.uid() && counts(other))
-        .filter_map(|other| {
-            let holder = other.status.as_ref()?.resolved.as_ref()?.beneficiary.clone();
-            // Which limits a request counts towards does not depend on how high they are.
-            Some((convert::slots(other), Limit::of_role(&namespace, &role, &holder, RoleLimits { active: 0, per_subject: 0 })))
-        })
-        .collect();
-    limits::uncounted(limits, granted.iter().map(|(slots, families)| (slots.as_slice(), families.clone())))
+    let granted = |other: &ActivationRequest| {
+        let uid: Arc<str> = other.uid().filter(|uid| request.uid().as_ref() != Some(uid))?.into();
+        let grant = ctx.stores.grant(&ids::grant_id(&ctx.install, &uid));
+        let status = convert::request(other, &AdmissionHistory::unknown()).status;
+        has_access(&status, convert::grant_view(grant.as_deref())).then_some(())?;
+        let beneficiary = other.status.as_ref()?.resolved.as_ref()?.beneficiary.clone();
+        // Which limits a request counts towards does not depend on how high they are.
+        let limits = Limit::of_role(&namespace, &role, &beneficiary, RoleLimits { active: 0, per_subject: 0 });
+        Some(Granted { holder: Holder { namespace: namespace.as_str().into(), name: other.name_any().into(), uid }, limits })
+    };
+    others.iter().filter_map(|other| granted(other)).collect()
 }
 
-/// Whether a request counts towards the limits of its role.
-fn counts(request: &ActivationRequest) -> bool {
-    match convert::request(request, &AdmissionHistory::unknown()).status.state {
-        State::Scheduled | State::Activating | State::Active | State::Revoking(_) => true,
-        State::Pending | State::AwaitingApproval | State::Ended(..) => false,
-    }
+/// The uids of those of these requests that have ended since the stores showed them: at most [`MAX_VERIFIED`] are read.
+async fn ended_meanwhile(ctx: &Context, others: Vec<&Granted>) -> kube::Result<BTreeSet<Arc<str>>> {
+    let holders: BTreeMap<_, _> = others.into_iter().map(|other| (other.holder.uid.clone(), other.holder.clone())).collect();
+    let read = stream::iter(holders.into_values().take(limits::MAX_VERIFIED)).map(|holder| async move {
+        let ended = match read_holder(ctx, &holder).await? {
+            (Some(request), _) => matches!(request.status.state, State::Ended(..)),
+            (None, grant) => !matches!(grant, GrantView::Live { .. }),
+        };
+        Ok::<_, kube::Error>(ended.then_some(holder.uid))
+    });
+    let ended: Vec<Option<Arc<str>>> = read.buffer_unordered(CONCURRENCY).try_collect().await?;
+    Ok(ended.into_iter().flatten().collect())
 }
 
 /// Whether the stores show that the holder of a slot exists and holds it.
@@ -71,15 +93,21 @@ fn is_held_in_stores(ctx: &Context, slot: &Slot) -> bool {
 /// # Errors
 /// If the API server does not answer: then it is unknown.
 pub async fn is_held(ctx: &Context, slot: &Slot) -> kube::Result<bool> {
-    let (namespace, name) = key(&slot.holder);
+    let (request, grant) = read_holder(ctx, &slot.holder).await?;
+    Ok(holds_slot(slot, request.as_ref(), grant))
+}
+
+/// The request of a holder, read live; or, if it is gone or another one has its name, its Grant.
+async fn read_holder(ctx: &Context, holder: &Holder) -> kube::Result<(Option<Request>, GrantView)> {
+    let (namespace, name) = key(holder);
     let request = kube_writes::requests(&ctx.client, &namespace).get_opt(&name).await?;
     let request = request.map(|request| convert::request(&request, &AdmissionHistory::unknown()));
-    let grant = match request.as_ref().filter(|request| request.uid == slot.holder.uid) {
-        Some(_) => None,
-        // After the request: a Grant is created for a request that exists.
-        None => Api::<Grant>::all(ctx.client.clone()).get_opt(&ids::grant_id(&ctx.install, &slot.holder.uid)).await?,
-    };
-    Ok(holds_slot(slot, request.as_ref(), convert::grant_view(grant.as_ref())))
+    if let Some(request) = request.filter(|request| request.uid == holder.uid) {
+        return Ok((Some(request), GrantView::None));
+    }
+    // After the request: a Grant is created for a request that exists.
+    let grant = Api::<Grant>::all(ctx.client.clone()).get_opt(&ids::grant_id(&ctx.install, &holder.uid)).await?;
+    Ok((None, convert::grant_view(grant.as_ref())))
 }
 
 /// Creates a slot for a request; `Conflict` if it exists. Needs the permit, which is `Failed` without it.

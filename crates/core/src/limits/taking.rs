@@ -1,6 +1,6 @@
 //! The steps by which a request takes its slots, or looks whether it could. Pure: each step is performed by the shell, and its result
 //! decides about the next one.
-use super::{Limit, Slot, Slots};
+use super::{Limit, Slot, SlotName, Slots};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// How many holders are read live, at most, before it is said that a limit is reached. Those come first that the caches do not show.
@@ -53,7 +53,8 @@ pub enum Answer {
 ///
 /// The rules, for each limit in order:
 ///
-/// 1. A slot that this request holds already is its slot, also where the limit is lower by now.
+/// 1. A slot that this request holds already is its slot, also where the limit is lower by now. Of two, it is the one that is stored:
+///    the other one counts as free ([`crate::request::holds_slot`]).
 /// 2. A slot is free to be taken if its number is below the limit, less the slots from the limit on and the requests without a slot, which
 ///    are from before the limit was lowered or set. So what is granted never adds up to more than the limit, however many replicas take.
 /// 3. Where none is free, holders are read live: those first that the caches do not show. A slot whose holder does not hold it is deleted.
@@ -63,6 +64,8 @@ pub enum Answer {
 pub struct Taking {
     limits: Arc<[Limit]>,
     uid: Arc<str>,
+    /// The slots that the request has stored.
+    stored: Vec<Arc<str>>,
     /// Where the search for a free slot begins, so that requests that arrive together do not try the same one.
     begin: u64,
     takes: bool,
@@ -76,12 +79,13 @@ pub struct Taking {
 }
 
 impl Taking {
-    /// Begins to take a slot of each limit for the request with this uid; `takes` is false if it only looks.
-    pub fn begin(limits: Arc<[Limit]>, uid: Arc<str>, takes: bool) -> (Self, Step) {
+    /// Begins to take a slot of each limit for the request with this uid and these stored slots; `takes` is false if it only looks.
+    pub fn begin(limits: Arc<[Limit]>, uid: Arc<str>, stored: &[Arc<str>], takes: bool) -> (Self, Step) {
         let begin = uid.bytes().fold(0u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         let taking = Taking {
             limits,
             uid,
+            stored: stored.to_vec(),
             begin,
             takes,
             slots: Slots::default(),
@@ -136,7 +140,8 @@ impl Taking {
     fn decide(&mut self) -> Step {
         let mut own = Vec::new();
         for (n, limit) in self.limits.clone().iter().enumerate() {
-            let mine = self.slots.taken.iter().find(|slot| slot.index_in(limit).is_some() && slot.holder.uid == self.uid);
+            let mine = self.slots.taken.iter().filter(|slot| slot.index_in(limit).is_some() && slot.holder.uid == self.uid);
+            let mine = mine.min_by_key(|slot| !self.stored.contains(&slot.name));
             if let Some(mine) = mine {
                 own.push(mine.name.clone());
                 continue;
@@ -156,13 +161,17 @@ impl Taking {
         let beyond = taken.iter().filter(|index| **index >= limit.at_most).count();
         let uncounted = self.slots.uncounted.get(n).copied().map_or(0, usize::from);
         let room = usize::from(limit.at_most).saturating_sub(beyond + uncounted);
-        let free: Vec<Arc<str>> = (0..u16::try_from(room).unwrap_or(limit.at_most))
-            .filter(|index| !taken.contains(index))
-            .map(|index| limit.slot(index))
-            .filter(|name| !self.occupied.contains(name))
+        let occupied: BTreeSet<u16> = self
+            .occupied
+            .iter()
+            .filter_map(|name| SlotName::parse(name))
+            .filter(|name| name.family == &*limit.family)
+            .map(|name| name.index)
             .collect();
-        let at = usize::try_from(self.begin % u64::try_from(free.len().max(1)).unwrap_or(1)).unwrap_or(0);
-        free.get(at).cloned()
+        let is_free = |index: &u16| !taken.contains(index) && !occupied.contains(index);
+        let free = || (0..u16::try_from(room).unwrap_or(limit.at_most)).filter(is_free);
+        let at = self.begin % u64::try_from(free().count().max(1)).unwrap_or(1);
+        free().nth(usize::try_from(at).unwrap_or(0)).map(|index| limit.slot(index))
     }
 
     /// No slot of this limit can be taken as far as is known.

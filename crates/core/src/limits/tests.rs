@@ -14,6 +14,8 @@ struct Store {
     slots: BTreeMap<Arc<str>, Arc<str>>,
     ended: Vec<&'static str>,
     uncounted: Vec<u16>,
+    /// The slots that the status of the request names.
+    stored: Vec<Arc<str>>,
 }
 
 impl Store {
@@ -43,7 +45,7 @@ impl Store {
     /// Runs one taking to its end.
     fn run(&mut self, uid: &str, limits: &Arc<[Limit]>, takes: bool) -> Answer {
         let uid: Arc<str> = uid.into();
-        let (mut taking, mut step) = Taking::begin(limits.clone(), uid.clone(), takes);
+        let (mut taking, mut step) = Taking::begin(limits.clone(), uid.clone(), &self.stored, takes);
         loop {
             if let Step::Done(answer) = step {
                 return answer;
@@ -126,12 +128,34 @@ fn what_was_granted_before_there_was_a_limit_counts() {
     assert!(!store.takes("r2", &of("bob", 2, 2)));
     let told = explain(&of("bob", 2, 2), &store.list(), "r2").unwrap();
     assert!(told.contains("held by request-r1 and 1 more"), "{told}");
-    let families = of("alice", 2, 2);
-    let slots: Vec<Arc<str>> = vec![families[0].slot(0)];
-    let theirs =
-        |holder: &str| Limit::of_role("payments", "admin", &Subject::User(holder.into()), RoleLimits { active: 9, per_subject: 9 });
-    let others = [(&slots[..], theirs("alice")), (&[][..], theirs("alice")), (&[][..], theirs("bob"))];
-    assert_eq!(uncounted(&families, others.into_iter()), [1, 3]);
+}
+
+#[test]
+fn what_has_access_and_no_slot_counts_whatever_its_status_says() {
+    let limits = of("alice", 2, 2);
+    let granted = |uid: &str, holder: &str| {
+        let limits = Limit::of_role("payments", "admin", &Subject::User(holder.into()), RoleLimits { active: 0, per_subject: 0 });
+        Granted { holder: Store::slot(&"x".into(), &uid.into()).holder, limits }
+    };
+    let others = [granted("r1", "alice"), granted("r2", "alice"), granted("r3", "bob")];
+    let counts = |taken: &[Slot]| without_slot(&limits, taken, &others).iter().map(Vec::len).collect::<Vec<_>>();
+    assert_eq!(counts(&[]), [2, 3], "slots that were lost, or never taken");
+    let of_r1 = |limit: &Limit| Store::slot(&limit.slot(0), &"r1".into());
+    assert_eq!(counts(&[of_r1(&limits[0])]), [1, 3], "it has a slot of one limit");
+    assert_eq!(counts(&[of_r1(&limits[0]), of_r1(&limits[1])]), [1, 2]);
+    let slots = |uncounted| Slots { taken: vec![of_r1(&limits[1])], uncounted };
+    assert!(slots(vec![0, 1]).may_reach(&limits) && !slots(vec![1, 0]).may_reach(&limits));
+}
+
+#[test]
+fn of_two_slots_of_one_request_the_stored_one_is_its_slot() {
+    let limits = role(2, 2);
+    let name = |limit: usize, index| limits[limit].slot(index);
+    let mut store = Store { stored: vec![name(0, 1), name(1, 1)], ..Store::default() };
+    for name in [name(0, 0), name(0, 1), name(1, 0), name(1, 1)] {
+        store.slots.insert(name, "r1".into());
+    }
+    assert_eq!(store.run("r1", &limits, true), Answer::Taken(store.stored.clone()));
 }
 
 /// Two takings, each step of one between any two steps of the other: never both at limit 1, and never none.
@@ -141,7 +165,7 @@ fn of_two_that_take_the_last_slot_at_the_same_moment_one_gets_it() {
         let mut store = Store::default();
         let limits = [of("alice", 1, 1), of("bob", 1, 1)];
         let uids: [Arc<str>; 2] = ["a".into(), "b".into()];
-        let mut running = [0, 1].map(|i| Some(Taking::begin(limits[i].clone(), uids[i].clone(), true)));
+        let mut running = [0, 1].map(|i| Some(Taking::begin(limits[i].clone(), uids[i].clone(), &[], true)));
         let mut taken = [false; 2];
         for turn in 0.. {
             let Some(i) = [(schedule >> turn.min(11) & 1) as usize, 0, 1].into_iter().find(|i| running[*i].is_some()) else { break };
@@ -163,7 +187,7 @@ fn holders_are_read_live_and_not_without_end() {
     for i in 0..100 {
         assert!(store.takes(&format!("r{i}"), &of(&format!("user-{i}"), 100, 1)));
     }
-    let (mut taking, mut step) = Taking::begin(of("zoe", 100, 1), "z".into(), true);
+    let (mut taking, mut step) = Taking::begin(of("zoe", 100, 1), "z".into(), &[], true);
     let mut verified = 0;
     while !matches!(step, Step::Done(_)) {
         verified += usize::from(matches!(step, Step::Verify(_)));
@@ -175,6 +199,6 @@ fn holders_are_read_live_and_not_without_end() {
 
 #[test]
 fn a_reply_that_does_not_fit_ends_the_taking() {
-    let (taking, _) = Taking::begin(role(1, 1), "r".into(), true);
+    let (taking, _) = Taking::begin(role(1, 1), "r".into(), &[], true);
     assert_eq!(taking.next(Reply::Created), None);
 }

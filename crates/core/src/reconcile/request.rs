@@ -94,7 +94,7 @@ impl RequestReconcile {
     }
 
     fn take(self, limits: Arc<[Limit]>, request: &Request, takes: bool) -> (Reconcile, Effect) {
-        let (taking, step) = Taking::begin(limits, request.uid.clone(), takes);
+        let (taking, step) = Taking::begin(limits, request.uid.clone(), &request.status.slots, takes);
         self.perform_step(taking, step)
     }
 

@@ -1,5 +1,5 @@
 //! Whether a request holds a slot of a limit.
-use super::{GrantView, Request, State};
+use super::{GrantView, Request, State, Status};
 use crate::{
     limits::{Slot, SlotName},
     resolved::Schema,
@@ -30,5 +30,15 @@ pub fn holds_slot(slot: &Slot, request: Option<&Request>, grant: GrantView) -> b
             let stored = status.slots.iter().find(|stored| of_limit(stored) == of_limit(&slot.name));
             stored.is_none_or(|stored| *stored == slot.name)
         }
+    }
+}
+
+/// Whether a request has access, or may have it, so that it counts towards its limits also without a slot. What is `Scheduled`, or
+/// `Activating` without a Grant, takes its slots before the Grant is created.
+pub fn has_access(status: &Status, grant: GrantView) -> bool {
+    match status.state {
+        State::Active | State::Revoking(_) => true,
+        State::Activating => matches!(grant, GrantView::Live { .. }),
+        State::Pending | State::AwaitingApproval | State::Scheduled | State::Ended(..) => false,
     }
 }
