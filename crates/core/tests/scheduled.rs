@@ -158,6 +158,23 @@ fn the_grant_is_not_created_before_the_start_nor_for_longer() {
 }
 
 #[test]
+fn a_decision_that_is_not_settled_is_waited_for_after_the_start_too() {
+    let decide = |verb: Verb, manager: Option<bool>| {
+        let mona = Arc::new(UserInfo { username: "mona".into(), ..UserInfo::default() });
+        let pending = |c: &mut Case| {
+            c.decisions.push(DecisionFacts { manager, decider: mona.clone(), ..says(verb, c.frozen.digest, START + 60) });
+        };
+        let late = case(START + 120, State::Activating).with(|c| (c.fresh, c.expires_at) = (true, Some(NOW.plus_secs(END))));
+        late.with(pending).decide()
+    };
+    for verb in [Verb::Deny, Verb::Revoke] {
+        assert_eq!(decide(verb, None), Decision::Wait(Requeue::Backoff), "{verb:?}");
+    }
+    assert!(matches!(becomes(&decide(Verb::Deny, Some(true))), Some(State::Revoking(_) | State::Ended(..))), "settled");
+    assert_eq!(decide(Verb::Approve, None), Decision::CreateGrant { expires_at: NOW.plus_secs(END) }, "it is not missing");
+}
+
+#[test]
 fn a_scheduled_request_is_judged_again_with_each_change() {
     let scheduled = |fresh: bool, change: fn(&mut Case)| case(1_000, State::Scheduled).with(|c| c.fresh = fresh).with(change).decide();
     let waits = Decision::Wait(Requeue::At(NOW.plus_secs(START)));

@@ -108,11 +108,13 @@ fn create_with_slots(f: &Inputs<'_>, expires_at: Time) -> Decision {
 
 /// Whether this decision may still stop what is approved: it was made before the approval and is not settled. A later decision
 /// ends the grant when it is settled, and must not keep it from beginning: otherwise a series of decisions could delay it without
-/// an end.
+/// an end. The end of a request with a start does not tell when it was approved, so there every decision is waited for: the delay
+/// ends with the window.
 fn may_stop(f: &Inputs<'_>, sum: &Tally, w: &DecisionFacts) -> bool {
     let status = &f.request.status;
     let lasts = |frozen: &Frozen| sum.duration(&frozen.terms.resolved.duration).secs();
-    let begun = status.expires_at.zip(status.frozen.as_ref()).map(|(end, frozen)| end.plus_secs(-lasts(frozen)));
+    let at_once = status.frozen.as_ref().filter(|frozen| frozen.terms.resolved.start.is_none());
+    let begun = status.expires_at.zip(at_once).map(|(end, frozen)| end.plus_secs(-lasts(frozen)));
     w.verb != Verb::Approve && w.is_pending() && begun.is_none_or(|t| w.created <= t.plus_secs(1))
 }
 
