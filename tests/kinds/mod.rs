@@ -44,6 +44,7 @@ async fn what_the_schema_refuses_it_refuses_by_name() -> Result<()> {
             "an assignment lasts at least 5m",
         ),
         ("api/curfewconfig.yaml", "{name: curfew}", "{name: other}", "its name is curfew"),
+        ("api/activationrequest.yaml", "  duration: 45m", "  recurrence: weekly\n  duration: 45m", "recurrence"),
     ];
     for (file, from, to, names) in table {
         let refusal = refused(&changed(file, from, to)?).await?;

@@ -154,7 +154,12 @@ fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
         scope,
         duration: pair.duration,
         start: a.start,
-        approval: if a.requester.is_system_identity() { require_two_approvers(t)? } else { t.approval.clone() },
+        approval: match &a.approved {
+            // Who must approve is settled by then.
+            Some(held) => held.approval.clone(),
+            None if a.requester.is_system_identity() => require_two_approvers(t)?,
+            None => t.approval.clone(),
+        },
         order: t.order,
     });
     Ok(Terms { gone, limits, ..terms })
@@ -221,6 +226,7 @@ pub fn assignment_ready(e: &Assignment, t: Option<&Template>, h: &PolicyInputs<'
         return refuse(Reason::NoSuchRole, format!("there is no RoleTemplate {} in this namespace; kubectl get rtpl lists them", e.role));
     };
     narrowing::check_assignment(e, t, h.inventory)?;
+    check_shortest_window(e)?;
     check_within_role(e, t)?;
     first_allowing(t, h, |p| check_policy_eligible(p, e)).map(|_| ())
 }
@@ -413,11 +419,11 @@ fn eligible<'a>(
             why = Refusal::new(Reason::NotEligible, forbidden);
             continue;
         }
-        let within =
-            check_not_after(a, end).and_then(|()| check_assignment_window(assignment, t, h.now, end)).and_then(|()| match a.approved {
-                Some(_) => narrowing::check_covers(assignment, t, offer),
-                None => narrowing::check_assignment(assignment, t, None).and_then(|()| narrowing::check_given(offer, assignment, a, t)),
-            });
+        let narrowed = || match a.approved {
+            Some(_) => narrowing::check_covers(assignment, t, offer),
+            None => narrowing::check_assignment(assignment, t, h.inventory).and_then(|()| narrowing::check_given(offer, assignment, a, t)),
+        };
+        let within = check_not_after(a, end).and_then(|()| check_assignment_window(a, assignment, t, h.now, end)).and_then(|()| narrowed());
         let found = within.and_then(|()| {
             first_allowing(t, h, |p| {
                 offers(p)
@@ -547,14 +553,17 @@ fn check_maximum(asked: &Duration, limit: &Duration, whose: impl Fn() -> String)
     Ok(())
 }
 
-/// Whether an assignment holds at this moment and to the end of the access: the whole duration must fit.
-fn check_assignment_window(e: &Assignment, t: &Template, now: Time, end: Time) -> Result<(), Refusal> {
+/// Whether an assignment holds at this moment and to the end of the access of a request: the whole duration must fit.
+fn check_assignment_window(a: &RequestFacts, e: &Assignment, t: &Template, now: Time, end: Time) -> Result<(), Refusal> {
     let name = &e.reference.name;
     if e.suspended {
         return refuse(Reason::Suspended, format!("assignment {name} is suspended; ask its owner"));
     }
     if let Some(what) = e.unsupported.first() {
         return refuse(Reason::Unsupported, format!("assignment {name} uses {what}, which this build does not support"));
+    }
+    if a.approved.is_none() {
+        check_shortest_window(e)?;
     }
     check_within_role(e, t)?;
     match e.window {
@@ -571,6 +580,17 @@ fn check_assignment_window(e: &Assignment, t: &Template, now: Time, end: Time) -
 /// The shortest window of an assignment (PIM-024).
 const MIN_WINDOW_SECS: i64 = 300;
 
+/// Whether an assignment is long enough to be made, or to be used: what is active by it goes on.
+fn check_shortest_window(e: &Assignment) -> Result<(), Refusal> {
+    match e.window {
+        Window::Between(from, to) if to.millis_since(from) < MIN_WINDOW_SECS * 1000 => {
+            let message = format!("assignment {} lasts less than the 5m that an assignment must last", e.reference.name);
+            refuse(Reason::OutsidePolicy, message)
+        }
+        Window::Between(..) | Window::Permanent => Ok(()),
+    }
+}
+
 /// Whether a role allows an assignment of this subject and window.
 fn check_within_role(e: &Assignment, t: &Template) -> Result<(), Refusal> {
     let (name, role) = (&e.reference.name, &t.reference.name);
@@ -580,9 +600,6 @@ fn check_within_role(e: &Assignment, t: &Template) -> Result<(), Refusal> {
     match (e.window, t.max_eligibility) {
         (Window::Permanent, _) if !t.permanent_eligibility => {
             refuse(Reason::OutsidePolicy, format!("assignment {name} is permanent, and role {role} does not allow that"))
-        }
-        (Window::Between(from, to), _) if to.millis_since(from) < MIN_WINDOW_SECS * 1000 => {
-            refuse(Reason::OutsidePolicy, format!("assignment {name} lasts less than the 5m that an assignment must last"))
         }
         (Window::Between(from, to), Some(max)) if to.millis_since(from) > max.secs() * 1000 => {
             refuse(Reason::OutsidePolicy, format!("assignment {name} is longer than the {max} that role {role} allows"))

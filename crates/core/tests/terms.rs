@@ -495,6 +495,29 @@ fn what_is_active_is_judged_by_what_it_holds_and_not_by_what_the_role_offers() {
 }
 
 #[test]
+fn rules_for_what_begins_end_nothing_that_is_active() {
+    // A role needs no approver any more, or lists one: the two of a service account have approved.
+    let stages: [fn(&mut Fixture); 2] =
+        [|f| f.template().approval.clear(), |f| f.template().approval[0].approvers = vec![Subject::User("carol".into())]];
+    for change in stages {
+        let active = with(|f| {
+            delegated(f);
+            f.policies[0].approval = None;
+            active(f, NOW.plus_secs(600));
+            change(f);
+        });
+        assert_eq!(active.map(|terms| terms.resolved.approval[0].quorum), Ok(2));
+    }
+    // An assignment of before the shortest window.
+    assert!(while_active(|f| f.assignments[0].window = window(600 - 240, 600)).is_err(), "it begins later");
+    let short = |f: &mut Fixture| {
+        f.asked.progress = Progress::Granted(NOW.plus_secs(100));
+        f.assignments[0].window = window(-60, 120);
+    };
+    assert!(while_active(short).is_ok());
+}
+
+#[test]
 fn what_was_frozen_without_its_content_is_judged_by_digest_and_uid() {
     let old = |f: &mut Fixture| {
         let approved = f.asked.approved.as_mut().unwrap();

@@ -167,7 +167,7 @@ fn with_template(a: &RequestFacts, h: &PolicyInputs<'_>, t: &Template, refusal: 
     for assignment in &mine {
         let alone = PolicyInputs { assignments: std::slice::from_ref(*assignment), ..*h };
         let whole = || resolve(a, &alone).map(drop).or_else(|e| if e.reason == Reason::TargetUnreachable { Ok(()) } else { Err(e) });
-        let within = check_assignment_window(assignment, t, h.now, end);
+        let within = check_assignment_window(a, assignment, t, h.now, end);
         let answer = within.and_then(|()| if only_eligibility { whole() } else { Ok(()) });
         rules.push(judged(Rule::Eligibility, answer.map(|()| in_words(assignment))));
     }

@@ -70,7 +70,9 @@ pub(super) fn check_assignment(e: &Assignment, t: &Template, inventory: Option<&
         if let Some(lost) = lost {
             return refuse(
                 Reason::OutsidePolicy,
-                format!("assignment {name} leaves out {lost}, and so would give more than role {role}; name that policy, too"),
+                format!(
+                    "assignment {name} leaves out {lost}, and so would give more than role {role}; its owner must name that policy, too"
+                ),
             );
         }
     }
@@ -110,12 +112,6 @@ pub(super) fn resolve(
 ) -> Result<(GrantedPermissions, GrantedScope), Refusal> {
     let (name, role) = (&e.reference.name, &t.reference.name);
     let given = given(offer, e, t)?;
-    if let Some(lost) = given.permissions.loses_denial(&offer.permissions, &offer.inventory) {
-        return refuse(
-            Reason::NotEligible,
-            format!("assignment {name} leaves out {lost}, and so would give more than role {role}; its owner must name that policy, too"),
-        );
-    }
     let left = left(offer, e, a, t)?;
     if let Some(lost) = left.permissions.loses_denial(&given.permissions, &offer.inventory) {
         return refuse(

@@ -1,5 +1,5 @@
 //! The same rules where the target is an account of AWS: who the beneficiary is there, and what ends an active grant.
-use crate::fixture::{Fixture, NOW, active, delegated, fixture};
+use crate::fixture::{Fixture, NOW, active, delegated, fixture, reference};
 use curfew_core::{
     policy_inputs::Progress,
     principal::{Mapping, Source, Subject},
@@ -320,4 +320,19 @@ fn who_is_only_named_is_the_principal_of_that_name_or_refused() {
     (f.aliases, f.aliases_are_names) = (vec!["curfew.dev/aws-user".into()], true);
     let refusal = named(&f).unwrap_err();
     assert!(refusal.message.contains("the login of user erin is not known"), "{refusal:?}");
+}
+
+#[test]
+fn an_assignment_that_leaves_out_a_denial_hides_no_other() {
+    let mut f = of_role();
+    let mut lacking = f.assignments[0].clone();
+    let role = aws::RolePolicies { managed_policies: vec![READ.to_owned()], inline_policy: None, max_session: None };
+    let permissions = Permissions { role: Some(role), ..Permissions::default() };
+    lacking.permissions = Some(PermissionsByProvider { aws: Some(permissions), ..PermissionsByProvider::default() });
+    lacking.reference = reference("a-first");
+    f.assignments.insert(0, lacking);
+    assert_eq!(resolve(&f.asked, &f.inputs()).map(|terms| terms.resolved.assignment.name.clone()), Ok("devs".to_owned()));
+    f.assignments.pop();
+    let refusal = resolve(&f.asked, &f.inputs()).unwrap_err();
+    assert!(refusal.reason == Reason::NotEligible && refusal.message.contains("a-first leaves out"), "{refusal:?}");
 }
