@@ -219,6 +219,8 @@ async fn lists_tell_what_is_eligible_waiting_and_active() -> Result<()> {
     let uid = w.field(&["areq", "-n", "payments", "queued"], "{.metadata.uid}").await?;
     let extends = w.field(&["areq", "-n", "payments", "queued-more"], "{.spec.extends.uid}").await?;
     ensure!(extends == uid, "{extends}");
+    // The operator does not implement it, and says so.
+    w.field_is(&["areq", "-n", "payments", "queued-more"], "{.status.state}/{.status.reason}", "Invalid/Unsupported").await?;
     curfew(&alice, &["revoke", "queued", "-n", "payments"]).await?.success()?;
     w.state_is("queued", "Revoked").await?;
     ends_with(&alice, &["extend", "queued", "-n", "payments", "-j", "x"], 1, &["request queued is Revoked: it has ended"]).await?;
@@ -243,6 +245,10 @@ async fn several_requests_are_decided_at_once() -> Result<()> {
         &["error: missing: ", "\"missing\" not found", "counts"],
     )
     .await?;
+    // For programs: one document, also of several.
+    let again = curfew(&carol, &["deny", both[0], both[1], "-n", "payments", "--timeout", "20s", "-o", "json"]).await?;
+    let list: serde_json::Value = serde_json::from_str(&again.stdout).with_context(|| format!("{again:?}"))?;
+    ensure!(list["kind"] == "List" && list["items"].as_array().is_some_and(|items| items.len() == 2), "{list}");
     w.state_is("one-of-two", "Denied").await?;
     w.state_is("two-of-two", "Denied").await?;
     let digest = ["--digest", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"];

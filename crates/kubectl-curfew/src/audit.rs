@@ -3,7 +3,7 @@ mod history;
 
 use crate::{
     context::{CliContext, plain},
-    output::{Cell, Format, Printed, document, is_colourful, table},
+    output::{Cell, Format, Printed, document, is_colourful, put, table},
     read::{self, Gap, rule},
     spec::find,
 };
@@ -50,8 +50,8 @@ pub async fn run(me: &CliContext, args: &Audit) -> anyhow::Result<u8> {
     }
     let entries = history(&Sources { request: &request, decisions: &decisions, grant: grant.as_ref(), events: &events });
     match args.printed.output {
-        format @ (Format::Json | Format::Yaml) => print!("{}", document(&entries, format)?),
-        Format::Table | Format::Wide | Format::Name => print!("{}", text(&entries)),
+        format @ (Format::Json | Format::Yaml) => put(document(&entries, format)?)?,
+        Format::Table | Format::Wide | Format::Name => put(text(&entries))?,
     }
     Ok(read::report(&gaps))
 }

@@ -5,7 +5,9 @@ use crate::{
     context::{CliContext, Connection},
     decide,
     decide::with_exit_codes,
-    doctor, explain, extend, init, list, request, whoami,
+    doctor, explain, extend, init, list,
+    output::put,
+    request, whoami,
 };
 use clap::{CommandFactory, Parser, Subcommand};
 use curfew_core::approval::Verb as Decision;
@@ -56,7 +58,7 @@ pub async fn run(plugin: Plugin) -> anyhow::Result<u8> {
     let connection = &plugin.connection;
     match &plugin.verb {
         Verb::Init(init) => {
-            print!("{}", init::yaml(init, connection.namespace.as_deref())?);
+            put(init::yaml(init, connection.namespace.as_deref())?)?;
             return Ok(0);
         }
         Verb::Completion(args) => return completion::print(args, Plugin::command()),

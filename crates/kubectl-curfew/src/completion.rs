@@ -5,11 +5,13 @@
 //! (<https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/>).
 use crate::{
     context::{CliContext, Connection},
+    output::put,
     read,
 };
 use clap::{Arg, Command, ValueEnum};
 use clap_complete::Shell;
 use curfew_api::{ActivationRequest, RoleTemplate, request::RequestState};
+use curfew_core::text::printable;
 use kube::{ResourceExt, api::ListParams};
 use std::time::Duration;
 
@@ -53,12 +55,14 @@ pub fn print(args: &Completion, command: Command) -> anyhow::Result<u8> {
         For::Zsh => Shell::Zsh,
         For::Fish => Shell::Fish,
         For::Kubectl => {
-            print!("{KUBECTL}");
+            put(KUBECTL)?;
             return Ok(0);
         }
     };
     let name = "kubectl-curfew";
-    clap_complete::generate(shell, &mut command.name(name).bin_name(name), name, &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command.name(name).bin_name(name), name, &mut script);
+    put(String::from_utf8_lossy(&script))?;
     Ok(0)
 }
 
@@ -80,10 +84,12 @@ pub async fn complete(args: &Complete, command: &Command) -> anyhow::Result<u8> 
         }
         Meant::Anything => Vec::new(),
     };
+    let mut lines: String = String::new();
     for (name, help) in candidates.iter().filter(|(name, _)| name.starts_with(typed)) {
-        println!("{name}\t{help}");
+        // People wrote the descriptions.
+        lines.push_str(&format!("{name}\t{}\n", printable(help)));
     }
-    println!(":4");
+    put(lines + ":4\n")?;
     Ok(0)
 }
 

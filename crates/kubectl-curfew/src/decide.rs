@@ -2,7 +2,7 @@
 use crate::{
     comment,
     context::CliContext,
-    output::{Format, Printed, document},
+    output::{Format, Printed, document, objects, put},
     read::INCOMPLETE,
     spec::find,
     summary,
@@ -96,7 +96,7 @@ pub async fn approve(me: &CliContext, args: &Approve) -> anyhow::Result<u8> {
         args.digest.is_none() || args.names.len() == 1,
         "--digest names what you reviewed of one request; approve one request at a time with it"
     );
-    each(&args.names, async |name| {
+    each(&args.names, args.common.printed.output, async |name, made| {
         let request = find(me, name).await?;
         check_duration(&request, args.duration.as_ref())?;
         let asking = asking(me, &request, &args.common).await?;
@@ -105,16 +105,16 @@ pub async fn approve(me: &CliContext, args: &Approve) -> anyhow::Result<u8> {
             Some(stage) => Some(comment::ask(&stage)?),
             None => args.common.comment.clone(),
         };
-        send(me, &request, &Decision { verb: Verb::Approve, digest, duration: args.duration.clone(), comment }, &args.common).await
+        send(me, &request, &Decision { verb: Verb::Approve, digest, duration: args.duration.clone(), comment }, &args.common, made).await
     })
     .await
 }
 
 pub async fn against(me: &CliContext, args: &Against, verb: Verb) -> anyhow::Result<u8> {
-    each(&args.names, async |name| {
+    each(&args.names, args.common.printed.output, async |name, made| {
         let request = find(me, name).await?;
         let digest = request.status.as_ref().and_then(|status| status.digest);
-        send(me, &request, &Decision { verb, digest, duration: None, comment: args.common.comment.clone() }, &args.common).await
+        send(me, &request, &Decision { verb, digest, duration: None, comment: args.common.comment.clone() }, &args.common, made).await
     })
     .await
 }
@@ -149,17 +149,27 @@ async fn asking(me: &CliContext, request: &ActivationRequest, common: &Common) -
 }
 
 /// Decides about one request after the other. Of several, one that fails keeps none of the others from its decision.
-async fn each(names: &[String], decide: impl AsyncFn(&str) -> anyhow::Result<u8>) -> anyhow::Result<u8> {
+/// Documents are printed at the end: one decision, or a List of several.
+async fn each(
+    names: &[String],
+    format: Format,
+    mut decide: impl AsyncFnMut(&str, &mut Vec<AccessDecision>) -> anyhow::Result<u8>,
+) -> anyhow::Result<u8> {
+    let (mut codes, mut made) = (Vec::new(), Vec::new());
     if let [only] = names {
-        return decide(only).await;
+        let code = decide(only, &mut made).await;
+        made.first().map_or(Ok(()), |made| put(document(made, format)?))?;
+        return code;
     }
-    let mut codes = Vec::new();
     for name in names {
-        let code = decide(name).await.unwrap_or_else(|error| {
+        let code = decide(name, &mut made).await.unwrap_or_else(|error| {
             eprintln!("error: {}: {}", printable(name), printable(&format!("{error:#}")));
             1
         });
         codes.push(code);
+    }
+    if let Format::Json | Format::Yaml = format {
+        put(objects(&made, format)?)?;
     }
     Ok(worst(&codes))
 }
@@ -198,8 +208,14 @@ fn confirmed() -> anyhow::Result<bool> {
     Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
-/// Creates the decision, and waits until it counts or does not.
-async fn send(me: &CliContext, request: &ActivationRequest, decision: &Decision, common: &Common) -> anyhow::Result<u8> {
+/// Creates the decision, and waits until it counts or does not. What is printed as a document is kept.
+async fn send(
+    me: &CliContext,
+    request: &ActivationRequest,
+    decision: &Decision,
+    common: &Common,
+    made: &mut Vec<AccessDecision>,
+) -> anyhow::Result<u8> {
     let about = About::ActivationRequest(RequestRef { name: request.name_any(), uid: request.uid() });
     let decisions: Api<AccessDecision> = Api::namespaced(me.client.clone(), &me.namespace);
     let make = |decider| {
@@ -214,22 +230,21 @@ async fn send(me: &CliContext, request: &ActivationRequest, decision: &Decision,
     let created = me.create(&decisions, &PostParams::default(), schema::NO_DECIDER, make).await?;
     let name = created.name_any();
     match common.printed.output {
-        Format::Table | Format::Wide => println!("accessdecision.curfew.dev/{name} created"),
-        Format::Name => println!("accessdecision.curfew.dev/{name}"),
+        Format::Table | Format::Wide => put(format_args!("accessdecision.curfew.dev/{name} created\n"))?,
+        Format::Name => put(format_args!("accessdecision.curfew.dev/{name}\n"))?,
         Format::Json | Format::Yaml => eprintln!("accessdecision.curfew.dev/{name} created"),
     }
     let limit = std::time::Duration::from_secs(common.timeout.secs().unsigned_abs());
     let mut waits_for = None;
     let known = tokio::time::timeout(limit, verdict(&decisions, &name, &mut waits_for)).await;
-    if let format @ (Format::Json | Format::Yaml) = common.printed.output {
-        let last = decisions.get_opt(&name).await.ok().flatten().unwrap_or(created);
-        print!("{}", document(&last, format)?);
+    if let Format::Json | Format::Yaml = common.printed.output {
+        made.push(decisions.get_opt(&name).await.ok().flatten().unwrap_or(created));
     }
     match known {
         Ok(counts) => {
             let told = counts?;
             match common.printed.output {
-                Format::Table | Format::Wide => println!("{told}"),
+                Format::Table | Format::Wide => put(format_args!("{told}\n"))?,
                 Format::Json | Format::Yaml | Format::Name => eprintln!("{told}"),
             }
             Ok(0)

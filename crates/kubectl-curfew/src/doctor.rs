@@ -6,7 +6,7 @@ mod observe;
 
 use crate::{
     context::CliContext,
-    output::{Cell, Colour, Format, Printed, document, is_colourful, table},
+    output::{Cell, Colour, Format, Printed, document, is_colourful, put, table},
 };
 use curfew_core::text::printable;
 use observe::Observed;
@@ -71,8 +71,8 @@ pub async fn run(me: &CliContext, args: &Doctor) -> anyhow::Result<u8> {
     let observed = observe::observe(me).await;
     let findings = judge(&observed);
     match args.printed.output {
-        format @ (Format::Json | Format::Yaml) => print!("{}", document(&findings, format)?),
-        Format::Table | Format::Wide | Format::Name => print!("{}", text(&findings, is_colourful())),
+        format @ (Format::Json | Format::Yaml) => put(document(&findings, format)?)?,
+        Format::Table | Format::Wide | Format::Name => put(text(&findings, is_colourful()))?,
     }
     Ok(exit_code(&findings))
 }

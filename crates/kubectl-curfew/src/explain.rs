@@ -5,7 +5,7 @@ pub(crate) mod view;
 
 use crate::{
     context::CliContext,
-    output::{Format, Printed, document},
+    output::{Format, Printed, document, put},
     spec::{self, Wanted},
 };
 use facts::Facts;
@@ -42,8 +42,8 @@ pub async fn run(me: &CliContext, args: &Explain) -> anyhow::Result<u8> {
     wanted.justification.get_or_insert_with(|| "asked by kubectl curfew explain".into());
     let explained = judge(&gather(me, wanted).await?);
     match args.printed.output {
-        format @ (Format::Json | Format::Yaml) => print!("{}", document(&explained, format)?),
-        Format::Table | Format::Wide | Format::Name => print!("{}", view::text(&explained)),
+        format @ (Format::Json | Format::Yaml) => put(document(&explained, format)?)?,
+        Format::Table | Format::Wide | Format::Name => put(view::text(&explained))?,
     }
     Ok(explained.exit_code())
 }

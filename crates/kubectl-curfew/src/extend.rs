@@ -17,6 +17,8 @@ use serde_json::Map;
 ///
 /// Creates a new request that names the old one in extends, with its role and system. It needs its own approval and takes over before the
 /// old access ends. What the new request does not say is not taken from the old one.
+///
+/// This version of the operator does not implement it yet: the new request ends as Invalid (Unsupported), and the old access goes on.
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = with_exit_codes!("Example:\n  kubectl curfew extend payments-admin-x7k2p -n payments --duration 30m --justification 'the rollback takes longer'")

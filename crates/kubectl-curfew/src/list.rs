@@ -4,7 +4,7 @@ mod queue;
 
 use crate::{
     context::{CliContext, now, record},
-    output::{Cell, Colour, Format, Printed, is_colourful, objects, span, table},
+    output::{Cell, Colour, Format, Printed, is_colourful, objects, put, span, table},
     read::{self, Gap, Place},
 };
 use curfew_api::{AccessDecision, ActivationRequest, EligibleAssignment, RoleTemplate, request::RequestState};
@@ -75,10 +75,10 @@ fn print(
     rows: impl FnOnce() -> String,
 ) -> anyhow::Result<Option<String>> {
     match format {
-        Format::Json | Format::Yaml => print!("{}", objects(items, format)?),
-        Format::Name => items.iter().for_each(|item| println!("{kind}.curfew.dev/{}", item.name_any())),
+        Format::Json | Format::Yaml => put(objects(items, format)?)?,
+        Format::Name => put(items.iter().map(|item| format!("{kind}.curfew.dev/{}\n", item.name_any())).collect::<String>())?,
         Format::Table | Format::Wide if items.is_empty() => return Ok(Some(empty.to_owned())),
-        Format::Table | Format::Wide => print!("{}", rows()),
+        Format::Table | Format::Wide => put(rows())?,
     }
     Ok(None)
 }

@@ -3,7 +3,10 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use curfew_core::text::printable;
 use serde::Serialize;
-use std::io::IsTerminal;
+use std::{
+    fmt,
+    io::{self, IsTerminal, Write},
+};
 
 /// How a result is printed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
@@ -27,6 +30,18 @@ pub(crate) struct Printed {
     /// How the result is printed: table, wide, json, yaml or name.
     #[arg(short, long = "output", value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true)]
     pub(crate) output: Format,
+}
+
+/// Writes to standard output. A reader that has closed the pipe, such as `head`, wants no more, and that is no error.
+///
+/// # Errors
+/// If it cannot be written for another reason, such as a full disk.
+pub(crate) fn put(text: impl fmt::Display) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match write!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("cannot write to standard output"),
+        _ => Ok(()),
+    }
 }
 
 /// A value in a format for programs.
@@ -63,7 +78,7 @@ pub(crate) enum Colour {
 pub(crate) fn is_colourful() -> bool {
     let refused =
         std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || std::env::var_os("TERM").is_some_and(|t| t == "dumb");
-    std::io::stdout().is_terminal() && !refused
+    io::stdout().is_terminal() && !refused
 }
 
 /// One cell of a table.

@@ -63,7 +63,7 @@ fn gap<K: Resource<DynamicType = ()>>(error: kube::Error, verb: &str, namespace:
 }
 
 /// All objects of an API, page by page.
-async fn pages<K>(api: &Api<K>, params: &ListParams) -> kube::Result<Vec<K>>
+pub(crate) async fn pages<K>(api: &Api<K>, params: &ListParams) -> kube::Result<Vec<K>>
 where
     K: Clone + DeserializeOwned + Debug,
 {

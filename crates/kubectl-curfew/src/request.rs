@@ -2,9 +2,9 @@
 mod wait;
 
 use crate::{
-    context::{CliContext, plain},
+    context::CliContext,
     explain,
-    output::{Format, Printed, document},
+    output::{Format, Printed, document, put},
     read,
     spec::{self, Wanted, object},
 };
@@ -97,20 +97,17 @@ pub(crate) async fn create_and_follow(
     let created = me.create(&requests, &PostParams::default(), schema::NO_REQUESTER, make).await?;
     let name = created.name_any();
     match following.printed.output {
-        Format::Table | Format::Wide => println!("activationrequest.curfew.dev/{name} created"),
-        Format::Name => println!("activationrequest.curfew.dev/{name}"),
+        Format::Table | Format::Wide => put(format_args!("activationrequest.curfew.dev/{name} created\n"))?,
+        Format::Name => put(format_args!("activationrequest.curfew.dev/{name}\n"))?,
         // The document is printed when it says how it went.
         Format::Json | Format::Yaml => eprintln!("activationrequest.curfew.dev/{name} created"),
     }
-    let code = if following.no_wait { 0 } else { wait::until_active(me, &requests, &name, following.timeout.as_ref()).await? };
+    let code = if following.no_wait { 0 } else { wait::until_active(me, &requests, &name, following.timeout.as_ref()).await };
+    // It was created: what cannot be read now is no failure of the request.
+    let last = async || requests.get_opt(&name).await.ok().flatten().unwrap_or(created);
     match following.printed.output {
-        Format::Json | Format::Yaml => {
-            let last = requests.get_opt(&name).await.map_err(plain)?.unwrap_or(created);
-            print!("{}", document(&last, following.printed.output)?);
-        }
-        Format::Wide => {
-            print!("{}", crate::list::requests_table(&[requests.get_opt(&name).await.map_err(plain)?.unwrap_or(created)], true))
-        }
+        format @ (Format::Json | Format::Yaml) => put(document(&last().await, format)?)?,
+        Format::Wide => put(crate::list::requests_table(&[last().await], true))?,
         Format::Table | Format::Name => {}
     }
     Ok(code)
@@ -126,10 +123,10 @@ async fn dry_run(me: &CliContext, spec: ActivationRequestSpec, name: Option<&str
     let facts = explain::gather(me, spec).await?;
     let explained = explain::judge(&facts);
     match format {
-        Format::Json | Format::Yaml => print!("{}", document(&explained, format)?),
+        Format::Json | Format::Yaml => put(document(&explained, format)?)?,
         Format::Table | Format::Wide | Format::Name => {
-            println!("dry run: nothing was created; the API server would accept the request");
-            print!("{}", explain::view::text(&explained));
+            put("dry run: nothing was created; the API server would accept the request\n")?;
+            put(explain::view::text(&explained))?;
         }
     }
     Ok(explained.exit_code())

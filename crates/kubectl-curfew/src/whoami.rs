@@ -1,5 +1,5 @@
 //! `kubectl curfew whoami`: who a user is for Curfew.
-use crate::{context::CliContext, read::INCOMPLETE};
+use crate::{context::CliContext, output::put, read::INCOMPLETE};
 use curfew_api::config::{Identity, Uids};
 use curfew_core::{principal::UserInfo, text::printable};
 
@@ -7,7 +7,9 @@ use curfew_core::{principal::UserInfo, text::printable};
 ///
 /// Lists the extra keys that arrive with your login, and which of them CurfewConfig uses. Values are shown only of these.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  kubectl curfew whoami")]
+#[command(
+    after_help = "Exit codes:\n  0  done\n  1  the API server cannot be asked\n  2  wrong usage\n  3  CurfewConfig cannot be read; standard error says why\n\nExample:\n  kubectl curfew whoami"
+)]
 pub struct Whoami {}
 
 pub async fn run(me: &CliContext) -> anyhow::Result<u8> {
@@ -16,7 +18,7 @@ pub async fn run(me: &CliContext) -> anyhow::Result<u8> {
         Ok(config) => (Some(config.spec.identity), None),
         Err(error) => (None, Some(format!("{error:#}"))),
     };
-    print!("{}", report(&login, config.as_ref()));
+    put(report(&login, config.as_ref()))?;
     Ok(problem.map_or(0, |problem| {
         eprintln!("warning: {}", printable(&problem));
         INCOMPLETE

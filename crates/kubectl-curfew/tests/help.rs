@@ -115,3 +115,36 @@ fn the_examples_in_the_help_are_accepted() {
     }
     assert!(refused.is_empty(), "the plugin refuses the examples in its help on {refused:?}");
 }
+
+/// A reader such as `head` that closes the pipe early wants no more: that is neither a panic nor an error.
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let init = ["init", "--role", "view", "--eligible", "group:devs", "--approver", "group:leads"];
+    for arguments in [&["completion", "bash"][..], &["completion", "kubectl"], &init, &["__complete", "--", "list", "-o", ""]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = clean(env!("CARGO_BIN_EXE_kubectl-curfew")).args(arguments).stdout(writer).output().expect("the plugin starts");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !told.contains("panicked"), "{arguments:?}: {}, {told}", output.status);
+    }
+}
+
+/// Every command prints by `output::put`, which bears that.
+#[test]
+fn nothing_else_writes_to_standard_output() {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("source");
+            let prints =
+                |line: &&str| ["print!(", "println!("].iter().any(|p| line.trim_start().starts_with(p) || line.contains(&format!(" {p}")));
+            let found: Vec<&str> = text.lines().filter(prints).collect();
+            assert!(found.is_empty(), "{} prints by itself: {found:?}", path.display());
+        }
+    }
+}

@@ -2,7 +2,7 @@
 use super::built::{self, Built};
 use crate::{
     context::{CliContext, now},
-    read::{Gap, Known, rule},
+    read::{Gap, Known, pages, rule},
 };
 use curfew_api::{
     AccessPolicy, ActivationRequest, AuthorizationSystem, CONFIG_NAME, CurfewConfig, EligibleAssignment, Grant, OPERATOR_ACCOUNT,
@@ -117,17 +117,11 @@ fn gap(error: &kube::Error, group: &str, resource: &str, verb: &str, namespace: 
     Gap { what: resource.to_owned(), why }
 }
 
-/// The most objects of a kind that are read: more than that would not be shown either.
-const MOST: u32 = 5_000;
-
 async fn list<K>(api: Api<K>, params: &ListParams, namespace: Option<&str>) -> Known<Vec<K>>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
-    match api.list(&params.clone().limit(MOST)).await {
-        Ok(found) => Ok(found.items),
-        Err(error) => Err(gap(&error, &K::group(&()), &K::plural(&()), "list", namespace)),
-    }
+    pages(&api, params).await.map_err(|error| gap(&error, &K::group(&()), &K::plural(&()), "list", namespace))
 }
 
 async fn one<K>(api: Api<K>, name: &str, namespace: Option<&str>) -> Known<Option<K>>

@@ -3,7 +3,6 @@ use crate::{
     context::CliContext,
     read::{INCOMPLETE, rule},
 };
-use anyhow::{Context as _, bail};
 use curfew_api::{
     ActivationRequest, GROUP,
     request::{ActivationRequestStatus, RequestState},
@@ -63,19 +62,11 @@ pub(crate) fn reached(status: &ActivationRequestStatus) -> Option<u8> {
 
 /// Prints each change on standard error until the request is active or ends. Ctrl-C and the time limit leave the request, and say how to go
 /// on.
-///
-/// # Errors
-/// If the request cannot be watched.
-pub(crate) async fn until_active(
-    me: &CliContext,
-    requests: &Api<ActivationRequest>,
-    name: &str,
-    limit: Option<&Duration>,
-) -> anyhow::Result<u8> {
+pub(crate) async fn until_active(me: &CliContext, requests: &Api<ActivationRequest>, name: &str, limit: Option<&Duration>) -> u8 {
     let goes_on = |why: &str| {
         let ns = &me.namespace;
         eprintln!("{why}; the request goes on: kubectl curfew list -n {ns} shows it, kubectl delete areq {name} -n {ns} withdraws it");
-        Ok(INCOMPLETE)
+        INCOMPLETE
     };
     let seconds = limit.map_or(u64::MAX / 4, |limit| limit.secs().unsigned_abs());
     tokio::select! {
@@ -87,16 +78,21 @@ pub(crate) async fn until_active(
     }
 }
 
-async fn follow(requests: Api<ActivationRequest>, namespace: &str, name: &str) -> anyhow::Result<u8> {
+async fn follow(requests: Api<ActivationRequest>, namespace: &str, name: &str) -> u8 {
     let mut changes = pin!(watch_object(requests, name).default_backoff());
     let mut printed = None;
     loop {
         // A watch that breaks is begun again, with a pause.
         let change = match changes.try_next().await {
             Ok(Some(change)) => change,
-            Ok(None) => return Err(anyhow::anyhow!("the watch ended")).context("cannot watch the request; kubectl curfew list shows it"),
+            Ok(None) => {
+                eprintln!("error: request {name} was created, and the watch of it ended; kubectl curfew list -n {namespace} shows it");
+                return INCOMPLETE;
+            }
             Err(error) if is_forbidden(&error) => {
-                bail!("request {name} was created and cannot be followed: {}", rule(GROUP, "activationrequests", "watch", Some(namespace)))
+                let needs = rule(GROUP, "activationrequests", "watch", Some(namespace));
+                eprintln!("error: request {name} was created and cannot be followed: {needs}");
+                return INCOMPLETE;
             }
             Err(error) => {
                 let told = printable(&format!("the request cannot be watched: {error}"));
@@ -108,7 +104,7 @@ async fn follow(requests: Api<ActivationRequest>, namespace: &str, name: &str) -
         };
         let Some(request) = change else {
             eprintln!("error: request {name} was deleted");
-            return Ok(OTHER_END);
+            return OTHER_END;
         };
         let status = request.status.unwrap_or_default();
         let Some(line) = progress(&status) else { continue };
@@ -118,7 +114,7 @@ async fn follow(requests: Api<ActivationRequest>, namespace: &str, name: &str) -
             eprintln!("{line}");
         }
         if let Some(code) = code {
-            return Ok(code);
+            return code;
         }
     }
 }
