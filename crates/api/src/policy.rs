@@ -162,9 +162,9 @@ pub enum TicketFloor {
 pub struct Allow {
     /// Assignments with `window.permanent`.
     pub permanent_eligibility: bool,
-    /// Standing access without activation. Not implemented.
+    /// Standing access without activation. Not implemented: it has no effect.
     pub active_assignments: bool,
-    /// Access before approval in an emergency. Not implemented.
+    /// Access before approval in an emergency. Not implemented: it has no effect, and templates and requests that use it are refused.
     pub break_glass: bool,
     /// Assignments with `delegation: Allowed`: a service account may request access for itself, or a GitOps agent for a person.
     pub delegated: bool,
