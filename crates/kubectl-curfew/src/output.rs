@@ -32,7 +32,7 @@ pub(crate) struct Printed {
     pub(crate) output: Format,
 }
 
-/// Writes to standard output. A reader that has closed the pipe, such as `head`, wants no more, and that is no error.
+/// Writes to standard output. A reader that has closed the pipe, such as `head`, wants no more: that is not an error.
 ///
 /// # Errors
 /// If it cannot be written for another reason, such as a full disk.

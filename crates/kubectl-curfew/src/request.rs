@@ -103,7 +103,7 @@ pub(crate) async fn create_and_follow(
         Format::Json | Format::Yaml => eprintln!("activationrequest.curfew.dev/{name} created"),
     }
     let code = if following.no_wait { 0 } else { wait::until_active(me, &requests, &name, following.timeout.as_ref()).await };
-    // It was created: what cannot be read now is no failure of the request.
+    // It was created: what cannot be read now is not a failure of the request.
     let last = async || requests.get_opt(&name).await.ok().flatten().unwrap_or(created);
     match following.printed.output {
         format @ (Format::Json | Format::Yaml) => put(document(&last().await, format)?)?,

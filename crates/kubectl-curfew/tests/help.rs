@@ -118,7 +118,7 @@ fn the_examples_in_the_help_are_accepted() {
 
 /// A reader such as `head` that closes the pipe early wants no more: that is neither a panic nor an error.
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn a_reader_that_goes_away_is_not_an_error() {
     let init = ["init", "--role", "view", "--eligible", "group:devs", "--approver", "group:leads"];
     for arguments in [&["completion", "bash"][..], &["completion", "kubectl"], &init, &["__complete", "--", "list", "-o", ""]] {
         let (reader, writer) = std::io::pipe().expect("a pipe");

@@ -131,7 +131,7 @@ fn what_was_granted_before_there_was_a_limit_counts() {
 }
 
 #[test]
-fn what_has_access_and_no_slot_counts_whatever_its_status_says() {
+fn what_has_access_and_no_slot_counts_also_if_its_status_names_one() {
     let limits = of("alice", 2, 2);
     let granted = |uid: &str, holder: &str| {
         let limits = Limit::of_role("payments", "admin", &Subject::User(holder.into()), RoleLimits { active: 0, per_subject: 0 });
