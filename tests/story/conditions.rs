@@ -1,5 +1,7 @@
 //! The conditions of activation: ticket, MFA and authentication context, by people whose logins show them and people whose do not.
 //! What is refused at apply time is refused in the same words by `--dry-run=server`.
+mod managed;
+
 use super::{
     decide,
     refusals::{of, ready, refused, template},
@@ -207,7 +209,8 @@ async fn what_a_login_shows_decides_about_requests_and_approvals() -> Result<()>
     an_approver_needs_the_mfa_of_the_stage(&s).await?;
     a_stricter_role_is_not_evaded_by_waiting(&s).await?;
     a_policy_is_a_floor_under_the_mfa_of_roles(&s).await?;
-    what_is_not_configured_is_not_ready(&s).await
+    what_is_not_configured_is_not_ready(&s).await?;
+    managed::logins_of_managed_clusters(&s).await
 }
 
 /// The same login asks twice: MFA is asked for once in its time.

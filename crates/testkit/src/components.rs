@@ -36,6 +36,8 @@ impl ControlPlane {
         ];
         if self.trusts_issuer {
             args.push(format!("--authentication-config={}", at("authentication.json")));
+            args.push(format!("--authentication-token-webhook-config-file={}", at("webhook.json")));
+            args.push("--authentication-token-webhook-version=v1".into());
         }
         if let Some(plugin) = *self.without.lock().unwrap_or_else(PoisonError::into_inner) {
             args.push(format!("--disable-admission-plugins={plugin}"));

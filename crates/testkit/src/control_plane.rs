@@ -103,7 +103,7 @@ impl ControlPlane {
         Self::start_all(name, stage, log, controllers, None).await
     }
 
-    /// With an API server that accepts the tokens of this issuer, beside client certificates.
+    /// With an API server that accepts the tokens of this issuer and asks its webhook about others, beside client certificates.
     ///
     /// # Errors
     /// If the control plane is not built or does not become ready.
@@ -135,6 +135,7 @@ impl ControlPlane {
         let mut cp = Self::over(dir, audit, controllers)?;
         if let Some(issuer) = issuer {
             std::fs::write(cp.path.join("authentication.json"), issuer.authentication_configuration().to_string())?;
+            std::fs::write(cp.path.join("webhook.json"), issuer.webhook_configuration().to_string())?;
             cp.trusts_issuer = true;
         }
         cp.spawn(Component::Etcd)?;
@@ -247,8 +248,21 @@ impl ControlPlane {
     /// # Errors
     /// If the token cannot be signed, or its kubeconfig cannot be written.
     pub fn login(&self, issuer: &Issuer, name: &str, claims: &serde_json::Value) -> Result<User> {
+        self.with_token(name, &issuer.token(name, claims)?)
+    }
+
+    /// A login that an authenticator of a managed cluster describes so: `status.user` of a TokenReview.
+    ///
+    /// # Errors
+    /// If it has no name, or its kubeconfig cannot be written.
+    pub fn reviewed_login(&self, issuer: &Issuer, user: serde_json::Value) -> Result<User> {
+        let name = user["username"].as_str().context("a login has a user name")?.to_owned();
+        self.with_token(&name, &issuer.reviewed_token(user))
+    }
+
+    fn with_token(&self, name: &str, token: &str) -> Result<User> {
         let file = self.path.join("users").join(format!("token-{}.json", COUNT.fetch_add(1, Ordering::Relaxed)));
-        self.write_kubeconfig(&file, &serde_json::json!({"token": issuer.token(name, claims)?}))?;
+        self.write_kubeconfig(&file, &serde_json::json!({"token": token}))?;
         Ok(User::new(name, file, self.assets.join("kubectl")))
     }
 

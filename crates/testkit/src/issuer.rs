@@ -1,7 +1,11 @@
-//! An OIDC issuer on loopback: what the API server's structured authentication accepts tokens of, with the claims that a test chooses.
+//! Logins with what a test chooses: an OIDC issuer on loopback, whose tokens the API server's structured authentication accepts, and a
+//! webhook that answers TokenReviews, as the authenticators of managed clusters do.
 use super::user::background;
 use anyhow::{Context, Result, ensure};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, SanType};
 use ring::{
     rand::SystemRandom,
@@ -9,15 +13,16 @@ use ring::{
 };
 use serde_json::{Value, json};
 use std::{
+    collections::BTreeMap,
     net::Ipv4Addr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
 };
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpListener,
 };
 use tokio_rustls::{
@@ -35,6 +40,10 @@ const AUDIENCE: &str = "curfew-tests";
 const KEY_ID: &str = "k1";
 /// How long a token is valid, in seconds.
 const VALID_SECS: i64 = 21_600;
+/// Where the webhook answers.
+const REVIEWS: &str = "/token-reviews";
+/// The longest request that is read, in bytes.
+const MAX_REQUEST: usize = 65_536;
 
 /// A running issuer. It serves until the process ends, so that API servers find it whenever they look for its keys.
 pub struct Issuer {
@@ -43,6 +52,13 @@ pub struct Issuer {
     key: EcdsaKeyPair,
     random: SystemRandom,
     issued: AtomicU32,
+    served: Arc<Served>,
+}
+
+/// What is served: documents by path, and the users that the webhook knows by their tokens, as a TokenReview describes them.
+struct Served {
+    documents: [(&'static str, String); 2],
+    reviewed: Mutex<BTreeMap<String, Value>>,
 }
 
 /// Seconds since 1970, as an identity provider tells them.
@@ -68,9 +84,27 @@ impl Issuer {
         let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random)
             .map_err(|rejected| anyhow::anyhow!("the key is rejected: {rejected}"))?;
         let (ca, config) = tls()?;
-        let documents = Arc::new([discovery(&url), jwks(&key)?]);
-        background().spawn(serve(listener, TlsAcceptor::from(Arc::new(config)), documents));
-        Ok(Issuer { url, ca, key, random, issued: AtomicU32::new(0) })
+        let served = Arc::new(Served { documents: [discovery(&url), jwks(&key)?], reviewed: Mutex::default() });
+        background().spawn(serve(listener, TlsAcceptor::from(Arc::new(config)), served.clone()));
+        Ok(Issuer { url, ca, key, random, issued: AtomicU32::new(0), served })
+    }
+
+    /// The kubeconfig by which an API server asks the webhook about tokens.
+    pub(crate) fn webhook_configuration(&self) -> Value {
+        let cluster = json!({"server": format!("{}{REVIEWS}", self.url), "certificate-authority-data": STANDARD.encode(&self.ca)});
+        json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "webhook",
+            "clusters": [{"name": "webhook", "cluster": cluster}],
+            "users": [{"name": "api-server", "user": {}}],
+            "contexts": [{"name": "webhook", "context": {"cluster": "webhook", "user": "api-server"}}],
+        })
+    }
+
+    /// A token of the user that this `status.user` of a TokenReview describes. The API server asks the webhook about it.
+    pub fn reviewed_token(&self, user: Value) -> String {
+        let token = format!("reviewed-{}", self.issued.fetch_add(1, Ordering::Relaxed));
+        self.served.reviewed.lock().unwrap_or_else(PoisonError::into_inner).insert(token.clone(), user);
+        token
     }
 
     /// The AuthenticationConfiguration of an API server that trusts this issuer: user name and groups as the token has them, and the
@@ -146,33 +180,53 @@ fn tls() -> Result<(String, ServerConfig)> {
     Ok((cert.pem(), config))
 }
 
-/// A path and the document there.
-type Documents = [(&'static str, String); 2];
+impl Served {
+    /// What is answered to a request for this path with this body.
+    fn answer(&self, path: &str, body: &[u8]) -> (u16, String) {
+        // The API server adds a time limit to the query.
+        if path.split('?').next() == Some(REVIEWS) {
+            return (200, self.review(body).to_string());
+        }
+        let found = self.documents.iter().find(|(at, _)| *at == path);
+        found.map_or((404, "{}".into()), |(_, document)| (200, document.clone()))
+    }
 
-async fn serve(listener: std::net::TcpListener, acceptor: TlsAcceptor, documents: Arc<Documents>) -> Result<()> {
+    fn review(&self, body: &[u8]) -> Value {
+        let review: Value = serde_json::from_slice(body).unwrap_or_default();
+        let token = review["spec"]["token"].as_str().unwrap_or_default();
+        let user = self.reviewed.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned();
+        let status = user.map_or_else(|| json!({"authenticated": false}), |user| json!({"authenticated": true, "user": user}));
+        json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "status": status})
+    }
+}
+
+async fn serve(listener: std::net::TcpListener, acceptor: TlsAcceptor, served: Arc<Served>) -> Result<()> {
     let listener = TcpListener::from_std(listener)?;
     loop {
         let (stream, _) = listener.accept().await?;
-        let (acceptor, documents) = (acceptor.clone(), documents.clone());
+        let (acceptor, served) = (acceptor.clone(), served.clone());
         // A client that goes away ends its own connection alone.
-        background().spawn(async move { answer(acceptor.accept(stream).await?, &documents).await });
+        background().spawn(async move { answer(acceptor.accept(stream).await?, &served).await });
     }
 }
 
 /// Answers one request and closes the connection.
-async fn answer(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin, documents: &Documents) -> std::io::Result<()> {
+async fn answer(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin, served: &Served) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut first = String::new();
     stream.read_line(&mut first).await?;
-    let mut line = String::new();
+    let (mut line, mut length) = (String::new(), 0);
     while stream.read_line(&mut line).await? > 2 {
+        if let Some((_, value)) = line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
+            length = value.trim().parse().unwrap_or(0);
+        }
         line.clear();
     }
-    let path = first.split(' ').nth(1).unwrap_or_default();
-    let found = documents.iter().find(|(at, _)| *at == path);
-    let (code, body) = found.map_or((404, "{}"), |(_, document)| (200, document.as_str()));
+    let mut body = vec![0; length.min(MAX_REQUEST)];
+    stream.read_exact(&mut body).await?;
+    let (code, body) = served.answer(first.split(' ').nth(1).unwrap_or_default(), &body);
     let head =
         format!("HTTP/1.1 {code} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-    stream.write_all((head + body).as_bytes()).await?;
+    stream.write_all((head + &body).as_bytes()).await?;
     stream.shutdown().await
 }
