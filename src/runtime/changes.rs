@@ -78,6 +78,8 @@ pub enum RequestGroup {
     Template(Key),
     /// The live requests of one person in a namespace.
     Requester(String, String),
+    /// The live requests that were accepted by a policy.
+    Policy(String),
 }
 
 /// Groups of Grants. Ended Grants are in none but [`GrantGroup::Name`].
@@ -147,7 +149,9 @@ pub fn request_groups(request: &ActivationRequest) -> Vec<RequestGroup> {
     let namespace = request.namespace().unwrap_or_default();
     let requester = request.spec.requester.as_ref().map(|requester| RequestGroup::Requester(namespace.clone(), requester.username.clone()));
     let live = [RequestGroup::Live, RequestGroup::Namespace(namespace), RequestGroup::Template(template_of(request))];
-    live.into_iter().chain(requester).collect()
+    let resolved = request.status.as_ref().and_then(|status| status.resolved.as_ref());
+    let policy = resolved.map(|resolved| RequestGroup::Policy(resolved.policy.name.clone()));
+    live.into_iter().chain(requester).chain(policy).collect()
 }
 
 /// The groups of a decision.

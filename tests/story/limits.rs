@@ -41,6 +41,7 @@ async fn limits_hold_for_many_at_once_and_where_an_operator_dies() -> Result<()>
     one_subject_has_one(&w).await?;
     what_waits_holds_nothing(&w).await?;
     what_was_active_before_counts(&w).await?;
+    a_policy_limits_all_its_roles(&w).await?;
     let second = w.operator("second").await?;
     fifty_at_once(&w).await?;
     second.kill();
@@ -171,6 +172,48 @@ async fn what_was_active_before_counts(w: &World) -> Result<()> {
     refused(w, "behind-slotless", "Denied", "LimitReached", "held by 1 other active request;").await?;
     alice.api(&["delete", "areq", "-n", "payments", "slotless"]).await?.success()?;
     w.access_is(&alice, false, SOON).await
+}
+
+/// The policy that allows both roles counts them together, and each beneficiary once; what was active before it had a limit counts.
+async fn a_policy_limits_all_its_roles(w: &World) -> Result<()> {
+    let (alice, bob) = (w.alice()?, w.cp.user("bob@example.com", &["payments-devs"])?);
+    limit(w, "unapproved", None).await?;
+    let yaml = w.field(&["rtpl", "-n", "payments", "unapproved"], "{.spec}").await?;
+    let spec: Value = serde_json::from_str(&yaml)?;
+    let assigned = json!({"roleRef": {"name": "sibling"}, "subject": {"group": "payments-devs"}, "scope": {"all": {}},
+        "window": {"permanent": {}}, "justification": "on-call rotation"});
+    for (kind, spec) in [("RoleTemplate", spec), ("EligibleAssignment", assigned)] {
+        let metadata = json!({"name": "sibling", "namespace": "payments"});
+        let object = json!({"apiVersion": "curfew.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec});
+        w.admin()?.apply(&object.to_string()).await?.success()?;
+    }
+    ready(w, &["rtpl", "-n", "payments", "sibling"], "True").await?;
+    alice.apply(&of("unapproved", "first-of-two", "1h")).await?.success()?;
+    w.state_is("first-of-two", "Active").await?;
+    let policy = w.field(&["areq", "-n", "payments", "first-of-two"], "{.status.resolved.policy.name}").await?;
+    let limited = async |limits: Value, shown: &str| {
+        let patch = json!({"spec": {"limits": limits}}).to_string();
+        w.admin()?.api(&["patch", "apol", &policy, "--type=merge", "-p", &patch]).await?.success()?;
+        w.field_is(&["apol", &policy], "{.status.display.limits}", shown).await
+    };
+    limited(json!({"atMost": {"active": 2, "perSubject": 1}}), "2 active, 1 per subject").await?;
+    alice.apply(&of("sibling", "second-of-hers", "1h")).await?.success()?;
+    let words =
+        format!("policy {policy} for alice@example.com allows 1 active request at a time (spec.limits), held by 1 other active request;");
+    refused(w, "second-of-hers", "Denied", "LimitReached", &words).await?;
+    bob.apply(&of("sibling", "second-of-two", "1h")).await?.success()?;
+    w.state_is("second-of-two", "Active").await?;
+    let eve = w.cp.user("eve@example.com", &["payments-devs"])?;
+    eve.apply(&of("sibling", "third-of-two", "1h")).await?.success()?;
+    let words = format!("policy {policy} allows 2 active requests at a time (spec.limits), held by second-of-two and 1 more;");
+    refused(w, "third-of-two", "Denied", "LimitReached", &words).await?;
+    ensure!(!eve.can_read_secret("payments", "db").await?);
+    for (who, name) in [(&alice, "first-of-two"), (&bob, "second-of-two")] {
+        who.api(&["delete", "areq", "-n", "payments", name]).await?.success()?;
+        w.access_is(who, false, SOON).await?;
+    }
+    no_slots(w, "after both have ended").await?;
+    limited(Value::Null, "none").await
 }
 
 /// Fifty requests of five people arrive at the same time, with two replicas, again and again: one of them gets it.

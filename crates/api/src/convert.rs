@@ -18,7 +18,7 @@ use curfew_core::{
     duration::Duration,
     fingerprint::Meant,
     grant::{self as core_grant, Intent},
-    limits::RoleLimits,
+    limits::Maxima,
     policy_inputs::{
         AcceptedBy, ApprovalFloor, ApprovedTerms, Assignment, Policy, Progress, RequestFacts, RequestorAdmin, System, Systems, TargetClaim,
         Template, Window, duplicate_of,
@@ -140,12 +140,20 @@ pub fn policy(policy: &AccessPolicy) -> Policy {
         justification: spec.min.justification,
         ticket: matches!(spec.min.ticket, TicketFloor::Required(_)),
         mfa: max_age(&spec.min.mfa),
+        limits: spec.limits.as_ref().and_then(maxima),
         permanent_eligibility: spec.allow.permanent_eligibility,
         delegated: spec.allow.delegated,
         persistence: spec.allow.persistence,
         requestor_admins: spec.requestor_admins.iter().map(requestor_admin).collect(),
         suspended: spec.suspend,
         unsupported: Vec::new(),
+    }
+}
+
+fn maxima(limits: &Limits) -> Option<Maxima> {
+    match limits {
+        Limits::None(_) => None,
+        Limits::AtMost(most) => Some(Maxima { active: most.active, per_subject: most.per_subject }),
     }
 }
 
@@ -196,10 +204,7 @@ pub fn template(template: &RoleTemplate) -> Template {
         not_bindable: found(template, Reason::NotBindable),
         refused_by_target: found(template, Reason::TargetRefused),
         unsupported: unsupported(&[(a.break_glass.is_some(), "activation.breakGlass")]),
-        limits: match &a.limits {
-            Limits::None(_) => None,
-            Limits::AtMost(most) => Some(RoleLimits { active: most.active, per_subject: most.per_subject }),
-        },
+        limits: maxima(&a.limits),
         approval: stages.to_vec(),
         order,
     }

@@ -1,5 +1,5 @@
 //! AccessPolicy: what the teams of a namespace may hand out.
-use super::schema;
+use super::{schema, template::Limits};
 use curfew_core::{
     duration::{Duration, Period},
     principal::{ServiceAccount, Subject},
@@ -26,7 +26,8 @@ use std::collections::BTreeMap;
     printcolumn(name = "Namespaces", type_ = "string", json_path = ".status.display.namespaces"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Templates", type_ = "integer", json_path = ".status.templates"),
-    printcolumn(name = "Below-Floor", type_ = "integer", json_path = ".status.belowFloor")
+    printcolumn(name = "Below-Floor", type_ = "integer", json_path = ".status.belowFloor"),
+    printcolumn(name = "Limits", type_ = "string", json_path = ".status.display.limits", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
 pub struct AccessPolicySpec {
@@ -47,6 +48,9 @@ pub struct AccessPolicySpec {
     pub max: PolicyMax,
     /// Minimum requirements that every template must meet.
     pub min: PolicyMin,
+    /// How many requests that this policy allows may be active at a time, for all roles together. Default: no limit; the column LIMITS shows which is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
     /// Exceptions. Each is forbidden unless it is `true` here.
     #[serde(default)]
     pub allow: Allow,
@@ -228,6 +232,10 @@ pub struct PolicyDisplay {
     /// The namespaces as one line.
     #[schemars(length(max = 1024))]
     pub namespaces: String,
+    /// The limits in force as one line: `none`, or `5 active, 1 per subject`.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub limits: String,
 }
 
 impl From<Beneficiary> for Subject {

@@ -167,7 +167,7 @@ fn stage_rules() -> serde_json::Value {
 pub enum Limits {
     /// No limit.
     None(Empty),
-    /// A maximum number. A request counts from its approval to its end, also while it is scheduled. One that is approved when the maximum is reached ends as `Denied (LimitReached)`. A lower maximum ends nothing that is active.
+    /// Maximum numbers. A request counts from its approval to its end, also while it is scheduled. One that is approved when the maximum is reached ends as `Denied (LimitReached)`. A lower maximum ends nothing that is active.
     AtMost(AtMost),
 }
 
@@ -175,10 +175,10 @@ pub enum Limits {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AtMost {
-    /// Active requests for this role.
+    /// Active requests for this role, or by this policy.
     #[schemars(range(min = 1, max = 10000))]
     pub active: u16,
-    /// Active requests for this role with one beneficiary.
+    /// Those of them with one beneficiary.
     #[schemars(range(min = 1, max = 10000))]
     pub per_subject: u16,
 }

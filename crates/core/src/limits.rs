@@ -1,4 +1,4 @@
-//! Limits on how many requests hold a role at a time, overall and for each holder.
+//! Limits on how many requests hold a role, or what a policy allows, at a time, overall and for each holder.
 //!
 //! A request that counts holds one *slot* of each limit: an object whose name is the slot, so that the API server lets only one request
 //! create it, with any number of replicas. A request takes its slots when it is approved, before it is `Scheduled` or `Activating`, and
@@ -6,8 +6,9 @@
 //! when its holder has ended, or no longer exists and neither does its access ([`crate::request::holds_slot`]); an operator that dies in
 //! between leaves a slot behind that the next request, or the sweep, finds to be free.
 //!
-//! Slots are named after the namespace and name of the role, and not after its uid: a role that is deleted and created again counts
-//! what was granted before. `activation.limits` of the role says how many slots there are when one is taken. A lower limit ends nothing.
+//! Slots are named after the namespace and name of the role, or the name of the policy, and not after a uid: a role that is deleted and
+//! created again counts what was granted before. `activation.limits` of the role and `limits` of the policy say how many slots there are
+//! when one is taken. A lower limit ends nothing.
 mod taking;
 
 pub use taking::{Answer, MAX_VERIFIED, Reply, Step, Taking};
@@ -20,13 +21,18 @@ pub const SLOT_PREFIX: &str = "curfew-slot-";
 /// How many holders a message names.
 const MAX_NAMED_HOLDERS: usize = 3;
 
-/// `activation.limits` of a role.
+/// `activation.limits` of a role, or `limits` of a policy.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct RoleLimits {
-    /// How many requests may hold the role at a time.
+pub struct Maxima {
+    /// How many requests may hold the role, or what the policy allows, at a time.
     pub active: u16,
     /// How many of them may have the same holder.
     pub per_subject: u16,
+}
+
+impl Maxima {
+    /// Which limits a request counts towards does not depend on how high they are.
+    pub const ANY: Maxima = Maxima { active: 0, per_subject: 0 };
 }
 
 /// One limit that a request counts towards.
@@ -36,23 +42,51 @@ pub struct Limit {
     pub family: Arc<str>,
     /// How many slots it has.
     pub at_most: u16,
-    /// What is counted: the role, or the role for this holder.
+    /// What is counted: the role or policy, or the same for one holder.
     pub counted: Arc<str>,
+    /// Whose requests are counted.
+    pub of: LimitOf,
+}
+
+/// The object that sets a limit.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum LimitOf {
+    /// A RoleTemplate, for the requests for it.
+    Role,
+    /// The AccessPolicy of this name, for the requests that it allows.
+    Policy(Arc<str>),
+}
+
+impl LimitOf {
+    fn setting(&self) -> &'static str {
+        match self {
+            LimitOf::Role => "activation.limits",
+            LimitOf::Policy(_) => "spec.limits",
+        }
+    }
 }
 
 impl Limit {
     /// The limits of a request for this role with this holder: first that of the holder, since a slot of it that turns out to
     /// be of no use keeps only the holder out. Two spellings of one user name are one holder.
-    pub fn of_role(namespace: &str, role: &str, holder: &Subject, limits: RoleLimits) -> [Limit; 2] {
+    pub fn of_role(namespace: &str, role: &str, holder: &Subject, limits: Maxima) -> [Limit; 2] {
+        Self::of(&format!("role/{namespace}/{role}"), &format!("role {role}"), &LimitOf::Role, holder, limits)
+    }
+
+    /// The limits of a request that this policy allows, for any role, with this holder.
+    pub fn of_policy(policy: &str, holder: &Subject, limits: Maxima) -> [Limit; 2] {
+        Self::of(&format!("policy/{policy}"), &format!("policy {policy}"), &LimitOf::Policy(policy.into()), holder, limits)
+    }
+
+    fn of(key: &str, counted: &str, of: &LimitOf, holder: &Subject, limits: Maxima) -> [Limit; 2] {
         let holder = holder.principal();
-        let of_role = format!("role/{namespace}/{role}");
+        let limit = |key: &str, at_most: u16, counted: String| {
+            let family = ids::slot_family(key).into();
+            Limit { family, at_most, counted: counted.into(), of: of.clone() }
+        };
         [
-            Limit {
-                family: ids::slot_family(&format!("{of_role}/{}", fold(&holder))).into(),
-                at_most: limits.per_subject,
-                counted: format!("role {role} for {holder}").into(),
-            },
-            Limit { family: ids::slot_family(&of_role).into(), at_most: limits.active, counted: format!("role {role}").into() },
+            limit(&format!("{key}/{}", fold(&holder)), limits.per_subject, format!("{counted} for {holder}")),
+            limit(key, limits.active, counted.to_owned()),
         ]
     }
 
@@ -152,7 +186,7 @@ pub struct Granted {
     /// Who it is.
     pub holder: Holder,
     /// Its limits.
-    pub limits: [Limit; 2],
+    pub limits: Vec<Limit>,
 }
 
 /// Those of these requests that count towards one of the limits and hold none of its slots: what their status says is not believed.
@@ -186,8 +220,10 @@ pub fn explain(limits: &[Limit], slots: &Slots, uid: &str) -> Option<String> {
     }
     let plural = if limit.at_most == 1 { "" } else { "s" };
     Some(format!(
-        "{} allows {} active request{plural} at a time (activation.limits), held by {holders}; wait until one ends, and create a new request",
-        limit.counted, limit.at_most
+        "{} allows {} active request{plural} at a time ({}), held by {holders}; wait until one ends, and create a new request",
+        limit.counted,
+        limit.at_most,
+        limit.of.setting()
     ))
 }
 

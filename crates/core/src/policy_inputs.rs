@@ -7,7 +7,7 @@ use crate::{
     approval::{ApprovalStage, StageOrder},
     conditions::{LoginKeys, ticket},
     duration::{Duration, Period},
-    limits::RoleLimits,
+    limits::Maxima,
     principal::{Mapping, Subject, UserInfo},
     resolved::{Ref, SystemRef},
     target::{GrantedPermissions, GrantedScope, Inventory, PermissionsByProvider, ProviderKind, ScopeByProvider},
@@ -93,7 +93,7 @@ pub struct Template {
     /// In which order.
     pub order: StageOrder,
     /// How many requests may be active at a time.
-    pub limits: Option<RoleLimits>,
+    pub limits: Option<Maxima>,
     /// Whether eligibility without end is allowed.
     pub permanent_eligibility: bool,
     /// How long a window of eligibility may be.
@@ -192,6 +192,8 @@ pub struct Policy {
     pub ticket: bool,
     /// How old the MFA may be at most that a template asks for; nothing allows templates without MFA.
     pub mfa: Option<Duration>,
+    /// How many requests that the policy allows may be active at a time.
+    pub limits: Option<Maxima>,
     /// Whether eligibility without end is allowed.
     pub permanent_eligibility: bool,
     /// Whether assignments may allow delegation.

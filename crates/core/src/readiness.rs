@@ -127,6 +127,7 @@ mod tests {
             justification: false,
             ticket: false,
             mfa: None,
+            limits: None,
             permanent_eligibility: false,
             delegated: false,
             requestor_admins: Vec::new(),

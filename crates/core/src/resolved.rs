@@ -158,7 +158,7 @@ pub struct Terms {
     pub effects: Digest,
     /// What of it no longer exists at the target and gives nothing, in words. Only of what is active.
     pub gone: Option<Arc<str>>,
-    /// The limits that the role has now. What is approved does not include them.
+    /// The limits that the role and the policy have now. What is approved does not include them.
     pub limits: Arc<[Limit]>,
 }
 

@@ -25,8 +25,6 @@ use crate::{
     text::brief,
     time::Time,
 };
-use std::sync::Arc;
-
 use approval::{check_approval, check_quorum_reachable};
 use holder::resolve_principal;
 use policies::{check_policy_eligible, check_policy_offers, first_allowing};
@@ -138,8 +136,9 @@ fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
         None => narrowing::resolve(&offer, pair.assignment, a, t)?,
     };
     let gone = (!held.gone.is_empty()).then(|| held.gone.join(", ").into());
-    let limits = t.limits.map(|limits| Limit::of_role(&a.namespace, &t.reference.name, &holder, limits));
-    let limits = limits.map_or_else(Arc::default, Arc::from);
+    let of_role = t.limits.map(|limits| Limit::of_role(&a.namespace, &t.reference.name, &holder, limits));
+    let of_policy = pair.policy.limits.map(|limits| Limit::of_policy(&pair.policy.reference.name, &holder, limits));
+    let limits = of_role.into_iter().chain(of_policy).flatten().collect();
     let terms = Terms::new(Resolved {
         schema: SCHEMA,
         request: a.uid.clone(),

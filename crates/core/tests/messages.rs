@@ -15,7 +15,7 @@ use curfew_core::{
     digest::Digest,
     duration::{Duration, Period},
     fingerprint::{Fingerprint, Meant, may_record},
-    limits::{Holder, Limit, RoleLimits, Slot, SlotName, Slots, explain as explain_limit},
+    limits::{Holder, Limit, Maxima, Slot, SlotName, Slots, explain as explain_limit},
     messages::{
         comment_required, hint, longer_than_requested, not_counted, not_escalated_yet, same_approver, self_decision, waits_for_stage,
     },
@@ -119,8 +119,7 @@ fn conditions() -> Vec<Section> {
 }
 
 fn limits_reached() -> Vec<Message> {
-    let limits =
-        |active, per_subject| Limit::of_role("payments", "admin", &Subject::User("alice".into()), RoleLimits { active, per_subject });
+    let limits = |active, per_subject| Limit::of_role("payments", "admin", &Subject::User("alice".into()), Maxima { active, per_subject });
     let of = |case: &str, [subject, role]: [Limit; 2], (held_of_subject, held): (u16, u16), uncounted: u16| {
         let slot = |limit: &Limit, index: u16| Slot {
             name: SlotName { family: &limit.family, index }.to_string().into(),
@@ -138,6 +137,12 @@ fn limits_reached() -> Vec<Message> {
         of("many others have it", limits(5, 2), (0, 5), 0),
         of("one is from before the limit", limits(1, 1), (0, 0), 1),
         of("several are from before the limit", limits(2, 1), (0, 0), 2),
+        of(
+            "that of a policy",
+            Limit::of_policy("payments", &Subject::User("alice".into()), Maxima { active: 2, per_subject: 1 }),
+            (1, 1),
+            0,
+        ),
     ]
 }
 

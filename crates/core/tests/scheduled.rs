@@ -3,7 +3,7 @@ use curfew_core::{
     admission::Provenance,
     approval::{DecisionFacts, Verb},
     digest::Digest,
-    limits::{Answer, Limit, RoleLimits},
+    limits::{Answer, Limit, Maxima},
     principal::{Recognition, Subject, UserInfo},
     reason::{Reason, TerminalState},
     request::{Decision, Frozen, GrantView, Inputs, Request, State, Status, decide},
@@ -248,7 +248,7 @@ fn the_whole_window_must_fit() {
 }
 
 fn limits() -> Arc<[Limit]> {
-    Limit::of_role("payments", "admin", &Subject::User("alice".into()), RoleLimits { active: 1, per_subject: 1 }).into()
+    Limit::of_role("payments", "admin", &Subject::User("alice".into()), Maxima { active: 1, per_subject: 1 }).into()
 }
 
 /// A role with limits, and a request that can begin.

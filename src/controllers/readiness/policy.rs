@@ -32,7 +32,10 @@ pub async fn reconcile(ctx: &Context, snapshot: &Snapshot, policy: &AccessPolicy
         observed_generation: policy.metadata.generation,
         templates: if verdict.is_ok() { with_reason(Reason::AsExpected) } else { 0 },
         below_floor: with_reason(Reason::BelowFloor),
-        display: Some(PolicyDisplay { namespaces: clip(facts.namespaces.join(","), MAX_MESSAGE) }),
+        display: Some(PolicyDisplay {
+            namespaces: clip(facts.namespaces.join(","), MAX_MESSAGE),
+            limits: facts.limits.map_or_else(|| "none".into(), |most| format!("{} active, {} per subject", most.active, most.per_subject)),
+        }),
         ..old
     };
     set_ready(&mut next.conditions, &verdict, policy.metadata.generation, ctx.now());

@@ -12,13 +12,13 @@ use crate::{
 use curfew_core::{
     admission::AdmissionHistory,
     ids,
-    limits::{self, Granted, Holder, Limit, RoleLimits, Slot, Slots},
+    limits::{self, Granted, Holder, Limit, LimitOf, Maxima, Slot, Slots},
     request::{GrantView, Request, State, has_access, holds_slot},
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::{Api, ResourceExt};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -30,13 +30,13 @@ const CONCURRENCY: usize = 8;
 /// How long one sweep may take.
 const SWEEP_LIMIT: Duration = Duration::from_secs(60);
 
-/// The slots of these limits, and how many other requests of the role count towards them without one.
+/// The slots of these limits, and how many other requests of the role or policy count towards them without one.
 ///
 /// # Errors
 /// If the API server does not answer.
 pub async fn list(ctx: &Context, request: &ActivationRequest, limits: &[Limit]) -> kube::Result<Slots> {
     // Before the slots are listed: what has access by now had its slots by then, and does not seem to lack them.
-    let others = granted_in_stores(ctx, request);
+    let others = granted_in_stores(ctx, request, limits);
     let mut taken = slots::of_limits(&ctx.client, limits).await?;
     taken.iter_mut().for_each(|slot| slot.suspect = !is_held_in_stores(ctx, slot));
     let without = limits::without_slot(limits, &taken, &others);
@@ -51,21 +51,31 @@ pub async fn list(ctx: &Context, request: &ActivationRequest, limits: &[Limit]) 
     Ok(Slots { uncounted: left.map(|of| count(&of)).collect(), ..listed })
 }
 
-/// The other requests of the same role that the stores show to have access.
-fn granted_in_stores(ctx: &Context, request: &ActivationRequest) -> Vec<Granted> {
-    let (namespace, role) = changes::template_of(request);
-    let others = ctx.stores.live_requests(&RequestGroup::Template((namespace.clone(), role.clone())));
-    let granted = |other: &ActivationRequest| {
-        let uid: Arc<str> = other.uid().filter(|uid| request.uid().as_ref() != Some(uid))?.into();
-        let grant = ctx.stores.grant(&ids::grant_id(&ctx.install, &uid));
-        let status = convert::request(other, &AdmissionHistory::unknown()).status;
-        has_access(&status, convert::grant_view(grant.as_deref())).then_some(())?;
-        let beneficiary = other.status.as_ref()?.resolved.as_ref()?.beneficiary.clone();
-        // Which limits a request counts towards does not depend on how high they are.
-        let limits = Limit::of_role(&namespace, &role, &beneficiary, RoleLimits { active: 0, per_subject: 0 });
-        Some(Granted { holder: Holder { namespace: namespace.as_str().into(), name: other.name_any().into(), uid }, limits })
-    };
-    others.iter().filter_map(|other| granted(other)).collect()
+/// The other requests that the stores show to have access, and that may count towards one of these limits.
+fn granted_in_stores(ctx: &Context, request: &ActivationRequest, limits: &[Limit]) -> Vec<Granted> {
+    let groups: HashSet<_> = limits
+        .iter()
+        .map(|limit| match &limit.of {
+            LimitOf::Role => RequestGroup::Template(changes::template_of(request)),
+            LimitOf::Policy(name) => RequestGroup::Policy(name.to_string()),
+        })
+        .collect();
+    let others: BTreeMap<_, _> =
+        groups.iter().flat_map(|group| ctx.stores.live_requests(group)).map(|other| (other.uid(), other)).collect();
+    others.values().filter(|other| other.uid() != request.uid()).filter_map(|other| granted(ctx, other)).collect()
+}
+
+/// A request with the limits that it counts towards, if the stores show it to have access.
+fn granted(ctx: &Context, other: &ActivationRequest) -> Option<Granted> {
+    let uid: Arc<str> = other.uid()?.into();
+    let grant = ctx.stores.grant(&ids::grant_id(&ctx.install, &uid));
+    let status = convert::request(other, &AdmissionHistory::unknown()).status;
+    has_access(&status, convert::grant_view(grant.as_deref())).then_some(())?;
+    let resolved = other.status.as_ref()?.resolved.as_ref()?;
+    let (namespace, role) = changes::template_of(other);
+    let of_role = Limit::of_role(&namespace, &role, &resolved.beneficiary, Maxima::ANY);
+    let limits = of_role.into_iter().chain(Limit::of_policy(&resolved.policy.name, &resolved.beneficiary, Maxima::ANY)).collect();
+    Some(Granted { holder: Holder { namespace: namespace.as_str().into(), name: other.name_any().into(), uid }, limits })
 }
 
 /// The uids of those of these requests that have ended since the stores showed them: at most [`MAX_VERIFIED`] are read.

@@ -5,7 +5,7 @@ fn role(active: u16, per_subject: u16) -> Arc<[Limit]> {
     of("alice", active, per_subject)
 }
 fn of(holder: &str, active: u16, per_subject: u16) -> Arc<[Limit]> {
-    Limit::of_role("payments", "admin", &Subject::User(holder.into()), RoleLimits { active, per_subject }).into()
+    Limit::of_role("payments", "admin", &Subject::User(holder.into()), Maxima { active, per_subject }).into()
 }
 
 /// The slots that exist, by name, with who holds them; and who has ended.
@@ -80,7 +80,7 @@ fn limits_are_counted_by_role_and_by_holder_under_any_spelling() {
     assert_eq!(alice, families("Alice"), "two spellings are one holder");
     assert_ne!(alice[0], bob[0], "each holder has slots of their own");
     assert_eq!(alice[1], bob[1], "the role has one set of slots");
-    let other = Limit::of_role("billing", "admin", &Subject::User("alice".into()), RoleLimits { active: 1, per_subject: 1 });
+    let other = Limit::of_role("billing", "admin", &Subject::User("alice".into()), Maxima { active: 1, per_subject: 1 });
     assert!(other.iter().all(|limit| !alice.contains(&limit.family)), "another namespace has another role");
 }
 
@@ -134,7 +134,7 @@ fn what_was_granted_before_there_was_a_limit_counts() {
 fn what_has_access_and_no_slot_counts_also_if_its_status_names_one() {
     let limits = of("alice", 2, 2);
     let granted = |uid: &str, holder: &str| {
-        let limits = Limit::of_role("payments", "admin", &Subject::User(holder.into()), RoleLimits { active: 0, per_subject: 0 });
+        let limits = Limit::of_role("payments", "admin", &Subject::User(holder.into()), Maxima::ANY).to_vec();
         Granted { holder: Store::slot(&"x".into(), &uid.into()).holder, limits }
     };
     let others = [granted("r1", "alice"), granted("r2", "alice"), granted("r3", "bob")];

@@ -6,7 +6,7 @@ use curfew_core::{
     approval::{DecisionFacts, StageOrder, Verb},
     digest::Digest,
     ids::Ref,
-    limits::{Holder, Limit, RoleLimits, Slot, SlotName, Slots},
+    limits::{Holder, Limit, Maxima, Slot, SlotName, Slots},
     principal::{Recognition, Subject, UserInfo},
     reconcile::{Effect, Outcome, Reconcile, View},
     request::{Frozen, GrantView, Request, State, Status},
@@ -86,7 +86,7 @@ impl Model {
     pub fn new(setting: Setting) -> Self {
         let holder = |i: usize| if setting.one_holder { "alice".to_owned() } else { format!("user-{i}") };
         let limits = |i| {
-            let limits = RoleLimits { active: setting.active, per_subject: 1 };
+            let limits = Maxima { active: setting.active, per_subject: 1 };
             Limit::of_role("payments", "admin", &Subject::User(holder(i)), limits)
         };
         let slot = |limit: &Limit, index| -> Arc<str> { SlotName { family: &limit.family, index }.to_string().into() };
