@@ -44,6 +44,10 @@ async fn what_the_schema_refuses_it_refuses_by_name() -> Result<()> {
             "an assignment lasts at least 5m",
         ),
         ("api/curfewconfig.yaml", "{name: curfew}", "{name: other}", "its name is curfew"),
+        ("api/curfewconfig.yaml", "[mfa, otp", "['mfa,pwd', otp", "must be one value of a claim"),
+        ("api/curfewconfig.yaml", "[mfa, otp", "['mfa pwd', otp", "must be one value of a claim"),
+        ("api/curfewconfig.yaml", "[mfa, otp", "['m\\fa', otp", "must be one value of a claim"),
+        ("api/roletemplate.yaml", "authenticationContext: c1", "authenticationContext: '[c1]'", "must be one value of a claim"),
         ("api/activationrequest.yaml", "  duration: 45m", "  recurrence: weekly\n  duration: 45m", "recurrence"),
     ];
     for (file, from, to, names) in table {

@@ -187,7 +187,7 @@ pub struct MfaKeys {
     #[schemars(length(min = 1, max = 253))]
     pub methods_key: String,
     /// The methods that count as MFA. One of them is enough; they are compared exactly.
-    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 64)), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 64)), extend("x-kubernetes-list-type" = "set", "x-kubernetes-validations" = [{"rule": schema::ONE_CLAIM_EACH, "message": schema::ONE_CLAIM_MESSAGE}]))]
     pub methods: Vec<String>,
     /// The extra key that holds the time of the authentication, in seconds since the Unix epoch, such as one for an OIDC `auth_time` claim. A login with several values under it has no MFA.
     #[schemars(length(min = 1, max = 253))]

@@ -43,6 +43,14 @@ pub const PATTERNS: &str = "!has(self.kubernetes) || (\
 pub const PATTERNS_MESSAGE: &str =
     "* stands for everything, or for the whole last segment after :, . or / (payments:*); write other names, and namespaces, in full";
 
+/// CEL rule for what a login is compared with, such as a method of an `amr` claim: a claim that arrives as one text is split at these
+/// characters, so that a value with one of them would never be found.
+pub const ONE_CLAIM: &str = r#"!self.matches(r'[\s,"\\\[\]]')"#;
+/// The same for a list of them.
+pub const ONE_CLAIM_EACH: &str = r#"self.all(v, !v.matches(r'[\s,"\\\[\]]'))"#;
+/// What is answered otherwise.
+pub const ONE_CLAIM_MESSAGE: &str = "must be one value of a claim, without blanks, commas, quotes, backslashes and brackets";
+
 /// CEL rule for a list of names: none is a pattern.
 pub const NO_PATTERNS: &str = "self.all(n, !n.contains('*'))";
 

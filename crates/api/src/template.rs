@@ -72,7 +72,7 @@ pub struct Activation {
     pub mfa: MfaRule,
     /// The authentication context that the requester's login must carry when the request is created, such as `c1` of Entra. Needs `identity.authenticationContext` in CurfewConfig. There is no fallback to MFA. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), extend("x-kubernetes-validations" = [{"rule": schema::ONE_CLAIM, "message": schema::ONE_CLAIM_MESSAGE}]))]
     pub authentication_context: Option<String>,
     /// Who must approve.
     pub approval: Approval,
