@@ -22,7 +22,7 @@ test: control-plane emulators ## every test: the rules and their model, the oper
 chart-test: control-plane helm ## the chart: lint, values, alerts; installed, upgraded and uninstalled with live grants on a real control plane (four minutes)
 	cargo build --quiet --workspace --bins $(FEATURES)
 	cargo test --quiet --workspace $(FEATURES) --test chart -- --nocapture
-	promtool=$$(hack/promtool/build) && $$promtool check rules charts/curfew/alerts.yaml && $$promtool test rules tests/chart/alerts.test.yaml
+	promtool=$$(hack/promtool/build) && $$promtool check rules charts/curfew/alerts.yaml target/dashboards.rules.yaml && $$promtool test rules tests/chart/alerts.test.yaml
 
 attacks: control-plane emulators ## each attack with its protection, and without: then it must succeed (half an hour; ONLY='sweep admission' for some)
 	hack/attacks/run $(ONLY)

@@ -1,5 +1,6 @@
 //! The manifests that are generated from code: one command writes them, and a test reports files that differ.
 mod chart;
+mod dashboards;
 
 use crate::{api, identity::install, providers::aws};
 use serde_json::Value;
@@ -12,7 +13,8 @@ use std::{
 const HEADER: &str = "# Generated from code by `make generate`; edits are lost.\n";
 
 /// Directories that hold generated files alone.
-const ONLY_GENERATED: [&str; 5] = ["crds", "deploy", "deploy/remote", "charts/curfew/crds", "charts/curfew/generated"];
+const ONLY_GENERATED: [&str; 6] =
+    ["crds", "deploy", "deploy/remote", "charts/curfew/crds", "charts/curfew/dashboards", "charts/curfew/generated"];
 
 /// Returns every generated file, by its path relative to the root, with its content.
 pub fn files() -> BTreeMap<PathBuf, String> {

@@ -2,7 +2,7 @@
 //!
 //! The chart's templates are written by hand and hold no copy of a manifest: they read `generated/` and `crds/`, set what values
 //! change, and write the objects. `tests/chart/` compares the result with `deploy/`.
-use super::yaml;
+use super::{dashboards, yaml};
 use crate::{
     api,
     identity::{NAMESPACE, install},
@@ -31,6 +31,7 @@ pub fn files() -> BTreeMap<PathBuf, String> {
     for (name, objects) in install::chart_files() {
         files.insert(root.join("generated").join(name), yaml(&objects));
     }
+    files.extend(dashboards::files().into_iter().map(|(name, json)| (root.join("dashboards").join(name), json)));
     let schema = schema();
     files.insert(root.join("README.md"), README.replace(TABLE, &table(&schema)));
     files.insert(root.join("values.schema.json"), serde_json::to_string_pretty(&schema).expect("JSON is text") + "\n");

@@ -76,6 +76,7 @@ impl Life {
             let manifests = template(&[
                 &format!("--set=monitoring.{monitor}.enabled=true"),
                 "--set=monitoring.prometheusRule.enabled=true",
+                "--set=monitoring.dashboards.enabled=true",
                 "--set=quotas.namespaces={search}",
                 "--set=extraLabels.team=platform",
                 "--set=operator.tolerations[0].operator=Exists",
