@@ -6,10 +6,10 @@ use crate::{
     conditions,
     decision::About,
     grant::{GrantState, OperationKind},
-    policy::{ApprovalFloor as ApiFloor, MfaRule, RequestorAdmin as ApiRequestorAdmin, SystemsRef, TicketFloor},
+    policy::{ApprovalFloor as ApiFloor, Limits, MfaRule, RequestorAdmin as ApiRequestorAdmin, SystemsRef, TicketFloor},
     request::{ActivationRequestStatus, ApprovalStatus, RequestState},
     system::{Mode, Principals, Provider},
-    template::{Approval, Justification, Limits, TicketRule},
+    template::{Approval, Justification, TicketRule},
 };
 use curfew_core::{
     admission::{AdmissionHistory, Provenance, Seen},

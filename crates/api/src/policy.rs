@@ -1,5 +1,5 @@
 //! AccessPolicy: what the teams of a namespace may hand out.
-use super::{schema, template::Limits};
+use super::schema;
 use curfew_core::{
     duration::{Duration, Period},
     principal::{ServiceAccount, Subject},
@@ -158,6 +158,29 @@ pub enum TicketFloor {
     None(Empty),
     /// Every request must name a ticket, also where the template asks for none.
     Required(Empty),
+}
+
+/// How many requests may be active at a time. Exactly one member is set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+#[serde(rename_all = "camelCase")]
+pub enum Limits {
+    /// No limit.
+    None(Empty),
+    /// Maximum numbers. A request counts from its approval to its end, also while it is scheduled. One that is approved when the maximum is reached ends as `Denied (LimitReached)`. A lower maximum ends nothing that is active.
+    AtMost(AtMost),
+}
+
+/// Maximum numbers of active requests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AtMost {
+    /// Active requests for this role, or by this policy.
+    #[schemars(range(min = 1, max = 10000))]
+    pub active: u16,
+    /// Those of them with one beneficiary.
+    #[schemars(range(min = 1, max = 10000))]
+    pub per_subject: u16,
 }
 
 /// Exceptions that are forbidden unless they are `true`.

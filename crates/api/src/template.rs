@@ -1,7 +1,7 @@
 //! RoleTemplate: a named set of permissions and the rules for activating it.
 use super::{
     config::{AuthenticationContextKey, MfaKeys},
-    policy::{MfaRule, SystemsRef},
+    policy::{Limits, MfaRule, SystemsRef},
     schema,
 };
 use curfew_core::{
@@ -158,29 +158,6 @@ fn stage_rules() -> serde_json::Value {
         {"rule": subjects, "message": "names that begin with system: are reserved for Kubernetes and cannot approve"},
         {"rule": schema::ESCALATES_IN_TIME, "message": "escalation.after must be shorter than the timeout of the stage, which is 24h by default"},
     ])
-}
-
-/// How many requests may be active at a time. Exactly one member is set.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
-#[serde(rename_all = "camelCase")]
-pub enum Limits {
-    /// No limit.
-    None(Empty),
-    /// Maximum numbers. A request counts from its approval to its end, also while it is scheduled. One that is approved when the maximum is reached ends as `Denied (LimitReached)`. A lower maximum ends nothing that is active.
-    AtMost(AtMost),
-}
-
-/// Maximum numbers of active requests.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct AtMost {
-    /// Active requests for this role, or by this policy.
-    #[schemars(range(min = 1, max = 10000))]
-    pub active: u16,
-    /// Those of them with one beneficiary.
-    #[schemars(range(min = 1, max = 10000))]
-    pub per_subject: u16,
 }
 
 /// Access before approval in an emergency.

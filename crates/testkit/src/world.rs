@@ -34,6 +34,14 @@ impl World {
         Ok(World { cp: ControlPlane::start(name, Stage::Installed).await? })
     }
 
+    /// The same with an API server that accepts the tokens of this issuer, beside client certificates.
+    ///
+    /// # Errors
+    /// If the control plane does not start.
+    pub async fn install_with_issuer(name: &str, issuer: &Issuer) -> Result<Self> {
+        Ok(World { cp: ControlPlane::start_with_issuer(name, Stage::Installed, issuer).await? })
+    }
+
     /// With the example of the README.
     ///
     /// # Errors
