@@ -155,9 +155,12 @@ pub struct EventData {
     /// The AccessPolicy that allows the access.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
-    /// The EligibleAssignment that makes the requester eligible.
+    /// The EligibleAssignment that makes the beneficiary eligible, or the ActiveAssignment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assignment: Option<String>,
+    /// Who created the ActiveAssignment, if it is standing access. The actor is the operator then, which requests it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
     /// The justification from the request, unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub justification: Option<String>,

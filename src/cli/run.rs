@@ -4,7 +4,9 @@ use crate::{
     audit::{AuditLog, Setup},
     authority::{Authority, Clock, Lease},
     controllers::{
-        Context, admission,
+        Context,
+        active_assignment::ActiveAssignmentController,
+        admission,
         decision::DecisionController,
         endpoints::OperatorEndpoints,
         grant::{self, GrantController},
@@ -201,15 +203,19 @@ impl Started<'_> {
         let (requests, request_queue) = Engine::new("requests", Arc::new(RequestController::new(ctx.clone())), clock(), panics());
         let (decisions, decision_queue) = Engine::new("decisions", Arc::new(DecisionController::new(ctx.clone())), clock(), panics());
         let (readiness, readiness_queue) = Engine::new("readiness", Arc::new(ReadinessController::new(ctx.clone())), clock(), panics());
+        let (standing, standing_queue) =
+            Engine::new("active assignments", Arc::new(ActiveAssignmentController::new(ctx.clone())), clock(), panics());
         own_tasks.spawn("heartbeat", grant::heartbeat(revoking.clone(), grant_controller.clone(), grant_queue.clone()));
-        let others = OtherQueues { requests: request_queue, decisions: decision_queue, readiness: readiness_queue };
+        let others =
+            OtherQueues { requests: request_queue, decisions: decision_queue, standing: standing_queue, readiness: readiness_queue };
         let router = Router { ctx: ctx.clone(), grant_controller, grants: grant_queue, others: Some(others) };
         own_tasks.spawn("router of Grants", router.clone().forward(urgent_changes));
         tasks.spawn("router", router.run(other_changes));
-        let pulses = vec![grants.pulse(), requests.pulse(), decisions.pulse(), readiness.pulse()];
+        let pulses = vec![grants.pulse(), requests.pulse(), decisions.pulse(), standing.pulse(), readiness.pulse()];
         own_engines.spawn("engine of grants", grants.run(stopped.clone()));
         engines.spawn("engine of requests", requests.run(stopped.clone()));
         engines.spawn("engine of decisions", decisions.run(stopped.clone()));
+        engines.spawn("engine of active assignments", standing.run(stopped.clone()));
         engines.spawn("engine of readiness", readiness.run(stopped));
         pulses
     }

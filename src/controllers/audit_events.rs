@@ -53,6 +53,7 @@ fn about(r: &ActivationRequest, resolved: Option<&Resolved>) -> EventData {
         facts.target = Some(v.system.target.clone());
         facts.policy = Some(v.policy.name.clone());
         facts.assignment = Some(v.assignment.name.clone());
+        facts.author = v.author.clone();
         facts.privileges = v.permissions.privileges();
     }
     facts

@@ -88,6 +88,8 @@ pub enum WaitingForProof {
     Grant(String),
     /// A decision about a Grant.
     Decision(Key),
+    /// An ActiveAssignment.
+    Standing(Key),
 }
 
 /// What waits for an admission proof: the next one that begins covers all of it.

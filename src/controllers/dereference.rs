@@ -2,8 +2,8 @@
 use super::{Context, WaitingForProof, convert, live_reads};
 use crate::{
     api::{
-        AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, CurfewConfig, EligibleAssignment, GROUP, Grant, RoleTemplate,
-        conditions, request::RequestState,
+        AccessDecision, AccessPolicy, ActivationRequest, ActiveAssignment, AuthorizationSystem, CurfewConfig, EligibleAssignment, GROUP,
+        Grant, RoleTemplate, conditions, request::RequestState,
     },
     kube_writes,
     providers::ProviderError,
@@ -57,6 +57,8 @@ pub struct Dereferenced {
     config: Option<Arc<CurfewConfig>>,
     template: Option<Arc<RoleTemplate>>,
     assignments: Arc<Vec<Arc<EligibleAssignment>>>,
+    /// The ActiveAssignment that the request names.
+    active_assignment: Option<Arc<ActiveAssignment>>,
     policies: Arc<Vec<Arc<AccessPolicy>>>,
     systems: Arc<Vec<Arc<AuthorizationSystem>>>,
     /// What the target holds of what the template names.
@@ -103,21 +105,31 @@ pub async fn dereference_with(
             live(ctx, key, &request.spec.role_ref.name, Some(grant.as_str()).filter(|_| !pending), decisions).await?
         }
     };
-    let over = changes::has_ended(&request);
-    if let Some(template) = dereferenced.template.as_ref().filter(|_| !over).map(|template| convert::template(template)) {
-        let system = system_of(&template.systems, convert::named_system(&request), &dereferenced.systems);
-        // A system that was never reached has no content yet, and the rules refuse it before they need any.
-        if let Some(system) = system.filter(|system| system.status.as_ref().is_some_and(|status| status.target.is_some())) {
-            let narrower = narrower_scopes(&request, &dereferenced.assignments, system);
-            match inventory(ctx, &template, system, &narrower, source).await {
-                Ok(inventory) => dereferenced.inventory = inventory,
-                // Decisions, Grant and deadline still count while the target cannot be read.
-                Err(error) => dereferenced.unreachable = Some(error.to_string()),
-            }
-        }
+    if let Some(named) = &request.spec.active_assignment {
+        let assignments: Api<ActiveAssignment> = Api::namespaced(ctx.client.clone(), namespace);
+        dereferenced.active_assignment = match source {
+            Source::Stores => ctx.stores.active_assignment(&(namespace.clone(), named.name.clone())),
+            Source::Live => assignments.get_opt(&named.name).await?.map(Arc::new),
+        };
+    }
+    if !changes::has_ended(&request) {
+        dereferenced.read_target(ctx, &request, source).await;
     }
     dereferenced.request = Some(request);
     Ok(dereferenced)
+}
+
+/// What a request for an ActiveAssignment, which does not exist yet, would be granted now, as the stores show it.
+///
+/// # Errors
+/// The rule that refuses it.
+pub async fn foresee(ctx: &Context, request: ActivationRequest, of: Arc<ActiveAssignment>) -> Result<Terms, terms::Refusal> {
+    let mut dereferenced = stored(ctx, &changes::key(&request), &changes::template_of(&request), "");
+    dereferenced.active_assignment = Some(of);
+    dereferenced.read_target(ctx, &request, Source::Stores).await;
+    let people = dereferenced.config.as_ref().map_or_else(|| Recognition::STRICT.clone(), |config| config.spec.identity.recognition());
+    let facts = convert::request_facts(&request, false);
+    dereferenced.with_inputs(ctx, &people, |inputs| terms::standing::foresee(&facts, inputs))
 }
 
 fn stored(ctx: &Context, key: &Key, template: &Key, grant: &str) -> Dereferenced {
@@ -184,14 +196,20 @@ async fn live(
 
 /// The scopes to which a request or an assignment narrows a role at this system, and the one that was approved. They may name places that
 /// the role, which reaches everything, does not name.
-fn narrower_scopes(request: &ActivationRequest, assignments: &[Arc<EligibleAssignment>], system: &AuthorizationSystem) -> Vec<Scope> {
+fn narrower_scopes(
+    request: &ActivationRequest,
+    assignments: &[Arc<EligibleAssignment>],
+    active: Option<&ActiveAssignment>,
+    system: &AuthorizationSystem,
+) -> Vec<Scope> {
     let provider = system.spec.provider.kind();
     let approved = request.status.as_ref().and_then(|status| status.resolved.as_ref()).map(|resolved| resolved.scope.named());
     let role = &request.spec.role_ref;
     let assigned = assignments.iter().filter(|assignment| assignment.spec.role_ref == *role);
     let assigned = assigned.filter_map(|assignment| assignment.spec.scope.narrowed());
+    let standing = active.and_then(|assignment| assignment.spec.scope.narrowed());
     let asked = request.spec.scope.clone();
-    asked.into_iter().chain(assigned).filter_map(|scope| scope.of(provider)).chain(approved).collect()
+    asked.into_iter().chain(assigned).chain(standing).filter_map(|scope| scope.of(provider)).chain(approved).collect()
 }
 
 /// What a system holds of what a template names, and of the places that narrower scopes of it name: from a cache where the provider watches
@@ -280,14 +298,18 @@ pub async fn is_allowed(
 
 /// The kinds by which a request is accepted.
 const ACCEPTED_BY: [&str; 3] = ["roletemplates.curfew.dev", "eligibleassignments.curfew.dev", "accesspolicies.curfew.dev"];
+/// The same of standing access.
+const STANDING: &str = "activeassignments.curfew.dev";
 /// For so long after a kind was created again its objects may be missing.
 const OBJECTS_FOLLOW_SECS: i64 = 60;
 
 /// Why nothing follows from the absence of objects: a kind is not served, or was created after this request, a moment ago.
 async fn unserved(ctx: &Context, request: &ActivationRequest) -> Option<String> {
     let kinds: Api<CustomResourceDefinition> = Api::all(ctx.client.clone());
-    let all = join_all(ACCEPTED_BY.map(|name| kinds.get_opt(name))).await;
-    ACCEPTED_BY.into_iter().zip(all).find_map(|(name, found)| match found {
+    let standing = request.spec.active_assignment.is_some().then_some(STANDING);
+    let names: Vec<&str> = ACCEPTED_BY.into_iter().chain(standing).collect();
+    let all = join_all(names.iter().map(|name| kinds.get_opt(name))).await;
+    names.into_iter().zip(all).find_map(|(name, found)| match found {
         Err(error) => Some(format!("whether {name} are served cannot be read: {error}")),
         Ok(None) => Some(format!("{name} are not served; kubectl apply -f crds/ brings them back")),
         Ok(Some(kind)) if kind.metadata.deletion_timestamp.is_some() => Some(format!("{name} are being deleted")),
@@ -319,7 +341,7 @@ impl Dereferenced {
             Some(request) => {
                 let is_name_used = ctx.stores.is_name_used(&changes::key(request), &request.uid().unwrap_or_default());
                 let facts = RequestFacts { is_name_used, ..convert::request_facts(request, self.granted()) };
-                self.resolve(ctx, &facts, &people)
+                self.with_inputs(ctx, &people, |inputs| terms::resolve(&facts, inputs))
             }
             None => Err(terms::Refusal::new(Reason::NotFound, "")),
         };
@@ -349,12 +371,30 @@ impl Dereferenced {
         self.grant.as_ref().and_then(|grant| grant.status.as_ref()).is_some_and(|status| status.granted_at.is_some())
     }
 
-    fn resolve(&self, ctx: &Context, request: &RequestFacts, people: &Recognition) -> Result<Terms, terms::Refusal> {
+    /// Reads what the target holds, if the system is known and was reached before.
+    async fn read_target(&mut self, ctx: &Context, request: &ActivationRequest, source: Source) {
+        let Some(template) = self.template.as_ref().map(|template| convert::template(template)) else { return };
+        let systems = self.systems.clone();
+        let system = system_of(&template.systems, convert::named_system(request), &systems);
+        // A system that was never reached has no content yet, and the rules refuse it before they need any.
+        if let Some(system) = system.filter(|system| system.status.as_ref().is_some_and(|status| status.target.is_some())) {
+            let narrower = narrower_scopes(request, &self.assignments, self.active_assignment.as_deref(), system);
+            match inventory(ctx, &template, system, &narrower, source).await {
+                Ok(inventory) => self.inventory = inventory,
+                // Decisions, Grant and deadline still count while the target cannot be read.
+                Err(error) => self.unreachable = Some(error.to_string()),
+            }
+        }
+    }
+
+    /// Judges by what was read.
+    fn with_inputs<T>(&self, ctx: &Context, people: &Recognition, judge: impl FnOnce(&PolicyInputs<'_>) -> T) -> T {
         let template = self.template.as_ref().map(|template| convert::template(template));
         let assignments: Vec<_> = self.assignments.iter().map(|assignment| convert::assignment(assignment)).collect();
         let policies: Vec<_> = self.policies.iter().map(|policy| convert::policy(policy)).collect();
         let systems: Vec<_> = self.systems.iter().map(|system| convert::system(system, &self.systems)).collect();
         let admission = ctx.admission();
+        let active = self.active_assignment.as_ref().map(|assignment| convert::active_assignment(assignment, &admission));
         let inputs = PolicyInputs {
             now: ctx.now(),
             admission: &admission,
@@ -364,13 +404,14 @@ impl Dereferenced {
             login_keys: &people.login_keys,
             template: template.as_ref(),
             assignments: &assignments,
+            active_assignment: active.as_ref(),
             policies: &policies,
             systems: &systems,
             inventory: self.inventory.as_ref(),
             unreachable: self.unreachable.as_deref(),
             operator_namespace: ctx.operator_namespace(),
         };
-        terms::resolve(request, &inputs)
+        judge(&inputs)
     }
 
     /// The decisions as the rules read them. Without a configuration no login is proven, which stops approvals and nothing

@@ -1,5 +1,6 @@
 //! The controllers: each dereferences what it needs, lets the core decide, runs effects and publishes status. Kinds that are only
 //! judged have one file, kinds with a state machine a folder.
+pub mod active_assignment;
 pub mod admission;
 pub mod audit_events;
 pub mod context;

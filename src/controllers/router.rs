@@ -8,20 +8,23 @@
 //! | Grant | its own | itself | about it | yes |
 //! | object with a Grant's label | | that Grant | | |
 //! | template, assignment | live, for these templates | | | yes |
+//! | ActiveAssignment | live, for its template | | | |
 //! | role, namespace | live, for templates read from it | that bind the role, with a look at its content | | yes |
 //! | policy | live, in the namespaces it covers or covered | | | yes |
 //! | system, CurfewConfig | live | | | yes |
 //! | admission proof recorded | that waited for it | that waited for it | that waited for it | |
 //! | relist; lease, admission or sync changed | live | all | without a final verdict | yes |
 //!
+//! An ActiveAssignment runs when it changes, when one of its requests does, and with the requests of its template.
+//!
 //! A status that no rule reads triggers nothing; `runtime::changes` decides that. An ended request is only visited for a decision
 //! about it that has no final verdict, an ended Grant for its retention, by its own deadline.
 //!
 //! There is one router for the changes that revocation needs (Grants, and what carries their mark), and one for all others: a
 //! flood of requests and decisions does not delay the former.
-use super::{Context, context::WaitingForProof, grant::GrantController};
+use super::{Context, active_assignment::activation, context::WaitingForProof, grant::GrantController};
 use crate::runtime::{
-    changes::{self, Change, Concerned, DecisionSubject, GrantGroup, RequestGroup},
+    changes::{self, Change, Concerned, DecisionSubject, GrantGroup, RequestGroup, StandingGroup},
     engine::WorkQueue,
     stores::Key,
 };
@@ -50,6 +53,8 @@ pub struct OtherQueues {
     pub requests: WorkQueue<Key>,
     /// The queue of decisions.
     pub decisions: WorkQueue<Key>,
+    /// The queue of ActiveAssignments.
+    pub standing: WorkQueue<Key>,
     /// The queue of the readiness controller.
     pub readiness: WorkQueue<()>,
 }
@@ -105,12 +110,14 @@ impl Router {
     fn route(&self, change: Change) {
         match change {
             Change::Request(key) => {
+                self.standing_of(&key);
                 if let Some(others) = &self.others {
                     others.requests.push(key);
                     others.readiness.push(());
                 }
             }
             Change::RequestGone(key) => {
+                self.standing_of(&key);
                 for grant in self.ctx.stores.live_grants(&GrantGroup::Request(key)) {
                     self.grant_controller.verify_owner(&grant.name_any());
                     self.grants.push(grant.name_any());
@@ -132,6 +139,12 @@ impl Router {
                     others.readiness.push(());
                 }
             }
+            Change::Standing(key, template) => {
+                if let Some(others) = &self.others {
+                    others.standing.push(key);
+                }
+                self.live_requests(&RequestGroup::Template(template));
+            }
             Change::Marked(id) => self.grants.push(id),
             Change::Resolution(concerned) => {
                 if concerned == Concerned::All {
@@ -148,23 +161,42 @@ impl Router {
 
     fn concerned(&self, concerned: Concerned) {
         match concerned {
-            Concerned::All => self.live_requests(&RequestGroup::Live),
-            Concerned::Namespaces(namespaces) => {
-                namespaces.into_iter().for_each(|namespace| self.live_requests(&RequestGroup::Namespace(namespace)));
+            Concerned::All => {
+                self.live_requests(&RequestGroup::Live);
+                self.standing(&StandingGroup::All);
             }
-            Concerned::Templates(templates) => {
-                templates.into_iter().for_each(|template| self.live_requests(&RequestGroup::Template(template)));
-            }
+            Concerned::Namespaces(namespaces) => namespaces.into_iter().for_each(|namespace| {
+                self.live_requests(&RequestGroup::Namespace(namespace.clone()));
+                self.standing(&StandingGroup::Namespace(namespace));
+            }),
+            Concerned::Templates(templates) => templates.into_iter().for_each(|template| self.template(template)),
             Concerned::Source(source) => {
                 // First, since a role that is gone may be created with more.
                 for grant in self.ctx.stores.live_grants(&GrantGroup::Content(source.clone())) {
                     self.grant_controller.verify_content(&grant.name_any());
                     self.grants.push(grant.name_any());
                 }
-                for template in self.ctx.stores.templates_from(&source) {
-                    self.live_requests(&RequestGroup::Template(template));
-                }
+                self.ctx.stores.templates_from(&source).into_iter().for_each(|template| self.template(template));
             }
+        }
+    }
+
+    fn template(&self, template: Key) {
+        self.live_requests(&RequestGroup::Template(template.clone()));
+        self.standing(&StandingGroup::Template(template));
+    }
+
+    fn standing(&self, group: &StandingGroup) {
+        if let Some(others) = &self.others {
+            self.ctx.stores.standing_in(group).into_iter().for_each(|key| others.standing.push(key));
+        }
+    }
+
+    /// The ActiveAssignment for which a request was created, by the request's name.
+    fn standing_of(&self, (namespace, request): &Key) {
+        let named = activation::assignment_in(request).map(|name| (namespace.clone(), name.to_owned()));
+        if let (Some(others), Some(key)) = (&self.others, named.filter(|key| self.ctx.stores.active_assignment(key).is_some())) {
+            others.standing.push(key);
         }
     }
 
@@ -180,7 +212,8 @@ impl Router {
                 (WaitingForProof::Grant(id), _) => self.grants.push(id),
                 (WaitingForProof::Request(key), Some(others)) => others.requests.push(key),
                 (WaitingForProof::Decision(key), Some(others)) => others.decisions.push(key),
-                (WaitingForProof::Request(_) | WaitingForProof::Decision(_), None) => {}
+                (WaitingForProof::Standing(key), Some(others)) => others.standing.push(key),
+                (WaitingForProof::Request(_) | WaitingForProof::Decision(_) | WaitingForProof::Standing(_), None) => {}
             }
         }
     }
@@ -194,6 +227,7 @@ impl Router {
         }
         stores.grants.state().iter().for_each(|grant| self.grants.push(grant.name_any()));
         self.live_requests(&RequestGroup::Live);
+        self.standing(&StandingGroup::All);
         let Some(others) = &self.others else { return };
         for decision in stores.open_decisions() {
             others.about(changes::subject(&decision), &self.grants);

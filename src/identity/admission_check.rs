@@ -123,7 +123,8 @@ pub struct Compared {
 /// # Errors
 /// If a call to the API server fails. The caller must then treat admission as not enforced.
 pub async fn probe(client: &Client, compared: &mut Option<Compared>) -> kube::Result<AdmissionCheck> {
-    check(client, expected(), &[Canary::request(), Canary::decision(), Canary::grant(), Canary::binding(), Canary::slot()], compared).await
+    let canaries = [Canary::request(), Canary::decision(), Canary::assignment(), Canary::grant(), Canary::binding(), Canary::slot()];
+    check(client, expected(), &canaries, compared).await
 }
 
 /// Checks only the policies that guard bindings and Jobs. On a remote cluster they must be in force before a Job fuse is trusted
@@ -249,6 +250,13 @@ impl Canary {
         let spec =
             json!({"about": {"activationRequest": {"name": CANARY}}, "decision": "Deny", "decider": {"username": "nobody", "groups": []}});
         Canary::of_kind::<api::AccessDecision>("curfew-decisions", true, spec)
+    }
+    fn assignment() -> Self {
+        let spec = json!({
+            "roleRef": {"name": CANARY}, "subject": {"user": "nobody"}, "scope": {"all": {}}, "window": {"permanent": {}}, "justification": CANARY,
+            "author": {"username": "nobody", "groups": []},
+        });
+        Canary::of_kind::<api::ActiveAssignment>("curfew-assignments", true, spec)
     }
     fn grant() -> Self {
         let spec = json!({

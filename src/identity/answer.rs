@@ -20,7 +20,7 @@ pub fn policies() -> Vec<Value> {
         json!({
             "paramKind": {"apiVersion": format!("{GROUP}/{VERSION}"), "kind": "RoleTemplate"},
             "matchConstraints": match_constraints(GROUP, VERSION, &["CREATE"], &["activationrequests"]),
-            "matchConditions": [{"name": "this-role", "expression": "params != null && params.metadata.name == object.spec.roleRef.name"}],
+            "matchConditions": [{"name": "this-role", "expression": "params != null && params.metadata.name == object.spec.roleRef.name"}, {"name": "asked-by-people", "expression": "!has(object.spec.activeAssignment)"}],
             "variables": conditions::variables(),
             "validations": [
                 validation("!params.spec.?suspend.orValue(false)",

@@ -106,6 +106,8 @@ mod tests {
         ("curfew-stamp-decisions", "the same for a decider"),
         ("curfew-keys-of-requests", "keeps other values out of the record; a record counts only for the keys that it has"),
         ("curfew-keys-of-decisions", "the same for a decider"),
+        ("curfew-stamp-assignments", "the same for the author of an ActiveAssignment"),
+        ("curfew-keys-of-assignments", "the same for the author of an ActiveAssignment"),
         ("curfew-owners", "matches every write in the cluster, and without it a binding ends later and not never"),
     ];
 

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 /// The ClusterRole with which every login reads CurfewConfig.
 const CONFIG_READER: &str = "curfew-config-reader";
-/// What a team writes: the roles that its namespace offers, and who is eligible for them.
-const OFFERED: &[&str] = &["roletemplates", "eligibleassignments"];
+/// What a team writes: the roles that its namespace offers, who is eligible for them, and who has standing access, where a policy allows it.
+const OFFERED: &[&str] = &["roletemplates", "eligibleassignments", "activeassignments"];
 /// Verbs with which objects are kept in Git.
 const WRITE: &[&str] = &["create", "update", "patch", "delete", "get", "list", "watch"];
 
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn no_role_of_people_writes_what_only_the_operator_or_the_security_team_writes() {
-        let theirs = ["activationrequests", "accessdecisions", "roletemplates", "eligibleassignments"];
+        let theirs = ["activationrequests", "accessdecisions", "roletemplates", "eligibleassignments", "activeassignments"];
         for role in roles() {
             for rule in role["rules"].as_array().into_iter().flatten() {
                 let list = |key: &str| rule[key].as_array().into_iter().flatten().filter_map(|v| v.as_str()).collect::<Vec<_>>();

@@ -1,13 +1,17 @@
-//! Validating admission policies: requester, decider, status and Grants cannot be forged (I6).
+//! Validating admission policies: requester, decider, author, status and Grants cannot be forged (I6).
 //!
 //! Each rule refuses an attack that `tests/identity/` tries on a real API server.
 use super::{CANARY, REVOKER, is_account, is_controller, is_operator, match_constraints, rule, validating};
 use crate::api::{GROUP, VERSION};
 use serde_json::{Value, json};
 
+/// How the name of an activation of standing access ends: with a hash and a time. The operator creates them under names that follow from
+/// what they rest on, and a request of another user with such a name would be in its way.
+const ACTIVATION_NAME: &str = "-[0-9a-f]{10}-[0-9]{8}t[0-9]{6}z$";
+
 /// Returns the validating policies for Curfew's own kinds, and their bindings.
 pub fn policies() -> Vec<Value> {
-    [requests(), decisions(), operator_writes()].concat()
+    [requests(), decisions(), assignments(), operator_writes()].concat()
 }
 
 /// The controllers for namespace deletion and garbage collection, which the policies must not block.
@@ -18,6 +22,14 @@ fn is_cleaner() -> String {
 fn requests() -> Vec<Value> {
     let mut rules = vec![canary()];
     rules.extend(identity("requester"));
+    rules.push(rule(
+        "request.operation != 'CREATE' || !has(object.spec.activeAssignment) || variables.operator",
+        "activeAssignment is set by the operator alone, which requests the access of an ActiveAssignment; leave it out",
+    ));
+    rules.push(rule(
+        format!("request.operation != 'CREATE' || variables.operator || !object.metadata.?name.orValue('').matches('{ACTIVATION_NAME}')"),
+        "a name that ends as those of the activations of an ActiveAssignment is reserved for the operator; choose another one",
+    ));
     rules.extend(metadata());
     rules.push(rule(
         "request.operation != 'DELETE' || variables.operator || variables.cleaner \
@@ -51,6 +63,14 @@ fn decisions() -> Vec<Value> {
          to take back an approval, create another decision with Deny or Revoke",
     ));
     policy("curfew-decisions", "accessdecisions", rules)
+}
+
+/// Who may create an assignment is a matter of RBAC; who it was is proven here. Its spec is frozen by the CRD.
+fn assignments() -> Vec<Value> {
+    let mut rules = vec![canary()];
+    rules.extend(identity("author"));
+    rules.extend(metadata());
+    policy("curfew-assignments", "activeassignments", rules)
 }
 
 fn policy(name: &str, resource: &str, rules: Vec<Value>) -> Vec<Value> {
@@ -143,6 +163,7 @@ fn operator_writes() -> Vec<Value> {
         "accesspolicies/status",
         "roletemplates/status",
         "eligibleassignments/status",
+        "activeassignments/status",
         "activationrequests/status",
         "accessdecisions/status",
         "grants/status",

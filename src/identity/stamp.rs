@@ -1,4 +1,4 @@
-//! Mutating admission policies: the API server fills in requester and decider from the authenticated user, so that plain
+//! Mutating admission policies: the API server fills in requester, decider and author from the authenticated user, so that plain
 //! `kubectl apply` works.
 //!
 //! They fill in the field only if it is absent. A forged value is kept, so that the validating policy refuses it with a message.
@@ -21,7 +21,11 @@ pub const KEYS_DATA: &str = "keys";
 /// What is recorded before the operator has written the ConfigMap: the key of the CurfewConfig that is shipped.
 pub const DEFAULT_KEY: &str = "authentication.kubernetes.io/credential-id";
 
-const FIELDS: [(&str, &str, &str); 2] = [("requests", "activationrequests", "requester"), ("decisions", "accessdecisions", "decider")];
+const FIELDS: [(&str, &str, &str); 3] = [
+    ("requests", "activationrequests", "requester"),
+    ("decisions", "accessdecisions", "decider"),
+    ("assignments", "activeassignments", "author"),
+];
 
 /// Returns the mutating policies, those that keep other keys out, and their bindings.
 pub fn policies() -> Vec<Value> {

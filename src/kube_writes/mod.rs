@@ -78,6 +78,16 @@ pub async fn create_grant(client: &Client, id: &str, spec: GrantSpec, _: &Permit
     }
 }
 
+/// Requests an activation of standing access; `None` if there is a request of this name already.
+pub async fn request_activation(client: &Client, request: &ActivationRequest, _: &Permit) -> WriteOutcome<Option<ActivationRequest>> {
+    let api = requests(client, &request.namespace().unwrap_or_default());
+    match api.create(&PostParams::default(), request).await {
+        Ok(made) => WriteOutcome::Stored(Some(made)),
+        Err(kube::Error::Api(s)) if s.is_already_exists() => WriteOutcome::Stored(None),
+        Err(e) => WriteOutcome::Failed(e),
+    }
+}
+
 /// Lets a Grant end at `to`, if that is earlier than now stored; its own CEL rule refuses a later end. Gives back what stands.
 pub async fn bring_forward(client: &Client, id: &str, to: Time) -> WriteOutcome<Grant> {
     let grants: Api<Grant> = Api::all(client.clone());

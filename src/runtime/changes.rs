@@ -1,8 +1,8 @@
 //! What a watch event changes for the controllers, and the groups under which objects are indexed. Pure.
 use super::stores::Key;
 use crate::api::{
-    AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, CurfewConfig, EligibleAssignment, Grant, RoleTemplate,
-    conditions, decision::About, grant::GrantState, request::RequestState,
+    AccessDecision, AccessPolicy, ActivationRequest, ActiveAssignment, AuthorizationSystem, CurfewConfig, EligibleAssignment, Grant,
+    RoleTemplate, active_assignment::AUTHOR_PROVEN, conditions, decision::About, grant::GrantState, request::RequestState,
 };
 use curfew_core::{
     ids::GRANT_LABEL,
@@ -30,6 +30,8 @@ pub enum Change {
     Marked(String),
     /// The result of resolving these requests may have changed.
     Resolution(Concerned),
+    /// An ActiveAssignment was created, updated or deleted; its template, for the requests of which the result may have changed.
+    Standing(Key, Key),
     /// A whole list was read again.
     Resync,
 }
@@ -80,6 +82,19 @@ pub enum RequestGroup {
     Requester(String, String),
     /// The live requests that were accepted by a policy.
     Policy(String),
+    /// Those by which the operator gives the access of an ActiveAssignment, by its uid.
+    Standing(String),
+}
+
+/// Groups of ActiveAssignments.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum StandingGroup {
+    /// Every one.
+    All,
+    /// Those of a namespace.
+    Namespace(String),
+    /// Those for a template.
+    Template(Key),
 }
 
 /// Groups of Grants. Ended Grants are in none but [`GrantGroup::Name`].
@@ -151,7 +166,8 @@ pub fn request_groups(request: &ActivationRequest) -> Vec<RequestGroup> {
     let live = [RequestGroup::Live, RequestGroup::Namespace(namespace), RequestGroup::Template(template_of(request))];
     let resolved = request.status.as_ref().and_then(|status| status.resolved.as_ref());
     let policy = resolved.map(|resolved| RequestGroup::Policy(resolved.policy.name.clone()));
-    live.into_iter().chain(requester).chain(policy).collect()
+    let standing = request.spec.active_assignment.as_ref().map(|of| RequestGroup::Standing(of.uid.clone()));
+    live.into_iter().chain(requester).chain(policy).chain(standing).collect()
 }
 
 /// The groups of a decision.
@@ -276,6 +292,27 @@ pub fn template_change(versions: Versions<'_, RoleTemplate>) -> Option<Change> {
 /// The change of an EligibleAssignment. It concerns the template that it named before and the one that it names now.
 pub fn assignment_change(versions: Versions<'_, EligibleAssignment>) -> Option<Change> {
     concerned(differs(versions, |_| ()), || Concerned::Templates(either(versions).map(assigned_template).collect()))
+}
+
+/// The template that an ActiveAssignment is for.
+pub fn standing_template(assignment: &ActiveAssignment) -> Key {
+    (assignment.namespace().unwrap_or_default(), assignment.spec.role_ref.name.clone())
+}
+
+/// The groups of an ActiveAssignment.
+pub fn standing_groups(assignment: &ActiveAssignment) -> Vec<StandingGroup> {
+    let namespace = StandingGroup::Namespace(assignment.namespace().unwrap_or_default());
+    vec![StandingGroup::All, namespace, StandingGroup::Template(standing_template(assignment))]
+}
+
+/// The change of an ActiveAssignment. Of its status rules read whether its author is proven.
+pub fn active_assignment_change(versions: Versions<'_, ActiveAssignment>) -> Option<Change> {
+    let proven = |assignment: &ActiveAssignment| {
+        let status = assignment.status.as_ref();
+        status.is_some_and(|status| conditions::is_true(&status.conditions, AUTHOR_PROVEN))
+    };
+    let of = either(versions).last()?;
+    differs(versions, proven).then(|| Change::Standing(key(of), standing_template(of)))
 }
 
 /// The change of a ClusterRole.

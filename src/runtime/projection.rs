@@ -30,7 +30,7 @@ pub fn request(request: &mut ActivationRequest) {
     let spec = &mut request.spec;
     (spec.duration, spec.justification, spec.ticket, spec.system, spec.start_time) = (None, None, None, None, None);
     (spec.scope, spec.permissions, spec.beneficiary, spec.extends, spec.break_glass) = (None, None, None, None, None);
-    (spec.not_after, spec.requester) = (None, None);
+    (spec.not_after, spec.requester, spec.active_assignment) = (None, None, None);
     let status = request.status.take().unwrap_or_default();
     let (state, reason, ended_at) = (status.state, status.reason, status.ended_at);
     request.status = Some(ActivationRequestStatus { state, reason, ended_at, ..ActivationRequestStatus::default() });

@@ -1,13 +1,14 @@
 //! Every watch of the operator, once, with the stores and indexes that they keep.
 use super::{
-    changes::{self, DecisionGroup, DecisionSubject, GrantGroup, RequestGroup},
+    changes::{self, DecisionGroup, DecisionSubject, GrantGroup, RequestGroup, StandingGroup},
     index::Index,
     projection,
     watch_age::WatchAges,
     watches::{OnUnreadable, Watches},
 };
 use crate::api::{
-    AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, CurfewConfig, EligibleAssignment, Grant, RoleTemplate,
+    AccessDecision, AccessPolicy, ActivationRequest, ActiveAssignment, AuthorizationSystem, CurfewConfig, EligibleAssignment, Grant,
+    RoleTemplate,
 };
 use curfew_core::{ids::GRANT_LABEL, target::sources::ContentSource};
 use k8s_openapi::api::{
@@ -45,6 +46,8 @@ pub struct Stores {
     pub templates: Store<RoleTemplate>,
     /// EligibleAssignments.
     pub assignments: Store<EligibleAssignment>,
+    /// ActiveAssignments.
+    pub standing: Store<ActiveAssignment>,
     /// ActivationRequests.
     pub requests: Store<ActivationRequest>,
     /// AccessDecisions.
@@ -78,6 +81,7 @@ struct Indexes {
     grants: Index<GrantGroup, String>,
     templates: Index<ContentSource, Key>,
     assignments: Index<Key, Key>,
+    standing: Index<StandingGroup, Key>,
 }
 
 /// The API resource of RoleBindings, or of ClusterRoleBindings.
@@ -94,7 +98,7 @@ impl Stores {
         let all = watcher::Config::default;
         let known = Stores::revoking(revoking, ages);
         let seen = known.decision_seen.clone();
-        let Indexes { requests, decisions, templates, assignments, .. } = known.indexes.clone();
+        let Indexes { requests, decisions, templates, assignments, standing, .. } = known.indexes.clone();
         Stores {
             configs: other.start((), all(), Delete, not_indexed, changes::config_change, whole),
             systems: other.start((), all(), Delete, not_indexed, changes::system_change, whole),
@@ -117,6 +121,16 @@ impl Stores {
                     assignments.apply(event, |assignment| (changes::key(assignment), vec![changes::assigned_template(assignment)]));
                 },
                 changes::assignment_change,
+                whole,
+            ),
+            standing: other.start(
+                (),
+                all(),
+                Delete,
+                move |event: &Event<ActiveAssignment>| {
+                    standing.apply(event, |assignment| (changes::key(assignment), changes::standing_groups(assignment)));
+                },
+                changes::active_assignment_change,
                 whole,
             ),
             requests: other.start(
@@ -181,6 +195,7 @@ impl Stores {
             policies: unwatched(),
             templates: unwatched(),
             assignments: unwatched(),
+            standing: unwatched(),
             requests: unwatched(),
             decisions: unwatched(),
             cluster_roles: unwatched(),
@@ -201,6 +216,7 @@ impl Stores {
             self.policies.wait_until_ready(),
             self.templates.wait_until_ready(),
             self.assignments.wait_until_ready(),
+            self.standing.wait_until_ready(),
             self.requests.wait_until_ready(),
             self.decisions.wait_until_ready(),
             self.grants.wait_until_ready(),
@@ -306,6 +322,16 @@ impl Stores {
     /// The templates whose content is read from an object.
     pub fn templates_from(&self, source: &ContentSource) -> Vec<Key> {
         self.indexes.templates.ids(source)
+    }
+
+    /// An ActiveAssignment.
+    pub fn active_assignment(&self, key: &Key) -> Option<Arc<ActiveAssignment>> {
+        get(&self.standing, key)
+    }
+
+    /// The ActiveAssignments of a group.
+    pub fn standing_in(&self, group: &StandingGroup) -> Vec<Key> {
+        self.indexes.standing.ids(group)
     }
 
     /// The assignments for a template.

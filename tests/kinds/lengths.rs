@@ -37,6 +37,8 @@ fn durations() -> Vec<Field> {
     let mfa = json!({"mfa": {"maxAge": "@"}});
     let (timeout, after) = (json!({"timeout": "@"}), json!({"escalation": {"after": "@", "approvers": [{"user": "dave@example.com"}]}}));
     vec![
+        Field("activeassignment", "/spec/window/recurring/duration", json!("@")),
+        Field("activeassignment", "/spec/permissions", session()),
         Field("accessdecision", "/spec/duration", json!("@")),
         Field("accesspolicy", "/spec/max/duration", json!("@")),
         Field("accesspolicy", "/spec/min/mfa", json!({"maxAge": "@"})),

@@ -207,6 +207,7 @@ async fn what_a_login_shows_decides_about_requests_and_approvals() -> Result<()>
     a_login_without_fresh_mfa_is_refused(&s).await?;
     an_authentication_context_is_carried_or_refused(&s).await?;
     an_approver_needs_the_mfa_of_the_stage(&s).await?;
+    the_author_of_standing_access_needs_the_mfa_of_the_role(&s).await?;
     a_stricter_role_is_not_evaded_by_waiting(&s).await?;
     a_policy_is_a_floor_under_the_mfa_of_roles(&s).await?;
     what_is_not_configured_is_not_ready(&s).await?;
@@ -284,6 +285,59 @@ async fn an_authentication_context_is_carried_or_refused(s: &Stage) -> Result<()
         s.w.state_is(name, "AwaitingApproval").await?;
     }
     Ok(())
+}
+
+/// Who creates an ActiveAssignment needs MFA where the role asks for it; a service account needs the word of the policy.
+async fn the_author_of_standing_access_needs_the_mfa_of_the_role(s: &Stage) -> Result<()> {
+    let (w, admin) = (&s.w, s.w.admin()?);
+    super::standing::offer(w).await?;
+    let guarded = r#"{"spec": {"activation": {"mfa": {"none": null, "maxAge": "15m"}}}}"#;
+    admin.api(&["patch", "rtpl", "-n", "payments", "standing", "--type=merge", "-p", guarded]).await?.success()?;
+    for (subject, kind) in [("payments-devs", "--group"), ("payments:agent", "--serviceaccount")] {
+        let name = subject.replace(':', "-");
+        let rights = [
+            "create",
+            "rolebinding",
+            "-n",
+            "payments",
+            &format!("author-{name}"),
+            "--clusterrole=curfew-author",
+            &format!("{kind}={subject}"),
+        ];
+        admin.kubectl(&rights).await?.success()?;
+    }
+    let agent = w.cp.service_account("payments", "agent").await?;
+    let authors = [
+        ("without-mfa", &s.dev("olga", json!({"amr": ["pwd"], "auth_time": unix_now()}))?),
+        ("by-agent", &agent),
+        ("with-mfa", &s.with_mfa("olga", 60)?),
+    ];
+    for (name, author) in &authors {
+        author.create(&super::standing::assignment(name, "standing", "user: stan@example.com", "permanent: {}")).await?.success()?;
+    }
+    let message = "{.status.conditions[?(@.type==\"Ready\")].message}";
+    for (name, words) in [
+        (
+            "without-mfa",
+            "role standing, of the user who creates assignment without-mfa, asks for MFA not older than 15m, and the login has pwd",
+        ),
+        (
+            "by-agent",
+            "system:serviceaccount:payments:agent is not a person, and policy standing does not let a service account create standing access",
+        ),
+    ] {
+        let of = ["aas", "-n", "payments", name];
+        w.field_fits(&of, message, words, SOON, |told| told.contains(words)).await?;
+        ready(w, &of, "False").await?;
+    }
+    w.access_is(&w.cp.user("stan@example.com", &[])?, true, SOON).await?;
+    let asked = w.field(&["areq", "-n", "payments"], "{.items[*].spec.activeAssignment.name}").await?;
+    ensure!(asked.split(' ').filter(|name| !name.is_empty()).all(|name| name == "with-mfa"), "another assignment gives access: {asked}");
+    for (name, _) in authors {
+        admin.api(&["delete", "aas", "-n", "payments", name]).await?.success()?;
+    }
+    // It asks for no MFA, and would allow the other roles, too.
+    admin.api(&["delete", "apol", "standing"]).await?.success().map(drop)
 }
 
 /// Which verdict a decision of this person about this request has.

@@ -21,6 +21,7 @@ pub mod refusals;
 mod scheduled;
 mod seen;
 mod silent;
+mod standing;
 mod wide;
 
 /// A request by kubectl.

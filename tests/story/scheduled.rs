@@ -11,7 +11,7 @@ use curfew_core::time::Time;
 use curfew_testkit::{SOON, User, World, eventually};
 
 /// A time so many seconds from now, in whole seconds.
-fn in_secs(secs: i64) -> Time {
+pub fn in_secs(secs: i64) -> Time {
     Clock::default().now().floor_secs().plus_secs(secs)
 }
 

@@ -143,7 +143,7 @@ pub struct EligibleAssignmentStatus {
     /// The `metadata.generation` that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`: the subject is eligible; otherwise the message says what to change.
+    /// `Ready`: the subject is eligible; otherwise the message says what to change. `Expired`: the window has passed.
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,

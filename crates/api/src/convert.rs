@@ -1,7 +1,9 @@
 //! Converts the kinds to the facts that rules read, and names the settings that this build does not support. Pure. Operator and plugin judge by
 //! the same facts.
 use crate::{
-    AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, EligibleAssignment, Grant, RoleTemplate,
+    AccessDecision, AccessPolicy, ActivationRequest, ActiveAssignment as ApiActiveAssignment, AuthorizationSystem, EligibleAssignment,
+    Grant, RoleTemplate,
+    active_assignment::{AUTHOR_PROVEN, Bounds, StandingWindow},
     assignment::{Delegation, Window as ApiWindow},
     conditions,
     decision::About,
@@ -20,8 +22,8 @@ use curfew_core::{
     grant::{self as core_grant, Intent},
     limits::Maxima,
     policy_inputs::{
-        AcceptedBy, ApprovalFloor, ApprovedTerms, Assignment, Policy, Progress, RequestFacts, RequestorAdmin, System, Systems, TargetClaim,
-        Template, Window, duplicate_of,
+        AcceptedBy, ActiveAssignment, ApprovalFloor, ApprovedTerms, Assignment, Policy, Progress, RequestFacts, RequestorAdmin,
+        StandingRule, System, Systems, TargetClaim, Template, Window, duplicate_of,
     },
     principal::UserInfo,
     reason::Reason,
@@ -142,6 +144,7 @@ pub fn policy(policy: &AccessPolicy) -> Policy {
         mfa: max_age(&spec.min.mfa),
         limits: spec.limits.as_ref().and_then(maxima),
         permanent_eligibility: spec.allow.permanent_eligibility,
+        standing: spec.allow.active_assignments,
         delegated: spec.allow.delegated,
         persistence: spec.allow.persistence,
         requestor_admins: spec.requestor_admins.iter().map(requestor_admin).collect(),
@@ -200,6 +203,7 @@ pub fn template(template: &RoleTemplate) -> Template {
         authentication_context: a.authentication_context.clone(),
         permanent_eligibility: s.assignment.eligible.permanent,
         max_eligibility: s.assignment.eligible.max,
+        standing: s.assignment.active.as_ref().map(|rule| StandingRule { permanent: rule.permanent, max: rule.max }),
         suspended: s.suspend,
         not_bindable: found(template, Reason::NotBindable),
         refused_by_target: found(template, Reason::TargetRefused),
@@ -236,6 +240,40 @@ pub fn assignment(assignment: &EligibleAssignment) -> Assignment {
     }
 }
 
+/// An ActiveAssignment. That admission was proven when it was created is recorded in its status, which only the operator writes.
+pub fn active_assignment(object: &ApiActiveAssignment, admission: &AdmissionHistory) -> ActiveAssignment {
+    let spec = &object.spec;
+    let between = |between: &crate::assignment::Between| Window::Between(between.start, between.end);
+    let (window, recurrence) = match &spec.window {
+        StandingWindow::Permanent(_) => (Window::Permanent, None),
+        StandingWindow::Between(of) => (between(of), None),
+        StandingWindow::Recurring(all) => match &all.bounds {
+            Bounds::Permanent(_) => (Window::Permanent, Some(all.recurrence.clone())),
+            Bounds::Between(of) => (between(of), Some(all.recurrence.clone())),
+        },
+    };
+    let recorded = object.status.as_ref().is_some_and(|status| conditions::is_true(&status.conditions, AUTHOR_PROVEN));
+    ActiveAssignment {
+        assignment: Assignment {
+            reference: reference(object),
+            role: spec.role_ref.name.clone(),
+            subject: spec.subject.clone(),
+            scope: spec.scope.narrowed(),
+            permissions: spec.permissions.clone(),
+            window,
+            suspended: spec.suspend,
+            delegated: false,
+            unsupported: Vec::new(),
+        },
+        system: spec.system.clone(),
+        recurrence,
+        justification: spec.justification.clone(),
+        author: spec.author.clone().unwrap_or_default(),
+        created: created(object),
+        provenance: if recorded { Provenance::Verified } else { provenance(object, admission) },
+    }
+}
+
 /// The system that a request names, or on which it was accepted: another one that matches the template later changes nothing.
 pub fn named_system(request: &ActivationRequest) -> Option<&str> {
     let accepted = || Some(request.status.as_ref()?.resolved.as_ref()?.system.name.as_str());
@@ -263,6 +301,7 @@ pub fn request_facts(request: &ActivationRequest, granted: bool) -> RequestFacts
         scope: s.scope.clone(),
         permissions: s.permissions.clone(),
         not_after: s.not_after,
+        active_assignment: s.active_assignment.as_ref().map(|of| Ref { name: of.name.clone(), uid: of.uid.clone() }),
         role: s.role_ref.name.clone(),
         duration: s.duration.clone(),
         start: s.start_time,

@@ -16,7 +16,8 @@ use Origin::{Bounded, Copied, Own};
 /// The limits of `metadata`.
 const METADATA: [(&str, i64); 3] = [("NAME", 253), ("NAMESPACE", 63), ("UID", 36)];
 /// A user who holds access: the requester, or whom a service account names.
-const HOLDER: &[&str] = &["ActivationRequest.spec.requester.username", "ActivationRequest.spec.beneficiary.user"];
+const HOLDER: &[&str] =
+    &["ActivationRequest.spec.requester.username", "ActivationRequest.spec.beneficiary.user", "ActiveAssignment.spec.subject.user"];
 const ACCOUNT: &[&str] = &["ActivationRequest.spec.beneficiary.serviceAccount.name", "STAGE.approvers[].serviceAccount.name"];
 const ACCOUNT_NAMESPACE: &[&str] =
     &["ActivationRequest.spec.beneficiary.serviceAccount.namespace", "STAGE.approvers[].serviceAccount.namespace"];
@@ -80,6 +81,7 @@ const ORIGINS: &[(&str, Origin)] = &[
     ("serviceAccount.name", Copied(ACCOUNT, 0)),
     ("serviceAccount.namespace", Copied(ACCOUNT_NAMESPACE, 0)),
     ("requester", Copied(HOLDER, 0)),
+    ("resolved.author", Copied(&["ActiveAssignment.spec.author.username"], 0)),
     (".decider", Copied(&["AccessDecision.spec.decider.username"], 0)),
     (".aliases[]", Bounded),
     ("stages[].name", Copied(&["STAGE.name"], 0)),

@@ -5,6 +5,7 @@
 // clippy takes repeated #[kube(printcolumn(...))] for duplicated attributes.
 #![allow(clippy::duplicated_attributes)]
 
+pub mod active_assignment;
 pub mod assignment;
 pub mod compare;
 pub mod conditions;
@@ -20,6 +21,7 @@ pub mod schema;
 pub mod system;
 pub mod template;
 
+pub use active_assignment::ActiveAssignment;
 pub use assignment::EligibleAssignment;
 pub use config::CurfewConfig;
 pub use decision::AccessDecision;
@@ -45,7 +47,7 @@ pub const PART_OF: (&str, &str) = ("app.kubernetes.io/part-of", "curfew");
 /// The namespace of the operator.
 pub const OPERATOR_NAMESPACE: &str = "curfew-system";
 /// The operator's service account.
-pub const OPERATOR_ACCOUNT: &str = "curfew-operator";
+pub use curfew_core::policy_inputs::OPERATOR_ACCOUNT;
 
 /// The CRDs of all kinds.
 pub fn crds() -> Vec<CustomResourceDefinition> {
@@ -55,6 +57,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         AccessPolicy::crd(),
         RoleTemplate::crd(),
         EligibleAssignment::crd(),
+        ActiveAssignment::crd(),
         ActivationRequest::crd(),
         AccessDecision::crd(),
         Grant::crd(),
@@ -63,6 +66,11 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
     let root = all[0].spec.versions[0].schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut());
     if let Some(root) = root {
         let rule = serde_json::json!([{"rule": "self.metadata.name == 'curfew'", "message": "only one CurfewConfig is allowed and its name is curfew"}]);
+        root.x_kubernetes_validations = serde_json::from_value(rule).ok();
+    }
+    let of_standing = all.iter_mut().find(|crd| crd.spec.names.kind == "ActiveAssignment");
+    if let Some(root) = of_standing.and_then(|crd| crd.spec.versions[0].schema.as_mut()?.open_api_v3_schema.as_mut()) {
+        let rule = serde_json::json!([{"rule": "self.metadata.name.size() <= 200", "message": "the name has more than 200 characters, and the names of its activations begin with it"}]);
         root.x_kubernetes_validations = serde_json::from_value(rule).ok();
     }
     for crd in &mut all {
@@ -125,11 +133,12 @@ mod tests {
     }
 
     /// Texts without a character rule, and why: the end of the path, after the kind.
-    const WITHOUT_RULE: [(&str, &str); 4] = [
+    const WITHOUT_RULE: [(&str, &str); 5] = [
         (".status.", "written by the operator from fields that have the rule, or escaped by what prints it"),
         ("Grant.spec.", "written by the operator"),
         (".spec.requester.", "as the API server authenticated it"),
         (".spec.decider.", "as the API server authenticated it"),
+        (".spec.author.", "as the API server authenticated it"),
     ];
 
     /// Calls `f` with the path and schema of every text.
@@ -184,6 +193,7 @@ mod tests {
         let expected = [
             "AccessDecision.spec.comment",
             "ActivationRequest.spec.justification",
+            "ActiveAssignment.spec.justification",
             "EligibleAssignment.spec.justification",
             "RoleTemplate.spec.description",
         ];
@@ -195,7 +205,7 @@ mod tests {
         let mut unbounded = Vec::new();
         all_texts(|path, schema| {
             // What the API server fills in has the limits of its authenticator.
-            let stamped = path.contains(".requester.") || path.contains(".decider.");
+            let stamped = [".requester.", ".decider.", ".author."].iter().any(|of| path.contains(of));
             let bounded = schema.max_length.is_some() || schema.enum_.is_some() || schema.format.is_some();
             if path.contains(".spec") && !path.starts_with("Grant.") && !stamped && !bounded {
                 unbounded.push(path.to_owned());
@@ -227,6 +237,8 @@ mod tests {
             "ActivationRequest.spec.duration",
             "ActivationRequest.spec.permissions.aws.role.maxSession",
             "ActivationRequest.spec.ttlAfterFinished",
+            "ActiveAssignment.spec.permissions.aws.role.maxSession",
+            "ActiveAssignment.spec.window.recurring.duration",
             "AuthorizationSystem.spec.analytics.window",
             "CurfewConfig.spec.ceilings.duration",
             "CurfewConfig.spec.retention",
@@ -259,6 +271,7 @@ mod tests {
             ("accesspolicies", "apol", "Cluster"),
             ("roletemplates", "rtpl", "Namespaced"),
             ("eligibleassignments", "eas", "Namespaced"),
+            ("activeassignments", "aas", "Namespaced"),
             ("activationrequests", "areq", "Namespaced"),
             ("accessdecisions", "adec", "Namespaced"),
             ("grants", "grt", "Cluster"),

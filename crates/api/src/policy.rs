@@ -99,7 +99,7 @@ pub struct LabelSelector {
 pub struct PolicyMax {
     /// The longest duration of an access, such as `8h`.
     pub duration: Duration,
-    /// The longest window of an EligibleAssignment, such as `365d`.
+    /// The longest window of an EligibleAssignment or ActiveAssignment, such as `365d`.
     pub eligibility: Period,
 }
 
@@ -189,7 +189,7 @@ pub struct AtMost {
 pub struct Allow {
     /// Assignments with `window.permanent`.
     pub permanent_eligibility: bool,
-    /// Standing access without activation. Not implemented: it has no effect.
+    /// Standing access without activation (ActiveAssignment), for the subjects in `eligible`, as long as `max.eligibility` allows. `max.duration` and `min.approval` do not bind it.
     pub active_assignments: bool,
     /// Access before approval in an emergency. Not implemented: it has no effect, and templates and requests that use it are refused.
     pub break_glass: bool,

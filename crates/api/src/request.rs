@@ -79,6 +79,9 @@ pub struct ActivationRequestSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-validations" = [{"rule": schema::NO_SYSTEM_BENEFICIARY, "message": "names that begin with system: are reserved for Kubernetes; name a service account in serviceAccount"}]))]
     pub beneficiary: Option<Beneficiary>,
+    /// The ActiveAssignment whose access the operator gives by this request. Set by the operator alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_assignment: Option<UidRef>,
     /// The active request that this one extends. Not implemented: a request with it is `Invalid (Unsupported)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extends: Option<UidRef>,

@@ -99,8 +99,34 @@ pub const NO_REQUESTER: &str = "requester is missing or null: leave the field ou
 pub const NO_DECIDER: &str = "decider is missing or null: leave the field out, do not write null, and the API server fills it in; \
     if you did leave it out, this API server does not fill it in yet, or is too old to: try again in a minute, or use kubectl curfew approve, deny or revoke";
 
+/// What an ActiveAssignment without author is told.
+pub const NO_AUTHOR: &str = "author is missing or null: leave the field out, do not write null, and the API server fills it in; \
+    if you did leave it out, this API server does not fill it in yet, or is too old to: try again in a minute";
+
+/// CEL rule: of an ActiveAssignment only `suspend` changes, and its end moves earlier. The window, the permissions and the author have
+/// rules of their own, which are not evaluated where a field comes or goes.
+pub const STANDING_IS_FROZEN: &str = "self.roleRef == oldSelf.roleRef && self.subject == oldSelf.subject && self.scope == oldSelf.scope \
+    && self.justification == oldSelf.justification && has(self.author) == has(oldSelf.author) \
+    && has(self.permissions) == has(oldSelf.permissions) && has(self.system) == has(oldSelf.system) \
+    && (!has(self.system) || self.system == oldSelf.system)";
+
+/// CEL rule: a field of an ActiveAssignment that does not change.
+pub const FROZEN: &str = "self == oldSelf";
+
+/// CEL rule: the window of an ActiveAssignment ends earlier, or does not change.
+pub const ENDS_EARLIER: &str = "self == oldSelf \
+    || (has(self.between) && has(oldSelf.between) && self.between.start == oldSelf.between.start && self.between.end <= oldSelf.between.end) \
+    || (has(self.recurring) && has(oldSelf.recurring) && has(self.recurring.bounds.between) && has(oldSelf.recurring.bounds.between) \
+    && self.recurring.every == oldSelf.recurring.every && self.recurring.times == oldSelf.recurring.times \
+    && self.recurring.duration == oldSelf.recurring.duration && self.recurring.bounds.between.start == oldSelf.recurring.bounds.between.start \
+    && self.recurring.bounds.between.end <= oldSelf.recurring.bounds.between.end)";
+
+/// What a change of an ActiveAssignment is told that is not one of these.
+pub const FROZEN_MESSAGE: &str = "only suspend may change, and the window may end earlier: who created an assignment, and by which login, \
+    is recorded for exactly this; create another one";
+
 /// Identities that the API server has authenticated. Admission proves that they are the login's own.
-const STAMPED: [&str; 2] = ["requester", "decider"];
+const STAMPED: [&str; 3] = ["requester", "decider", "author"];
 
 /// Makes the CEL expression of a message.
 pub type MessageExpression = fn() -> String;

@@ -173,7 +173,7 @@ pub struct BreakGlass {
 pub struct AssignmentRules {
     /// Rules for eligible assignments.
     pub eligible: AssignmentRule,
-    /// Rules for standing access. Not implemented: they have no effect, since there is no standing access by Curfew.
+    /// Rules for standing access (ActiveAssignment). Default: none is possible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active: Option<AssignmentRule>,
 }

@@ -13,6 +13,7 @@
 //! | [`approval`], [`verdict`], [`messages`] | which decisions count, and what users are told |
 //! | [`request`], [`grant`], [`slots`] | the two state machines, and accesses that grants share |
 //! | [`limits`] | how many requests may hold a role at a time |
+//! | [`occurrences`] | when standing access is there, and by which activations |
 //! | [`admission`], [`sweep`] | what may be trusted by its creation time, and what no Grant justifies |
 //! | [`deadlines`], [`lanes`] | when, and in which order |
 //! | [`reconcile`] | the steps around the state machines, as a value that requests effects |
@@ -30,6 +31,7 @@ pub mod ids;
 pub mod lanes;
 pub mod limits;
 pub mod messages;
+pub mod occurrences;
 pub mod policy_inputs;
 pub mod principal;
 pub mod quorum;

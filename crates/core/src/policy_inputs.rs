@@ -3,17 +3,21 @@
 //! The kinds of `api/` are made for people and for Git; these are the same facts, stripped to what a rule can ask.
 //! The shell translates; a setting that this build does not obey arrives in `unsupported` and refuses by name.
 use crate::{
-    admission::AdmissionHistory,
+    admission::{AdmissionHistory, Provenance},
     approval::{ApprovalStage, StageOrder},
     conditions::{LoginKeys, ticket},
     duration::{Duration, Period},
     limits::Maxima,
+    occurrences::{Recurrence, Schedule},
     principal::{Mapping, Subject, UserInfo},
     resolved::{Ref, SystemRef},
     target::{GrantedPermissions, GrantedScope, Inventory, PermissionsByProvider, ProviderKind, ScopeByProvider},
     time::Time,
 };
 use std::collections::BTreeMap;
+
+/// The service account of the operator, in its namespace.
+pub const OPERATOR_ACCOUNT: &str = "curfew-operator";
 
 /// Which systems are meant.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -98,6 +102,8 @@ pub struct Template {
     pub permanent_eligibility: bool,
     /// How long a window of eligibility may be.
     pub max_eligibility: Option<Period>,
+    /// How long standing access may be; nothing allows none.
+    pub standing: Option<StandingRule>,
     /// `suspend: true`.
     pub suspended: bool,
     /// What the template's own controller found last, for this generation: roles that cannot be bound.
@@ -113,6 +119,15 @@ impl Template {
     pub const fn requires_mfa(&self) -> bool {
         self.mfa.is_some()
     }
+}
+
+/// Standing access that a role allows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StandingRule {
+    /// Whether it may have no end.
+    pub permanent: bool,
+    /// How long its window may be.
+    pub max: Option<Period>,
 }
 
 /// When an assignment holds.
@@ -145,6 +160,36 @@ pub struct Assignment {
     pub suspended: bool,
     /// Settings that this build does not obey.
     pub unsupported: Vec<String>,
+}
+
+/// An ActiveAssignment: standing access, which the operator gives by activations of its own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ActiveAssignment {
+    /// Role, holder, scope and bounds, as of an EligibleAssignment.
+    pub assignment: Assignment,
+    /// The system, if the role spans several.
+    pub system: Option<String>,
+    /// The occurrences within its bounds; nothing means all of the time.
+    pub recurrence: Option<Recurrence>,
+    /// Why.
+    pub justification: String,
+    /// Who created it.
+    pub author: UserInfo,
+    /// When it was created.
+    pub created: Time,
+    /// Whether admission was proven to be enforced then, so that the author is who the API server authenticated.
+    pub provenance: Provenance,
+}
+
+impl ActiveAssignment {
+    /// Its window.
+    pub fn schedule(&self) -> Schedule<'_> {
+        let (from, until) = match self.assignment.window {
+            Window::Permanent => (self.created, None),
+            Window::Between(start, end) => (start, Some(end)),
+        };
+        Schedule { from, until, recurrence: self.recurrence.as_ref() }
+    }
 }
 
 /// People who may request access for others.
@@ -196,6 +241,8 @@ pub struct Policy {
     pub limits: Option<Maxima>,
     /// Whether eligibility without end is allowed.
     pub permanent_eligibility: bool,
+    /// Whether standing access is allowed.
+    pub standing: bool,
     /// Whether assignments may allow delegation.
     pub delegated: bool,
     /// Who may request access for whom.
@@ -230,6 +277,8 @@ pub struct RequestFacts {
     pub created: Time,
     /// Who asked.
     pub requester: UserInfo,
+    /// The ActiveAssignment whose access the operator gives by it.
+    pub active_assignment: Option<Ref>,
     /// The beneficiary, if the request names one.
     pub beneficiary: Option<Subject>,
     /// How far, if that is less than the assignment gives.
@@ -303,6 +352,8 @@ pub struct PolicyInputs<'a> {
     pub template: Option<&'a Template>,
     /// The assignments in the namespace.
     pub assignments: &'a [Assignment],
+    /// The ActiveAssignment that the request names, if it exists.
+    pub active_assignment: Option<&'a ActiveAssignment>,
     /// Every policy.
     pub policies: &'a [Policy],
     /// Every system.

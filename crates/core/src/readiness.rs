@@ -4,10 +4,11 @@
 //! template and a refused request cannot contradict each other.
 use crate::{
     conditions::ticket,
-    policy_inputs::{Assignment, Policy, PolicyInputs, System, Template, Window},
+    policy_inputs::{ActiveAssignment, Assignment, Policy, PolicyInputs, System, Template, Window},
     quorum,
     reason::Reason,
     terms::{self, Refusal},
+    time::Time,
 };
 
 /// `Ready` with a message, or the refusal that explains `Ready=False`.
@@ -75,6 +76,18 @@ pub fn requires(t: &Template) -> String {
     if all.is_empty() { "none".into() } else { all.join(", ") }
 }
 
+/// Whether an ActiveAssignment gives its access, or will; `found` is what its present or next activation would be granted, if there is one. A
+/// window that has passed is refused.
+pub fn active_assignment(active: &ActiveAssignment, found: Option<Result<(), Refusal>>, now: Time) -> Readiness {
+    let next = active.schedule().first_ending_after(now);
+    match (found, next) {
+        (Some(Err(refusal)), _) => Err(refusal),
+        (None, _) | (_, None) => not_ready(Reason::OutsideWindow, "the window has passed; create a new ActiveAssignment"),
+        (Some(Ok(())), Some(next)) if now < next.start => Ok(format!("begins {}", next.start)),
+        (Some(Ok(())), Some(_)) => Ok("gives access".into()),
+    }
+}
+
 /// Whether an assignment makes its subject eligible now. A window that has ended is refused; one that has not begun is ready.
 pub fn assignment(assignment: &Assignment, template: Option<&Template>, inputs: &PolicyInputs<'_>) -> Readiness {
     terms::assignment_ready(assignment, template, inputs)?;
@@ -129,6 +142,7 @@ mod tests {
             mfa: None,
             limits: None,
             permanent_eligibility: false,
+            standing: false,
             delegated: false,
             requestor_admins: Vec::new(),
             persistence: false,

@@ -81,7 +81,7 @@ pub struct Resolved {
     pub system: SystemRef,
     /// The RoleTemplate.
     pub role: Ref,
-    /// The EligibleAssignment that makes the requester eligible.
+    /// The EligibleAssignment that makes the beneficiary eligible, or the ActiveAssignment.
     pub assignment: Ref,
     /// The AccessPolicy that allows it.
     pub policy: Ref,
@@ -100,14 +100,22 @@ pub struct Resolved {
     /// In which order the stages must pass. Left out where it is one after the other.
     #[serde(default, skip_serializing_if = "StageOrder::is_sequential")]
     pub order: StageOrder,
+    /// Who created the ActiveAssignment, if this is standing access, of which nobody is asked. Left out otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 1024)))]
+    pub author: Option<String>,
 }
 
 impl Resolved {
+    /// Whether it is standing access, by an ActiveAssignment.
+    pub const fn is_standing(&self) -> bool {
+        self.author.is_some()
+    }
     /// What differs from what was frozen, in words, for those who wait.
     pub fn changed_since(&self, frozen: &Resolved) -> String {
         let references = [
             ("RoleTemplate", &self.role, &frozen.role),
-            ("EligibleAssignment", &self.assignment, &frozen.assignment),
+            (if frozen.is_standing() { "ActiveAssignment" } else { "EligibleAssignment" }, &self.assignment, &frozen.assignment),
             ("AccessPolicy", &self.policy, &frozen.policy),
         ];
         let reference = references.into_iter().find(|(_, now, then)| now != then).map(|(kind, now, then)| match now.name == then.name {

@@ -10,10 +10,11 @@ mod narrowing;
 mod policies;
 mod requestors;
 mod schedule;
+pub mod standing;
 
 use crate::{
     admission::Provenance,
-    approval::ApprovalStage,
+    approval::{ApprovalStage, StageOrder},
     duration::Duration,
     limits::Limit,
     messages,
@@ -59,6 +60,8 @@ fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
 ///    asks for more than the role has; 8. for whom it may be; 9. the duration, the justification, and the conditions of the role; 10. each
 ///    assignment that makes the beneficiary eligible, in name order, with each policy, in name order: the first pair that allows all of it.
 ///
+/// Of what the operator requests for an ActiveAssignment, [`standing`] judges in place of 4, and of 8 to 10.
+///
 /// What is active is judged by what was approved, and not by what the role says now: the role must still name all of it, assignment
 /// and policy must still allow it, and nothing of it may allow more than was frozen. What no longer exists at the target is noted.
 pub fn resolve(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal> {
@@ -68,7 +71,10 @@ pub fn resolve(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
 /// Whether the role, assignment or policy by which a request was accepted does not exist.
 fn accepted_by_absent(a: &RequestFacts, h: &PolicyInputs<'_>) -> bool {
     a.accepted_by.as_ref().is_some_and(|by| {
-        let assignment = || h.assignments.iter().any(|e| e.reference.name == by.assignment);
+        let assignment = || match &a.active_assignment {
+            Some(_) => h.active_assignment.is_some(),
+            None => h.assignments.iter().any(|e| e.reference.name == by.assignment),
+        };
         let policy = || h.policies.iter().any(|p| p.reference.name == by.policy);
         h.template.is_none() || !assignment() || !policy()
     })
@@ -87,7 +93,13 @@ fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
             );
         }
     }
+    standing::check_requester(a, h)?;
     check_name(a)?;
+    resolve_trusted(a, h)
+}
+
+/// The same of a request whose requester is known.
+fn resolve_trusted(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal> {
     if let Some(what) = a.unsupported.first() {
         return refuse(
             Reason::Unsupported,
@@ -125,8 +137,15 @@ fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
         }
         (None, _) | (_, Some(_)) => Held::default(),
     };
-    let holder = resolve_beneficiary(a, h)?;
-    let pair = eligible(a, &holder, t, system, &offer, h)?;
+    let standing = standing::assignment_of(a, h)?;
+    let (holder, pair) = match standing {
+        Some(active) => (standing::holder(a, active)?, standing::entitled(a, active, t, system, &offer, h)?),
+        None => {
+            let holder = resolve_beneficiary(a, h)?;
+            let pair = eligible(a, &holder, t, system, &offer, h)?;
+            (holder, pair)
+        }
+    };
     if let Some(why) = h.unreachable {
         return refuse_unreachable(why);
     }
@@ -136,8 +155,8 @@ fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
         None => narrowing::resolve(&offer, pair.assignment, a, t)?,
     };
     let gone = (!held.gone.is_empty()).then(|| held.gone.join(", ").into());
-    let of_role = t.limits.map(|limits| Limit::of_role(&a.namespace, &t.reference.name, &holder, limits));
-    let of_policy = pair.policy.limits.map(|limits| Limit::of_policy(&pair.policy.reference.name, &holder, limits));
+    let of_role = t.limits.filter(|_| standing.is_none()).map(|limits| Limit::of_role(&a.namespace, &t.reference.name, &holder, limits));
+    let of_policy = pair.policy.limits.filter(|_| standing.is_none()).map(|limits| Limit::of_policy(&pair.policy.reference.name, &holder, limits));
     let limits = of_role.into_iter().chain(of_policy).flatten().collect();
     let terms = Terms::new(Resolved {
         schema: SCHEMA,
@@ -156,10 +175,12 @@ fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
         approval: match &a.approved {
             // Who must approve is settled by then.
             Some(held) => held.approval.clone(),
+            None if standing.is_some() => Vec::new(),
             None if a.requester.is_system_identity() => require_two_approvers(t)?,
             None => t.approval.clone(),
         },
-        order: t.order,
+        order: if standing.is_some() { StageOrder::Sequential } else { t.order },
+        author: standing.map(|active| active.author.username.clone()),
     });
     Ok(Terms { gone, limits, ..terms })
 }

@@ -101,6 +101,7 @@ fn representative() -> Resolved {
             stage("security", vec![Subject::User("sören".into())], 1, None),
         ],
         order: StageOrder::Sequential,
+        author: None,
     }
 }
 

@@ -53,6 +53,7 @@ fn terms(approvers: &[&str]) -> Terms {
         start: None,
         approval: if approvers.is_empty() { Vec::new() } else { vec![stage] },
         order: StageOrder::Sequential,
+        author: None,
     })
 }
 

@@ -100,6 +100,7 @@ fn requests() -> Vec<Section> {
         ("A request for another person is refused (terms::requestors)", judged(cases::ON_BEHALF, for_erin, request)),
         ("A request is refused (terms::resolve): ticket, MFA, authentication context", judged(cases::REQUEST_CONDITIONS, nothing, request)),
         ("A request of a service account is refused (terms::resolve)", judged(cases::SERVICE_ACCOUNT, delegated, request)),
+        ("Standing access is refused (terms::standing)", judged(cases::standing::STANDING, fixture::standing::prepare, request)),
         ("What is active ends (terms::resolve)", judged(cases::HELD, |f| active(f, NOW.plus_secs(600)), request)),
     ]
 }
@@ -108,11 +109,20 @@ fn conditions() -> Vec<Section> {
     let nothing = |_: &mut Fixture| ();
     let template = |f: &Fixture| readiness::template(f.template.as_ref().expect("a template"), &f.inputs()).map(|(_, text)| text);
     let assignment = |f: &Fixture| readiness::assignment(&f.assignments[0], f.template.as_ref(), &f.inputs());
+    let standing = |f: &Fixture| {
+        let active = f.active.as_ref().expect("an assignment");
+        let next = active.schedule().first_ending_after(NOW).map(|_| Ok(()));
+        readiness::active_assignment(active, next, NOW)
+    };
     let policy = |f: &Fixture| readiness::policy(&f.policies[0]);
     let system = |f: &Fixture| readiness::system(&f.systems[0], f.unreachable.map_or(Ok(()), Err));
     vec![
         ("Ready of a RoleTemplate (readiness::template)", judged(cases::TEMPLATE, nothing, template)),
         ("Ready of an EligibleAssignment (readiness::assignment)", judged(cases::ASSIGNMENT, nothing, assignment)),
+        (
+            "Ready of an ActiveAssignment (readiness::active_assignment)",
+            judged(cases::standing::READY, fixture::standing::prepare, standing),
+        ),
         ("Ready of an AccessPolicy (readiness::policy)", judged(cases::POLICY, nothing, policy)),
         ("Ready of an AuthorizationSystem (readiness::system)", judged(cases::SYSTEM, nothing, system)),
     ]
@@ -199,6 +209,7 @@ fn unreadable() -> Vec<Message> {
         message("", "duration", "60".parse::<Duration>().expect_err("no duration")),
         message("", "period", "90".parse::<Period>().expect_err("no period")),
         message("", "period", "48h".parse::<Period>().expect_err("no period")),
+        message("", "time of day", cases::standing::no_time_of_day()),
         message("", "digest", "7f3a9c21d0b4e6f1".parse::<Digest>().expect_err("no digest")),
         message("", "time", serde_json::from_value::<Time>("tomorrow".into()).expect_err("no time")),
     ]
@@ -233,6 +244,8 @@ fn table() -> Vec<Section> {
     all.push(("An access in words (target)", access()));
     all.push(("What outlives a grant (target::kubernetes::lasting)", lasting()));
     all.extend(aws());
+    let recurring = cases::standing::words().into_iter().map(|text| message("", "recurring", text)).collect();
+    all.push(("A recurring window in words (occurrences)", recurring));
     all.push(("A text that cannot be read", unreadable()));
     all.push(("A connection that leads elsewhere (fingerprint)", elsewhere()));
     all

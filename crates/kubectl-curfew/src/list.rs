@@ -155,11 +155,13 @@ async fn eligible_roles(me: &CliContext, place: Place<'_>, format: Format, gaps:
     print(&mine, "eligibleassignment", format, &told, rows)
 }
 
-/// Whether a request gives its access to this user.
+/// Whether a request gives its access to this user. Standing access may be that of a group, which the request does not name.
 fn is_holder(request: &ActivationRequest, login: &UserInfo) -> bool {
-    match &request.spec.beneficiary {
-        Some(beneficiary) => curfew_core::principal::Subject::from(beneficiary.clone()).includes(login),
-        None => requester(request) == login.username,
+    let resolved = request.status.as_ref().and_then(|status| status.resolved.as_ref());
+    match (&request.spec.beneficiary, resolved.filter(|resolved| resolved.is_standing())) {
+        (Some(beneficiary), _) => curfew_core::principal::Subject::from(beneficiary.clone()).includes(login),
+        (None, Some(standing)) => standing.beneficiary.includes(login),
+        (None, None) => requester(request) == login.username,
     }
 }
 

@@ -217,6 +217,7 @@ impl Snapshot {
             login_keys: &self.login_keys,
             template: None,
             assignments,
+            active_assignment: None,
             policies: &self.policy_facts,
             systems: &self.system_facts,
             inventory: content.inventory.as_ref(),

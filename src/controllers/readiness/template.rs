@@ -19,7 +19,9 @@ use crate::{
 use curfew_core::{
     approval::StageOrder,
     policy_inputs::{Assignment, Policy, Systems, Template, Window},
-    readiness, terms,
+    readiness,
+    reason::Reason,
+    terms,
     text::{MAX_MESSAGE, clip},
 };
 use kube::{Api, ResourceExt};
@@ -186,7 +188,11 @@ pub async fn reconcile_assignment(ctx: &Context, snapshot: &Snapshot, assignment
         display: Some(AssignmentDisplay { subject: clip(facts.subject.to_string(), MAX_MESSAGE), ends }),
         ..old
     };
-    set_ready(&mut next.conditions, &verdict, assignment.metadata.generation, ctx.now());
+    let generation = assignment.metadata.generation;
+    set_ready(&mut next.conditions, &verdict, generation, ctx.now());
+    let expired = matches!(facts.window, Window::Between(_, end) if ctx.now() >= end);
+    let (reason, message) = if expired { (Reason::WindowPassed, "the window has passed") } else { (Reason::AsExpected, "") };
+    set(&mut next.conditions, "Expired", Is::from(expired), reason.as_str(), message, generation, ctx.now());
     let api = Api::namespaced(ctx.client.clone(), &assignment.namespace().unwrap_or_default());
     write(&api, assignment, assignment.status.as_ref(), &next).await
 }

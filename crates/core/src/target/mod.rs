@@ -141,6 +141,15 @@ impl ProviderKind {
             ProviderKind::Simulated => simulated::SESSION_TAIL,
         }
     }
+    /// Whether a group can hold access there, under its name in Kubernetes.
+    pub const fn knows_groups(self) -> bool {
+        match self {
+            ProviderKind::Kubernetes => true,
+            ProviderKind::Aws => false,
+            #[cfg(feature = "simulated")]
+            ProviderKind::Simulated => false,
+        }
+    }
     /// Whether people have other names there, so that `spec.principals` of the system must say which.
     pub const fn maps_principals(self) -> bool {
         match self {

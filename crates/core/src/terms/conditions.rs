@@ -77,7 +77,7 @@ pub(super) fn check_policy_ticket(p: &Policy, a: &RequestFacts) -> Result<(), Re
     Ok(())
 }
 
-fn refuse_mfa(whose: &str, max_age: &Duration, lack: &mfa::Lack) -> Result<(), Refusal> {
+pub(super) fn refuse_mfa(whose: &str, max_age: &Duration, lack: &mfa::Lack) -> Result<(), Refusal> {
     match lack {
         // What the login has is unknown, and not absent.
         mfa::Lack::NotRecorded(_) => refuse(Reason::UnprovenLogin, lack.to_string()),
@@ -85,7 +85,7 @@ fn refuse_mfa(whose: &str, max_age: &Duration, lack: &mfa::Lack) -> Result<(), R
     }
 }
 
-fn refuse_context(whose: &str, context: &str, lack: &authentication_context::Lack) -> Result<(), Refusal> {
+pub(super) fn refuse_context(whose: &str, context: &str, lack: &authentication_context::Lack) -> Result<(), Refusal> {
     match lack {
         authentication_context::Lack::NotRecorded { .. } => refuse(Reason::UnprovenLogin, lack.to_string()),
         _ => refuse(Reason::AuthenticationContextRequired, format!("{whose} asks for authentication context {context}, and {lack}")),

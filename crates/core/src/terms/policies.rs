@@ -68,7 +68,7 @@ fn check_policy_usable(p: &Policy) -> Result<(), Refusal> {
     }
 }
 
-/// Whether a policy lets its namespaces offer this role on this system.
+/// Whether a policy lets its namespaces offer this role on this system, with these stages of approval.
 pub(super) fn check_policy_offers(
     p: &Policy,
     t: &Template,
@@ -77,6 +77,11 @@ pub(super) fn check_policy_offers(
     offer: &Offer,
     h: &PolicyInputs<'_>,
 ) -> Result<(), Refusal> {
+    check_policy_reaches(p, s, offer, h).and_then(|()| check_floor(p, t, stages))
+}
+
+/// Whether a policy lets its namespaces give this on this system at all.
+pub(super) fn check_policy_reaches(p: &Policy, s: &System, offer: &Offer, h: &PolicyInputs<'_>) -> Result<(), Refusal> {
     let name = &p.reference.name;
     let outside = |what: String| refuse(Reason::OutsidePolicy, format!("policy {name} does not allow {what}"));
     if !p.systems.include(&s.name, &s.labels) {
@@ -99,7 +104,7 @@ pub(super) fn check_policy_offers(
             format!("policy {name} would need allow.persistence: true for what may outlive the grant: {what}"),
         );
     }
-    check_floor(p, t, stages)
+    Ok(())
 }
 
 /// The floor is met when some of these stages has a quorum no smaller, and approvers that all stand, literally, in `from`, those of its

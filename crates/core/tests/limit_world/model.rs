@@ -303,6 +303,7 @@ fn terms(i: usize, holder: &str) -> Terms {
         start: None,
         approval: Vec::new(),
         order: StageOrder::Sequential,
+        author: None,
     })
 }
 

@@ -1,5 +1,5 @@
 //! The same rules where the target is an account of AWS: who the beneficiary is there, and what ends an active grant.
-use crate::fixture::{Fixture, NOW, active, delegated, fixture, reference};
+use crate::fixture::{self, Fixture, NOW, active, delegated, fixture, reference};
 use curfew_core::{
     policy_inputs::Progress,
     principal::{Mapping, Source, Subject},
@@ -74,6 +74,20 @@ fn a_beneficiary_is_the_principal_that_the_system_maps_it_to() {
     refused(Reason::NotEligible, "oidc:alice does not begin with saml:", |f| mapped(f, "saml:"));
     refused(Reason::NotEligible, "oidc:alice is not the name of an IAM user", |f| mapped(f, ""));
     refused(Reason::NotEligible, "system prod does not say which principal user alice is there", |f| f.systems[0].principals = None);
+}
+
+#[test]
+fn a_group_has_no_standing_access_in_aws_and_a_user_has() {
+    let mut f = of_aws();
+    fixture::standing::prepare(&mut f);
+    let refusal = resolve(&f.asked, &f.inputs()).expect_err("a group");
+    let words = "assignment devs names group devs, and a group cannot hold access on systems of provider aws";
+    assert!(refusal.reason == Reason::Unsupported && refusal.message.contains(words), "{refusal:?}");
+    let alice_herself = Subject::User("alice".into());
+    fixture::standing::of(&mut f).assignment.subject = alice_herself.clone();
+    f.policies[0].eligible.push(alice_herself.clone());
+    f.asked.beneficiary = Some(alice_herself);
+    assert_eq!(resolve(&f.asked, &f.inputs()).map(|terms| terms.resolved.principal.clone()), Ok(alice()));
 }
 
 #[test]

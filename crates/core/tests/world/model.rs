@@ -523,5 +523,6 @@ fn resolve(generation: u8, policies: Policies, rules: ApprovalRules, scheduled: 
         start: scheduled.then_some(time(super::START)),
         approval: stages(rules, policies),
         order: if rules == ApprovalRules::Parallel { StageOrder::Parallel } else { StageOrder::Sequential },
+        author: None,
     }))
 }

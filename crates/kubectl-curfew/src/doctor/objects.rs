@@ -2,8 +2,8 @@
 use super::{Finding, observe::Observed};
 use crate::output::span;
 use curfew_api::{
-    AccessPolicy, ActivationRequest, AuthorizationSystem, EligibleAssignment, Grant, RoleTemplate, conditions, grant::GrantState,
-    system::Mode,
+    AccessPolicy, ActivationRequest, ActiveAssignment, AuthorizationSystem, EligibleAssignment, Grant, RoleTemplate, conditions,
+    grant::GrantState, system::Mode,
 };
 use curfew_core::{reason::Reason, time::Time};
 use k8s_openapi::{api::core::v1::ResourceQuota, apimachinery::pkg::apis::meta::v1::Condition};
@@ -38,6 +38,10 @@ pub(super) fn findings(observed: &Observed) -> Vec<Finding> {
     if let Ok(assignments) = &observed.assignments {
         let states = assignments.iter().map(|a: &EligibleAssignment| state(a, a.status.as_ref().map(|s| &s.conditions)));
         all.extend(not_ready("EligibleAssignment", "eas", states));
+    }
+    if let Ok(standing) = &observed.standing {
+        let states = standing.iter().map(|a: &ActiveAssignment| state(a, a.status.as_ref().map(|s| &s.conditions)));
+        all.extend(not_ready("ActiveAssignment", "aas", states));
     }
     if let Ok(revoking) = &observed.revoking {
         all.extend(stalled(revoking));

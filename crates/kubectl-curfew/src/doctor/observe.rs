@@ -5,8 +5,8 @@ use crate::{
     read::{Gap, Known, pages, rule},
 };
 use curfew_api::{
-    AccessPolicy, ActivationRequest, AuthorizationSystem, CONFIG_NAME, CurfewConfig, EligibleAssignment, Grant, OPERATOR_ACCOUNT,
-    OPERATOR_NAMESPACE, RoleTemplate,
+    AccessPolicy, ActivationRequest, ActiveAssignment, AuthorizationSystem, CONFIG_NAME, CurfewConfig, EligibleAssignment, Grant,
+    OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, RoleTemplate,
 };
 use curfew_core::time::Time;
 use futures::future::join_all;
@@ -39,6 +39,7 @@ pub(super) struct Observed {
     pub(super) policies: Known<Vec<AccessPolicy>>,
     pub(super) templates: Known<Vec<RoleTemplate>>,
     pub(super) assignments: Known<Vec<EligibleAssignment>>,
+    pub(super) standing: Known<Vec<ActiveAssignment>>,
     /// The requests whose access is being removed.
     pub(super) revoking: Known<Vec<ActivationRequest>>,
     pub(super) grants: Known<Vec<Grant>>,
@@ -58,6 +59,7 @@ impl Observed {
         all.extend(self.policies.as_ref().err().cloned());
         all.extend(self.templates.as_ref().err().cloned());
         all.extend(self.assignments.as_ref().err().cloned());
+        all.extend(self.standing.as_ref().err().cloned());
         all.extend(self.revoking.as_ref().err().cloned());
         all.extend(self.grants.as_ref().err().cloned());
         all.extend(self.quotas.as_ref().err().cloned());
@@ -80,11 +82,12 @@ pub(super) async fn observe(me: &CliContext) -> Observed {
         list(Api::<Deployment>::namespaced(client(), OPERATOR_NAMESPACE), &all, here),
         list(Api::<CronJob>::namespaced(client(), OPERATOR_NAMESPACE), &all, here),
     );
-    let (systems, policies, templates, assignments, revoking, grants, quotas) = futures::join!(
+    let (systems, policies, templates, assignments, standing, revoking, grants, quotas) = futures::join!(
         list(Api::<AuthorizationSystem>::all(client()), &all, None),
         list(Api::<AccessPolicy>::all(client()), &all, None),
         list(Api::<RoleTemplate>::all(client()), &all, None),
         list(Api::<EligibleAssignment>::all(client()), &all, None),
+        list(Api::<ActiveAssignment>::all(client()), &all, None),
         list(Api::<ActivationRequest>::all(client()), &revoking, None),
         list(Api::<Grant>::all(client()), &all, None),
         list(Api::<ResourceQuota>::all(client()), &all, None),
@@ -101,6 +104,7 @@ pub(super) async fn observe(me: &CliContext) -> Observed {
         policies,
         templates,
         assignments,
+        standing,
         revoking,
         grants,
         quotas,

@@ -73,6 +73,7 @@ fn sound() -> Observed {
         policies: Ok(Vec::new()),
         templates: Ok(vec![object(template("admin", ready()))]),
         assignments: Ok(Vec::new()),
+        standing: Ok(Vec::new()),
         revoking: Ok(Vec::new()),
         grants: Ok(Vec::new()),
         quotas: Ok(vec![object(quota())]),

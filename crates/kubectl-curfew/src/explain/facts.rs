@@ -162,6 +162,7 @@ pub(super) fn judge(facts: &Facts) -> Explained {
         login_keys: &inputs.login_keys,
         template: Some(&inputs.template),
         assignments: &inputs.assignments,
+        active_assignment: None,
         policies: &inputs.policies,
         systems: &inputs.systems,
         inventory: None,
