@@ -143,6 +143,9 @@ pub struct EventData {
     /// The identity of the target system itself, which does not depend on the name in `system`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// `true` of a request for break-glass, in each of its records, and of its reviews.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub break_glass: bool,
     /// The name of the RoleTemplate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
@@ -206,6 +209,8 @@ pub struct Place<'a> {
 /// Builds the record without its hash.
 pub fn record(place: Place<'_>, what: EventKind, facts: &EventData, at: Time) -> Value {
     let Class { uid, activity, severity } = what.class();
+    // High: access that nobody approved.
+    let severity = if facts.break_glass { severity.max(4) } else { severity };
     let subject = match (&facts.namespace, &facts.name, &facts.grant) {
         (Some(namespace), Some(name), _) => format!("{namespace}/{name}"),
         (None, Some(name), _) => name.clone(),

@@ -8,7 +8,7 @@ use crate::{
     },
     audit::{CountedDecision, EventData, EventKind},
 };
-use curfew_core::{grant::State, reason::Reason, request, resolved::Resolved, time::Time};
+use curfew_core::{approval::Verb, grant::State, reason::Reason, request, resolved::Resolved, time::Time};
 use kube::ResourceExt;
 
 /// A request's transition, told before it is committed. Activation and its end are the Grant's to tell.
@@ -43,6 +43,7 @@ fn about(r: &ActivationRequest, resolved: Option<&Resolved>) -> EventData {
         request: r.uid(),
         actor: r.spec.requester.as_ref().map(|p| p.username.clone()),
         role: Some(r.spec.role_ref.name.clone()),
+        break_glass: r.spec.break_glass == Some(true),
         justification: r.spec.justification.clone(),
         ticket: r.spec.ticket.as_ref().map(|t| format!("{} {}", t.system, t.number)),
         ..EventData::default()
@@ -122,6 +123,7 @@ pub fn grant_event(g: &Grant, next: &GrantStatus, stage: State, why: Option<Reas
         grant: Some(g.name_any()),
         user: Some(s.principal.name()),
         system: Some(s.system.reference.name.clone()),
+        break_glass: s.review.is_some(),
         target: Some(s.system.reference.target.clone()),
         privileges: s.plan.privileges(),
         digest: Some(s.digest.to_string()),
@@ -155,6 +157,7 @@ pub fn decision(d: &AccessDecision, verdict: &str, of: Option<(&str, &str)>) -> 
         actor: d.spec.decider.as_ref().map(|p| p.username.clone()),
         digest: d.spec.digest.map(|d| d.to_string()),
         duration: d.spec.duration.clone(),
+        break_glass: d.spec.decision == Verb::Review,
         state: Some(format!("{:?}", d.spec.decision)),
         reason: Some(verdict.to_owned()),
         message: Some(format!("about {}: {}", name.unwrap_or("a grant"), d.spec.comment.as_deref().unwrap_or_default())),

@@ -329,9 +329,12 @@ impl Dereferenced {
         let request = self.request.as_ref().map(|request| convert::request(request, &admission));
         let decisions = self.decision_facts(ctx).await;
         // What was created after the last admission proof waits for the next one, which does not take long.
-        if let Some(object) = self.request.as_ref().filter(|request| !changes::has_ended(request)) {
-            let unproven = request.iter().any(|request| request.provenance == Provenance::Pending).then(|| convert::seen(object));
-            let pending = self.decisions.iter().zip(&decisions).filter(|(_, facts)| facts.provenance == Provenance::Pending);
+        if let Some(object) = self.request.as_ref() {
+            // Of what has ended, only reviews still count.
+            let over = changes::has_ended(object);
+            let unproven = request.iter().any(|request| request.provenance == Provenance::Pending && !over).then(|| convert::seen(object));
+            let is_pending = |facts: &DecisionFacts| facts.provenance == Provenance::Pending && (!over || facts.verb == Verb::Review);
+            let pending = self.decisions.iter().zip(&decisions).filter(|(_, facts)| is_pending(facts));
             let all: Vec<_> = unproven.into_iter().chain(pending.map(|(decision, _)| convert::seen(&**decision))).collect();
             if !all.is_empty() {
                 ctx.wait_for_proof(WaitingForProof::Request(changes::key(object)), all);
@@ -433,11 +436,11 @@ impl Dereferenced {
         facts
     }
 
-    /// Whether RBAC gives the decider `manage` on the request; `None` while the review fails. Only a Deny or Revoke needs it.
+    /// Whether RBAC gives the decider `manage` on the request; `None` while the review fails. Only a Deny, Revoke or Review needs it.
     async fn may_manage(&self, ctx: &Context, decision: &AccessDecision) -> Option<bool> {
         let (Some(request), Some(decider)) = (&self.request, &decision.spec.decider) else { return Some(false) };
         let is_requester = request.spec.requester.as_ref().is_some_and(|requester| requester.username == decider.username);
-        if !matches!(decision.spec.decision, Verb::Deny | Verb::Revoke) || is_requester {
+        if !matches!(decision.spec.decision, Verb::Deny | Verb::Revoke | Verb::Review) || is_requester {
             return Some(false);
         }
         // A decider who was not a manager when the decision was judged is not reviewed again: many decisions must not cause

@@ -10,7 +10,13 @@ use crate::{
     },
     timing::timing,
 };
-use curfew_core::{duration::Period, reason::Reason, retention, time::Time};
+use curfew_core::{
+    approval::review::ReviewState,
+    duration::Period,
+    reason::Reason,
+    retention::{self, Kept},
+    time::Time,
+};
 use futures::{StreamExt, stream};
 use kube::ResourceExt;
 use std::sync::Arc;
@@ -50,11 +56,16 @@ async fn delete_expired(ctx: &Context) {
     delete.await;
 }
 
-/// Until when an ended request is kept; `None` while it has not ended, and where a GitOps tool keeps it.
+/// Until when an ended request is kept; `None` while it has not ended, and where a GitOps tool or an outstanding review keeps it.
 fn request_kept_until(request: &ActivationRequest, retention: Option<Period>) -> Option<Time> {
     let status = request.status.as_ref()?;
     status.state.and_then(RequestState::outcome)?;
-    retention::request(status.ended_at?, request.spec.ttl_after_finished, retention, projection::is_tracked(request))
+    let kept = match convert::review(status) {
+        ReviewState::Required => Kept::UntilReviewed,
+        ReviewState::NotRequired | ReviewState::Reviewed if projection::is_tracked(request) => Kept::ByGitOps,
+        ReviewState::NotRequired | ReviewState::Reviewed => Kept::ForAWhile,
+    };
+    retention::request(status.ended_at?, request.spec.ttl_after_finished, retention, kept)
 }
 
 fn decision_kept_until(decision: &AccessDecision, retention: Period) -> Time {

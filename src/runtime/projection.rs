@@ -2,7 +2,7 @@
 //! fill the memory of every replica: of those that nothing has to be decided about any more a few fields are kept. A reconcile that
 //! needs more of such an object reads it live. Labels, which may be a megabyte, are not kept of any.
 use super::changes::{final_verdict, has_ended};
-use crate::api::{AccessDecision, ActivationRequest, request::ActivationRequestStatus};
+use crate::api::{AccessDecision, ActivationRequest, convert, request::ActivationRequestStatus};
 use curfew_core::{approval::Verb, retention, text::is_blank};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
@@ -18,7 +18,7 @@ pub fn is_tracked(request: &ActivationRequest) -> bool {
 /// Stands for the comment of a decision that counts.
 const COMMENTED: &str = "...";
 
-/// Takes off an ended request everything but what names it, how it ended, and until when it is kept.
+/// Takes off an ended request everything but what names it, how it ended, until when it is kept, and whether it must be reviewed.
 pub fn request(request: &mut ActivationRequest) {
     let keys = request.labels().keys().chain(request.annotations().keys());
     let tracked = retention::is_tracked(keys.map(String::as_str));
@@ -33,7 +33,11 @@ pub fn request(request: &mut ActivationRequest) {
     (spec.not_after, spec.requester, spec.active_assignment) = (None, None, None);
     let status = request.status.take().unwrap_or_default();
     let (state, reason, ended_at) = (status.state, status.reason, status.ended_at);
-    request.status = Some(ActivationRequestStatus { state, reason, ended_at, ..ActivationRequestStatus::default() });
+    // Whether a review is outstanding: it keeps the request and the lock of its requester.
+    let mut conditions = status.conditions;
+    conditions.retain(|condition| condition.type_ == convert::REVIEW_REQUIRED);
+    conditions.iter_mut().for_each(|condition| condition.message = String::new());
+    request.status = Some(ActivationRequestStatus { state, reason, ended_at, conditions, ..ActivationRequestStatus::default() });
 }
 
 /// Takes off a decision with a final verdict everything but what the rules may still read: of an Approve or Abandon that does not
@@ -57,7 +61,7 @@ pub fn decision(decision: &mut AccessDecision) {
 /// Whether no rule reads this decision again. A Deny or Revoke that does not count stays in the tally: it only takes away, so its
 /// status is not what decides about it.
 pub fn is_dropped(counts: bool, verb: Verb) -> bool {
-    !counts && matches!(verb, Verb::Approve | Verb::Abandon)
+    !counts && matches!(verb, Verb::Approve | Verb::Abandon | Verb::Review)
 }
 
 /// The metadata that tell one object from another, and its age.

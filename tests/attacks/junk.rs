@@ -119,7 +119,7 @@ async fn a_flood_of_junk_holds_up_nobody_else_and_is_cleared_away() -> Result<()
     // They are for the same system as bob's, and the operator refuses them.
     let requests = (0..junk()).map(|i| {
         let mut unsupported = request("payments-admin", &format!("junk-{i}"), "1h");
-        unsupported["spec"]["breakGlass"] = json!(true);
+        unsupported["spec"]["extends"] = json!({"name": "none", "uid": "none"});
         unsupported
     });
     let decisions = (0..junk()).map(|i| decision(&format!("junk-{i}"), &format!("nothing-{i}")));

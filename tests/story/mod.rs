@@ -6,6 +6,7 @@ use std::time::Duration;
 mod approval;
 mod bad_input;
 mod behalf;
+mod break_glass;
 mod conditions;
 mod crashes;
 mod endings;

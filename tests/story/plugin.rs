@@ -11,7 +11,7 @@ pub async fn curfew(who: &User, args: &[&str]) -> Result<Output> {
 }
 
 /// The same, with the exit code and everything that was printed.
-async fn exit(who: &User, args: &[&str]) -> Result<(i32, String)> {
+pub async fn exit(who: &User, args: &[&str]) -> Result<(i32, String)> {
     let plugin = operator_binary()?.with_file_name("kubectl-curfew");
     let mut command = tokio::process::Command::new(plugin);
     let command = command.args(args).env("KUBECONFIG", &who.kubeconfig).stdin(Stdio::null()).kill_on_drop(true);
@@ -21,7 +21,7 @@ async fn exit(who: &User, args: &[&str]) -> Result<(i32, String)> {
 }
 
 /// The command ends with this code and prints all of these words.
-async fn ends_with(who: &User, args: &[&str], code: i32, words: &[&str]) -> Result<String> {
+pub async fn ends_with(who: &User, args: &[&str], code: i32, words: &[&str]) -> Result<String> {
     let (ended, told) = exit(who, args).await?;
     ensure!(ended == code, "{args:?} ended with {ended}, not {code}: {told}");
     let missing: Vec<_> = words.iter().filter(|word| !told.contains(**word)).collect();

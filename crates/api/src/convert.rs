@@ -15,7 +15,7 @@ use crate::{
 };
 use curfew_core::{
     admission::{AdmissionHistory, Provenance, Seen},
-    approval::{ApprovalStage, DecisionFacts, StageOrder, Verb},
+    approval::{ApprovalStage, DecisionFacts, StageOrder, Verb, review::ReviewState},
     conditions::ticket,
     duration::Duration,
     fingerprint::Meant,
@@ -147,6 +147,7 @@ pub fn policy(policy: &AccessPolicy) -> Policy {
         standing: spec.allow.active_assignments,
         delegated: spec.allow.delegated,
         persistence: spec.allow.persistence,
+        break_glass: spec.allow.break_glass,
         requestor_admins: spec.requestor_admins.iter().map(requestor_admin).collect(),
         suspended: spec.suspend,
         unsupported: Vec::new(),
@@ -207,7 +208,8 @@ pub fn template(template: &RoleTemplate) -> Template {
         suspended: s.suspend,
         not_bindable: found(template, Reason::NotBindable),
         refused_by_target: found(template, Reason::TargetRefused),
-        unsupported: unsupported(&[(a.break_glass.is_some(), "activation.breakGlass")]),
+        break_glass: a.break_glass.is_some(),
+        unsupported: Vec::new(),
         limits: maxima(&a.limits),
         approval: stages.to_vec(),
         order,
@@ -309,7 +311,8 @@ pub fn request_facts(request: &ActivationRequest, granted: bool) -> RequestFacts
         ticket: s.ticket.as_ref().map(|t| ticket::Ticket { system: t.system.clone(), number: t.number.clone() }),
         system: named_system(request).map(str::to_owned),
         is_name_used: false,
-        unsupported: unsupported(&[(s.extends.is_some(), "extends"), (s.break_glass == Some(true), "breakGlass")]),
+        unsupported: unsupported(&[(s.extends.is_some(), "extends")]),
+        break_glass: s.break_glass == Some(true),
         progress: phase,
         accepted_by: status
             .and_then(|s| s.resolved.as_ref())
@@ -337,6 +340,7 @@ pub fn request(request: &ActivationRequest, admission: &AdmissionHistory) -> Req
         provenance: provenance(request, admission),
         requester: Arc::new(request.spec.requester.clone().unwrap_or_default()),
         beneficiary: request.spec.beneficiary.clone().map(Into::into),
+        break_glass: request.spec.break_glass == Some(true),
         status: status(request),
     }
 }
@@ -369,6 +373,18 @@ pub fn slots(request: &ActivationRequest) -> Vec<Arc<str>> {
     request.status.iter().flat_map(|status| &status.slots).map(|slot| slot.as_str().into()).collect()
 }
 
+/// The condition of a request for break-glass.
+pub const REVIEW_REQUIRED: &str = "ReviewRequired";
+
+/// How far the review of a request has come, as its status says.
+pub fn review(status: &ActivationRequestStatus) -> ReviewState {
+    match conditions::find(&status.conditions, REVIEW_REQUIRED).map(|condition| condition.status.as_str()) {
+        None => ReviewState::NotRequired,
+        Some("False") => ReviewState::Reviewed,
+        Some(_) => ReviewState::Required,
+    }
+}
+
 fn status(r: &ActivationRequest) -> Status {
     let Some(s) = &r.status else { return Status::NEW };
     let reason = || s.reason.as_deref().and_then(|r| r.parse().ok()).unwrap_or(Reason::Drifted);
@@ -390,15 +406,15 @@ fn status(r: &ActivationRequest) -> Status {
         Some(_) | None => Terms::new(resolved),
     };
     let frozen = s.resolved.as_ref().and_then(|r| Some(Frozen { accepted_at: accepted_at(r)?, terms: terms(r.clone()) }));
-    Status { state, frozen, expires_at: s.expires_at, activated_at: s.activated_at, slots: slots(r) }
+    Status { state, frozen, expires_at: s.expires_at, activated_at: s.activated_at, slots: slots(r), review: review(s) }
 }
 
 /// Whether a login carries the proof. A Deny or Revoke counts unless the record shows that there is none: a login that was recorded
 /// without the key, before CurfewConfig named it or while the API server could not read that, may still take away (I8).
 fn is_proven(verb: Verb, decider: &UserInfo, proof: Option<&[String]>) -> bool {
     match (verb, proof) {
-        (Verb::Approve, None) => false,
-        (Verb::Approve | Verb::Abandon, Some(keys)) => decider.has_extra_keys(keys),
+        (Verb::Approve | Verb::Review, None) => false,
+        (Verb::Approve | Verb::Abandon | Verb::Review, Some(keys)) => decider.has_extra_keys(keys),
         (Verb::Deny | Verb::Revoke, Some(keys)) => !decider.lacks_a_recorded_key(keys),
         (Verb::Deny | Verb::Revoke | Verb::Abandon, None) => true,
     }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
     status = "AccessDecisionStatus",
     derive = "PartialEq",
     selectable = ".spec.about.activationRequest.name",
-    doc = "One person's immutable decision: approve, deny or revoke a request, or abandon a Grant whose target no longer exists. An approval names the digest of what was reviewed, so it cannot count for anything else.",
+    doc = "One person's immutable decision: approve, deny or revoke a request, review one for break-glass, or abandon a Grant whose target no longer exists. An approval names the digest of what was reviewed, so it cannot count for anything else.",
     printcolumn(name = "About", type_ = "string", json_path = ".status.display.about"),
     printcolumn(name = "Decision", type_ = "string", json_path = ".spec.decision"),
     printcolumn(name = "By", type_ = "string", json_path = ".spec.decider.username"),
@@ -33,6 +33,7 @@ use serde::{Deserialize, Serialize};
     {"rule": "self.decision != 'Approve' || has(self.digest)", "message": "digest is required to Approve: kubectl get areq -o wide shows what you are approving", "fieldPath": ".digest"},
     {"rule": "self.decision != 'Abandon' || has(self.digest)", "message": "digest is required to Abandon: kubectl get grt NAME -o jsonpath={.spec.digest}", "fieldPath": ".digest"},
     {"rule": "self.decision == 'Abandon' ? has(self.about.grant) : true", "message": "Abandon is about a grant", "fieldPath": ".about"},
+    {"rule": "self.decision != 'Review' || (has(self.comment) && self.comment.trim() != '')", "message": "a review needs a comment: say what you found", "fieldPath": ".comment"},
     {"rule": "!has(self.duration) || self.decision == 'Approve'", "message": "only an approval has a duration: it shortens the access", "fieldPath": ".duration"}
 ]))]
 #[serde(rename_all = "camelCase")]
@@ -42,7 +43,7 @@ pub struct AccessDecisionSpec {
     /// The digest that you reviewed, from `kubectl get areq -o wide`. Required for `Approve`, and for `Abandon`, which takes the Grant's digest. `Deny` and `Revoke` count regardless of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// `Approve` (an approver of a stage), `Deny` (an approver or a manager), `Revoke` (an approver, a manager, the requester or the beneficiary), `Abandon` (releases a Grant whose target no longer exists; needs the verb `abandon`).
+    /// `Approve` (an approver of a stage), `Deny` (an approver or a manager), `Revoke` (an approver, a manager, the requester or the beneficiary), `Abandon` (releases a Grant whose target no longer exists; needs the verb `abandon`), `Review` (a break-glass access is reviewed; an approver or a manager, and never the requester; needs a comment).
     pub decision: Verb,
     /// The longest duration of the access that you approve, such as `15m`. The access lasts for the shortest one of the approvals that count. Longer than what was asked for does not count. Only with `Approve`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,7 +64,7 @@ pub struct AccessDecisionSpec {
 pub enum About {
     /// An ActivationRequest in the same namespace.
     ActivationRequest(RequestRef),
-    /// A Grant. Only `Abandon` counts.
+    /// A Grant. Only `Abandon` counts, and `Review` where its request was deleted.
     Grant(NameRef),
 }
 

@@ -3,7 +3,7 @@ use super::{schema, system::Provider};
 use curfew_core::{
     digest::Digest,
     fingerprint::Fingerprint,
-    principal::Subject,
+    principal::{Subject, UserInfo},
     resolved::SystemRef,
     target::{Plan, Principal},
     time::Time,
@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Request", type_ = "string", json_path = ".spec.request.name")
 )]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "self.system == oldSelf.system && self.request == oldSelf.request && self.principal == oldSelf.principal && has(self.schema) == has(oldSelf.schema) && (!has(self.schema) || self.schema == oldSelf.schema) && self.plan == oldSelf.plan && self.digest == oldSelf.digest", "message": "a Grant is frozen, except that expiresAt may move earlier"},
+    {"rule": "self.system == oldSelf.system && self.request == oldSelf.request && self.principal == oldSelf.principal && has(self.schema) == has(oldSelf.schema) && (!has(self.schema) || self.schema == oldSelf.schema) && self.plan == oldSelf.plan && self.digest == oldSelf.digest && has(self.review) == has(oldSelf.review) && (!has(self.review) || self.review == oldSelf.review)", "message": "a Grant is frozen, except that expiresAt may move earlier"},
     {"rule": "self.expiresAt <= oldSelf.expiresAt", "message": "expiresAt may only move earlier", "fieldPath": ".expiresAt"}
 ]))]
 #[serde(rename_all = "camelCase")]
@@ -53,6 +53,19 @@ pub struct GrantSpec {
     pub digest: Digest,
     /// When the access ends. May only move earlier.
     pub expires_at: Time,
+    /// Of a break-glass access: what a review needs once the request is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<GrantReview>,
+}
+
+/// What a review of a break-glass access needs once its request is deleted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GrantReview {
+    /// The login of the requester, without its groups: none of this person's logins can review.
+    pub requester: UserInfo,
+    /// Who can review, beside managers: the approvers of all stages that were frozen for the request.
+    #[schemars(length(max = 512), extend("x-kubernetes-list-type" = "atomic"))]
+    pub reviewers: Vec<Subject>,
 }
 
 impl GrantSpec {

@@ -191,7 +191,7 @@ pub struct Allow {
     pub permanent_eligibility: bool,
     /// Standing access without activation (ActiveAssignment), for the subjects in `eligible`, as long as `max.eligibility` allows. `max.duration` and `min.approval` do not bind it.
     pub active_assignments: bool,
-    /// Access before approval in an emergency. Not implemented: it has no effect, and templates and requests that use it are refused.
+    /// Whether roles may allow break-glass: access that waits for no approval, and is reviewed afterwards.
     pub break_glass: bool,
     /// Assignments with `delegation: Allowed`: a service account may request access for itself, or a GitOps agent for a person.
     pub delegated: bool,

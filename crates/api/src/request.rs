@@ -85,7 +85,7 @@ pub struct ActivationRequestSpec {
     /// The active request that this one extends. Not implemented: a request with it is `Invalid (Unsupported)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extends: Option<UidRef>,
-    /// Access before approval, in an emergency. Not implemented: a request with it is `Invalid (Unsupported)`.
+    /// `true`: break-glass, for an emergency. The access begins without waiting for approval, the security team is notified, and another person must review it afterwards; until then you cannot use break-glass again, in any role. Role and policy must allow it, and a justification is required. Not with `startTime` or `beneficiary`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<bool>,
     /// The latest end of the access, in UTC. After it the request is not activated, so that an old copy from Git has no effect. Required for service accounts, at most 7 days ahead.

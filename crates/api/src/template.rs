@@ -78,7 +78,7 @@ pub struct Activation {
     pub approval: Approval,
     /// How many requests may be active at a time, or `none: {}`.
     pub limits: Limits,
-    /// Access before approval in an emergency, reviewed afterwards. Not implemented: a template with it is `Unsupported`.
+    /// Allows break-glass in an emergency: a request with `breakGlass: true` waits for no approval, and another person must review it afterwards, who is an approver of a stage or a manager. Until then its requester cannot use break-glass again. A policy must allow it, too (`allow.breakGlass`), and the role needs an approval stage. Default: no break-glass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<BreakGlass>,
 }

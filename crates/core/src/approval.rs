@@ -6,8 +6,10 @@
 //! | [`stages`] | which approvals fill which stage, and when a stage opens, passes and times out |
 //! | [`places`] | the matching of people to stages |
 //! | [`abandon`] | whether an `Abandon` counts for a Grant |
+//! | [`review`] | whether a `Review` of a break-glass access counts |
 pub mod abandon;
 mod places;
+pub mod review;
 mod stages;
 
 pub use abandon::{AbandonDecision, StalledGrant, evaluate_abandon, is_stalled, stalls_at};
@@ -136,6 +138,8 @@ pub enum Verb {
     Revoke,
     /// The target of a Grant no longer exists: release it without proof. Only about a Grant that is stuck past its deadline.
     Abandon,
+    /// A break-glass access is reviewed. From an approver of any stage or a manager, and never from requester or beneficiary.
+    Review,
 }
 
 /// One AccessDecision, as far as the tally needs it.
@@ -188,8 +192,19 @@ pub struct ApprovalSubject<'a> {
     pub order: StageOrder,
     /// The duration that was frozen: no approval may name a longer one.
     pub duration: Option<&'a Duration>,
+    /// Whether the request is for break-glass: then no approval is asked for, and the stages say who may deny, revoke and review.
+    pub break_glass: bool,
+    /// Since when there is a break-glass access to review.
+    pub reviewable_since: Option<Time>,
     /// How one person is recognised behind two logins.
     pub people: &'a Recognition,
+}
+
+impl<'a> ApprovalSubject<'a> {
+    /// The stages that must approve: none of a request for break-glass. A tally over them is the only place where no stages mean approved.
+    pub const fn required_stages(&self) -> &'a [ApprovalStage] {
+        if self.break_glass { &[] } else { self.stages }
+    }
 }
 
 /// Whether one decision counts.
@@ -209,6 +224,7 @@ impl DecisionFacts {
         match self.verb {
             Verb::Approve => self.provenance == Provenance::Pending,
             Verb::Deny | Verb::Revoke | Verb::Abandon => self.manager.is_none(),
+            Verb::Review => self.provenance == Provenance::Pending || self.manager.is_none(),
         }
     }
 }
@@ -242,6 +258,8 @@ pub struct Tally {
     pub stopped_by: Option<Stop>,
     /// Of the approvals that count, the one that allows the access for the shortest time, if that is shorter than what was asked for.
     pub shortened: Option<Shortened>,
+    /// The decision that reviews the break-glass access: the first that counts.
+    pub review: Option<usize>,
 }
 
 impl Tally {
@@ -283,7 +301,8 @@ impl Tally {
 /// 5. `Approve` counts from whom a stage lists, who saw this digest, names no longer duration than was asked for, has a login that
 ///    shows the MFA of every stage that lists them, and says why if one of
 ///    the stages that list them asks for a comment. Which of the stages it fills may change, so the comment cannot wait for that.
-/// 6. Once per person, for one stage, if the API server stored it before that stage timed out, and for the escalation of a stage not
+/// 6. `Approve` does not count about a request for break-glass, for which nobody is asked; a `Review` is judged by [`review`].
+/// 7. Once per person, for one stage, if the API server stored it before that stage timed out, and for the escalation of a stage not
 ///    before that. When the operator sees it makes no difference: an approval is neither late because no operator was running, nor in
 ///    time because none has ended the request yet. [`stages`] has the details.
 ///
@@ -293,12 +312,14 @@ pub fn tally(m: &ApprovalSubject<'_>, words: &[DecisionFacts]) -> Tally {
     let mut order: Vec<usize> = (0..words.len()).filter(|&i| counted[i] == Counted::Yes).collect();
     let place = |i: usize| (words[i].created, !words[i].counted_before, &words[i].uid);
     order.sort_by(|&a, &b| place(a).cmp(&place(b)));
-    let stop = order.iter().find(|&&i| words[i].verb != Verb::Approve);
+    let stop = order.iter().find(|&&i| matches!(words[i].verb, Verb::Deny | Verb::Revoke));
     let stopped_by = stop.map(|&i| Stop { decision: i, reason: stop_reason(m, &words[i]) });
     let approvals: Vec<usize> = order.into_iter().filter(|&i| words[i].verb == Verb::Approve).collect();
-    let stages = stages::fill(m, words, &approvals, &mut counted);
+    let asked = ApprovalSubject { stages: m.required_stages(), ..*m };
+    let stages = stages::fill(&asked, words, &approvals, &mut counted);
     let shortened = shortened(m, words, &stages);
-    Tally { stages, counted, stopped_by, shortened }
+    let review = review::first(words, &mut counted);
+    Tally { stages, counted, stopped_by, shortened, review }
 }
 
 /// The shortest duration among the approvals that fill stages; of equal ones the first stored.
@@ -316,10 +337,12 @@ fn evaluate_alone(m: &ApprovalSubject<'_>, w: &DecisionFacts) -> Counted {
         _ if !is_proven(w, &m.people.alias_keys) => Counted::No(Reason::UnprovenLogin),
         Verb::Approve if w.provenance == Provenance::Unverified => Counted::No(Reason::AdmissionNotEnforced),
         Verb::Approve if w.provenance == Provenance::Pending => Counted::Waiting,
+        Verb::Review => review::evaluate(m, w, approver),
         Verb::Revoke if is_party(m, &w.decider, Spelling::Exact) => Counted::Yes,
         Verb::Approve | Verb::Deny if is_party(m, &w.decider, Spelling::Folded) => Counted::No(Reason::SelfDecision),
         Verb::Deny | Verb::Revoke if approver || w.manager == Some(true) => Counted::Yes,
         Verb::Deny | Verb::Revoke if w.manager.is_none() => Counted::Waiting,
+        Verb::Approve if m.break_glass => Counted::No(Reason::NothingToApprove),
         Verb::Approve if !approver => Counted::No(Reason::NotEntitled),
         Verb::Approve if w.digest.is_none() || w.digest != m.digest => Counted::No(Reason::DigestMismatch),
         Verb::Approve if is_too_long(m, w) => Counted::No(Reason::OverMaximum),
@@ -398,7 +421,7 @@ pub fn explain(m: &ApprovalSubject<'_>, words: &[DecisionFacts], tally: &Tally, 
     };
     match reason {
         Reason::OverMaximum => Some(messages::longer_than_requested(w.duration.as_ref()?, m.duration?)),
-        Reason::CommentRequired => asks_for_comment(m, w).map(|s| messages::comment_required(&s.name)),
+        Reason::CommentRequired if w.verb == Verb::Approve => asks_for_comment(m, w).map(|s| messages::comment_required(&s.name)),
         Reason::NotEscalatedYet => {
             let listed = m.stages.iter().zip(&tally.stages).filter(|(s, _)| s.concerns(&w.decider) && !s.includes(&w.decider));
             let mut escalated = listed.filter_map(|(s, sum)| Some((s, sum.escalates_at, s.escalation.as_ref()?)));

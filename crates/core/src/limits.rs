@@ -6,6 +6,9 @@
 //! when its holder has ended, or no longer exists and neither does its access ([`crate::request::holds_slot`]); an operator that dies in
 //! between leaves a slot behind that the next request, or the sweep, finds to be free.
 //!
+//! A *lock* is a limit of one on the break-glass of a person, in all roles and namespaces. Its slot is not free when its holder has ended or
+//! is deleted, but only when a review of that access has counted, or when there was no access.
+//!
 //! Slots are named after the namespace and name of the role, or the name of the policy, and not after a uid: a role that is deleted and
 //! created again counts what was granted before. `activation.limits` of the role and `limits` of the policy say how many slots there are
 //! when one is taken. A lower limit ends nothing.
@@ -13,7 +16,12 @@ mod taking;
 
 pub use taking::{Answer, MAX_VERIFIED, Reply, Step, Taking};
 
-use crate::{folding::fold, ids, principal::Subject};
+use crate::{
+    folding::fold,
+    ids,
+    principal::{Subject, UserInfo},
+    text::brief,
+};
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 /// The beginning of the name of every slot.
@@ -42,7 +50,7 @@ pub struct Limit {
     pub family: Arc<str>,
     /// How many slots it has.
     pub at_most: u16,
-    /// What is counted: the role or policy, or the same for one holder.
+    /// What is counted: the role or policy, the same for one holder, or the break-glass of this person.
     pub counted: Arc<str>,
     /// Whose requests are counted.
     pub of: LimitOf,
@@ -55,6 +63,8 @@ pub enum LimitOf {
     Role,
     /// The AccessPolicy of this name, for the requests that it allows.
     Policy(Arc<str>),
+    /// Curfew itself, for the break-glass of one person.
+    BreakGlass,
 }
 
 impl LimitOf {
@@ -62,9 +72,15 @@ impl LimitOf {
         match self {
             LimitOf::Role => "activation.limits",
             LimitOf::Policy(_) => "spec.limits",
+            LimitOf::BreakGlass => "spec.breakGlass",
         }
     }
 }
+
+/// The beginning of the family of each lock.
+const LOCK: &str = "lock-";
+/// How many names one login can have for a lock: its user name, and the values of its aliases.
+pub const MAX_LOCKS: usize = 16;
 
 impl Limit {
     /// The limits of a request for this role with this holder: first that of the holder, since a slot of it that turns out to
@@ -88,6 +104,25 @@ impl Limit {
             limit(&format!("{key}/{}", fold(&holder)), limits.per_subject, format!("{counted} for {holder}")),
             limit(key, limits.active, counted.to_owned()),
         ]
+    }
+
+    /// The locks on further break-glass of this person until this one is reviewed: one for each name of the login, so that two logins with
+    /// a name in common are one person. `None` if the login has more names than [`MAX_LOCKS`].
+    pub fn of_break_glass(requester: &UserInfo, alias_keys: &[String]) -> Option<Vec<Limit>> {
+        let names = std::iter::once(requester.username.as_str()).chain(requester.aliases(alias_keys)).map(fold);
+        let names: BTreeSet<_> = names.collect();
+        let lock = |name: &String| Limit {
+            family: format!("{LOCK}{}", ids::slot_family(&format!("break-glass/{name}"))).into(),
+            at_most: 1,
+            counted: requester.username.as_str().into(),
+            of: LimitOf::BreakGlass,
+        };
+        (names.len() <= MAX_LOCKS).then(|| names.iter().map(lock).collect())
+    }
+
+    /// Whether it is a lock, whose slot waits for a review.
+    pub fn is_lock(&self) -> bool {
+        self.family.starts_with(LOCK)
     }
 
     /// Whether one of these slots is a slot of this limit.
@@ -120,7 +155,13 @@ impl<'a> SlotName<'a> {
         let (family, index) = name.strip_prefix(SLOT_PREFIX)?.rsplit_once('-')?;
         let parsed = SlotName { family, index: index.parse().ok()? };
         // One slot has one name: not 7 and 07.
-        (family.len() == ids::SLOT_FAMILY_DIGITS && parsed.to_string() == name).then_some(parsed)
+        let hash = family.strip_prefix(LOCK).unwrap_or(family);
+        (hash.len() == ids::SLOT_FAMILY_DIGITS && parsed.to_string() == name).then_some(parsed)
+    }
+
+    /// Whether it is the slot of a lock.
+    pub fn is_lock(&self) -> bool {
+        self.family.starts_with(LOCK)
     }
 }
 
@@ -199,14 +240,18 @@ pub fn without_slot<'a>(limits: &[Limit], taken: &[Slot], others: &'a [Granted])
     limits.iter().map(of).collect()
 }
 
-/// Which limit is reached and who holds its slots, in words, as these slots show it to the request with this uid.
-pub fn explain(limits: &[Limit], slots: &Slots, uid: &str) -> Option<String> {
+/// Which limit is reached and who holds its slots, in words, as these slots show it to the request with this uid. `install` is the id of
+/// the installation, from which the names of Grants follow.
+pub fn explain(limits: &[Limit], slots: &Slots, uid: &str, install: &str) -> Option<String> {
     let full = limits.iter().enumerate().find_map(|(n, limit)| {
         let held: Vec<&Slot> = slots.taken.iter().filter(|slot| slot.index_in(limit).is_some() && *slot.holder.uid != *uid).collect();
         let uncounted = usize::from(slots.uncounted.get(n).copied().unwrap_or_default());
         (held.len() + uncounted >= usize::from(limit.at_most)).then_some((limit, held, uncounted))
     });
     let (limit, held, uncounted) = full?;
+    if limit.is_lock() {
+        return held.first().map(|slot| locked(&limit.counted, &slot.holder, install));
+    }
     let mut names: Vec<&str> = held.iter().map(|slot| &*slot.holder.name).collect();
     names.sort_unstable();
     let more = names.len().saturating_sub(MAX_NAMED_HOLDERS) + uncounted;
@@ -225,6 +270,16 @@ pub fn explain(limits: &[Limit], slots: &Slots, uid: &str) -> Option<String> {
         limit.at_most,
         limit.of.setting()
     ))
+}
+
+/// What must be reviewed before this person can use break-glass again.
+fn locked(person: &str, holder: &Holder, install: &str) -> String {
+    let Holder { namespace, name, uid } = holder;
+    let grant = ids::grant_id(install, uid);
+    let review = format!("kubectl curfew review {name} -n {namespace} --comment TEXT");
+    let of_grant = format!("kubectl curfew review --grant {grant} -n {namespace} --comment TEXT");
+    let used = format!("{} has used break-glass with request {name} in namespace {namespace}, which is not reviewed", brief(person));
+    format!("{used}; another person must do so first: {review}, or, if that request was deleted, {of_grant}")
 }
 
 #[cfg(test)]

@@ -66,18 +66,36 @@ pub fn recorded_without(keys: &[String]) -> String {
     format!("CurfewConfig names extra key {} in spec.identity, and {when}", keys.join(", "))
 }
 
-/// Why a decision is not counted. `about_grant`: the decision is about a Grant, not a request.
-pub const fn not_counted(reason: Reason, about_grant: bool) -> &'static str {
-    match (reason, about_grant) {
+/// What a decision is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Judged {
+    /// A request.
+    Request,
+    /// A Grant, which it releases without proof.
+    Grant,
+    /// A Grant whose access it reviews.
+    GrantForReview,
+}
+
+/// Why a decision is not counted.
+pub const fn not_counted(reason: Reason, about: Judged) -> &'static str {
+    match (reason, about) {
         (Reason::AdmissionNotEnforced, _) => {
             "the decision was created while Curfew's admission policies were not proven to be in force; create it again"
         }
-        (Reason::Unsupported, true) => "only Abandon counts for a Grant; create a decision about its request instead",
-        (Reason::NotEntitled, true) => "RBAC does not allow the decider the verb abandon on this Grant; ask the platform team",
-        (Reason::DigestMismatch, true) => {
+        (Reason::Unsupported, Judged::Grant | Judged::GrantForReview) => {
+            "only Abandon and Review count for a Grant; create a decision about its request instead"
+        }
+        (Reason::NotEntitled, Judged::GrantForReview) => {
+            "the decider is neither an approver of a stage that was frozen for the access nor a manager of the request"
+        }
+        (Reason::NotEntitled, Judged::Grant) => "RBAC does not allow the decider the verb abandon on this Grant; ask the platform team",
+        (Reason::DigestMismatch, Judged::Grant) => {
             "spec.digest differs from the Grant's digest; kubectl get grt NAME -o jsonpath={.spec.digest} shows it"
         }
-        (Reason::NotFound, true) => "there is no such Grant for a request in this namespace; kubectl get grt lists all Grants",
+        (Reason::NotFound, Judged::Grant | Judged::GrantForReview) => {
+            "there is no such Grant for a request in this namespace; kubectl get grt lists all Grants"
+        }
         _ => hint(reason),
     }
 }
@@ -92,6 +110,7 @@ pub const fn hint(reason: Reason) -> &'static str {
         }
         OverMaximum => "the duration exceeds the limit of the RoleTemplate, the AccessPolicy or CurfewConfig; request less time",
         LimitReached => "the maximum number of active requests is reached; wait until one ends",
+        ReviewOutstanding => "an earlier break-glass access of this person is not reviewed; another person must review it first",
         Suspended => "the RoleTemplate, EligibleAssignment, AccessPolicy or AuthorizationSystem is suspended; ask its owner",
         ReadOnly => "the AuthorizationSystem is ReadOnly and grants nothing; the platform team can set spec.mode: ReadWrite",
         JustificationRequired => "say why in spec.justification of a new request",
@@ -147,7 +166,15 @@ pub const fn hint(reason: Reason) -> &'static str {
         }
         NotFound => "the request did not exist when the decision was created; kubectl get areq lists the requests",
         AlreadyCounted => "an approval of this person counts already, or no further approval is needed",
-        CommentRequired => "a stage asks its approvers for a comment; say why in spec.comment of a new decision",
+        NothingToApprove => {
+            "break-glass waits for no approval; review the access with kubectl curfew review, or end it with kubectl curfew revoke"
+        }
+        NothingToReview => {
+            "nothing was to be reviewed when the decision was created; kubectl describe areq shows the condition ReviewRequired"
+        }
+        AlreadyReviewed => "the break-glass access is reviewed; nothing is left to do",
+        RequestExists => "the request of this Grant exists; create a review about the request",
+        CommentRequired => "a comment is asked for; say why in spec.comment of a new decision",
         NotEscalatedYet => {
             "the stage has not been open for long enough that the people of its escalation may approve; create a new decision later"
         }

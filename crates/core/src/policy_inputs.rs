@@ -98,6 +98,8 @@ pub struct Template {
     pub order: StageOrder,
     /// How many requests may be active at a time.
     pub limits: Option<Maxima>,
+    /// Whether it allows break-glass.
+    pub break_glass: bool,
     /// Whether eligibility without end is allowed.
     pub permanent_eligibility: bool,
     /// How long a window of eligibility may be.
@@ -249,6 +251,8 @@ pub struct Policy {
     pub requestor_admins: Vec<RequestorAdmin>,
     /// Whether roles are allowed that let their holder make access which outlives the grant.
     pub persistence: bool,
+    /// Whether it allows break-glass.
+    pub break_glass: bool,
     /// `suspend: true`.
     pub suspended: bool,
     /// Settings that this build does not obey.
@@ -293,6 +297,8 @@ pub struct RequestFacts {
     pub duration: Option<Duration>,
     /// When it starts, if not at once.
     pub start: Option<Time>,
+    /// Whether it is for break-glass.
+    pub break_glass: bool,
     /// Why.
     pub justification: Option<String>,
     /// The ticket that explains it.

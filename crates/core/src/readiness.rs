@@ -128,6 +128,7 @@ mod tests {
 
     fn a_policy() -> Policy {
         Policy {
+            break_glass: false,
             reference: Ref { name: "payments".into(), uid: "p1".into() },
             namespaces: vec!["payments".into()],
             systems: Systems::Names(vec!["staging".into()]),

@@ -27,6 +27,8 @@ reasons! {
     OverMaximum,
     /// The maximum number of active requests is reached.
     LimitReached,
+    /// An earlier break-glass access of this person is not reviewed, so another one is refused.
+    ReviewOutstanding,
     /// The template, assignment, policy or system is suspended.
     Suspended,
     /// The mode of the system is `ReadOnly`.
@@ -105,7 +107,15 @@ reasons! {
     NotFound,
     /// An approval of this person counts already, or no further approval is needed.
     AlreadyCounted,
-    /// One of the stages that list the approver asks for a comment, and the approval has none.
+    /// The request is for break-glass, for which no approval is asked.
+    NothingToApprove,
+    /// Nothing is there to review: the request is not for break-glass, or has given no access by the time of the decision.
+    NothingToReview,
+    /// The break-glass access is reviewed.
+    AlreadyReviewed,
+    /// The review names a Grant whose request exists, and must name that request.
+    RequestExists,
+    /// One of the stages that list the approver asks for a comment, and the approval has none; or it is a review without one.
     CommentRequired,
     /// The approver is listed for the escalation of a stage, which has not come yet.
     NotEscalatedYet,
@@ -167,6 +177,7 @@ impl Reason {
                 | OutsideWindow
                 | OverMaximum
                 | LimitReached
+                | ReviewOutstanding
                 | Suspended
                 | ReadOnly
                 | JustificationRequired
@@ -183,7 +194,7 @@ impl Reason {
                 NoSuchRole | AmbiguousSystem | NotReady | WiderScope | WiderPermissions | TemplateChanged | AdmissionNotEnforced
                 | NotProvenYet | NotApproved | Unsupported | TargetUnreachable | AlreadyConsumed | NotBindable | BelowFloor | OutsidePolicy
                 | NobodyCanApprove | DuplicateTarget | DigestMismatch | NotFound | AlreadyCounted | CommentRequired | NotEscalatedYet
-                | Waiting | AlreadyEnded | UnprovenLogin,
+                | Waiting | AlreadyEnded | UnprovenLogin | NothingToApprove | NothingToReview | AlreadyReviewed | RequestExists,
                 false,
             ) => TerminalState::Invalid,
         }

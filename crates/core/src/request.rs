@@ -6,15 +6,18 @@
 //! |---|---|
 //! | [`waiting`] | `Pending`, `AwaitingApproval`, `Scheduled`: nothing is granted yet |
 //! | [`granted`] | `Activating`, `Active`, `Revoking`: access may be there |
+//! | [`review`] | any: whether a break-glass access must be reviewed, and is |
 mod granted;
 mod holding;
+mod review;
 mod waiting;
 
 pub use holding::{has_access, holds_slot};
+pub use review::may_have_given_access;
 
 use crate::{
     admission::Provenance,
-    approval::{self, ApprovalStage, ApprovalSubject, DecisionFacts, StageOrder, Tally, tally},
+    approval::{self, ApprovalStage, ApprovalSubject, DecisionFacts, StageOrder, Tally, review::ReviewState, tally},
     duration::Duration,
     ids::Version,
     limits::{Answer, Limit, are_covered},
@@ -72,11 +75,20 @@ pub struct Status {
     pub activated_at: Option<Time>,
     /// The names of the slots that it holds, of the role's limits. They are stored with `Scheduled` or `Activating`.
     pub slots: Vec<Arc<str>>,
+    /// How far the review of a break-glass access has come.
+    pub review: ReviewState,
 }
 
 impl Status {
     /// Of a request that was not evaluated yet.
-    pub const NEW: Status = Status { state: State::Pending, frozen: None, expires_at: None, activated_at: None, slots: Vec::new() };
+    pub const NEW: Status = Status {
+        state: State::Pending,
+        frozen: None,
+        expires_at: None,
+        activated_at: None,
+        slots: Vec::new(),
+        review: ReviewState::NotRequired,
+    };
 }
 
 /// One stored request.
@@ -96,6 +108,8 @@ pub struct Request {
     pub requester: Arc<UserInfo>,
     /// The beneficiary, if it is not the requester.
     pub beneficiary: Option<Subject>,
+    /// Whether it is for break-glass: what its spec says, which is immutable and written by people, and never what status says.
+    pub break_glass: bool,
     /// The stored status.
     pub status: Status,
 }
@@ -203,13 +217,15 @@ fn approval_subject<'a>(request: &'a Request, people: &'a Recognition) -> Approv
         stages: frozen.map_or(none, |f| &f.terms.resolved.approval),
         order: frozen.map_or(StageOrder::Sequential, |f| f.terms.resolved.order),
         duration: frozen.map(|f| &f.terms.resolved.duration),
+        break_glass: request.break_glass,
+        reviewable_since: review::reviewable_since(request),
         people,
     }
 }
 
 /// Decides. The order of the rules:
 ///
-/// 1. A request that has ended stays ended.
+/// 1. A request that has ended stays ended. At any time a review that counts is stored as such (`review`).
 /// 2. `Revoking` ends when the Grant has ended; that there is no Grant counts only if it was read live
 ///    after `Revoking` was stored, since a paused leader may still write one (and its recheck then finds `Revoking`).
 /// 3. `Activating` and `Active` follow their Grant to its end.
@@ -230,7 +246,8 @@ fn approval_subject<'a>(request: &'a Request, people: &'a Recognition) -> Approv
 /// unknown ends nothing either; decisions, Grant and deadline still count.
 pub fn decide(f: &Inputs<'_>) -> Decision {
     match f.request.status.state {
-        State::Ended(..) => Decision::Wait(Requeue::OnChange),
+        _ if let Some(status) = review::reviewed(f) => Decision::Commit(status),
+        State::Ended(..) => Decision::Wait(review::when_over(f)),
         // Its Grant ends at its own deadline; everything else is left to the build that wrote it.
         _ if f.request.schema == Schema::Newer => Decision::Wait(Requeue::OnChange),
         State::Revoking(reason) => granted::decide_revoking(f, reason),
@@ -244,13 +261,14 @@ pub fn decide(f: &Inputs<'_>) -> Decision {
 
 /// The slots of the role's limits that an approved request has, or what must be done first. Limits are judged on facts read live.
 /// `stored_count` is whether the slots that its status names are believed; `reached` is what follows where a limit has no free slot.
-fn with_slots(f: &Inputs<'_>, stored_count: bool, reached: impl FnOnce() -> Decision) -> Result<Vec<Arc<str>>, Box<Decision>> {
+fn with_slots(f: &Inputs<'_>, stored_count: bool, reached: impl FnOnce(Reason) -> Decision) -> Result<Vec<Arc<str>>, Box<Decision>> {
     let stored = &f.request.status.slots;
     let limits = f.terms.as_ref().map_or_else(|_| Arc::default(), |terms| terms.limits.clone());
     match f.slots {
         _ if limits.is_empty() || (stored_count && are_covered(&limits, stored)) => Ok(stored.clone()),
         Some(Answer::Taken(slots)) => Ok(slots.clone()),
-        Some(Answer::Full) => Err(Box::new(reached())),
+        Some(Answer::Full) => Err(Box::new(reached(Reason::LimitReached))),
+        Some(Answer::Locked) => Err(Box::new(reached(Reason::ReviewOutstanding))),
         Some(Answer::Free) | None if f.fresh => Err(Box::new(Decision::TakeSlots(limits))),
         Some(Answer::Free) | None => Err(Box::new(Decision::ReadLive)),
     }
@@ -302,7 +320,9 @@ fn finish(f: &Inputs<'_>, reason: Reason) -> Decision {
         GrantView::Ended { active_since, .. } | GrantView::Live { active_since, .. } => status.activated_at.or(active_since),
         GrantView::None => status.activated_at,
     };
-    Decision::Commit(Status { state: State::Ended(reason.terminal_state(since.is_some()), reason), activated_at: since, ..status.clone() })
+    let review = review::at_end(f, since.is_some());
+    let state = State::Ended(reason.terminal_state(since.is_some()), reason);
+    Decision::Commit(Status { state, activated_at: since, review, ..status.clone() })
 }
 
 fn transition_to(f: &Inputs<'_>, state: State) -> Decision {

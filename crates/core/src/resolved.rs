@@ -104,6 +104,9 @@ pub struct Resolved {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(max = 1024)))]
     pub author: Option<String>,
+    /// Break-glass: it waits for no approval, and is reviewed afterwards. The stages say who may deny, revoke and review.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub break_glass: bool,
 }
 
 impl Resolved {
@@ -131,6 +134,20 @@ impl Resolved {
             () => "what would be granted has changed",
         };
         what.unwrap_or_else(|| rest().to_owned())
+    }
+    /// The stages that must approve: none of a request for break-glass.
+    pub fn required_stages(&self) -> &[ApprovalStage] {
+        if self.break_glass { &[] } else { &self.approval }
+    }
+    /// Who may review a break-glass access, beside managers: whom any stage lists, each once.
+    pub fn reviewers(&self) -> Vec<Subject> {
+        let mut reviewers: Vec<Subject> = Vec::new();
+        for subject in self.approval.iter().flat_map(ApprovalStage::all_approvers) {
+            if !reviewers.contains(subject) {
+                reviewers.push(subject.clone());
+            }
+        }
+        reviewers
     }
     /// When the access ends that is activated at this time, in whole seconds.
     pub fn end(&self, activated: Time) -> Time {

@@ -18,11 +18,23 @@ pub fn is_tracked<'a>(mut keys: impl Iterator<Item = &'a str>) -> bool {
     keys.any(|key| TRACKED_BY.contains(&key))
 }
 
+/// What keeps an ended request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kept {
+    /// Nothing beyond its retention.
+    ForAWhile,
+    /// A GitOps tool applies it.
+    ByGitOps,
+    /// A break-glass access that is not reviewed.
+    UntilReviewed,
+}
+
 /// Until when an ended request is kept: what it says itself, at most `retention`. Without a configuration nothing caps it. One that a
-/// GitOps tool applies is kept until that tool deletes it (`None`): otherwise the tool would create it again, and again.
-pub fn request(ended_at: Time, ttl_after_finished: Option<Period>, retention: Option<Period>, tracked: bool) -> Option<Time> {
+/// GitOps tool applies is kept until that tool deletes it (`None`): otherwise the tool would create it again, and again. One of which a
+/// break-glass access is not reviewed is kept until it is.
+pub fn request(ended_at: Time, ttl_after_finished: Option<Period>, retention: Option<Period>, kept: Kept) -> Option<Time> {
     let asked = ttl_after_finished.map_or(REQUEST_SECS, |ttl| ttl.secs());
-    (!tracked).then(|| ended_at.plus_secs(retention.map_or(asked, |retention| asked.min(retention.secs()))))
+    (kept == Kept::ForAWhile).then(|| ended_at.plus_secs(retention.map_or(asked, |retention| asked.min(retention.secs()))))
 }
 
 /// Until when a decision is kept whose request or Grant does not exist. When that was deleted is not recorded, so the time counts
@@ -44,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_request_is_kept_as_long_as_it_says_and_not_longer_than_the_retention() {
-        let kept = |ttl, retention| request(END, ttl, retention, false).expect("an end").millis_since(END) / 86_400_000;
+        let kept = |ttl, retention| request(END, ttl, retention, Kept::ForAWhile).expect("an end").millis_since(END) / 86_400_000;
         assert_eq!(kept(None, days("30d")), 7);
         assert_eq!(kept(days("14d"), days("30d")), 14);
         assert_eq!(kept(days("3650d"), days("30d")), 30);
@@ -53,8 +65,9 @@ mod tests {
     }
 
     #[test]
-    fn what_a_gitops_tool_applies_is_kept_until_that_tool_deletes_it() {
-        assert_eq!(request(END, days("1d"), days("30d"), true), None);
+    fn what_a_gitops_tool_applies_or_nobody_has_reviewed_is_kept() {
+        assert_eq!(request(END, days("1d"), days("30d"), Kept::ByGitOps), None);
+        assert_eq!(request(END, days("1d"), days("30d"), Kept::UntilReviewed), None);
         assert!(is_tracked(["team", "kustomize.toolkit.fluxcd.io/name"].into_iter()));
         assert!(is_tracked(["argocd.argoproj.io/tracking-id"].into_iter()));
         assert!(!is_tracked(["team", "app.kubernetes.io/managed-by"].into_iter()));

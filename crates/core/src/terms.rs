@@ -3,6 +3,7 @@
 //! Nothing is clamped in silence, and nothing widens by being absent. The same rules make a template `Ready` and a
 //! request resolvable, so that they cannot disagree.
 mod approval;
+mod break_glass;
 mod conditions;
 pub mod explain;
 mod holder;
@@ -57,7 +58,8 @@ fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
 ///
 /// 1. made while admission was not enforced; 2. a name that has granted before; 3. asks for something that this build does not
 ///    support; 4. a login without the alias that is configured, or a start too far ahead; 5. role; 6. system; 7. content, and whether it
-///    asks for more than the role has; 8. for whom it may be; 9. the duration, the justification, and the conditions of the role; 10. each
+///    asks for more than the role has; 8. for whom it may be; 9. break-glass, the duration, the justification, and the conditions of the
+///    role; 10. each
 ///    assignment that makes the beneficiary eligible, in name order, with each policy, in name order: the first pair that allows all of it.
 ///
 /// Of what the operator requests for an ActiveAssignment, [`standing`] judges in place of 4, and of 8 to 10.
@@ -142,6 +144,7 @@ fn resolve_trusted(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refu
         Some(active) => (standing::holder(a, active)?, standing::entitled(a, active, t, system, &offer, h)?),
         None => {
             let holder = resolve_beneficiary(a, h)?;
+            break_glass::check_request(a, t, &holder)?;
             let pair = eligible(a, &holder, t, system, &offer, h)?;
             (holder, pair)
         }
@@ -157,7 +160,7 @@ fn resolve_trusted(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refu
     let gone = (!held.gone.is_empty()).then(|| held.gone.join(", ").into());
     let of_role = t.limits.filter(|_| standing.is_none()).map(|limits| Limit::of_role(&a.namespace, &t.reference.name, &holder, limits));
     let of_policy = pair.policy.limits.filter(|_| standing.is_none()).map(|limits| Limit::of_policy(&pair.policy.reference.name, &holder, limits));
-    let limits = of_role.into_iter().chain(of_policy).flatten().collect();
+    let limits = break_glass::locks(a, h)?.into_iter().chain(of_role.into_iter().chain(of_policy).flatten()).collect();
     let terms = Terms::new(Resolved {
         schema: SCHEMA,
         request: a.uid.clone(),
@@ -181,6 +184,7 @@ fn resolve_trusted(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refu
         },
         order: if standing.is_some() { StageOrder::Sequential } else { t.order },
         author: standing.map(|active| active.author.username.clone()),
+        break_glass: a.break_glass,
     });
     Ok(Terms { gone, limits, ..terms })
 }
@@ -211,6 +215,7 @@ pub fn ready<'a>(t: &Template, h: &PolicyInputs<'a>) -> Result<&'a Policy, Refus
     offer.permissions.check(&offer.scope, &offer.inventory).or_else(|what| refuse(Reason::NotReady, what))?;
     offer.check_obstacle()?;
     check_approval(t)?;
+    break_glass::check_template(t)?;
     conditions::check_template(t, h.login_keys)?;
     let offers = |p: &Policy| check_policy_offers(p, t, &t.approval, first, &offer, h).and_then(|()| conditions::check_floor(p, t, false));
     let policy = first_allowing(t, h, offers)?;
@@ -449,6 +454,7 @@ fn eligible<'a>(
                 offers(p)
                     .and_then(|()| check_policy_eligible(p, assignment))
                     .and_then(|()| check_may_ask(p, a, holder))
+                    .and_then(|()| break_glass::check_policy(p, a))
                     .and_then(|()| conditions::check_policy_ticket(p, a))
                     .and_then(|()| if p.justification { check_justification(a, || format!("policy {}", p.reference.name)) } else { Ok(()) })
                     .and_then(|()| check_maximum(&duration, &p.max_duration, || format!("policy {}", p.reference.name)))

@@ -3,7 +3,7 @@
 //! [`crate::approval`] tallies the decisions about one request. A verdict adds when the tally may be published: not before
 //! it is settled, and never against what was published before the request ended.
 use crate::{
-    approval::{Counted, DecisionFacts},
+    approval::{Counted, DecisionFacts, Verb},
     grant,
     reason::Reason,
     time::Time,
@@ -38,14 +38,18 @@ pub struct VerdictFacts<'a> {
 /// The verdict on a decision about a request; `None` leaves its status as it is. The order of the rules:
 ///
 /// 1. Before the request is accepted there is no verdict.
-/// 2. While the request is open, a decision whose admission proof or access review is outstanding has none either.
-/// 3. After the request has ended, a final verdict stays.
-/// 4. What the request's status names has counted.
-/// 5. A decision made in the second of the end or later has not, and neither has one that was still waiting at the end.
-/// 6. Otherwise the tally decides.
+/// 2. A review is judged before and after the end: it has a verdict once it is settled, and keeps it.
+/// 3. While the request is open, a decision whose admission proof or access review is outstanding has none either.
+/// 4. After the request has ended, a final verdict stays.
+/// 5. What the request's status names has counted.
+/// 6. A decision made in the second of the end or later has not, and neither has one that was still waiting at the end.
+/// 7. Otherwise the tally decides.
 pub fn about_request(facts: &VerdictFacts<'_>) -> Option<Counted> {
     match (facts.request, facts.counted) {
         (RequestProgress::NotAccepted, _) => None,
+        (RequestProgress::Open | RequestProgress::Ended(_), _) if facts.decision.verb == Verb::Review => {
+            (!facts.settled && !facts.decision.is_pending()).then_some(facts.counted)
+        }
         (RequestProgress::Open, _) if facts.decision.is_pending() => None,
         (RequestProgress::Ended(_), _) if facts.settled => None,
         (RequestProgress::Ended(_), _) if facts.recorded => Some(Counted::Yes),
@@ -76,7 +80,7 @@ pub const ABOUT_NOTHING: Counted = Counted::No(Reason::NotFound);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{admission::Provenance, approval::Verb, principal::UserInfo};
+    use crate::{admission::Provenance, principal::UserInfo};
     use std::sync::Arc;
 
     const END: Time = Time::from_millis(20_000);

@@ -83,6 +83,7 @@ fn representative() -> Resolved {
     };
     let bot = Subject::ServiceAccount(ServiceAccount { namespace: "ci".into(), name: "approver".into() });
     Resolved {
+        break_glass: false,
         schema: SCHEMA,
         request: "0b6a7e5e-6a0c-4f3f-9d53-0d6f6c0a4c01".into(),
         requester: "alice@example.com".into(),

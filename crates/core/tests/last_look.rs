@@ -38,6 +38,7 @@ fn terms(approvers: &[&str]) -> Terms {
         comment: CommentRule::Optional,
     };
     Terms::new(Resolved {
+        break_glass: false,
         schema: SCHEMA,
         request: "r1".into(),
         requester: "alice".into(),
@@ -86,6 +87,7 @@ fn decided_on(fresh: bool, change: impl FnOnce(&mut Request, &mut Vec<DecisionFa
     let frozen = Frozen { terms: live.clone(), accepted_at: Time::from_secs(9_900) };
     let status = Status { state: State::Activating, frozen: Some(frozen), expires_at: Some(NOW.plus_secs(HOUR)), ..Status::NEW };
     let mut request = Request {
+        break_glass: false,
         version: "1".into(),
         schema: Schema::Known,
         uid: "r1".into(),
@@ -249,6 +251,7 @@ fn what_is_absent_for_a_moment_ends_nothing() {
     let active = GrantView::Live { active_since: Some(NOW), revoking: false, drifted: false, refused: false, outgrown: false };
     for (state, grant) in [(State::AwaitingApproval, GrantView::None), (State::Activating, GrantView::None), (State::Active, active)] {
         let request = Request {
+            break_glass: false,
             version: "1".into(),
             schema: Schema::Known,
             uid: "r1".into(),

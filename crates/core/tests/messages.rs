@@ -17,7 +17,8 @@ use curfew_core::{
     fingerprint::{Fingerprint, Meant, may_record},
     limits::{Holder, Limit, Maxima, Slot, SlotName, Slots, explain as explain_limit},
     messages::{
-        comment_required, hint, longer_than_requested, not_counted, not_escalated_yet, same_approver, self_decision, waits_for_stage,
+        Judged, comment_required, hint, longer_than_requested, not_counted, not_escalated_yet, same_approver, self_decision,
+        waits_for_stage,
     },
     principal::{Party, Recognition, SameBy, Subject, UserInfo},
     readiness,
@@ -64,11 +65,12 @@ fn hints() -> Vec<Message> {
 
 /// Only what differs from the hint.
 fn verdicts() -> Vec<Message> {
-    let about = |name: &'static str, grant| {
-        let differs = move |reason: &&Reason| not_counted(**reason, grant) != hint(**reason);
-        Reason::ALL.iter().filter(differs).map(move |reason| message(name, reason, not_counted(*reason, grant)))
+    let about = |name: &'static str, judged| {
+        let differs = move |reason: &&Reason| not_counted(**reason, judged) != hint(**reason);
+        Reason::ALL.iter().filter(differs).map(move |reason| message(name, reason, not_counted(*reason, judged)))
     };
-    about("about a request", false).chain(about("about a Grant", true)).collect()
+    let all = about("about a request", Judged::Request).chain(about("about a Grant", Judged::Grant));
+    all.chain(about("a review about a Grant", Judged::GrantForReview)).collect()
 }
 
 /// What `judge` says in each case. An empty text stands for a request that is not refused.
@@ -97,6 +99,7 @@ fn requests() -> Vec<Section> {
         ("A request is refused (terms::resolve): what the role holds", judged(cases::REQUEST_CONTENT, nothing, request)),
         ("A request is refused (terms::resolve): eligibility", judged(cases::REQUEST_ELIGIBILITY, nothing, request)),
         ("A request is refused (terms::narrowing): more than the role or the assignment gives", judged(cases::NARROWING, nothing, request)),
+        ("A request for break-glass is refused (terms::break_glass)", judged(cases::BREAK_GLASS, cases::break_glass, request)),
         ("A request for another person is refused (terms::requestors)", judged(cases::ON_BEHALF, for_erin, request)),
         ("A request is refused (terms::resolve): ticket, MFA, authentication context", judged(cases::REQUEST_CONDITIONS, nothing, request)),
         ("A request of a service account is refused (terms::resolve)", judged(cases::SERVICE_ACCOUNT, delegated, request)),
@@ -139,9 +142,16 @@ fn limits_reached() -> Vec<Message> {
         };
         let taken = (0..held_of_subject).map(|n| slot(&subject, n)).chain((0..held).map(|n| slot(&role, n))).collect();
         let slots = Slots { taken, uncounted: vec![0, uncounted] };
-        message(case, Reason::LimitReached, explain_limit(&[subject, role], &slots, "mine").unwrap_or_default())
+        message(case, Reason::LimitReached, explain_limit(&[subject, role], &slots, "mine", "0123abcd").unwrap_or_default())
     };
+    let alice = curfew_core::principal::UserInfo { username: "alice".into(), ..curfew_core::principal::UserInfo::default() };
+    let lock = Limit::of_break_glass(&alice, &[]).expect("one name").remove(0);
+    let holder = Holder { namespace: "payments".into(), name: "request-0".into(), uid: "r0".into() };
+    let name = SlotName { family: &lock.family, index: 0 }.to_string().into();
+    let locked = Slots { taken: vec![Slot { name, uid: "u".into(), holder, suspect: false }], uncounted: vec![0] };
+    let locked = explain_limit(&[lock], &locked, "mine", "0123abcd").unwrap_or_default();
     vec![
+        message("break-glass is not reviewed", Reason::ReviewOutstanding, locked),
         of("the holder has it", limits(5, 1), (1, 1), 0),
         of("others have it", limits(2, 2), (0, 2), 0),
         of("many others have it", limits(5, 2), (0, 5), 0),
@@ -290,6 +300,8 @@ fn required() -> Vec<Message> {
     };
     f.template().approval[0].mfa = Some(mfa::Requirement { max_age: "5m".parse().expect("a duration") });
     let subject = ApprovalSubject {
+        break_glass: false,
+        reviewable_since: None,
         uid: "r1",
         created: NOW,
         requester: &f.asked.requester,

@@ -79,6 +79,7 @@ impl Case {
             ..Status::NEW
         };
         let request = Request {
+            break_glass: false,
             version: "1".into(),
             schema: Schema::Known,
             uid: "r1".into(),

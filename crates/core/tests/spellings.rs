@@ -69,6 +69,8 @@ fn stage(quorum: u8, approvers: &[Subject]) -> ApprovalStage {
 fn count(requester: &UserInfo, beneficiary: Option<&str>, stages: &[ApprovalStage], decisions: &[DecisionFacts]) -> Tally {
     let beneficiary = beneficiary.map(|name| Subject::User(name.into()));
     let subject = ApprovalSubject {
+        break_glass: false,
+        reviewable_since: None,
         uid: "r1",
         created: Time::from_secs(10),
         requester,

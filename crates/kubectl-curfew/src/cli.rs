@@ -37,6 +37,7 @@ enum Verb {
     /// End access as an approver or manager, or withdraw your own requests or access.
     #[command(after_help = with_exit_codes!("Example:\n  kubectl curfew revoke payments-admin-x7k2p -n payments --comment done"))]
     Revoke(decide::Against),
+    Review(decide::Review),
     Extend(extend::Extend),
     List(list::List),
     Explain(Box<explain::Explain>),
@@ -71,6 +72,7 @@ pub async fn run(plugin: Plugin) -> anyhow::Result<u8> {
         Verb::Approve(args) => decide::approve(&me, &args).await,
         Verb::Deny(args) => decide::against(&me, &args, Decision::Deny).await,
         Verb::Revoke(args) => decide::against(&me, &args, Decision::Revoke).await,
+        Verb::Review(args) => decide::review(&me, &args).await,
         Verb::Extend(args) => extend::run(&me, &args).await,
         Verb::List(args) => list::run(&me, &args).await,
         Verb::Explain(args) => explain::run(&me, &args).await,

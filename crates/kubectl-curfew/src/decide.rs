@@ -1,4 +1,4 @@
-//! `kubectl curfew approve | deny | revoke`: creates an AccessDecision, and says whether it counts.
+//! `kubectl curfew approve | deny | revoke | review`: creates an AccessDecision, and says whether it counts.
 use crate::{
     comment,
     context::CliContext,
@@ -9,7 +9,9 @@ use crate::{
 };
 use anyhow::{bail, ensure};
 use curfew_api::{
-    AccessDecision, ActivationRequest, conditions,
+    AccessDecision, ActivationRequest,
+    assignment::NameRef,
+    conditions,
     decision::{About, AccessDecisionSpec, RequestRef},
     schema,
 };
@@ -91,6 +93,48 @@ pub struct Against {
     common: Common,
 }
 
+/// Review a use of break-glass, as an approver or manager.
+///
+/// The requester of a break-glass access cannot use break-glass again until another person has reviewed it. kubectl curfew list
+/// --waiting-for-me shows what is to be reviewed. A review counts while the access is active, and after its end.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = with_exit_codes!("Example:\n  kubectl curfew review payments-admin-x7k2p -n payments --comment 'INC-4711, needed'\n  kubectl curfew review --grant 0123456789abcdef -n payments --comment 'the request was deleted'")
+)]
+pub struct Review {
+    /// Names of ActivationRequests.
+    #[arg(required_unless_present = "grant", conflicts_with = "grant")]
+    names: Vec<String>,
+    /// Name of the Grant, if the request was deleted.
+    #[arg(long)]
+    grant: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub async fn review(me: &CliContext, args: &Review) -> anyhow::Result<u8> {
+    let comment = args.common.comment.clone().filter(|comment| !is_blank(comment));
+    ensure!(comment.is_some(), "a review needs a comment; say what you found with --comment");
+    let decision = || Decision { verb: Verb::Review, digest: None, duration: None, comment: comment.clone() };
+    if let Some(grant) = &args.grant {
+        let about = About::Grant(NameRef { name: grant.clone() });
+        return each(std::slice::from_ref(grant), args.common.printed.output, async |_, made| {
+            send(me, &about, &decision(), &args.common, made).await
+        })
+        .await;
+    }
+    each(&args.names, args.common.printed.output, async |name, made| {
+        let request = find(me, name).await?;
+        send(me, &about(&request), &decision(), &args.common, made).await
+    })
+    .await
+}
+
+/// The request that a decision is about, with its uid.
+fn about(request: &ActivationRequest) -> About {
+    About::ActivationRequest(RequestRef { name: request.name_any(), uid: request.uid() })
+}
+
 pub async fn approve(me: &CliContext, args: &Approve) -> anyhow::Result<u8> {
     ensure!(
         args.digest.is_none() || args.names.len() == 1,
@@ -105,7 +149,8 @@ pub async fn approve(me: &CliContext, args: &Approve) -> anyhow::Result<u8> {
             Some(stage) => Some(comment::ask(&stage)?),
             None => args.common.comment.clone(),
         };
-        send(me, &request, &Decision { verb: Verb::Approve, digest, duration: args.duration.clone(), comment }, &args.common, made).await
+        send(me, &about(&request), &Decision { verb: Verb::Approve, digest, duration: args.duration.clone(), comment }, &args.common, made)
+            .await
     })
     .await
 }
@@ -114,7 +159,8 @@ pub async fn against(me: &CliContext, args: &Against, verb: Verb) -> anyhow::Res
     each(&args.names, args.common.printed.output, async |name, made| {
         let request = find(me, name).await?;
         let digest = request.status.as_ref().and_then(|status| status.digest);
-        send(me, &request, &Decision { verb, digest, duration: None, comment: args.common.comment.clone() }, &args.common, made).await
+        send(me, &about(&request), &Decision { verb, digest, duration: None, comment: args.common.comment.clone() }, &args.common, made)
+            .await
     })
     .await
 }
@@ -196,12 +242,13 @@ fn reviewed(me: &CliContext, request: &ActivationRequest, given: Option<Digest>)
         "without a terminal, confirm what you reviewed with --digest {current} ({look} -o yaml shows everything)"
     );
     summary::print(request)?;
-    ensure!(confirmed()?, "cancelled; no decision about {name} was created");
+    ensure!(confirmed("Approve this?")?, "cancelled; no decision about {name} was created");
     Ok(current)
 }
 
-fn confirmed() -> anyhow::Result<bool> {
-    eprint!("Approve this? [y/N] ");
+/// Asks a question on the terminal.
+pub(crate) fn confirmed(question: &str) -> anyhow::Result<bool> {
+    eprint!("{question} [y/N] ");
     std::io::stderr().flush()?;
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
@@ -209,14 +256,11 @@ fn confirmed() -> anyhow::Result<bool> {
 }
 
 /// Creates the decision, and waits until it counts or does not. What is printed as a document is kept.
-async fn send(
-    me: &CliContext,
-    request: &ActivationRequest,
-    decision: &Decision,
-    common: &Common,
-    made: &mut Vec<AccessDecision>,
-) -> anyhow::Result<u8> {
-    let about = About::ActivationRequest(RequestRef { name: request.name_any(), uid: request.uid() });
+async fn send(me: &CliContext, about: &About, decision: &Decision, common: &Common, made: &mut Vec<AccessDecision>) -> anyhow::Result<u8> {
+    let of = match about {
+        About::ActivationRequest(request) => &request.name,
+        About::Grant(grant) => &grant.name,
+    };
     let decisions: Api<AccessDecision> = Api::namespaced(me.client.clone(), &me.namespace);
     let make = |decider| {
         let Decision { verb, digest, duration, comment } = decision;
@@ -224,7 +268,7 @@ async fn send(
         let spec = AccessDecisionSpec { about: about.clone(), digest: *digest, decision: *verb, duration, comment, decider };
         let mut decision = AccessDecision::new("", spec);
         decision.metadata.name = None;
-        decision.metadata.generate_name = Some(format!("{}-", request.name_any()));
+        decision.metadata.generate_name = Some(format!("{of}-"));
         decision
     };
     let created = me.create(&decisions, &PostParams::default(), schema::NO_DECIDER, make).await?;

@@ -1,6 +1,7 @@
 //! `kubectl curfew list`: requests, what a user may request, what they hold, and the queue of an approver.
 mod eligible;
 mod queue;
+mod review;
 
 use crate::{
     context::{CliContext, now, record},
@@ -35,7 +36,7 @@ pub struct List {
     /// Your active requests, and until when.
     #[arg(long, group = "view")]
     active: bool,
-    /// The requests that your approval would bring on now, the oldest first, each with the command that approves it.
+    /// The uses of break-glass that you can review, and the requests that your approval would bring on now, the oldest first, each with its command.
     #[arg(long, group = "view")]
     waiting_for_me: bool,
     /// Include requests that have ended.
@@ -204,15 +205,19 @@ async fn waiting(me: &CliContext, place: Place<'_>, format: Format, gaps: &mut V
         now: now(),
     };
     let mut open: Vec<ActivationRequest> = read::list(me, place, gaps).await?;
+    let mut waiting = review::waiting(&open, &decider);
+    let grants = review::deleted(me, place, &open, &decider).await;
     open.retain(|request| state(request) == RequestState::AwaitingApproval);
     let missing = gaps.len();
     let decisions: Vec<AccessDecision> = if open.is_empty() { Vec::new() } else { read::list(me, place, gaps).await? };
     let decisions = (gaps.len() == missing).then_some(decisions.as_slice());
-    let waiting = queue::waiting(open, decisions, &decider);
+    waiting.extend(queue::waiting(open, decisions, &decider));
     let told = match queue::unproven(&decider) {
         Some(why) => format!("nothing waits for you: your decisions do not count, since {why}; kubectl curfew whoami says more"),
         None => format!("nothing that you may see waits for {}", login.username),
     };
     let requests: Vec<ActivationRequest> = waiting.iter().map(|entry| entry.request.clone()).collect();
-    print(&requests, REQUEST, format, &told, || queue::table_of(&waiting, decider.now, format == Format::Wide))
+    let told = print(&requests, REQUEST, format, &told, || queue::table_of(&waiting, decider.now, format == Format::Wide))?;
+    grants.iter().for_each(|told| eprintln!("{told}"));
+    Ok(told.filter(|_| grants.is_empty()))
 }

@@ -3,15 +3,17 @@ mod wait;
 
 use crate::{
     context::CliContext,
+    decide::confirmed,
     explain,
     output::{Format, Printed, document, put},
     read,
     spec::{self, Wanted, object},
 };
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use curfew_api::{ActivationRequest, RoleTemplate, request::ActivationRequestSpec, schema};
 use curfew_core::duration::Duration;
 use kube::{Api, ResourceExt, api::PostParams};
+use std::io::IsTerminal;
 
 /// What the exit codes of a command that waits for access mean.
 macro_rules! with_exit_codes {
@@ -43,6 +45,9 @@ pub(crate) use with_exit_codes;
 pub struct Ask {
     #[command(flatten)]
     pub(crate) wanted: Wanted,
+    /// With --break-glass: do not ask for confirmation.
+    #[arg(short, long)]
+    yes: bool,
     #[command(flatten)]
     pub(crate) following: Following,
 }
@@ -68,8 +73,24 @@ pub(crate) struct Following {
 
 pub async fn run(me: &CliContext, ask: &Ask) -> anyhow::Result<u8> {
     let spec = spec::build(me, &ask.wanted).await?;
+    if spec.break_glass == Some(true) && !ask.following.dry_run {
+        confirm_break_glass(ask.yes)?;
+    }
     check_role(me, &spec).await?;
     create_and_follow(me, spec, ask.wanted.name.as_deref(), &ask.following).await
+}
+
+/// Says what break-glass means, and asks for confirmation where there is a terminal.
+fn confirm_break_glass(yes: bool) -> anyhow::Result<()> {
+    eprintln!(
+        "Break-glass: the access begins without approval. The security team is notified, and another person must review it afterwards. \
+         Until then you cannot use break-glass again, in any role."
+    );
+    if yes || !std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    ensure!(confirmed("Break the glass?")?, "cancelled; no request was created");
+    Ok(())
 }
 
 /// Fails if the role is known not to exist, with the names of those that do.

@@ -57,7 +57,7 @@ pub(crate) struct Wanted {
     /// Name of your active request that this one extends; see also kubectl curfew extend. Not implemented by this version of the operator: the request ends as Invalid (Unsupported).
     #[arg(long, value_name = "REQUEST")]
     pub(crate) extends: Option<String>,
-    /// Access before approval, in an emergency. Not implemented by this version of the operator: the request ends as Invalid (Unsupported).
+    /// Break-glass, in an emergency: the access waits for no approval, and another person must review it afterwards. Until then you cannot use break-glass again. Needs a justification.
     #[arg(long)]
     pub(crate) break_glass: bool,
     /// How long the request is kept after its end, such as 14d.

@@ -1,6 +1,7 @@
-//! AccessDecisions: judges those about Grants and those about nothing.
+//! AccessDecisions: judges those about Grants and those about nothing. A review about a Grant is judged by [`review`].
 //!
 //! A decision about a request is judged by that request's own reconcile, which has the tally. Both publish through [`status`].
+mod review;
 pub mod status;
 
 use super::{Context, WaitingForProof, convert, grant::abandon};
@@ -17,7 +18,7 @@ use crate::{
 use async_trait::async_trait;
 use curfew_core::{
     admission::Provenance,
-    approval::{Counted, stalls_at},
+    approval::{Counted, Verb, stalls_at},
     lanes::{Limits, Urgency, fair},
     requeue::Requeue,
     resolved::Schema,
@@ -85,6 +86,9 @@ impl DecisionController {
             return Ok(Requeue::OnChange);
         }
         let request = RequestRef { name: &grant.spec.request.name, uid: &grant.spec.request.uid };
+        if decision.spec.decision == Verb::Review {
+            return review::judge(&self.ctx, decision, grant, request).await;
+        }
         let (counted, provenance) = match verdict::about_grant(convert::grant_state(grant)) {
             Some(counted) => (counted, Provenance::Verified),
             None => abandon::evaluate(&self.ctx, grant, decision).await?,

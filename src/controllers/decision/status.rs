@@ -12,7 +12,7 @@ use crate::{
 };
 use curfew_core::{
     approval::{Counted, Verb},
-    messages,
+    messages::{self, Judged},
     reason::Reason,
     time::Time,
 };
@@ -106,9 +106,10 @@ fn status(decision: &AccessDecision, verdict: &Verdict, now: Time) -> (Is, &'sta
     let (reason, message) = match (is, decision.spec.decision) {
         (Is::True, Verb::Approve) => ("Counted", "counts as an approval"),
         (Is::True, Verb::Deny | Verb::Revoke) => ("Counted", "counts; the request ends"),
+        (Is::True, Verb::Review) => ("Counted", "counts; the break-glass access is reviewed"),
         (Is::True, Verb::Abandon) => ("Counted", "counts; the Grant is released without proof"),
         (Is::Unknown, Verb::Abandon) => (reason.as_str(), "counts once the Grant is stuck past its end for a minute"),
-        (Is::False | Is::Unknown, _) => (reason.as_str(), messages::not_counted(reason, about_grant(decision).is_some())),
+        (Is::False | Is::Unknown, _) => (reason.as_str(), messages::not_counted(reason, judged(decision))),
     };
     let message = verdict.why.clone().unwrap_or_else(|| message.into());
     let generation = decision.metadata.generation;
@@ -120,6 +121,14 @@ fn status(decision: &AccessDecision, verdict: &Verdict, now: Time) -> (Is, &'sta
     let mut next = AccessDecisionStatus { observed_generation: generation, display: Some(DecisionDisplay { about }), ..old };
     conditions::set(&mut next.conditions, "Counted", is, reason, message, generation, now);
     (is, reason, next)
+}
+
+fn judged(decision: &AccessDecision) -> Judged {
+    match (about_grant(decision), decision.spec.decision) {
+        (None, _) => Judged::Request,
+        (Some(_), Verb::Review) => Judged::GrantForReview,
+        (Some(_), Verb::Approve | Verb::Deny | Verb::Revoke | Verb::Abandon) => Judged::Grant,
+    }
 }
 
 #[cfg(test)]

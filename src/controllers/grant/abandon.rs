@@ -7,7 +7,7 @@ use crate::{
 };
 use curfew_core::{
     admission::Provenance,
-    approval::{AbandonDecision, Counted, StalledGrant, evaluate_abandon, is_stalled},
+    approval::{AbandonDecision, Counted, StalledGrant, Verb, evaluate_abandon, is_stalled},
     grant::State,
 };
 use kube::ResourceExt;
@@ -15,7 +15,7 @@ use kube::ResourceExt;
 /// Whether a decision to abandon this Grant counts: the decision controller has judged it, and its verdict is final.
 pub fn is_abandoned(ctx: &Context, grant: &Grant) -> bool {
     let decisions = ctx.stores.decisions_about(&DecisionSubject::Grant(grant.name_any()));
-    decisions.iter().any(|decision| final_verdict(decision) == Some(true))
+    decisions.iter().any(|decision| decision.spec.decision == Verb::Abandon && final_verdict(decision) == Some(true))
 }
 
 /// Judges a decision about a Grant that has not ended, with one access review. Returns the decision's provenance, too: a

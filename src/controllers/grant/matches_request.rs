@@ -34,6 +34,7 @@ pub fn matches_request(id: &str, grant: &GrantSpec, status: &ActivationRequestSt
         && grant.principal == resolved.principal
         && grant.system.reference == resolved.system
         && grant.expires_at <= end
+        && grant.review.as_ref().map(|review| &review.reviewers) == resolved.break_glass.then(|| resolved.reviewers()).as_ref()
 }
 
 #[cfg(test)]
@@ -102,7 +103,8 @@ mod tests {
         assert!(matches(&id, |g| g["expiresAt"] = "2026-11-25T11:00:00Z".into()), "its end may move earlier");
         assert!(!matches("00000000000000a1", |_| ()), "under another name");
         type Forgery = (&'static str, fn(&mut Value));
-        let forged: [Forgery; 9] = [
+        let forged: [Forgery; 10] = [
+            ("a review that nobody asked for", |g| g["review"] = json!({"requester": {"username": "mallory"}, "reviewers": []})),
             ("a later end", |g| g["expiresAt"] = "2026-11-25T13:00:00Z".into()),
             ("another cluster", |g| g["system"]["name"] = "prod".into()),
             ("another target", |g| g["system"]["target"] = "t2".into()),

@@ -10,7 +10,7 @@ mod matches_request;
 mod status;
 mod target_effects;
 
-use super::{Context, convert};
+use super::{Context, convert, request::slots};
 use crate::timing::timing;
 use crate::{
     api::Grant,
@@ -136,6 +136,20 @@ impl GrantController {
         let quiet = NextRun { deadline: over, ..NextRun::of(Requeue::OnChange) };
         if !ctx.authority.leads() || over.is_none_or(|t| ctx.now() < t) {
             return quiet;
+        }
+        // A break-glass access that is not reviewed keeps its Grant, which says who may review once the request is deleted.
+        if grant.spec.review.is_some() {
+            match slots::locks_of(ctx, &grant.spec.request.uid).await {
+                Ok(locks) if locks.is_empty() => {}
+                Ok(_) => {
+                    let later = i64::try_from(timing().retention_every.as_secs()).unwrap_or(i64::MAX);
+                    return NextRun { deadline: Some(ctx.now().plus_secs(later)), ..NextRun::of(Requeue::OnChange) };
+                }
+                Err(error) => {
+                    tracing::info!(grant = grant.name_any(), %error, "cannot read whether a Grant past its retention is reviewed");
+                    return NextRun::of(Requeue::Backoff);
+                }
+            }
         }
         match kube_writes::delete_expired(&Api::all(ctx.client.clone()), grant).await {
             Ok(()) => quiet,

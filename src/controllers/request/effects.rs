@@ -8,7 +8,7 @@ use super::{
 use crate::{
     api::{
         ActivationRequest,
-        grant::{GrantRequest, GrantSpec, GrantSystem},
+        grant::{GrantRequest, GrantReview, GrantSpec, GrantSystem},
     },
     controllers::{
         Context, audit_events,
@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use curfew_core::{
     ids,
     limits::{self, Limit, Slot, Slots},
-    principal::MAX_ALIAS,
+    principal::{MAX_ALIAS, UserInfo},
     reconcile::{Effect, Outcome},
     request::{Request, State},
     resolved::SCHEMA,
@@ -110,6 +110,9 @@ impl RequestEffects {
                 self.ctx.events.publish_first(&*role, bad, &state, "Decide", &note);
             }
         }
+        if next.break_glass && next.status.state == State::Activating {
+            self.announce_break_glass(stored, next);
+        }
         // A beneficiary who has not asked learns of it here, and in the column FOR.
         if let (State::AwaitingApproval, Some(note)) = (next.status.state, status::requested_for_another(next)) {
             self.ctx.events.publish(stored, false, &state, "Request", &note);
@@ -158,11 +161,12 @@ impl RequestEffects {
     fn explain_limit(&self) {
         let listed = self.listed.lock();
         let mut known = self.known.lock();
-        known.limit = listed.as_ref().and_then(|(limits, slots)| limits::explain(limits, slots, &known.request.uid));
+        known.limit = listed.as_ref().and_then(|(limits, slots)| limits::explain(limits, slots, &known.request.uid, &self.ctx.install));
     }
 
     async fn release_slots(&self) -> Outcome {
-        match slots::release(&self.ctx, &self.known().request.uid).await {
+        let known = self.known();
+        match slots::release(&self.ctx, &known.request, known.view.grant).await {
             Ok(()) => Outcome::Done,
             Err(error) => self.failed("release the slots of", &error),
         }
@@ -192,6 +196,7 @@ impl RequestEffects {
             plan: plan.configured(&settings),
             digest: frozen.terms.digest,
             expires_at,
+            review: grant_review(request),
         };
         let known = self.known();
         let event = audit_events::intent(&known.object, &spec, &id, &known.counted_decisions(&known.tally));
@@ -219,6 +224,22 @@ impl RequestEffects {
         }
     }
 
+    /// Tells at once of a use of break-glass: an Event, a count for alerts, and, from the audit log, a record with a mark.
+    fn announce_break_glass(&self, stored: &ActivationRequest, next: &Request) {
+        self.ctx.metrics.break_glass.inc();
+        let end = next.status.expires_at.map(|end| format!(" until {end}")).unwrap_or_default();
+        let (who, why) = (brief(&next.requester.username), stored.spec.justification.as_deref().unwrap_or_default());
+        let role = brief(&stored.spec.role_ref.name);
+        let note = format!(
+            "{who} uses break-glass for role {role}{end}: {why}; another person must review it: kubectl curfew review {}",
+            self.key.1
+        );
+        self.ctx.events.publish(stored, true, "BreakGlass", "Activate", &note);
+        if let Some(role) = self.ctx.stores.template(&changes::template_of(stored)) {
+            self.ctx.events.publish(&*role, true, "BreakGlass", "Activate", &note);
+        }
+    }
+
     /// What the requester's login carries under the alias keys.
     fn aliases(&self, request: &Request) -> Vec<String> {
         let people = self.known().view.people;
@@ -241,6 +262,13 @@ impl RequestEffects {
         tracing::warn!(namespace = self.key.0, name = self.key.1, %error, "cannot {what} the request");
         Outcome::Failed
     }
+}
+
+/// What a review needs once the request is deleted.
+fn grant_review(request: &Request) -> Option<GrantReview> {
+    let resolved = &request.status.frozen.as_ref()?.terms.resolved;
+    let requester = UserInfo { groups: Arc::default(), ..(*request.requester).clone() };
+    request.break_glass.then(|| GrantReview { requester, reviewers: resolved.reviewers() })
 }
 
 #[async_trait]

@@ -12,7 +12,7 @@ use crate::{
 use curfew_core::{
     admission::AdmissionHistory,
     ids,
-    limits::{self, Granted, Holder, Limit, LimitOf, Maxima, Slot, Slots},
+    limits::{self, Granted, Holder, Limit, LimitOf, Maxima, Slot, SlotName, Slots},
     request::{GrantView, Request, State, has_access, holds_slot},
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -55,9 +55,11 @@ pub async fn list(ctx: &Context, request: &ActivationRequest, limits: &[Limit]) 
 fn granted_in_stores(ctx: &Context, request: &ActivationRequest, limits: &[Limit]) -> Vec<Granted> {
     let groups: HashSet<_> = limits
         .iter()
-        .map(|limit| match &limit.of {
-            LimitOf::Role => RequestGroup::Template(changes::template_of(request)),
-            LimitOf::Policy(name) => RequestGroup::Policy(name.to_string()),
+        .filter_map(|limit| match &limit.of {
+            LimitOf::Role => Some(RequestGroup::Template(changes::template_of(request))),
+            LimitOf::Policy(name) => Some(RequestGroup::Policy(name.to_string())),
+            // What has lost its lock, with the namespace of the operator for example, locks nobody out.
+            LimitOf::BreakGlass => None,
         })
         .collect();
     let others: BTreeMap<_, _> =
@@ -127,15 +129,39 @@ pub async fn create(ctx: &Context, key: &Key, uid: &Arc<str>, name: &str) -> Opt
     Some(slots::create(&ctx.client, name, &holder, ctx.now(), &permit).await)
 }
 
-/// Deletes every slot of a request that has ended.
+/// Deletes every slot that a request holds no longer, by its status that was just stored: of one that has ended all, but for a lock that
+/// waits for a review.
 ///
 /// # Errors
 /// If the API server does not answer; the next request and the sweep find the slots to be free.
-pub async fn release(ctx: &Context, request_uid: &str) -> kube::Result<()> {
-    for slot in slots::held_by(&ctx.client, request_uid).await? {
+pub async fn release(ctx: &Context, request: &Request, grant: GrantView) -> kube::Result<()> {
+    for slot in slots::held_by(&ctx.client, &request.uid).await? {
+        if !holds_slot(&slot, Some(request), grant) {
+            slots::delete(&ctx.client, &slot).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes the locks of a break-glass access that is reviewed, and whose request is deleted.
+///
+/// # Errors
+/// If the API server does not answer: then the review is judged again.
+pub async fn release_locks(ctx: &Context, request_uid: &str) -> kube::Result<()> {
+    for slot in locks_of(ctx, request_uid).await? {
         slots::delete(&ctx.client, &slot).await?;
     }
     Ok(())
+}
+
+/// The locks that a break-glass access holds, read live.
+///
+/// # Errors
+/// If the API server does not answer.
+pub async fn locks_of(ctx: &Context, request_uid: &str) -> kube::Result<Vec<Slot>> {
+    let mut held = slots::held_by(&ctx.client, request_uid).await?;
+    held.retain(|slot| SlotName::parse(&slot.name).is_some_and(|name| name.is_lock()));
+    Ok(held)
 }
 
 /// Deletes, until the process ends, the slots that nobody holds: of requests that were deleted, and of an operator that died before it

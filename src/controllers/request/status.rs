@@ -4,11 +4,12 @@ use crate::api::{
     ActivationRequest,
     assignment::NameRef,
     conditions::{self, Is},
+    convert,
     request::{ActivationRequestStatus, ApprovalStatus, CountedDecision, RequestDisplay, RequestState, StageStatus},
 };
 use crate::timing::timing;
 use curfew_core::{
-    approval::{DecisionFacts, Stop, Tally, is_stalled},
+    approval::{DecisionFacts, Stop, Tally, is_stalled, review::ReviewState},
     ids, messages,
     principal::Subject,
     reason::{Reason, TerminalState},
@@ -196,9 +197,11 @@ fn message(approval: &Waiting<'_>, view: &View, (error, limit): (Option<&str>, O
             format!("{}; the last answer of the target: {}", messages::hint(r), error.unwrap_or_default())
         }
         (State::Ended(_, Reason::WindowPassed), _) => passed(approval, view).unwrap_or_else(|| messages::hint(Reason::WindowPassed).into()),
-        (State::Ended(_, r @ Reason::LimitReached) | State::Revoking(r @ Reason::LimitReached), _) => {
-            limit.map_or_else(|| messages::hint(r).into(), str::to_owned)
-        }
+        (
+            State::Ended(_, r @ (Reason::LimitReached | Reason::ReviewOutstanding))
+            | State::Revoking(r @ (Reason::LimitReached | Reason::ReviewOutstanding)),
+            _,
+        ) => limit.map_or_else(|| messages::hint(r).into(), str::to_owned),
         (State::Ended(TerminalState::TimedOut, r), _) => approval.timed_out().unwrap_or_else(|| messages::hint(r).into()),
         (State::Ended(..) | State::Revoking(_), Some(r)) => match &*view.terms {
             Err(refusal) if refusal.reason == r => refusal.message.clone(),
@@ -283,7 +286,7 @@ fn set_conditions(
     core: &Status,
     generation: Option<i64>,
     now: Time,
-    StatusInputs { tally, error, .. }: &StatusInputs<'_>,
+    StatusInputs { tally, error, view, .. }: &StatusInputs<'_>,
 ) {
     let message = status.message.clone().unwrap_or_default();
     let reason = status.reason.clone().unwrap_or_else(|| Reason::AsExpected.as_str().into());
@@ -295,11 +298,13 @@ fn set_conditions(
         (_, true) => set("Accepted", Is::True, "Accepted", "resolved and frozen"),
         (_, false) => set("Accepted", Is::False, &reason, &message),
     }
+    let is_break_glass = core.frozen.as_ref().is_some_and(|frozen| frozen.terms.resolved.break_glass);
+    let approved = if is_break_glass { "break-glass waits for no approval" } else { "every stage has passed" };
     if core.frozen.is_some() {
         match core.state {
             State::AwaitingApproval if !tally.approved() => set("Approved", Is::False, "AwaitingApproval", &message),
             State::AwaitingApproval | State::Scheduled | State::Activating | State::Active => {
-                set("Approved", Is::True, "Approved", "every stage has passed")
+                set("Approved", Is::True, "Approved", approved)
             }
             State::Ended(..) if core.expires_at.is_none() => set("Approved", Is::False, &reason, &message),
             State::Pending | State::Revoking(_) | State::Ended(..) => {}
@@ -313,6 +318,17 @@ fn set_conditions(
         }
     }
     set("Complete", Is::from(matches!(core.state, State::Ended(..))), &reason, &message);
+    match core.review {
+        ReviewState::NotRequired => {}
+        ReviewState::Required => set(convert::REVIEW_REQUIRED, Is::True, "BreakGlass", MUST_BE_REVIEWED),
+        ReviewState::Reviewed => {
+            let told = reviewed(&view.decisions, tally.review);
+            // Once it is stored, it stays: the decision may be deleted later.
+            if conditions::find(&status.conditions, convert::REVIEW_REQUIRED).is_none_or(|old| old.status != "False") {
+                conditions::set(&mut status.conditions, convert::REVIEW_REQUIRED, Is::False, "Reviewed", told, generation, now);
+            }
+        }
+    }
     let stalled = matches!((core.state, core.expires_at), (State::Revoking(_), Some(end)) if is_stalled(end, now, timing().stalled_secs));
     if stalled || conditions::find(&status.conditions, "Stalled").is_some() {
         let why = match (stalled, error) {
@@ -330,6 +346,16 @@ fn set_conditions(
             now,
         );
     }
+}
+
+/// What the condition says while nobody has reviewed.
+const MUST_BE_REVIEWED: &str =
+    "another person must review this use of break-glass with kubectl curfew review; until then its requester cannot use break-glass again";
+
+/// Who has reviewed, in words.
+fn reviewed(decisions: &[DecisionFacts], review: Option<usize>) -> String {
+    let by = review.and_then(|i| decisions.get(i));
+    by.map_or_else(|| "reviewed".to_owned(), |by| format!("reviewed by {} at {}", brief(&by.decider.username), by.created))
 }
 
 /// Whether an outcome is a refusal or a failure, and not the normal end of access.

@@ -53,6 +53,8 @@ fn count(stages: &[ApprovalStage], words: &[DecisionFacts]) -> Tally {
     let people = people();
     tally(
         &ApprovalSubject {
+            break_glass: false,
+            reviewable_since: None,
             uid: "r1",
             created: Time::from_secs(10),
             requester: &alice,
@@ -134,6 +136,8 @@ fn requester_and_beneficiary_cannot_decide_under_any_name() {
     let stages = [stage("owners", 1, &[group("leads")])];
     let people = people();
     let m = ApprovalSubject {
+        break_glass: false,
+        reviewable_since: None,
         uid: "r1",
         created: Time::from_secs(10),
         requester: &me,
@@ -164,6 +168,8 @@ fn a_login_recorded_without_a_key_that_is_asked_for_now_only_takes_away() {
     let alice = person("alice", &["devs"]);
     let judge = |verb, decider: &Arc<UserInfo>| {
         let subject = ApprovalSubject {
+            break_glass: false,
+            reviewable_since: None,
             uid: "r1",
             created: Time::from_secs(10),
             requester: &alice,
@@ -205,6 +211,8 @@ fn a_decision_about_the_own_request_is_told_which_value_is_equal_and_what_to_cha
     let told = |requester: &UserInfo, words: &[DecisionFacts]| {
         let people = people();
         let subject = ApprovalSubject {
+            break_glass: false,
+            reviewable_since: None,
             uid: "r1",
             created: Time::from_secs(10),
             requester,
@@ -346,6 +354,8 @@ fn proven(name: &str, groups: &[&str], methods: &[&str], at: i64) -> Arc<UserInf
 fn count_mfa(people: &Recognition, stages: &[ApprovalStage], words: &[DecisionFacts]) -> (Tally, Vec<Option<String>>) {
     let alice = proven("alice", &["devs"], &["mfa"], 10);
     let subject = ApprovalSubject {
+        break_glass: false,
+        reviewable_since: None,
         uid: "r1",
         created: Time::from_secs(10),
         requester: &alice,

@@ -45,6 +45,8 @@ pub enum Answer {
     Free,
     /// These are this request's slots, one of each limit.
     Taken(Vec<Arc<str>>),
+    /// The person is locked out of further break-glass, until an earlier one is reviewed.
+    Locked,
     /// One of the limits is reached. What was taken of the others is released with the end of the request.
     Full,
 }
@@ -184,7 +186,7 @@ impl Taking {
                 self.lists += 1;
                 Step::List
             }
-            None => Step::Done(Answer::Full),
+            None => Step::Done(if limit.is_lock() { Answer::Locked } else { Answer::Full }),
         }
     }
 }

@@ -94,7 +94,7 @@ fn no_more_hold_slots_than_the_limit_says() {
     store.ended.push("r0");
     assert!(store.takes("r3", &limits[3]), "a slot whose holder has ended is free, also where it was not released");
     assert!(!store.takes("r5", &limits[1]), "bob holds the role already");
-    let full = explain(&limits[1], &store.list(), "r5").unwrap();
+    let full = explain(&limits[1], &store.list(), "r5", "0123abcd").unwrap();
     assert!(full.starts_with("role admin for bob allows 1 active request at a time") && full.contains("held by request-r1;"), "{full}");
 }
 
@@ -126,7 +126,7 @@ fn what_was_granted_before_there_was_a_limit_counts() {
     let mut store = Store { uncounted: vec![0, 1], ..Store::default() };
     assert!(store.takes("r1", &of("alice", 2, 2)));
     assert!(!store.takes("r2", &of("bob", 2, 2)));
-    let told = explain(&of("bob", 2, 2), &store.list(), "r2").unwrap();
+    let told = explain(&of("bob", 2, 2), &store.list(), "r2", "0123abcd").unwrap();
     assert!(told.contains("held by request-r1 and 1 more"), "{told}");
 }
 

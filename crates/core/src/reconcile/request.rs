@@ -1,6 +1,7 @@
 //! The reconcile of a request.
 use super::{Effect, Outcome, Reconcile, View};
 use crate::{
+    approval::review::ReviewState,
     limits::{Answer, Limit, Reply, Step, Taking},
     request::{self, Decision, Request, State, Status},
     requeue::Requeue,
@@ -28,6 +29,7 @@ enum Pending {
     Reading,
     Taking(Box<Taking>),
     Committing(Status),
+    Releasing,
     Last,
 }
 
@@ -51,17 +53,24 @@ impl RequestReconcile {
             }
             (Pending::Taking(taking), outcome) => self.continue_taking(*taking, outcome, now, permit),
             (Pending::Committing(status), Outcome::Stored(version)) => {
-                // What has ended holds no slots. If the process dies before, the next request finds them to be free, or the sweep does.
-                let releases = matches!(status.state, State::Ended(..)) && (self.created_slots || !status.slots.is_empty());
+                // What has ended holds no slots, and what is reviewed no lock. If the process dies before, the next request finds them to be free, or the sweep does.
+                let releases = matches!(status.state, State::Ended(..)) || status.review == ReviewState::Reviewed;
+                let releases = releases && (self.created_slots || !status.slots.is_empty());
                 if let Some(r) = &mut self.view.request {
                     r.status = status;
                     r.version = version;
                 }
                 (self.fresh, self.slots) = (false, None);
-                if releases { self.perform(Pending::Last, Effect::ReleaseSlots) } else { self.evaluate(now, permit) }
+                match releases {
+                    true if self.has_ended() => self.perform(Pending::Last, Effect::ReleaseSlots),
+                    true => self.perform(Pending::Releasing, Effect::ReleaseSlots),
+                    false => self.evaluate(now, permit),
+                }
             }
             (Pending::Last, Outcome::Done) if self.has_ended() => self.finish(Requeue::OnChange),
-            (Pending::Last, _) | (_, Outcome::Failed) => self.finish(Requeue::Backoff),
+            // It was reviewed while it is active, and its lock is released.
+            (Pending::Releasing, Outcome::Done) => self.evaluate(now, permit),
+            (Pending::Last | Pending::Releasing, _) | (_, Outcome::Failed) => self.finish(Requeue::Backoff),
             (_, _) => self.finish(Requeue::Stale),
         }
     }

@@ -1,6 +1,6 @@
 //! The states in which access may be there: a request follows its Grant to its end.
 use super::{
-    Decision, Frozen, GrantView, Inputs, State, Status, absent_until, finish, tally_decisions, terms_invalidated_by, terms_unknown,
+    Decision, Frozen, GrantView, Inputs, State, Status, absent_until, finish, review, tally_decisions, terms_invalidated_by, terms_unknown,
     transition_to, wait, window_end, with_slots,
 };
 use crate::{
@@ -46,7 +46,8 @@ pub(super) fn decide_granted(f: &Inputs<'_>) -> Decision {
             transition_to(f, State::Revoking(grant_end_reason(f, drifted, refused, outgrown)))
         }
         (State::Activating, GrantView::Live { active_since: Some(since), .. }) => {
-            Decision::Commit(Status { state: State::Active, activated_at: Some(since), ..status.clone() })
+            let review = review::when_active(f.request);
+            Decision::Commit(Status { state: State::Active, activated_at: Some(since), review, ..status.clone() })
         }
         (_, GrantView::Live { .. }) => wait(f, Requeue::OnChange),
         (_, GrantView::None) if due => transition_to(f, State::Revoking(Reason::DeadlinePassed)),
@@ -62,7 +63,8 @@ pub(super) fn decide_granted(f: &Inputs<'_>) -> Decision {
 
 /// The last check before the Grant is created. Status alone is not enough: an attacker who got past the admission policy over
 /// status has neither an approval nor a request that was made while admission was enforced. The end must not be later than
-/// what was approved, nor the beginning earlier. The limits are those that the role has now.
+/// what was approved, nor the beginning earlier. Break-glass is approved by the role and policy that allow it, if the request itself asks for
+/// it: neither does its status say so, nor does it spare a request its approvals. The limits are those that the role has now.
 fn decide_create(f: &Inputs<'_>, sum: &Tally) -> Decision {
     let status = &f.request.status;
     let (Some(frozen), Some(expires_at)) = (&status.frozen, status.expires_at) else {
@@ -99,7 +101,7 @@ fn decide_create(f: &Inputs<'_>, sum: &Tally) -> Decision {
 /// takes only now, since the caches did not show the limit when it was approved, are stored first.
 fn create_with_slots(f: &Inputs<'_>, expires_at: Time) -> Decision {
     let status = &f.request.status;
-    match with_slots(f, false, || transition_to(f, State::Revoking(Reason::LimitReached))) {
+    match with_slots(f, false, |reason| transition_to(f, State::Revoking(reason))) {
         Err(decision) => *decision,
         Ok(slots) if slots.iter().all(|slot| status.slots.contains(slot)) => Decision::CreateGrant { expires_at },
         Ok(slots) => Decision::Commit(Status { slots, ..status.clone() }),
@@ -115,7 +117,7 @@ fn may_stop(f: &Inputs<'_>, sum: &Tally, w: &DecisionFacts) -> bool {
     let lasts = |frozen: &Frozen| sum.duration(&frozen.terms.resolved.duration).secs();
     let at_once = status.frozen.as_ref().filter(|frozen| frozen.terms.resolved.start.is_none());
     let begun = status.expires_at.zip(at_once).map(|(end, frozen)| end.plus_secs(-lasts(frozen)));
-    w.verb != Verb::Approve && w.is_pending() && begun.is_none_or(|t| w.created <= t.plus_secs(1))
+    matches!(w.verb, Verb::Deny | Verb::Revoke) && w.is_pending() && begun.is_none_or(|t| w.created <= t.plus_secs(1))
 }
 
 /// Why a Grant ended that this request did not ask to end.

@@ -1,6 +1,7 @@
 //! Whether a request holds a slot of a limit.
-use super::{GrantView, Request, State, Status};
+use super::{GrantView, Request, State, Status, may_have_given_access};
 use crate::{
+    approval::review::ReviewState,
     limits::{Slot, SlotName},
     resolved::Schema,
 };
@@ -15,15 +16,20 @@ use crate::{
 /// 5. A request that does not exist, or is another one of that name, holds it as long as its Grant may give access. Without a Grant it
 ///    never will: the owner of a Grant is read live before access is armed.
 ///
+/// 6. The slot of a lock is held beyond the end: until a review has counted, and then no longer. An end without any access frees it. Where
+///    the request does not exist, its Grant says whether there was access; the review about that Grant deletes the slot.
+///
 /// So a request that is `Revoking` holds its slots: what is not proven gone counts as present.
 pub fn holds_slot(slot: &Slot, request: Option<&Request>, grant: GrantView) -> bool {
+    let is_lock = SlotName::parse(&slot.name).is_some_and(|name| name.is_lock());
     let Some(request) = request.filter(|request| request.uid == slot.holder.uid) else {
-        return matches!(grant, GrantView::Live { .. });
+        return if is_lock { may_have_given_access(grant) } else { matches!(grant, GrantView::Live { .. }) };
     };
     let status = &request.status;
     match status.state {
         _ if request.schema == Schema::Newer => true,
-        State::Ended(..) => false,
+        _ if is_lock && status.review == ReviewState::Reviewed => false,
+        State::Ended(..) => is_lock && status.review == ReviewState::Required,
         State::Pending | State::AwaitingApproval => true,
         State::Scheduled | State::Activating | State::Active | State::Revoking(_) => {
             let of_limit = |name: &str| SlotName::parse(name).map(|name| name.family.to_owned());

@@ -24,11 +24,12 @@ pub(super) fn decide_pending(f: &Inputs<'_>) -> Decision {
 /// Accepts and freezes what was resolved, unless its window has passed or a limit is reached: then approvers are not asked.
 /// Where nobody is asked, the slots are taken at once, and are not looked at before.
 fn accept(f: &Inputs<'_>, terms: &Terms) -> Decision {
-    let asks = !terms.resolved.approval.is_empty();
+    let asks = !terms.resolved.required_stages().is_empty();
     match f.slots {
         _ if !f.fresh && (has_passed(f, terms) || (asks && !terms.limits.is_empty())) => Decision::ReadLive,
         _ if has_passed(f, terms) => finish(f, Reason::WindowPassed),
         Some(Answer::Full) => finish(f, Reason::LimitReached),
+        Some(Answer::Locked) => finish(f, Reason::ReviewOutstanding),
         None if asks && !terms.limits.is_empty() => Decision::CheckLimits(terms.limits.clone()),
         Some(Answer::Free | Answer::Taken(_)) | None => {
             let frozen = Frozen { terms: terms.clone(), accepted_at: f.now.floor_secs() };
@@ -119,7 +120,7 @@ fn decide_open_stage(f: &Inputs<'_>, frozen: &Frozen, sum: &Tally, deadline: Tim
 /// What is approved takes its slots. It begins now, or waits for its start.
 fn begin(f: &Inputs<'_>, frozen: &Frozen, sum: &Tally) -> Decision {
     let (status, resolved) = (f.request.status.clone(), &frozen.terms.resolved);
-    match with_slots(f, true, || finish(f, Reason::LimitReached)) {
+    match with_slots(f, true, |reason| finish(f, reason)) {
         Err(decision) => *decision,
         Ok(slots) if resolved.start.is_some_and(|start| f.now < start) => {
             Decision::Commit(Status { state: State::Scheduled, slots, ..status })

@@ -156,6 +156,7 @@ fn with_template(a: &RequestFacts, h: &PolicyInputs<'_>, t: &Template, refusal: 
     let accepted = check_accepted_by_target(t).and(reachable).map(|()| "the operator has found nothing in the way".into());
     rules.push(judged(Rule::Target, accepted));
     let justified = match t.justification {
+        _ if a.break_glass => check_justification(a, || "break-glass".to_owned()).map(|()| "there is one".into()),
         true => check_justification(a, || format!("role {name}")).map(|()| "there is one".into()),
         false => Ok("the role requires none".into()),
     };

@@ -16,7 +16,7 @@ pub mod scenarios;
 
 pub use moves::{Broken, Event};
 
-use curfew_core::request::State;
+use curfew_core::{approval::review::ReviewState, request::State};
 
 pub const REQUESTS: usize = 3;
 /// The slots: two of the role, and one of each holder.
@@ -29,10 +29,12 @@ pub struct Req {
     pub state: State,
     /// The slots that its status names, as bits.
     pub slots: u8,
+    /// How far the review of a break-glass access has come.
+    pub review: ReviewState,
 }
 
 impl Req {
-    pub const NEW: Req = Req { state: State::Pending, slots: 0 };
+    pub const NEW: Req = Req { state: State::Pending, slots: 0, review: ReviewState::NotRequired };
 }
 
 /// The Grant of a request.
@@ -63,6 +65,9 @@ pub struct Budget {
     pub denials: u8,
     /// Slots that a person deletes past the admission policy, of requests that have no Grant and that no replica looks at.
     pub slot_deletes: u8,
+    /// Requests that another person may review, and that their requester may try to.
+    pub reviews: u8,
+    pub own_reviews: u8,
 }
 
 /// The whole state.
@@ -72,6 +77,10 @@ pub struct World {
     pub grants: [Gr; REQUESTS],
     /// Requests that were denied.
     pub denied: u8,
+    /// Requests whose access was there; those that another person, and those that the requester has reviewed.
+    pub had_access: u8,
+    pub reviewed: u8,
+    pub own_reviewed: u8,
     pub slots: [Option<SlotObject>; NAMES],
     pub next_uid: u8,
     /// Which worker has the permit; [`BOTH`] if they are reconciles of one process.
@@ -112,4 +121,12 @@ pub enum Mutant {
     NotRechecked,
     /// What has ended keeps its slots.
     NeverReleased,
+    /// The end of a break-glass access frees its lock.
+    LockFreeAtEnd,
+    /// The deletion of its request does.
+    LockFreeWhenDeleted,
+    /// A review by the requester counts.
+    OwnReviewCounts,
+    /// What was reviewed keeps its lock.
+    LockKeptWhenReviewed,
 }

@@ -56,6 +56,8 @@ pub struct Cached {
     pub request: Option<Req>,
     pub grant: Gr,
     pub denied: bool,
+    pub reviewed: bool,
+    pub own_reviewed: bool,
 }
 
 /// What holds for a whole search.
@@ -65,6 +67,8 @@ pub struct Setting {
     pub active: u16,
     /// All requests are for one holder, whose limit is one.
     pub one_holder: bool,
+    /// All requests are for break-glass, and of one person.
+    pub break_glass: bool,
     pub mutant: Mutant,
 }
 
@@ -80,6 +84,7 @@ pub struct Model {
     terms: Vec<Terms>,
     names: Vec<Arc<str>>,
     manager: Arc<UserInfo>,
+    requester: Arc<UserInfo>,
 }
 
 impl Model {
@@ -87,7 +92,11 @@ impl Model {
         let holder = |i: usize| if setting.one_holder { "alice".to_owned() } else { format!("user-{i}") };
         let limits = |i| {
             let limits = Maxima { active: setting.active, per_subject: 1 };
-            Limit::of_role("payments", "admin", &Subject::User(holder(i)), limits)
+            let [subject, role] = Limit::of_role("payments", "admin", &Subject::User(holder(i)), limits);
+            let requester = UserInfo { username: holder(i), ..UserInfo::default() };
+            let lock = Limit::of_break_glass(&requester, &[]).expect("one name").remove(0);
+            // The lock is in the place of the limit of the holder: each has one slot.
+            if setting.break_glass { [lock, role] } else { [subject, role] }
         };
         let slot = |limit: &Limit, index| -> Arc<str> { SlotName { family: &limit.family, index }.to_string().into() };
         let [_, role] = limits(0);
@@ -105,9 +114,18 @@ impl Model {
             terms: (0..REQUESTS).map(terms).collect(),
             names,
             manager: Arc::new(UserInfo { username: "mona".into(), ..UserInfo::default() }),
+            requester: Arc::new(if setting.break_glass {
+                UserInfo { username: holder(0), ..UserInfo::default() }
+            } else {
+                UserInfo::default()
+            }),
         }
     }
 
+    /// Whether this is the slot of a lock.
+    pub fn is_lock(&self, name: usize) -> bool {
+        SlotName::parse(&self.names[name]).is_some_and(|name| name.is_lock())
+    }
     pub fn act(&self, task: u32) -> Act {
         self.acts[task as usize - 1]
     }
@@ -158,19 +176,27 @@ impl Model {
     }
 
     pub fn cached(w: &World, i: usize) -> Cached {
-        Cached { request: w.requests[i], grant: w.grants[i], denied: w.denied & 1 << i != 0 }
+        let is = |bits: u8| bits & 1 << i != 0;
+        Cached {
+            request: w.requests[i],
+            grant: w.grants[i],
+            denied: is(w.denied),
+            reviewed: is(w.reviewed),
+            own_reviewed: is(w.own_reviewed),
+        }
     }
 
     pub fn request(&mut self, i: u8, r: Req) -> Request {
         let begun = matches!(r.state, State::Activating | State::Active | State::Revoking(_) | State::Ended(..));
         let frozen = Frozen { terms: self.terms[usize::from(i)].clone(), accepted_at: NOW };
         Request {
+            break_glass: self.setting.break_glass,
             version: self.versions.number(r).to_string().into(),
             schema: Schema::Known,
             uid: uid(i),
             created: Time::from_secs(9_000),
             provenance: Provenance::Verified,
-            requester: Arc::default(),
+            requester: self.requester.clone(),
             beneficiary: None,
             status: Status {
                 state: r.state,
@@ -178,6 +204,7 @@ impl Model {
                 expires_at: begun.then(|| NOW.plus_secs(HOUR.into())),
                 activated_at: None,
                 slots: self.slots_of(r.slots),
+                review: r.review,
             },
         }
     }
@@ -203,12 +230,26 @@ impl Model {
         };
         View {
             request: cached.request.map(|r| self.request(i, r)),
-            decisions: Arc::new(if cached.denied { vec![deny] } else { Vec::new() }),
+            decisions: Arc::new(self.decisions(deny, cached)),
             terms: Arc::new(Ok(self.terms[usize::from(i)].clone())),
             grant: grant_view(cached.grant),
             people: Arc::new(Recognition::STRICT.clone()),
             absent_since: None,
         }
+    }
+
+    fn decisions(&self, deny: DecisionFacts, cached: Cached) -> Vec<DecisionFacts> {
+        let review = |uid: &str, decider: &Arc<UserInfo>| DecisionFacts {
+            uid: uid.into(),
+            decider: decider.clone(),
+            verb: Verb::Review,
+            commented: true,
+            ..deny.clone()
+        };
+        let own = if self.setting.mutant == Mutant::OwnReviewCounts { &self.manager } else { &self.requester };
+        let reviews = [(cached.reviewed, review("review", &self.manager)), (cached.own_reviewed, review("own", own))];
+        let reviews = reviews.into_iter().filter(|(is, _)| *is).map(|(_, review)| review);
+        cached.denied.then(|| deny.clone()).into_iter().chain(reviews).collect()
     }
 
     pub fn slot(&self, name: u8, object: SlotObject) -> Slot {
@@ -247,7 +288,7 @@ impl Model {
             Effect::CommitRequest(r) => {
                 let was = *self.versions.get(r.version.parse().expect("a number"));
                 let slots = r.status.slots.iter().fold(0, |bits, name| bits | 1 << self.name(name));
-                Act::Commit { was, next: Req { state: r.status.state, slots } }
+                Act::Commit { was, next: Req { state: r.status.state, slots, review: r.status.review } }
             }
             Effect::CreateGrant { .. } => Act::CreateGrant,
             Effect::BringForward(_) => Act::BringForward,
@@ -288,6 +329,7 @@ fn terms(i: usize, holder: &str) -> Terms {
         content: Vec::new(),
     };
     Terms::new(Resolved {
+        break_glass: false,
         schema: SCHEMA,
         request: i.to_string(),
         requester: holder.into(),

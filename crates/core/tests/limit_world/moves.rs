@@ -1,16 +1,21 @@
 //! Every event that can happen next, what the API server does for each effect, and what must hold.
 use super::{
-    BOTH, Gr, Mutant, NAMES, OF_HOLDER, REQUESTS, SlotObject, World,
+    BOTH, Gr, Mutant, NAMES, OF_HOLDER, REQUESTS, Req, SlotObject, World,
     model::{Act, Model, Reply, grant_view},
 };
 use crate::checker::StateSpace;
-use curfew_core::request::{State, holds_slot};
+use curfew_core::{
+    approval::review::ReviewState,
+    request::{State, holds_slot},
+};
 
 /// What went wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Broken {
     /// More requests than the limit have access.
     MoreThanTheLimit,
+    /// A person has used break-glass again before another one has reviewed it.
+    NotReviewed,
     /// Nobody has access or waits for it, and a new request would be told that the limit is reached.
     NeverFree,
 }
@@ -20,6 +25,8 @@ pub enum Broken {
 pub enum Event {
     LeaseMoved,
     Denied(usize),
+    Reviewed(usize),
+    OwnReview(usize),
     RequestDeleted(usize),
     SlotDeleted(usize),
     Granted(usize),
@@ -77,8 +84,12 @@ impl Model {
             }
             Act::ReleaseSlots => {
                 let keeps = self.setting.mutant == Mutant::NeverReleased;
-                for slot in w.slots.iter_mut().filter(|slot| slot.is_some_and(|object| object.holder == number && !keeps)) {
-                    *slot = None;
+                for name in 0..NAMES {
+                    let own = w.slots[name].filter(|object| object.holder == number && !keeps);
+                    let at = u8::try_from(name).expect("a few slots");
+                    if own.is_some_and(|object| !self.holds(w, at, object)) {
+                        w.slots[name] = None;
+                    }
                 }
                 Reply::Done
             }
@@ -95,7 +106,11 @@ impl Model {
     fn holds(&mut self, w: &World, name: u8, object: SlotObject) -> bool {
         let i = usize::from(object.holder);
         let request = w.requests[i].map(|r| self.request(object.holder, r));
+        let is_lock = self.is_lock(usize::from(name));
         match (self.setting.mutant, w.requests[i].map(|r| r.state)) {
+            (Mutant::LockFreeAtEnd, Some(State::Ended(..))) if is_lock => false,
+            (Mutant::LockFreeWhenDeleted, None) if is_lock => matches!(w.grants[i], Gr::Granting | Gr::Active | Gr::Revoking),
+            (Mutant::LockKeptWhenReviewed, Some(State::Ended(..))) if is_lock => true,
             (Mutant::FreeWhileRevoking, Some(State::Revoking(_))) => false,
             (Mutant::FreeWhenDeleted, None) => false,
             (Mutant::NeverReleased, Some(State::Ended(..))) => true,
@@ -123,8 +138,30 @@ impl Model {
                     n.budget.denials &= !bit;
                 });
             }
+            if w.budget.reviews & bit != 0 && (w.had_access & bit != 0 || w.grants[i] == Gr::Ended) {
+                push(Event::Reviewed(i), &mut |n| {
+                    n.reviewed |= bit;
+                    n.budget.reviews &= !bit;
+                    // A review about the Grant frees the lock at once; the others are stored in the request first.
+                    if n.requests[i].is_none() {
+                        let own = |slot: &Option<SlotObject>| slot.is_some_and(|object| usize::from(object.holder) == i);
+                        n.slots.iter_mut().skip(OF_HOLDER).filter(|slot| own(slot)).for_each(|slot| *slot = None);
+                    }
+                });
+            }
+            if w.budget.own_reviews & w.had_access & bit != 0 && w.requests[i].is_some() {
+                push(Event::OwnReview(i), &mut |n| {
+                    n.own_reviewed |= bit;
+                    n.budget.own_reviews &= !bit;
+                });
+            }
             if w.budget.deletes & bit != 0 && w.requests[i].is_some() {
                 push(Event::RequestDeleted(i), &mut |n| {
+                    // A review that is not stored by then does not count: another one must name the Grant.
+                    if n.reviewed & bit != 0 && n.requests[i].is_some_and(|r| r.review != ReviewState::Reviewed) {
+                        n.reviewed &= !bit;
+                        n.budget.reviews |= bit;
+                    }
                     n.requests[i] = None;
                     n.budget.deletes &= !bit;
                 });
@@ -132,7 +169,10 @@ impl Model {
             let wanted = w.requests[i].is_some_and(|r| matches!(r.state, State::Activating | State::Active));
             match w.grants[i] {
                 // Its recheck finds the request as it is.
-                Gr::Granting if wanted => push(Event::Granted(i), &mut |n| n.grants[i] = Gr::Active),
+                Gr::Granting if wanted => push(Event::Granted(i), &mut |n| {
+                    n.grants[i] = Gr::Active;
+                    n.had_access |= bit;
+                }),
                 Gr::Granting => push(Event::GrantEnded(i), &mut |n| n.grants[i] = Gr::Ended),
                 // By its deadline, by drift, or because its request is gone.
                 Gr::Active => push(Event::RevocationBegun(i), &mut |n| n.grants[i] = Gr::Revoking),
@@ -155,7 +195,9 @@ impl Model {
     fn starts(&mut self, w: &World, replica: usize, out: &mut Vec<(Event, World)>) {
         for request in 0..REQUESTS {
             let cached = Model::cached(w, request);
-            if cached.request.is_none_or(|r| matches!(r.state, State::Ended(..))) {
+            // What has ended is only visited for a review.
+            let is_over = |r: Req| matches!(r.state, State::Ended(..)) && !(cached.reviewed || cached.own_reviewed);
+            if cached.request.is_none_or(is_over) {
                 continue;
             }
             let task = self.begin(u8::try_from(request).expect("a few requests"), cached, w.has_permit(replica));
@@ -191,10 +233,21 @@ impl Model {
             let ended = w.requests[i].is_none_or(|r| matches!(r.state, State::Ended(..)));
             ended && matches!(w.grants[i], Gr::None | Gr::Ended)
         };
+        // A Grant that has ended may have given access, and is reviewed, too.
+        let outstanding = |i: usize| w.grants[i] == Gr::Ended && w.reviewed & 1 << i == 0;
+        let untold = |i: usize| w.requests[i].is_some_and(|r| r.review == ReviewState::Required);
         if w.tasks != [0, 0] || !(0..REQUESTS).all(over) {
             return false;
         }
+        // An access that is not reviewed, or whose review the operator has not read yet, keeps its lock.
+        if self.setting.break_glass && (0..REQUESTS).any(|i| outstanding(i) || untold(i)) {
+            return false;
+        }
         let held: Vec<_> = (0u8..).zip(w.slots).filter_map(|(name, object)| Some((name, object?))).collect();
+        // A lock whose request is deleted is freed by a review about its Grant at any time, also where a worker that was slow has taken it
+        // again after an earlier one.
+        let waits_for_review = |name: u8, object: SlotObject| w.requests[usize::from(object.holder)].is_none() && self.is_lock(name.into());
+        let held: Vec<_> = held.into_iter().filter(|(name, object)| !waits_for_review(*name, *object)).collect();
         held.into_iter().any(|(name, object)| self.holds(w, name, object))
     }
 }
@@ -210,9 +263,11 @@ impl StateSpace for Model {
 
     fn violation(&mut self, w: &World) -> Option<Broken> {
         let with_access = (0..REQUESTS).filter(|i| w.has_access(*i)).count();
-        let limit = if self.setting.one_holder { 1 } else { usize::from(self.setting.active) };
+        // Two uses of break-glass may overlap, if the first is reviewed meanwhile.
+        let limit = if self.setting.one_holder && !self.setting.break_glass { 1 } else { usize::from(self.setting.active) };
         match () {
             () if with_access > limit => Some(Broken::MoreThanTheLimit),
+            () if self.setting.break_glass && (w.had_access & !w.reviewed).count_ones() > 1 => Some(Broken::NotReviewed),
             () if self.never_free(w) => Some(Broken::NeverFree),
             () => None,
         }

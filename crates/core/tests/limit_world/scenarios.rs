@@ -15,13 +15,19 @@ pub struct Scenario {
     /// The limit of the role.
     pub active: u16,
     pub one_holder: bool,
+    pub break_glass: bool,
     /// Every reachable state is searched; otherwise as many as the limit allows.
     pub complete: bool,
     pub begin: fn() -> World,
 }
 
 const fn of_role(name: &'static str, begin: fn() -> World) -> Scenario {
-    Scenario { name, active: 1, one_holder: false, complete: true, begin }
+    Scenario { name, active: 1, one_holder: false, break_glass: false, complete: true, begin }
+}
+
+/// All requests are for break-glass, and of one person; the role itself has room for both.
+const fn of_person(name: &'static str, begin: fn() -> World) -> Scenario {
+    Scenario { name, active: 2, one_holder: true, break_glass: true, complete: true, begin }
 }
 
 /// The invariants are checked from all of these.
@@ -34,8 +40,20 @@ pub const ALL: &[Scenario] = &[
     of_role("one holds, one asks, and the first is deleted or denied", || with(one_holds, |b| (b.deletes, b.denials) = (1, 1))),
     of_role("two ask for what an ended one left behind", left_behind),
     of_role("two ask, and a slot is deleted by hand", || with(two_ask, |b| b.slot_deletes = 1)),
-    Scenario { name: "one holder asks twice, limit of the role two", active: 2, one_holder: true, complete: true, begin: two_ask },
-    Scenario { name: "three ask, limit two", active: 2, one_holder: false, complete: false, begin: three_ask },
+    Scenario {
+        name: "one holder asks twice, limit of the role two",
+        active: 2,
+        one_holder: true,
+        break_glass: false,
+        complete: true,
+        begin: two_ask,
+    },
+    Scenario { name: "three ask, limit two", active: 2, one_holder: false, break_glass: false, complete: false, begin: three_ask },
+    Scenario { complete: false, ..of_person("break-glass twice, with reviews", || with(two_ask, |b| (b.reviews, b.own_reviews) = (3, 1))) },
+    Scenario {
+        complete: false,
+        ..of_person("break-glass twice, with a deletion and reviews", || with(two_ask, |b| (b.reviews, b.deletes) = (3, 1)))
+    },
 ];
 
 /// From each of these the search finds a violation without the rule.
@@ -47,6 +65,10 @@ pub const MUTANTS: &[(Mutant, Scenario)] = &[
     (Mutant::DeletedByName, of_role("two ask for what an ended one left behind", left_behind)),
     (Mutant::NotRechecked, of_role("two ask, and a slot is deleted by hand", || with(two_ask, |b| b.slot_deletes = 1))),
     (Mutant::NeverReleased, of_role("one holds, one asks", one_holds)),
+    (Mutant::LockFreeAtEnd, of_person("break-glass twice", two_ask)),
+    (Mutant::LockFreeWhenDeleted, of_person("break-glass twice, with a deletion", || with(two_ask, |b| b.deletes = 1))),
+    (Mutant::OwnReviewCounts, of_person("break-glass twice, reviewed by the requester", || with(two_ask, |b| b.own_reviews = 1))),
+    (Mutant::LockKeptWhenReviewed, of_person("break-glass, reviewed", || with(two_ask, |b| b.reviews = 3))),
 ];
 
 fn with(begin: fn() -> World, change: fn(&mut Budget)) -> World {
@@ -60,6 +82,9 @@ fn two_ask() -> World {
         requests: [Some(Req::NEW), Some(Req::NEW), None],
         grants: [Gr::None; REQUESTS],
         denied: 0,
+        had_access: 0,
+        reviewed: 0,
+        own_reviewed: 0,
         slots: [None; NAMES],
         next_uid: 0,
         leader: BOTH,
@@ -75,7 +100,7 @@ fn three_ask() -> World {
 /// The first has access and the slots, the second asks.
 fn one_holds() -> World {
     let mut w = two_ask();
-    w.requests[0] = Some(Req { state: State::Active, slots: 1 | 1 << OF_HOLDER });
+    w.requests[0] = Some(Req { state: State::Active, slots: 1 | 1 << OF_HOLDER, ..Req::NEW });
     w.grants[0] = Gr::Active;
     w.slots[0] = Some(SlotObject { holder: 0, uid: 0 });
     w.slots[OF_HOLDER] = Some(SlotObject { holder: 0, uid: 1 });
@@ -95,6 +120,6 @@ fn left_behind() -> World {
 impl Scenario {
     /// A model for this scenario, and the initial state.
     pub fn set_up(&self, mutant: Mutant) -> (Model, World) {
-        (Model::new(Setting { active: self.active, one_holder: self.one_holder, mutant }), (self.begin)())
+        (Model::new(Setting { active: self.active, one_holder: self.one_holder, break_glass: self.break_glass, mutant }), (self.begin)())
     }
 }

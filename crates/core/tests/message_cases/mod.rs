@@ -53,6 +53,34 @@ fn two_systems(f: &mut Fixture) {
     f.template().systems = Systems::Labels([("env".to_owned(), "prod".to_owned())].into());
 }
 
+/// Of these, role and policy allow break-glass, and the request is one.
+pub fn break_glass(f: &mut Fixture) {
+    f.template().break_glass = true;
+    f.policies[0].break_glass = true;
+    f.asked.break_glass = true;
+}
+
+/// Rules of break-glass.
+pub const BREAK_GLASS: &[Case] = &[
+    ("a role that does not allow break-glass", |f| f.template().break_glass = false),
+    ("a role without a stage", |f| f.template().approval.clear()),
+    ("for another person", |f| {
+        f.asked.beneficiary = Some(Subject::User("erin".into()));
+        f.policies[0].requestor_admins = vec![curfew_core::policy_inputs::RequestorAdmin {
+            subject: Subject::User("alice".into()),
+            beneficiaries: vec![Subject::User("erin".into())],
+        }];
+    }),
+    ("with a start", |f| f.asked.start = Some(NOW.plus_secs(600))),
+    ("without a justification", |f| f.asked.justification = None),
+    ("a policy that does not allow break-glass", |f| f.policies[0].break_glass = false),
+    ("a login with too many aliases", |f| {
+        f.aliases = vec!["curfew.dev/person".into()];
+        let names = (0..20).map(|i| format!("alice-{i}")).collect();
+        f.asked.requester.extra = [("curfew.dev/person".to_owned(), names)].into();
+    }),
+];
+
 /// Two people must approve, and only one can.
 fn too_few_approvers(f: &mut Fixture) {
     let stage = &mut f.template().approval[0];

@@ -8,7 +8,7 @@ use super::{
 use crate::checker::{Map, Pool};
 use curfew_core::{
     admission::Provenance,
-    approval::{ApprovalStage, CommentRule, DecisionFacts, Escalation, StageOrder, Verb},
+    approval::{ApprovalStage, CommentRule, DecisionFacts, Escalation, StageOrder, Verb, review::ReviewState},
     duration::Duration,
     grant::{Grant, Observation, OwnerState, SlotOwners},
     principal::{Recognition, Subject, UserInfo},
@@ -281,6 +281,7 @@ impl Model {
             accepted_at: time(accepted),
         });
         Request {
+            break_glass: false,
             version: self.requests.number(r).to_string().into(),
             schema: Schema::Known,
             uid: format!("request-{}", r.generation).into(),
@@ -294,6 +295,7 @@ impl Model {
                 expires_at: r.expires.map(time),
                 activated_at: r.active.then_some(time(0)),
                 slots: Vec::new(),
+                review: ReviewState::NotRequired,
             },
         }
     }
@@ -502,6 +504,7 @@ fn resolve(generation: u8, policies: Policies, rules: ApprovalRules, scheduled: 
         Policies::Plain | Policies::OtherApprovers | Policies::Wider => {}
     }
     Ok(Terms::new(Resolved {
+        break_glass: false,
         schema: SCHEMA,
         request: format!("request-{generation}"),
         requester: "alice".into(),

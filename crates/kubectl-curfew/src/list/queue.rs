@@ -28,6 +28,9 @@ pub(super) struct Decider {
     pub(super) now: Time,
 }
 
+/// Stands in the place of a stage where a break-glass access is to be reviewed.
+pub(super) const REVIEW: &str = "(review)";
+
 /// One request that waits for the decider.
 pub(super) struct Waiting {
     pub(super) request: ActivationRequest,
@@ -144,7 +147,7 @@ pub(super) fn table_of(waiting: &[Waiting], now: Time, wide: bool) -> String {
     for Waiting { request, stage, since } in waiting {
         let status = request.status.as_ref();
         let resolved = status.and_then(|status| status.resolved.as_ref());
-        let deadline = status.and_then(|status| status.approval.as_ref()?.deadline);
+        let deadline = status.and_then(|status| status.approval.as_ref()?.deadline).filter(|_| stage != REVIEW);
         let left = deadline.map(|end| span(end.millis_since(now))).unwrap_or_default();
         let mut row: Vec<Cell> = vec![
             request.namespace().unwrap_or_default().into(),
@@ -165,7 +168,7 @@ pub(super) fn table_of(waiting: &[Waiting], now: Time, wide: bool) -> String {
                 ticket.unwrap_or_default().into(),
             ]);
         }
-        row.push(command(request).into());
+        row.push(if stage == REVIEW { super::review::command(request) } else { command(request) }.into());
         rows.push(row);
     }
     table(&rows, is_colourful())

@@ -28,6 +28,8 @@ fn subject<'a>(
     duration: &'a Duration,
 ) -> ApprovalSubject<'a> {
     ApprovalSubject {
+        break_glass: false,
+        reviewable_since: None,
         uid: "r1",
         created: Time::from_secs(ACCEPTED),
         requester,
