@@ -98,6 +98,8 @@ pub struct Template {
     pub permanent_eligibility: bool,
     /// How long a window of eligibility may be.
     pub max_eligibility: Option<Period>,
+    /// Who must approve that an assignment of the role is extended or renewed, and in which order; nothing refuses both.
+    pub assignment_approval: Option<(Vec<ApprovalStage>, StageOrder)>,
     /// `suspend: true`.
     pub suspended: bool,
     /// What the template's own controller found last, for this generation: roles that cannot be bound.
