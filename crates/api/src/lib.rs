@@ -6,6 +6,7 @@
 #![allow(clippy::duplicated_attributes)]
 
 pub mod assignment;
+pub mod assignment_request;
 pub mod compare;
 pub mod conditions;
 pub mod config;
@@ -21,6 +22,7 @@ pub mod system;
 pub mod template;
 
 pub use assignment::EligibleAssignment;
+pub use assignment_request::AssignmentRequest;
 pub use config::CurfewConfig;
 pub use decision::AccessDecision;
 pub use grant::Grant;
@@ -58,6 +60,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         ActivationRequest::crd(),
         AccessDecision::crd(),
         Grant::crd(),
+        AssignmentRequest::crd(),
     ];
     // A rule about metadata must be at the root of the schema, which the derive macro cannot express.
     let root = all[0].spec.versions[0].schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut());
@@ -184,6 +187,7 @@ mod tests {
         let expected = [
             "AccessDecision.spec.comment",
             "ActivationRequest.spec.justification",
+            "AssignmentRequest.spec.justification",
             "EligibleAssignment.spec.justification",
             "RoleTemplate.spec.description",
         ];
@@ -227,6 +231,7 @@ mod tests {
             "ActivationRequest.spec.duration",
             "ActivationRequest.spec.permissions.aws.role.maxSession",
             "ActivationRequest.spec.ttlAfterFinished",
+            "AssignmentRequest.spec.ttlAfterFinished",
             "AuthorizationSystem.spec.analytics.window",
             "CurfewConfig.spec.ceilings.duration",
             "CurfewConfig.spec.retention",
@@ -241,6 +246,12 @@ mod tests {
             "RoleTemplate.spec.activation.duration.max",
             "RoleTemplate.spec.activation.mfa.maxAge",
             "RoleTemplate.spec.assignment.active.max",
+            "RoleTemplate.spec.assignment.approval.parallel[].escalation.after",
+            "RoleTemplate.spec.assignment.approval.parallel[].mfa.maxAge",
+            "RoleTemplate.spec.assignment.approval.parallel[].timeout",
+            "RoleTemplate.spec.assignment.approval.stages[].escalation.after",
+            "RoleTemplate.spec.assignment.approval.stages[].mfa.maxAge",
+            "RoleTemplate.spec.assignment.approval.stages[].timeout",
             "RoleTemplate.spec.assignment.eligible.max",
             "RoleTemplate.spec.permissions.aws.role.maxSession",
         ];
@@ -262,6 +273,7 @@ mod tests {
             ("activationrequests", "areq", "Namespaced"),
             ("accessdecisions", "adec", "Namespaced"),
             ("grants", "grt", "Cluster"),
+            ("assignmentrequests", "asreq", "Namespaced"),
         ];
         assert_eq!(names, expected.map(|(p, s, k)| (p.to_owned(), s.to_owned(), k.to_owned())));
     }
