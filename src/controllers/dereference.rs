@@ -1,5 +1,5 @@
 //! Dereferences a request: gathers every object that a decision about it rests on, from the stores or live.
-use super::{Context, WaitingForProof, convert, live_reads};
+use super::{Context, WaitingForProof, assignment_request::proof, convert, live_reads};
 use crate::{
     api::{
         AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, CurfewConfig, EligibleAssignment, GROUP, Grant, RoleTemplate,
@@ -31,7 +31,7 @@ use k8s_openapi::{
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{Api, ResourceExt, api::PostParams};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// How many access reviews run at a time for one request.
 const CONCURRENT_REVIEWS: usize = 16;
@@ -63,6 +63,8 @@ pub struct Dereferenced {
     inventory: Option<Inventory>,
     /// Why the target could not be read.
     unreachable: Option<String>,
+    /// The uids of assignments whose status has a wider window that was not proven to be approved: their spec holds.
+    unproven: BTreeSet<String>,
     /// Whether it was read from the API server.
     live: bool,
 }
@@ -115,6 +117,12 @@ pub async fn dereference_with(
                 Err(error) => dereferenced.unreachable = Some(error.to_string()),
             }
         }
+    }
+    if !over {
+        let requester = request.spec.requester.clone().unwrap_or_default();
+        let beneficiary = request.spec.beneficiary.clone().map(Into::into);
+        let who = (&requester, beneficiary.as_ref());
+        dereferenced.unproven = proof::unproven(ctx, source, who, &dereferenced.assignments, dereferenced.config.as_deref()).await?;
     }
     dereferenced.request = Some(request);
     Ok(dereferenced)
@@ -351,7 +359,13 @@ impl Dereferenced {
 
     fn resolve(&self, ctx: &Context, request: &RequestFacts, people: &Recognition) -> Result<Terms, terms::Refusal> {
         let template = self.template.as_ref().map(|template| convert::template(template));
-        let assignments: Vec<_> = self.assignments.iter().map(|assignment| convert::assignment(assignment)).collect();
+        // What is active rests on what was proven when it began: that the proof is gone ends nothing.
+        let unproven = |uid: &str| request.approved.is_none() && self.unproven.contains(uid);
+        let assignment = |assignment: &EligibleAssignment| match convert::assignment(assignment) {
+            facts if unproven(&facts.reference.uid) => convert::without_unproven_change(assignment, facts),
+            facts => facts,
+        };
+        let assignments: Vec<_> = self.assignments.iter().map(|found| assignment(found)).collect();
         let policies: Vec<_> = self.policies.iter().map(|policy| convert::policy(policy)).collect();
         let systems: Vec<_> = self.systems.iter().map(|system| convert::system(system, &self.systems)).collect();
         let admission = ctx.admission();

@@ -1,6 +1,7 @@
 //! The controllers: each dereferences what it needs, lets the core decide, runs effects and publishes status. Kinds that are only
 //! judged have one file, kinds with a state machine a folder.
 pub mod admission;
+pub mod assignment_request;
 pub mod audit_events;
 pub mod context;
 pub mod decision;

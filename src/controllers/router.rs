@@ -14,6 +14,10 @@
 //! | admission proof recorded | that waited for it | that waited for it | that waited for it | |
 //! | relist; lease, admission or sync changed | live | all | without a final verdict | yes |
 //!
+//! AssignmentRequests: itself and the others about the same assignment; those that a decision is about; with a template, assignment or
+//! policy the live ones of its namespaces; with a system, CurfewConfig, a relist, the lease or the heartbeat all live ones. What one changes
+//! is a change of its assignment.
+//!
 //! A status that no rule reads triggers nothing; `runtime::changes` decides that. An ended request is only visited for a decision
 //! about it that has no final verdict, an ended Grant for its retention, by its own deadline.
 //!
@@ -21,7 +25,7 @@
 //! flood of requests and decisions does not delay the former.
 use super::{Context, context::WaitingForProof, grant::GrantController};
 use crate::runtime::{
-    changes::{self, Change, Concerned, DecisionSubject, GrantGroup, RequestGroup},
+    changes::{self, AssignmentRequestGroup, Change, Concerned, DecisionSubject, GrantGroup, RequestGroup},
     engine::WorkQueue,
     stores::Key,
 };
@@ -48,6 +52,8 @@ pub struct Router {
 pub struct OtherQueues {
     /// The queue of requests.
     pub requests: WorkQueue<Key>,
+    /// The queue of AssignmentRequests.
+    pub assignment_requests: WorkQueue<Key>,
     /// The queue of decisions.
     pub decisions: WorkQueue<Key>,
     /// The queue of the readiness controller.
@@ -58,6 +64,7 @@ impl OtherQueues {
     fn about(&self, subject: DecisionSubject, grants: &WorkQueue<String>) {
         match subject {
             DecisionSubject::Request(request) => self.requests.push(request),
+            DecisionSubject::AssignmentRequest(request) => self.assignment_requests.push(request),
             DecisionSubject::Grant(id) => grants.push(id),
         }
     }
@@ -81,7 +88,10 @@ impl Router {
                     Some(change) => self.route_safely(change),
                     None => return,
                 },
-                _ = heartbeat.tick() => self.live_requests(&RequestGroup::Live),
+                _ = heartbeat.tick() => {
+                    self.live_requests(&RequestGroup::Live);
+                    self.live_assignment_requests(&AssignmentRequestGroup::Live);
+                }
                 () = self.ctx.proof_recorded.notified() => self.proof_recorded(),
                 // Lease, admission or sync: what waited for a permit may continue now.
                 changed = authority.changed() => {
@@ -122,6 +132,12 @@ impl Router {
                     others.decisions.push(key);
                 }
             }
+            Change::AssignmentRequest(key, about) => {
+                if let Some(others) = &self.others {
+                    others.assignment_requests.push(key);
+                }
+                self.live_assignment_requests(&AssignmentRequestGroup::Assignment(about));
+            }
             Change::Grant(id, request) => {
                 self.grants.push(id.clone());
                 if let Some(others) = &self.others {
@@ -148,13 +164,18 @@ impl Router {
 
     fn concerned(&self, concerned: Concerned) {
         match concerned {
-            Concerned::All => self.live_requests(&RequestGroup::Live),
-            Concerned::Namespaces(namespaces) => {
-                namespaces.into_iter().for_each(|namespace| self.live_requests(&RequestGroup::Namespace(namespace)));
+            Concerned::All => {
+                self.live_requests(&RequestGroup::Live);
+                self.live_assignment_requests(&AssignmentRequestGroup::Live);
             }
-            Concerned::Templates(templates) => {
-                templates.into_iter().for_each(|template| self.live_requests(&RequestGroup::Template(template)));
-            }
+            Concerned::Namespaces(namespaces) => namespaces.into_iter().for_each(|namespace| {
+                self.live_assignment_requests(&AssignmentRequestGroup::Namespace(namespace.clone()));
+                self.live_requests(&RequestGroup::Namespace(namespace));
+            }),
+            Concerned::Templates(templates) => templates.into_iter().for_each(|template| {
+                self.live_assignment_requests(&AssignmentRequestGroup::Namespace(template.0.clone()));
+                self.live_requests(&RequestGroup::Template(template));
+            }),
             Concerned::Source(source) => {
                 // First, since a role that is gone may be created with more.
                 for grant in self.ctx.stores.live_grants(&GrantGroup::Content(source.clone())) {
@@ -174,13 +195,20 @@ impl Router {
         }
     }
 
+    fn live_assignment_requests(&self, group: &AssignmentRequestGroup) {
+        if let Some(others) = &self.others {
+            self.ctx.stores.live_assignment_requests(group).into_iter().for_each(|key| others.assignment_requests.push(key));
+        }
+    }
+
     fn proof_recorded(&self) {
         for waiting in self.ctx.take_proven() {
             match (waiting, &self.others) {
                 (WaitingForProof::Grant(id), _) => self.grants.push(id),
                 (WaitingForProof::Request(key), Some(others)) => others.requests.push(key),
                 (WaitingForProof::Decision(key), Some(others)) => others.decisions.push(key),
-                (WaitingForProof::Request(_) | WaitingForProof::Decision(_), None) => {}
+                (WaitingForProof::AssignmentRequest(key), Some(others)) => others.assignment_requests.push(key),
+                (WaitingForProof::Request(_) | WaitingForProof::Decision(_) | WaitingForProof::AssignmentRequest(_), None) => {}
             }
         }
     }
@@ -194,6 +222,7 @@ impl Router {
         }
         stores.grants.state().iter().for_each(|grant| self.grants.push(grant.name_any()));
         self.live_requests(&RequestGroup::Live);
+        self.live_assignment_requests(&AssignmentRequestGroup::Live);
         let Some(others) = &self.others else { return };
         for decision in stores.open_decisions() {
             others.about(changes::subject(&decision), &self.grants);

@@ -21,7 +21,11 @@ pub const KEYS_DATA: &str = "keys";
 /// What is recorded before the operator has written the ConfigMap: the key of the CurfewConfig that is shipped.
 pub const DEFAULT_KEY: &str = "authentication.kubernetes.io/credential-id";
 
-const FIELDS: [(&str, &str, &str); 2] = [("requests", "activationrequests", "requester"), ("decisions", "accessdecisions", "decider")];
+const FIELDS: [(&str, &str, &str); 3] = [
+    ("requests", "activationrequests", "requester"),
+    ("assignment-requests", "assignmentrequests", "requester"),
+    ("decisions", "accessdecisions", "decider"),
+];
 
 /// Returns the mutating policies, those that keep other keys out, and their bindings.
 pub fn policies() -> Vec<Value> {

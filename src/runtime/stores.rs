@@ -1,13 +1,14 @@
 //! Every watch of the operator, once, with the stores and indexes that they keep.
 use super::{
-    changes::{self, DecisionGroup, DecisionSubject, GrantGroup, RequestGroup},
+    changes::{self, AssignmentRequestGroup, DecisionGroup, DecisionSubject, GrantGroup, RequestGroup},
     index::Index,
     projection,
     watch_age::WatchAges,
     watches::{OnUnreadable, Watches},
 };
 use crate::api::{
-    AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, CurfewConfig, EligibleAssignment, Grant, RoleTemplate,
+    AccessDecision, AccessPolicy, ActivationRequest, AssignmentRequest, AuthorizationSystem, CurfewConfig, EligibleAssignment, Grant,
+    RoleTemplate,
 };
 use curfew_core::{ids::GRANT_LABEL, target::sources::ContentSource};
 use k8s_openapi::api::{
@@ -47,6 +48,8 @@ pub struct Stores {
     pub assignments: Store<EligibleAssignment>,
     /// ActivationRequests.
     pub requests: Store<ActivationRequest>,
+    /// AssignmentRequests.
+    pub assignment_requests: Store<AssignmentRequest>,
     /// AccessDecisions.
     pub decisions: Store<AccessDecision>,
     /// Grants.
@@ -78,6 +81,7 @@ struct Indexes {
     grants: Index<GrantGroup, String>,
     templates: Index<ContentSource, Key>,
     assignments: Index<Key, Key>,
+    assignment_requests: Index<AssignmentRequestGroup, Key>,
 }
 
 /// The API resource of RoleBindings, or of ClusterRoleBindings.
@@ -94,7 +98,7 @@ impl Stores {
         let all = watcher::Config::default;
         let known = Stores::revoking(revoking, ages);
         let seen = known.decision_seen.clone();
-        let Indexes { requests, decisions, templates, assignments, .. } = known.indexes.clone();
+        let Indexes { requests, decisions, templates, assignments, assignment_requests, .. } = known.indexes.clone();
         Stores {
             configs: other.start((), all(), Delete, not_indexed, changes::config_change, whole),
             systems: other.start((), all(), Delete, not_indexed, changes::system_change, whole),
@@ -128,6 +132,16 @@ impl Stores {
                 },
                 changes::request_change,
                 projection::request,
+            ),
+            assignment_requests: other.start(
+                (),
+                all().page_size(PAGE),
+                Delete,
+                move |event: &Event<AssignmentRequest>| {
+                    assignment_requests.apply(event, |request| (changes::key(request), changes::assignment_request_groups(request)));
+                },
+                changes::assignment_request_change,
+                projection::assignment_request,
             ),
             decisions: other.start(
                 (),
@@ -182,6 +196,7 @@ impl Stores {
             templates: unwatched(),
             assignments: unwatched(),
             requests: unwatched(),
+            assignment_requests: unwatched(),
             decisions: unwatched(),
             cluster_roles: unwatched(),
             roles: unwatched(),
@@ -202,6 +217,7 @@ impl Stores {
             self.templates.wait_until_ready(),
             self.assignments.wait_until_ready(),
             self.requests.wait_until_ready(),
+            self.assignment_requests.wait_until_ready(),
             self.decisions.wait_until_ready(),
             self.grants.wait_until_ready(),
             self.cluster_roles.wait_until_ready(),
@@ -221,6 +237,21 @@ impl Stores {
     /// A request.
     pub fn request(&self, key: &Key) -> Option<Arc<ActivationRequest>> {
         get(&self.requests, key)
+    }
+
+    /// An AssignmentRequest.
+    pub fn assignment_request(&self, key: &Key) -> Option<Arc<AssignmentRequest>> {
+        get(&self.assignment_requests, key)
+    }
+
+    /// The keys of the AssignmentRequests of a group.
+    pub fn live_assignment_requests(&self, group: &AssignmentRequestGroup) -> Vec<Key> {
+        self.indexes.assignment_requests.ids(group)
+    }
+
+    /// An assignment.
+    pub fn assignment(&self, key: &Key) -> Option<Arc<EligibleAssignment>> {
+        get(&self.assignments, key)
     }
 
     /// A decision.
