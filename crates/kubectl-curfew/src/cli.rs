@@ -1,7 +1,7 @@
 //! `kubectl curfew`: creates and reads the same objects as plain kubectl, with the rights of the user's kubeconfig.
 
 use crate::{
-    audit, completion,
+    assignment, audit, completion,
     context::{CliContext, Connection},
     decide,
     decide::with_exit_codes,
@@ -38,6 +38,7 @@ enum Verb {
     #[command(after_help = with_exit_codes!("Example:\n  kubectl curfew revoke payments-admin-x7k2p -n payments --comment done"))]
     Revoke(decide::Against),
     Extend(extend::Extend),
+    Assignment(assignment::Assignment),
     List(list::List),
     Explain(Box<explain::Explain>),
     Audit(audit::Audit),
@@ -72,6 +73,7 @@ pub async fn run(plugin: Plugin) -> anyhow::Result<u8> {
         Verb::Deny(args) => decide::against(&me, &args, Decision::Deny).await,
         Verb::Revoke(args) => decide::against(&me, &args, Decision::Revoke).await,
         Verb::Extend(args) => extend::run(&me, &args).await,
+        Verb::Assignment(args) => assignment::run(&me, &args).await,
         Verb::List(args) => list::run(&me, &args).await,
         Verb::Explain(args) => explain::run(&me, &args).await,
         Verb::Audit(args) => audit::run(&me, &args).await,

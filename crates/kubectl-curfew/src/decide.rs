@@ -4,15 +4,10 @@ use crate::{
     context::CliContext,
     output::{Format, Printed, document, objects, put},
     read::INCOMPLETE,
-    spec::find,
-    summary,
+    subject::Subject,
 };
 use anyhow::{bail, ensure};
-use curfew_api::{
-    AccessDecision, ActivationRequest, conditions,
-    decision::{About, AccessDecisionSpec, RequestRef},
-    schema,
-};
+use curfew_api::{AccessDecision, conditions, decision::AccessDecisionSpec, schema};
 use curfew_core::{
     approval::Verb,
     digest::Digest,
@@ -55,7 +50,7 @@ pub(crate) use with_exit_codes;
     after_help = with_exit_codes!("Example:\n  kubectl curfew approve payments-admin-x7k2p -n payments --digest 7f3a9c21d0b4e6f1a2c85e07b9d34f6082e1c7a5f0936bd84e2a7c19f5d0638b --comment 'go ahead'")
 )]
 pub struct Approve {
-    /// Names of ActivationRequests.
+    /// Names of ActivationRequests; of AssignmentRequests as asreq/NAME.
     #[arg(required = true)]
     names: Vec<String>,
     /// Digest of the terms that you reviewed: 64 hex digits. For one request only.
@@ -84,7 +79,7 @@ pub struct Common {
 /// Arguments of `deny` and `revoke`.
 #[derive(clap::Args, Debug)]
 pub struct Against {
-    /// Names of ActivationRequests.
+    /// Names of ActivationRequests; of AssignmentRequests as asreq/NAME.
     #[arg(required = true)]
     names: Vec<String>,
     #[command(flatten)]
@@ -97,7 +92,7 @@ pub async fn approve(me: &CliContext, args: &Approve) -> anyhow::Result<u8> {
         "--digest names what you reviewed of one request; approve one request at a time with it"
     );
     each(&args.names, args.common.printed.output, async |name, made| {
-        let request = find(me, name).await?;
+        let request = Subject::find(me, name).await?;
         check_duration(&request, args.duration.as_ref())?;
         let asking = asking(me, &request, &args.common).await?;
         let digest = Some(reviewed(me, &request, args.digest)?);
@@ -112,8 +107,8 @@ pub async fn approve(me: &CliContext, args: &Approve) -> anyhow::Result<u8> {
 
 pub async fn against(me: &CliContext, args: &Against, verb: Verb) -> anyhow::Result<u8> {
     each(&args.names, args.common.printed.output, async |name, made| {
-        let request = find(me, name).await?;
-        let digest = request.status.as_ref().and_then(|status| status.digest);
+        let request = Subject::find(me, name).await?;
+        let digest = request.digest();
         send(me, &request, &Decision { verb, digest, duration: None, comment: args.common.comment.clone() }, &args.common, made).await
     })
     .await
@@ -128,20 +123,21 @@ struct Decision {
 }
 
 /// What the operator would not count: a longer duration than was requested.
-fn check_duration(request: &ActivationRequest, named: Option<&Duration>) -> anyhow::Result<()> {
-    let requested = request.status.as_ref().and_then(|status| status.resolved.as_ref()).map(|resolved| &resolved.duration);
-    if let Some((named, requested)) = named.zip(requested) {
+fn check_duration(request: &Subject, named: Option<&Duration>) -> anyhow::Result<()> {
+    let is_assignment = matches!(request, Subject::Assignment(_));
+    ensure!(named.is_none() || !is_assignment, "an AssignmentRequest is approved as it is; --duration shortens an access");
+    if let Some((named, requested)) = named.zip(request.duration()) {
         ensure!(named <= requested, "{named} is longer than the {requested} that was requested; approve at most that");
     }
     Ok(())
 }
 
 /// The stage that asks for a comment that was not given. Fails where there is no terminal to ask on.
-async fn asking(me: &CliContext, request: &ActivationRequest, common: &Common) -> anyhow::Result<Option<String>> {
+async fn asking(me: &CliContext, request: &Subject, common: &Common) -> anyhow::Result<Option<String>> {
     if common.comment.as_deref().is_some_and(|comment| !is_blank(comment)) {
         return Ok(None);
     }
-    let stage = comment::asked_for(me, request.status.as_ref().and_then(|status| status.resolved.as_ref())).await;
+    let stage = comment::asked_for(me, request.stages()).await;
     if let Some(stage) = stage.as_ref().filter(|_| !std::io::stdin().is_terminal()) {
         bail!("stage {stage} asks its approvers for a comment; say why with --comment");
     }
@@ -180,11 +176,11 @@ fn worst(codes: &[u8]) -> u8 {
 }
 
 /// The digest of what the user has reviewed: given, or shown now and confirmed.
-fn reviewed(me: &CliContext, request: &ActivationRequest, given: Option<Digest>) -> anyhow::Result<Digest> {
-    let (name, status) = (request.name_any(), request.status.clone().unwrap_or_default());
-    let look = format!("kubectl get areq -n {} {name}", me.namespace);
-    let Some(current) = status.digest else {
-        let told = status.message.unwrap_or_else(|| format!("the operator has not looked at it yet; check it with {look}"));
+fn reviewed(me: &CliContext, request: &Subject, given: Option<Digest>) -> anyhow::Result<Digest> {
+    let name = request.name();
+    let look = format!("kubectl get {} -n {} {name}", request.kind(), me.namespace);
+    let Some(current) = request.digest() else {
+        let told = request.message().unwrap_or_else(|| format!("the operator has not looked at it yet; check it with {look}"));
         bail!("request {name} cannot be approved: {told}");
     };
     if let Some(digest) = given {
@@ -195,7 +191,7 @@ fn reviewed(me: &CliContext, request: &ActivationRequest, given: Option<Digest>)
         std::io::stdin().is_terminal(),
         "without a terminal, confirm what you reviewed with --digest {current} ({look} -o yaml shows everything)"
     );
-    summary::print(request)?;
+    request.print()?;
     ensure!(confirmed()?, "cancelled; no decision about {name} was created");
     Ok(current)
 }
@@ -211,12 +207,12 @@ fn confirmed() -> anyhow::Result<bool> {
 /// Creates the decision, and waits until it counts or does not. What is printed as a document is kept.
 async fn send(
     me: &CliContext,
-    request: &ActivationRequest,
+    request: &Subject,
     decision: &Decision,
     common: &Common,
     made: &mut Vec<AccessDecision>,
 ) -> anyhow::Result<u8> {
-    let about = About::ActivationRequest(RequestRef { name: request.name_any(), uid: request.uid() });
+    let about = request.about();
     let decisions: Api<AccessDecision> = Api::namespaced(me.client.clone(), &me.namespace);
     let make = |decider| {
         let Decision { verb, digest, duration, comment } = decision;
@@ -224,7 +220,7 @@ async fn send(
         let spec = AccessDecisionSpec { about: about.clone(), digest: *digest, decision: *verb, duration, comment, decider };
         let mut decision = AccessDecision::new("", spec);
         decision.metadata.name = None;
-        decision.metadata.generate_name = Some(format!("{}-", request.name_any()));
+        decision.metadata.generate_name = Some(format!("{}-", request.name()));
         decision
     };
     let created = me.create(&decisions, &PostParams::default(), schema::NO_DECIDER, make).await?;
