@@ -29,6 +29,7 @@ enum Account {
 /// Rights that no test can use, and why they are there all the same.
 const EXPLAINED: &[(Account, &str, &str, &str)] = &[
     (Account::Operator, "delete", "curfew.dev/activationrequests", "retention: an ended request is deleted after 1d at the soonest"),
+    (Account::Operator, "delete", "curfew.dev/assignmentrequests", "the same of an AssignmentRequest"),
     (Account::Operator, "delete", "curfew.dev/grants", "retention: an ended Grant is deleted after 1d at the soonest"),
     (
         Account::Operator,

@@ -41,6 +41,12 @@ pub enum EventKind {
     AdmissionEnforced,
     /// The proof that the admission policies are in force failed.
     AdmissionNotEnforced,
+    /// An AssignmentRequest was resolved and its terms were frozen.
+    AssignmentRequestAccepted,
+    /// An EligibleAssignment is about to get the window of an AssignmentRequest. This record is queued before the write.
+    AssignmentChanged,
+    /// An AssignmentRequest has reached a final state, which `state` names.
+    AssignmentRequestEnded,
 }
 
 /// The OCSF class (`class_uid`), `activity_id` and `severity_id` of an event.
@@ -70,6 +76,9 @@ impl EventKind {
             EventKind::SweepRemoved => "sweep.removed",
             EventKind::AdmissionEnforced => "admission.enforced",
             EventKind::AdmissionNotEnforced => "admission.not-enforced",
+            EventKind::AssignmentRequestAccepted => "assignment-request.accepted",
+            EventKind::AssignmentChanged => "assignment.changed",
+            EventKind::AssignmentRequestEnded => "assignment-request.ended",
         }
     }
 
@@ -88,10 +97,14 @@ impl EventKind {
             }
             EventKind::GrantAbandoned | EventKind::SweepRemoved => Class { uid: 3005, activity: 2, severity: 4 },
             EventKind::AdmissionNotEnforced => Class { uid: 6003, activity: 99, severity: 4 },
-            EventKind::RequestAccepted | EventKind::DecisionJudged => Class { uid: 6003, activity: 1, severity: 1 },
+            EventKind::RequestAccepted | EventKind::AssignmentRequestAccepted | EventKind::DecisionJudged => {
+                Class { uid: 6003, activity: 1, severity: 1 }
+            }
             EventKind::RequestScheduled
             | EventKind::RequestApproved
             | EventKind::RequestEnded
+            | EventKind::AssignmentChanged
+            | EventKind::AssignmentRequestEnded
             | EventKind::ChainStarted
             | EventKind::AdmissionEnforced => Class { uid: 6003, activity: 99, severity: 1 },
         }
@@ -254,7 +267,7 @@ mod tests {
     };
     use std::collections::BTreeSet;
 
-    const ALL: [EventKind; 16] = [
+    const ALL: [EventKind; 19] = [
         EventKind::ChainStarted,
         EventKind::RequestAccepted,
         EventKind::DecisionJudged,
@@ -271,6 +284,9 @@ mod tests {
         EventKind::SweepRemoved,
         EventKind::AdmissionEnforced,
         EventKind::AdmissionNotEnforced,
+        EventKind::AssignmentRequestAccepted,
+        EventKind::AssignmentChanged,
+        EventKind::AssignmentRequestEnded,
     ];
 
     /// Name, OCSF class, activity and severity. Consumers of the audit log depend on these values: changing one changes the format.
@@ -292,6 +308,9 @@ mod tests {
             EventKind::SweepRemoved => ("sweep.removed", 3005, 2, 4),
             EventKind::AdmissionEnforced => ("admission.enforced", 6003, 99, 1),
             EventKind::AdmissionNotEnforced => ("admission.not-enforced", 6003, 99, 4),
+            EventKind::AssignmentRequestAccepted => ("assignment-request.accepted", 6003, 1, 1),
+            EventKind::AssignmentChanged => ("assignment.changed", 6003, 99, 1),
+            EventKind::AssignmentRequestEnded => ("assignment-request.ended", 6003, 99, 1),
         }
     }
 

@@ -7,6 +7,7 @@ use crate::{
         Context,
         active_assignment::ActiveAssignmentController,
         admission,
+        assignment_request::AssignmentRequestController,
         decision::DecisionController,
         endpoints::OperatorEndpoints,
         grant::{self, GrantController},
@@ -201,19 +202,28 @@ impl Started<'_> {
         let grant_controller = Arc::new(GrantController::new(revoking.clone()));
         let (grants, grant_queue) = Engine::new("grants", grant_controller.clone(), clock(), panics());
         let (requests, request_queue) = Engine::new("requests", Arc::new(RequestController::new(ctx.clone())), clock(), panics());
+        let controller = Arc::new(AssignmentRequestController::new(ctx.clone()));
+        let (assignment_requests, assignment_request_queue) = Engine::new("assignment requests", controller, clock(), panics());
         let (decisions, decision_queue) = Engine::new("decisions", Arc::new(DecisionController::new(ctx.clone())), clock(), panics());
         let (readiness, readiness_queue) = Engine::new("readiness", Arc::new(ReadinessController::new(ctx.clone())), clock(), panics());
         let (standing, standing_queue) =
             Engine::new("active assignments", Arc::new(ActiveAssignmentController::new(ctx.clone())), clock(), panics());
         own_tasks.spawn("heartbeat", grant::heartbeat(revoking.clone(), grant_controller.clone(), grant_queue.clone()));
-        let others =
-            OtherQueues { requests: request_queue, decisions: decision_queue, standing: standing_queue, readiness: readiness_queue };
+        let others = OtherQueues {
+            requests: request_queue,
+            assignment_requests: assignment_request_queue,
+            decisions: decision_queue,
+            standing: standing_queue,
+            readiness: readiness_queue,
+        };
         let router = Router { ctx: ctx.clone(), grant_controller, grants: grant_queue, others: Some(others) };
         own_tasks.spawn("router of Grants", router.clone().forward(urgent_changes));
         tasks.spawn("router", router.run(other_changes));
-        let pulses = vec![grants.pulse(), requests.pulse(), decisions.pulse(), standing.pulse(), readiness.pulse()];
+        let pulses =
+            vec![grants.pulse(), requests.pulse(), assignment_requests.pulse(), decisions.pulse(), standing.pulse(), readiness.pulse()];
         own_engines.spawn("engine of grants", grants.run(stopped.clone()));
         engines.spawn("engine of requests", requests.run(stopped.clone()));
+        engines.spawn("engine of assignment requests", assignment_requests.run(stopped.clone()));
         engines.spawn("engine of decisions", decisions.run(stopped.clone()));
         engines.spawn("engine of active assignments", standing.run(stopped.clone()));
         engines.spawn("engine of readiness", readiness.run(stopped));

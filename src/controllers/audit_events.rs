@@ -145,7 +145,7 @@ pub fn grant_event(g: &Grant, next: &GrantStatus, stage: State, why: Option<Reas
 /// may be used again, so only the uid joins a decision to a grant.
 pub fn decision(d: &AccessDecision, verdict: &str, of: Option<(&str, &str)>) -> EventData {
     let (name, uid, grant) = match &d.spec.about {
-        About::ActivationRequest(r) => (Some(r.name.as_str()), r.uid.as_deref(), None),
+        About::ActivationRequest(r) | About::AssignmentRequest(r) => (Some(r.name.as_str()), r.uid.as_deref(), None),
         About::Grant(g) => (None, None, Some(g.name.clone())),
     };
     EventData {

@@ -84,6 +84,8 @@ pub struct Context {
 pub enum WaitingForProof {
     /// A request, or a decision about it.
     Request(Key),
+    /// An AssignmentRequest, or a decision about it.
+    AssignmentRequest(Key),
     /// A Grant.
     Grant(String),
     /// A decision about a Grant.

@@ -1,5 +1,5 @@
 //! Dereferences a request: gathers every object that a decision about it rests on, from the stores or live.
-use super::{Context, WaitingForProof, convert, live_reads};
+use super::{Context, WaitingForProof, assignment_request::proof, convert, live_reads};
 use crate::{
     api::{
         AccessDecision, AccessPolicy, ActivationRequest, ActiveAssignment, AuthorizationSystem, CurfewConfig, EligibleAssignment, GROUP,
@@ -31,7 +31,7 @@ use k8s_openapi::{
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{Api, ResourceExt, api::PostParams};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// How many access reviews run at a time for one request.
 const CONCURRENT_REVIEWS: usize = 16;
@@ -65,6 +65,8 @@ pub struct Dereferenced {
     inventory: Option<Inventory>,
     /// Why the target could not be read.
     unreachable: Option<String>,
+    /// The uids of assignments whose status has a wider window that was not proven to be approved: their spec holds.
+    unproven: BTreeSet<String>,
     /// Whether it was read from the API server.
     live: bool,
 }
@@ -115,6 +117,12 @@ pub async fn dereference_with(
     if !changes::has_ended(&request) {
         dereferenced.read_target(ctx, &request, source).await;
     }
+    if !changes::has_ended(&request) {
+        let requester = request.spec.requester.clone().unwrap_or_default();
+        let beneficiary = request.spec.beneficiary.clone().map(Into::into);
+        let who = (&requester, beneficiary.as_ref());
+        dereferenced.unproven = proof::unproven(ctx, source, who, &dereferenced.assignments, dereferenced.config.as_deref()).await?;
+    }
     dereferenced.request = Some(request);
     Ok(dereferenced)
 }
@@ -129,7 +137,7 @@ pub async fn foresee(ctx: &Context, request: ActivationRequest, of: Arc<ActiveAs
     dereferenced.read_target(ctx, &request, Source::Stores).await;
     let people = dereferenced.config.as_ref().map_or_else(|| Recognition::STRICT.clone(), |config| config.spec.identity.recognition());
     let facts = convert::request_facts(&request, false);
-    dereferenced.with_inputs(ctx, &people, |inputs| terms::standing::foresee(&facts, inputs))
+    dereferenced.with_inputs(ctx, &people, false, |inputs| terms::standing::foresee(&facts, inputs))
 }
 
 fn stored(ctx: &Context, key: &Key, template: &Key, grant: &str) -> Dereferenced {
@@ -344,7 +352,7 @@ impl Dereferenced {
             Some(request) => {
                 let is_name_used = ctx.stores.is_name_used(&changes::key(request), &request.uid().unwrap_or_default());
                 let facts = RequestFacts { is_name_used, ..convert::request_facts(request, self.granted()) };
-                self.with_inputs(ctx, &people, |inputs| terms::resolve(&facts, inputs))
+                self.with_inputs(ctx, &people, facts.approved.is_some(), |inputs| terms::resolve(&facts, inputs))
             }
             None => Err(terms::Refusal::new(Reason::NotFound, "")),
         };
@@ -390,10 +398,15 @@ impl Dereferenced {
         }
     }
 
-    /// Judges by what was read.
-    fn with_inputs<T>(&self, ctx: &Context, people: &Recognition, judge: impl FnOnce(&PolicyInputs<'_>) -> T) -> T {
+    /// Judges by what was read. What is active rests on what was proven when it began: that a proof is gone ends nothing.
+    fn with_inputs<T>(&self, ctx: &Context, people: &Recognition, active: bool, judge: impl FnOnce(&PolicyInputs<'_>) -> T) -> T {
         let template = self.template.as_ref().map(|template| convert::template(template));
-        let assignments: Vec<_> = self.assignments.iter().map(|assignment| convert::assignment(assignment)).collect();
+        let unproven = |uid: &str| !active && self.unproven.contains(uid);
+        let assignment = |assignment: &EligibleAssignment| match convert::assignment(assignment) {
+            facts if unproven(&facts.reference.uid) => convert::without_unproven_change(assignment, facts),
+            facts => facts,
+        };
+        let assignments: Vec<_> = self.assignments.iter().map(|found| assignment(found)).collect();
         let policies: Vec<_> = self.policies.iter().map(|policy| convert::policy(policy)).collect();
         let systems: Vec<_> = self.systems.iter().map(|system| convert::system(system, &self.systems)).collect();
         let admission = ctx.admission();

@@ -1,6 +1,8 @@
 //! What decisions about requests rest on, read live, and shared by the requests that need it at the same time.
 use crate::{
-    api::{AccessDecision, AccessPolicy, AuthorizationSystem, CONFIG_NAME, CurfewConfig, EligibleAssignment, RoleTemplate},
+    api::{
+        AccessDecision, AccessPolicy, AssignmentRequest, AuthorizationSystem, CONFIG_NAME, CurfewConfig, EligibleAssignment, RoleTemplate,
+    },
     runtime::{shared_reads::SharedReads, stores::Key},
 };
 use kube::{Api, Client, api::ListParams};
@@ -74,6 +76,25 @@ pub async fn decisions_about(client: &Client, (namespace, name): &Key) -> kube::
     let about = ListParams::default().fields(&format!("spec.about.activationRequest.name={name}"));
     let found = Api::<AccessDecision>::namespaced(client.clone(), namespace).list(&about).await?;
     Ok(found.items.into_iter().map(Arc::new).collect())
+}
+
+/// The decisions about an AssignmentRequest.
+///
+/// # Errors
+/// If the API server does not answer.
+pub async fn decisions_about_assignment_request(client: &Client, (namespace, name): &Key) -> kube::Result<Vec<Arc<AccessDecision>>> {
+    let about = ListParams::default().fields(&format!("spec.about.assignmentRequest.name={name}"));
+    let found = Api::<AccessDecision>::namespaced(client.clone(), namespace).list(&about).await?;
+    Ok(found.items.into_iter().map(Arc::new).collect())
+}
+
+/// The AssignmentRequests of a namespace that have not ended.
+///
+/// # Errors
+/// If the API server does not answer.
+pub async fn live_assignment_requests(client: &Client, namespace: &str) -> kube::Result<Vec<AssignmentRequest>> {
+    let open = ["Applied", "Denied", "TimedOut", "Cancelled", "Invalid"].map(|state| format!("status.state!={state}")).join(",");
+    Ok(Api::namespaced(client.clone(), namespace).list(&ListParams::default().fields(&open)).await?.items)
 }
 
 fn shared<K>(objects: Vec<K>) -> Arc<Vec<Arc<K>>> {

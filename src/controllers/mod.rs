@@ -2,6 +2,7 @@
 //! judged have one file, kinds with a state machine a folder.
 pub mod active_assignment;
 pub mod admission;
+pub mod assignment_request;
 pub mod audit_events;
 pub mod context;
 pub mod decision;

@@ -1,8 +1,8 @@
 //! Deletes ended requests and decisions past their retention (`curfew_core::retention`). A decision is kept at least as long as
 //! what it is about exists. Grants are deleted by their own controller.
-use super::{Context, convert};
+use super::{Context, assignment_request, convert};
 use crate::{
-    api::{AccessDecision, ActivationRequest, conditions, request::RequestState},
+    api::{AccessDecision, ActivationRequest, AssignmentRequest, conditions, request::RequestState},
     kube_writes,
     runtime::{
         changes::{DecisionSubject, subject},
@@ -44,6 +44,16 @@ async fn delete_expired(ctx: &Context) {
         }
     });
     delete.await;
+    let applied = ctx.stores.assignment_requests.state_filter(|request| {
+        assignment_request_kept_until(request, retention).is_some_and(|end| now >= end) && !assignment_request::is_in_effect(ctx, request)
+    });
+    let delete = stream::iter(applied).for_each_concurrent(CONCURRENCY, async |request| {
+        let api = kube_writes::assignment_requests(&ctx.client, &request.namespace().unwrap_or_default());
+        if let Err(error) = kube_writes::delete_expired(&api, &*request).await {
+            tracing::info!(name = request.name_any(), namespace = request.namespace(), %error, "cannot delete a request past its retention");
+        }
+    });
+    delete.await;
     let Some(retention) = retention else { return };
     let decisions =
         ctx.stores.decisions.state_filter(|decision| now >= decision_kept_until(decision, retention) && !subject_exists(ctx, decision));
@@ -68,6 +78,13 @@ fn request_kept_until(request: &ActivationRequest, retention: Option<Period>) ->
     retention::request(status.ended_at?, request.spec.ttl_after_finished, retention, kept)
 }
 
+/// The same for an AssignmentRequest. One whose window an assignment has is kept as its proof ([`assignment_request::is_in_effect`]).
+fn assignment_request_kept_until(request: &AssignmentRequest, retention: Option<Period>) -> Option<Time> {
+    let ended_at = request.status.as_ref()?.ended_at?;
+    let kept = if projection::is_tracked(request) { Kept::ByGitOps } else { Kept::ForAWhile };
+    retention::request(ended_at, request.spec.ttl_after_finished, retention, kept)
+}
+
 fn decision_kept_until(decision: &AccessDecision, retention: Period) -> Time {
     let counted = decision.status.as_ref().and_then(|status| conditions::find(&status.conditions, "Counted"));
     let never = counted.is_some_and(|counted| counted.status == "False" && counted.reason == Reason::NotFound.as_str());
@@ -77,6 +94,7 @@ fn decision_kept_until(decision: &AccessDecision, retention: Period) -> Time {
 fn subject_exists(ctx: &Context, decision: &AccessDecision) -> bool {
     match subject(decision) {
         DecisionSubject::Request(request) => ctx.stores.request(&request).is_some(),
+        DecisionSubject::AssignmentRequest(request) => ctx.stores.assignment_request(&request).is_some(),
         DecisionSubject::Grant(id) => ctx.stores.grant(&id).is_some(),
     }
 }

@@ -16,6 +16,9 @@
 //! | relist; lease, admission or sync changed | live | all | without a final verdict | yes |
 //!
 //! An ActiveAssignment runs when it changes, when one of its requests does, and with the requests of its template.
+//! AssignmentRequests: itself and the others about the same assignment; those that a decision is about; with a template, assignment or
+//! policy the live ones of its namespaces; with a system, CurfewConfig, a relist, the lease or the heartbeat all live ones. What one changes
+//! is a change of its assignment.
 //!
 //! A status that no rule reads triggers nothing; `runtime::changes` decides that. An ended request is only visited for a decision
 //! about it that has no final verdict, an ended Grant for its retention, by its own deadline.
@@ -24,7 +27,7 @@
 //! flood of requests and decisions does not delay the former.
 use super::{Context, active_assignment::activation, context::WaitingForProof, grant::GrantController};
 use crate::runtime::{
-    changes::{self, Change, Concerned, DecisionSubject, GrantGroup, RequestGroup, StandingGroup},
+    changes::{self, AssignmentRequestGroup, Change, Concerned, DecisionSubject, GrantGroup, RequestGroup, StandingGroup},
     engine::WorkQueue,
     stores::Key,
 };
@@ -51,6 +54,8 @@ pub struct Router {
 pub struct OtherQueues {
     /// The queue of requests.
     pub requests: WorkQueue<Key>,
+    /// The queue of AssignmentRequests.
+    pub assignment_requests: WorkQueue<Key>,
     /// The queue of decisions.
     pub decisions: WorkQueue<Key>,
     /// The queue of ActiveAssignments.
@@ -63,6 +68,7 @@ impl OtherQueues {
     fn about(&self, subject: DecisionSubject, grants: &WorkQueue<String>) {
         match subject {
             DecisionSubject::Request(request) => self.requests.push(request),
+            DecisionSubject::AssignmentRequest(request) => self.assignment_requests.push(request),
             DecisionSubject::Grant(id) => grants.push(id),
         }
     }
@@ -86,7 +92,10 @@ impl Router {
                     Some(change) => self.route_safely(change),
                     None => return,
                 },
-                _ = heartbeat.tick() => self.live_requests(&RequestGroup::Live),
+                _ = heartbeat.tick() => {
+                    self.live_requests(&RequestGroup::Live);
+                    self.live_assignment_requests(&AssignmentRequestGroup::Live);
+                }
                 () = self.ctx.proof_recorded.notified() => self.proof_recorded(),
                 // Lease, admission or sync: what waited for a permit may continue now.
                 changed = authority.changed() => {
@@ -129,6 +138,12 @@ impl Router {
                     others.decisions.push(key);
                 }
             }
+            Change::AssignmentRequest(key, about) => {
+                if let Some(others) = &self.others {
+                    others.assignment_requests.push(key);
+                }
+                self.live_assignment_requests(&AssignmentRequestGroup::Assignment(about));
+            }
             Change::Grant(id, request) => {
                 self.grants.push(id.clone());
                 if let Some(others) = &self.others {
@@ -164,12 +179,17 @@ impl Router {
             Concerned::All => {
                 self.live_requests(&RequestGroup::Live);
                 self.standing(&StandingGroup::All);
+                self.live_assignment_requests(&AssignmentRequestGroup::Live);
             }
             Concerned::Namespaces(namespaces) => namespaces.into_iter().for_each(|namespace| {
+                self.live_assignment_requests(&AssignmentRequestGroup::Namespace(namespace.clone()));
                 self.live_requests(&RequestGroup::Namespace(namespace.clone()));
                 self.standing(&StandingGroup::Namespace(namespace));
             }),
-            Concerned::Templates(templates) => templates.into_iter().for_each(|template| self.template(template)),
+            Concerned::Templates(templates) => templates.into_iter().for_each(|template| {
+                self.live_assignment_requests(&AssignmentRequestGroup::Namespace(template.0.clone()));
+                self.template(template);
+            }),
             Concerned::Source(source) => {
                 // First, since a role that is gone may be created with more.
                 for grant in self.ctx.stores.live_grants(&GrantGroup::Content(source.clone())) {
@@ -206,6 +226,12 @@ impl Router {
         }
     }
 
+    fn live_assignment_requests(&self, group: &AssignmentRequestGroup) {
+        if let Some(others) = &self.others {
+            self.ctx.stores.live_assignment_requests(group).into_iter().for_each(|key| others.assignment_requests.push(key));
+        }
+    }
+
     fn proof_recorded(&self) {
         for waiting in self.ctx.take_proven() {
             match (waiting, &self.others) {
@@ -213,7 +239,14 @@ impl Router {
                 (WaitingForProof::Request(key), Some(others)) => others.requests.push(key),
                 (WaitingForProof::Decision(key), Some(others)) => others.decisions.push(key),
                 (WaitingForProof::Standing(key), Some(others)) => others.standing.push(key),
-                (WaitingForProof::Request(_) | WaitingForProof::Decision(_) | WaitingForProof::Standing(_), None) => {}
+                (WaitingForProof::AssignmentRequest(key), Some(others)) => others.assignment_requests.push(key),
+                (
+                    WaitingForProof::Request(_)
+                    | WaitingForProof::Decision(_)
+                    | WaitingForProof::Standing(_)
+                    | WaitingForProof::AssignmentRequest(_),
+                    None,
+                ) => {}
             }
         }
     }
@@ -228,6 +261,7 @@ impl Router {
         stores.grants.state().iter().for_each(|grant| self.grants.push(grant.name_any()));
         self.live_requests(&RequestGroup::Live);
         self.standing(&StandingGroup::All);
+        self.live_assignment_requests(&AssignmentRequestGroup::Live);
         let Some(others) = &self.others else { return };
         for decision in stores.open_decisions() {
             others.about(changes::subject(&decision), &self.grants);

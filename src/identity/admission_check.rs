@@ -123,8 +123,7 @@ pub struct Compared {
 /// # Errors
 /// If a call to the API server fails. The caller must then treat admission as not enforced.
 pub async fn probe(client: &Client, compared: &mut Option<Compared>) -> kube::Result<AdmissionCheck> {
-    let canaries = [Canary::request(), Canary::decision(), Canary::assignment(), Canary::grant(), Canary::binding(), Canary::slot()];
-    check(client, expected(), &canaries, compared).await
+    check(client, expected(), &Canary::all(), compared).await
 }
 
 /// Checks only the policies that guard bindings and Jobs. On a remote cluster they must be in force before a Job fuse is trusted
@@ -242,9 +241,25 @@ impl Canary {
         let body = json!({"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": CANARY}, "spec": spec});
         Canary { policy, kind, namespaced, body }
     }
+    fn all() -> [Self; 7] {
+        [
+            Canary::request(),
+            Canary::assignment_request(),
+            Canary::decision(),
+            Canary::assignment(),
+            Canary::grant(),
+            Canary::binding(),
+            Canary::slot(),
+        ]
+    }
     fn request() -> Self {
         let spec = json!({"roleRef": {"name": CANARY}, "requester": {"username": "nobody", "groups": []}});
         Canary::of_kind::<api::ActivationRequest>("curfew-requests", true, spec)
+    }
+    fn assignment_request() -> Self {
+        let action = json!({"remove": {"assignment": {"name": CANARY, "uid": "0"}}});
+        let spec = json!({"action": action, "justification": CANARY, "requester": {"username": "nobody", "groups": []}});
+        Canary::of_kind::<api::AssignmentRequest>("curfew-assignment-requests", true, spec)
     }
     fn decision() -> Self {
         let spec =

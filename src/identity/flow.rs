@@ -28,7 +28,7 @@ pub fn objects() -> Vec<Value> {
     let everything = [json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "namespaces": ["*"], "clusterScope": true})];
     let writes = [json!({
         "verbs": ["create", "update", "patch", "delete", "deletecollection"],
-        "apiGroups": [GROUP], "resources": ["activationrequests", "accessdecisions"], "namespaces": ["*"],
+        "apiGroups": [GROUP], "resources": ["activationrequests", "assignmentrequests", "accessdecisions"], "namespaces": ["*"],
     })];
     let people = [json!({"kind": "Group", "group": {"name": "system:authenticated"}})];
     vec![

@@ -103,6 +103,8 @@ mod tests {
         ("curfew-answers", "a convenience; the rules are in core/terms.rs"),
         ("curfew-finished", "warns, and refuses nothing"),
         ("curfew-stamp-requests", "the schema refuses a request without requester, and curfew-requests one with another requester"),
+        ("curfew-stamp-assignment-requests", "the same for an AssignmentRequest"),
+        ("curfew-keys-of-assignment-requests", "the same for an AssignmentRequest"),
         ("curfew-stamp-decisions", "the same for a decider"),
         ("curfew-keys-of-requests", "keeps other values out of the record; a record counts only for the keys that it has"),
         ("curfew-keys-of-decisions", "the same for a decider"),

@@ -26,18 +26,24 @@ pub fn roles() -> Vec<Value> {
         cluster_role(
             "curfew-requester",
             &[
-                allow(GROUP, &["activationrequests"], &["create", "patch", "get", "list", "watch", "delete"]),
+                allow(GROUP, &["activationrequests", "assignmentrequests"], &["create", "patch", "get", "list", "watch", "delete"]),
                 // A requester can also withdraw a request with a decision: Revoke.
                 decide.clone(),
                 lookup.clone(),
             ],
         ),
-        cluster_role("curfew-approver", &[decide.clone(), allow(GROUP, &["activationrequests"], READ), lookup.clone()]),
-        // A manager may deny and revoke each request, delete it, and clear away decisions that do not count.
+        cluster_role(
+            "curfew-approver",
+            &[decide.clone(), allow(GROUP, &["activationrequests", "assignmentrequests"], READ), lookup.clone()],
+        ),
+        // A manager may deny and revoke each request, delete it, and clear away decisions that do not count; and ask that an assignment is
+        // extended or renewed, which others approve.
         cluster_role(
             "curfew-manager",
             &[
                 allow(GROUP, &["activationrequests"], &["manage", "get", "list", "watch", "delete"]),
+                allow(GROUP, &["assignmentrequests"], &["manage", "create", "patch", "get", "list", "watch", "delete"]),
+                allow(GROUP, &["eligibleassignments"], &["manage"]),
                 decide,
                 allow(GROUP, &["accessdecisions"], &["delete", "deletecollection"]),
                 lookup.clone(),
@@ -82,7 +88,8 @@ mod tests {
 
     #[test]
     fn no_role_of_people_writes_what_only_the_operator_or_the_security_team_writes() {
-        let theirs = ["activationrequests", "accessdecisions", "roletemplates", "eligibleassignments", "activeassignments"];
+        let theirs =
+            ["activationrequests", "assignmentrequests", "accessdecisions", "roletemplates", "eligibleassignments", "activeassignments"];
         for role in roles() {
             for rule in role["rules"].as_array().into_iter().flatten() {
                 let list = |key: &str| rule[key].as_array().into_iter().flatten().filter_map(|v| v.as_str()).collect::<Vec<_>>();

@@ -11,7 +11,7 @@ const ACTIVATION_NAME: &str = "-[0-9a-f]{10}-[0-9]{8}t[0-9]{6}z$";
 
 /// Returns the validating policies for Curfew's own kinds, and their bindings.
 pub fn policies() -> Vec<Value> {
-    [requests(), decisions(), assignments(), operator_writes()].concat()
+    [requests(), assignment_requests(), decisions(), assignments(), operator_writes()].concat()
 }
 
 /// The controllers for namespace deletion and garbage collection, which the policies must not block.
@@ -43,6 +43,19 @@ fn requests() -> Vec<Value> {
     policy("curfew-requests", "activationrequests", rules)
 }
 
+fn assignment_requests() -> Vec<Value> {
+    let mut rules = vec![canary()];
+    rules.extend(identity("requester"));
+    rules.extend(metadata());
+    rules.push(rule(
+        "request.operation != 'DELETE' || variables.operator || variables.cleaner \
+         || request.userInfo.username == oldObject.spec.?requester.?username.orValue('') \
+         || authorizer.group('curfew.dev').resource('assignmentrequests').namespace(oldObject.metadata.namespace).name(oldObject.metadata.name).check('manage').allowed()",
+        "an AssignmentRequest is deleted by its requester or a manager (RBAC verb manage on it); without it the window that it gave makes nobody eligible any more",
+    ));
+    policy("curfew-assignment-requests", "assignmentrequests", rules)
+}
+
 fn decisions() -> Vec<Value> {
     let mut rules = vec![canary()];
     rules.extend(identity("decider"));
@@ -52,12 +65,19 @@ fn decisions() -> Vec<Value> {
     ));
     rules.extend(metadata());
     // One that counts for nothing may go: its audit record is written before its status says so.
-    let about = "oldObject.spec.about.?activationRequest.?name.orValue('')";
+    let managed = |field: &str, resource: &str| {
+        format!(
+            "(has(oldObject.spec.about.{field}) && authorizer.group('curfew.dev').resource('{resource}').namespace(oldObject.metadata.namespace)\
+             .name(oldObject.spec.about.{field}.name).check('manage').allowed())"
+        )
+    };
+    let managed =
+        format!("({} || {})", managed("activationRequest", "activationrequests"), managed("assignmentRequest", "assignmentrequests"));
     rules.push(rule(
         format!(
             "request.operation != 'DELETE' || variables.operator || variables.cleaner \
              || (oldObject.?status.?conditions.orValue([]).exists(c, c.type == 'Counted' && c.status == 'False') \
-             && authorizer.group('curfew.dev').resource('activationrequests').namespace(oldObject.metadata.namespace).name({about}).check('manage').allowed())"
+             && {managed})"
         ),
         "a decision is an audit record and cannot be deleted, except by a manager (RBAC verb manage on the request) once it is Counted=False; \
          to take back an approval, create another decision with Deny or Revoke",
@@ -165,6 +185,7 @@ fn operator_writes() -> Vec<Value> {
         "eligibleassignments/status",
         "activeassignments/status",
         "activationrequests/status",
+        "assignmentrequests/status",
         "accessdecisions/status",
         "grants/status",
         "grants",

@@ -32,13 +32,17 @@ pub fn operator() -> Vec<Value> {
     let rules = [
         allow(GROUP, &all, &["list", "watch"]),
         // Read live, one object at a time, before the operator grants access or treats an object as deleted.
-        allow(GROUP, &["curfewconfigs", "roletemplates", "activationrequests", "activeassignments", "grants"], &["get"]),
+        allow(
+            GROUP,
+            &["curfewconfigs", "roletemplates", "activationrequests", "assignmentrequests", "activeassignments", "grants"],
+            &["get"],
+        ),
         allow(GROUP, &statuses, &["patch"]),
         allow(GROUP, &["grants"], &["create", "patch", "delete"]),
         // The finalizer that keeps an AuthorizationSystem while it has Grants.
         allow(GROUP, &["authorizationsystems"], &["patch"]),
         // The dry-run canaries of the admission check, the requests for ActiveAssignments, and the deletion of expired objects.
-        allow(GROUP, &["activationrequests", "accessdecisions"], &["create", "delete"]),
+        allow(GROUP, &["activationrequests", "assignmentrequests", "accessdecisions"], &["create", "delete"]),
         allow(GROUP, &["activeassignments"], &["create"]),
         allow(rbac, &["roles", "clusterroles"], READ),
         allow(rbac, &["rolebindings", "clusterrolebindings"], &["get", "list", "watch", "create", "patch", "delete"]),

@@ -21,8 +21,9 @@ pub const KEYS_DATA: &str = "keys";
 /// What is recorded before the operator has written the ConfigMap: the key of the CurfewConfig that is shipped.
 pub const DEFAULT_KEY: &str = "authentication.kubernetes.io/credential-id";
 
-const FIELDS: [(&str, &str, &str); 3] = [
+const FIELDS: [(&str, &str, &str); 4] = [
     ("requests", "activationrequests", "requester"),
+    ("assignment-requests", "assignmentrequests", "requester"),
     ("decisions", "accessdecisions", "decider"),
     ("assignments", "activeassignments", "author"),
 ];

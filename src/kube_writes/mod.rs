@@ -5,10 +5,14 @@
 pub mod slots;
 
 use crate::{
-    api::{AccessDecision, ActivationRequest, AuthorizationSystem, Grant, grant::GrantSpec},
+    api::{
+        AccessDecision, ActivationRequest, AssignmentRequest, AuthorizationSystem, EligibleAssignment, Grant,
+        assignment::EligibleAssignmentStatus, grant::GrantSpec,
+    },
     authority::Permit,
 };
 use curfew_core::{
+    assignment_request::Change,
     ids::{GRANTS_FINALIZER, REVOKE_FINALIZER, TARGET_LABEL, target_label},
     time::Time,
 };
@@ -116,6 +120,19 @@ pub async fn set_grants_finalizer(client: &Client, system: &AuthorizationSystem,
     Api::<AuthorizationSystem>::all(client.clone()).patch(&system.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await.into()
 }
 
+/// Writes what an AssignmentRequest has made of an assignment into its status, if it is still the version that was read.
+pub async fn change_assignment(
+    client: &Client,
+    assignment: &EligibleAssignment,
+    change: Change,
+    _: &Permit,
+) -> WriteOutcome<EligibleAssignment> {
+    let old = assignment.status.as_ref();
+    let next = EligibleAssignmentStatus { change: Some(change), ..old.cloned().unwrap_or_default() };
+    let api: Api<EligibleAssignment> = Api::namespaced(client.clone(), &assignment.namespace().unwrap_or_default());
+    commit(&api, &assignment.name_any(), &assignment.resource_version().unwrap_or_default(), old, &next).await
+}
+
 /// Deletes what has ended and was kept long enough, if it is still this very object.
 pub async fn delete_expired<K>(api: &Api<K>, object: &K) -> kube::Result<()>
 where
@@ -132,6 +149,11 @@ where
 
 /// The requests of a namespace.
 pub fn requests(client: &Client, namespace: &str) -> Api<ActivationRequest> {
+    Api::namespaced(client.clone(), namespace)
+}
+
+/// The AssignmentRequests of a namespace.
+pub fn assignment_requests(client: &Client, namespace: &str) -> Api<AssignmentRequest> {
     Api::namespaced(client.clone(), namespace)
 }
 

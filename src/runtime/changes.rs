@@ -1,8 +1,9 @@
 //! What a watch event changes for the controllers, and the groups under which objects are indexed. Pure.
 use super::stores::Key;
 use crate::api::{
-    AccessDecision, AccessPolicy, ActivationRequest, ActiveAssignment, AuthorizationSystem, CurfewConfig, EligibleAssignment, Grant,
-    RoleTemplate, active_assignment::AUTHOR_PROVEN, conditions, decision::About, grant::GrantState, request::RequestState,
+    AccessDecision, AccessPolicy, ActivationRequest, ActiveAssignment, AssignmentRequest, AuthorizationSystem, CurfewConfig,
+    EligibleAssignment, Grant, RoleTemplate, active_assignment::AUTHOR_PROVEN, conditions, decision::About, grant::GrantState,
+    request::RequestState,
 };
 use curfew_core::{
     ids::GRANT_LABEL,
@@ -24,6 +25,8 @@ pub enum Change {
     RequestGone(Key),
     /// A decision was created, updated or deleted.
     Decision(Key, DecisionSubject),
+    /// A request about this assignment was created, updated or deleted.
+    AssignmentRequest(Key, AssignmentKey),
     /// A Grant was created, updated or deleted; the key names its request.
     Grant(String, Key),
     /// An object that carries this Grant's label was created, updated or deleted.
@@ -49,11 +52,27 @@ pub enum Concerned {
     Source(ContentSource),
 }
 
+/// Namespace, name and uid of an assignment that a request names.
+pub type AssignmentKey = (String, String, String);
+
+/// Groups of AssignmentRequests. Ended ones are in none.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum AssignmentRequestGroup {
+    /// Every live one.
+    Live,
+    /// The live ones of a namespace.
+    Namespace(String),
+    /// The live ones about an assignment.
+    Assignment(AssignmentKey),
+}
+
 /// What a decision is about.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum DecisionSubject {
     /// A request.
     Request(Key),
+    /// An AssignmentRequest.
+    AssignmentRequest(Key),
     /// A Grant.
     Grant(String),
 }
@@ -121,7 +140,7 @@ pub fn key<K: ResourceExt>(object: &K) -> Key {
 pub fn about(decision: &AccessDecision) -> Option<&str> {
     match &decision.spec.about {
         About::ActivationRequest(request) => Some(&request.name),
-        About::Grant(_) => None,
+        About::Grant(_) | About::AssignmentRequest(_) => None,
     }
 }
 
@@ -129,14 +148,16 @@ pub fn about(decision: &AccessDecision) -> Option<&str> {
 pub fn about_grant(decision: &AccessDecision) -> Option<&str> {
     match &decision.spec.about {
         About::Grant(grant) => Some(&grant.name),
-        About::ActivationRequest(_) => None,
+        About::ActivationRequest(_) | About::AssignmentRequest(_) => None,
     }
 }
 
 /// What a decision is about.
 pub fn subject(decision: &AccessDecision) -> DecisionSubject {
+    let here = || decision.namespace().unwrap_or_default();
     match &decision.spec.about {
-        About::ActivationRequest(request) => DecisionSubject::Request((decision.namespace().unwrap_or_default(), request.name.clone())),
+        About::ActivationRequest(request) => DecisionSubject::Request((here(), request.name.clone())),
+        About::AssignmentRequest(request) => DecisionSubject::AssignmentRequest((here(), request.name.clone())),
         About::Grant(grant) => DecisionSubject::Grant(grant.name.clone()),
     }
 }
@@ -168,6 +189,26 @@ pub fn request_groups(request: &ActivationRequest) -> Vec<RequestGroup> {
     let policy = resolved.map(|resolved| RequestGroup::Policy(resolved.policy.name.clone()));
     let standing = request.spec.active_assignment.as_ref().map(|of| RequestGroup::Standing(of.uid.clone()));
     live.into_iter().chain(requester).chain(policy).chain(standing).collect()
+}
+
+/// Whether an AssignmentRequest has reached a final state.
+pub fn assignment_request_has_ended(request: &AssignmentRequest) -> bool {
+    request.status.as_ref().and_then(|status| status.state).is_some_and(|state| state.has_ended())
+}
+
+/// The assignment that a request is about.
+pub fn assignment_of(request: &AssignmentRequest) -> AssignmentKey {
+    let assignment = request.spec.action.assignment();
+    (request.namespace().unwrap_or_default(), assignment.name.clone(), assignment.uid.clone())
+}
+
+/// The groups of an AssignmentRequest.
+pub fn assignment_request_groups(request: &AssignmentRequest) -> Vec<AssignmentRequestGroup> {
+    if assignment_request_has_ended(request) {
+        return Vec::new();
+    }
+    let about = assignment_of(request);
+    vec![AssignmentRequestGroup::Live, AssignmentRequestGroup::Namespace(about.0.clone()), AssignmentRequestGroup::Assignment(about)]
 }
 
 /// The groups of a decision.
@@ -249,6 +290,11 @@ pub fn decision_change(versions: Versions<'_, AccessDecision>) -> Option<Change>
     either(versions).last().map(|decision| Change::Decision(key(decision), subject(decision)))
 }
 
+/// The change of an AssignmentRequest.
+pub fn assignment_request_change(versions: Versions<'_, AssignmentRequest>) -> Option<Change> {
+    either(versions).last().map(|request| Change::AssignmentRequest(key(request), assignment_of(request)))
+}
+
 /// The change of a Grant.
 pub fn grant_change(versions: Versions<'_, Grant>) -> Option<Change> {
     either(versions).last().map(|grant| Change::Grant(grant.name_any(), request_of(grant)))
@@ -289,9 +335,12 @@ pub fn template_change(versions: Versions<'_, RoleTemplate>) -> Option<Change> {
     concerned(differs(versions, ready), || Concerned::Templates(either(versions).map(key).collect()))
 }
 
-/// The change of an EligibleAssignment. It concerns the template that it named before and the one that it names now.
+/// The change of an EligibleAssignment. It concerns the template that it named before and the one that it names now. Of its status rules
+/// read what an AssignmentRequest has changed.
 pub fn assignment_change(versions: Versions<'_, EligibleAssignment>) -> Option<Change> {
-    concerned(differs(versions, |_| ()), || Concerned::Templates(either(versions).map(assigned_template).collect()))
+    concerned(differs(versions, |assignment| assignment.status.as_ref().and_then(|status| status.change.as_ref())), || {
+        Concerned::Templates(either(versions).map(assigned_template).collect())
+    })
 }
 
 /// The template that an ActiveAssignment is for.

@@ -1,8 +1,13 @@
 //! What the stores keep of requests and decisions. People can create them in any number, and the texts and identities in them would
 //! fill the memory of every replica: of those that nothing has to be decided about any more a few fields are kept. A reconcile that
 //! needs more of such an object reads it live. Labels, which may be a megabyte, are not kept of any.
-use super::changes::{final_verdict, has_ended};
-use crate::api::{AccessDecision, ActivationRequest, convert, request::ActivationRequestStatus};
+use super::changes::{assignment_request_has_ended, final_verdict, has_ended};
+use crate::api::{
+    AccessDecision, ActivationRequest, AssignmentRequest,
+    assignment_request::{AssignmentRequestState, AssignmentRequestStatus},
+    convert,
+    request::ActivationRequestStatus,
+};
 use curfew_core::{approval::Verb, retention, text::is_blank};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
@@ -11,7 +16,7 @@ use kube::ResourceExt;
 const TRACKED: &str = "curfew.dev/tracked";
 
 /// Whether a GitOps tool applies a request, as the stores show it.
-pub fn is_tracked(request: &ActivationRequest) -> bool {
+pub fn is_tracked(request: &impl ResourceExt) -> bool {
     request.labels().contains_key(TRACKED)
 }
 
@@ -38,6 +43,25 @@ pub fn request(request: &mut ActivationRequest) {
     conditions.retain(|condition| condition.type_ == convert::REVIEW_REQUIRED);
     conditions.iter_mut().for_each(|condition| condition.message = String::new());
     request.status = Some(ActivationRequestStatus { state, reason, ended_at, conditions, ..ActivationRequestStatus::default() });
+}
+
+/// Takes off an AssignmentRequest that has ended without an effect everything but what names it, how it ended, and until when it is kept.
+/// One that was applied is the proof of the window that it has given.
+pub fn assignment_request(request: &mut AssignmentRequest) {
+    let keys = request.labels().keys().chain(request.annotations().keys());
+    let tracked = retention::is_tracked(keys.map(String::as_str));
+    request.metadata.annotations = None;
+    request.metadata.labels = tracked.then(|| [(TRACKED.to_owned(), "true".to_owned())].into());
+    let applied = request.status.as_ref().and_then(|status| status.state) == Some(AssignmentRequestState::Applied);
+    if applied || !assignment_request_has_ended(request) {
+        return;
+    }
+    request.metadata = ObjectMeta { labels: request.metadata.labels.take(), ..identity(std::mem::take(&mut request.metadata)) };
+    request.spec.justification = String::new();
+    request.spec.requester = None;
+    let status = request.status.take().unwrap_or_default();
+    let (state, reason, ended_at) = (status.state, status.reason, status.ended_at);
+    request.status = Some(AssignmentRequestStatus { state, reason, ended_at, ..AssignmentRequestStatus::default() });
 }
 
 /// Takes off a decision with a final verdict everything but what the rules may still read: of an Approve or Abandon that does not

@@ -1,14 +1,14 @@
 //! Every watch of the operator, once, with the stores and indexes that they keep.
 use super::{
-    changes::{self, DecisionGroup, DecisionSubject, GrantGroup, RequestGroup, StandingGroup},
+    changes::{self, AssignmentRequestGroup, DecisionGroup, DecisionSubject, GrantGroup, RequestGroup, StandingGroup},
     index::Index,
     projection,
     watch_age::WatchAges,
     watches::{OnUnreadable, Watches},
 };
 use crate::api::{
-    AccessDecision, AccessPolicy, ActivationRequest, ActiveAssignment, AuthorizationSystem, CurfewConfig, EligibleAssignment, Grant,
-    RoleTemplate,
+    AccessDecision, AccessPolicy, ActivationRequest, ActiveAssignment, AssignmentRequest, AuthorizationSystem, CurfewConfig,
+    EligibleAssignment, Grant, RoleTemplate,
 };
 use curfew_core::{ids::GRANT_LABEL, target::sources::ContentSource};
 use k8s_openapi::api::{
@@ -50,6 +50,8 @@ pub struct Stores {
     pub standing: Store<ActiveAssignment>,
     /// ActivationRequests.
     pub requests: Store<ActivationRequest>,
+    /// AssignmentRequests.
+    pub assignment_requests: Store<AssignmentRequest>,
     /// AccessDecisions.
     pub decisions: Store<AccessDecision>,
     /// Grants.
@@ -82,6 +84,7 @@ struct Indexes {
     templates: Index<ContentSource, Key>,
     assignments: Index<Key, Key>,
     standing: Index<StandingGroup, Key>,
+    assignment_requests: Index<AssignmentRequestGroup, Key>,
 }
 
 /// The API resource of RoleBindings, or of ClusterRoleBindings.
@@ -98,7 +101,7 @@ impl Stores {
         let all = watcher::Config::default;
         let known = Stores::revoking(revoking, ages);
         let seen = known.decision_seen.clone();
-        let Indexes { requests, decisions, templates, assignments, standing, .. } = known.indexes.clone();
+        let Indexes { requests, decisions, templates, assignments, assignment_requests, standing, .. } = known.indexes.clone();
         Stores {
             configs: other.start((), all(), Delete, not_indexed, changes::config_change, whole),
             systems: other.start((), all(), Delete, not_indexed, changes::system_change, whole),
@@ -142,6 +145,16 @@ impl Stores {
                 },
                 changes::request_change,
                 projection::request,
+            ),
+            assignment_requests: other.start(
+                (),
+                all().page_size(PAGE),
+                Delete,
+                move |event: &Event<AssignmentRequest>| {
+                    assignment_requests.apply(event, |request| (changes::key(request), changes::assignment_request_groups(request)));
+                },
+                changes::assignment_request_change,
+                projection::assignment_request,
             ),
             decisions: other.start(
                 (),
@@ -197,6 +210,7 @@ impl Stores {
             assignments: unwatched(),
             standing: unwatched(),
             requests: unwatched(),
+            assignment_requests: unwatched(),
             decisions: unwatched(),
             cluster_roles: unwatched(),
             roles: unwatched(),
@@ -218,6 +232,7 @@ impl Stores {
             self.assignments.wait_until_ready(),
             self.standing.wait_until_ready(),
             self.requests.wait_until_ready(),
+            self.assignment_requests.wait_until_ready(),
             self.decisions.wait_until_ready(),
             self.grants.wait_until_ready(),
             self.cluster_roles.wait_until_ready(),
@@ -237,6 +252,21 @@ impl Stores {
     /// A request.
     pub fn request(&self, key: &Key) -> Option<Arc<ActivationRequest>> {
         get(&self.requests, key)
+    }
+
+    /// An AssignmentRequest.
+    pub fn assignment_request(&self, key: &Key) -> Option<Arc<AssignmentRequest>> {
+        get(&self.assignment_requests, key)
+    }
+
+    /// The keys of the AssignmentRequests of a group.
+    pub fn live_assignment_requests(&self, group: &AssignmentRequestGroup) -> Vec<Key> {
+        self.indexes.assignment_requests.ids(group)
+    }
+
+    /// An assignment.
+    pub fn assignment(&self, key: &Key) -> Option<Arc<EligibleAssignment>> {
+        get(&self.assignments, key)
     }
 
     /// A decision.

@@ -3,6 +3,7 @@ use super::schema;
 #[cfg(feature = "simulated")]
 use curfew_core::target::simulated;
 use curfew_core::{
+    assignment_request::Change,
     principal::Subject,
     target::{Empty, PermissionsByProvider, ScopeByProvider, aws, kubernetes},
     time::Time,
@@ -147,6 +148,9 @@ pub struct EligibleAssignmentStatus {
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
+    /// The window that an AssignmentRequest has given the assignment, in place of the one in `spec`. As soon as that is edited, `spec` holds again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Change>,
     /// Values for the columns of `kubectl get`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display: Option<AssignmentDisplay>,

@@ -1,17 +1,24 @@
 //! Converts the kinds to the facts that rules read, and names the settings that this build does not support. Pure. Operator and plugin judge by
 //! the same facts.
+mod assignment_request;
+
+pub use assignment_request::{
+    assignment_request, assignment_request_facts, assignment_request_names, assignment_request_schema, change, spec_window, window,
+    without_unproven_change,
+};
+
 use crate::{
     AccessDecision, AccessPolicy, ActivationRequest, ActiveAssignment as ApiActiveAssignment, AuthorizationSystem, EligibleAssignment,
     Grant, RoleTemplate,
     active_assignment::{AUTHOR_PROVEN, Bounds, StandingWindow},
-    assignment::{Delegation, Window as ApiWindow},
+    assignment::Delegation,
     conditions,
     decision::About,
     grant::{GrantState, OperationKind},
     policy::{ApprovalFloor as ApiFloor, Limits, MfaRule, RequestorAdmin as ApiRequestorAdmin, SystemsRef, TicketFloor},
-    request::{ActivationRequestStatus, ApprovalStatus, RequestState},
+    request::{ActivationRequestStatus, ApprovalStatus, CountedDecision, RequestState},
     system::{Mode, Principals, Provider},
-    template::{Approval, Justification, TicketRule},
+    template::{Approval, AssignmentApproval, Justification, TicketRule},
 };
 use curfew_core::{
     admission::{AdmissionHistory, Provenance, Seen},
@@ -186,9 +193,7 @@ pub fn template(template: &RoleTemplate) -> Template {
     let (order, stages): (StageOrder, &[ApprovalStage]) = match &a.approval {
         Approval::None(_) => (StageOrder::Sequential, &[]),
         Approval::Stages(stages) => (StageOrder::Sequential, stages),
-        // A single stage has no order: it is frozen in one form.
-        Approval::Parallel(stages) if stages.len() < 2 => (StageOrder::Sequential, stages),
-        Approval::Parallel(stages) => (StageOrder::Parallel, stages),
+        Approval::Parallel(stages) => (parallel(stages), stages),
     };
     Template {
         reference: reference(template),
@@ -205,6 +210,10 @@ pub fn template(template: &RoleTemplate) -> Template {
         permanent_eligibility: s.assignment.eligible.permanent,
         max_eligibility: s.assignment.eligible.max,
         standing: s.assignment.active.as_ref().map(|rule| StandingRule { permanent: rule.permanent, max: rule.max }),
+        assignment_approval: s.assignment.approval.as_ref().map(|approval| match approval {
+            AssignmentApproval::Stages(stages) => (stages.clone(), StageOrder::Sequential),
+            AssignmentApproval::Parallel(stages) => (stages.clone(), parallel(stages)),
+        }),
         suspended: s.suspend,
         not_bindable: found(template, Reason::NotBindable),
         refused_by_target: found(template, Reason::TargetRefused),
@@ -214,6 +223,11 @@ pub fn template(template: &RoleTemplate) -> Template {
         approval: stages.to_vec(),
         order,
     }
+}
+
+/// A single stage has no order: it is frozen in one form.
+fn parallel(stages: &[ApprovalStage]) -> StageOrder {
+    if stages.len() < 2 { StageOrder::Sequential } else { StageOrder::Parallel }
 }
 
 /// What the readiness controller found at the target for this generation, if this is the reason why the template is not ready.
@@ -232,10 +246,7 @@ pub fn assignment(assignment: &EligibleAssignment) -> Assignment {
         subject: spec.subject.clone(),
         scope: spec.scope.narrowed(),
         permissions: spec.permissions.clone(),
-        window: match &spec.window {
-            ApiWindow::Permanent(_) => Window::Permanent,
-            ApiWindow::Between(b) => Window::Between(b.start, b.end),
-        },
+        window: window(assignment),
         suspended: spec.suspend,
         delegated: spec.delegation == Delegation::Allowed,
         unsupported: Vec::new(),
@@ -435,7 +446,7 @@ pub fn decision(decision: &AccessDecision, manager: Option<bool>, proof: Option<
         // What was about nothing once is about nothing for good: a request that took the name later is another one, however
         // close in time (the API server's clock has whole seconds).
         _ if counted.is_some_and(|c| c.reason == Reason::NotFound.as_str()) => Some("".into()),
-        About::ActivationRequest(r) => r.uid.as_deref().map(Into::into),
+        About::ActivationRequest(r) | About::AssignmentRequest(r) => r.uid.as_deref().map(Into::into),
         About::Grant(_) => None,
     };
     DecisionFacts {
@@ -457,8 +468,12 @@ pub fn decision(decision: &AccessDecision, manager: Option<bool>, proof: Option<
 /// Whether the request's status names this decision: as an approval that filled a stage, or as what ended it. The first builds stored no
 /// uid.
 pub fn names(status: &ActivationRequestStatus, decision: &DecisionFacts) -> bool {
-    let stages = status.approval.iter().flat_map(|approval| &approval.stages);
-    let mut named = stages.flat_map(|stage| &stage.decisions).chain(&status.ended_by);
+    names_among(status.approval.as_ref(), status.ended_by.as_ref(), decision)
+}
+
+fn names_among(approval: Option<&ApprovalStatus>, ended_by: Option<&CountedDecision>, decision: &DecisionFacts) -> bool {
+    let stages = approval.iter().flat_map(|approval| &approval.stages);
+    let mut named = stages.flat_map(|stage| &stage.decisions).chain(ended_by);
     named.any(|counted| match &counted.uid {
         Some(uid) => **uid == *decision.uid,
         None => counted.decider == decision.decider.username && counted.at == decision.created,

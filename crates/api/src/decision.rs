@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
     status = "AccessDecisionStatus",
     derive = "PartialEq",
     selectable = ".spec.about.activationRequest.name",
+    selectable = ".spec.about.assignmentRequest.name",
     doc = "One person's immutable decision: approve, deny or revoke a request, review one for break-glass, or abandon a Grant whose target no longer exists. An approval names the digest of what was reviewed, so it cannot count for anything else.",
     printcolumn(name = "About", type_ = "string", json_path = ".status.display.about"),
     printcolumn(name = "Decision", type_ = "string", json_path = ".spec.decision"),
@@ -34,7 +35,8 @@ use serde::{Deserialize, Serialize};
     {"rule": "self.decision != 'Abandon' || has(self.digest)", "message": "digest is required to Abandon: kubectl get grt NAME -o jsonpath={.spec.digest}", "fieldPath": ".digest"},
     {"rule": "self.decision == 'Abandon' ? has(self.about.grant) : true", "message": "Abandon is about a grant", "fieldPath": ".about"},
     {"rule": "self.decision != 'Review' || (has(self.comment) && self.comment.trim() != '')", "message": "a review needs a comment: say what you found", "fieldPath": ".comment"},
-    {"rule": "!has(self.duration) || self.decision == 'Approve'", "message": "only an approval has a duration: it shortens the access", "fieldPath": ".duration"}
+    {"rule": "!has(self.duration) || self.decision == 'Approve'", "message": "only an approval has a duration: it shortens the access", "fieldPath": ".duration"},
+    {"rule": "!has(self.duration) || !has(self.about.assignmentRequest)", "message": "an AssignmentRequest is approved as it is; duration shortens an access", "fieldPath": ".duration"}
 ]))]
 #[serde(rename_all = "camelCase")]
 pub struct AccessDecisionSpec {
@@ -64,11 +66,13 @@ pub struct AccessDecisionSpec {
 pub enum About {
     /// An ActivationRequest in the same namespace.
     ActivationRequest(RequestRef),
+    /// An AssignmentRequest in the same namespace.
+    AssignmentRequest(RequestRef),
     /// A Grant. Only `Abandon` counts, and `Review` where its request was deleted.
     Grant(NameRef),
 }
 
-/// A reference to an ActivationRequest by name and, optionally, uid.
+/// A reference to a request by name and, optionally, uid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RequestRef {
     /// `metadata.name` of the request.

@@ -121,7 +121,11 @@ const ORIGINS: &[(&str, Origin)] = &[
     ("plan.kubernetes.fuse.job.annotations{}", Copied(&["CurfewConfig.spec.kubernetes.fuse.job.annotations{}"], 0)),
     ("status.gone[]", Copied(&["NAMESPACE"], 0)),
     // Composed for people and columns.
-    ("display.about", Copied(&["NAME"], 5)),
+    ("display.about", Copied(&["NAME"], 6)),
+    ("change.by.name", Copied(&["NAME"], 0)),
+    ("display.action", Own),
+    ("display.assignment", Copied(&["AssignmentRequest.spec.action.extend.assignment.name"], 0)),
+    ("display.until", Own),
     ("status.display.principal", Copied(HOLDER, 0)),
     ("display.beneficiary", Bounded),
     ("display.subject", Bounded),

@@ -7,6 +7,7 @@
 
 pub mod active_assignment;
 pub mod assignment;
+pub mod assignment_request;
 pub mod compare;
 pub mod conditions;
 pub mod config;
@@ -23,6 +24,7 @@ pub mod template;
 
 pub use active_assignment::ActiveAssignment;
 pub use assignment::EligibleAssignment;
+pub use assignment_request::AssignmentRequest;
 pub use config::CurfewConfig;
 pub use decision::AccessDecision;
 pub use grant::Grant;
@@ -61,6 +63,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         ActivationRequest::crd(),
         AccessDecision::crd(),
         Grant::crd(),
+        AssignmentRequest::crd(),
     ];
     // A rule about metadata must be at the root of the schema, which the derive macro cannot express.
     let root = all[0].spec.versions[0].schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut());
@@ -194,6 +197,7 @@ mod tests {
             "AccessDecision.spec.comment",
             "ActivationRequest.spec.justification",
             "ActiveAssignment.spec.justification",
+            "AssignmentRequest.spec.justification",
             "EligibleAssignment.spec.justification",
             "RoleTemplate.spec.description",
         ];
@@ -239,6 +243,7 @@ mod tests {
             "ActivationRequest.spec.ttlAfterFinished",
             "ActiveAssignment.spec.permissions.aws.role.maxSession",
             "ActiveAssignment.spec.window.recurring.duration",
+            "AssignmentRequest.spec.ttlAfterFinished",
             "AuthorizationSystem.spec.analytics.window",
             "CurfewConfig.spec.ceilings.duration",
             "CurfewConfig.spec.retention",
@@ -253,6 +258,12 @@ mod tests {
             "RoleTemplate.spec.activation.duration.max",
             "RoleTemplate.spec.activation.mfa.maxAge",
             "RoleTemplate.spec.assignment.active.max",
+            "RoleTemplate.spec.assignment.approval.parallel[].escalation.after",
+            "RoleTemplate.spec.assignment.approval.parallel[].mfa.maxAge",
+            "RoleTemplate.spec.assignment.approval.parallel[].timeout",
+            "RoleTemplate.spec.assignment.approval.stages[].escalation.after",
+            "RoleTemplate.spec.assignment.approval.stages[].mfa.maxAge",
+            "RoleTemplate.spec.assignment.approval.stages[].timeout",
             "RoleTemplate.spec.assignment.eligible.max",
             "RoleTemplate.spec.permissions.aws.role.maxSession",
         ];
@@ -275,6 +286,7 @@ mod tests {
             ("activationrequests", "areq", "Namespaced"),
             ("accessdecisions", "adec", "Namespaced"),
             ("grants", "grt", "Cluster"),
+            ("assignmentrequests", "asreq", "Namespaced"),
         ];
         assert_eq!(names, expected.map(|(p, s, k)| (p.to_owned(), s.to_owned(), k.to_owned())));
     }

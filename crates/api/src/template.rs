@@ -176,6 +176,26 @@ pub struct AssignmentRules {
     /// Rules for standing access (ActiveAssignment). Default: none is possible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active: Option<AssignmentRule>,
+    /// Who must approve AssignmentRequests that extend or renew an assignment of this role. Without it they are refused. The floor of the AccessPolicy holds for it, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<AssignmentApproval>,
+}
+
+/// Who must approve a change of an assignment, in one or two stages. Exactly one member is set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+#[serde(rename_all = "camelCase")]
+pub enum AssignmentApproval {
+    /// All of these stages must pass, in this order, each by other people.
+    Stages(
+        #[schemars(length(min = 1, max = 2), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = stage_rules()))]
+        Vec<ApprovalStage>,
+    ),
+    /// All of these stages must pass, in any order, each by other people. All are open from acceptance.
+    Parallel(
+        #[schemars(length(min = 1, max = 2), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = stage_rules()))]
+        Vec<ApprovalStage>,
+    ),
 }
 
 /// The permitted length of an assignment.

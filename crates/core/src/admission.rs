@@ -105,6 +105,11 @@ impl AdmissionHistory {
         }
     }
 
+    /// Whether an object is older than everything that is remembered: spans are forgotten, the oldest first.
+    pub fn has_forgotten(&self, created: Time) -> bool {
+        self.past.len() >= MAX_PAST_SPANS && self.past.first().is_some_and(|oldest| created < oldest.since)
+    }
+
     /// What is known after a proof that began once this process had read these objects, and that found nothing changed since the
     /// running span was proven last: those that were created within that span are covered, also in the second of the proof.
     #[must_use]

@@ -19,6 +19,7 @@
 //! | [`reconcile`] | the steps around the state machines, as a value that requests effects |
 pub mod admission;
 pub mod approval;
+pub mod assignment_request;
 pub mod conditions;
 pub mod deadlines;
 pub mod digest;

@@ -106,6 +106,8 @@ pub struct Template {
     pub max_eligibility: Option<Period>,
     /// How long standing access may be; nothing allows none.
     pub standing: Option<StandingRule>,
+    /// Who must approve that an assignment of the role is extended or renewed, and in which order; nothing refuses both.
+    pub assignment_approval: Option<(Vec<ApprovalStage>, StageOrder)>,
     /// `suspend: true`.
     pub suspended: bool,
     /// What the template's own controller found last, for this generation: roles that cannot be bound.

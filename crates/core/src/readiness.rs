@@ -92,9 +92,10 @@ pub fn active_assignment(active: &ActiveAssignment, found: Option<Result<(), Ref
 pub fn assignment(assignment: &Assignment, template: Option<&Template>, inputs: &PolicyInputs<'_>) -> Readiness {
     terms::assignment_ready(assignment, template, inputs)?;
     match assignment.window {
-        Window::Between(_, end) if inputs.now >= end => {
-            not_ready(Reason::OutsideWindow, format!("the window ended {end}; create a new EligibleAssignment"))
-        }
+        Window::Between(_, end) if inputs.now >= end => not_ready(
+            Reason::OutsideWindow,
+            format!("the window ended {end}; renew it within 30 days with an AssignmentRequest, or create a new EligibleAssignment"),
+        ),
         Window::Between(start, _) if inputs.now < start => Ok(format!("begins {start}")),
         Window::Between(..) | Window::Permanent => Ok("makes eligible".into()),
     }

@@ -27,9 +27,12 @@ use crate::{
     text::brief,
     time::Time,
 };
+
+pub(crate) use approval::check_stages;
 use approval::{check_approval, check_quorum_reachable};
 use holder::resolve_principal;
-use policies::{check_policy_eligible, check_policy_offers, first_allowing};
+use policies::check_policy_offers;
+pub(crate) use policies::{check_floor, check_policy_eligible, first_allowing};
 use requestors::{check_may_ask, is_for_another, resolve_beneficiary};
 
 /// Why not: the reason, and a message for people.
@@ -50,7 +53,7 @@ impl Refusal {
     }
 }
 
-fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
+pub(crate) fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal::new(reason, message))
 }
 
@@ -159,7 +162,8 @@ fn resolve_trusted(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refu
     };
     let gone = (!held.gone.is_empty()).then(|| held.gone.join(", ").into());
     let of_role = t.limits.filter(|_| standing.is_none()).map(|limits| Limit::of_role(&a.namespace, &t.reference.name, &holder, limits));
-    let of_policy = pair.policy.limits.filter(|_| standing.is_none()).map(|limits| Limit::of_policy(&pair.policy.reference.name, &holder, limits));
+    let of_policy =
+        pair.policy.limits.filter(|_| standing.is_none()).map(|limits| Limit::of_policy(&pair.policy.reference.name, &holder, limits));
     let limits = break_glass::locks(a, h)?.into_iter().chain(of_role.into_iter().chain(of_policy).flatten()).collect();
     let terms = Terms::new(Resolved {
         schema: SCHEMA,
@@ -257,7 +261,7 @@ pub fn assignment_ready(e: &Assignment, t: Option<&Template>, h: &PolicyInputs<'
 }
 
 /// Suspended and unsupported templates cannot be used.
-fn check_usable(t: &Template) -> Result<(), Refusal> {
+pub(crate) fn check_usable(t: &Template) -> Result<(), Refusal> {
     if t.suspended {
         return refuse(Reason::Suspended, format!("role {} is suspended; ask its owner", t.reference.name));
     }
@@ -588,13 +592,18 @@ fn check_assignment_window(a: &RequestFacts, e: &Assignment, t: &Template, now: 
     if let Some(what) = e.unsupported.first() {
         return refuse(Reason::Unsupported, format!("assignment {name} uses {what}, which this build does not support"));
     }
+    // First: one that was removed may have lasted less than it must.
+    if let Window::Between(_, over) = e.window
+        && now >= over
+    {
+        return refuse(Reason::OutsideWindow, format!("assignment {name} ended {over}"));
+    }
     if a.approved.is_none() {
         check_shortest_window(e)?;
     }
     check_within_role(e, t)?;
     match e.window {
         Window::Between(start, _) if now < start => refuse(Reason::OutsideWindow, format!("assignment {name} begins {start}")),
-        Window::Between(_, over) if now >= over => refuse(Reason::OutsideWindow, format!("assignment {name} ended {over}")),
         Window::Between(_, over) if end > over => {
             let left = Duration::from_secs(u32::try_from(over.millis_since(now) / 1000).unwrap_or(u32::MAX).max(1));
             refuse(Reason::OutsideWindow, format!("assignment {name} ends {over}: {left} are left, and the whole duration must fit"))
@@ -607,7 +616,7 @@ fn check_assignment_window(a: &RequestFacts, e: &Assignment, t: &Template, now: 
 const MIN_WINDOW_SECS: i64 = 300;
 
 /// Whether an assignment is long enough to be made, or to be used: what is active by it goes on.
-fn check_shortest_window(e: &Assignment) -> Result<(), Refusal> {
+pub(crate) fn check_shortest_window(e: &Assignment) -> Result<(), Refusal> {
     match e.window {
         Window::Between(from, to) if to.millis_since(from) < MIN_WINDOW_SECS * 1000 => {
             let message = format!("assignment {} lasts less than the 5m that an assignment must last", e.reference.name);
@@ -618,7 +627,7 @@ fn check_shortest_window(e: &Assignment) -> Result<(), Refusal> {
 }
 
 /// Whether a role allows an assignment of this subject and window.
-fn check_within_role(e: &Assignment, t: &Template) -> Result<(), Refusal> {
+pub(crate) fn check_within_role(e: &Assignment, t: &Template) -> Result<(), Refusal> {
     let (name, role) = (&e.reference.name, &t.reference.name);
     if e.subject.is_reserved() {
         return refuse(Reason::OutsidePolicy, format!("assignment {name} names {}, an identity that Kubernetes reserves", e.subject));

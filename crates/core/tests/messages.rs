@@ -251,6 +251,9 @@ fn table() -> Vec<Section> {
     all.push(("What a role requires, and what an approval lacks (conditions)", required()));
     all.push(("What waits has changed (Resolved::changed_since)", changed()));
     all.push(("A limit is reached (limits::explain)", limits_reached()));
+    let rows = |rows: Vec<cases::aws::Row>| rows.into_iter().map(|(case, about, text)| message(case, about, text)).collect();
+    all.push(("An AssignmentRequest is refused (assignment_request::resolve)", rows(cases::assignment_requests::refused())));
+    all.push(("An AssignmentRequest ends (assignment_request::decide)", rows(cases::assignment_requests::ends())));
     all.push(("An access in words (target)", access()));
     all.push(("What outlives a grant (target::kubernetes::lasting)", lasting()));
     all.extend(aws());

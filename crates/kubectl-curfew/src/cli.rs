@@ -1,7 +1,7 @@
 //! `kubectl curfew`: creates and reads the same objects as plain kubectl, with the rights of the user's kubeconfig.
 
 use crate::{
-    audit, completion,
+    assignment, audit, completion,
     context::{CliContext, Connection},
     decide,
     decide::with_exit_codes,
@@ -39,6 +39,7 @@ enum Verb {
     Revoke(decide::Against),
     Review(decide::Review),
     Extend(extend::Extend),
+    Assignment(assignment::Assignment),
     List(list::List),
     Explain(Box<explain::Explain>),
     Audit(audit::Audit),
@@ -74,6 +75,7 @@ pub async fn run(plugin: Plugin) -> anyhow::Result<u8> {
         Verb::Revoke(args) => decide::against(&me, &args, Decision::Revoke).await,
         Verb::Review(args) => decide::review(&me, &args).await,
         Verb::Extend(args) => extend::run(&me, &args).await,
+        Verb::Assignment(args) => assignment::run(&me, &args).await,
         Verb::List(args) => list::run(&me, &args).await,
         Verb::Explain(args) => explain::run(&me, &args).await,
         Verb::Audit(args) => audit::run(&me, &args).await,

@@ -4,15 +4,14 @@ use anyhow::ensure;
 use curfew_core::{
     approval::{ApprovalStage, CommentRule},
     principal::UserInfo,
-    resolved::Resolved,
     text::{is_blank, printable},
 };
 use std::io::Write;
 
 /// The stage that asks this user for a comment, as far as the plugin can know; otherwise the operator says so. Stages list people under the
 /// names of their logins, so who cannot find out their own name is not asked.
-pub(crate) async fn asked_for(me: &CliContext, resolved: Option<&Resolved>) -> Option<String> {
-    let stages = &resolved?.approval;
+pub(crate) async fn asked_for(me: &CliContext, stages: Option<&[ApprovalStage]>) -> Option<String> {
+    let stages = stages?;
     if stages.iter().all(|stage| stage.comment == CommentRule::Optional) {
         return None;
     }

@@ -10,7 +10,7 @@ use crate::{
 };
 use clap::{Arg, Command, ValueEnum};
 use clap_complete::Shell;
-use curfew_api::{ActivationRequest, RoleTemplate, request::RequestState};
+use curfew_api::{ActivationRequest, EligibleAssignment, RoleTemplate, request::RequestState};
 use curfew_core::text::printable;
 use kube::{ResourceExt, api::ListParams};
 use std::time::Duration;
@@ -112,6 +112,7 @@ enum Meant {
 enum Of {
     Roles,
     Requests,
+    Assignments,
 }
 
 fn meant(root: &Command, words: &[String]) -> Meant {
@@ -148,6 +149,7 @@ fn meant(root: &Command, words: &[String]) -> Meant {
     match at.map(|arg| arg.get_id().as_str()) {
         Some("role") => Meant::Names(Of::Roles),
         Some("names" | "request") => Meant::Names(Of::Requests),
+        Some("assignment") => Meant::Names(Of::Assignments),
         _ => {
             let values: Vec<Candidate> =
                 at.iter().flat_map(|arg| arg.get_possible_values()).map(|v| (v.get_name().to_owned(), help(v.get_help()))).collect();
@@ -201,6 +203,13 @@ async fn names(connection: &Connection, of: Of) -> anyhow::Result<Vec<Candidate>
             found
                 .into_iter()
                 .map(|role| (role.name_any(), role.spec.description.unwrap_or_default().lines().next().unwrap_or_default().to_owned()))
+                .collect()
+        }
+        Of::Assignments => {
+            let found = read::within::<EligibleAssignment>(&me, &me.namespace, &all).await?.unwrap_or_default();
+            found
+                .into_iter()
+                .map(|eligible| (eligible.name_any(), format!("{}, role {}", eligible.spec.subject, eligible.spec.role_ref.name)))
                 .collect()
         }
         Of::Requests => {

@@ -4,15 +4,14 @@ use crate::{
     context::CliContext,
     output::{Format, Printed, document, objects, put},
     read::INCOMPLETE,
-    spec::find,
-    summary,
+    subject::Subject,
 };
 use anyhow::{bail, ensure};
 use curfew_api::{
-    AccessDecision, ActivationRequest,
+    AccessDecision,
     assignment::NameRef,
     conditions,
-    decision::{About, AccessDecisionSpec, RequestRef},
+    decision::{About, AccessDecisionSpec},
     schema,
 };
 use curfew_core::{
@@ -57,7 +56,7 @@ pub(crate) use with_exit_codes;
     after_help = with_exit_codes!("Example:\n  kubectl curfew approve payments-admin-x7k2p -n payments --digest 7f3a9c21d0b4e6f1a2c85e07b9d34f6082e1c7a5f0936bd84e2a7c19f5d0638b --comment 'go ahead'")
 )]
 pub struct Approve {
-    /// Names of ActivationRequests.
+    /// Names of ActivationRequests; of AssignmentRequests as asreq/NAME.
     #[arg(required = true)]
     names: Vec<String>,
     /// Digest of the terms that you reviewed: 64 hex digits. For one request only.
@@ -86,7 +85,7 @@ pub struct Common {
 /// Arguments of `deny` and `revoke`.
 #[derive(clap::Args, Debug)]
 pub struct Against {
-    /// Names of ActivationRequests.
+    /// Names of ActivationRequests; of AssignmentRequests as asreq/NAME.
     #[arg(required = true)]
     names: Vec<String>,
     #[command(flatten)]
@@ -124,15 +123,11 @@ pub async fn review(me: &CliContext, args: &Review) -> anyhow::Result<u8> {
         .await;
     }
     each(&args.names, args.common.printed.output, async |name, made| {
-        let request = find(me, name).await?;
-        send(me, &about(&request), &decision(), &args.common, made).await
+        let request = Subject::find(me, name).await?;
+        ensure!(matches!(request, Subject::Access(_)), "{name} is not an ActivationRequest; only break-glass access is reviewed");
+        send(me, &request.about(), &decision(), &args.common, made).await
     })
     .await
-}
-
-/// The request that a decision is about, with its uid.
-fn about(request: &ActivationRequest) -> About {
-    About::ActivationRequest(RequestRef { name: request.name_any(), uid: request.uid() })
 }
 
 pub async fn approve(me: &CliContext, args: &Approve) -> anyhow::Result<u8> {
@@ -141,7 +136,7 @@ pub async fn approve(me: &CliContext, args: &Approve) -> anyhow::Result<u8> {
         "--digest names what you reviewed of one request; approve one request at a time with it"
     );
     each(&args.names, args.common.printed.output, async |name, made| {
-        let request = find(me, name).await?;
+        let request = Subject::find(me, name).await?;
         check_duration(&request, args.duration.as_ref())?;
         let asking = asking(me, &request, &args.common).await?;
         let digest = Some(reviewed(me, &request, args.digest)?);
@@ -149,17 +144,17 @@ pub async fn approve(me: &CliContext, args: &Approve) -> anyhow::Result<u8> {
             Some(stage) => Some(comment::ask(&stage)?),
             None => args.common.comment.clone(),
         };
-        send(me, &about(&request), &Decision { verb: Verb::Approve, digest, duration: args.duration.clone(), comment }, &args.common, made)
-            .await
+        let decision = Decision { verb: Verb::Approve, digest, duration: args.duration.clone(), comment };
+        send(me, &request.about(), &decision, &args.common, made).await
     })
     .await
 }
 
 pub async fn against(me: &CliContext, args: &Against, verb: Verb) -> anyhow::Result<u8> {
     each(&args.names, args.common.printed.output, async |name, made| {
-        let request = find(me, name).await?;
-        let digest = request.status.as_ref().and_then(|status| status.digest);
-        send(me, &about(&request), &Decision { verb, digest, duration: None, comment: args.common.comment.clone() }, &args.common, made)
+        let request = Subject::find(me, name).await?;
+        let digest = request.digest();
+        send(me, &request.about(), &Decision { verb, digest, duration: None, comment: args.common.comment.clone() }, &args.common, made)
             .await
     })
     .await
@@ -174,20 +169,21 @@ struct Decision {
 }
 
 /// What the operator would not count: a longer duration than was requested.
-fn check_duration(request: &ActivationRequest, named: Option<&Duration>) -> anyhow::Result<()> {
-    let requested = request.status.as_ref().and_then(|status| status.resolved.as_ref()).map(|resolved| &resolved.duration);
-    if let Some((named, requested)) = named.zip(requested) {
+fn check_duration(request: &Subject, named: Option<&Duration>) -> anyhow::Result<()> {
+    let is_assignment = matches!(request, Subject::Assignment(_));
+    ensure!(named.is_none() || !is_assignment, "an AssignmentRequest is approved as it is; --duration shortens an access");
+    if let Some((named, requested)) = named.zip(request.duration()) {
         ensure!(named <= requested, "{named} is longer than the {requested} that was requested; approve at most that");
     }
     Ok(())
 }
 
 /// The stage that asks for a comment that was not given. Fails where there is no terminal to ask on.
-async fn asking(me: &CliContext, request: &ActivationRequest, common: &Common) -> anyhow::Result<Option<String>> {
+async fn asking(me: &CliContext, request: &Subject, common: &Common) -> anyhow::Result<Option<String>> {
     if common.comment.as_deref().is_some_and(|comment| !is_blank(comment)) {
         return Ok(None);
     }
-    let stage = comment::asked_for(me, request.status.as_ref().and_then(|status| status.resolved.as_ref())).await;
+    let stage = comment::asked_for(me, request.stages()).await;
     if let Some(stage) = stage.as_ref().filter(|_| !std::io::stdin().is_terminal()) {
         bail!("stage {stage} asks its approvers for a comment; say why with --comment");
     }
@@ -226,11 +222,11 @@ fn worst(codes: &[u8]) -> u8 {
 }
 
 /// The digest of what the user has reviewed: given, or shown now and confirmed.
-fn reviewed(me: &CliContext, request: &ActivationRequest, given: Option<Digest>) -> anyhow::Result<Digest> {
-    let (name, status) = (request.name_any(), request.status.clone().unwrap_or_default());
-    let look = format!("kubectl get areq -n {} {name}", me.namespace);
-    let Some(current) = status.digest else {
-        let told = status.message.unwrap_or_else(|| format!("the operator has not looked at it yet; check it with {look}"));
+fn reviewed(me: &CliContext, request: &Subject, given: Option<Digest>) -> anyhow::Result<Digest> {
+    let name = request.name();
+    let look = format!("kubectl get {} -n {} {name}", request.kind(), me.namespace);
+    let Some(current) = request.digest() else {
+        let told = request.message().unwrap_or_else(|| format!("the operator has not looked at it yet; check it with {look}"));
         bail!("request {name} cannot be approved: {told}");
     };
     if let Some(digest) = given {
@@ -241,7 +237,7 @@ fn reviewed(me: &CliContext, request: &ActivationRequest, given: Option<Digest>)
         std::io::stdin().is_terminal(),
         "without a terminal, confirm what you reviewed with --digest {current} ({look} -o yaml shows everything)"
     );
-    summary::print(request)?;
+    request.print()?;
     ensure!(confirmed("Approve this?")?, "cancelled; no decision about {name} was created");
     Ok(current)
 }
@@ -258,7 +254,7 @@ pub(crate) fn confirmed(question: &str) -> anyhow::Result<bool> {
 /// Creates the decision, and waits until it counts or does not. What is printed as a document is kept.
 async fn send(me: &CliContext, about: &About, decision: &Decision, common: &Common, made: &mut Vec<AccessDecision>) -> anyhow::Result<u8> {
     let of = match about {
-        About::ActivationRequest(request) => &request.name,
+        About::ActivationRequest(request) | About::AssignmentRequest(request) => &request.name,
         About::Grant(grant) => &grant.name,
     };
     let decisions: Api<AccessDecision> = Api::namespaced(me.client.clone(), &me.namespace);

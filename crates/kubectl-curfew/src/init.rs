@@ -164,7 +164,7 @@ fn documents(init: &Init, ns: &str) -> Vec<(&'static str, Value)> {
             "Limits how many requests and decisions the namespace holds, so that a person who may create them cannot fill the cluster.\n\
              # Ended requests count until they are deleted: 7 days after their end where they do not say. Raise it where teams need more.",
             json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "curfew", "namespace": ns}, "spec": {"hard": {
-                "count/activationrequests.curfew.dev": REQUESTS, "count/accessdecisions.curfew.dev": DECISIONS}}}),
+                "count/activationrequests.curfew.dev": REQUESTS, "count/assignmentrequests.curfew.dev": REQUESTS, "count/accessdecisions.curfew.dev": DECISIONS}}}),
         ),
         (
             "The role and the rules for using it.",

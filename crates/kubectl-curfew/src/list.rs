@@ -1,4 +1,5 @@
 //! `kubectl curfew list`: requests, what a user may request, what they hold, and the queue of an approver.
+mod assignments;
 mod eligible;
 mod queue;
 mod review;
@@ -8,8 +9,8 @@ use crate::{
     output::{Cell, Colour, Format, Printed, is_colourful, objects, put, span, table},
     read::{self, Gap, Place},
 };
-use curfew_api::{AccessDecision, ActivationRequest, EligibleAssignment, RoleTemplate, request::RequestState};
-use curfew_core::{principal::UserInfo, time::Time};
+use curfew_api::{AccessDecision, ActivationRequest, AssignmentRequest, EligibleAssignment, RoleTemplate, request::RequestState};
+use curfew_core::{principal::UserInfo, text::printable, time::Time};
 use kube::ResourceExt;
 use serde::Serialize;
 
@@ -36,7 +37,7 @@ pub struct List {
     /// Your active requests, and until when.
     #[arg(long, group = "view")]
     active: bool,
-    /// The uses of break-glass that you can review, and the requests that your approval would bring on now, the oldest first, each with its command.
+    /// The uses of break-glass that you can review, and the requests that your approval would bring on now, for access and for assignments, the oldest first, each with its command.
     #[arg(long, group = "view")]
     waiting_for_me: bool,
     /// Include requests that have ended.
@@ -153,6 +154,15 @@ async fn eligible_roles(me: &CliContext, place: Place<'_>, format: Format, gaps:
     let templates: Vec<RoleTemplate> = if mine.is_empty() { Vec::new() } else { read::list(me, place, gaps).await? };
     let told = format!("no EligibleAssignment that you may read names {} or one of your {} groups", login.username, login.groups.len());
     let rows = || eligible::table_of(&mine, &templates, now(), format == Format::Wide);
+    if let Format::Table | Format::Wide = format {
+        let of = |assignment: &EligibleAssignment| {
+            let same = |template: &&RoleTemplate| {
+                template.namespace() == assignment.namespace() && template.name_any() == assignment.spec.role_ref.name
+            };
+            eligible::more_time(assignment, templates.iter().find(same), now())
+        };
+        mine.iter().filter_map(of).for_each(|told| eprintln!("{}", printable(&told)));
+    }
     print(&mine, "eligibleassignment", format, &told, rows)
 }
 
@@ -208,16 +218,32 @@ async fn waiting(me: &CliContext, place: Place<'_>, format: Format, gaps: &mut V
     let mut waiting = review::waiting(&open, &decider);
     let grants = review::deleted(me, place, &open, &decider).await;
     open.retain(|request| state(request) == RequestState::AwaitingApproval);
+    let mut changes: Vec<AssignmentRequest> = read::list(me, place, gaps).await?;
+    changes.retain(assignments::is_open);
     let missing = gaps.len();
-    let decisions: Vec<AccessDecision> = if open.is_empty() { Vec::new() } else { read::list(me, place, gaps).await? };
+    let nothing = open.is_empty() && changes.is_empty();
+    let decisions: Vec<AccessDecision> = if nothing { Vec::new() } else { read::list(me, place, gaps).await? };
     let decisions = (gaps.len() == missing).then_some(decisions.as_slice());
+    let changes = assignments::waiting(changes, decisions, &decider);
     waiting.extend(queue::waiting(open, decisions, &decider));
     let told = match queue::unproven(&decider) {
         Some(why) => format!("nothing waits for you: your decisions do not count, since {why}; kubectl curfew whoami says more"),
         None => format!("nothing that you may see waits for {}", login.username),
     };
     let requests: Vec<ActivationRequest> = waiting.iter().map(|entry| entry.request.clone()).collect();
-    let told = print(&requests, REQUEST, format, &told, || queue::table_of(&waiting, decider.now, format == Format::Wide))?;
     grants.iter().for_each(|told| eprintln!("{told}"));
-    Ok(told.filter(|_| grants.is_empty()))
+    if changes.is_empty() {
+        let told = print(&requests, REQUEST, format, &told, || queue::table_of(&waiting, decider.now, format == Format::Wide))?;
+        return Ok(told.filter(|_| grants.is_empty()));
+    }
+    let asked: Vec<AssignmentRequest> = changes.iter().map(|entry| entry.request.clone()).collect();
+    if let Format::Json | Format::Yaml = format {
+        let all = requests.iter().map(serde_json::to_value).chain(asked.iter().map(serde_json::to_value));
+        put(objects(&all.collect::<Result<Vec<_>, _>>()?, format)?)?;
+        return Ok(None);
+    }
+    if !requests.is_empty() {
+        print(&requests, REQUEST, format, &told, || queue::table_of(&waiting, decider.now, format == Format::Wide) + "\n")?;
+    }
+    print(&asked, "assignmentrequest", format, &told, || assignments::table_of(&changes, decider.now, format == Format::Wide))
 }

@@ -1,6 +1,7 @@
 //! `kubectl curfew`: request access, decide on requests, end access, and say why something is or is not possible.
 #![forbid(unsafe_code)]
 
+mod assignment;
 mod audit;
 mod cli;
 mod comment;
@@ -16,6 +17,7 @@ mod output;
 mod read;
 mod request;
 mod spec;
+mod subject;
 mod summary;
 mod whoami;
 

@@ -78,7 +78,7 @@ pub(crate) fn ticket(text: &str) -> Result<Ticket, String> {
     }
 }
 
-fn time(text: &str) -> Result<Time, String> {
+pub(crate) fn time(text: &str) -> Result<Time, String> {
     Time::parse(text).ok_or_else(|| "write it as 2026-11-23T08:15:00Z".into())
 }
 

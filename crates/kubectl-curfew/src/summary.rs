@@ -1,7 +1,7 @@
 //! Prints everything that a request would grant, for the approver.
 use anyhow::Context as _;
-use curfew_api::ActivationRequest;
-use curfew_core::text::printable;
+use curfew_api::{ActivationRequest, AssignmentRequest};
+use curfew_core::{assignment_request::Span, text::printable};
 use kube::ResourceExt;
 
 /// Prints the resolved terms on standard error, where the confirmation prompt follows.
@@ -29,6 +29,32 @@ fn summary(request: &ActivationRequest) -> anyhow::Result<String> {
         ("ticket", ticket),
         ("waiting for", status.waiting_for.clone().unwrap_or_default()),
         ("digest", resolved.digest().to_string()),
+    ];
+    Ok(rows.iter().map(|(label, value)| format!("{label:>14}  {}\n", printable(value))).collect())
+}
+
+/// Prints what an AssignmentRequest would change on standard error.
+pub fn print_assignment(request: &AssignmentRequest) -> anyhow::Result<()> {
+    eprint!("{}", assignment_summary(request)?);
+    Ok(())
+}
+
+fn assignment_summary(request: &AssignmentRequest) -> anyhow::Result<String> {
+    let status = request.status.as_ref().context("the request is not resolved yet")?;
+    let terms = status.resolved.as_ref().context("the request is not resolved yet")?;
+    let span = |span: &Span| format!("from {} until {}", span.start, span.end);
+    let rows = [
+        ("request", request.name_any()),
+        ("requester", terms.requester.clone()),
+        ("action", terms.action.verb().to_owned()),
+        ("assignment", terms.assignment.name.clone()),
+        ("subject", terms.subject.to_string()),
+        ("role", terms.role.name.clone()),
+        ("eligible now", terms.before.as_ref().map_or_else(|| "without an end".into(), span)),
+        ("will be", span(&terms.window)),
+        ("justification", quoted(&request.spec.justification)),
+        ("waiting for", status.waiting_for.clone().unwrap_or_default()),
+        ("digest", terms.digest().to_string()),
     ];
     Ok(rows.iter().map(|(label, value)| format!("{label:>14}  {}\n", printable(value))).collect())
 }

@@ -36,6 +36,7 @@ const KINDS: &[Kind] = &[
     kind(CURFEW, "v1alpha1", "RoleTemplate", "roletemplates", "rtpl", true),
     kind(CURFEW, "v1alpha1", "EligibleAssignment", "eligibleassignments", "eas", true),
     kind(CURFEW, "v1alpha1", "ActiveAssignment", "activeassignments", "aas", true),
+    kind(CURFEW, "v1alpha1", "AssignmentRequest", "assignmentrequests", "asreq", true),
     kind(CURFEW, "v1alpha1", "AccessPolicy", "accesspolicies", "apol", false),
     kind(CURFEW, "v1alpha1", "AuthorizationSystem", "authorizationsystems", "authsys", false),
     kind(CURFEW, "v1alpha1", "CurfewConfig", "curfewconfigs", "curfewconfig", false),

@@ -57,10 +57,15 @@ impl DecisionController {
         }
         match changes::subject(&decision) {
             DecisionSubject::Request(request) if ctx.stores.request(&request).is_some() => Ok(Requeue::OnChange),
+            DecisionSubject::AssignmentRequest(request) if ctx.stores.assignment_request(&request).is_some() => Ok(Requeue::OnChange),
             // Only a live read proves that the request does not exist. One that the watch has not brought yet judges the
             // decision when it arrives.
             DecisionSubject::Request((namespace, name)) => {
                 let exists = kube_writes::requests(&ctx.client, &namespace).get_opt(&name).await?.is_some();
+                self.judge_about_nothing(&decision, exists).await
+            }
+            DecisionSubject::AssignmentRequest((namespace, name)) => {
+                let exists = kube_writes::assignment_requests(&ctx.client, &namespace).get_opt(&name).await?.is_some();
                 self.judge_about_nothing(&decision, exists).await
             }
             DecisionSubject::Grant(id) => match ctx.stores.grant(&id) {

@@ -115,6 +115,7 @@ fn status(decision: &AccessDecision, verdict: &Verdict, now: Time) -> (Is, &'sta
     let generation = decision.metadata.generation;
     let about = match subject(decision) {
         DecisionSubject::Request((_, name)) => format!("areq/{name}"),
+        DecisionSubject::AssignmentRequest((_, name)) => format!("asreq/{name}"),
         DecisionSubject::Grant(id) => format!("grt/{id}"),
     };
     let old = decision.status.clone().unwrap_or_default();

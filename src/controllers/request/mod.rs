@@ -3,8 +3,8 @@ mod effects;
 mod fresh_decisions;
 mod known;
 pub mod slots;
-mod status;
-mod waiting;
+pub(in crate::controllers) mod status;
+pub(in crate::controllers) mod waiting;
 
 use super::{
     Context, convert, decision,

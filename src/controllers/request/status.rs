@@ -9,7 +9,7 @@ use crate::api::{
 };
 use crate::timing::timing;
 use curfew_core::{
-    approval::{DecisionFacts, Stop, Tally, is_stalled, review::ReviewState},
+    approval::{ApprovalStage, DecisionFacts, Stop, Tally, is_stalled, review::ReviewState},
     ids, messages,
     principal::Subject,
     reason::{Reason, TerminalState},
@@ -120,20 +120,26 @@ fn shown(state: State) -> (RequestState, Option<Reason>) {
 
 fn stages(core: &Status, view: &View, tally: &Tally) -> Vec<StageStatus> {
     let Some(frozen) = &core.frozen else { return Vec::new() };
-    let all = frozen.terms.resolved.approval.iter().zip(&tally.stages);
+    stage_statuses(&frozen.terms.resolved.approval, tally, &view.decisions)
+}
+
+/// The state of each of these stages.
+pub fn stage_statuses(stages: &[ApprovalStage], tally: &Tally, decisions: &[DecisionFacts]) -> Vec<StageStatus> {
+    let all = stages.iter().zip(&tally.stages);
     all.map(|(stage, tallied)| StageStatus {
         name: stage.name.clone(),
         quorum: stage.quorum,
         approved: u8::try_from(tallied.approved.len()).unwrap_or(u8::MAX),
-        decisions: tallied.approved.iter().map(|i| counted(&view.decisions[*i])).collect(),
+        decisions: tallied.approved.iter().map(|i| counted(&decisions[*i])).collect(),
         deadline: tallied.deadline.filter(|_| !tallied.passed()),
         escalates_at: tallied.escalates_at.filter(|_| !tallied.passed()),
-        waiting: tallied.waiting.iter().map(|i| counted(&view.decisions[*i])).collect(),
+        waiting: tallied.waiting.iter().map(|i| counted(&decisions[*i])).collect(),
     })
     .collect()
 }
 
-fn counted(decision: &DecisionFacts) -> CountedDecision {
+/// A decision as the status names it.
+pub fn counted(decision: &DecisionFacts) -> CountedDecision {
     CountedDecision {
         decider: decision.decider.username.clone(),
         decision: decision.verb,

@@ -34,10 +34,20 @@ struct Open<'a> {
     tally: &'a StageTally,
 }
 
-impl<'a> Waiting<'a> {
+/// The stages that were frozen, and how far the approval has come.
+#[derive(Clone, Copy)]
+pub struct Approval<'a> {
+    /// The stages.
+    pub stages: &'a [ApprovalStage],
+    /// The tally against them.
+    pub tally: &'a Tally,
+    /// The time: who may approve depends on it.
+    pub now: Time,
+}
+
+impl<'a> Approval<'a> {
     fn stage(&self, i: usize) -> Option<Open<'a>> {
-        let stage = self.core.frozen.as_ref()?.terms.resolved.approval.get(i)?;
-        Some(Open { stage, tally: self.tally.stages.get(i)? })
+        Some(Open { stage: self.stages.get(i)?, tally: self.tally.stages.get(i)? })
     }
 
     fn open(&self) -> Vec<Open<'a>> {
@@ -55,8 +65,8 @@ impl<'a> Waiting<'a> {
         (!open.is_empty()).then(|| clip(listed, MAX_WAITING_FOR))
     }
 
-    /// Who may approve now, and from when more people may, with the command for them and the digest of what they approve.
-    pub fn ask(&self) -> Option<String> {
+    /// Who may approve now, and from when more people may, with the command for them.
+    pub fn ask(&self, command: &str) -> Option<String> {
         let open = self.open();
         let several = open.len() > 1;
         let one = |open: &Open<'_>| {
@@ -64,15 +74,8 @@ impl<'a> Waiting<'a> {
             let stage = if several { format!(" for stage {}", open.stage.name) } else { String::new() };
             format!("{missing} of {}{stage}", open.people(self.now))
         };
-        let digest = self.core.frozen.as_ref()?.terms.digest;
-        let comment = open.iter().any(|open| open.stage.comment == CommentRule::Required);
-        let command = format!(
-            "kubectl curfew approve {} -n {} --digest {digest}{}",
-            self.object.name_any(),
-            self.object.namespace().unwrap_or_default(),
-            if comment { " --comment '...'" } else { "" }
-        );
-        (!open.is_empty()).then(|| format!("waiting for {}: {command}", some_of(&open, one, " and ")))
+        let comment = if open.iter().any(|open| open.stage.comment == CommentRule::Required) { " --comment '...'" } else { "" };
+        (!open.is_empty()).then(|| format!("waiting for {}: {command}{comment}", some_of(&open, one, " and ")))
     }
 
     /// Which stage was not complete in time.
@@ -86,6 +89,30 @@ impl<'a> Waiting<'a> {
             stage.quorum,
             tally.deadline?
         ))
+    }
+}
+
+impl<'a> Waiting<'a> {
+    fn approval(&self) -> Approval<'a> {
+        let stages = self.core.frozen.as_ref().map_or(&[][..], |frozen| &frozen.terms.resolved.approval);
+        Approval { stages, tally: self.tally, now: self.now }
+    }
+
+    /// The open stages with the approvals that they have and need.
+    pub fn waiting_for(&self) -> Option<String> {
+        self.approval().waiting_for()
+    }
+
+    /// Who may approve now, with the command for them and the digest of what they approve.
+    pub fn ask(&self) -> Option<String> {
+        let digest = self.core.frozen.as_ref()?.terms.digest;
+        let (name, namespace) = (self.object.name_any(), self.object.namespace().unwrap_or_default());
+        self.approval().ask(&format!("kubectl curfew approve {name} -n {namespace} --digest {digest}"))
+    }
+
+    /// Which stage was not complete in time.
+    pub fn timed_out(&self) -> Option<String> {
+        self.approval().timed_out()
     }
 
     /// By whom the access was made shorter than what was asked for, if it was.

@@ -5,8 +5,13 @@ use crate::{approval::ApprovalStage, policy_inputs::Template, quorum, reason::Re
 /// The order of the rules: 1. enough people are listed for all stages, in either order; 2. every escalation comes before its stage times
 /// out. They concern the beginning: what waits is bound to what was frozen, and what is active goes on.
 pub(super) fn check_approval(t: &Template) -> Result<(), Refusal> {
-    check_quorum_reachable(&t.approval)?;
-    t.approval.iter().try_for_each(|stage| check_escalation(t, stage))
+    check_stages(t, &t.approval)
+}
+
+/// The same for any list of stages of a template.
+pub(crate) fn check_stages(t: &Template, stages: &[ApprovalStage]) -> Result<(), Refusal> {
+    check_quorum_reachable(stages)?;
+    stages.iter().try_for_each(|stage| check_escalation(t, stage))
 }
 
 /// A quorum that distinct users can never fill is refused.

@@ -12,7 +12,7 @@ const MAX_NAMED_POLICIES: usize = 3;
 
 /// The first policy, in name order, that covers the template's namespace and passes; otherwise why each does not, first that
 /// which comes nearest.
-pub(super) fn first_allowing<'a>(
+pub(crate) fn first_allowing<'a>(
     t: &Template,
     h: &PolicyInputs<'a>,
     passes: impl Fn(&Policy) -> Result<(), Refusal>,
@@ -109,7 +109,7 @@ pub(super) fn check_policy_reaches(p: &Policy, s: &System, offer: &Offer, h: &Po
 
 /// The floor is met when some of these stages has a quorum no smaller, and approvers that all stand, literally, in `from`, those of its
 /// escalation, too. All stages must pass, in whichever order, so one is enough.
-fn check_floor(p: &Policy, t: &Template, stages: &[ApprovalStage]) -> Result<(), Refusal> {
+pub(crate) fn check_floor(p: &Policy, t: &Template, stages: &[ApprovalStage]) -> Result<(), Refusal> {
     let Some(ApprovalFloor { quorum, from }) = &p.approval else { return Ok(()) };
     let met = stages.iter().any(|s| s.quorum >= *quorum && s.all_approvers().all(|a| from.contains(a)));
     if met {
@@ -126,7 +126,7 @@ fn check_floor(p: &Policy, t: &Template, stages: &[ApprovalStage]) -> Result<(),
 }
 
 /// Whether a policy lets this subject be made eligible, in this window.
-pub(super) fn check_policy_eligible(p: &Policy, e: &Assignment) -> Result<(), Refusal> {
+pub(crate) fn check_policy_eligible(p: &Policy, e: &Assignment) -> Result<(), Refusal> {
     let (policy, name) = (&p.reference.name, &e.reference.name);
     if !p.eligible.contains(&e.subject) {
         return refuse(Reason::OutsidePolicy, format!("policy {policy} does not let {} be made eligible", e.subject));

@@ -1,4 +1,5 @@
 //! One change of the fixture for each rule, in the order of the rules. The label says what is wrong.
+pub mod assignment_requests;
 pub mod aws;
 pub mod standing;
 

@@ -1,13 +1,16 @@
 //! What a user may request, as a table: the rules of each role, and how long eligibility lasts.
 use crate::output::{Cell, Colour, is_colourful, span, table};
 use curfew_api::{
-    EligibleAssignment, RoleTemplate,
-    assignment::Window,
-    conditions,
+    EligibleAssignment, RoleTemplate, conditions, convert,
     policy::{MfaRule, SystemsRef},
     template::{Approval, Justification, TicketRule},
 };
-use curfew_core::time::Time;
+use curfew_core::{
+    assignment_request::resolve::{EXTENDABLE_SECS, RENEWABLE_SECS},
+    policy_inputs::Window,
+    principal::Subject,
+    time::Time,
+};
 use kube::ResourceExt;
 
 /// One row for each assignment.
@@ -100,12 +103,25 @@ fn asks_for(template: &RoleTemplate) -> String {
 
 /// When eligibility ends, and how long that is from now.
 fn ends(assignment: &EligibleAssignment, now: Time) -> String {
-    match &assignment.spec.window {
-        Window::Permanent(_) => "never".into(),
-        Window::Between(window) if now < window.start => format!("{} (begins in {})", window.end, span(window.start.millis_since(now))),
-        Window::Between(window) if now >= window.end => format!("{} (over)", window.end),
-        Window::Between(window) => format!("{} ({} left)", window.end, span(window.end.millis_since(now))),
+    match convert::window(assignment) {
+        Window::Permanent => "never".into(),
+        Window::Between(start, end) if now < start => format!("{end} (begins in {})", span(start.millis_since(now))),
+        Window::Between(_, end) if now >= end => format!("{end} (over)"),
+        Window::Between(_, end) => format!("{end} ({} left)", span(end.millis_since(now))),
     }
+}
+
+/// The command that asks for more time, where it may be asked for: by the user whom the assignment names, near its end.
+pub(super) fn more_time(assignment: &EligibleAssignment, template: Option<&RoleTemplate>, now: Time) -> Option<String> {
+    template.is_none_or(|template| template.spec.assignment.approval.is_some()).then_some(())?;
+    let (Subject::User(_), Window::Between(_, end)) = (&assignment.spec.subject, convert::window(assignment)) else { return None };
+    let verb = match () {
+        () if now >= end && now <= end.plus_secs(RENEWABLE_SECS) => "renew",
+        () if now < end && now >= end.plus_secs(-EXTENDABLE_SECS) => "extend",
+        () => return None,
+    };
+    let (name, namespace) = (assignment.name_any(), assignment.namespace().unwrap_or_default());
+    Some(format!("{name} ends {end}: kubectl curfew assignment {verb} {name} -n {namespace} --until TIME -j REASON"))
 }
 
 /// Why the role cannot be requested under this assignment now, as the operator has found it.
@@ -115,10 +131,10 @@ fn why_not(assignment: &EligibleAssignment, template: Option<&RoleTemplate>, now
         Some(ready) => Some(ready.message.clone()),
         None => Some("the operator has not looked at it yet".to_owned()),
     };
-    let window = match &assignment.spec.window {
-        Window::Between(window) if now < window.start => Some(format!("begins {}", window.start)),
-        Window::Between(window) if now >= window.end => Some(format!("ended {}", window.end)),
-        Window::Between(_) | Window::Permanent(_) => None,
+    let window = match convert::window(assignment) {
+        Window::Between(start, _) if now < start => Some(format!("begins {start}")),
+        Window::Between(_, end) if now >= end => Some(format!("ended {end}")),
+        Window::Between(..) | Window::Permanent => None,
     };
     let assigned = || of(assignment.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default());
     let role = || template.and_then(|template| of(template.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()));

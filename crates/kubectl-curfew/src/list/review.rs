@@ -120,6 +120,7 @@ fn is_reviewed(grant: &Grant, decisions: &[AccessDecision]) -> bool {
             let since = convert::created(*decision) >= convert::created(grant);
             named.name == grant.spec.request.name && named.uid.as_ref().map_or(since, |uid| *uid == grant.spec.request.uid)
         }
+        About::AssignmentRequest(_) => false,
     };
     let counts = |decision: &AccessDecision| {
         let counted = decision.status.as_ref().and_then(|status| conditions::find(&status.conditions, "Counted"));

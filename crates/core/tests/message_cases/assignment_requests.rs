@@ -1,0 +1,154 @@
+//! AssignmentRequests that are refused, and how one ends.
+use super::aws::Row;
+use crate::fixture::{Fixture, NOW, fixture, group, reference, window};
+use curfew_core::{
+    admission::Provenance,
+    approval::{DecisionFacts, StageOrder, Verb},
+    assignment_request::{
+        Action, ActionKind, Facts, Frozen, Request, Span, State, Terms,
+        decide::{Decision, Inputs, decide},
+        resolve::{Current, resolve},
+    },
+    policy_inputs::{Assignment, Window},
+    principal::{Recognition, Subject, UserInfo},
+    terms::Refusal,
+    time::Time,
+};
+use std::sync::Arc;
+
+const DAY: i64 = 86_400;
+
+fn of(window: Window) -> Fixture {
+    let mut f = fixture();
+    let alice = Subject::User("alice".into());
+    f.assignments = vec![Assignment { window, subject: alice.clone(), ..f.assignments[0].clone() }];
+    f.policies[0].eligible.push(alice);
+    let template = f.template();
+    template.assignment_approval = Some((template.approval.clone(), StageOrder::Sequential));
+    f
+}
+
+fn by(name: &str, groups: &[&str], action: Action) -> Facts {
+    let groups = Arc::new(groups.iter().map(ToString::to_string).collect());
+    let requester = UserInfo { username: name.into(), groups, ..UserInfo::default() };
+    Facts { namespace: "payments".into(), uid: "r1".into(), created: NOW, requester, action, manager: Some(false) }
+}
+
+fn extend(secs: i64) -> Action {
+    Action::Extend { assignment: reference("devs"), until: NOW.plus_secs(secs) }
+}
+
+fn renew(start: Option<i64>, secs: i64) -> Action {
+    Action::Renew { assignment: reference("devs"), start: start.map(|start| NOW.plus_secs(start)), until: NOW.plus_secs(secs) }
+}
+
+fn remove() -> Action {
+    Action::Remove { assignment: reference("devs") }
+}
+
+fn resolved(f: &Fixture, facts: &Facts) -> Result<Terms, Refusal> {
+    let current = f.assignments.first().map(|assignment| Current { assignment, spec: assignment.window });
+    resolve(facts, current, &f.inputs())
+}
+
+/// Why it is refused.
+pub fn refused() -> Vec<Row> {
+    let soon = || of(window(-100, 100));
+    let ended = || of(window(-200, -100));
+    let changed = |change: fn(&mut Fixture)| {
+        let mut f = of(window(-100, 100));
+        change(&mut f);
+        f
+    };
+    let alice = |action| by("alice", &[], action);
+    let unread = Facts { manager: None, ..by("max", &[], extend(700)) };
+    let cases = [
+        ("a service account", soon(), by("system:serviceaccount:payments:deployer", &[], extend(700))),
+        ("no alias", changed(|f| f.aliases = vec!["person".into()]), alice(extend(700))),
+        ("an assignment that does not exist", changed(|f| f.assignments.clear()), alice(extend(700))),
+        ("another assignment of that name", changed(|f| f.assignments[0].reference.uid = "a2".into()), alice(extend(700))),
+        ("no such role", changed(|f| f.template = None), alice(extend(700))),
+        ("another person", soon(), by("mallory", &[], extend(700))),
+        ("another person gives up", soon(), by("mallory", &[], remove())),
+        ("a member of the group", changed(|f| f.assignments[0].subject = group("devs")), by("alice", &["devs"], extend(700))),
+        ("unknown who is a manager", soon(), unread),
+        ("given up after the end", ended(), alice(remove())),
+        ("permanent", of(Window::Permanent), alice(extend(700))),
+        ("extended after the end", ended(), alice(extend(700))),
+        ("extended too early", of(window(-100, 15 * DAY)), alice(extend(16 * DAY))),
+        ("not longer", soon(), alice(extend(50))),
+        ("renewed before the end", soon(), alice(renew(None, 700))),
+        ("renewed too late", of(window(-40 * DAY, -31 * DAY)), alice(renew(None, 700))),
+        ("renewed into the past", ended(), alice(renew(Some(-50), 700))),
+        ("less than 5m", ended(), alice(renew(None, 100))),
+        ("no approver", changed(|f| f.template().assignment_approval = None), alice(extend(700))),
+        ("no stage", changed(|f| f.template().assignment_approval = Some((Vec::new(), StageOrder::Sequential))), alice(extend(700))),
+    ];
+    let row = |(case, f, facts): (&'static str, Fixture, Facts)| {
+        let refusal = resolved(&f, &facts).expect_err(case);
+        (case.to_owned(), refusal.reason.as_str(), refusal.message)
+    };
+    cases.into_iter().map(row).collect()
+}
+
+/// By a lead, in time.
+fn approval(terms: &Terms) -> DecisionFacts {
+    let decider = UserInfo { username: "carol".into(), groups: Arc::new(vec!["leads".into()]), ..UserInfo::default() };
+    DecisionFacts {
+        uid: "d1".into(),
+        decider: Arc::new(decider),
+        verb: Verb::Approve,
+        digest: Some(terms.digest()),
+        duration: None,
+        commented: false,
+        request_uid: None,
+        created: NOW,
+        manager: Some(false),
+        proven: true,
+        provenance: Provenance::Verified,
+        counted_before: false,
+    }
+}
+
+fn decided(frozen: Terms, now: Terms, earlier: Option<&str>, written: bool, at: Time) -> Decision {
+    decided_with(frozen, now, earlier, written, at, &[])
+}
+
+fn decided_with(frozen: Terms, now: Terms, earlier: Option<&str>, written: bool, at: Time, decisions: &[DecisionFacts]) -> Decision {
+    let requester = Arc::new(UserInfo { username: "alice".into(), ..UserInfo::default() });
+    let change = frozen.change("longer");
+    let frozen = Some(Frozen { terms: frozen, accepted_at: NOW });
+    let request = Request { name: "longer".into(), uid: "r1".into(), created: NOW, requester, state: State::AwaitingApproval, frozen };
+    let people = Recognition { alias_keys: Vec::new(), ..Recognition::STRICT.clone() };
+    let change = Some(&change).filter(|_| written);
+    decide(&Inputs { now: at, request: &request, terms: &Ok(now), decisions, people: &people, change, earlier, permit: true, fresh: true })
+}
+
+/// How it ends.
+pub fn ends() -> Vec<Row> {
+    let f = of(window(-100, 100));
+    let extension = resolved(&f, &by("alice", &[], extend(700))).expect("an extension");
+    let removal = resolved(&f, &by("alice", &[], remove())).expect("a removal");
+    let other = |change: fn(&mut Terms)| {
+        let mut terms = extension.clone();
+        change(&mut terms);
+        terms
+    };
+    let passed = decided_with(extension.clone(), extension.clone(), None, false, NOW.plus_secs(700), &[approval(&extension)]);
+    let cases = [
+        ("another one waits", decided(extension.clone(), extension.clone(), Some("first"), false, NOW)),
+        ("applied", decided(extension.clone(), extension.clone(), None, true, NOW)),
+        ("given up", decided(removal.clone(), removal.clone(), None, true, NOW)),
+        ("another window in Git", decided(extension.clone(), other(|t| t.before = Some(Span { start: NOW, end: NOW })), None, false, NOW)),
+        ("another policy", decided(extension.clone(), other(|t| t.policy = None), None, false, NOW)),
+        ("another role", decided(extension.clone(), other(|t| t.role.uid = "t2".into()), None, false, NOW)),
+        ("other approvers", decided(extension.clone(), other(|t| t.approval.clear()), None, false, NOW)),
+        ("approved when the window had passed", passed),
+        ("something else", decided(extension.clone(), other(|t| t.action = ActionKind::Renew), None, false, NOW)),
+    ];
+    let row = |(case, decision): (&'static str, Decision)| match decision {
+        Decision::End(_, reason, text) => (case.to_owned(), reason.as_str(), text),
+        other => panic!("{case}: {other:?}"),
+    };
+    cases.into_iter().map(row).collect()
+}

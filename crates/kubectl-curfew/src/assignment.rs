@@ -1,0 +1,230 @@
+//! `kubectl curfew assignment extend | renew | remove`: creates an AssignmentRequest, and waits for its end.
+use crate::{
+    context::{CliContext, plain},
+    output::{Format, Printed, document, put},
+    read::{self, INCOMPLETE},
+    spec,
+};
+use anyhow::{Context as _, bail};
+use curfew_api::{
+    AssignmentRequest, EligibleAssignment,
+    assignment_request::{Action, AssignmentRequestSpec, AssignmentRequestState, Extend, Remove, Renew},
+    request::UidRef,
+    schema,
+};
+use curfew_core::{duration::Duration, text::printable, time::Time};
+use futures::StreamExt;
+use kube::{
+    Api, ResourceExt,
+    api::PostParams,
+    runtime::{WatchStreamExt, watcher::watch_object},
+};
+use std::pin::pin;
+
+/// Extend, renew or give up an EligibleAssignment.
+///
+/// An AssignmentRequest asks for it. The user whom the assignment names may ask, and, to extend or renew, also a user with the verb manage on it.
+/// Members of a group that an assignment names cannot.
+#[derive(clap::Args, Debug)]
+#[command(after_help = concat!(
+    "Exit codes of its commands:\n",
+    "  0  the assignment has the new window; with --no-wait: the request was created\n",
+    "  1  nothing was created; the error says why\n",
+    "  2  wrong usage\n",
+    "  3  the request still waits: after --timeout, or after Ctrl-C, which leaves it\n",
+    "  4  Denied\n",
+    "  5  Invalid\n",
+    "  6  TimedOut: not approved in time\n",
+    "  7  Cancelled, or deleted\n\n",
+    "Example:\n",
+    "  kubectl curfew assignment extend payments-alice -n payments --until 2027-03-01T00:00:00Z -j 'on call until March'"
+))]
+pub struct Assignment {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Verb {
+    /// Ask for a later end, in the last 14 days before the end. The role says who approves.
+    Extend(Longer),
+    /// Ask for a new window, within 30 days after the end. The role says who approves.
+    Renew(Again),
+    /// Give up eligibility now. It needs no approval, and active access that rests on it ends.
+    Remove(About),
+}
+
+/// What every request about an assignment has.
+#[derive(clap::Args, Debug)]
+struct About {
+    /// Name of the EligibleAssignment; kubectl curfew list --eligible -o wide shows it.
+    assignment: String,
+    /// Why; approvers read this.
+    #[arg(short, long)]
+    justification: String,
+    /// Name of the request. Default: the name of the assignment with a random suffix.
+    #[arg(long)]
+    name: Option<String>,
+    /// Do not wait for the decision.
+    #[arg(long)]
+    no_wait: bool,
+    /// How long to wait, such as 10m. Default: until the request ends.
+    #[arg(long)]
+    timeout: Option<Duration>,
+    #[command(flatten)]
+    printed: Printed,
+}
+
+#[derive(clap::Args, Debug)]
+struct Longer {
+    /// The new end, in UTC, such as 2027-03-01T00:00:00Z.
+    #[arg(long, value_parser = spec::time)]
+    until: Time,
+    #[command(flatten)]
+    about: About,
+}
+
+#[derive(clap::Args, Debug)]
+struct Again {
+    /// The new start, in UTC. Default: now.
+    #[arg(long, value_parser = spec::time)]
+    start: Option<Time>,
+    #[command(flatten)]
+    longer: Longer,
+}
+
+pub async fn run(me: &CliContext, args: &Assignment) -> anyhow::Result<u8> {
+    match &args.verb {
+        Verb::Extend(Longer { until, about }) => ask(me, about, |assignment| Action::Extend(Extend { assignment, until: *until })).await,
+        Verb::Renew(Again { start, longer: Longer { until, about } }) => {
+            ask(me, about, |assignment| Action::Renew(Renew { assignment, start: *start, until: *until })).await
+        }
+        Verb::Remove(about) => ask(me, about, |assignment| Action::Remove(Remove { assignment })).await,
+    }
+}
+
+async fn ask(me: &CliContext, about: &About, action: impl FnOnce(UidRef) -> Action) -> anyhow::Result<u8> {
+    let assignment = find(me, &about.assignment).await?;
+    let reference = UidRef { name: assignment.name_any(), uid: assignment.uid().unwrap_or_default() };
+    let spec = AssignmentRequestSpec {
+        action: action(reference),
+        justification: about.justification.clone(),
+        ttl_after_finished: None,
+        requester: None,
+    };
+    let requests: Api<AssignmentRequest> = Api::namespaced(me.client.clone(), &me.namespace);
+    let make = |requester| {
+        let mut request =
+            AssignmentRequest::new(about.name.as_deref().unwrap_or_default(), AssignmentRequestSpec { requester, ..spec.clone() });
+        if about.name.is_none() {
+            request.metadata.name = None;
+            request.metadata.generate_name = Some(format!("{}-", assignment.name_any()));
+        }
+        request
+    };
+    let created = me.create(&requests, &PostParams::default(), schema::NO_REQUESTER, make).await?;
+    let name = created.name_any();
+    match about.printed.output {
+        Format::Table | Format::Wide => put(format_args!("assignmentrequest.curfew.dev/{name} created\n"))?,
+        Format::Name => put(format_args!("assignmentrequest.curfew.dev/{name}\n"))?,
+        Format::Json | Format::Yaml => eprintln!("assignmentrequest.curfew.dev/{name} created"),
+    }
+    let code = if about.no_wait { 0 } else { wait(me, &requests, &name, about.timeout.as_ref()).await };
+    if let format @ (Format::Json | Format::Yaml) = about.printed.output {
+        put(document(&requests.get_opt(&name).await.ok().flatten().unwrap_or(created), format)?)?;
+    }
+    Ok(code)
+}
+
+async fn find(me: &CliContext, name: &str) -> anyhow::Result<EligibleAssignment> {
+    let assignments: Api<EligibleAssignment> = Api::namespaced(me.client.clone(), &me.namespace);
+    match assignments.get_opt(name).await.map_err(plain).with_context(|| format!("cannot read EligibleAssignment {name}"))? {
+        Some(found) => Ok(found),
+        None => {
+            read::check_namespace(me).await?;
+            bail!(
+                "eligibleassignments.curfew.dev \"{name}\" not found in namespace {}; kubectl get eas -n {} lists them",
+                me.namespace,
+                me.namespace
+            )
+        }
+    }
+}
+
+/// Prints each change on standard error until the request ends. Ctrl-C and the time limit leave it.
+async fn wait(me: &CliContext, requests: &Api<AssignmentRequest>, name: &str, limit: Option<&Duration>) -> u8 {
+    let goes_on = |why: &str| {
+        let ns = &me.namespace;
+        eprintln!(
+            "{why}; the request goes on: kubectl get asreq {name} -n {ns} shows it, kubectl delete asreq {name} -n {ns} withdraws it"
+        );
+        INCOMPLETE
+    };
+    let seconds = limit.map_or(u64::MAX / 4, |limit| limit.secs().unsigned_abs());
+    tokio::select! {
+        code = follow(requests.clone(), name) => code,
+        _ = tokio::signal::ctrl_c() => goes_on("interrupted"),
+        () = tokio::time::sleep(std::time::Duration::from_secs(seconds)) => {
+            goes_on(&format!("not decided after {}", limit.map(ToString::to_string).unwrap_or_default()))
+        }
+    }
+}
+
+async fn follow(requests: Api<AssignmentRequest>, name: &str) -> u8 {
+    let mut changes = pin!(watch_object(requests, name).default_backoff());
+    let mut printed = None;
+    while let Some(change) = changes.next().await {
+        let (line, code) = match change {
+            // The watch is begun again, with a pause.
+            Err(error) => (format!("the request cannot be watched: {error}"), None),
+            Ok(None) => ("error: the request was deleted".to_owned(), Some(OTHER_END)),
+            Ok(Some(request)) => {
+                let status = request.status.unwrap_or_default();
+                let Some(state) = status.state else { continue };
+                let (code, message) = (exit_code(state), status.message.unwrap_or_default());
+                let reason = status.reason.filter(|_| code.is_some_and(|code| code != 0)).map(|reason| format!(" ({reason})"));
+                let error = if code.is_some_and(|code| code != 0) { "error: " } else { "" };
+                (format!("{error}{state:?}{}: {message}", reason.unwrap_or_default()), code)
+            }
+        };
+        let line = printable(&line);
+        if printed.replace(line.clone()) != Some(line.clone()) {
+            eprintln!("{line}");
+        }
+        if let Some(code) = code {
+            return code;
+        }
+    }
+    INCOMPLETE
+}
+
+/// The exit code of a request that was cancelled or deleted.
+const OTHER_END: u8 = 7;
+
+/// The exit code for each end; nothing while it waits.
+const fn exit_code(state: AssignmentRequestState) -> Option<u8> {
+    match state {
+        AssignmentRequestState::Pending | AssignmentRequestState::AwaitingApproval | AssignmentRequestState::Unknown => None,
+        AssignmentRequestState::Applied => Some(0),
+        AssignmentRequestState::Denied => Some(4),
+        AssignmentRequestState::Invalid => Some(5),
+        AssignmentRequestState::TimedOut => Some(6),
+        AssignmentRequestState::Cancelled => Some(OTHER_END),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_end_has_an_exit_code_and_waiting_has_none() {
+        use AssignmentRequestState::{Applied, AwaitingApproval, Cancelled, Denied, Invalid, Pending, TimedOut, Unknown};
+        for state in [Pending, AwaitingApproval, Unknown] {
+            assert_eq!(exit_code(state), None, "{state:?}");
+        }
+        let ends = [Applied, Denied, Invalid, TimedOut, Cancelled];
+        assert_eq!(ends.map(exit_code), [Some(0), Some(4), Some(5), Some(6), Some(7)]);
+        assert!(ends.into_iter().all(AssignmentRequestState::has_ended));
+    }
+}

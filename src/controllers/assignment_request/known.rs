@@ -1,0 +1,268 @@
+//! What one reconcile of an AssignmentRequest knows: everything that a decision about it rests on, from the stores or live.
+use crate::{
+    api::{AccessDecision, AccessPolicy, AssignmentRequest, CurfewConfig, EligibleAssignment, GROUP, RoleTemplate},
+    controllers::{
+        Context, WaitingForProof, convert, decision,
+        dereference::{Source, is_allowed},
+        live_reads,
+    },
+    kube_writes,
+    runtime::{
+        changes::{self, AssignmentRequestGroup, DecisionSubject},
+        projection,
+        stores::Key,
+    },
+};
+use curfew_core::{
+    admission::Provenance,
+    approval::{Counted, DecisionFacts, Tally, Verb},
+    assignment_request::{
+        Facts, Outcome, Request, State, Terms,
+        decide::{Place, is_earlier},
+        explain_decision,
+        resolve::{Current, resolve},
+        tally_decisions,
+    },
+    policy_inputs::PolicyInputs,
+    principal::{Recognition, Subject, UserInfo},
+    reason::Reason,
+    terms::Refusal,
+    verdict::{self, RequestProgress, VerdictFacts},
+};
+use kube::ResourceExt;
+use std::sync::Arc;
+
+/// The knowledge of one reconcile.
+pub(super) struct Known {
+    /// The request as it was read or stored last.
+    pub object: AssignmentRequest,
+    /// The same as the rules read it.
+    pub request: Request,
+    /// The assignment of the name that it gives, also with another uid.
+    pub assignment: Option<Arc<EligibleAssignment>>,
+    /// The decisions about it.
+    pub decisions: Vec<Arc<AccessDecision>>,
+    /// The same as the rules read them.
+    pub facts: Vec<DecisionFacts>,
+    /// How one person is recognised behind two logins.
+    pub people: Recognition,
+    /// What it would be if it were resolved now.
+    pub terms: Result<Terms, Refusal>,
+    /// Another request about the same assignment that comes before this one.
+    pub earlier: Option<String>,
+    /// Whether all of it was read from the API server after the last commit.
+    pub live: bool,
+}
+
+/// What a request is resolved from.
+struct Around {
+    config: Option<Arc<CurfewConfig>>,
+    template: Option<Arc<RoleTemplate>>,
+    assignment: Option<Arc<EligibleAssignment>>,
+    policies: Arc<Vec<Arc<AccessPolicy>>>,
+    decisions: Vec<Arc<AccessDecision>>,
+    /// The other requests that have not ended.
+    others: Vec<AssignmentRequest>,
+}
+
+impl Known {
+    /// Gathers; `None` if the request does not exist.
+    ///
+    /// # Errors
+    /// If the API server does not answer.
+    pub async fn read(ctx: &Context, key: &Key, source: Source) -> kube::Result<Option<Known>> {
+        let stored = ctx.stores.assignment_request(key).filter(|request| !changes::assignment_request_has_ended(request));
+        let object = match (source, stored) {
+            (Source::Stores, Some(stored)) => Some(stored.as_ref().clone()),
+            // Of an ended request the store may have only a few fields.
+            (Source::Stores | Source::Live, _) => kube_writes::assignment_requests(&ctx.client, &key.0).get_opt(&key.1).await?,
+        };
+        let Some(object) = object else { return Ok(None) };
+        let around = match source {
+            Source::Stores => stored_around(ctx, key, &object),
+            Source::Live => live_around(ctx, key, &object).await?,
+        };
+        let people = around.config.as_ref().map_or_else(|| Recognition::STRICT.clone(), |config| config.spec.identity.recognition());
+        let request = convert::assignment_request(&object);
+        let facts = decision_facts(ctx, &object, &around).await;
+        wait_for_proofs(ctx, &object, &around.decisions, &facts);
+        let asked = convert::assignment_request_facts(&object, may_manage_assignment(ctx, &object, around.assignment.as_deref()).await);
+        let terms = terms_of(ctx, &asked, &around, &people);
+        let earlier = earlier(&object, &around.others);
+        let live = source == Source::Live;
+        Ok(Some(Known { request, assignment: around.assignment, decisions: around.decisions, facts, people, terms, earlier, live, object }))
+    }
+
+    /// Takes note of a status that was stored: what was read before it may be older.
+    pub fn stored(&mut self, object: AssignmentRequest) {
+        (self.request, self.object, self.live) = (convert::assignment_request(&object), object, false);
+    }
+
+    /// The tally of the decisions against what was frozen.
+    pub fn tally(&self) -> Tally {
+        tally_decisions(&self.request, &self.facts, &self.people)
+    }
+
+    /// The decisions that have a verdict now, each with why it does not count, where the reason alone does not say it.
+    pub fn verdicts(&self) -> Vec<(&AccessDecision, Counted, Option<String>)> {
+        let (tally, status) = (self.tally(), self.object.status.as_ref());
+        let progress = match (self.request.state, status.and_then(|status| status.ended_at)) {
+            (State::Pending, _) => RequestProgress::NotAccepted,
+            (State::Ended(_), Some(end)) => RequestProgress::Ended(end),
+            (State::AwaitingApproval | State::Ended(_), _) => RequestProgress::Open,
+        };
+        let all = self.decisions.iter().zip(&self.facts).zip(&tally.counted).enumerate();
+        let verdict = |(i, ((object, facts), counted)): (usize, ((&Arc<AccessDecision>, &DecisionFacts), &Counted))| {
+            let recorded = status.is_some_and(|status| convert::assignment_request_names(status, facts));
+            let settled = decision::is_settled(object);
+            let verdict =
+                verdict::about_request(&VerdictFacts { decision: facts, counted: *counted, request: progress, recorded, settled })?;
+            // A denial that came while the window was being written stops nothing any more, and `verdict` knows only requests that it could.
+            let too_late = self.request.state == State::Ended(Outcome::Applied) && facts.verb != Verb::Approve && verdict == Counted::Yes;
+            let verdict = if too_late { Counted::No(Reason::AlreadyEnded) } else { verdict };
+            let why = (verdict == *counted).then(|| explain_decision(&self.request, &self.facts, &tally, i, &self.people)).flatten();
+            Some((i, verdict, why))
+        };
+        all.filter_map(verdict).map(|(i, verdict, why)| (&*self.decisions[i], verdict, why)).collect()
+    }
+}
+
+fn role_of(object: &AssignmentRequest, assignment: Option<&EligibleAssignment>) -> Option<Key> {
+    Some((object.namespace().unwrap_or_default(), assignment?.spec.role_ref.name.clone()))
+}
+
+fn stored_around(ctx: &Context, key: &Key, object: &AssignmentRequest) -> Around {
+    let stores = &ctx.stores;
+    let about = changes::assignment_of(object);
+    let assignment = stores.assignment(&(about.0.clone(), about.1.clone()));
+    let others = stores.live_assignment_requests(&AssignmentRequestGroup::Assignment(about));
+    Around {
+        config: stores.config(),
+        template: role_of(object, assignment.as_deref()).and_then(|role| stores.template(&role)),
+        assignment,
+        policies: Arc::new(stores.policies.state()),
+        decisions: to_tally(stores.decisions_about(&DecisionSubject::AssignmentRequest(key.clone()))),
+        others: others.iter().filter_map(|key| stores.assignment_request(key)).map(|other| (*other).clone()).collect(),
+    }
+}
+
+async fn live_around(ctx: &Context, key: &Key, object: &AssignmentRequest) -> kube::Result<Around> {
+    let (everywhere, assignments, decisions, others) = futures::try_join!(
+        ctx.live.cluster_wide(&ctx.client),
+        ctx.live.assignments(&ctx.client, &key.0),
+        live_reads::decisions_about_assignment_request(&ctx.client, key),
+        live_reads::live_assignment_requests(&ctx.client, &key.0),
+    )?;
+    let name = &object.spec.action.assignment().name;
+    let assignment = assignments.iter().find(|assignment| assignment.name_any() == *name).cloned();
+    let template = match role_of(object, assignment.as_deref()) {
+        Some(role) => ctx.live.template(&ctx.client, &role).await?,
+        None => None,
+    };
+    Ok(Around { config: everywhere.config, template, assignment, policies: everywhere.policies, decisions: to_tally(decisions), others })
+}
+
+/// An approval that does not count is not tallied again.
+fn to_tally(mut decisions: Vec<Arc<AccessDecision>>) -> Vec<Arc<AccessDecision>> {
+    decisions
+        .retain(|decision| !changes::final_verdict(decision).is_some_and(|counts| projection::is_dropped(counts, decision.spec.decision)));
+    decisions
+}
+
+/// The decisions as the rules read them. Without a configuration no login is proven, which stops approvals and nothing else (I8).
+async fn decision_facts(ctx: &Context, object: &AssignmentRequest, around: &Around) -> Vec<DecisionFacts> {
+    let admission = ctx.admission();
+    let proof = around.config.as_ref().map(|config| config.spec.identity.decider_proof.list());
+    let mut all = Vec::new();
+    for decision in &around.decisions {
+        let manager = may_manage(ctx, object, decision).await;
+        let mut facts = convert::decision(decision, manager, proof.as_deref(), &admission);
+        facts.counted_before |= object.status.as_ref().is_some_and(|status| convert::assignment_request_names(status, &facts));
+        all.push(facts);
+    }
+    all
+}
+
+/// Whether RBAC gives the decider `manage` on the request; `None` while the review fails. Only a Deny or Revoke needs it, and one that was
+/// judged is not reviewed again.
+async fn may_manage(ctx: &Context, request: &AssignmentRequest, decision: &AccessDecision) -> Option<bool> {
+    let asks = matches!(decision.spec.decision, Verb::Deny | Verb::Revoke) && changes::final_verdict(decision).is_none();
+    match decision.spec.decider.as_ref().filter(|_| asks) {
+        Some(decider) => review(ctx, decider, "assignmentrequests", request.namespace(), &request.name_any()).await,
+        None => Some(false),
+    }
+}
+
+/// Whether RBAC gives the requester `manage` on the assignment; `None` while the review fails. Asked only where it decides.
+async fn may_manage_assignment(ctx: &Context, request: &AssignmentRequest, assignment: Option<&EligibleAssignment>) -> Option<bool> {
+    let over = changes::assignment_request_has_ended(request);
+    let (Some(assignment), Some(requester)) = (assignment.filter(|_| !over), &request.spec.requester) else { return Some(false) };
+    let directly = matches!(assignment.spec.subject, Subject::User(_)) && assignment.spec.subject.includes(requester);
+    if directly { Some(false) } else { review(ctx, requester, "eligibleassignments", request.namespace(), &assignment.name_any()).await }
+}
+
+async fn review(ctx: &Context, who: &UserInfo, resource: &str, namespace: Option<String>, name: &str) -> Option<bool> {
+    match is_allowed(ctx, who, GROUP, resource, "manage", namespace, name).await {
+        Ok(allowed) => Some(allowed),
+        Err(error) => {
+            tracing::warn!(%error, resource, name, "cannot review who is a manager; it is tried again");
+            None
+        }
+    }
+}
+
+/// What was created after the last admission proof waits for the next one.
+fn wait_for_proofs(ctx: &Context, object: &AssignmentRequest, decisions: &[Arc<AccessDecision>], facts: &[DecisionFacts]) {
+    if changes::assignment_request_has_ended(object) {
+        return;
+    }
+    let seen = convert::seen(object);
+    let unproven = (ctx.admission().provenance_of(&seen.uid, seen.created) == Provenance::Pending).then_some(seen);
+    let pending = decisions.iter().zip(facts).filter(|(_, facts)| facts.provenance == Provenance::Pending);
+    let all: Vec<_> = unproven.into_iter().chain(pending.map(|(decision, _)| convert::seen(&**decision))).collect();
+    if !all.is_empty() {
+        ctx.wait_for_proof(WaitingForProof::AssignmentRequest(changes::key(object)), all);
+    }
+}
+
+fn terms_of(ctx: &Context, asked: &Facts, around: &Around, people: &Recognition) -> Result<Terms, Refusal> {
+    let template = around.template.as_ref().map(|template| convert::template(template));
+    let assignment = around.assignment.as_ref().map(|assignment| (convert::assignment(assignment), convert::spec_window(assignment)));
+    let policies: Vec<_> = around.policies.iter().map(|policy| convert::policy(policy)).collect();
+    let admission = ctx.admission();
+    let inputs = PolicyInputs {
+        now: ctx.now(),
+        admission: &admission,
+        ceiling: None,
+        alias_keys: &people.alias_keys,
+        aliases_are_names: false,
+        login_keys: &people.login_keys,
+        active_assignment: None,
+        template: template.as_ref(),
+        assignments: &[],
+        policies: &policies,
+        systems: &[],
+        inventory: None,
+        unreachable: None,
+        operator_namespace: ctx.operator_namespace(),
+    };
+    if around.config.is_none() {
+        return Err(Refusal::new(
+            Reason::NotProvenYet,
+            "there is no CurfewConfig named curfew, so nothing is granted and this request waits",
+        ));
+    }
+    resolve(asked, assignment.as_ref().map(|(assignment, spec)| Current { assignment, spec: *spec }), &inputs)
+}
+
+fn place_of(request: &AssignmentRequest) -> Place<'_> {
+    let accepted = convert::assignment_request(request).state != State::Pending;
+    Place { accepted, created: convert::created(request), uid: request.metadata.uid.as_deref().unwrap_or_default() }
+}
+
+/// One of the other requests about the same assignment that comes before this one.
+fn earlier(object: &AssignmentRequest, others: &[AssignmentRequest]) -> Option<String> {
+    let about = changes::assignment_of(object);
+    let before = |other: &&AssignmentRequest| changes::assignment_of(other) == about && is_earlier(&place_of(other), &place_of(object));
+    others.iter().find(before).map(ResourceExt::name_any)
+}

@@ -1,0 +1,235 @@
+//! AssignmentRequests. One reconcile reads top to bottom: dereference, decide, run effects, publish status.
+//!
+//! Its effect is one write: the new window into the status of the assignment, by compare-and-swap. If the operator dies between that and the
+//! end of the request, the next run finds the window in place. What rests on it is in [`proof`].
+mod known;
+pub mod proof;
+mod status;
+
+use super::{
+    Context, convert, decision,
+    decision::status::{RequestRef, Verdict},
+    dereference::Source,
+};
+use crate::{
+    api::AssignmentRequest,
+    audit::EventKind,
+    kube_writes::{self, WriteOutcome},
+    runtime::{
+        changes::{self, DecisionSubject},
+        engine::{NextRun, Placement, Reconciler},
+        expectations::Expectations,
+        stores::Key,
+    },
+    timing::timing,
+};
+use async_trait::async_trait;
+use curfew_core::{
+    approval::Counted,
+    assignment_request::{
+        Change, State,
+        decide::{Decision, Inputs, decide},
+    },
+    lanes::{Limits, Urgency, fair},
+    reason::Reason,
+    requeue::Requeue,
+    resolved::Schema,
+    time::Time,
+};
+use known::Known;
+use kube::ResourceExt;
+use status::Next;
+use std::{sync::Arc, time::Duration};
+
+/// The limits of a namespace's lane: as narrow as that of decisions.
+const LIMITS: Limits = Limits { width: 2, per_minute: None, batch: 1 };
+/// How many steps a run takes at most: live read, acceptance, live read, change, live read, end.
+const MAX_STEPS: usize = 8;
+/// How soon to look again when the watch lags behind our own write, in milliseconds.
+const LAG_MS: i64 = 100;
+
+/// The controller of AssignmentRequests.
+pub struct AssignmentRequestController {
+    ctx: Arc<Context>,
+    expectations: Expectations<Key>,
+}
+
+/// Whether an assignment has the window of this request: then the request is its proof, and is kept.
+pub fn is_in_effect(ctx: &Context, request: &AssignmentRequest) -> bool {
+    let (namespace, name, _) = changes::assignment_of(request);
+    let assignment = ctx.stores.assignment(&(namespace, name));
+    let by = assignment.as_ref().and_then(|assignment| convert::change(assignment)).map(|change| change.by.uid.clone());
+    by.is_some() && by == request.uid()
+}
+
+impl AssignmentRequestController {
+    /// A controller that expects no writes yet.
+    pub fn new(ctx: Arc<Context>) -> Self {
+        AssignmentRequestController { ctx, expectations: Expectations::default() }
+    }
+
+    async fn run(&self, key: &Key) -> kube::Result<Requeue> {
+        let ctx = &self.ctx;
+        let outdated = self.expectations.take_outdated(key);
+        let Some(stored) = ctx.stores.assignment_request(key) else { return Ok(Requeue::OnChange) };
+        let before = stored.resource_version().unwrap_or_default();
+        if !outdated && self.expectations.is_stale(key, &before) {
+            return Ok(Requeue::At(Time::from_millis(ctx.now().as_millis() + LAG_MS)));
+        }
+        if !ctx.authority.leads() || convert::assignment_request_schema(&stored) == Schema::Newer || self.is_complete(key, &stored) {
+            return Ok(Requeue::OnChange);
+        }
+        if !ctx.audit.has_room() {
+            return Ok(Requeue::Backoff);
+        }
+        // Dereference: from the watches, or live after a conflict.
+        let source = if outdated { Source::Live } else { Source::Stores };
+        let Some(known) = Known::read(ctx, key, source).await? else { return Ok(Requeue::OnChange) };
+        let (known, requeue) = self.steps(key, known).await?;
+        if known.object.resource_version().unwrap_or_default() != before {
+            self.expectations.expect_after(key, &before);
+        }
+        if requeue == Requeue::Stale {
+            self.expectations.outdated(key);
+        } else if let Err(error) = self.publish(key, &known).await {
+            tracing::info!(namespace = key.0, name = key.1, %error, "cannot publish the status of an AssignmentRequest");
+        }
+        Ok(requeue)
+    }
+
+    /// Decides (pure) and runs the effects, until there is nothing to do now.
+    async fn steps(&self, key: &Key, mut known: Known) -> kube::Result<(Known, Requeue)> {
+        let ctx = &self.ctx;
+        for _ in 0..MAX_STEPS {
+            let inputs = Inputs {
+                now: ctx.now(),
+                request: &known.request,
+                terms: &known.terms,
+                decisions: &known.facts,
+                people: &known.people,
+                change: known.assignment.as_deref().and_then(convert::change),
+                earlier: known.earlier.as_deref(),
+                permit: ctx.authority.permit().is_some(),
+                fresh: known.live,
+            };
+            let next = match decide(&inputs) {
+                Decision::Wait(requeue) => return Ok((known, requeue)),
+                Decision::ReadLive => match Known::read(ctx, key, Source::Live).await? {
+                    Some(live) => {
+                        known = live;
+                        continue;
+                    }
+                    None => return Ok((known, Requeue::OnChange)),
+                },
+                Decision::Apply(change) => match self.apply(&known, change).await {
+                    // What stands then is read, and ends the request.
+                    WriteOutcome::Stored(()) => {
+                        let Some(live) = Known::read(ctx, key, Source::Live).await? else { return Ok((known, Requeue::OnChange)) };
+                        known = live;
+                        continue;
+                    }
+                    WriteOutcome::Conflict => return Ok((known, Requeue::Stale)),
+                    WriteOutcome::Failed(error) => return Err(error),
+                },
+                Decision::Accept(frozen) => Next { state: State::AwaitingApproval, frozen: Some(*frozen), end: None },
+                Decision::End(outcome, reason, message) => {
+                    Next { state: State::Ended(outcome), frozen: known.request.frozen.clone(), end: Some((reason, message)) }
+                }
+            };
+            match self.commit(key, &known, next).await {
+                WriteOutcome::Stored(stored) => known.stored(stored),
+                WriteOutcome::Conflict => return Ok((known, Requeue::Stale)),
+                WriteOutcome::Failed(error) => return Err(error),
+            }
+        }
+        Ok((known, Requeue::Backoff))
+    }
+
+    /// Writes the new window. Needs the permit; without it, or if the assignment has changed since it was read, it is tried again.
+    async fn apply(&self, known: &Known, change: Change) -> WriteOutcome<()> {
+        let ctx = &self.ctx;
+        let (Some(permit), Some(assignment)) = (ctx.authority.permit(), &known.assignment) else { return WriteOutcome::Conflict };
+        // Before the write: a crash in between records it twice rather than never.
+        ctx.audit.append_transition(&known.request.uid, EventKind::AssignmentChanged, status::event(known, None));
+        match kube_writes::change_assignment(&ctx.client, assignment, change, &permit).await {
+            WriteOutcome::Stored(stored) => {
+                let note = status::applied_note(&known.object);
+                ctx.events.publish(&stored, false, "WindowChanged", "Decide", &note);
+                WriteOutcome::Stored(())
+            }
+            WriteOutcome::Conflict => WriteOutcome::Conflict,
+            WriteOutcome::Failed(error) => WriteOutcome::Failed(error),
+        }
+    }
+
+    async fn commit(&self, key: &Key, known: &Known, next: Next) -> WriteOutcome<AssignmentRequest> {
+        let ctx = &self.ctx;
+        let status = status::status(known, &next, ctx.now());
+        let kind = match next.state {
+            State::Ended(_) => EventKind::AssignmentRequestEnded,
+            State::Pending | State::AwaitingApproval => EventKind::AssignmentRequestAccepted,
+        };
+        ctx.audit.append_transition(&known.request.uid, kind, status::event(known, Some(&status)));
+        let api = kube_writes::assignment_requests(&ctx.client, &key.0);
+        let version = known.object.resource_version().unwrap_or_default();
+        let outcome = kube_writes::commit(&api, &key.1, &version, known.object.status.as_ref(), &status).await;
+        if let WriteOutcome::Stored(stored) = &outcome {
+            let state = status.state.map_or_else(String::new, |state| format!("{state:?}"));
+            let message = status.message.unwrap_or_default();
+            tracing::info!(uid = %known.request.uid, namespace = key.0, name = key.1, state, message, "AssignmentRequest");
+            if let State::Ended(outcome) = next.state {
+                ctx.events.publish(stored, status::is_refusal(outcome), &state, "Decide", &message);
+            }
+        }
+        outcome
+    }
+
+    /// Whether an ended request has nothing left to publish: every decision about it has its final verdict.
+    fn is_complete(&self, key: &Key, request: &AssignmentRequest) -> bool {
+        let decisions = || self.ctx.stores.decisions_about(&DecisionSubject::AssignmentRequest(key.clone()));
+        changes::assignment_request_has_ended(request) && decisions().iter().all(|decision| decision::is_settled(decision))
+    }
+
+    /// Writes what users see beside the state: who is waited for, and what each decision counts.
+    async fn publish(&self, key: &Key, known: &Known) -> kube::Result<()> {
+        let ctx = &self.ctx;
+        let object = &known.object;
+        let shown = object.status.as_ref().filter(|_| !changes::assignment_request_has_ended(object));
+        if let Some(old) = shown {
+            let next = status::status(known, &Next::unchanged(known), ctx.now());
+            let api = kube_writes::assignment_requests(&ctx.client, &key.0);
+            let version = object.resource_version().unwrap_or_default();
+            if *old != next
+                && let WriteOutcome::Failed(error) = kube_writes::commit(&api, &key.1, &version, Some(old), &next).await
+            {
+                return Err(error);
+            }
+        }
+        let request = RequestRef { name: &key.1, uid: &known.request.uid };
+        for (decision, counted, why) in known.verdicts() {
+            let request = (counted != Counted::No(Reason::NotFound)).then_some(request);
+            decision::status::publish(ctx, decision, Verdict { counted, why }, request).await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Reconciler<Key> for AssignmentRequestController {
+    async fn reconcile(&self, key: &Key) -> NextRun {
+        NextRun::of(self.run(key).await.unwrap_or_else(|error| {
+            tracing::info!(namespace = key.0, name = key.1, %error, "cannot judge an AssignmentRequest; it is tried again");
+            Requeue::Backoff
+        }))
+    }
+
+    /// A narrow lane for each namespace, so that a flood in one keeps the API server busy with a few calls at a time.
+    fn lane(&self, key: &Key) -> Placement {
+        let Some(request) = self.ctx.stores.assignment_request(key) else { return Placement::anywhere() };
+        Placement { lane: key.0.clone(), limits: LIMITS, urgency: Urgency::Other, due: fair(convert::created(&*request), 0) }
+    }
+
+    fn max_backoff(&self) -> Duration {
+        timing().max_backoff
+    }
+}
