@@ -6,13 +6,20 @@
 //! when its holder has ended, or no longer exists and neither does its access ([`crate::request::holds_slot`]); an operator that dies in
 //! between leaves a slot behind that the next request, or the sweep, finds to be free.
 //!
+//! An extension takes over the slots of what it extends: the object stays, and names another holder from then on. So there is no moment in
+//! which the slot of the two is free, and it stands for both as long as the access of one of them may be there.
+//!
 //! Slots are named after the namespace and name of the role, and not after its uid: a role that is deleted and created again counts
 //! what was granted before. `activation.limits` of the role says how many slots there are when one is taken. A lower limit ends nothing.
 mod taking;
 
 pub use taking::{Answer, MAX_VERIFIED, Reply, Step, Taking};
 
-use crate::{folding::fold, ids, principal::Subject};
+use crate::{
+    folding::fold,
+    ids::{self, Version},
+    principal::Subject,
+};
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 /// The beginning of the name of every slot.
@@ -36,8 +43,12 @@ pub struct Limit {
     pub family: Arc<str>,
     /// How many slots it has.
     pub at_most: u16,
-    /// What is counted: the role, or the role for this holder.
+    /// What is counted: the role, the role for this holder, or the request that is extended.
     pub counted: Arc<str>,
+    /// The request whose extension takes over its slot instead of taking another one: both are one and the same access of one person.
+    pub takes_over_from: Option<Arc<str>>,
+    /// It counts the extensions of a request, and not what `activation.limits` of the role counts.
+    pub of_extension: bool,
 }
 
 impl Limit {
@@ -51,9 +62,34 @@ impl Limit {
                 family: ids::slot_family(&format!("{of_role}/{}", fold(&holder))).into(),
                 at_most: limits.per_subject,
                 counted: format!("role {role} for {holder}").into(),
+                takes_over_from: None,
+                of_extension: false,
             },
-            Limit { family: ids::slot_family(&of_role).into(), at_most: limits.active, counted: format!("role {role}").into() },
+            Limit {
+                family: ids::slot_family(&of_role).into(),
+                at_most: limits.active,
+                counted: format!("role {role}").into(),
+                takes_over_from: None,
+                of_extension: false,
+            },
         ]
+    }
+
+    /// The limit of a request with this name and uid: one extension at a time.
+    pub fn of_extension(name: &str, uid: &str) -> Limit {
+        Limit {
+            family: ids::slot_family(&format!("extends/{uid}")).into(),
+            at_most: 1,
+            counted: format!("request {name}").into(),
+            takes_over_from: None,
+            of_extension: true,
+        }
+    }
+
+    /// The same limit for an extension of the request with this uid.
+    #[must_use]
+    pub fn taken_over_from(self, uid: &str) -> Limit {
+        Limit { takes_over_from: Some(uid.into()), ..self }
     }
 
     /// Whether one of these slots is a slot of this limit.
@@ -114,8 +150,12 @@ pub struct Slot {
     pub name: Arc<str>,
     /// The uid of the object: a slot that was released and taken again has another one.
     pub uid: Arc<str>,
+    /// The version of the object: one that was taken over has another one.
+    pub version: Version,
     /// Who holds it.
     pub holder: Holder,
+    /// From whom the holder, an extension, has taken it over. It stands for the access of both.
+    pub taken_over_from: Option<Holder>,
     /// The caches do not show that the holder holds it.
     pub suspect: bool,
 }
@@ -123,6 +163,14 @@ pub struct Slot {
 impl Slot {
     fn index_in(&self, limit: &Limit) -> Option<u16> {
         SlotName::parse(&self.name).filter(|name| name.family == &*limit.family).map(|name| name.index)
+    }
+
+    /// From whom an extension may take it over, if it may: what it extends, which is its holder, or from which its holder has taken it over.
+    /// That holder is another extension which has ended, since a request has one at a time.
+    fn can_be_taken_over(&self, limit: &Limit) -> Option<&Holder> {
+        let holders = [Some(&self.holder), self.taken_over_from.as_ref()].into_iter().flatten();
+        let mut extended = holders.filter(|holder| limit.takes_over_from.as_ref() == Some(&holder.uid));
+        self.index_in(limit).and_then(|_| extended.next())
     }
 }
 
@@ -156,9 +204,11 @@ pub struct Granted {
 }
 
 /// Those of these requests that count towards one of the limits and hold none of its slots: what their status says is not believed.
-pub fn without_slot<'a>(limits: &[Limit], taken: &[Slot], others: &'a [Granted]) -> Vec<Vec<&'a Granted>> {
+pub fn without_slot<'a, 's>(limits: &[Limit], taken: &'s [Slot], others: &'a [Granted]) -> Vec<Vec<&'a Granted>> {
     let of = |limit: &Limit| {
-        let holders: BTreeSet<&str> = taken.iter().filter(|slot| slot.index_in(limit).is_some()).map(|slot| &*slot.holder.uid).collect();
+        let of_slot = |slot: &'s Slot| [Some(&slot.holder), slot.taken_over_from.as_ref()].into_iter().flatten();
+        let of_limit = taken.iter().filter(|slot| slot.index_in(limit).is_some());
+        let holders: BTreeSet<&str> = of_limit.flat_map(of_slot).map(|holder| &*holder.uid).collect();
         let counts = |other: &&Granted| other.limits.iter().any(|theirs| theirs.family == limit.family);
         others.iter().filter(counts).filter(|other| !holders.contains(&*other.holder.uid)).collect()
     };
@@ -168,7 +218,11 @@ pub fn without_slot<'a>(limits: &[Limit], taken: &[Slot], others: &'a [Granted])
 /// Which limit is reached and who holds its slots, in words, as these slots show it to the request with this uid.
 pub fn explain(limits: &[Limit], slots: &Slots, uid: &str) -> Option<String> {
     let full = limits.iter().enumerate().find_map(|(n, limit)| {
-        let held: Vec<&Slot> = slots.taken.iter().filter(|slot| slot.index_in(limit).is_some() && *slot.holder.uid != *uid).collect();
+        let in_limit = || slots.taken.iter().filter(|slot| slot.index_in(limit).is_some());
+        if in_limit().any(|slot| slot.can_be_taken_over(limit).is_some()) {
+            return None;
+        }
+        let held: Vec<&Slot> = in_limit().filter(|slot| *slot.holder.uid != *uid).collect();
         let uncounted = usize::from(slots.uncounted.get(n).copied().unwrap_or_default());
         (held.len() + uncounted >= usize::from(limit.at_most)).then_some((limit, held, uncounted))
     });
@@ -183,6 +237,9 @@ pub fn explain(limits: &[Limit], slots: &Slots, uid: &str) -> Option<String> {
         (1, true) => holders = "1 other active request".to_owned(),
         (more, true) => holders = format!("{more} other active requests"),
         (more, false) => holders.push_str(&format!(" and {more} more")),
+    }
+    if limit.of_extension {
+        return Some(format!("{} is extended already, by {holders}; a request has one extension at a time", limit.counted));
     }
     let plural = if limit.at_most == 1 { "" } else { "s" };
     Some(format!(

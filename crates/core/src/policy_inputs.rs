@@ -7,6 +7,7 @@ use crate::{
     approval::{ApprovalStage, StageOrder},
     conditions::{LoginKeys, ticket},
     duration::{Duration, Period},
+    extension::{Extension, ExtensionLimits},
     limits::RoleLimits,
     principal::{Mapping, Subject, UserInfo},
     resolved::{Ref, SystemRef},
@@ -94,6 +95,8 @@ pub struct Template {
     pub order: StageOrder,
     /// How many requests may be active at a time.
     pub limits: Option<RoleLimits>,
+    /// How far requests may be extended; nothing means not at all.
+    pub extension: Option<ExtensionLimits>,
     /// Whether eligibility without end is allowed.
     pub permanent_eligibility: bool,
     /// How long a window of eligibility may be.
@@ -242,6 +245,8 @@ pub struct RequestFacts {
     pub duration: Option<Duration>,
     /// When it starts, if not at once.
     pub start: Option<Time>,
+    /// What it extends, if it extends another request.
+    pub extends: Option<Extension>,
     /// Why.
     pub justification: Option<String>,
     /// The ticket that explains it.

@@ -5,6 +5,7 @@
 mod approval;
 mod conditions;
 pub mod explain;
+mod extension;
 mod holder;
 mod narrowing;
 mod policies;
@@ -57,9 +58,10 @@ fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
 /// Resolves a request. The order of the rules:
 ///
 /// 1. made while admission was not enforced; 2. a name that has granted before; 3. asks for something that this build does not
-///    support; 4. a login without the alias that is configured, or a start too far ahead; 5. role; 6. system; 7. content, and whether it
-///    asks for more than the role has; 8. for whom it may be; 9. the duration, the justification, and the conditions of the role; 10. each
-///    assignment that makes the beneficiary eligible, in name order, with each policy, in name order: the first pair that allows all of it.
+///    support; 4. a login without the alias that is configured, a start too far ahead, or what it extends has ended early; 5. role; 6. system; 7. content, and whether it
+///    asks for more than the role has; 8. for whom it may be, and what it extends; 9. the duration, the ceilings of an extension, the
+///    justification, and the conditions of the role; 10. each assignment that makes the beneficiary eligible, in name order, with each
+///    policy, in name order: the first pair that allows all of it; 11. an extension gives no more than what it extends.
 ///
 /// What is active is judged by what was approved, and not by what the role says now: the role must still name all of it, assignment
 /// and policy must still allow it, and nothing of it may allow more than was frozen. What no longer exists at the target is noted.
@@ -98,6 +100,7 @@ fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
     }
     check_login(a, h)?;
     schedule::check_start(a)?;
+    extension::check_parent(a, h.now)?;
     let Some(t) = h.template else {
         return refuse(
             Reason::NoSuchRole,
@@ -128,6 +131,7 @@ fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
         (None, _) | (_, Some(_)) => Held::default(),
     };
     let holder = resolve_beneficiary(a, h)?;
+    let extends = extension::resolve(a, t, system, &holder, h.now)?;
     let pair = eligible(a, &holder, t, system, &offer, h)?;
     if let Some(why) = h.unreachable {
         return refuse_unreachable(why);
@@ -137,9 +141,17 @@ fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
         Some(approved) => (approved.permissions.clone(), approved.scope.clone()),
         None => narrowing::resolve(&offer, pair.assignment, a, t)?,
     };
+    extension::check_not_wider(a, &permissions, &scope, &offer)?;
     let gone = (!held.gone.is_empty()).then(|| held.gone.join(", ").into());
-    let limits = t.limits.map(|limits| Limit::of_role(&a.namespace, &t.reference.name, &holder, limits));
-    let limits = limits.map_or_else(Arc::default, Arc::from);
+    let of_role = t.limits.map(|limits| Limit::of_role(&a.namespace, &t.reference.name, &holder, limits));
+    let of_role = of_role.into_iter().flatten();
+    let limits: Arc<[Limit]> = match &extends {
+        Some(extended) => [Limit::of_extension(&extended.name, &extended.uid)]
+            .into_iter()
+            .chain(of_role.map(|limit| limit.taken_over_from(&extended.uid)))
+            .collect(),
+        None => of_role.collect(),
+    };
     let terms = Terms::new(Resolved {
         schema: SCHEMA,
         request: a.uid.clone(),
@@ -154,6 +166,7 @@ fn resolve_now(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refusal>
         scope,
         duration: pair.duration,
         start: a.start,
+        extends,
         approval: match &a.approved {
             // Who must approve is settled by then.
             Some(held) => held.approval.clone(),
@@ -393,6 +406,7 @@ fn eligible<'a>(
     if t.justification {
         check_justification(a, || format!("role {}", t.reference.name))?;
     }
+    extension::check_ceilings(a, t, &duration, h)?;
     schedule::check_login_age(t.requires_mfa(), &t.reference.name, (a.created, a.start), a.progress)?;
     conditions::check_request(a, t, h)?;
     let machine = a.requester.is_system_identity();
@@ -432,6 +446,7 @@ fn eligible<'a>(
                     .and_then(|()| conditions::check_policy_ticket(p, a))
                     .and_then(|()| if p.justification { check_justification(a, || format!("policy {}", p.reference.name)) } else { Ok(()) })
                     .and_then(|()| check_maximum(&duration, &p.max_duration, || format!("policy {}", p.reference.name)))
+                    .and_then(|()| extension::check_policy(p, a, &duration))
             })
         });
         match found {

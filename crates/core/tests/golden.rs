@@ -96,6 +96,7 @@ fn representative() -> Resolved {
         scope: GrantedScope::Kubernetes(Namespaces::Namespaces(vec![reference("canary"), reference("payments")])),
         duration: "1h30m".parse().expect("a duration"),
         start: Some(Time::from_secs(1_795_593_600)),
+        extends: None,
         approval: vec![
             stage("owners", vec![Subject::Group("payments-leads".into()), bot], 2, Some("4h")),
             stage("security", vec![Subject::User("sören".into())], 1, None),

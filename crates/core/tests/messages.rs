@@ -22,7 +22,7 @@ use curfew_core::{
     principal::{Party, Recognition, SameBy, Subject, UserInfo},
     readiness,
     reason::Reason,
-    resolved::Resolved,
+    resolved::{Extended, Resolved},
     target::{
         ProviderKind,
         kubernetes::{
@@ -99,6 +99,7 @@ fn requests() -> Vec<Section> {
         ("A request is refused (terms::narrowing): more than the role or the assignment gives", judged(cases::NARROWING, nothing, request)),
         ("A request for another person is refused (terms::requestors)", judged(cases::ON_BEHALF, for_erin, request)),
         ("A request is refused (terms::resolve): ticket, MFA, authentication context", judged(cases::REQUEST_CONDITIONS, nothing, request)),
+        ("An extension is refused, or ends (terms::extension)", judged(cases::extension::EXTENSION, fixture::extension::extend, request)),
         ("A request of a service account is refused (terms::resolve)", judged(cases::SERVICE_ACCOUNT, delegated, request)),
         ("What is active ends (terms::resolve)", judged(cases::HELD, |f| active(f, NOW.plus_secs(600)), request)),
     ]
@@ -125,6 +126,8 @@ fn limits_reached() -> Vec<Message> {
         let slot = |limit: &Limit, index: u16| Slot {
             name: SlotName { family: &limit.family, index }.to_string().into(),
             uid: "u".into(),
+            version: "1".into(),
+            taken_over_from: None,
             holder: Holder { namespace: "payments".into(), name: format!("request-{index}").into(), uid: format!("r{index}").into() },
             suspect: false,
         };
@@ -132,12 +135,14 @@ fn limits_reached() -> Vec<Message> {
         let slots = Slots { taken, uncounted: vec![0, uncounted] };
         message(case, Reason::LimitReached, explain_limit(&[subject, role], &slots, "mine").unwrap_or_default())
     };
+    let [_, role] = limits(5, 1);
     vec![
         of("the holder has it", limits(5, 1), (1, 1), 0),
         of("others have it", limits(2, 2), (0, 2), 0),
         of("many others have it", limits(5, 2), (0, 5), 0),
         of("one is from before the limit", limits(1, 1), (0, 0), 1),
         of("several are from before the limit", limits(2, 1), (0, 0), 2),
+        of("the request is extended already", [Limit::of_extension("first", "u1"), role], (1, 0), 0),
     ]
 }
 
@@ -148,6 +153,9 @@ fn changed() -> Vec<Message> {
         message(case, Reason::TemplateChanged, now.changed_since(&frozen))
     };
     let mut all: Vec<_> = cases::CHANGED.iter().map(one).collect();
+    let extended = Some(Extended { name: "first".into(), uid: "u1".into(), until: NOW, since: NOW });
+    let extending = Resolved { extends: extended, ..(*frozen).clone() };
+    all.push(message("what it extends", Reason::TemplateChanged, extending.changed_since(&frozen)));
     let other = Resolved { schema: 1, ..(*frozen).clone() };
     all.push(message("another form", Reason::TemplateChanged, frozen.changed_since(&other)));
     all.push(message("anything else", Reason::TemplateChanged, frozen.changed_since(&frozen)));
@@ -406,6 +414,11 @@ const NOT_IN_TABLE: &[(&str, &str)] = &[
     ("the role requires none", EXPLAINED),
     ("allowed by policy {}, for at most {}", EXPLAINED),
     ("without an end", EXPLAINED),
+    ("request {} lasts until {until}, and the extension until {}", EXPLAINED),
+    (
+        "the extension leaves out {lost}, and so would give more than request {name}; name that policy, too",
+        "narrowing::resolve refuses it before, unless what is extended had no denial that the role has",
+    ),
     ("a Job that owns each binding expires soon after the deadline", "said by kubectl curfew explain of what ends the access"),
     ("every statement that is written ends at the deadline", "said by kubectl curfew explain of what ends the access"),
     ("self.all(key, !key.startsWith('curfew.dev/'))", "a rule of a CRD"),

@@ -1,6 +1,6 @@
 //! Initial states, and budgets.
 use super::{
-    BOTH, Budget, Gr, Mutant, NAMES, OF_HOLDER, REQUESTS, Req, SlotObject, World,
+    BOTH, Budget, Extends, Gr, Mutant, NAMES, OF_HOLDER, REQUESTS, Req, SlotObject, World,
     model::{Model, Setting},
 };
 use curfew_core::{
@@ -15,13 +15,17 @@ pub struct Scenario {
     /// The limit of the role.
     pub active: u16,
     pub one_holder: bool,
+    pub extends: Extends,
     /// Every reachable state is searched; otherwise as many as the limit allows.
     pub complete: bool,
     pub begin: fn() -> World,
 }
 
 const fn of_role(name: &'static str, begin: fn() -> World) -> Scenario {
-    Scenario { name, active: 1, one_holder: false, complete: true, begin }
+    Scenario { name, active: 1, one_holder: false, extends: Extends::Nothing, complete: true, begin }
+}
+const fn extended(extends: Extends, name: &'static str, begin: fn() -> World) -> Scenario {
+    Scenario { extends, ..of_role(name, begin) }
 }
 
 /// The invariants are checked from all of these.
@@ -34,8 +38,23 @@ pub const ALL: &[Scenario] = &[
     of_role("one holds, one asks, and the first is deleted or denied", || with(one_holds, |b| (b.deletes, b.denials) = (1, 1))),
     of_role("two ask for what an ended one left behind", left_behind),
     of_role("two ask, and a slot is deleted by hand", || with(two_ask, |b| b.slot_deletes = 1)),
-    Scenario { name: "one holder asks twice, limit of the role two", active: 2, one_holder: true, complete: true, begin: two_ask },
-    Scenario { name: "three ask, limit two", active: 2, one_holder: false, complete: false, begin: three_ask },
+    Scenario {
+        name: "one holder asks twice, limit of the role two",
+        active: 2,
+        one_holder: true,
+        extends: Extends::Nothing,
+        complete: true,
+        begin: two_ask,
+    },
+    Scenario { name: "three ask, limit two", active: 2, one_holder: false, extends: Extends::Nothing, complete: false, begin: three_ask },
+    extended(Extends::One, "one holds and extends, another one asks", one_extends),
+    extended(Extends::One, "one holds and extends, another one asks, one crash", || quietly(|b| b.crashes = 1)),
+    extended(Extends::One, "one holds and extends, another one asks, and the extension is denied", || quietly(|b| b.denials = 4)),
+    extended(Extends::One, "one holds and extends, another one asks, and both of the first are deleted", || quietly(|b| b.deletes = 5)),
+    Scenario {
+        complete: false,
+        ..extended(Extends::Two, "one holds and extends twice, and one extension is denied", || quietly(|b| b.denials = 2))
+    },
 ];
 
 /// From each of these the search finds a violation without the rule.
@@ -47,6 +66,16 @@ pub const MUTANTS: &[(Mutant, Scenario)] = &[
     (Mutant::DeletedByName, of_role("two ask for what an ended one left behind", left_behind)),
     (Mutant::NotRechecked, of_role("two ask, and a slot is deleted by hand", || with(two_ask, |b| b.slot_deletes = 1))),
     (Mutant::NeverReleased, of_role("one holds, one asks", one_holds)),
+    (Mutant::ExtensionNotCounted, extended(Extends::One, "one holds and extends, another one asks", one_extends)),
+    (
+        Mutant::FreeWhileExtended,
+        extended(Extends::One, "one holds and extends, another one asks, and the extension is denied", || {
+            with(one_extends, |b| b.denials = 4)
+        }),
+    ),
+    (Mutant::TakenOverBlindly, extended(Extends::One, "one holds and extends, another one asks", one_extends)),
+    (Mutant::DeletedThoughTakenOver, extended(Extends::One, "one holds and extends, another one asks", one_extends)),
+    (Mutant::AnyNumberOfExtensions, extended(Extends::Two, "one holds and extends twice", one_extends)),
 ];
 
 fn with(begin: fn() -> World, change: fn(&mut Budget)) -> World {
@@ -77,9 +106,21 @@ fn one_holds() -> World {
     let mut w = two_ask();
     w.requests[0] = Some(Req { state: State::Active, slots: 1 | 1 << OF_HOLDER });
     w.grants[0] = Gr::Active;
-    w.slots[0] = Some(SlotObject { holder: 0, uid: 0 });
-    w.slots[OF_HOLDER] = Some(SlotObject { holder: 0, uid: 1 });
+    w.slots[0] = Some(SlotObject { holder: 0, uid: 0, from: None });
+    w.slots[OF_HOLDER] = Some(SlotObject { holder: 0, uid: 1, from: None });
     w.next_uid = 2;
+    w
+}
+
+/// The first has access and the slots; the others ask, of which one or both extend it.
+fn one_extends() -> World {
+    World { requests: [one_holds().requests[0], Some(Req::NEW), Some(Req::NEW)], ..one_holds() }
+}
+
+/// The same where the permit stays, with this budget.
+fn quietly(change: fn(&mut Budget)) -> World {
+    let mut w = with(one_extends, change);
+    w.budget.lease_moves = 0;
     w
 }
 
@@ -95,6 +136,6 @@ fn left_behind() -> World {
 impl Scenario {
     /// A model for this scenario, and the initial state.
     pub fn set_up(&self, mutant: Mutant) -> (Model, World) {
-        (Model::new(Setting { active: self.active, one_holder: self.one_holder, mutant }), (self.begin)())
+        (Model::new(Setting { active: self.active, one_holder: self.one_holder, extends: self.extends, mutant }), (self.begin)())
     }
 }

@@ -1,5 +1,6 @@
 //! One change of the fixture for each rule, in the order of the rules. The label says what is wrong.
 pub mod aws;
+pub mod extension;
 
 use crate::fixture::{
     Fixture, NOW, content, delegated, group, logged_in, long, namespaces, reference, roles, window, with_mfa, with_ticket,
