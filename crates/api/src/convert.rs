@@ -34,6 +34,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use std::sync::Arc;
 
+pub mod extension;
+
 fn reference<K: ResourceExt>(o: &K) -> Ref {
     Ref { name: o.name_any(), uid: o.uid().unwrap_or_default() }
 }
@@ -200,6 +202,7 @@ pub fn template(template: &RoleTemplate) -> Template {
             Limits::None(_) => None,
             Limits::AtMost(most) => Some(RoleLimits { active: most.active, per_subject: most.per_subject }),
         },
+        extension: a.extension.as_ref().and_then(extension::limits),
         approval: stages.to_vec(),
         order,
     }
@@ -237,7 +240,8 @@ pub fn named_system(request: &ActivationRequest) -> Option<&str> {
     request.spec.system.as_deref().or_else(accepted)
 }
 
-/// A request as a user wrote it, as the rules of `terms` read it. `granted` if its Grant has been active.
+/// A request as a user wrote it, as the rules of `terms` read it. `granted` if its Grant has been active. Of what it extends no more is known
+/// than that: [`extension::facts`] reads the rest.
 pub fn request_facts(request: &ActivationRequest, granted: bool) -> RequestFacts {
     let s = &request.spec;
     let status = request.status.as_ref();
@@ -265,7 +269,8 @@ pub fn request_facts(request: &ActivationRequest, granted: bool) -> RequestFacts
         ticket: s.ticket.as_ref().map(|t| ticket::Ticket { system: t.system.clone(), number: t.number.clone() }),
         system: named_system(request).map(str::to_owned),
         is_name_used: false,
-        unsupported: unsupported(&[(s.extends.is_some(), "extends"), (s.break_glass == Some(true), "breakGlass")]),
+        extends: s.extends.as_ref().map(|extends| extension::unread(extends, status)),
+        unsupported: unsupported(&[(s.break_glass == Some(true), "breakGlass")]),
         progress: phase,
         accepted_by: status
             .and_then(|s| s.resolved.as_ref())

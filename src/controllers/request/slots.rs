@@ -13,7 +13,7 @@ use curfew_core::{
     admission::AdmissionHistory,
     ids,
     limits::{self, Granted, Holder, Limit, RoleLimits, Slot, Slots},
-    request::{GrantView, Request, State, has_access, holds_slot},
+    request::{GrantView, Request, State, has_access, holds_for_extension, holds_slot},
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::{Api, ResourceExt};
@@ -55,8 +55,10 @@ pub async fn list(ctx: &Context, request: &ActivationRequest, limits: &[Limit]) 
 fn granted_in_stores(ctx: &Context, request: &ActivationRequest) -> Vec<Granted> {
     let (namespace, role) = changes::template_of(request);
     let others = ctx.stores.live_requests(&RequestGroup::Template((namespace.clone(), role.clone())));
+    // What it extends is the same access of the same person.
+    let extended = request.spec.extends.as_ref().map(|extends| extends.uid.clone());
     let granted = |other: &ActivationRequest| {
-        let uid: Arc<str> = other.uid().filter(|uid| request.uid().as_ref() != Some(uid))?.into();
+        let uid: Arc<str> = other.uid().filter(|uid| request.uid().as_ref() != Some(uid) && extended.as_ref() != Some(uid))?.into();
         let grant = ctx.stores.grant(&ids::grant_id(&ctx.install, &uid));
         let status = convert::request(other, &AdmissionHistory::unknown()).status;
         has_access(&status, convert::grant_view(grant.as_deref())).then_some(())?;
@@ -94,7 +96,12 @@ fn is_held_in_stores(ctx: &Context, slot: &Slot) -> bool {
 /// If the API server does not answer: then it is unknown.
 pub async fn is_held(ctx: &Context, slot: &Slot) -> kube::Result<bool> {
     let (request, grant) = read_holder(ctx, &slot.holder).await?;
-    Ok(holds_slot(slot, request.as_ref(), grant))
+    if holds_slot(slot, request.as_ref(), grant) {
+        return Ok(true);
+    }
+    let Some(extended) = &slot.taken_over_from else { return Ok(false) };
+    let (request, grant) = read_holder(ctx, extended).await?;
+    Ok(holds_for_extension(&extended.uid, request.as_ref(), grant))
 }
 
 /// The request of a holder, read live; or, if it is gone or another one has its name, its Grant.
@@ -117,13 +124,22 @@ pub async fn create(ctx: &Context, key: &Key, uid: &Arc<str>, name: &str) -> Opt
     Some(slots::create(&ctx.client, name, &holder, ctx.now(), &permit).await)
 }
 
-/// Deletes every slot of a request that has ended.
+/// Takes over a slot for an extension of `from`; `Conflict` if it has changed or is gone. Needs the permit, which is `Failed` without it.
+pub async fn take_over(ctx: &Context, key: &Key, uid: &Arc<str>, slot: &Slot, from: &Holder) -> Option<WriteOutcome<()>> {
+    let permit = ctx.authority.permit()?;
+    let holder = Holder { namespace: key.0.as_str().into(), name: key.1.as_str().into(), uid: uid.clone() };
+    Some(slots::take_over(&ctx.client, slot, &holder, from, &permit).await)
+}
+
+/// Deletes every slot of a request that has ended, but for those that it has taken over from what has not ended.
 ///
 /// # Errors
 /// If the API server does not answer; the next request and the sweep find the slots to be free.
 pub async fn release(ctx: &Context, request_uid: &str) -> kube::Result<()> {
     for slot in slots::held_by(&ctx.client, request_uid).await? {
-        slots::delete(&ctx.client, &slot).await?;
+        if slot.taken_over_from.is_none() || !is_held(ctx, &slot).await? {
+            slots::delete(&ctx.client, &slot).await?;
+        }
     }
     Ok(())
 }
