@@ -9,6 +9,7 @@ mod behalf;
 mod conditions;
 mod crashes;
 mod endings;
+mod extension;
 mod foundations;
 mod fuse;
 mod git;
