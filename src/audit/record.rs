@@ -162,6 +162,9 @@ pub struct EventData {
     /// The name of the RoleTemplate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+    /// The request that it extends, with its uid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extends: Option<String>,
     /// The permissions: each role with the scope in which it is bound.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub privileges: Vec<String>,

@@ -44,6 +44,7 @@ fn about(r: &ActivationRequest, resolved: Option<&Resolved>) -> EventData {
         actor: r.spec.requester.as_ref().map(|p| p.username.clone()),
         role: Some(r.spec.role_ref.name.clone()),
         break_glass: r.spec.break_glass == Some(true),
+        extends: r.spec.extends.as_ref().map(|extends| extends_in_words(&extends.name, &extends.uid)),
         justification: r.spec.justification.clone(),
         ticket: r.spec.ticket.as_ref().map(|t| format!("{} {}", t.system, t.number)),
         ..EventData::default()
@@ -58,6 +59,10 @@ fn about(r: &ActivationRequest, resolved: Option<&Resolved>) -> EventData {
         facts.privileges = v.permissions.privileges();
     }
     facts
+}
+
+fn extends_in_words(name: &str, uid: &str) -> String {
+    format!("{name} ({uid})")
 }
 
 /// What is about to be granted, told before the Grant is written.
@@ -122,6 +127,8 @@ pub fn grant_event(g: &Grant, next: &GrantStatus, stage: State, why: Option<Reas
         request: Some(s.request.uid.clone()),
         grant: Some(g.name_any()),
         user: Some(s.principal.name()),
+        role: s.request.role.clone(),
+        extends: s.request.extends.as_ref().map(|extended| extends_in_words(&extended.name, &extended.uid)),
         system: Some(s.system.reference.name.clone()),
         break_glass: s.review.is_some(),
         target: Some(s.system.reference.target.clone()),

@@ -1,9 +1,10 @@
 //! Dereferences a request: gathers every object that a decision about it rests on, from the stores or live.
-use super::{Context, WaitingForProof, assignment_request::proof, convert, live_reads};
+use super::{Context, WaitingForProof, assignment_request::proof, convert, live_reads, request::extended};
 use crate::{
     api::{
         AccessDecision, AccessPolicy, ActivationRequest, ActiveAssignment, AuthorizationSystem, CurfewConfig, EligibleAssignment, GROUP,
-        Grant, RoleTemplate, conditions, request::RequestState,
+        Grant, RoleTemplate, conditions,
+        request::{ExtendedBy, RequestState},
     },
     kube_writes,
     providers::ProviderError,
@@ -16,6 +17,7 @@ use crate::{
 use curfew_core::{
     admission::Provenance,
     approval::{DecisionFacts, Verb},
+    extension::{Extension, Parent},
     ids,
     policy_inputs::{PolicyInputs, RequestFacts, Systems, Template},
     principal::{Recognition, UserInfo},
@@ -67,6 +69,10 @@ pub struct Dereferenced {
     unreachable: Option<String>,
     /// The uids of assignments whose status has a wider window that was not proven to be approved: their spec holds.
     unproven: BTreeSet<String>,
+    /// What it extends, if it extends another request.
+    extension: Option<Extension>,
+    /// The request that extends it, as the stores show that.
+    pub extended_by: Option<ExtendedBy>,
     /// Whether it was read from the API server.
     live: bool,
 }
@@ -107,6 +113,10 @@ pub async fn dereference_with(
             live(ctx, key, &request.spec.role_ref.name, Some(grant.as_str()).filter(|_| !pending), decisions).await?
         }
     };
+    dereferenced.extended_by = extended::extended_by(&ctx.stores, key, &request.uid().unwrap_or_default());
+    if !changes::has_ended(&request) {
+        dereferenced.extension = extended::read(ctx, &request, source).await?;
+    }
     if let Some(named) = &request.spec.active_assignment {
         let assignments: Api<ActiveAssignment> = Api::namespaced(ctx.client.clone(), namespace);
         dereferenced.active_assignment = match source {
@@ -202,13 +212,14 @@ async fn live(
     })
 }
 
-/// The scopes to which a request or an assignment narrows a role at this system, and the one that was approved. They may name places that
-/// the role, which reaches everything, does not name.
+/// The scopes to which a request or an assignment narrows a role at this system, the one that was approved, and that of what is extended.
+/// They may name places that the role, which reaches everything, does not name.
 fn narrower_scopes(
     request: &ActivationRequest,
     assignments: &[Arc<EligibleAssignment>],
     active: Option<&ActiveAssignment>,
     system: &AuthorizationSystem,
+    extends: Option<&Extension>,
 ) -> Vec<Scope> {
     let provider = system.spec.provider.kind();
     let approved = request.status.as_ref().and_then(|status| status.resolved.as_ref()).map(|resolved| resolved.scope.named());
@@ -217,7 +228,11 @@ fn narrower_scopes(
     let assigned = assigned.filter_map(|assignment| assignment.spec.scope.narrowed());
     let standing = active.and_then(|assignment| assignment.spec.scope.narrowed());
     let asked = request.spec.scope.clone();
-    asked.into_iter().chain(assigned).chain(standing).filter_map(|scope| scope.of(provider)).chain(approved).collect()
+    let extended = extends.and_then(|extension| match &extension.parent {
+        Parent::Active(parent) => Some(parent.scope.named()),
+        Parent::Unknown | Parent::Absent | Parent::NotActive | Parent::Ended(_) => None,
+    });
+    asked.into_iter().chain(assigned).chain(standing).filter_map(|scope| scope.of(provider)).chain(approved).chain(extended).collect()
 }
 
 /// What a system holds of what a template names, and of the places that narrower scopes of it name: from a cache where the provider watches
@@ -351,7 +366,8 @@ impl Dereferenced {
         let mut terms = match &self.request {
             Some(request) => {
                 let is_name_used = ctx.stores.is_name_used(&changes::key(request), &request.uid().unwrap_or_default());
-                let facts = RequestFacts { is_name_used, ..convert::request_facts(request, self.granted()) };
+                let facts =
+                    RequestFacts { is_name_used, extends: self.extension.clone(), ..convert::request_facts(request, self.granted()) };
                 self.with_inputs(ctx, &people, facts.approved.is_some(), |inputs| terms::resolve(&facts, inputs))
             }
             None => Err(terms::Refusal::new(Reason::NotFound, "")),
@@ -389,7 +405,7 @@ impl Dereferenced {
         let system = system_of(&template.systems, convert::named_system(request), &systems);
         // A system that was never reached has no content yet, and the rules refuse it before they need any.
         if let Some(system) = system.filter(|system| system.status.as_ref().is_some_and(|status| status.target.is_some())) {
-            let narrower = narrower_scopes(request, &self.assignments, self.active_assignment.as_deref(), system);
+            let narrower = narrower_scopes(request, &self.assignments, self.active_assignment.as_deref(), system, self.extension.as_ref());
             match inventory(ctx, &template, system, &narrower, source).await {
                 Ok(inventory) => self.inventory = inventory,
                 // Decisions, Grant and deadline still count while the target cannot be read.

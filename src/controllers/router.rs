@@ -2,10 +2,10 @@
 //!
 //! | Change | Requests | Grants | Decisions | Readiness |
 //! |---|---|---|---|---|
-//! | request | itself | | | yes |
-//! | request deleted | | its live Grants, with a live read of the owner | | |
+//! | request | itself, what it extends, and what extends it | | | yes |
+//! | request deleted | what extends it | its live Grants, with a live read of the owner | | |
 //! | decision | the one it is about | the one it is about | itself | |
-//! | Grant | its own | itself | about it | yes |
+//! | Grant | its own, and what extends that | itself | about it | yes |
 //! | object with a Grant's label | | that Grant | | |
 //! | template, assignment | live, for these templates | | | yes |
 //! | ActiveAssignment | live, for its template | | | |
@@ -121,12 +121,16 @@ impl Router {
             Change::Request(key) => {
                 self.standing_of(&key);
                 if let Some(others) = &self.others {
+                    let extended = self.ctx.stores.request(&key).and_then(|request| changes::extended(&request));
+                    extended.into_iter().for_each(|extended| others.requests.push(extended));
+                    self.live_requests(&RequestGroup::Extending(key.clone()));
                     others.requests.push(key);
                     others.readiness.push(());
                 }
             }
             Change::RequestGone(key) => {
                 self.standing_of(&key);
+                self.live_requests(&RequestGroup::Extending(key.clone()));
                 for grant in self.ctx.stores.live_grants(&GrantGroup::Request(key)) {
                     self.grant_controller.verify_owner(&grant.name_any());
                     self.grants.push(grant.name_any());
@@ -150,6 +154,7 @@ impl Router {
                     for decision in self.ctx.stores.decisions_about(&DecisionSubject::Grant(id)) {
                         others.decisions.push(changes::key(&*decision));
                     }
+                    self.live_requests(&RequestGroup::Extending(request.clone()));
                     others.requests.push(request);
                     others.readiness.push(());
                 }

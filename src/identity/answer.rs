@@ -41,6 +41,13 @@ pub fn policies() -> Vec<Value> {
                 validation("!object.spec.?breakGlass.orValue(false) || (!has(object.spec.startTime) && !has(object.spec.beneficiary))",
                     "break-glass begins at once, and is for a person who asks for herself; leave out startTime and beneficiary",
                     "'break-glass begins at once, and is for a person who asks for herself; leave out startTime and beneficiary'"),
+                // A lower bound of what the chain will be: what is extended has lasted for a while.
+                validation("!has(object.spec.extends) || has(params.spec.activation.?extension.atMost)",
+                    "the role cannot be extended",
+                    "'role ' + params.metadata.name + ' cannot be extended: it has no activation.extension.atMost; request it again when the access has ended'"),
+                validation("!has(object.spec.extends) || !has(object.spec.duration) || !has(params.spec.activation.?extension.atMost) || duration(object.spec.duration) <= duration(params.spec.activation.extension.atMost.chain)",
+                    "longer than the role allows for a chain of extensions; ask for less time",
+                    "'asked for ' + object.spec.duration + ', but role ' + params.metadata.name + ' allows ' + params.spec.activation.extension.atMost.chain + ' in all (activation.extension); ask for less time'"),
                 // The API server fills in the time of creation before it evaluates this; at a dry run, too.
                 validation("!has(object.spec.startTime) || timestamp(object.spec.startTime) <= timestamp(object.metadata.creationTimestamp) + duration('720h')",
                     "startTime is more than 30 days ahead; create the request later",

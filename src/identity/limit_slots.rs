@@ -26,8 +26,8 @@ pub fn policies() -> Vec<Value> {
                     "this name is reserved: the refusal to create it proves that this policy is in force",
                 ),
                 rule(
-                    format!("(request.operation != 'UPDATE' && {}) || (request.operation == 'DELETE' && {cleaner})", is_operator()),
-                    "the slots of limits are taken and released by the operator alone, and nothing changes them; end a request to release its slot",
+                    format!("{} || (request.operation == 'DELETE' && {cleaner})", is_operator()),
+                    "the slots of limits are taken and released by the operator alone, which also hands them over to extensions; end a request to release its slot",
                 ),
             ],
         }),

@@ -68,7 +68,7 @@ pub fn operator() -> Vec<Value> {
     let subject = json!([{"kind": "ServiceAccount", "name": OPERATOR, "namespace": NAMESPACE}]);
     let role_ref = |kind: &str, role: &str| json!({"apiGroup": rbac, "kind": kind, "name": role});
     // Its own lease, and the slots of limits, whose names no rule can list.
-    let leases = json!([{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create", "list", "delete"]},
+    let leases = json!([{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create", "list", "patch", "delete"]},
         {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [OPERATOR], "verbs": ["get", "update"]},
         // The extra keys that the API server records of a login.
         {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [KEYS], "verbs": ["get", "patch"]},

@@ -1,4 +1,5 @@
-//! The slots of limits: Leases in the operator's namespace, whose names are the slots. They are created and deleted, and never changed.
+//! The slots of limits: Leases in the operator's namespace, whose names are the slots. They are created and deleted, and change only where an
+//! extension takes them over from what it extends.
 use super::WriteOutcome;
 use crate::{authority::Permit, identity::NAMESPACE};
 use curfew_core::{
@@ -13,9 +14,12 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, ResourceExt,
-    api::{DeleteParams, ListParams, ObjectMeta, PostParams, Preconditions},
+    api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions},
 };
+use serde_json::json;
 
+/// The annotation of a slot with the request from which its holder has taken it over, as `uid/name`.
+const TAKEN_OVER: &str = "curfew.dev/taken-over-from";
 /// How many slots are listed at a time.
 const PAGE: u32 = 500;
 
@@ -67,9 +71,12 @@ fn slot(lease: &Lease) -> Option<Slot> {
     let identity = lease.spec.as_ref()?.holder_identity.as_deref()?;
     let (namespace, request) = identity.split_once('/')?;
     let uid = lease.labels().get(REQUEST_LABEL).filter(|_| lease.labels().get(LIMIT_LABEL) == Some(&family))?;
+    let taken_over_from = lease.annotations().get(TAKEN_OVER).and_then(|from| from.split_once('/'));
     Some(Slot {
         name: name.into(),
         uid: lease.uid()?.into(),
+        version: lease.resource_version()?.into(),
+        taken_over_from: taken_over_from.map(|(uid, name)| Holder { namespace: namespace.into(), name: name.into(), uid: uid.into() }),
         holder: Holder { namespace: namespace.into(), name: request.into(), uid: uid.as_str().into() },
         suspect: false,
     })
@@ -95,12 +102,29 @@ pub async fn create(client: &Client, name: &str, holder: &Holder, now: Time, _: 
     }
 }
 
-/// Deletes a slot, if it is still this very object: one that was released and taken again stays.
+/// Takes over a slot for an extension of `from`, if it is still this very version of it: the object stays, so nobody else can take it
+/// meanwhile. `Conflict` if it has changed or is gone. A merge patch creates nothing.
+pub async fn take_over(client: &Client, slot: &Slot, holder: &Holder, from: &Holder, _: &Permit) -> WriteOutcome<()> {
+    let patch = json!({
+        "metadata": {
+            "uid": &*slot.uid, "resourceVersion": &*slot.version, "labels": {REQUEST_LABEL: &*holder.uid},
+            "annotations": {TAKEN_OVER: format!("{}/{}", from.uid, from.name)},
+        },
+        "spec": {"holderIdentity": format!("{}/{}", holder.namespace, holder.name)},
+    });
+    match api(client).patch(&slot.name, &PatchParams::default(), &Patch::Merge(&patch)).await {
+        Ok(_) => WriteOutcome::Stored(()),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => WriteOutcome::Conflict,
+        Err(error) => WriteOutcome::Failed(error),
+    }
+}
+
+/// Deletes a slot, if it is still this very version of it: one that was released and taken again stays, and so does one that was taken over.
 ///
 /// # Errors
 /// If the API server does not answer, or refuses.
 pub async fn delete(client: &Client, slot: &Slot) -> kube::Result<()> {
-    let only_this = Preconditions { uid: Some(slot.uid.to_string()), ..Preconditions::default() };
+    let only_this = Preconditions { uid: Some(slot.uid.to_string()), resource_version: Some(slot.version.to_string()) };
     let params = DeleteParams { preconditions: Some(only_this), ..DeleteParams::default() };
     match api(client).delete(&slot.name, &params).await {
         Ok(_) => Ok(()),

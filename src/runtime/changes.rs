@@ -6,6 +6,7 @@ use crate::api::{
     request::RequestState,
 };
 use curfew_core::{
+    folding::fold,
     ids::GRANT_LABEL,
     target::sources::{ContentSource, content_sources},
 };
@@ -103,6 +104,8 @@ pub enum RequestGroup {
     Policy(String),
     /// Those by which the operator gives the access of an ActiveAssignment, by its uid.
     Standing(String),
+    /// The live requests that extend the request of this name.
+    Extending(Key),
 }
 
 /// Groups of ActiveAssignments.
@@ -116,7 +119,7 @@ pub enum StandingGroup {
     Template(Key),
 }
 
-/// Groups of Grants. Ended Grants are in none but [`GrantGroup::Name`].
+/// Groups of Grants. Ended Grants are in none but [`GrantGroup::Name`] and [`GrantGroup::Held`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum GrantGroup {
     /// Every live Grant.
@@ -125,10 +128,20 @@ pub enum GrantGroup {
     Request(Key),
     /// The Grants of requests of this name, live and ended, as long as they are kept.
     Name(Key),
+    /// The Grants of a role with one beneficiary, live and ended, as long as they are kept: see [`GrantGroup::held`].
+    Held(Key, String),
     /// The live Grants on an AuthorizationSystem, by its uid.
     System(String),
     /// The live Grants that give what this object holds.
     Content(ContentSource),
+}
+
+impl GrantGroup {
+    /// The Grants by which a beneficiary holds a role, or has held it. Two spellings of one name are one beneficiary. Grants of older builds
+    /// are in the group of the role without a name.
+    pub fn held(namespace: &str, role: &str, beneficiary: &str) -> Self {
+        GrantGroup::Held((namespace.to_owned(), role.to_owned()), fold(beneficiary))
+    }
 }
 
 /// Namespace and name.
@@ -188,7 +201,14 @@ pub fn request_groups(request: &ActivationRequest) -> Vec<RequestGroup> {
     let resolved = request.status.as_ref().and_then(|status| status.resolved.as_ref());
     let policy = resolved.map(|resolved| RequestGroup::Policy(resolved.policy.name.clone()));
     let standing = request.spec.active_assignment.as_ref().map(|of| RequestGroup::Standing(of.uid.clone()));
-    live.into_iter().chain(requester).chain(policy).chain(standing).collect()
+    let extends = extended(request).map(RequestGroup::Extending);
+    live.into_iter().chain(requester).chain(policy).chain(standing).chain(extends).collect()
+}
+
+/// The request that a request extends, by name.
+pub fn extended(request: &ActivationRequest) -> Option<Key> {
+    let extends = request.spec.extends.as_ref()?;
+    Some((request.namespace().unwrap_or_default(), extends.name.clone()))
 }
 
 /// Whether an AssignmentRequest has reached a final state.
@@ -233,13 +253,15 @@ pub fn final_verdict(decision: &AccessDecision) -> Option<bool> {
 
 /// The groups of a Grant.
 pub fn grant_groups(grant: &Grant) -> Vec<GrantGroup> {
+    let request = &grant.spec.request;
     let name = GrantGroup::Name(request_of(grant));
+    let held = GrantGroup::held(&request.namespace, request.role.as_deref().unwrap_or_default(), &request.beneficiary.principal());
     if !is_live(grant) {
-        return vec![name];
+        return vec![name, held];
     }
     let contents = grant.spec.plan.content_sources().into_iter().map(GrantGroup::Content);
     let others =
-        [name, GrantGroup::Live, GrantGroup::Request(request_of(grant)), GrantGroup::System(grant.spec.system.reference.uid.clone())];
+        [name, held, GrantGroup::Live, GrantGroup::Request(request_of(grant)), GrantGroup::System(grant.spec.system.reference.uid.clone())];
     others.into_iter().chain(contents).collect()
 }
 
@@ -478,7 +500,8 @@ mod tests {
         let roles = [ContentSource::ClusterRole("view".into()), ContentSource::Role("payments".into(), "deployer".into())];
         let groups = grant_groups(&grant("Active"));
         assert!(roles.into_iter().all(|role| groups.contains(&GrantGroup::Content(role))), "{groups:?}");
-        assert_eq!(grant_groups(&grant("Ended")), [GrantGroup::Name(("payments".to_owned(), "first".to_owned()))]);
+        let name = GrantGroup::Name(("payments".to_owned(), "first".to_owned()));
+        assert_eq!(grant_groups(&grant("Ended")), [name, GrantGroup::held("payments", "", "Alice")]);
     }
 
     #[test]
@@ -491,6 +514,9 @@ mod tests {
             serde_json::from_value(object).unwrap()
         };
         assert_eq!(request_groups(&request(json!("Active"))).len(), 3);
+        let mut extension = request(json!("AwaitingApproval"));
+        extension.spec.extends = Some(serde_json::from_value(json!({"name": "first", "uid": "u1"})).unwrap());
+        assert!(request_groups(&extension).contains(&RequestGroup::Extending(("payments".into(), "first".into()))));
         assert!(request_groups(&request(json!("Expired"))).is_empty());
     }
 }

@@ -17,6 +17,7 @@ pub fn name(effect: &Effect) -> &'static str {
         Effect::CommitRequest(_) => "CommitRequest",
         Effect::ListSlots(_) => "ListSlots",
         Effect::CreateSlot(_) => "CreateSlot",
+        Effect::TakeOverSlot { .. } => "TakeOverSlot",
         Effect::VerifySlot(_) => "VerifySlot",
         Effect::DeleteSlot(_) => "DeleteSlot",
         Effect::ReleaseSlots => "ReleaseSlots",

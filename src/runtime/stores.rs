@@ -338,7 +338,7 @@ impl Stores {
         self.indexes.requests.count(&RequestGroup::Requester(namespace.to_owned(), requester.to_owned()))
     }
 
-    /// The Grants of a group.
+    /// The Grants of a group, of which some have ended ones, too.
     pub fn live_grants(&self, group: &GrantGroup) -> Vec<Arc<Grant>> {
         self.indexes.grants.ids(group).iter().filter_map(|id| self.grant(id)).collect()
     }

@@ -364,7 +364,7 @@ async fn the_slots_of_limits_are_the_operators() -> Result<()> {
         )
     };
     operator.create(&slot(0)).await?.success()?;
-    let (words, mut all) = ("taken and released by the operator alone", Attempts::default());
+    let (words, mut all) = ("taken and released by the operator alone, which also hands them over", Attempts::default());
     all.denied("a slot of hers", mallory.create(&slot(1)).await?, words)?;
     let taken = ["lease", "-n", "curfew-system", &name(0)];
     let change = r#"{"spec": {"holderIdentity": "c/d"}}"#;

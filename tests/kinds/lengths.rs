@@ -51,6 +51,8 @@ fn durations() -> Vec<Field> {
         Field("roletemplate", "/spec/activation/duration", json!({"max": "@"})),
         Field("roletemplate", "/spec/activation/duration", json!({"default": "@", "max": "4h"})),
         Field("roletemplate", "/spec/activation/mfa", json!({"maxAge": "@"})),
+        Field("roletemplate", "/spec/activation/extension", json!({"atMost": {"chain": "@", "perDay": "12h"}})),
+        Field("roletemplate", "/spec/activation/extension", json!({"atMost": {"chain": "8h", "perDay": "@"}})),
         Field("roletemplate", "/spec/activation/approval", json!({"stages": stage(timeout.clone())})),
         Field("roletemplate", "/spec/activation/approval", json!({"stages": stage(after.clone())})),
         Field("roletemplate", "/spec/activation/approval", json!({"stages": stage(mfa.clone())})),

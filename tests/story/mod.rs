@@ -11,6 +11,7 @@ mod break_glass;
 mod conditions;
 mod crashes;
 mod endings;
+mod extension;
 mod foundations;
 mod fuse;
 mod git;

@@ -43,6 +43,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use std::sync::Arc;
 
+pub mod extension;
+
 fn reference<K: ResourceExt>(o: &K) -> Ref {
     Ref { name: o.name_any(), uid: o.uid().unwrap_or_default() }
 }
@@ -218,6 +220,7 @@ pub fn template(template: &RoleTemplate) -> Template {
         not_bindable: found(template, Reason::NotBindable),
         refused_by_target: found(template, Reason::TargetRefused),
         break_glass: a.break_glass.is_some(),
+        extension: a.extension.as_ref().and_then(extension::limits),
         unsupported: Vec::new(),
         limits: maxima(&a.limits),
         approval: stages.to_vec(),
@@ -293,7 +296,8 @@ pub fn named_system(request: &ActivationRequest) -> Option<&str> {
     request.spec.system.as_deref().or_else(accepted)
 }
 
-/// A request as a user wrote it, as the rules of `terms` read it. `granted` if its Grant has been active.
+/// A request as a user wrote it, as the rules of `terms` read it. `granted` if its Grant has been active. Of what it extends no more is known
+/// than that: [`extension::facts`] reads the rest.
 pub fn request_facts(request: &ActivationRequest, granted: bool) -> RequestFacts {
     let s = &request.spec;
     let status = request.status.as_ref();
@@ -322,7 +326,8 @@ pub fn request_facts(request: &ActivationRequest, granted: bool) -> RequestFacts
         ticket: s.ticket.as_ref().map(|t| ticket::Ticket { system: t.system.clone(), number: t.number.clone() }),
         system: named_system(request).map(str::to_owned),
         is_name_used: false,
-        unsupported: unsupported(&[(s.extends.is_some(), "extends")]),
+        extends: s.extends.as_ref().map(|extends| extension::unread(extends, status)),
+        unsupported: Vec::new(),
         break_glass: s.break_glass == Some(true),
         progress: phase,
         accepted_by: status

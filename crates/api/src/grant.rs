@@ -4,7 +4,7 @@ use curfew_core::{
     digest::Digest,
     fingerprint::Fingerprint,
     principal::{Subject, UserInfo},
-    resolved::SystemRef,
+    resolved::{Extended, SystemRef},
     target::{Plan, Principal},
     time::Time,
 };
@@ -105,6 +105,13 @@ pub struct GrantRequest {
     pub requester: String,
     /// The subject that receives the access.
     pub beneficiary: Subject,
+    /// The RoleTemplate, in the same namespace. Grants of older builds do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub role: Option<String>,
+    /// The request that it extends, if it extends one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extends: Option<Extended>,
     /// The values of the requester's login under the alias keys, so that another login of the requester cannot abandon the Grant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 1024)), extend("x-kubernetes-list-type" = "atomic"))]

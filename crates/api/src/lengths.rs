@@ -76,6 +76,10 @@ const ORIGINS: &[(&str, Origin)] = &[
     ("beneficiary.user", Copied(HOLDER, 0)),
     ("principal.kubernetes.user", Copied(HOLDER, 0)),
     ("subject.user", Copied(HOLDER, 0)),
+    ("review.requester.username", Copied(HOLDER, 0)),
+    ("review.requester.groups[]", Copied(&["ActivationRequest.spec.requester.groups[]"], 0)),
+    ("review.requester.extra{}[]", Copied(&["ActivationRequest.spec.requester.extra{}[]"], 0)),
+    ("reviewers[].user", Copied(&["STAGE.approvers[].user"], 0)),
     ("approvers[].user", Copied(&["STAGE.approvers[].user"], 0)),
     (".group", Copied(&["STAGE.approvers[].group"], 0)),
     ("serviceAccount.name", Copied(ACCOUNT, 0)),
@@ -97,6 +101,9 @@ const ORIGINS: &[(&str, Origin)] = &[
     ("namespaces[].name", Copied(&["NAMESPACE"], 0)),
     ("request.namespace", Copied(&["NAMESPACE"], 0)),
     ("request.name", Copied(&["NAME"], 0)),
+    ("request.role", Copied(&["NAME"], 0)),
+    ("extends.name", Copied(&["NAME"], 0)),
+    ("extendedBy.name", Copied(&["NAME"], 0)),
     ("system.name", Copied(&["NAME"], 0)),
     ("role.name", Copied(&["NAME"], 0)),
     ("assignment.name", Copied(&["NAME"], 0)),
@@ -130,6 +137,7 @@ const ORIGINS: &[(&str, Origin)] = &[
     ("display.beneficiary", Bounded),
     ("display.subject", Bounded),
     ("display.namespaces", Bounded),
+    ("display.limits", Own),
     ("display.systems", Bounded),
     ("display.approval", Bounded),
     ("display.requires", Bounded),
@@ -188,6 +196,8 @@ fn every_text_that_is_stored_fits_its_field() {
             match (limits.get(&source), limit) {
                 (None, _) => wrong.push(format!("{path}: there is no field {source}")),
                 (Some(Some(longest)), Some(limit)) if longest + more <= *limit => {}
+                // Of a login's groups and extras the API server limits no length, in neither field.
+                (Some(None), None) => {}
                 (Some(longest), limit) => {
                     wrong.push(format!("{path} takes {limit:?}, and {source} has up to {longest:?}, and {more} more"))
                 }

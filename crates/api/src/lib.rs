@@ -256,6 +256,8 @@ mod tests {
             "RoleTemplate.spec.activation.approval.stages[].timeout",
             "RoleTemplate.spec.activation.duration.default",
             "RoleTemplate.spec.activation.duration.max",
+            "RoleTemplate.spec.activation.extension.atMost.chain",
+            "RoleTemplate.spec.activation.extension.atMost.perDay",
             "RoleTemplate.spec.activation.mfa.maxAge",
             "RoleTemplate.spec.assignment.active.max",
             "RoleTemplate.spec.assignment.approval.parallel[].escalation.after",

@@ -40,17 +40,20 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "For", type_ = "string", json_path = ".status.display.beneficiary", priority = 1),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason", priority = 1),
     printcolumn(name = "Digest", type_ = "string", json_path = ".status.digest", priority = 1),
-    printcolumn(name = "Enforced-By", type_ = "string", json_path = ".status.enforcedBy", priority = 1)
+    printcolumn(name = "Enforced-By", type_ = "string", json_path = ".status.enforcedBy", priority = 1),
+    printcolumn(name = "Extends", type_ = "string", json_path = ".spec.extends.name", priority = 1),
+    printcolumn(name = "Extended-By", type_ = "string", json_path = ".status.extendedBy.name", priority = 1)
 )]
 #[schemars(extend("x-kubernetes-validations" = [
     {"rule": "self == oldSelf", "message": "a request is immutable; create a new one"},
-    {"rule": "has(self.requester)", "message": schema::NO_REQUESTER}
+    {"rule": "has(self.requester)", "message": schema::NO_REQUESTER},
+    {"rule": "!(has(self.extends) && has(self.startTime))", "message": "an extension begins as soon as it is approved, and ends its duration after the end of what it extends: leave out startTime"}
 ]))]
 #[serde(rename_all = "camelCase")]
 pub struct ActivationRequestSpec {
     /// The RoleTemplate, in the same namespace. The operator finds the EligibleAssignment that makes you eligible.
     pub role_ref: NameRef,
-    /// Duration of the access from `startTime`, or from activation, such as `45m`. Default: the template's default.
+    /// Duration of the access from `startTime`, from the end of what it `extends`, or from activation, such as `45m`. Default: the template's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<Duration>,
     /// Why you need the access. Approvers read this.
@@ -82,7 +85,7 @@ pub struct ActivationRequestSpec {
     /// The ActiveAssignment whose access the operator gives by this request. Set by the operator alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_assignment: Option<UidRef>,
-    /// The active request that this one extends. Not implemented: a request with it is `Invalid (Unsupported)`.
+    /// The active request that this one extends, in the same namespace, for the same role, system and beneficiary. It needs its own approval, begins as soon as it has it, and ends `duration` after the end of what it extends, which does not move. It gives no more than that, and ends with it if that ends early. The role must allow it (`activation.extension`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extends: Option<UidRef>,
     /// `true`: break-glass, for an emergency. The access begins without waiting for approval, the security team is notified, and another person must review it afterwards; until then you cannot use break-glass again, in any role. Role and policy must allow it, and a justification is required. Not with `startTime` or `beneficiary`.
@@ -239,6 +242,9 @@ pub struct ActivationRequestStatus {
     /// When the access ends. Stored before the first write to the target; it never moves later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
+    /// The request that extends this access, once it was approved: the access goes on by that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extended_by: Option<ExtendedBy>,
     /// When it was observed that nothing of the access remains at the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Time>,
@@ -321,6 +327,20 @@ pub struct CountedDecision {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub uid: Option<String>,
+}
+
+/// The request that extends another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExtendedBy {
+    /// `metadata.name` of the request.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// `metadata.uid` of the request.
+    #[schemars(length(max = 128))]
+    pub uid: String,
+    /// When its access ends.
+    pub expires_at: Time,
 }
 
 /// Values for the columns of `kubectl get`.

@@ -78,6 +78,9 @@ pub struct Activation {
     pub approval: Approval,
     /// How many requests may be active at a time, or `none: {}`.
     pub limits: Limits,
+    /// How far an active request may be extended by another one, which needs its own approval, or `none: {}`. Default: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extension: Option<ExtensionRule>,
     /// Allows break-glass in an emergency: a request with `breakGlass: true` waits for no approval, and another person must review it afterwards, who is an approver of a stage or a manager. Until then its requester cannot use break-glass again. A policy must allow it, too (`allow.breakGlass`), and the role needs an approval stage. Default: no break-glass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<BreakGlass>,
@@ -158,6 +161,27 @@ fn stage_rules() -> serde_json::Value {
         {"rule": subjects, "message": "names that begin with system: are reserved for Kubernetes and cannot approve"},
         {"rule": schema::ESCALATES_IN_TIME, "message": "escalation.after must be shorter than the timeout of the stage, which is 24h by default"},
     ])
+}
+
+/// How far an active request may be extended. Exactly one member is set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+#[serde(rename_all = "camelCase")]
+pub enum ExtensionRule {
+    /// Not at all.
+    None(Empty),
+    /// Up to these ceilings, of which each is refused and never cut to fit. `max.duration` of the AccessPolicy and `ceilings.duration` of CurfewConfig limit the whole chain, too.
+    AtMost(ExtensionCeilings),
+}
+
+/// The ceilings of extensions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExtensionCeilings {
+    /// The longest access in all, from the activation of the first request to the end of the last extension, such as `8h`.
+    pub chain: Duration,
+    /// For how long of any 24 hours the beneficiary may hold the role, with the extension, such as `12h`. Counted from the Grants of the namespace that are kept. A new request that extends nothing is not limited by it.
+    pub per_day: Duration,
 }
 
 /// Access before approval in an emergency.

@@ -9,6 +9,7 @@
 //! | [`target`] | what differs between providers: permissions, scope, content, plan, principal |
 //! | [`policy_inputs`], [`terms`], [`resolved`] | template × assignment × policy × system → what would be granted |
 //! | [`conditions`] | ticket, MFA and authentication context: what a request and a login must show |
+//! | [`extension`] | what a request extends, and how much of a day its beneficiary has held the role |
 //! | [`readiness`] | whether systems, policies, templates and assignments can be used |
 //! | [`approval`], [`verdict`], [`messages`] | which decisions count, and what users are told |
 //! | [`request`], [`grant`], [`slots`] | the two state machines, and accesses that grants share |
@@ -24,6 +25,7 @@ pub mod conditions;
 pub mod deadlines;
 pub mod digest;
 pub mod duration;
+pub mod extension;
 pub mod fingerprint;
 pub mod folding;
 pub mod follow;

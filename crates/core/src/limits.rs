@@ -12,13 +12,17 @@
 //! Slots are named after the namespace and name of the role, or the name of the policy, and not after a uid: a role that is deleted and
 //! created again counts what was granted before. `activation.limits` of the role and `limits` of the policy say how many slots there are
 //! when one is taken. A lower limit ends nothing.
+//!
+//! An extension takes over the slots of what it extends: the object stays, and names another holder from then on. So there is no moment in
+//! which the slot of the two is free, and it stands for both as long as the access of one of them may be there.
+//!
 mod taking;
 
 pub use taking::{Answer, MAX_VERIFIED, Reply, Step, Taking};
 
 use crate::{
     folding::fold,
-    ids,
+    ids::{self, Version},
     principal::{Subject, UserInfo},
     text::brief,
 };
@@ -54,6 +58,8 @@ pub struct Limit {
     pub counted: Arc<str>,
     /// Whose requests are counted.
     pub of: LimitOf,
+    /// The request whose extension takes over its slot instead of taking another one: both are one and the same access of one person.
+    pub takes_over_from: Option<Arc<str>>,
 }
 
 /// The object that sets a limit.
@@ -65,6 +71,8 @@ pub enum LimitOf {
     Policy(Arc<str>),
     /// Curfew itself, for the break-glass of one person.
     BreakGlass,
+    /// Curfew itself, for the extensions of one request.
+    Extension,
 }
 
 impl LimitOf {
@@ -73,6 +81,7 @@ impl LimitOf {
             LimitOf::Role => "activation.limits",
             LimitOf::Policy(_) => "spec.limits",
             LimitOf::BreakGlass => "spec.breakGlass",
+            LimitOf::Extension => "spec.extends",
         }
     }
 }
@@ -98,7 +107,7 @@ impl Limit {
         let holder = holder.principal();
         let limit = |key: &str, at_most: u16, counted: String| {
             let family = ids::slot_family(key).into();
-            Limit { family, at_most, counted: counted.into(), of: of.clone() }
+            Limit { family, at_most, counted: counted.into(), of: of.clone(), takes_over_from: None }
         };
         [
             limit(&format!("{key}/{}", fold(&holder)), limits.per_subject, format!("{counted} for {holder}")),
@@ -116,8 +125,26 @@ impl Limit {
             at_most: 1,
             counted: requester.username.as_str().into(),
             of: LimitOf::BreakGlass,
+            takes_over_from: None,
         };
         (names.len() <= MAX_LOCKS).then(|| names.iter().map(lock).collect())
+    }
+
+    /// The limit of a request with this name and uid: one extension at a time.
+    pub fn of_extension(name: &str, uid: &str) -> Limit {
+        Limit {
+            family: ids::slot_family(&format!("extends/{uid}")).into(),
+            at_most: 1,
+            counted: format!("request {name}").into(),
+            of: LimitOf::Extension,
+            takes_over_from: None,
+        }
+    }
+
+    /// The same limit for an extension of the request with this uid.
+    #[must_use]
+    pub fn taken_over_from(self, uid: &str) -> Limit {
+        Limit { takes_over_from: Some(uid.into()), ..self }
     }
 
     /// Whether it is a lock, whose slot waits for a review.
@@ -189,8 +216,12 @@ pub struct Slot {
     pub name: Arc<str>,
     /// The uid of the object: a slot that was released and taken again has another one.
     pub uid: Arc<str>,
+    /// The version of the object: one that was taken over has another one.
+    pub version: Version,
     /// Who holds it.
     pub holder: Holder,
+    /// From whom the holder, an extension, has taken it over. It stands for the access of both.
+    pub taken_over_from: Option<Holder>,
     /// The caches do not show that the holder holds it.
     pub suspect: bool,
 }
@@ -198,6 +229,14 @@ pub struct Slot {
 impl Slot {
     fn index_in(&self, limit: &Limit) -> Option<u16> {
         SlotName::parse(&self.name).filter(|name| name.family == &*limit.family).map(|name| name.index)
+    }
+
+    /// From whom an extension may take it over, if it may: what it extends, which is its holder, or from which its holder has taken it over.
+    /// That holder is another extension which has ended, since a request has one at a time.
+    fn can_be_taken_over(&self, limit: &Limit) -> Option<&Holder> {
+        let holders = [Some(&self.holder), self.taken_over_from.as_ref()].into_iter().flatten();
+        let mut extended = holders.filter(|holder| limit.takes_over_from.as_ref() == Some(&holder.uid));
+        self.index_in(limit).and_then(|_| extended.next())
     }
 }
 
@@ -231,9 +270,11 @@ pub struct Granted {
 }
 
 /// Those of these requests that count towards one of the limits and hold none of its slots: what their status says is not believed.
-pub fn without_slot<'a>(limits: &[Limit], taken: &[Slot], others: &'a [Granted]) -> Vec<Vec<&'a Granted>> {
+pub fn without_slot<'a, 's>(limits: &[Limit], taken: &'s [Slot], others: &'a [Granted]) -> Vec<Vec<&'a Granted>> {
     let of = |limit: &Limit| {
-        let holders: BTreeSet<&str> = taken.iter().filter(|slot| slot.index_in(limit).is_some()).map(|slot| &*slot.holder.uid).collect();
+        let of_slot = |slot: &'s Slot| [Some(&slot.holder), slot.taken_over_from.as_ref()].into_iter().flatten();
+        let of_limit = taken.iter().filter(|slot| slot.index_in(limit).is_some());
+        let holders: BTreeSet<&str> = of_limit.flat_map(of_slot).map(|holder| &*holder.uid).collect();
         let counts = |other: &&Granted| other.limits.iter().any(|theirs| theirs.family == limit.family);
         others.iter().filter(counts).filter(|other| !holders.contains(&*other.holder.uid)).collect()
     };
@@ -244,7 +285,11 @@ pub fn without_slot<'a>(limits: &[Limit], taken: &[Slot], others: &'a [Granted])
 /// the installation, from which the names of Grants follow.
 pub fn explain(limits: &[Limit], slots: &Slots, uid: &str, install: &str) -> Option<String> {
     let full = limits.iter().enumerate().find_map(|(n, limit)| {
-        let held: Vec<&Slot> = slots.taken.iter().filter(|slot| slot.index_in(limit).is_some() && *slot.holder.uid != *uid).collect();
+        let in_limit = || slots.taken.iter().filter(|slot| slot.index_in(limit).is_some());
+        if in_limit().any(|slot| slot.can_be_taken_over(limit).is_some()) {
+            return None;
+        }
+        let held: Vec<&Slot> = in_limit().filter(|slot| *slot.holder.uid != *uid).collect();
         let uncounted = usize::from(slots.uncounted.get(n).copied().unwrap_or_default());
         (held.len() + uncounted >= usize::from(limit.at_most)).then_some((limit, held, uncounted))
     });
@@ -262,6 +307,9 @@ pub fn explain(limits: &[Limit], slots: &Slots, uid: &str, install: &str) -> Opt
         (1, true) => holders = "1 other active request".to_owned(),
         (more, true) => holders = format!("{more} other active requests"),
         (more, false) => holders.push_str(&format!(" and {more} more")),
+    }
+    if limit.of == LimitOf::Extension {
+        return Some(format!("{} is extended already, by {holders}; a request has one extension at a time", limit.counted));
     }
     let plural = if limit.at_most == 1 { "" } else { "s" };
     Some(format!(

@@ -111,6 +111,8 @@ pub const fn hint(reason: Reason) -> &'static str {
         OverMaximum => "the duration exceeds the limit of the RoleTemplate, the AccessPolicy or CurfewConfig; request less time",
         LimitReached => "the maximum number of active requests is reached; wait until one ends",
         ReviewOutstanding => "an earlier break-glass access of this person is not reviewed; another person must review it first",
+        NotExtendable => "the role cannot be extended; request it again when the access has ended",
+        ParentEnded => "the request that this one extends ended before its deadline, which ends the extension, too; create a new request",
         Suspended => "the RoleTemplate, EligibleAssignment, AccessPolicy or AuthorizationSystem is suspended; ask its owner",
         ReadOnly => "the AuthorizationSystem is ReadOnly and grants nothing; the platform team can set spec.mode: ReadWrite",
         JustificationRequired => "say why in spec.justification of a new request",
@@ -124,6 +126,7 @@ pub const fn hint(reason: Reason) -> &'static str {
         NotReady => "the RoleTemplate is not Ready; kubectl describe rtpl says why",
         WiderScope => "the scope is wider than the role's; request a narrower one",
         WiderPermissions => "the permissions are more than the role's; request fewer of them",
+        NothingToExtend => "only an active request of the same access can be extended; create a request without extends",
         TemplateChanged => "what would be granted has changed since the request was accepted; create a new request and have it approved",
         AdmissionNotEnforced => {
             "the request was created while Curfew's admission policies were not proven to be in force; create a new request"
@@ -143,7 +146,7 @@ pub const fn hint(reason: Reason) -> &'static str {
         RequestDeleted => "the request was deleted, which ends the access",
         Drifted => "the access was changed or removed at the target, so all of it was revoked; create a new request if you still need it",
         WindowPassed => {
-            "the window from startTime on has passed before the access was activated; create a new request if you still need it"
+            "the time in which the access could begin has passed before it was activated; create a new request if you still need it"
         }
         DeadlinePassed => "the deadline has passed; create a new request if you still need it",
         ApprovalTimedOut => "the approvals were not complete in time; create a new request and notify the approvers",

@@ -7,6 +7,7 @@ use crate::{
     approval::{ApprovalStage, StageOrder},
     conditions::{LoginKeys, ticket},
     duration::{Duration, Period},
+    extension::{Extension, ExtensionLimits},
     limits::Maxima,
     occurrences::{Recurrence, Schedule},
     principal::{Mapping, Subject, UserInfo},
@@ -100,6 +101,8 @@ pub struct Template {
     pub limits: Option<Maxima>,
     /// Whether it allows break-glass.
     pub break_glass: bool,
+    /// How far requests may be extended; nothing means not at all.
+    pub extension: Option<ExtensionLimits>,
     /// Whether eligibility without end is allowed.
     pub permanent_eligibility: bool,
     /// How long a window of eligibility may be.
@@ -301,6 +304,8 @@ pub struct RequestFacts {
     pub start: Option<Time>,
     /// Whether it is for break-glass.
     pub break_glass: bool,
+    /// What it extends, if it extends another request.
+    pub extends: Option<Extension>,
     /// Why.
     pub justification: Option<String>,
     /// The ticket that explains it.

@@ -29,6 +29,10 @@ reasons! {
     LimitReached,
     /// An earlier break-glass access of this person is not reviewed, so another one is refused.
     ReviewOutstanding,
+    /// The role does not allow a request to extend another one.
+    NotExtendable,
+    /// The request that this one extended has ended before its deadline.
+    ParentEnded,
     /// The template, assignment, policy or system is suspended.
     Suspended,
     /// The mode of the system is `ReadOnly`.
@@ -51,6 +55,8 @@ reasons! {
     WiderScope,
     /// The request asks for permissions that the role does not give.
     WiderPermissions,
+    /// The request that this one extends is not active, or is not one of the same access.
+    NothingToExtend,
     /// What would be granted differs from what was approved.
     TemplateChanged,
     /// Created while the admission policies were not proven to be in force.
@@ -81,7 +87,7 @@ reasons! {
     Drifted,
     /// The deadline has passed.
     DeadlinePassed,
-    /// The window of a request with a start has passed before it was activated.
+    /// The window of a request with a start has passed before it was activated, or what it extends has ended before.
     WindowPassed,
     /// The approvals were not complete in time.
     ApprovalTimedOut,
@@ -178,6 +184,8 @@ impl Reason {
                 | OverMaximum
                 | LimitReached
                 | ReviewOutstanding
+                | NotExtendable
+                | ParentEnded
                 | Suspended
                 | ReadOnly
                 | JustificationRequired
@@ -191,10 +199,11 @@ impl Reason {
                 false,
             ) => TerminalState::Denied,
             (
-                NoSuchRole | AmbiguousSystem | NotReady | WiderScope | WiderPermissions | TemplateChanged | AdmissionNotEnforced
-                | NotProvenYet | NotApproved | Unsupported | TargetUnreachable | AlreadyConsumed | NotBindable | BelowFloor | OutsidePolicy
-                | NobodyCanApprove | DuplicateTarget | DigestMismatch | NotFound | AlreadyCounted | CommentRequired | NotEscalatedYet
-                | Waiting | AlreadyEnded | UnprovenLogin | NothingToApprove | NothingToReview | AlreadyReviewed | RequestExists,
+                NoSuchRole | AmbiguousSystem | NotReady | WiderScope | WiderPermissions | NothingToExtend | TemplateChanged
+                | AdmissionNotEnforced | NotProvenYet | NotApproved | Unsupported | TargetUnreachable | AlreadyConsumed | NotBindable
+                | BelowFloor | OutsidePolicy | NobodyCanApprove | DuplicateTarget | DigestMismatch | NotFound | AlreadyCounted
+                | CommentRequired | NotEscalatedYet | Waiting | AlreadyEnded | UnprovenLogin | NothingToApprove | NothingToReview
+                | AlreadyReviewed | RequestExists,
                 false,
             ) => TerminalState::Invalid,
         }

@@ -13,7 +13,7 @@ use crate::{
     approval::DecisionFacts,
     grant::{Grant, Observation, Operation, OwnerState, SlotOwners},
     ids::Version,
-    limits::{Limit, Slot, Slots},
+    limits::{Holder, Limit, Slot, Slots},
     principal::Recognition,
     request::{GrantView, Request},
     requeue::Requeue,
@@ -69,6 +69,13 @@ pub enum Effect {
     ListSlots(Arc<[Limit]>),
     /// Request: create the slot of this name for it. Needs the permit.
     CreateSlot(Arc<str>),
+    /// Request: take over a slot for it, if it is still this very version of it. Needs the permit.
+    TakeOverSlot {
+        /// The slot.
+        slot: Slot,
+        /// The request that is extended.
+        from: Holder,
+    },
     /// Request: read live whether the holder of this slot holds it still.
     VerifySlot(Slot),
     /// Request: delete this slot, if it is still this very object.
@@ -160,13 +167,14 @@ pub enum Outcome {
     Content(Content),
     /// Of `Reserve` and `ReadWithheld`.
     Reserved(Reservation),
-    /// Of `Reserve`: an object that is not Curfew's has the name. Of `CreateSlot`: another request holds it.
+    /// Of `Reserve`: an object that is not Curfew's has the name. Of `CreateSlot`: another request holds it. Of `TakeOverSlot`: it has
+    /// changed, or is gone.
     Occupied,
     /// Of `Reserve`, `Arm` and `Apply`: the target says that this can never work.
     Refused,
     /// Of `Recheck`.
     Rechecked(Option<Grant>, OwnerState, SlotOwners),
-    /// Of `CreateGrant`, `CreateSlot`, `DeleteSlot`, `ReleaseSlots`, `Arm`, `Apply`, `Withhold`, `RemoveFinalizer`: it was done.
+    /// Of `CreateGrant`, `CreateSlot`, `TakeOverSlot`, `DeleteSlot`, `ReleaseSlots`, `Arm`, `Apply`, `Withhold`, `RemoveFinalizer`: it was done.
     Done,
     /// Of `Arm`, `Apply` and `Revoke`: the target has accepted it and works on it.
     Started(Operation),

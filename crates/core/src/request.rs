@@ -12,19 +12,18 @@ mod holding;
 mod review;
 mod waiting;
 
-pub use holding::{has_access, holds_slot};
+pub use holding::{has_access, holds_for_extension, holds_slot};
 pub use review::may_have_given_access;
 
 use crate::{
     admission::Provenance,
     approval::{self, ApprovalStage, ApprovalSubject, DecisionFacts, StageOrder, Tally, review::ReviewState, tally},
-    duration::Duration,
     ids::Version,
     limits::{Answer, Limit, are_covered},
     principal::{Recognition, Subject, UserInfo},
     reason::{Reason, TerminalState},
     requeue::Requeue,
-    resolved::{Resolved, Schema, Terms},
+    resolved::{Schema, Terms},
     terms::Refusal,
     time::Time,
 };
@@ -237,8 +236,8 @@ fn approval_subject<'a>(request: &'a Request, people: &'a Recognition) -> Approv
 ///    stored is no later than the approvals allow that count then.
 /// 6. `Scheduled` ends by changed terms, by a refusal, or when its window has passed; at its start it becomes `Activating`.
 /// 7. `AwaitingApproval` ends by changed terms, by a refusal, by the last approval, or by the timeout of the open stage, in this order, or
-///    when its window has passed. It times out on live facts: an approval made in time counts, also where it is seen late or waits for an
-///    admission proof. Approved, it takes its slots, and becomes `Scheduled` or `Activating`; without a free slot it ends.
+///    when its window has passed, or what it extends has ended. It times out on live facts: an approval made in time counts, also where it
+///    is seen late or waits for an admission proof. Approved, it takes its slots, and becomes `Scheduled` or `Activating`; without a free slot it ends.
 ///    The access lasts as long as was asked for, or as the shortest of the counted approvals says. It runs again when a stage escalates.
 /// 8. `Pending` is accepted and frozen, or refused on live facts. A limit that is reached refuses it before approvers are asked.
 ///
@@ -305,11 +304,6 @@ fn terms_unknown(f: &Inputs<'_>) -> bool {
 /// When to run again: soon while a decision is not settled.
 fn wait(f: &Inputs<'_>, otherwise: Requeue) -> Decision {
     Decision::Wait(if f.decisions.iter().any(DecisionFacts::is_pending) { Requeue::Backoff } else { otherwise })
-}
-
-/// When the window of a request with a start ends, if the access lasts so long.
-pub fn window_end(resolved: &Resolved, lasts: &Duration) -> Option<Time> {
-    resolved.start.map(|start| start.plus_secs(lasts.secs()).floor_secs())
 }
 
 fn finish(f: &Inputs<'_>, reason: Reason) -> Decision {

@@ -17,10 +17,13 @@ use std::{
 
 /// The schema of [`Resolved`], of request status and of Grants that this build writes. Digests of different schemas are never
 /// compared, and a higher schema than this is only revoked when due.
-pub const SCHEMA: u32 = 4;
+pub const SCHEMA: u32 = 5;
 
 /// Has no order of stages, comments and MFA of approvers; what uses none of them has the same form.
 const BEFORE_RULES_OF_APPROVERS: u32 = 3;
+
+/// Has no extension, break-glass and standing access; what is none of them has the same form.
+const BEFORE_EXTENSIONS: u32 = 4;
 
 /// The oldest schema whose digests this build computes, too. Schema 2 holds the digests of contents, and not the contents.
 const OLDEST_COMPUTED: u32 = 2;
@@ -61,6 +64,22 @@ pub struct SystemRef {
     pub target: String,
 }
 
+/// The request that another one extends.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Extended {
+    /// The name of the ActivationRequest that is extended, in the same namespace.
+    #[cfg_attr(feature = "schema", schemars(length(max = 253)))]
+    pub name: String,
+    /// Its uid.
+    #[cfg_attr(feature = "schema", schemars(length(max = 128)))]
+    pub uid: String,
+    /// When its own access ends. Nothing moves that; the extension lasts its duration longer.
+    pub until: Time,
+    /// When the first request of the chain became active.
+    pub since: Time,
+}
+
 /// Everything that would be granted. An approval names its digest; a description or a limit is not part of it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -89,11 +108,14 @@ pub struct Resolved {
     pub permissions: GrantedPermissions,
     /// How far it reaches.
     pub scope: GrantedScope,
-    /// For how long, from its start, or from the moment of activation if it has none.
+    /// For how long: from its start, or from the end of what it extends; otherwise from the moment of activation.
     pub duration: Duration,
     /// When it starts, if not at once. It ends as long after that as it lasts, also if it is activated later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Time>,
+    /// What it extends, if it extends another request. It begins once it is approved, and lasts its duration longer than that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extends: Option<Extended>,
     /// The stages that must approve; none means that no approval is needed.
     #[cfg_attr(feature = "schema", schemars(length(max = 8), extend("x-kubernetes-list-type" = "atomic")))]
     pub approval: Vec<ApprovalStage>,
@@ -129,6 +151,7 @@ impl Resolved {
         let rest = || match () {
             () if !computes(frozen.schema) => "it was accepted by another version of Curfew",
             () if self.scope != frozen.scope => "what it reaches has changed",
+            () if self.extends != frozen.extends => "the request that it extends has changed",
             () if self.duration != frozen.duration => "the duration has changed",
             () if self.approval != frozen.approval || self.order != frozen.order => "the approvers have changed",
             () => "what would be granted has changed",
@@ -149,13 +172,25 @@ impl Resolved {
         }
         reviewers
     }
+    /// From when the duration counts where that does not depend on the activation: the start, or the end of what it extends.
+    pub fn counts_from(&self) -> Option<Time> {
+        self.start.or(self.extends.as_ref().map(|extended| extended.until))
+    }
+    /// When the access ends that lasts so long, in whole seconds, where that does not depend on the activation.
+    pub fn fixed_end(&self, lasts: &Duration) -> Option<Time> {
+        self.counts_from().map(|from| from.plus_secs(lasts.secs()).floor_secs())
+    }
     /// When the access ends that is activated at this time, in whole seconds.
     pub fn end(&self, activated: Time) -> Time {
-        self.start.unwrap_or(activated).plus_secs(self.duration.secs()).floor_secs()
+        self.fixed_end(&self.duration).unwrap_or_else(|| activated.plus_secs(self.duration.secs()).floor_secs())
     }
-    /// When the window of a request with a start ends. After that it is not activated any more.
-    pub fn window_end(&self) -> Option<Time> {
-        self.start.map(|start| self.end(start))
+    /// From when on it is not activated any more, if its access lasts so long: the end of the window of a request with a start, or of what
+    /// it extends, since an extension leaves no gap. `None` where it can be activated at any time.
+    pub fn too_late_from(&self, lasts: &Duration) -> Option<Time> {
+        match &self.extends {
+            Some(extended) => Some(extended.until),
+            None => self.fixed_end(lasts),
+        }
     }
     /// The digest that an approval names.
     pub fn digest(&self) -> Digest {
@@ -204,7 +239,7 @@ impl Terms {
     pub fn digest_in(&self, schema: u32) -> Option<Digest> {
         match schema {
             _ if schema == self.resolved.schema => Some(self.digest),
-            BEFORE_RULES_OF_APPROVERS => Some(Resolved { schema, ..(*self.resolved).clone() }.digest()),
+            BEFORE_RULES_OF_APPROVERS | BEFORE_EXTENSIONS => Some(Resolved { schema, ..(*self.resolved).clone() }.digest()),
             OLDEST_COMPUTED => {
                 let permissions = self.resolved.permissions.without_content();
                 Some(Resolved { schema, permissions, ..(*self.resolved).clone() }.digest())

@@ -6,6 +6,7 @@ mod approval;
 mod break_glass;
 mod conditions;
 pub mod explain;
+mod extension;
 mod holder;
 mod narrowing;
 mod policies;
@@ -60,10 +61,10 @@ pub(crate) fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T,
 /// Resolves a request. The order of the rules:
 ///
 /// 1. made while admission was not enforced; 2. a name that has granted before; 3. asks for something that this build does not
-///    support; 4. a login without the alias that is configured, or a start too far ahead; 5. role; 6. system; 7. content, and whether it
-///    asks for more than the role has; 8. for whom it may be; 9. break-glass, the duration, the justification, and the conditions of the
-///    role; 10. each
-///    assignment that makes the beneficiary eligible, in name order, with each policy, in name order: the first pair that allows all of it.
+///    support; 4. a login without the alias that is configured, a start too far ahead, or what it extends has ended early; 5. role;
+///    6. system; 7. content, and whether it asks for more than the role has; 8. for whom it may be, break-glass, and what it extends;
+///    9. the duration, the ceilings of an extension, the justification, and the conditions of the role; 10. each assignment that makes the beneficiary eligible, in name order, with each
+///    policy, in name order: the first pair that allows all of it; 11. an extension gives no more than what it extends.
 ///
 /// Of what the operator requests for an ActiveAssignment, [`standing`] judges in place of 4, and of 8 to 10.
 ///
@@ -113,6 +114,7 @@ fn resolve_trusted(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refu
     }
     check_login(a, h)?;
     schedule::check_start(a)?;
+    extension::check_parent(a, h.now)?;
     let Some(t) = h.template else {
         return refuse(
             Reason::NoSuchRole,
@@ -143,13 +145,14 @@ fn resolve_trusted(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refu
         (None, _) | (_, Some(_)) => Held::default(),
     };
     let standing = standing::assignment_of(a, h)?;
-    let (holder, pair) = match standing {
-        Some(active) => (standing::holder(a, active)?, standing::entitled(a, active, t, system, &offer, h)?),
+    let (holder, extends, pair) = match standing {
+        Some(active) => (standing::holder(a, active)?, None, standing::entitled(a, active, t, system, &offer, h)?),
         None => {
             let holder = resolve_beneficiary(a, h)?;
             break_glass::check_request(a, t, &holder)?;
+            let extends = extension::resolve(a, t, system, &holder, h.now)?;
             let pair = eligible(a, &holder, t, system, &offer, h)?;
-            (holder, pair)
+            (holder, extends, pair)
         }
     };
     if let Some(why) = h.unreachable {
@@ -160,11 +163,17 @@ fn resolve_trusted(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refu
         Some(approved) => (approved.permissions.clone(), approved.scope.clone()),
         None => narrowing::resolve(&offer, pair.assignment, a, t)?,
     };
+    extension::check_not_wider(a, &permissions, &scope, &offer)?;
     let gone = (!held.gone.is_empty()).then(|| held.gone.join(", ").into());
     let of_role = t.limits.filter(|_| standing.is_none()).map(|limits| Limit::of_role(&a.namespace, &t.reference.name, &holder, limits));
     let of_policy =
         pair.policy.limits.filter(|_| standing.is_none()).map(|limits| Limit::of_policy(&pair.policy.reference.name, &holder, limits));
-    let limits = break_glass::locks(a, h)?.into_iter().chain(of_role.into_iter().chain(of_policy).flatten()).collect();
+    let counted = of_role.into_iter().chain(of_policy).flatten().map(|limit| match &extends {
+        Some(extended) => limit.taken_over_from(&extended.uid),
+        None => limit,
+    });
+    let extension = extends.as_ref().map(|extended| Limit::of_extension(&extended.name, &extended.uid));
+    let limits = break_glass::locks(a, h)?.into_iter().chain(extension).chain(counted).collect();
     let terms = Terms::new(Resolved {
         schema: SCHEMA,
         request: a.uid.clone(),
@@ -179,6 +188,7 @@ fn resolve_trusted(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refu
         scope,
         duration: pair.duration,
         start: a.start,
+        extends,
         approval: match &a.approved {
             // Who must approve is settled by then.
             Some(held) => held.approval.clone(),
@@ -422,6 +432,7 @@ fn eligible<'a>(
     if t.justification {
         check_justification(a, || format!("role {}", t.reference.name))?;
     }
+    extension::check_ceilings(a, t, &duration, h)?;
     schedule::check_login_age(t.requires_mfa(), &t.reference.name, (a.created, a.start), a.progress)?;
     conditions::check_request(a, t, h)?;
     let machine = a.requester.is_system_identity();
@@ -462,6 +473,7 @@ fn eligible<'a>(
                     .and_then(|()| conditions::check_policy_ticket(p, a))
                     .and_then(|()| if p.justification { check_justification(a, || format!("policy {}", p.reference.name)) } else { Ok(()) })
                     .and_then(|()| check_maximum(&duration, &p.max_duration, || format!("policy {}", p.reference.name)))
+                    .and_then(|()| extension::check_policy(p, a, &duration))
             })
         });
         match found {

@@ -275,7 +275,9 @@ fn a_lock_is_free_when_it_is_reviewed_or_there_was_no_access_and_not_before() {
     let slot = |name: &str| Slot {
         name: name.into(),
         uid: "1".into(),
+        version: "1".into(),
         holder: Holder { namespace: "payments".into(), name: "r".into(), uid: request.uid.clone() },
+        taken_over_from: None,
         suspect: false,
     };
     let lock = slot(&request.status.slots[0]);

@@ -12,7 +12,7 @@ use curfew_core::{
     grant::{Decision, Grant, Inputs, Observation, OwnerState, State, decide},
     principal::{ServiceAccount, Subject},
     requeue::Requeue,
-    resolved::{Ref, Resolved, SCHEMA, Schema, SystemRef, Terms},
+    resolved::{Extended, Ref, Resolved, SCHEMA, Schema, SystemRef, Terms},
     target::{
         GrantedPermissions, GrantedScope, Plan, Principal, SettingsByProvider, SlotSet, aws,
         kubernetes::{GrantedRole, GrantedRoles, GrantedScope as Namespaces, RoleKind, persistence, persistence::Rule},
@@ -97,6 +97,7 @@ fn representative() -> Resolved {
         scope: GrantedScope::Kubernetes(Namespaces::Namespaces(vec![reference("canary"), reference("payments")])),
         duration: "1h30m".parse().expect("a duration"),
         start: Some(Time::from_secs(1_795_593_600)),
+        extends: None,
         approval: vec![
             stage("owners", vec![Subject::Group("payments-leads".into()), bot], 2, Some("4h")),
             stage("security", vec![Subject::User("sören".into())], 1, None),
@@ -115,6 +116,13 @@ fn with_rules_of_approvers() -> Resolved {
     stage.mfa = Some(Requirement { max_age: "15m".parse().expect("a duration") });
     stage.comment = CommentRule::Required;
     resolved
+}
+
+/// The extension of another request.
+fn extending() -> Resolved {
+    let (since, until) = (Time::from_secs(1_795_590_000), Time::from_secs(1_795_593_600));
+    let extended = Extended { name: "first".into(), uid: "uid-of-first".into(), until, since };
+    Resolved { start: None, extends: Some(extended), ..representative() }
 }
 
 /// The map of serde_json keeps its keys in byte order, as the digest does.
@@ -139,6 +147,20 @@ fn the_stored_form_of_the_rules_of_approvers_is_unchanged() {
     let text = canonical(&resolved);
     assert_golden(&format!("resolved-approvers-{SCHEMA}.json"), &format!("{text}\n{}", resolved.digest()));
     assert_eq!(serde_json::from_str::<Resolved>(&text).expect("it is read back"), resolved);
+}
+
+#[test]
+fn the_stored_forms_of_extension_break_glass_and_standing_access_are_unchanged() {
+    let others = [
+        extending(),
+        Resolved { start: None, break_glass: true, ..representative() },
+        Resolved { author: Some("dana@example.com".into()), approval: Vec::new(), ..representative() },
+    ];
+    let lines: Vec<String> = others.iter().map(|resolved| format!("{}\n{}", canonical(resolved), resolved.digest())).collect();
+    assert_golden(&format!("resolved-others-{SCHEMA}.txt"), &lines.join("\n"));
+    for resolved in others {
+        assert_eq!(serde_json::from_str::<Resolved>(&canonical(&resolved)).expect("it is read back"), resolved);
+    }
 }
 
 #[test]
@@ -252,6 +274,22 @@ fn an_approval_of_schema_3_is_judged_in_its_form() {
         [("role-contents-3.txt", "role-contents-4.txt"), ("plan-3.json", "plan-4.json"), ("aws-plan-3.txt", "aws-plan-4.txt")]
     {
         assert_eq!(stored(before), stored(now));
+    }
+}
+
+/// Schema 4 has no extension, break-glass and standing access. What is none of them is judged in that form, and nothing else is.
+#[test]
+fn an_approval_of_schema_4_is_judged_in_its_form() {
+    let old: Resolved = serde_json::from_str(&stored("resolved-4.json")).expect("it is read back");
+    let now = representative();
+    assert_eq!(old, Resolved { schema: 4, ..now.clone() });
+    assert_eq!(Terms::new(now.clone()).digest_in(4), Some(old.digest()), "what waits is compared in the form in which it was approved");
+    for other in [Resolved { break_glass: true, ..now.clone() }, Resolved { author: Some("dana".into()), ..now.clone() }, extending()] {
+        let other = Terms::new(other).digest_in(4);
+        assert!(other.is_some() && other != Some(old.digest()), "what is new is never left out of a comparison");
+    }
+    for before in ["role-contents-4.txt", "plan-4.json", "plan-fuses-4.txt", "aws-plan-4.txt"] {
+        assert_eq!(stored(before), stored(&before.replace('4', "5")));
     }
 }
 

@@ -52,6 +52,7 @@ fn terms(approvers: &[&str]) -> Terms {
         scope: GrantedScope::Kubernetes(KubernetesScope::ClusterWide(Empty {})),
         duration: "1h".parse().unwrap(),
         start: None,
+        extends: None,
         approval: if approvers.is_empty() { Vec::new() } else { vec![stage] },
         order: StageOrder::Sequential,
         author: None,

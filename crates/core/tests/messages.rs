@@ -23,7 +23,7 @@ use curfew_core::{
     principal::{Party, Recognition, SameBy, Subject, UserInfo},
     readiness,
     reason::Reason,
-    resolved::Resolved,
+    resolved::{Extended, Resolved},
     target::{
         ProviderKind,
         kubernetes::{
@@ -102,6 +102,7 @@ fn requests() -> Vec<Section> {
         ("A request for break-glass is refused (terms::break_glass)", judged(cases::BREAK_GLASS, cases::break_glass, request)),
         ("A request for another person is refused (terms::requestors)", judged(cases::ON_BEHALF, for_erin, request)),
         ("A request is refused (terms::resolve): ticket, MFA, authentication context", judged(cases::REQUEST_CONDITIONS, nothing, request)),
+        ("An extension is refused, or ends (terms::extension)", judged(cases::extension::EXTENSION, fixture::extension::extend, request)),
         ("A request of a service account is refused (terms::resolve)", judged(cases::SERVICE_ACCOUNT, delegated, request)),
         ("Standing access is refused (terms::standing)", judged(cases::standing::STANDING, fixture::standing::prepare, request)),
         ("What is active ends (terms::resolve)", judged(cases::HELD, |f| active(f, NOW.plus_secs(600)), request)),
@@ -137,6 +138,8 @@ fn limits_reached() -> Vec<Message> {
         let slot = |limit: &Limit, index: u16| Slot {
             name: SlotName { family: &limit.family, index }.to_string().into(),
             uid: "u".into(),
+            version: "1".into(),
+            taken_over_from: None,
             holder: Holder { namespace: "payments".into(), name: format!("request-{index}").into(), uid: format!("r{index}").into() },
             suspect: false,
         };
@@ -148,8 +151,12 @@ fn limits_reached() -> Vec<Message> {
     let lock = Limit::of_break_glass(&alice, &[]).expect("one name").remove(0);
     let holder = Holder { namespace: "payments".into(), name: "request-0".into(), uid: "r0".into() };
     let name = SlotName { family: &lock.family, index: 0 }.to_string().into();
-    let locked = Slots { taken: vec![Slot { name, uid: "u".into(), holder, suspect: false }], uncounted: vec![0] };
+    let locked = Slots {
+        taken: vec![Slot { name, uid: "u".into(), version: "1".into(), holder, taken_over_from: None, suspect: false }],
+        uncounted: vec![0],
+    };
     let locked = explain_limit(&[lock], &locked, "mine", "0123abcd").unwrap_or_default();
+    let [_, role] = limits(5, 1);
     vec![
         message("break-glass is not reviewed", Reason::ReviewOutstanding, locked),
         of("the holder has it", limits(5, 1), (1, 1), 0),
@@ -163,6 +170,7 @@ fn limits_reached() -> Vec<Message> {
             (1, 1),
             0,
         ),
+        of("the request is extended already", [Limit::of_extension("first", "u1"), role], (1, 0), 0),
     ]
 }
 
@@ -173,6 +181,9 @@ fn changed() -> Vec<Message> {
         message(case, Reason::TemplateChanged, now.changed_since(&frozen))
     };
     let mut all: Vec<_> = cases::CHANGED.iter().map(one).collect();
+    let extended = Some(Extended { name: "first".into(), uid: "u1".into(), until: NOW, since: NOW });
+    let extending = Resolved { extends: extended, ..(*frozen).clone() };
+    all.push(message("what it extends", Reason::TemplateChanged, extending.changed_since(&frozen)));
     let other = Resolved { schema: 1, ..(*frozen).clone() };
     all.push(message("another form", Reason::TemplateChanged, frozen.changed_since(&other)));
     all.push(message("anything else", Reason::TemplateChanged, frozen.changed_since(&frozen)));
@@ -439,6 +450,11 @@ const NOT_IN_TABLE: &[(&str, &str)] = &[
     ("the role requires none", EXPLAINED),
     ("allowed by policy {}, for at most {}", EXPLAINED),
     ("without an end", EXPLAINED),
+    ("request {} lasts until {until}, and the extension until {}", EXPLAINED),
+    (
+        "the extension leaves out {lost}, and so would give more than request {name}; name that policy, too",
+        "narrowing::resolve refuses it before, unless what is extended had no denial that the role has",
+    ),
     ("a Job that owns each binding expires soon after the deadline", "said by kubectl curfew explain of what ends the access"),
     ("every statement that is written ends at the deadline", "said by kubectl curfew explain of what ends the access"),
     ("self.all(key, !key.startsWith('curfew.dev/'))", "a rule of a CRD"),

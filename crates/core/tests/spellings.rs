@@ -246,6 +246,11 @@ fn names_are_compared_nowhere_else() {
             "what is stored in two places is equal",
         ),
         ("src/controllers/dereference.rs", "requester.username == decider.username", "spares a review for a right that the requester has"),
+        (
+            "crates/core/src/terms/extension.rs",
+            "a.requester.username == parent.requester",
+            "a service account may extend only what it has requested",
+        ),
     ];
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut found = Vec::new();

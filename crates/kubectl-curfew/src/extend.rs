@@ -15,10 +15,10 @@ use serde_json::Map;
 
 /// Request more time for an active access.
 ///
-/// Creates a new request that names the old one in extends, with its role and system. It needs its own approval and takes over before the
-/// old access ends. What the new request does not say is not taken from the old one.
-///
-/// This version of the operator does not implement it yet: the new request ends as Invalid (Unsupported), and the old access goes on.
+/// Creates a new request that names the old one in extends, with its role and system, for the same beneficiary. It needs its own approval,
+/// begins as soon as it has it, and ends its duration after the end of the old one, which does not move. If the old access ends early, so
+/// does the new one. The role must allow it (activation.extension). Narrower permissions and scopes are taken from the old request; duration,
+/// justification and ticket are not.
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = with_exit_codes!("Example:\n  kubectl curfew extend payments-admin-x7k2p -n payments --duration 30m --justification 'the rollback takes longer'")
@@ -26,7 +26,7 @@ use serde_json::Map;
 pub struct Extend {
     /// Name of the active ActivationRequest.
     request: String,
-    /// Duration of the new access, such as 45m or 1h30m. Default: the default of the role.
+    /// For how long after the end of the old access, such as 45m or 1h30m. Default: the default of the role.
     #[arg(short, long)]
     duration: Option<Duration>,
     /// Why you need more time; approvers read this.
@@ -65,6 +65,8 @@ fn extension(old: &ActivationRequest, args: &Extend) -> anyhow::Result<Activatio
         ticket: args.ticket.clone(),
         system: status.resolved.map(|resolved| resolved.system.name).or_else(|| old.spec.system.clone()),
         beneficiary: old.spec.beneficiary.clone(),
+        scope: old.spec.scope.clone(),
+        permissions: old.spec.permissions.clone(),
         ..Wanted::default()
     };
     merge(Map::new(), &wanted, Some(reference(old)))

@@ -187,7 +187,7 @@ async fn active(me: &CliContext, place: Place<'_>, format: Format, gaps: &mut Ve
 }
 
 fn active_table(mine: &[ActivationRequest], now: Time) -> String {
-    let header = ["NAMESPACE", "NAME", "ROLE", "SYSTEM", "STATE", "EXPIRES", "LEFT", "ENFORCED-BY"];
+    let header = ["NAMESPACE", "NAME", "ROLE", "SYSTEM", "STATE", "EXPIRES", "LEFT", "ENFORCED-BY", "EXTENSION"];
     let mut rows: Vec<Vec<Cell>> = vec![header.into_iter().map(Cell::from).collect()];
     for request in mine {
         let status = request.status.clone().unwrap_or_default();
@@ -200,9 +200,18 @@ fn active_table(mine: &[ActivationRequest], now: Time) -> String {
             status.expires_at.map(|end| end.to_string()).unwrap_or_default().into(),
             status.expires_at.map(|end| span(end.millis_since(now))).unwrap_or_default().into(),
             status.enforced_by.unwrap_or_default().into(),
+            extension(request).into(),
         ]);
     }
     table(&rows, is_colourful())
+}
+
+/// What an access extends, or by what it is extended and until when.
+fn extension(request: &ActivationRequest) -> String {
+    let by = request.status.as_ref().and_then(|status| status.extended_by.as_ref());
+    let by = by.map(|by| format!("extended by {} until {}", by.name, by.expires_at));
+    let extends = request.spec.extends.as_ref().map(|extends| format!("extends {}", extends.name));
+    extends.into_iter().chain(by).collect::<Vec<_>>().join(", ")
 }
 
 async fn waiting(me: &CliContext, place: Place<'_>, format: Format, gaps: &mut Vec<Gap>) -> anyhow::Result<Option<String>> {

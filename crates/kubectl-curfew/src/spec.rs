@@ -54,7 +54,7 @@ pub(crate) struct Wanted {
     /// Who gets the access, as user:NAME or serviceaccount:NAMESPACE/NAME. Default: you.
     #[arg(long = "for", value_parser = beneficiary, value_name = "KIND:NAME")]
     pub(crate) beneficiary: Option<Beneficiary>,
-    /// Name of your active request that this one extends; see also kubectl curfew extend. Not implemented by this version of the operator: the request ends as Invalid (Unsupported).
+    /// Name of your active request that this one extends; see also kubectl curfew extend.
     #[arg(long, value_name = "REQUEST")]
     pub(crate) extends: Option<String>,
     /// Break-glass, in an emergency: the access waits for no approval, and another person must review it afterwards. Until then you cannot use break-glass again. Needs a justification.

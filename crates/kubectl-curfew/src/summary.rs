@@ -1,7 +1,7 @@
 //! Prints everything that a request would grant, for the approver.
 use anyhow::Context as _;
 use curfew_api::{ActivationRequest, AssignmentRequest};
-use curfew_core::{assignment_request::Span, text::printable};
+use curfew_core::{assignment_request::Span, duration::Duration, text::printable, time::Time};
 use kube::ResourceExt;
 
 /// Prints the resolved terms on standard error, where the confirmation prompt follows.
@@ -15,6 +15,10 @@ fn summary(request: &ActivationRequest) -> anyhow::Result<String> {
     let status = request.status.as_ref().context("the request is not resolved yet")?;
     let resolved = status.resolved.as_ref().context("the request is not resolved yet")?;
     let ticket = request.spec.ticket.as_ref().map_or_else(|| "none".into(), |t| format!("{} {}", quoted(&t.system), quoted(&t.number)));
+    let extends = resolved.extends.as_ref().map(|extended| {
+        let end = resolved.end(extended.until);
+        format!("{}, which lasts until {}; the access would end {end}, {}", extended.name, extended.until, in_all(extended.since, end))
+    });
     let rows = [
         ("request", request.name_any()),
         ("requester", resolved.requester.clone()),
@@ -24,6 +28,7 @@ fn summary(request: &ActivationRequest) -> anyhow::Result<String> {
         ("permissions", resolved.permissions.privileges().join(", ")),
         ("scope", resolved.scope.in_words(&resolved.permissions)),
         ("duration", resolved.duration.to_string()),
+        ("extends", extends.unwrap_or_else(|| "none".into())),
         // The requester chooses these texts: the quotation marks show where they end.
         ("justification", quoted(request.spec.justification.as_deref().unwrap_or_default())),
         ("ticket", ticket),
@@ -31,6 +36,12 @@ fn summary(request: &ActivationRequest) -> anyhow::Result<String> {
         ("digest", resolved.digest().to_string()),
     ];
     Ok(rows.iter().map(|(label, value)| format!("{label:>14}  {}\n", printable(value))).collect())
+}
+
+/// How long a chain of extensions lasts.
+fn in_all(since: Time, end: Time) -> String {
+    let secs = u32::try_from(end.millis_since(since) / 1000).unwrap_or_default();
+    format!("{} after the first request of its chain began", Duration::from_secs(secs.max(1)))
 }
 
 /// Prints what an AssignmentRequest would change on standard error.

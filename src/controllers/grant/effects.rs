@@ -324,6 +324,7 @@ impl EffectHandler for GrantEffects {
             | Effect::CommitRequest(_)
             | Effect::ListSlots(_)
             | Effect::CreateSlot(_)
+            | Effect::TakeOverSlot { .. }
             | Effect::VerifySlot(_)
             | Effect::DeleteSlot(_)
             | Effect::ReleaseSlots

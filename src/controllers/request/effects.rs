@@ -22,7 +22,7 @@ use crate::{
 use async_trait::async_trait;
 use curfew_core::{
     ids,
-    limits::{self, Limit, Slot, Slots},
+    limits::{self, Holder, Limit, Slot, Slots},
     principal::{MAX_ALIAS, UserInfo},
     reconcile::{Effect, Outcome},
     request::{Request, State},
@@ -117,9 +117,21 @@ impl RequestEffects {
         if let (State::AwaitingApproval, Some(note)) = (next.status.state, status::requested_for_another(next)) {
             self.ctx.events.publish(stored, false, &state, "Request", &note);
         }
+        self.announce_extension(stored, next);
         if let (State::Active, Some(at)) = (next.status.state, next.status.activated_at) {
             let asked = stored.spec.start_time.map_or(next.created, |start| start.max(next.created));
             self.ctx.metrics.activation_duration.observe(seconds_between(asked, at));
+        }
+    }
+
+    /// Who holds the access that is extended learns of its extension where that access is shown.
+    fn announce_extension(&self, stored: &ActivationRequest, next: &Request) {
+        let (State::Activating, Some(extended), Some(end)) = (next.status.state, changes::extended(stored), next.status.expires_at) else {
+            return;
+        };
+        if let Some(parent) = self.ctx.stores.request(&extended) {
+            let note = format!("request {} was approved and extends this access until {end}", self.key.1);
+            self.ctx.events.publish(&*parent, false, "Extended", "Decide", &note);
         }
     }
 
@@ -140,6 +152,15 @@ impl RequestEffects {
             Some(WriteOutcome::Stored(())) => Outcome::Done,
             Some(WriteOutcome::Conflict) => Outcome::Occupied,
             Some(WriteOutcome::Failed(error)) => self.failed("take a slot for", &error),
+            None => Outcome::Failed,
+        }
+    }
+
+    async fn take_over_slot(&self, slot: &Slot, from: &Holder) -> Outcome {
+        match slots::take_over(&self.ctx, &self.key, &self.known().request.uid, slot, from).await {
+            Some(WriteOutcome::Stored(())) => Outcome::Done,
+            Some(WriteOutcome::Conflict) => Outcome::Occupied,
+            Some(WriteOutcome::Failed(error)) => self.failed("take over a slot for", &error),
             None => Outcome::Failed,
         }
     }
@@ -190,6 +211,8 @@ impl RequestEffects {
                 uid: request.uid.to_string(),
                 requester: resolved.requester.clone(),
                 beneficiary: resolved.beneficiary.clone(),
+                role: Some(resolved.role.name.clone()),
+                extends: resolved.extends.clone(),
                 aliases: self.aliases(request),
             },
             principal: resolved.principal.clone(),
@@ -279,6 +302,7 @@ impl EffectHandler for RequestEffects {
             Effect::CommitRequest(next) => self.commit(next).await,
             Effect::ListSlots(limits) => self.list_slots(limits).await,
             Effect::CreateSlot(name) => self.create_slot(name).await,
+            Effect::TakeOverSlot { slot, from } => self.take_over_slot(slot, from).await,
             Effect::VerifySlot(slot) => match slots::is_held(&self.ctx, slot).await {
                 Ok(held) => Outcome::HoldsSlot(held),
                 Err(error) => self.failed("read who holds a slot for", &error),

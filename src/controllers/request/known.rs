@@ -1,6 +1,6 @@
 //! What one reconcile of a request knows: dereferenced once, tallied once, and kept current by its own effects.
 use crate::{
-    api::{AccessDecision, ActivationRequest, Grant},
+    api::{AccessDecision, ActivationRequest, Grant, request::ExtendedBy},
     audit::CountedDecision,
     controllers::{Context, convert, dereference::Dereferenced},
     runtime::changes,
@@ -30,6 +30,8 @@ pub struct Known {
     pub tally: Arc<Tally>,
     /// Which limit of the role is reached, and who holds its slots, as they were listed last.
     pub limit: Option<String>,
+    /// The request that extends it, as the stores show that.
+    pub extended_by: Option<ExtendedBy>,
 }
 
 impl Known {
@@ -38,8 +40,8 @@ impl Known {
         let view = dereferenced.view(ctx).await;
         let request = view.request.clone()?;
         let tally = Arc::new(tally_decisions(&request, &view.decisions, &view.people));
-        let Dereferenced { request: object, grant, decisions, .. } = dereferenced;
-        Some(Known { object: object?, grant, decisions, view, request, tally, limit: None })
+        let Dereferenced { request: object, grant, decisions, extended_by, .. } = dereferenced;
+        Some(Known { object: object?, grant, decisions, view, request, tally, limit: None, extended_by })
     }
 
     /// The tally for the next status of the request: a new one only where other terms are frozen.

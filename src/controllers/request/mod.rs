@@ -1,5 +1,6 @@
 //! ActivationRequests. One reconcile reads top to bottom: dereference, evaluate and run effects, publish status.
 mod effects;
+pub mod extended;
 mod fresh_decisions;
 mod known;
 pub mod slots;

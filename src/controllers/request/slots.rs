@@ -13,7 +13,7 @@ use curfew_core::{
     admission::AdmissionHistory,
     ids,
     limits::{self, Granted, Holder, Limit, LimitOf, Maxima, Slot, SlotName, Slots},
-    request::{GrantView, Request, State, has_access, holds_slot},
+    request::{GrantView, Request, State, has_access, holds_for_extension, holds_slot},
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::{Api, ResourceExt};
@@ -59,12 +59,15 @@ fn granted_in_stores(ctx: &Context, request: &ActivationRequest, limits: &[Limit
             LimitOf::Role => Some(RequestGroup::Template(changes::template_of(request))),
             LimitOf::Policy(name) => Some(RequestGroup::Policy(name.to_string())),
             // What has lost its lock, with the namespace of the operator for example, locks nobody out.
-            LimitOf::BreakGlass => None,
+            LimitOf::BreakGlass | LimitOf::Extension => None,
         })
         .collect();
     let others: BTreeMap<_, _> =
         groups.iter().flat_map(|group| ctx.stores.live_requests(group)).map(|other| (other.uid(), other)).collect();
-    others.values().filter(|other| other.uid() != request.uid()).filter_map(|other| granted(ctx, other)).collect()
+    // What it extends is the same access of the same person.
+    let extended = request.spec.extends.as_ref().map(|extends| extends.uid.clone());
+    let is_other = |uid: Option<String>| uid != request.uid() && (extended.is_none() || uid != extended);
+    others.values().filter(|other| is_other(other.uid())).filter_map(|other| granted(ctx, other)).collect()
 }
 
 /// A request with the limits that it counts towards, if the stores show it to have access.
@@ -106,7 +109,12 @@ fn is_held_in_stores(ctx: &Context, slot: &Slot) -> bool {
 /// If the API server does not answer: then it is unknown.
 pub async fn is_held(ctx: &Context, slot: &Slot) -> kube::Result<bool> {
     let (request, grant) = read_holder(ctx, &slot.holder).await?;
-    Ok(holds_slot(slot, request.as_ref(), grant))
+    if holds_slot(slot, request.as_ref(), grant) {
+        return Ok(true);
+    }
+    let Some(extended) = &slot.taken_over_from else { return Ok(false) };
+    let (request, grant) = read_holder(ctx, extended).await?;
+    Ok(holds_for_extension(&extended.uid, request.as_ref(), grant))
 }
 
 /// The request of a holder, read live; or, if it is gone or another one has its name, its Grant.
@@ -129,14 +137,22 @@ pub async fn create(ctx: &Context, key: &Key, uid: &Arc<str>, name: &str) -> Opt
     Some(slots::create(&ctx.client, name, &holder, ctx.now(), &permit).await)
 }
 
+/// Takes over a slot for an extension of `from`; `Conflict` if it has changed or is gone. Needs the permit, which is `Failed` without it.
+pub async fn take_over(ctx: &Context, key: &Key, uid: &Arc<str>, slot: &Slot, from: &Holder) -> Option<WriteOutcome<()>> {
+    let permit = ctx.authority.permit()?;
+    let holder = Holder { namespace: key.0.as_str().into(), name: key.1.as_str().into(), uid: uid.clone() };
+    Some(slots::take_over(&ctx.client, slot, &holder, from, &permit).await)
+}
+
 /// Deletes every slot that a request holds no longer, by its status that was just stored: of one that has ended all, but for a lock that
-/// waits for a review.
+/// waits for a review and for those that it has taken over from what has not ended.
 ///
 /// # Errors
 /// If the API server does not answer; the next request and the sweep find the slots to be free.
 pub async fn release(ctx: &Context, request: &Request, grant: GrantView) -> kube::Result<()> {
     for slot in slots::held_by(&ctx.client, &request.uid).await? {
-        if !holds_slot(&slot, Some(request), grant) {
+        let holds = holds_slot(&slot, Some(request), grant) || (slot.taken_over_from.is_some() && is_held(ctx, &slot).await?);
+        if !holds {
             slots::delete(&ctx.client, &slot).await?;
         }
     }

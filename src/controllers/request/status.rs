@@ -5,7 +5,7 @@ use crate::api::{
     assignment::NameRef,
     conditions::{self, Is},
     convert,
-    request::{ActivationRequestStatus, ApprovalStatus, CountedDecision, RequestDisplay, RequestState, StageStatus},
+    request::{ActivationRequestStatus, ApprovalStatus, CountedDecision, ExtendedBy, RequestDisplay, RequestState, StageStatus},
 };
 use crate::timing::timing;
 use curfew_core::{
@@ -14,7 +14,7 @@ use curfew_core::{
     principal::Subject,
     reason::{Reason, TerminalState},
     reconcile::View,
-    request::{Request, State, Status, window_end},
+    request::{Request, State, Status},
     resolved::{Resolved, SCHEMA},
     text::{MAX_MESSAGE, brief, clip},
     time::Time,
@@ -36,6 +36,8 @@ pub struct StatusInputs<'a> {
     pub enforced_by: Option<&'a str>,
     /// Which limit is reached, and who holds its slots, as this run has found.
     pub limit: Option<&'a str>,
+    /// The request that extends it.
+    pub extended_by: Option<&'a ExtendedBy>,
 }
 
 impl<'a> StatusInputs<'a> {
@@ -49,13 +51,14 @@ impl<'a> StatusInputs<'a> {
             error: grant.and_then(|status| status.last_error.as_deref()),
             enforced_by: grant.and_then(|status| status.enforced_by.as_deref()),
             limit: known.limit.as_deref(),
+            extended_by: known.extended_by.as_ref(),
         }
     }
 }
 
 /// The status for this state, on top of the one that `object` has: times are stamped once.
 pub fn status(object: &ActivationRequest, core: &Status, inputs: &StatusInputs<'_>, now: Time) -> ActivationRequestStatus {
-    let StatusInputs { view, tally, install, error, enforced_by, limit } = *inputs;
+    let StatusInputs { view, tally, install, error, enforced_by, limit, extended_by } = *inputs;
     let old = object.status.clone().unwrap_or_default();
     let (state, reason) = shown(core.state);
     let over = matches!(core.state, State::Ended(..));
@@ -70,6 +73,8 @@ pub fn status(object: &ActivationRequest, core: &Status, inputs: &StatusInputs<'
         resolved: core.frozen.as_ref().map(|frozen| (*frozen.terms.resolved).clone()),
         activated_at: core.activated_at.map(Time::floor_secs),
         expires_at: core.expires_at,
+        // Once it has ended, it says by what it was extended last.
+        extended_by: extended_by.cloned().or_else(|| old.extended_by.clone().filter(|_| over)),
         ended_at: if over { old.ended_at.or(Some(now.floor_secs())) } else { None },
         ended_by: ended_by(&old, core.state, tally.stopped_by, &view.decisions),
         // The name follows from the request's uid, so it is known before the Grant exists.
@@ -97,7 +102,8 @@ pub fn status(object: &ActivationRequest, core: &Status, inputs: &StatusInputs<'
         State::Scheduled => window(core, view).and_then(|resolved| resolved.start).map(|start| format!("start {start}")),
         State::Pending | State::Activating | State::Active | State::Revoking(_) | State::Ended(..) => None,
     };
-    status.message = Some(clip(message(&approval, view, (error, limit)), MAX_MESSAGE));
+    let told = message(&approval, view, (error, limit)) + &extension_in_words(core, status.extended_by.as_ref());
+    status.message = Some(clip(told, MAX_MESSAGE));
     status.display = Some(RequestDisplay {
         expires: expires(&approval, view).filter(|_| !over).map(|time| time.to_string()),
         beneficiary: core.frozen.as_ref().map(|frozen| clip(frozen.terms.resolved.beneficiary.to_string(), MAX_MESSAGE)),
@@ -162,10 +168,10 @@ fn ended_by(old: &ActivationRequestStatus, state: State, stop: Option<Stop>, dec
     }
 }
 
-/// What was resolved of a request with a start.
+/// What was resolved of a request with a start, or of an extension: when its access ends is known before it begins.
 fn window<'a>(core: &'a Status, view: &'a View) -> Option<&'a Resolved> {
     let live = || view.terms.as_ref().as_ref().ok().map(|terms| &*terms.resolved);
-    core.frozen.as_ref().map(|frozen| &*frozen.terms.resolved).or_else(live).filter(|resolved| resolved.start.is_some())
+    core.frozen.as_ref().map(|frozen| &*frozen.terms.resolved).or_else(live).filter(|resolved| resolved.counts_from().is_some())
 }
 
 /// When the access ends, as soon as that is certain.
@@ -177,7 +183,7 @@ fn expires(approval: &Waiting<'_>, view: &View) -> Option<Time> {
 /// When the access of a request with a start will end, which the approvals may have made sooner than was asked for.
 fn promised_end(approval: &Waiting<'_>, view: &View) -> Option<Time> {
     let resolved = window(approval.core, view)?;
-    window_end(resolved, approval.tally.duration(&resolved.duration))
+    resolved.fixed_end(approval.tally.duration(&resolved.duration))
 }
 
 /// Why it is unknown what would be granted, if it is.
@@ -239,6 +245,19 @@ fn message(approval: &Waiting<'_>, view: &View, (error, limit): (Option<&str>, O
     }
 }
 
+/// What an active access extends, and by what it is extended.
+fn extension_in_words(core: &Status, by: Option<&ExtendedBy>) -> String {
+    let extends = core.frozen.as_ref().and_then(|frozen| frozen.terms.resolved.extends.as_ref());
+    let extends = extends.map(|extended| format!("; it extends request {}, which lasts until {}", extended.name, extended.until));
+    let by = by.map(|by| format!("; request {} extends it until {}", by.name, by.expires_at));
+    match core.state {
+        State::Active => format!("{}{}", extends.unwrap_or_default(), by.unwrap_or_default()),
+        State::Pending | State::AwaitingApproval | State::Scheduled | State::Activating | State::Revoking(_) | State::Ended(..) => {
+            String::new()
+        }
+    }
+}
+
 /// The holder, if that is not the requester.
 fn requested_for<'a>(core: &'a Status, object: &ActivationRequest) -> Option<&'a Subject> {
     let holder = &core.frozen.as_ref()?.terms.resolved.beneficiary;
@@ -273,6 +292,12 @@ fn scheduled(approval: &Waiting<'_>, view: &View) -> Option<String> {
 /// Which window has passed.
 fn passed(approval: &Waiting<'_>, view: &View) -> Option<String> {
     let resolved = window(approval.core, view)?;
+    if let Some(extended) = &resolved.extends {
+        return Some(format!(
+            "request {} ended {} before this extension of it was activated; create a new request if you still need the access",
+            extended.name, extended.until
+        ));
+    }
     Some(format!(
         "the window from {} to {} has passed before the access was activated; create a new request if you still need it",
         resolved.start?,

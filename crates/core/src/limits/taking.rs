@@ -1,6 +1,6 @@
 //! The steps by which a request takes its slots, or looks whether it could. Pure: each step is performed by the shell, and its result
 //! decides about the next one.
-use super::{Limit, Slot, SlotName, Slots};
+use super::{Holder, Limit, Slot, SlotName, Slots};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// How many holders are read live, at most, before it is said that a limit is reached. Those come first that the caches do not show.
@@ -15,6 +15,13 @@ pub enum Step {
     List,
     /// Create the slot of this name; it can exist only once.
     Create(Arc<str>),
+    /// Take over a slot, if it is still this very version of it.
+    TakeOver {
+        /// The slot.
+        slot: Slot,
+        /// The request that is extended.
+        from: Holder,
+    },
     /// Read live whether the holder of this slot holds it still.
     Verify(Slot),
     /// Delete this slot, if it is still this very object.
@@ -28,9 +35,9 @@ pub enum Step {
 pub enum Reply {
     /// Of `List`.
     Listed(Slots),
-    /// Of `Create`: it is ours.
+    /// Of `Create` and `TakeOver`: it is ours.
     Created,
-    /// Of `Create`: another request was first.
+    /// Of `Create`: another request was first. Of `TakeOver`: it has changed, or is gone.
     Exists,
     /// Of `Verify`.
     Holds(bool),
@@ -57,11 +64,13 @@ pub enum Answer {
 ///
 /// 1. A slot that this request holds already is its slot, also where the limit is lower by now. Of two, it is the one that is stored:
 ///    the other one counts as free ([`crate::request::holds_slot`]).
-/// 2. A slot is free to be taken if its number is below the limit, less the slots from the limit on and the requests without a slot, which
-///    are from before the limit was lowered or set. So what is granted never adds up to more than the limit, however many replicas take.
-/// 3. Where none is free, holders are read live: those first that the caches do not show. A slot whose holder does not hold it is deleted.
-/// 4. A slot that another request takes meanwhile is not free; then the slots are listed again, a few times.
-/// 5. Then the limit is reached.
+/// 2. An extension takes over the slot of what it extends, or of an earlier extension of that. The slots of an extension's limits are taken
+///    in order, and that of the one extension comes first.
+/// 3. A slot is free to be taken if all slots up to it, those that are taken behind it, and the requests without a slot are no more than the
+///    limit: a limit that was lowered or set later counts what was granted before. So what is granted never adds up to more than the limit, however many replicas take.
+/// 4. Where none is free, holders are read live: those first that the caches do not show. A slot whose holder does not hold it is deleted.
+/// 5. A slot that another request takes meanwhile is not free; then the slots are listed again, a few times.
+/// 6. Then the limit is reached.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Taking {
     limits: Arc<[Limit]>,
@@ -104,9 +113,9 @@ impl Taking {
         self.limits.clone()
     }
 
-    /// Whether it waits for a slot to be created.
+    /// Whether it waits for a slot to be created or taken over.
     pub const fn creates(&self) -> bool {
-        matches!(self.waits_for, Some(Step::Create(_)))
+        matches!(self.waits_for, Some(Step::Create(_) | Step::TakeOver { .. }))
     }
 
     /// Goes on with the result of the step that was performed; `None` if it is not one of that step.
@@ -118,6 +127,14 @@ impl Taking {
                 self.occupied.clear();
             }
             (Step::Create(name), Reply::Created) => self.slots.taken.push(self.own(name)),
+            (Step::TakeOver { slot, .. }, Reply::Created) => self.hold(&slot),
+            (Step::TakeOver { slot, .. }, Reply::Exists) => {
+                self.slots.taken.retain(|taken| taken.uid != slot.uid);
+                if self.lists < MAX_LISTS {
+                    self.lists += 1;
+                    return Some(self.then(Step::List));
+                }
+            }
             (Step::Create(name), Reply::Exists) => drop(self.occupied.insert(name)),
             (Step::Verify(slot), Reply::Holds(true)) => drop(self.verified.insert(slot.uid)),
             (Step::Verify(slot), Reply::Holds(false)) => return Some(self.then(Step::Delete(slot))),
@@ -135,8 +152,14 @@ impl Taking {
 
     /// A slot that this request has just created.
     fn own(&self, name: Arc<str>) -> Slot {
-        let holder = super::Holder { namespace: "".into(), name: "".into(), uid: self.uid.clone() };
-        Slot { uid: name.clone(), name, holder, suspect: false }
+        let holder = Holder { namespace: "".into(), name: "".into(), uid: self.uid.clone() };
+        Slot { uid: name.clone(), version: "".into(), name, holder, taken_over_from: None, suspect: false }
+    }
+
+    /// A slot that this request has just taken over.
+    fn hold(&mut self, slot: &Slot) {
+        let taken = self.slots.taken.iter_mut().filter(|taken| taken.uid == slot.uid);
+        taken.for_each(|taken| taken.holder.uid = self.uid.clone());
     }
 
     fn decide(&mut self) -> Step {
@@ -147,6 +170,12 @@ impl Taking {
             if let Some(mine) = mine {
                 own.push(mine.name.clone());
                 continue;
+            }
+            let inherited = self.slots.taken.iter().find_map(|slot| Some((slot, slot.can_be_taken_over(limit)?)));
+            match inherited {
+                Some((slot, from)) if self.takes => return Step::TakeOver { slot: slot.clone(), from: from.clone() },
+                Some(_) => continue,
+                None => {}
             }
             match self.free_slot(n, limit) {
                 Some(_) if !self.takes => {}
@@ -160,9 +189,13 @@ impl Taking {
     /// The name of a slot that can be taken.
     fn free_slot(&self, n: usize, limit: &Limit) -> Option<Arc<str>> {
         let taken: BTreeSet<u16> = self.slots.taken.iter().filter_map(|slot| slot.index_in(limit)).collect();
-        let beyond = taken.iter().filter(|index| **index >= limit.at_most).count();
         let uncounted = self.slots.uncounted.get(n).copied().map_or(0, usize::from);
-        let room = usize::from(limit.at_most).saturating_sub(beyond + uncounted);
+        // The slots below it could all be taken: with those from it on, which are, these are no more than the limit.
+        let fits = |room: &u16| {
+            let beyond = taken.iter().filter(|index| *index >= room).count();
+            usize::from(*room) + beyond + uncounted <= usize::from(limit.at_most)
+        };
+        let room = (0..=limit.at_most).rev().find(fits).unwrap_or(0);
         let occupied: BTreeSet<u16> = self
             .occupied
             .iter()
@@ -171,7 +204,7 @@ impl Taking {
             .map(|name| name.index)
             .collect();
         let is_free = |index: &u16| !taken.contains(index) && !occupied.contains(index);
-        let free = || (0..u16::try_from(room).unwrap_or(limit.at_most)).filter(is_free);
+        let free = || (0..room).filter(is_free);
         let at = self.begin % u64::try_from(free().count().max(1)).unwrap_or(1);
         free().nth(usize::try_from(at).unwrap_or(0)).map(|index| limit.slot(index))
     }

@@ -8,10 +8,11 @@ fn of(holder: &str, active: u16, per_subject: u16) -> Arc<[Limit]> {
     Limit::of_role("payments", "admin", &Subject::User(holder.into()), Maxima { active, per_subject }).into()
 }
 
-/// The slots that exist, by name, with who holds them; and who has ended.
+/// The slots that exist, by name, with who holds them, and from whom they have it; and who has ended.
 #[derive(Default)]
 struct Store {
     slots: BTreeMap<Arc<str>, Arc<str>>,
+    origins: BTreeMap<Arc<str>, Holder>,
     ended: Vec<&'static str>,
     uncounted: Vec<u16>,
     /// The slots that the status of the request names.
@@ -21,10 +22,18 @@ struct Store {
 impl Store {
     fn slot(name: &Arc<str>, holder: &Arc<str>) -> Slot {
         let holder = Holder { namespace: "payments".into(), name: format!("request-{holder}").into(), uid: holder.clone() };
-        Slot { name: name.clone(), uid: format!("{name}-{}", holder.uid).into(), holder, suspect: false }
+        Slot {
+            name: name.clone(),
+            uid: format!("{name}-{}", holder.uid).into(),
+            version: "1".into(),
+            holder,
+            taken_over_from: None,
+            suspect: false,
+        }
     }
     fn list(&self) -> Slots {
-        Slots { taken: self.slots.iter().map(|(name, holder)| Store::slot(name, holder)).collect(), uncounted: self.uncounted.clone() }
+        let slot = |(name, holder)| Slot { taken_over_from: self.origins.get(name).cloned(), ..Store::slot(name, holder) };
+        Slots { taken: self.slots.iter().map(slot).collect(), uncounted: self.uncounted.clone() }
     }
     fn perform(&mut self, uid: &Arc<str>, step: &Step) -> Reply {
         match step {
@@ -32,6 +41,11 @@ impl Store {
             Step::Create(name) if self.slots.contains_key(name) => Reply::Exists,
             Step::Create(name) => {
                 self.slots.insert(name.clone(), uid.clone());
+                Reply::Created
+            }
+            Step::TakeOver { slot, from } => {
+                self.slots.insert(slot.name.clone(), uid.clone());
+                self.origins.insert(slot.name.clone(), from.clone());
                 Reply::Created
             }
             Step::Verify(slot) => Reply::Holds(!self.ended.contains(&&*slot.holder.uid)),
@@ -201,4 +215,59 @@ fn holders_are_read_live_and_not_without_end() {
 fn a_reply_that_does_not_fit_ends_the_taking() {
     let (taking, _) = Taking::begin(role(1, 1), "r".into(), &[], true);
     assert_eq!(taking.next(Reply::Created), None);
+}
+
+#[test]
+fn a_slot_below_a_lower_limit_counts_beside_those_beyond_it() {
+    // Of five, those with the numbers 2 and 3 are left, and the limit is 3 by now: there is room for one request.
+    let limit = Limit::of_role("payments", "admin", &Subject::User("x".into()), Maxima { active: 3, per_subject: 1 })[1].clone();
+    for seed in 0..8 {
+        let slots = [2, 3].map(|index| (limit.slot(index), Arc::from(format!("old-{index}"))));
+        let mut store = Store { slots: slots.into(), ..Store::default() };
+        assert!(store.takes(&format!("s{seed}"), &of("s", 3, 1)));
+        assert!(!store.takes(&format!("t{seed}"), &of("t", 3, 1)), "{:?}", store.slots);
+    }
+}
+
+/// The limits of alice's extension of the request with this uid.
+fn extending(uid: &str, active: u16, per_subject: u16) -> Arc<[Limit]> {
+    let of_role = role(active, per_subject).iter().cloned().map(|limit| limit.taken_over_from(uid)).collect::<Vec<_>>();
+    [Limit::of_extension("first", uid)].into_iter().chain(of_role).collect()
+}
+
+#[test]
+fn an_extension_takes_over_the_slots_of_what_it_extends() {
+    let mut store = Store::default();
+    assert!(store.takes("r1", &role(1, 1)));
+    let before: Vec<_> = store.slots.keys().cloned().collect();
+    assert_eq!(store.run("r2", &extending("r1", 1, 1), false), Answer::Free, "its own access does not keep it out");
+    assert!(store.takes("r2", &extending("r1", 1, 1)));
+    assert!(before.iter().all(|name| *store.slots[name] == *"r2"), "{:?}", store.slots);
+    assert_eq!(store.slots.len(), 3, "and one slot of its own, which says that the first one is extended");
+    assert!(!store.takes("r3", &of("bob", 1, 1)), "for everybody else the role is held");
+    assert_eq!(store.run("r4", &extending("r1", 1, 1), true), Answer::Full, "there is one extension at a time");
+    let full = explain(&extending("r1", 1, 1), &store.list(), "r4", "install").unwrap();
+    assert_eq!(full, "request first is extended already, by request-r2; a request has one extension at a time");
+    // It ended before what it extends, which another one may extend then.
+    store.ended.push("r2");
+    assert!(store.takes("r4", &extending("r1", 1, 1)));
+    assert!(before.iter().all(|name| *store.slots[name] == *"r4"), "{:?}", store.slots);
+}
+
+#[test]
+fn an_extension_of_what_has_no_slot_takes_its_own() {
+    let mut store = Store::default();
+    assert!(store.takes("r2", &extending("r1", 1, 1)), "the role has a limit only by now");
+    assert!(store.takes("r5", &extending("r2", 1, 1)), "and the next one takes that over");
+    assert!(!store.takes("r3", &of("bob", 1, 1)));
+}
+
+#[test]
+fn one_access_of_two_requests_is_counted_once() {
+    let limits = role(3, 1);
+    let holder = |uid: &str| Holder { namespace: "payments".into(), name: uid.into(), uid: uid.into() };
+    let slot = |from: Option<&str>| Slot { taken_over_from: from.map(holder), ..Store::slot(&limits[1].slot(0), &"child".into()) };
+    let parent = Granted { holder: holder("parent"), limits: limits.to_vec().try_into().unwrap() };
+    let of_role = |slot: Slot| without_slot(&limits, &[slot], std::slice::from_ref(&parent))[1].len();
+    assert_eq!((of_role(slot(None)), of_role(slot(Some("parent")))), (1, 0));
 }

@@ -111,6 +111,7 @@ impl RequestReconcile {
         let effect = match step {
             Step::List => Effect::ListSlots(taking.limits()),
             Step::Create(name) => Effect::CreateSlot(name),
+            Step::TakeOver { slot, from } => Effect::TakeOverSlot { slot, from },
             Step::Verify(slot) => Effect::VerifySlot(slot),
             Step::Delete(slot) => Effect::DeleteSlot(slot),
             // It is answered where the taking goes on, and never as its first step.

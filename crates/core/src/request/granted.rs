@@ -1,7 +1,7 @@
 //! The states in which access may be there: a request follows its Grant to its end.
 use super::{
     Decision, Frozen, GrantView, Inputs, State, Status, absent_until, finish, review, tally_decisions, terms_invalidated_by, terms_unknown,
-    transition_to, wait, window_end, with_slots,
+    transition_to, wait, with_slots,
 };
 use crate::{
     admission::Provenance,
@@ -72,7 +72,7 @@ fn decide_create(f: &Inputs<'_>, sum: &Tally) -> Decision {
     };
     let resolved = &frozen.terms.resolved;
     let lasts = sum.duration(&resolved.duration);
-    let longest = window_end(resolved, lasts).unwrap_or_else(|| f.now.plus_secs(lasts.secs() + CLOCKS_DIFFER_SECS));
+    let longest = resolved.fixed_end(lasts).unwrap_or_else(|| f.now.plus_secs(lasts.secs() + CLOCKS_DIFFER_SECS));
     match f.request.provenance {
         Provenance::Unverified => return transition_to(f, State::Revoking(Reason::AdmissionNotEnforced)),
         Provenance::Pending => return Decision::Wait(Requeue::Backoff),
@@ -110,12 +110,12 @@ fn create_with_slots(f: &Inputs<'_>, expires_at: Time) -> Decision {
 
 /// Whether this decision may still stop what is approved: it was made before the approval and is not settled. A later decision
 /// ends the grant when it is settled, and must not keep it from beginning: otherwise a series of decisions could delay it without
-/// an end. The end of a request with a start does not tell when it was approved, so there every decision is waited for: the delay
-/// ends with the window.
+/// an end. The end of a request with a start, or of an extension, does not tell when it was approved, so there every decision is waited
+/// for: the delay ends with its access.
 fn may_stop(f: &Inputs<'_>, sum: &Tally, w: &DecisionFacts) -> bool {
     let status = &f.request.status;
     let lasts = |frozen: &Frozen| sum.duration(&frozen.terms.resolved.duration).secs();
-    let at_once = status.frozen.as_ref().filter(|frozen| frozen.terms.resolved.start.is_none());
+    let at_once = status.frozen.as_ref().filter(|frozen| frozen.terms.resolved.counts_from().is_none());
     let begun = status.expires_at.zip(at_once).map(|(end, frozen)| end.plus_secs(-lasts(frozen)));
     matches!(w.verb, Verb::Deny | Verb::Revoke) && w.is_pending() && begun.is_none_or(|t| w.created <= t.plus_secs(1))
 }

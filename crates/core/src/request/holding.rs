@@ -39,6 +39,16 @@ pub fn holds_slot(slot: &Slot, request: Option<&Request>, grant: GrantView) -> b
     }
 }
 
+/// Whether a request from which an extension has taken over a slot still needs it: as long as its access may be there, the slot is held,
+/// also where the extension has ended. It was active when the slot was taken over; both are read live.
+pub fn holds_for_extension(uid: &str, request: Option<&Request>, grant: GrantView) -> bool {
+    match request.filter(|request| *request.uid == *uid) {
+        None => matches!(grant, GrantView::Live { .. }),
+        Some(request) if request.schema == Schema::Newer => true,
+        Some(request) => !matches!(request.status.state, State::Ended(..)),
+    }
+}
+
 /// Whether a request has access, or may have it, so that it counts towards its limits also without a slot. What is `Scheduled`, or
 /// `Activating` without a Grant, takes its slots before the Grant is created.
 pub fn has_access(status: &Status, grant: GrantView) -> bool {

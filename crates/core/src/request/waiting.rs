@@ -1,7 +1,7 @@
 //! The states in which nothing is granted yet: a request is judged again with each change, until it begins or ends.
 use super::{
     Decision, Frozen, Inputs, State, Status, absent_until, finish, tally_decisions, terms_invalidated_by, terms_unknown, transition_to,
-    wait, window_end, with_slots,
+    wait, with_slots,
 };
 use crate::{
     approval::{DecisionFacts, Tally, Verb},
@@ -91,22 +91,23 @@ fn decide_accepted<'a>(f: &Inputs<'a>) -> Result<(&'a Frozen, Tally), Box<Decisi
     }
 }
 
-/// Whether all of the window of a request with a start has passed.
+/// Whether all of the window of a request with a start has passed, or what it extends has ended.
 fn has_passed(f: &Inputs<'_>, terms: &Terms) -> bool {
-    terms.resolved.window_end().is_some_and(|end| f.now >= end)
+    terms.resolved.too_late_from(&terms.resolved.duration).is_some_and(|end| f.now >= end)
 }
 
 /// The same once it is approved: the approvals may have made the window shorter.
 fn has_passed_for(f: &Inputs<'_>, frozen: &Frozen, sum: &Tally) -> bool {
     let resolved = &frozen.terms.resolved;
-    window_end(resolved, sum.duration(&resolved.duration)).is_some_and(|end| f.now >= end)
+    resolved.too_late_from(sum.duration(&resolved.duration)).is_some_and(|end| f.now >= end)
 }
 
 /// A stage is open until its deadline, and no longer than the window that it is about. When it escalates its status says who may approve
 /// from then on.
 fn decide_open_stage(f: &Inputs<'_>, frozen: &Frozen, sum: &Tally, deadline: Time) -> Decision {
     let may_be_in_time = |w: &DecisionFacts| w.verb == Verb::Approve && w.is_pending() && w.created < deadline;
-    let ends = [frozen.terms.resolved.window_end(), sum.next_escalation(f.now)];
+    let resolved = &frozen.terms.resolved;
+    let ends = [resolved.too_late_from(&resolved.duration), sum.next_escalation(f.now)];
     let next = ends.into_iter().flatten().fold(deadline, Time::min);
     match () {
         () if has_passed(f, &frozen.terms) => finish(f, Reason::WindowPassed),
@@ -127,7 +128,7 @@ fn begin(f: &Inputs<'_>, frozen: &Frozen, sum: &Tally) -> Decision {
         }
         Ok(slots) => {
             let lasts = sum.duration(&resolved.duration);
-            let end = window_end(resolved, lasts).unwrap_or_else(|| f.now.plus_secs(lasts.secs()).floor_secs());
+            let end = resolved.fixed_end(lasts).unwrap_or_else(|| f.now.plus_secs(lasts.secs()).floor_secs());
             Decision::Commit(Status { state: State::Activating, expires_at: Some(end), slots, ..status })
         }
     }

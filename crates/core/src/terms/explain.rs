@@ -4,10 +4,11 @@
 //! in the way is told at once. The verdict is always that of [`resolve`]: a rule that has no line here still refuses.
 use super::{
     Offer, Refusal, check_accepted_by_target, check_approval, check_assignment_window, check_justification, check_login, check_system,
-    check_usable, conditions, duration, naming, narrowing, pick_system, policies::check_policy_offers, policies::first_allowing, refuse,
-    requestors::resolve_beneficiary, resolve, schedule,
+    check_usable, conditions, duration, extension, naming, narrowing, pick_system, policies::check_policy_offers, policies::first_allowing,
+    refuse, requestors::resolve_beneficiary, resolve, schedule,
 };
 use crate::{
+    extension::Extension,
     policy_inputs::{Assignment, PolicyInputs, RequestFacts, System, Template, Window},
     reason::Reason,
 };
@@ -25,6 +26,8 @@ pub enum Rule {
     System,
     /// The request asks for nothing wider than the role, if it names a scope or permissions.
     Narrowing,
+    /// What it extends is active and of the same access, and the ceilings of the role allow it, if it extends a request.
+    Extension,
     /// The start is not too far ahead, if it names one.
     Start,
     /// The duration is within the maximum of the role and the ceiling.
@@ -50,6 +53,7 @@ impl Rule {
             Rule::Role => "role",
             Rule::System => "system",
             Rule::Narrowing => "narrowing",
+            Rule::Extension => "extension",
             Rule::Start => "start",
             Rule::Duration => "duration",
             Rule::Policy => "policy",
@@ -141,6 +145,9 @@ fn with_template(a: &RequestFacts, h: &PolicyInputs<'_>, t: &Template, refusal: 
         let narrower = Offer::of(t, system.provider, h).and_then(|offer| narrowing::check_asked(a, system, &offer, t));
         rules.push(judged(Rule::Narrowing, narrower.map(|()| format!("within what role {name} gives"))));
     }
+    if let Some(extended) = &a.extends {
+        rules.push(judged(Rule::Extension, system.clone().and_then(|system| extendable(a, extended, t, system, h))));
+    }
     if let Some(start) = a.start {
         let on_time =
             schedule::check_start(a).and_then(|()| schedule::check_login_age(t.requires_mfa(), name, (a.created, a.start), a.progress));
@@ -184,6 +191,17 @@ fn longest(t: &Template, h: &PolicyInputs<'_>) -> String {
     [Some(&t.max_duration), h.ceiling].into_iter().flatten().min().map_or_else(String::new, ToString::to_string)
 }
 
+/// Whether a request may extend what it names, and until when, as far as that does not depend on a policy.
+fn extendable(a: &RequestFacts, extended: &Extension, t: &Template, s: &System, h: &PolicyInputs<'_>) -> Result<String, Refusal> {
+    extension::check_parent(a, h.now)?;
+    let holder = resolve_beneficiary(a, h)?;
+    let granted = extension::resolve(a, t, s, &holder, h.now)?;
+    let lasts = duration(a, t, h)?;
+    extension::check_ceilings(a, t, &lasts, h)?;
+    let until = granted.map_or(h.now, |granted| granted.until);
+    Ok(format!("request {} lasts until {until}, and the extension until {}", extended.name, schedule::end(a, h.now, &lasts)))
+}
+
 fn offered(t: &Template, system: &System, h: &PolicyInputs<'_>) -> Result<String, Refusal> {
     let offer = Offer::of(t, system.provider, h)?;
     let policy = first_allowing(t, h, |p| {
@@ -212,7 +230,7 @@ mod tests {
     #[test]
     fn every_rule_has_a_name_of_its_own() {
         use Rule::*;
-        let all = [Request, Login, Role, System, Narrowing, Start, Duration, Policy, Target, Justification, Eligibility, Other];
+        let all = [Request, Login, Role, System, Narrowing, Extension, Start, Duration, Policy, Target, Justification, Eligibility, Other];
         let names: std::collections::BTreeSet<_> = all.iter().map(|rule| rule.as_str()).collect();
         assert_eq!(names.len(), all.len());
     }

@@ -2,6 +2,7 @@
 use super::{Refusal, refuse};
 use crate::{
     duration::Duration,
+    extension::Extension,
     policy_inputs::{Progress, RequestFacts},
     reason::Reason,
     time::Time,
@@ -14,9 +15,11 @@ pub(super) const MAX_DAYS_AHEAD: i64 = 30;
 /// How old a login with MFA may be when the access starts, in hours: it is as old as the request, which recorded it.
 const MAX_LOGIN_AGE_HOURS: i64 = 24;
 
-/// When the access ends that is granted as soon as possible: the duration runs from the start, also if it is granted later.
+/// When the access ends that is granted as soon as possible: the duration runs from the start, also if it is granted later, and from the end
+/// of what it extends.
 pub(super) fn end(a: &RequestFacts, now: Time, duration: &Duration) -> Time {
-    a.start.unwrap_or(now).plus_secs(duration.secs())
+    let extends = || a.extends.as_ref().and_then(Extension::until);
+    a.start.or_else(extends).unwrap_or(now).plus_secs(duration.secs())
 }
 
 /// A start too far ahead is refused. What is granted already has started.

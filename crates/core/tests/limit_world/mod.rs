@@ -19,8 +19,8 @@ pub use moves::{Broken, Event};
 use curfew_core::{approval::review::ReviewState, request::State};
 
 pub const REQUESTS: usize = 3;
-/// The slots: two of the role, and one of each holder.
-pub const NAMES: usize = 2 + REQUESTS;
+/// The slots: two of the role, one of each holder, and that of the extension of the first request.
+pub const NAMES: usize = 2 + REQUESTS + 1;
 pub const OF_HOLDER: usize = 2;
 
 /// A stored request.
@@ -48,11 +48,33 @@ pub enum Gr {
     Ended,
 }
 
-/// A slot that exists. Every object has a uid of its own.
+/// A slot that exists. Every object has a uid of its own; one that was taken over has another holder.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct SlotObject {
     pub holder: u8,
     pub uid: u8,
+    /// From which request its holder, an extension, has taken it over.
+    pub from: Option<u8>,
+}
+
+/// Which of the requests extend the first one, and so are one access with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Extends {
+    Nothing,
+    /// The third one; the second is another person's.
+    One,
+    /// The second and the third.
+    Two,
+}
+
+impl Extends {
+    pub fn includes(self, i: usize) -> bool {
+        match self {
+            Extends::Nothing => false,
+            Extends::One => i == 2,
+            Extends::Two => i > 0,
+        }
+    }
 }
 
 /// What may still happen. Sets of requests are bits.
@@ -129,4 +151,14 @@ pub enum Mutant {
     OwnReviewCounts,
     /// What was reviewed keeps its lock.
     LockKeptWhenReviewed,
+    /// An extension begins without a slot of the role.
+    ExtensionNotCounted,
+    /// What an extension has taken over is free once the extension has ended, also where what it extended has not.
+    FreeWhileExtended,
+    /// A slot is taken over also where another request holds it by then.
+    TakenOverBlindly,
+    /// A slot is deleted by its uid, also where it was taken over since.
+    DeletedThoughTakenOver,
+    /// A request has any number of extensions.
+    AnyNumberOfExtensions,
 }

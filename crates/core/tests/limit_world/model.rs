@@ -1,5 +1,5 @@
 //! Conversion between the world's plain data and the library's types. Only this file runs `Reconcile::next`; results are remembered.
-use super::{Gr, Mutant, NAMES, OF_HOLDER, REQUESTS, Req, SlotObject, World};
+use super::{Extends, Gr, Mutant, NAMES, OF_HOLDER, REQUESTS, Req, SlotObject, World};
 use crate::checker::{Map, Pool};
 use curfew_core::{
     admission::Provenance,
@@ -32,6 +32,7 @@ pub enum Act {
     BringForward,
     ListSlots,
     CreateSlot(u8),
+    TakeOver { name: u8, object: SlotObject },
     VerifySlot { name: u8, object: SlotObject },
     DeleteSlot { name: u8, object: SlotObject },
     ReleaseSlots,
@@ -69,6 +70,7 @@ pub struct Setting {
     pub one_holder: bool,
     /// All requests are for break-glass, and of one person.
     pub break_glass: bool,
+    pub extends: Extends,
     pub mutant: Mutant,
 }
 
@@ -89,7 +91,11 @@ pub struct Model {
 
 impl Model {
     pub fn new(setting: Setting) -> Self {
-        let holder = |i: usize| if setting.one_holder { "alice".to_owned() } else { format!("user-{i}") };
+        let holder = |i: usize| match setting.one_holder {
+            true => "alice".to_owned(),
+            // An extension is for the holder of what it extends.
+            false => format!("user-{}", if setting.extends.includes(i) { 0 } else { i }),
+        };
         let limits = |i| {
             let limits = Maxima { active: setting.active, per_subject: 1 };
             let [subject, role] = Limit::of_role("payments", "admin", &Subject::User(holder(i)), limits);
@@ -102,8 +108,19 @@ impl Model {
         let [_, role] = limits(0);
         let mut names = vec![slot(&role, 0), slot(&role, 1)];
         names.extend((0..REQUESTS).map(|i| slot(&limits(i)[0], 0)));
-        let taken = setting.mutant != Mutant::NoSlots;
-        let terms = |i| Terms { limits: if taken { Arc::from(limits(i)) } else { Arc::default() }, ..terms(i, &holder(i)) };
+        let one_extension = Limit::of_extension("first", &uid(0));
+        names.push(slot(&one_extension, 0));
+        let of_extension = |i: usize| -> Vec<Limit> {
+            let one = (setting.mutant != Mutant::AnyNumberOfExtensions).then(|| one_extension.clone());
+            let counted = setting.mutant != Mutant::ExtensionNotCounted;
+            one.into_iter().chain(limits(i).into_iter().filter(|_| counted).map(|limit| limit.taken_over_from(&uid(0)))).collect()
+        };
+        let limits_of = |i: usize| match setting.mutant {
+            Mutant::NoSlots => Vec::new(),
+            _ if setting.extends.includes(i) => of_extension(i),
+            _ => limits(i).into(),
+        };
+        let terms = |i| Terms { limits: limits_of(i).into(), ..terms(i, &holder(i)) };
         Model {
             setting,
             tasks: Pool::new(),
@@ -253,11 +270,13 @@ impl Model {
     }
 
     pub fn slot(&self, name: u8, object: SlotObject) -> Slot {
-        let request: Arc<str> = format!("request-{}", object.holder).into();
+        let of = |i: u8| Holder { namespace: "payments".into(), name: format!("request-{i}").into(), uid: uid(i) };
         Slot {
             name: self.names[usize::from(name)].clone(),
             uid: object.uid.to_string().into(),
-            holder: Holder { namespace: "payments".into(), name: request, uid: uid(object.holder) },
+            version: object.holder.to_string().into(),
+            holder: of(object.holder),
+            taken_over_from: object.from.map(of),
             suspect: false,
         }
     }
@@ -282,6 +301,7 @@ impl Model {
         let object = |slot: &Slot| SlotObject {
             holder: slot.holder.uid.parse().expect("a number"),
             uid: slot.uid.parse().expect("the uid of a slot that was listed"),
+            from: slot.taken_over_from.as_ref().map(|from| from.uid.parse().expect("a number")),
         };
         match effect {
             Effect::ReadLive => Act::ReadLive,
@@ -294,6 +314,7 @@ impl Model {
             Effect::BringForward(_) => Act::BringForward,
             Effect::ListSlots(_) => Act::ListSlots,
             Effect::CreateSlot(name) => Act::CreateSlot(self.name(name)),
+            Effect::TakeOverSlot { slot, .. } => Act::TakeOver { name: self.name(&slot.name), object: object(slot) },
             Effect::VerifySlot(slot) => Act::VerifySlot { name: self.name(&slot.name), object: object(slot) },
             Effect::DeleteSlot(slot) => Act::DeleteSlot { name: self.name(&slot.name), object: object(slot) },
             Effect::ReleaseSlots => Act::ReleaseSlots,
@@ -343,10 +364,11 @@ fn terms(i: usize, holder: &str) -> Terms {
         scope: GrantedScope::Kubernetes(Namespaces::Namespaces(vec![reference("payments")])),
         duration: curfew_core::duration::Duration::from_secs(HOUR),
         start: None,
+        extends: None,
         approval: Vec::new(),
         order: StageOrder::Sequential,
         author: None,
     })
 }
 
-const _: () = assert!(NAMES <= 8 && OF_HOLDER + REQUESTS == NAMES, "sets of slots are bits of a byte");
+const _: () = assert!(NAMES <= 8 && OF_HOLDER + REQUESTS + 1 == NAMES, "sets of slots are bits of a byte");

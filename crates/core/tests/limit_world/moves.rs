@@ -1,12 +1,12 @@
 //! Every event that can happen next, what the API server does for each effect, and what must hold.
 use super::{
-    BOTH, Gr, Mutant, NAMES, OF_HOLDER, REQUESTS, Req, SlotObject, World,
+    BOTH, Extends, Gr, Mutant, NAMES, OF_HOLDER, REQUESTS, Req, SlotObject, World,
     model::{Act, Model, Reply, grant_view},
 };
 use crate::checker::StateSpace;
 use curfew_core::{
     approval::review::ReviewState,
-    request::{State, holds_slot},
+    request::{State, holds_for_extension, holds_slot},
 };
 
 /// What went wrong.
@@ -16,6 +16,8 @@ pub enum Broken {
     MoreThanTheLimit,
     /// A person has used break-glass again before another one has reviewed it.
     NotReviewed,
+    /// Two extensions of one request have access.
+    TwoExtensions,
     /// Nobody has access or waits for it, and a new request would be told that the limit is reached.
     NeverFree,
 }
@@ -70,14 +72,24 @@ impl Model {
                 if slot.is_some() && self.setting.mutant != Mutant::SlotsOverwritten {
                     return Reply::Occupied;
                 }
-                *slot = Some(SlotObject { holder: number, uid: w.next_uid });
+                *slot = Some(SlotObject { holder: number, uid: w.next_uid, from: None });
                 w.next_uid = w.next_uid.saturating_add(1);
+                Reply::Done
+            }
+            Act::TakeOver { name, object } => {
+                let slot = &mut w.slots[usize::from(name)];
+                let blindly = self.setting.mutant == Mutant::TakenOverBlindly;
+                if slot.is_none() || (*slot != Some(object) && !blindly) {
+                    return Reply::Occupied;
+                }
+                *slot = Some(SlotObject { holder: number, from: Some(0), ..object });
                 Reply::Done
             }
             Act::VerifySlot { name, object } => Reply::Holds(self.holds(w, name, object)),
             Act::DeleteSlot { name, object } => {
                 let slot = &mut w.slots[usize::from(name)];
-                if by_name || *slot == Some(object) {
+                let by_uid = self.setting.mutant == Mutant::DeletedThoughTakenOver && slot.is_some_and(|slot| slot.uid == object.uid);
+                if by_name || by_uid || *slot == Some(object) {
                     *slot = None;
                 }
                 Reply::Done
@@ -99,7 +111,7 @@ impl Model {
     /// The slots that the status of a request names, as if they were there.
     fn as_stored(&self, w: &World, i: usize) -> [Option<SlotObject>; NAMES] {
         let stored = w.requests[i].map_or(0, |r| r.slots);
-        let own = SlotObject { holder: u8::try_from(i).expect("a few requests"), uid: 0 };
+        let own = SlotObject { holder: u8::try_from(i).expect("a few requests"), uid: 0, from: None };
         std::array::from_fn(|n| if stored & 1 << n != 0 { Some(own) } else { w.slots[n] })
     }
 
@@ -114,7 +126,12 @@ impl Model {
             (Mutant::FreeWhileRevoking, Some(State::Revoking(_))) => false,
             (Mutant::FreeWhenDeleted, None) => false,
             (Mutant::NeverReleased, Some(State::Ended(..))) => true,
-            _ => holds_slot(&self.slot(name, object), request.as_ref(), grant_view(w.grants[i])),
+            _ if holds_slot(&self.slot(name, object), request.as_ref(), grant_view(w.grants[i])) => true,
+            (Mutant::FreeWhileExtended, _) => false,
+            _ => object.from.is_some_and(|from| {
+                let extended = w.requests[usize::from(from)].map(|r| self.request(from, r));
+                holds_for_extension(&from.to_string(), extended.as_ref(), grant_view(w.grants[usize::from(from)]))
+            }),
         }
     }
 
@@ -262,11 +279,16 @@ impl StateSpace for Model {
     type Broken = Broken;
 
     fn violation(&mut self, w: &World) -> Option<Broken> {
-        let with_access = (0..REQUESTS).filter(|i| w.has_access(*i)).count();
+        // An extension and what it extends are one access of one person.
+        let extends = self.setting.extends;
+        let extensions = (0..REQUESTS).filter(|i| extends.includes(*i) && w.has_access(*i)).count();
+        let others = (1..REQUESTS).filter(|i| !extends.includes(*i) && w.has_access(*i)).count();
+        let with_access = others + usize::from(extensions > 0 || w.has_access(0));
         // Two uses of break-glass may overlap, if the first is reviewed meanwhile.
         let limit = if self.setting.one_holder && !self.setting.break_glass { 1 } else { usize::from(self.setting.active) };
         match () {
             () if with_access > limit => Some(Broken::MoreThanTheLimit),
+            () if extends != Extends::Nothing && extensions > 1 => Some(Broken::TwoExtensions),
             () if self.setting.break_glass && (w.had_access & !w.reviewed).count_ones() > 1 => Some(Broken::NotReviewed),
             () if self.never_free(w) => Some(Broken::NeverFree),
             () => None,

@@ -1,6 +1,7 @@
 //! One change of the fixture for each rule, in the order of the rules. The label says what is wrong.
 pub mod assignment_requests;
 pub mod aws;
+pub mod extension;
 pub mod standing;
 
 use crate::fixture::{

@@ -34,7 +34,7 @@ impl Model {
             Act::CreateGrant { expires } => {
                 // The name follows from the request's uid, so a second create finds the first object.
                 if w.grants[l].is_none() {
-                    invariants::grant_created(w, self.setting.scheduled, expires);
+                    invariants::grant_created(w, &self.setting, expires);
                     self.store_grant(w, generation, Some(Gr::new(expires)));
                 }
                 Reply::Done

@@ -1,8 +1,8 @@
 //! I1 to I4 and I8, in terms of the world: none of this calls the rules under test.
 use super::{
-    APPROVAL, ApprovalRules, DURATION, ESCALATION, Gr, MUCH_LATER, Policies, Req, Role, SCHEDULED_DURATION, START, Tick, World,
+    APPROVAL, ApprovalRules, DURATION, ESCALATION, Gr, MUCH_LATER, Policies, Req, Role, SCHEDULED_DURATION, START, Tick, UNTIL, World,
     decision_bits,
-    model::{Act, Model, Start},
+    model::{Act, Model, Setting, Start},
 };
 use curfew_core::{grant::State as GrantState, reconcile::Verify, request::State};
 
@@ -27,6 +27,12 @@ pub enum Broken {
     AccessAfterEnd,
     /// A scheduled request that was denied or withdrawn does not end.
     ScheduledThoughDenied,
+    /// An extension begins when what it extends has ended.
+    BegunAfterItsParent,
+    /// I2: a deadline of an extension is later than what it extends and its duration.
+    LaterThanExtended,
+    /// What an extension extends has ended early, and the extension goes on.
+    OutlivesItsParent,
     /// A terminal state was left.
     TerminalStateLeft,
     /// I8: a granting effect was requested without a permit.
@@ -44,7 +50,15 @@ pub enum Broken {
 }
 
 /// A reconcile requests an effect. Granting effects need the permit at that moment.
-pub fn requested(w: &mut World, act: Act, _life: u8, _now: Tick, permit: bool) {
+pub fn requested(w: &mut World, act: Act, extends: bool, now: Tick, permit: bool) {
+    if let Act::CommitRequest { was, next } = act
+        && extends
+        && next.state == State::Activating
+        && was.state != State::Activating
+        && now >= UNTIL
+    {
+        w.broken = w.broken.or(Some(Broken::BegunAfterItsParent));
+    }
     if matches!(act, Act::CreateGrant { .. } | Act::Reserve | Act::Arm { .. }) && !permit {
         w.broken = w.broken.or(Some(Broken::GrantedWithoutPermit));
     }
@@ -82,9 +96,14 @@ fn is_approved(rules: ApprovalRules, decisions: u16, accepted: Tick) -> bool {
     }
 }
 
-/// A Grant is created that ends then. That of a scheduled request ends with its window, also if it is created late.
-pub fn grant_created(w: &mut World, scheduled: bool, expires: Tick) {
-    let latest = if scheduled { START + SCHEDULED_DURATION } else { w.now + DURATION };
+/// A Grant is created that ends then. That of a scheduled request ends with its window, and that of an extension its duration after what it
+/// extends, also if it is created late.
+pub fn grant_created(w: &mut World, setting: &Setting, expires: Tick) {
+    let latest = match (setting.scheduled, setting.extends) {
+        (true, _) => START + SCHEDULED_DURATION,
+        (false, true) => UNTIL + DURATION,
+        (false, false) => w.now + DURATION,
+    };
     if expires > latest {
         w.broken = w.broken.or(Some(Broken::LongerThanApproved));
     }
@@ -110,6 +129,15 @@ pub fn violated_schedule(w: &World) -> Option<Broken> {
         () if w.grants.iter().flatten().any(|grant| later(Some(grant.expires))) => Some(Broken::LaterThanPromised),
         () => None,
     }
+}
+
+/// What must hold in every state of an extension.
+pub fn violated_extension(w: &World) -> Option<Broken> {
+    let promised = UNTIL + DURATION;
+    let later = |deadline: Option<Tick>| deadline.is_some_and(|deadline| deadline > promised);
+    let grants = || w.grants.iter().flatten().map(|grant| Some(grant.expires));
+    let deadlines = w.histories.iter().map(|history| history.first).chain(grants());
+    deadlines.into_iter().any(later).then_some(Broken::LaterThanExtended)
 }
 
 /// What must hold in every state.
@@ -188,6 +216,21 @@ impl Model {
             task = self.next(task, reply, w.now, true);
         }
         (!w.request.is_some_and(|request| matches!(request.state, State::Ended(..)))).then_some(Broken::ScheduledThoughDenied)
+    }
+
+    /// Whether an extension goes on although a leader looks at it after what it extends has ended early.
+    pub fn ignores_its_parent(&mut self, w: &World) -> Option<Broken> {
+        let is_live = |w: &World| w.request.is_some_and(|request| !matches!(request.state, State::Ended(..) | State::Revoking(_)));
+        if w.policies != Policies::ParentEnded || !is_live(w) {
+            return None;
+        }
+        let mut w = World { tasks: [[0; 2]; 2], past: 0, leader: 0, broken: None, ..*w };
+        let mut task = self.begin(Start::Request(Self::live(&w)), w.now, true);
+        while task != 0 {
+            let reply = self.perform(&mut w, 0, task);
+            task = self.next(task, reply, w.now, true);
+        }
+        is_live(&w).then_some(Broken::OutlivesItsParent)
     }
 
     /// One replica reconciles the Grants, verifying their owners, until nothing changes.

@@ -40,6 +40,8 @@ pub const APPROVAL: Tick = 2;
 /// When a scheduled request starts, and how long its access lasts: long enough to begin late.
 pub const START: Tick = 1;
 pub const SCHEDULED_DURATION: Tick = 2;
+/// When the access ends that an extension extends.
+pub const UNTIL: Tick = 2;
 pub const ESCALATION: Tick = 1;
 /// Later than every deadline, on every clock.
 pub const MUCH_LATER: Tick = 100;
@@ -109,6 +111,8 @@ pub enum Policies {
     Suspended,
     /// The target is unreachable, so what would be granted is unknown.
     Unreachable,
+    /// What the request extends has ended before its deadline.
+    ParentEnded,
 }
 
 /// Who must approve, and for how long. It does not change.

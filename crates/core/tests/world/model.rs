@@ -1,7 +1,7 @@
 //! Conversion between the world's plain data and the library's types. Only this file runs `Reconcile::next`; results are
 //! remembered.
 use super::{
-    APPROVAL, ApprovalRules, DURATION, ESCALATION, Gr, Policies, Req, Tick, decision_bits, grant_view,
+    APPROVAL, ApprovalRules, DURATION, ESCALATION, Gr, Policies, Req, Tick, UNTIL, decision_bits, grant_view,
     mutants::{Altered, Mutant},
     tick, time,
 };
@@ -15,7 +15,7 @@ use curfew_core::{
     reason::Reason,
     reconcile::{Effect, Outcome, Reconcile, Reservation, Verify, View},
     request::{Frozen, Request, Status},
-    resolved::{Ref, Resolved, SCHEMA, Schema, SystemRef, Terms},
+    resolved::{Extended, Ref, Resolved, SCHEMA, Schema, SystemRef, Terms},
     target::{
         Content, GrantedPermissions, GrantedScope, Guarantees, Principal, SlotSet,
         kubernetes::{GrantedRole, GrantedRoles, GrantedScope as Namespaces, RoleKind},
@@ -118,6 +118,8 @@ pub struct Setting {
     pub horizon: Tick,
     /// The request has a start: [`super::START`].
     pub scheduled: bool,
+    /// The request extends another one, which ends at [`super::UNTIL`].
+    pub extends: bool,
     pub mutant: Mutant,
     pub approval: ApprovalRules,
 }
@@ -142,7 +144,7 @@ struct Users {
     carol: Arc<UserInfo>,
     dave: Arc<UserInfo>,
     erin: Arc<UserInfo>,
-    terms: [[Arc<Result<Terms, Refusal>>; 5]; 2],
+    terms: [[Arc<Result<Terms, Refusal>>; 6]; 2],
     people: Arc<Recognition>,
 }
 
@@ -150,8 +152,8 @@ impl Model {
     pub fn new(setting: Setting) -> Self {
         let person = |name: &str| Arc::new(UserInfo { username: name.into(), ..UserInfo::default() });
         let terms = |generation| {
-            [Policies::Plain, Policies::OtherApprovers, Policies::Wider, Policies::Suspended, Policies::Unreachable]
-                .map(|h| Arc::new(resolve(generation, h, setting.approval, setting.scheduled)))
+            [Policies::Plain, Policies::OtherApprovers, Policies::Wider, Policies::Suspended, Policies::Unreachable, Policies::ParentEnded]
+                .map(|h| Arc::new(resolve(generation, h, setting)))
         };
         Model {
             setting,
@@ -447,7 +449,12 @@ impl Model {
             Effect::Survey | Effect::ReadSlotOwners | Effect::Apply { .. } | Effect::Poll(_) => {
                 unreachable!("no effect of a plan that writes its own objects")
             }
-            Effect::ListSlots(_) | Effect::CreateSlot(_) | Effect::VerifySlot(_) | Effect::DeleteSlot(_) | Effect::ReleaseSlots => {
+            Effect::ListSlots(_)
+            | Effect::CreateSlot(_)
+            | Effect::TakeOverSlot { .. }
+            | Effect::VerifySlot(_)
+            | Effect::DeleteSlot(_)
+            | Effect::ReleaseSlots => {
                 unreachable!("the role has no limits")
             }
             Effect::Done(_) => unreachable!("a reconcile that is done has no act"),
@@ -487,7 +494,8 @@ fn stages(rules: ApprovalRules, policies: Policies) -> Vec<ApprovalStage> {
 }
 
 /// The terms of the request under these policies.
-fn resolve(generation: u8, policies: Policies, rules: ApprovalRules, scheduled: bool) -> Result<Terms, Refusal> {
+fn resolve(generation: u8, policies: Policies, setting: Setting) -> Result<Terms, Refusal> {
+    let Setting { scheduled, approval: rules, .. } = setting;
     let reference = |name: &str| Ref { name: name.into(), uid: format!("{name}-uid") };
     let role = |name: &str| GrantedRole {
         kind: RoleKind::ClusterRole,
@@ -501,6 +509,7 @@ fn resolve(generation: u8, policies: Policies, rules: ApprovalRules, scheduled: 
     match policies {
         Policies::Suspended => return no(Reason::Suspended),
         Policies::Unreachable => return no(Reason::TargetUnreachable),
+        Policies::ParentEnded => return no(Reason::ParentEnded),
         Policies::Plain | Policies::OtherApprovers | Policies::Wider => {}
     }
     Ok(Terms::new(Resolved {
@@ -524,6 +533,12 @@ fn resolve(generation: u8, policies: Policies, rules: ApprovalRules, scheduled: 
             (false, _) => DURATION,
         }),
         start: scheduled.then_some(time(super::START)),
+        extends: setting.extends.then(|| Extended {
+            name: "first".into(),
+            uid: "request-first".into(),
+            until: time(UNTIL),
+            since: time(0),
+        }),
         approval: stages(rules, policies),
         order: if rules == ApprovalRules::Parallel { StageOrder::Parallel } else { StageOrder::Sequential },
         author: None,

@@ -1,6 +1,6 @@
 //! Every event that can happen next.
 use super::{
-    Binding, Content, Gr, Policies, Req, Role, Tick, World, decision_bits,
+    Binding, Content, Gr, Policies, Req, Role, Tick, UNTIL, World, decision_bits,
     invariants::{self, Broken},
     model::{Act, Cached, Change, Model, Past, Reply, Start},
     mutants::Mutant,
@@ -96,7 +96,16 @@ impl Model {
                 });
             }
         }
-        if b.edits > 0 && w.policies == Policies::Plain {
+        if b.edits > 0 && self.setting.extends && w.policies == Policies::Plain {
+            // What it extends ends early, and not at its deadline.
+            if w.now < UNTIL {
+                push(Event::Edited(Policies::ParentEnded), &mut |n| {
+                    n.policies = Policies::ParentEnded;
+                    n.budget.edits -= 1;
+                    n.past = self.remember(n.past, Change::Policies(Policies::ParentEnded));
+                });
+            }
+        } else if b.edits > 0 && w.policies == Policies::Plain {
             for policies in [Policies::OtherApprovers, Policies::Wider, Policies::Suspended, Policies::Unreachable] {
                 push(Event::Edited(policies), &mut |n| {
                     n.policies = policies;
@@ -169,7 +178,7 @@ impl Model {
         for &task in tasks.iter().filter(|m| !self.doomed(w, **m, now, permit)) {
             let mut n = *w;
             n.tasks[replica][slot] = task;
-            invariants::requested(&mut n, self.act(task), self.generation(task), now, permit);
+            invariants::requested(&mut n, self.act(task), self.setting.extends, now, permit);
             out.push((Event::Started { replica, task }, n));
         }
     }
@@ -221,7 +230,7 @@ impl Model {
             let next = self.next(task, reply, now, permit);
             n.tasks[replica][slot] = next;
             if next != 0 {
-                invariants::requested(&mut n, self.act(next), self.generation(next), now, permit);
+                invariants::requested(&mut n, self.act(next), self.setting.extends, now, permit);
             }
             out.push((Event::Performed { replica, task, how }, n));
         }
@@ -259,7 +268,13 @@ impl StateSpace for Model {
 
     fn violation(&mut self, w: &World) -> Option<Broken> {
         let schedule = if self.setting.scheduled { invariants::violated_schedule(w) } else { None };
-        schedule.or_else(|| invariants::violated(w)).or_else(|| self.ignores_a_denial(w)).or_else(|| self.settles(w))
+        let extension = if self.setting.extends { invariants::violated_extension(w) } else { None };
+        schedule
+            .or(extension)
+            .or_else(|| invariants::violated(w))
+            .or_else(|| self.ignores_a_denial(w))
+            .or_else(|| self.ignores_its_parent(w))
+            .or_else(|| self.settles(w))
     }
     fn successors(&mut self, w: &World, out: &mut Vec<(Event, World)>) {
         out.clear();

@@ -2,7 +2,7 @@
 //!
 //! A mutant stands between the real `Reconcile` and the world, or makes the world worse: it alters outcomes, effects, or
 //! sees another view. The library has no switch for any of it.
-use super::{DURATION, ESCALATION, SCHEDULED_DURATION, START, TICK_SECS, model::Memory, time};
+use super::{DURATION, ESCALATION, SCHEDULED_DURATION, START, TICK_SECS, UNTIL, model::Memory, time};
 use curfew_core::{
     approval::{DecisionFacts, Verb},
     grant::{Grant, OwnerState, SlotOwners, State as GrantState},
@@ -76,6 +76,12 @@ pub enum Mutant {
     BeginsWhenApproved,
     /// The deadline of a scheduled request is counted from its activation.
     RunsFromActivation,
+    /// An extension begins also when what it extends has ended.
+    BeginsAfterItsParent,
+    /// The deadline of an extension is counted from its activation, as if it were as long as both.
+    CountsFromActivation,
+    /// The early end of what an extension extends is taken for unchanged terms.
+    ParentIgnored,
     /// A scheduled request is not ended by what people decide before its start.
     ScheduledIgnoresDecisions,
     /// A request's status is written without a compare-and-swap.
@@ -172,6 +178,26 @@ impl Mutant {
                     view.terms = Arc::new(Ok(without_start(terms)));
                 }
             }
+            Mutant::BeginsAfterItsParent => {
+                // It ends when it was promised to end.
+                let windowed = |terms: &Terms| {
+                    let duration = curfew_core::duration::Duration::from_secs(60 * u32::from(UNTIL + DURATION));
+                    let resolved = Resolved { start: Some(time(0)), extends: None, duration, ..(*terms.resolved).clone() };
+                    Terms { resolved: Arc::new(resolved), ..terms.clone() }
+                };
+                if let Some(frozen) = &mut request.status.frozen {
+                    frozen.terms = windowed(&frozen.terms);
+                }
+                if let Ok(terms) = &*view.terms {
+                    view.terms = Arc::new(Ok(windowed(terms)));
+                }
+            }
+            Mutant::ParentIgnored => {
+                let ended = matches!(&*view.terms, Err(refusal) if refusal.reason == Reason::ParentEnded);
+                if let Some(frozen) = request.status.frozen.as_ref().filter(|_| ended) {
+                    view.terms = Arc::new(Ok(frozen.terms.clone()));
+                }
+            }
             Mutant::ScheduledIgnoresDecisions if request.status.state == State::Scheduled => {
                 view.decisions = Arc::new(view.decisions.iter().filter(|w| w.verb == Verb::Approve).cloned().collect());
             }
@@ -212,6 +238,10 @@ impl Mutant {
             }
             (Mutant::RunsFromActivation, Effect::CommitRequest(r)) if r.status.state == State::Activating => {
                 let expires_at = Some(now.plus_secs(TICK_SECS * i64::from(SCHEDULED_DURATION)));
+                Altered::Instead(Effect::CommitRequest(Request { status: Status { expires_at, ..r.status.clone() }, ..r.clone() }))
+            }
+            (Mutant::CountsFromActivation, Effect::CommitRequest(r)) if r.status.state == State::Activating => {
+                let expires_at = Some(now.plus_secs(TICK_SECS * i64::from(UNTIL + DURATION)));
                 Altered::Instead(Effect::CommitRequest(Request { status: Status { expires_at, ..r.status.clone() }, ..r.clone() }))
             }
             (Mutant::EndedWithoutRevoking, Effect::CommitRequest(r)) => over_at_once(r, memory),

@@ -13,19 +13,25 @@ pub struct Scenario {
     pub slow: [Tick; 2],
     /// The request has a start.
     pub scheduled: bool,
+    /// The request extends another one.
+    pub extends: bool,
     /// Every reachable state is searched; otherwise as many as the limit allows.
     pub complete: bool,
     pub begin: fn() -> World,
 }
 
 const fn whole(name: &'static str, slow: [Tick; 2], begin: fn() -> World) -> Scenario {
-    Scenario { name, slow, scheduled: false, complete: true, begin }
+    Scenario { name, slow, scheduled: false, extends: false, complete: true, begin }
 }
 const fn bounded(name: &'static str, slow: [Tick; 2], begin: fn() -> World) -> Scenario {
-    Scenario { name, slow, scheduled: false, complete: false, begin }
+    Scenario { name, slow, scheduled: false, extends: false, complete: false, begin }
 }
 const fn scheduled(of: Scenario) -> Scenario {
     Scenario { scheduled: true, ..of }
+}
+
+const fn extending(of: Scenario) -> Scenario {
+    Scenario { extends: true, ..of }
 }
 
 /// The invariants are checked from all of these.
@@ -99,6 +105,13 @@ pub const ALL: &[Scenario] = &[
         budget: Budget { faults: 2, ..waiting_for_its_start().budget },
         ..waiting_for_its_start()
     })),
+    extending(bounded("extending: approved", [0, 0], extension_approved)),
+    extending(bounded("extending: approved, replica 0 a tick slow", [1, 0], extension_approved)),
+    extending(bounded("extending: awaits approval", [0, 0], extension_waiting)),
+    extending(bounded("extending: active, two effects fail", [0, 0], || World {
+        budget: Budget { faults: 2, ..extension_active().budget },
+        ..extension_active()
+    })),
 ];
 
 /// From each of these the search finds a violation without the protection.
@@ -155,6 +168,11 @@ pub const MUTANTS: &[(Mutant, Scenario)] = &[
         Mutant::RunsFromActivation,
         scheduled(bounded("Scheduled, a tick after its start", [0, 0], || World { now: super::START + 1, ..waiting_for_its_start() })),
     ),
+    (Mutant::BeginsAfterItsParent, extending(bounded("extending: approved", [0, 0], extension_approved))),
+    (Mutant::CountsFromActivation, extending(bounded("extending: approved", [0, 0], extension_approved))),
+    (Mutant::ParentIgnored, extending(bounded("extending: awaits approval", [0, 0], extension_waiting))),
+    (Mutant::ParentIgnored, extending(bounded("extending: active", [0, 0], extension_active))),
+    (Mutant::NoLiveReread, extending(bounded("extending: approved", [0, 0], extension_approved))),
     (Mutant::ScheduledIgnoresDecisions, scheduled(bounded("Scheduled", [0, 0], waiting_for_its_start))),
     (Mutant::NoLiveReread, scheduled(bounded("Scheduled", [0, 0], waiting_for_its_start))),
     (Mutant::RequestsWithoutSwap, whole("approved", [0, 0], approved)),
@@ -248,6 +266,29 @@ pub fn waiting_for_its_start() -> World {
     World { request: Some(request), decisions: decision_bits::CAROL_APPROVES, budget, ..blank() }
 }
 
+/// An extension that carol has approved; what it extends may end early.
+pub fn extension_approved() -> World {
+    World { budget: Budget { decisions: 0, deletes: 0, creates: 0, ..approved().budget }, ..approved() }
+}
+
+/// The same, and carol has not approved yet.
+pub fn extension_waiting() -> World {
+    World {
+        decisions: 0,
+        budget: Budget { decisions: decision_bits::CAROL_APPROVES, ..extension_approved().budget },
+        ..extension_approved()
+    }
+}
+
+/// An extension that is active beside what it extends.
+pub fn extension_active() -> World {
+    let (end, w) = (super::UNTIL + super::DURATION, active());
+    let histories = [History { first: Some(end), ..w.histories[0] }, History::default()];
+    let grants = [w.grants[0].map(|grant| Gr { expires: end, ..grant }), None];
+    let request = w.request.map(|request| Req { expires: Some(end), ..request });
+    World { request, grants, histories, budget: Budget { edits: 1, ..usual_budget() }, ..w }
+}
+
 /// The request that carol approved is gone; another one of that name awaits approval.
 pub fn recreated() -> World {
     let request = Req { state: State::AwaitingApproval, frozen: Some((Policies::Plain, 0)), ..Req::new(1) };
@@ -313,7 +354,14 @@ impl Scenario {
     /// A model for this scenario, and the initial state: the caches are up to date.
     pub fn set_up(&self, mutant: Mutant) -> (Model, World) {
         let mut w = (self.begin)();
-        let mut model = Model::new(Setting { slow: self.slow, horizon: 3, scheduled: self.scheduled, mutant, approval: w.approval });
+        let mut model = Model::new(Setting {
+            slow: self.slow,
+            horizon: 3,
+            scheduled: self.scheduled,
+            extends: self.extends,
+            mutant,
+            approval: w.approval,
+        });
         // The caches may still show a deleted request.
         let shown = w.request.or_else(|| activating().request);
         let past = Past {

@@ -3,7 +3,7 @@ use super::{Explained, Line, Outcome, stand_in};
 use crate::{
     context::{CliContext, now, plain, record},
     read::{self, Gap, Known, rule},
-    spec::{object, refuse_missing_role},
+    spec::{find, object, refuse_missing_role},
 };
 use anyhow::Context as _;
 use curfew_api::{
@@ -13,9 +13,11 @@ use curfew_api::{
 use curfew_core::{
     admission::AdmissionHistory,
     approval::ApprovalStage,
+    extension::{Extension, Parent},
     policy_inputs::{Assignment, Policy, PolicyInputs, RequestFacts, System, Template},
     principal::{LoginKeys, Subject, UserInfo},
     reason::{Reason, TerminalState},
+    resolved::{Resolved, SystemRef},
     target::{Plan, ProviderKind, ScopeByProvider},
     terms::explain::{Judged, Rule, explain},
     time::Time,
@@ -38,6 +40,8 @@ pub(crate) struct Facts {
     pub(crate) assignments: Known<Vec<EligibleAssignment>>,
     pub(crate) policies: Known<Vec<AccessPolicy>>,
     pub(crate) systems: Known<Vec<AuthorizationSystem>>,
+    /// The request that it extends, if it names one and that exists.
+    pub(crate) extended: Option<ActivationRequest>,
 }
 
 /// Reads what a request for this role would rest on.
@@ -60,9 +64,13 @@ pub(crate) async fn gather(me: &CliContext, spec: ActivationRequestSpec) -> anyh
         Err(gap) => Err(gap),
         Ok(None) => return refuse_missing_role(me, &role).await,
     };
+    let extended = match &spec.extends {
+        Some(extends) => Some(find(me, &extends.name).await?),
+        None => None,
+    };
     let keys = config.as_ref().ok().and_then(Option::as_ref).map(|config| config.spec.identity.recorded_keys()).unwrap_or_default();
     let now = now();
-    Ok(Facts { now, request: as_created(spec, &login, &keys, ns, now), login, config, template, assignments, policies, systems })
+    Ok(Facts { now, request: as_created(spec, &login, &keys, ns, now), login, config, template, assignments, policies, systems, extended })
 }
 
 async fn config(me: &CliContext) -> anyhow::Result<Known<Option<CurfewConfig>>> {
@@ -128,7 +136,7 @@ impl Inputs {
         };
         let config = facts.config.as_ref().ok().and_then(Option::as_ref);
         Inputs {
-            asked: convert::request_facts(&facts.request, false),
+            asked: asked(facts, &systems),
             assignments: assignments.iter().map(convert::assignment).collect(),
             policies,
             systems,
@@ -138,6 +146,20 @@ impl Inputs {
             template,
         }
     }
+}
+
+/// What is asked for, with what it extends as its status shows that.
+fn asked(facts: &Facts, systems: &[System]) -> RequestFacts {
+    let asked = convert::request_facts(&facts.request, false);
+    let mut extends = asked.extends.clone().map(|unread| convert::extension::shown(unread, facts.extended.as_ref()));
+    if let Some(Extension { parent: Parent::Active(parent), .. }) = &mut extends
+        && let Some(stands_in) = systems.iter().find(|system| facts.systems.is_err() && system.name == parent.system.name)
+    {
+        // Its uid is not known, so nothing is refused for it.
+        let system = SystemRef { uid: stands_in.uid.clone(), ..parent.system.clone() };
+        *parent = Arc::new(Resolved { system, ..(**parent).clone() });
+    }
+    RequestFacts { extends, ..asked }
 }
 
 /// Judges each rule.
@@ -191,11 +213,17 @@ pub(super) fn judge(facts: &Facts) -> Explained {
         rules,
         approval: approval(role, &facts.login),
         writes: effect.writes,
-        until: effect.secs.map(|secs| inputs.asked.start.unwrap_or(facts.now).plus_secs(secs).floor_secs().to_string()),
+        until: effect.secs.map(|secs| counts_from(&inputs.asked, facts.now).plus_secs(secs).floor_secs().to_string()),
         duration: effect.duration,
         ended_by: effect.ended_by,
         session_tail: effect.session_tail,
     }
+}
+
+/// From when the duration would count, if the access began now.
+fn counts_from(asked: &RequestFacts, now: Time) -> Time {
+    let extends = || asked.extends.as_ref().and_then(Extension::until);
+    asked.start.or_else(extends).unwrap_or(now)
 }
 
 fn line(rule: Rule, outcome: Outcome, detail: impl Into<String>) -> Line {

@@ -71,6 +71,7 @@ fn facts(duration: Option<&str>) -> Facts {
         assignments: Ok(vec![object(assignment(json!({"group": "devs"})))]),
         policies: Ok(vec![object(policy())]),
         systems: Ok(vec![object(system("ReadWrite"))]),
+        extended: None,
     }
 }
 
