@@ -76,7 +76,7 @@ func is(found string, err error) func(string) error {
 }
 
 // Objects that people create once. They have no Ready: waiting for people, and any outcome, is neither progress nor failure.
-var once = []string{"ActivationRequest", "AccessDecision", "Grant"}
+var once = []string{"ActivationRequest", "AssignmentRequest", "AccessDecision", "Grant"}
 
 // follows tells what of a status is not as kstatus asks: which generation each judgement is about, and Ready only where it means one.
 func follows(kind string, obj map[string]any) error {
