@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 FEATURES := --features crash-points,simulated,aws
 
-.PHONY: help demo demo-aws test chart-test attacks soak unit generate lint deny bench flood demo-mutant clean
+.PHONY: help demo demo-aws test chart-test gitops gitops-test attacks soak unit generate lint deny bench flood demo-mutant clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -23,6 +23,12 @@ chart-test: control-plane helm ## the chart: lint, values, alerts; installed, up
 	cargo build --quiet --workspace --bins $(FEATURES)
 	cargo test --quiet --workspace $(FEATURES) --test chart -- --nocapture
 	promtool=$$(hack/promtool/build) && $$promtool check rules charts/curfew/alerts.yaml target/dashboards.rules.yaml && $$promtool test rules tests/chart/alerts.test.yaml
+
+gitops: ## gitops/argocd/argocd-cm.yaml from the Lua files
+	@gitops=$$(hack/gitops/build) && $$gitops generate
+
+gitops-test: ## health checks and actions for Argo CD, health expressions for Flux, kstatus: as these run them (a second, after a build)
+	@gitops=$$(hack/gitops/build) && $$gitops test
 
 attacks: control-plane emulators ## each attack with its protection, and without: then it must succeed (half an hour; ONLY='sweep admission' for some)
 	hack/attacks/run $(ONLY)

@@ -5,6 +5,7 @@ use curfew_testkit::{SOON, eventually, path, root};
 
 mod examples;
 mod lengths;
+mod organisation;
 
 /// Applies `yaml` as admin, strictly, and gives back the refusal.
 async fn refused(yaml: &str) -> Result<String> {
