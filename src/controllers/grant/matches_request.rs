@@ -49,13 +49,13 @@ mod tests {
     fn status() -> ActivationRequestStatus {
         let reference = |name: &str| json!({"name": name, "uid": name, "generation": 1});
         let resolved = json!({
-            "schema": 4, "request": "r1", "requester": "alice", "beneficiary": {"user": "alice"}, "principal": {"kubernetes": {"user": "alice"}},
+            "schema": SCHEMA, "request": "r1", "requester": "alice", "beneficiary": {"user": "alice"}, "principal": {"kubernetes": {"user": "alice"}},
             "system": {"name": "staging", "uid": "s1", "target": "t1"},
             "role": reference("role"), "assignment": reference("assignment"), "policy": reference("policy"),
             "permissions": {"kubernetes": {"roles": [{"kind": "ClusterRole", "name": "payments-admin", "uid": "c1", "rules": "0".repeat(64)}]}},
             "scope": {"kubernetes": {"namespaces": [reference("payments")]}}, "duration": "1h", "approval": [],
         });
-        serde_json::from_value(json!({"schema": 4, "resolved": resolved, "expiresAt": END})).unwrap()
+        serde_json::from_value(json!({"schema": SCHEMA, "resolved": resolved, "expiresAt": END})).unwrap()
     }
 
     fn grant(id: &str, change: impl FnOnce(&mut Value)) -> GrantSpec {
@@ -63,7 +63,7 @@ mod tests {
         let r: &Resolved = status.resolved.as_ref().unwrap();
         let plan = r.plan(INSTALL, id, status.expires_at.unwrap());
         let mut grant = json!({
-            "schema": 4, "system": {"name": "staging", "uid": "s1", "target": "t1", "connection": {"kubernetes": {"inCluster": {}}}},
+            "schema": SCHEMA, "system": {"name": "staging", "uid": "s1", "target": "t1", "connection": {"kubernetes": {"inCluster": {}}}},
             "request": {"namespace": "payments", "name": "r", "uid": "r1", "requester": "alice", "beneficiary": {"user": "alice"}},
             "principal": {"kubernetes": {"user": "alice"}}, "plan": plan, "digest": r.digest(), "expiresAt": END,
         });
