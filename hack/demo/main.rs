@@ -2,11 +2,12 @@
 //!
 //! Every step is printed with the command that repeats it, and checked. The exit code is 0 only if all of them held.
 //! With `--hold` the cluster stays up at the end, until Ctrl-C.
+mod emergency;
 mod teller;
 
 use anyhow::{Context, Result, ensure};
 use curfew_core::time::Time;
-use curfew_testkit::{Operator, SHIPPED_TIMING, SOON, User, World, eventually, path};
+use curfew_testkit::{Issuer, Operator, SHIPPED_TIMING, SOON, User, World, eventually, path};
 use std::time::Duration;
 use teller::Teller;
 
@@ -21,11 +22,13 @@ struct Cast {
 async fn main() -> Result<()> {
     let mut t = Teller::begin();
     println!("Curfew: every privilege goes home on time.\nStarting a real etcd, kube-apiserver and kube-controller-manager ...");
-    let world = World::install("demo").await?;
+    let issuer = Issuer::start()?;
+    let world = World::install_with_issuer("demo", &issuer).await?;
     let cast = Cast { alice: world.alice()?, carol: world.carol()?, world };
     prepare(&cast, &mut t).await?;
     let operator = first_grant(&cast, &mut t).await?;
     second_grant(&cast, &mut t, operator).await?;
+    emergency::act(&cast, &mut t, &issuer).await?;
     println!(
         "\nEvery step held, in {:.0} s. Nobody has access now, and nobody had to remember to take it away.",
         t.elapsed().as_secs_f32()
@@ -156,7 +159,7 @@ async fn gone(c: &Cast, t: &mut Teller, name: &str, limit: Duration) -> Result<(
 
 /// Keeps the cluster up, so that a user can try it.
 async fn hold(c: &Cast) -> Result<()> {
-    let _operator = c.world.operator_with("operator-4", &[SHIPPED_TIMING]).await?;
+    let _operator = c.world.operator_with("operator-5", &[SHIPPED_TIMING]).await?;
     println!("\nThe cluster stays up until Ctrl-C. To try it yourself:");
     for user in [&c.world.admin()?, &c.alice, &c.carol] {
         println!("  export KUBECONFIG={}   # {}", user.kubeconfig.display(), user.name);

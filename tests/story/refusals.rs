@@ -293,7 +293,7 @@ async fn what_a_newer_version_has_written_is_left_alone_and_ends_when_it_is_due(
     w.access_is(&skye, true, SOON).await?;
     let about = ["areq", "-n", "payments", "skewed"];
     let (end, grant) = (w.field(&about, "{.status.expiresAt}").await?, w.field(&about, "{.status.grantRef.name}").await?);
-    let newer = r#"{"status": {"schema": 5, "message": "from a newer version", "resolved": {"schema": 5, "principal": {"kubernetes": {"user": "skye"}}}}}"#;
+    let newer = r#"{"status": {"schema": 99, "message": "from a newer version", "resolved": {"schema": 99, "principal": {"kubernetes": {"user": "skye"}}}}}"#;
     let operator = w.cp.service_account("curfew-system", "curfew-operator").await?;
     operator.api(&["patch", "areq", "skewed", "-n", "payments", "--subresource=status", "--type=merge", "-p", newer]).await?.success()?;
     // Everything that would end it in this version: a refusal, and a role that is suspended.
@@ -305,7 +305,7 @@ async fn what_a_newer_version_has_written_is_left_alone_and_ends_when_it_is_due(
     ready(w, &["rtpl", "-n", "payments", "skewed"], "False Suspended").await?;
     w.field_is(&["grt", &grant], "{.status.state}", "Ended").await?;
     let stands = w.field(&about, "{.status.schema} {.status.state} {.status.message}").await?;
-    resisted(stands == "5 Active from a newer version", &format!("a request of a newer version is judged: {stands}"))?;
+    resisted(stands == "99 Active from a newer version", &format!("a request of a newer version is judged: {stands}"))?;
     w.field_is(&["grt", &grant], "{.spec.expiresAt}", &end).await?;
     w.access_is(&skye, false, SOON).await?;
     w.admin()?.api(&["delete", "areq", "-n", "payments", "skewed"]).await?.success().map(drop)

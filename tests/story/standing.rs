@@ -74,7 +74,9 @@ async fn used_until(who: &User, end: Time, allowed: bool) -> Result<()> {
 
 #[tokio::test]
 async fn standing_access_is_there_within_its_window_and_ends_with_it() -> Result<()> {
-    let w = with_operator().await?;
+    // A control plane of its own: policies of other tests would be named, and ended access would be that of other tests.
+    let (w, _operator) = World::running("standing-window").await?;
+    let w = &w;
     offer(w).await?;
     let (admin, stan, olga) = (w.admin()?, w.cp.user("stan@example.com", &[])?, w.cp.user("olga@example.com", &["standing-ops"])?);
     // One that is about to end, for a person; one that is to begin, for a group.
@@ -167,7 +169,9 @@ async fn occurrences_repeat_and_there_is_nothing_between_them() -> Result<()> {
 
 #[tokio::test]
 async fn what_is_not_allowed_is_refused_by_name() -> Result<()> {
-    let w = with_operator().await?;
+    // Policies of other tests would be named.
+    let (w, _operator) = World::running("standing-refused").await?;
+    let w = &w;
     offer(w).await?;
     let (admin, sten) = (w.admin()?, w.cp.user("sten@example.com", &["payments-devs"])?);
     // What is wrong with the object is refused when it is applied.
