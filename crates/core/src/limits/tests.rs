@@ -267,7 +267,7 @@ fn one_access_of_two_requests_is_counted_once() {
     let limits = role(3, 1);
     let holder = |uid: &str| Holder { namespace: "payments".into(), name: uid.into(), uid: uid.into() };
     let slot = |from: Option<&str>| Slot { taken_over_from: from.map(holder), ..Store::slot(&limits[1].slot(0), &"child".into()) };
-    let parent = Granted { holder: holder("parent"), limits: limits.to_vec().try_into().unwrap() };
+    let parent = Granted { holder: holder("parent"), limits: limits.to_vec() };
     let of_role = |slot: Slot| without_slot(&limits, &[slot], std::slice::from_ref(&parent))[1].len();
     assert_eq!((of_role(slot(None)), of_role(slot(Some("parent")))), (1, 0));
 }
