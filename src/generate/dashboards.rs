@@ -109,6 +109,12 @@ const ACCESS: &[Panel] = &[
         queries: &[("sum(increase(curfew_activation_duration_seconds_count[1d])) or vector(0)", "activated")],
     },
     Panel {
+        title: "Break-glass in a day",
+        says: "Access that began without approval. Each waits for a review: kubectl curfew list --waiting-for-me -A. It is the alert CurfewBreakGlass.",
+        show: Show::RedFrom(1.0),
+        queries: &[("sum(increase(curfew_break_glass_activations_total[1d])) or vector(0)", "break-glass")],
+    },
+    Panel {
         title: "Requests by state",
         says: "Requests that exist, ended ones until they are deleted (spec.ttlAfterFinished).",
         show: Show::Stacked,
