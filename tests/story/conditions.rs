@@ -327,7 +327,7 @@ async fn the_author_of_standing_access_needs_the_mfa_of_the_role(s: &Stage) -> R
         ),
     ] {
         let of = ["aas", "-n", "payments", name];
-        w.field_fits(&of, message, words, SOON, |told| told.contains(words)).await?;
+        w.field_fits(&of, message, words, SOON * 2, |told| told.contains(words)).await?;
         ready(w, &of, "False").await?;
     }
     w.access_is(&w.cp.user("stan@example.com", &[])?, true, SOON).await?;
