@@ -8,7 +8,7 @@ FEATURES := --features crash-points,simulated,aws
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: control-plane ## the main job on a real API server, in a minute (HOLD=1 keeps the cluster up)
+demo: control-plane ## the main job on a real API server, and MFA, extension and break-glass, in two minutes (HOLD=1 keeps the cluster up)
 	cargo build --quiet --bins --example demo $(FEATURES)
 	target/debug/examples/demo $(if $(HOLD),--hold)
 
