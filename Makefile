@@ -9,7 +9,7 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: control-plane ## the main job on a real API server, and MFA, extension and break-glass, in two minutes (HOLD=1 keeps the cluster up)
-	cargo build --quiet --bins --example demo $(FEATURES)
+	cargo build --quiet --workspace --bins --example demo $(FEATURES)
 	target/debug/examples/demo $(if $(HOLD),--hold)
 
 demo-aws: control-plane emulators ## access to an AWS account, on an emulator that enforces IAM, in a minute
