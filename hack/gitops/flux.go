@@ -2,8 +2,11 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"sync"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"github.com/google/cel-go/cel"
@@ -93,12 +96,30 @@ func follows(kind string, obj map[string]any) error {
 		if _, found := condition["observedGeneration"].(int64); !found {
 			return fmt.Errorf("condition %v has no observedGeneration", condition["type"])
 		}
+		if reason, _ := condition["reason"].(string); condition["type"] == "Ready" && !slices.Contains(reasons(), reason) {
+			return fmt.Errorf("reason %s is not one of %s: the operator writes another one", reason, reasonsFile)
+		}
 		if slices.Contains(once, kind) && (condition["type"] == "Ready" || condition["type"] == "Reconciling") {
 			return fmt.Errorf("a %s must not have the condition %v", kind, condition["type"])
 		}
 	}
 	return nil
 }
+
+const reasonsFile = "crates/core/src/reason.rs"
+
+// reasons gives the reasons that the operator knows, from its source.
+var reasons = sync.OnceValue(func() []string {
+	text, err := os.ReadFile(reasonsFile)
+	if err != nil {
+		return nil
+	}
+	var all []string
+	for _, found := range regexp.MustCompile(`(?m)^    ([A-Z][A-Za-z]+),$`).FindAllSubmatch(text, -1) {
+		all = append(all, string(found[1]))
+	}
+	return all
+})
 
 func kstatus(obj map[string]any) (string, error) {
 	result, err := status.Compute(&unstructured.Unstructured{Object: obj})

@@ -70,28 +70,70 @@ func test() error {
 	return nil
 }
 
-// kinds gives the kinds of all CRDs: a kind without a health check fails its test.
-func kinds() ([]string, error) {
+// A CRD, as far as it is of interest here.
+type crd struct {
+	Spec struct {
+		Names struct {
+			Kind string `json:"kind"`
+		} `json:"names"`
+		Versions []struct {
+			Schema struct {
+				OpenAPIV3Schema struct {
+					Properties map[string]struct {
+						Properties map[string]any `json:"properties"`
+					} `json:"properties"`
+				} `json:"openAPIV3Schema"`
+			} `json:"schema"`
+		} `json:"versions"`
+	} `json:"spec"`
+}
+
+func readCRDs() ([]crd, error) {
 	files, err := filepath.Glob(crds)
 	if err != nil || len(files) == 0 {
 		return nil, fmt.Errorf("no CRDs at %s: run this in the root of the repository", crds)
 	}
-	var all []string
+	var all []crd
 	for _, file := range files {
-		var crd struct {
-			Spec struct {
-				Names struct {
-					Kind string `json:"kind"`
-				} `json:"names"`
-			} `json:"spec"`
-		}
-		if err := readYAML(file, &crd); err != nil {
+		var one crd
+		if err := readYAML(file, &one); err != nil {
 			return nil, err
 		}
-		all = append(all, crd.Spec.Names.Kind)
+		all = append(all, one)
 	}
-	slices.Sort(all)
 	return all, nil
+}
+
+// kinds gives the kinds of all CRDs: a kind without a health check fails its test.
+func kinds() ([]string, error) {
+	return kindsWith(func(crd) bool { return true })
+}
+
+// suspendable gives the kinds that have spec.suspend.
+func suspendable() ([]string, error) {
+	return kindsWith(func(one crd) bool {
+		for _, version := range one.Spec.Versions {
+			if _, found := version.Schema.OpenAPIV3Schema.Properties["spec"].Properties["suspend"]; found {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func kindsWith(is func(crd) bool) ([]string, error) {
+	all, err := readCRDs()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, one := range all {
+		if is(one) {
+			names = append(names, one.Spec.Names.Kind)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
 }
 
 func readYAML(file string, into any) error {
@@ -156,7 +198,7 @@ func write(file string, content []byte, check bool) error {
 		return nil
 	}
 	if check {
-		return fmt.Errorf("%s differs from the Lua files: make gitops", file)
+		return fmt.Errorf("%s differs from what make gitops writes", file)
 	}
 	return os.WriteFile(file, content, 0o644)
 }

@@ -1,4 +1,5 @@
--- Ready=False is Degraded with what to change; an object that is suspended on purpose is Suspended.
+-- Ready=False is Degraded with what to change. An object that is suspended on purpose is Suspended, and so is an assignment whose window
+-- has passed, as it must: its file stays in Git until it is taken out.
 local hs = {status = "Progressing", message = "not judged yet"}
 local status = obj.status
 if status == nil or status.observedGeneration == nil or status.conditions == nil then
@@ -14,6 +15,9 @@ if obj.spec.suspend then
   return hs
 end
 for _, condition in ipairs(status.conditions) do
+  if condition.type == "Expired" and condition.status == "True" then
+    return {status = "Suspended", message = condition.message}
+  end
   if condition.type == "Ready" then
     hs.message = condition.message
     if condition.status == "True" then
