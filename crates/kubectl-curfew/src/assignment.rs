@@ -1,9 +1,9 @@
 //! `kubectl curfew assignment extend | renew | remove`: creates an AssignmentRequest, and waits for its end.
 use crate::{
     context::{CliContext, plain},
+    follow::{self, Followed, OTHER_END},
     output::{Format, Printed, document, put},
-    read::{self, INCOMPLETE},
-    spec,
+    read, spec,
 };
 use anyhow::{Context as _, bail};
 use curfew_api::{
@@ -12,14 +12,8 @@ use curfew_api::{
     request::UidRef,
     schema,
 };
-use curfew_core::{duration::Duration, text::printable, time::Time};
-use futures::StreamExt;
-use kube::{
-    Api, ResourceExt,
-    api::PostParams,
-    runtime::{WatchStreamExt, watcher::watch_object},
-};
-use std::pin::pin;
+use curfew_core::{duration::Duration, time::Time};
+use kube::{Api, ResourceExt, api::PostParams};
 
 /// Extend, renew or give up an EligibleAssignment.
 ///
@@ -129,7 +123,7 @@ async fn ask(me: &CliContext, about: &About, action: impl FnOnce(UidRef) -> Acti
         Format::Name => put(format_args!("assignmentrequest.curfew.dev/{name}\n"))?,
         Format::Json | Format::Yaml => eprintln!("assignmentrequest.curfew.dev/{name} created"),
     }
-    let code = if about.no_wait { 0 } else { wait(me, &requests, &name, about.timeout.as_ref()).await };
+    let code = if about.no_wait { 0 } else { follow::until_done(me, &requests, &name, about.timeout.as_ref()).await };
     if let format @ (Format::Json | Format::Yaml) = about.printed.output {
         put(document(&requests.get_opt(&name).await.ok().flatten().unwrap_or(created), format)?)?;
     }
@@ -151,55 +145,20 @@ async fn find(me: &CliContext, name: &str) -> anyhow::Result<EligibleAssignment>
     }
 }
 
-/// Prints each change on standard error until the request ends. Ctrl-C and the time limit leave it.
-async fn wait(me: &CliContext, requests: &Api<AssignmentRequest>, name: &str, limit: Option<&Duration>) -> u8 {
-    let goes_on = |why: &str| {
-        let ns = &me.namespace;
-        eprintln!(
-            "{why}; the request goes on: kubectl get asreq {name} -n {ns} shows it, kubectl delete asreq {name} -n {ns} withdraws it"
-        );
-        INCOMPLETE
-    };
-    let seconds = limit.map_or(u64::MAX / 4, |limit| limit.secs().unsigned_abs());
-    tokio::select! {
-        code = follow(requests.clone(), name) => code,
-        _ = tokio::signal::ctrl_c() => goes_on("interrupted"),
-        () = tokio::time::sleep(std::time::Duration::from_secs(seconds)) => {
-            goes_on(&format!("not decided after {}", limit.map(ToString::to_string).unwrap_or_default()))
-        }
+impl Followed for AssignmentRequest {
+    const SHORT: &'static str = "asreq";
+    const PLURAL: &'static str = "assignmentrequests";
+    const DONE: &'static str = "decided";
+
+    fn progress(&self) -> Option<(String, Option<u8>)> {
+        let status = self.status.as_ref()?;
+        let state = status.state?;
+        let code = exit_code(state);
+        let reason = status.reason.as_ref().filter(|_| code.is_some_and(|code| code != 0)).map(|reason| format!(" ({reason})"));
+        let message = status.message.clone().unwrap_or_default();
+        Some((format!("{state:?}{}: {message}", reason.unwrap_or_default()), code))
     }
 }
-
-async fn follow(requests: Api<AssignmentRequest>, name: &str) -> u8 {
-    let mut changes = pin!(watch_object(requests, name).default_backoff());
-    let mut printed = None;
-    while let Some(change) = changes.next().await {
-        let (line, code) = match change {
-            // The watch is begun again, with a pause.
-            Err(error) => (format!("the request cannot be watched: {error}"), None),
-            Ok(None) => ("error: the request was deleted".to_owned(), Some(OTHER_END)),
-            Ok(Some(request)) => {
-                let status = request.status.unwrap_or_default();
-                let Some(state) = status.state else { continue };
-                let (code, message) = (exit_code(state), status.message.unwrap_or_default());
-                let reason = status.reason.filter(|_| code.is_some_and(|code| code != 0)).map(|reason| format!(" ({reason})"));
-                let error = if code.is_some_and(|code| code != 0) { "error: " } else { "" };
-                (format!("{error}{state:?}{}: {message}", reason.unwrap_or_default()), code)
-            }
-        };
-        let line = printable(&line);
-        if printed.replace(line.clone()) != Some(line.clone()) {
-            eprintln!("{line}");
-        }
-        if let Some(code) = code {
-            return code;
-        }
-    }
-    INCOMPLETE
-}
-
-/// The exit code of a request that was cancelled or deleted.
-const OTHER_END: u8 = 7;
 
 /// The exit code for each end; nothing while it waits.
 const fn exit_code(state: AssignmentRequestState) -> Option<u8> {

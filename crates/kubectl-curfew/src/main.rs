@@ -11,6 +11,7 @@ mod decide;
 mod doctor;
 mod explain;
 mod extend;
+mod follow;
 mod init;
 mod list;
 mod output;

@@ -4,7 +4,7 @@ mod wait;
 use crate::{
     context::CliContext,
     decide::confirmed,
-    explain,
+    explain, follow,
     output::{Format, Printed, document, put},
     read,
     spec::{self, Wanted, object},
@@ -123,7 +123,7 @@ pub(crate) async fn create_and_follow(
         // The document is printed when it says how it went.
         Format::Json | Format::Yaml => eprintln!("activationrequest.curfew.dev/{name} created"),
     }
-    let code = if following.no_wait { 0 } else { wait::until_active(me, &requests, &name, following.timeout.as_ref()).await };
+    let code = if following.no_wait { 0 } else { follow::until_done(me, &requests, &name, following.timeout.as_ref()).await };
     // It was created: what cannot be read now is not a failure of the request.
     let last = async || requests.get_opt(&name).await.ok().flatten().unwrap_or(created);
     match following.printed.output {

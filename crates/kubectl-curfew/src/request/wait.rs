@@ -1,22 +1,10 @@
-//! Follows a request until it is active or ends: progress on standard error, and an exit code for each end.
-use crate::{
-    context::CliContext,
-    read::{INCOMPLETE, rule},
-};
+//! What is told of an ActivationRequest while it is followed, and the exit code of each end.
+use crate::follow::{Followed, OTHER_END};
 use curfew_api::{
-    ActivationRequest, GROUP,
+    ActivationRequest,
     request::{ActivationRequestStatus, RequestState},
 };
-use curfew_core::{duration::Duration, reason::TerminalState, text::printable};
-use futures::TryStreamExt;
-use kube::{
-    Api,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, watch_object},
-    },
-};
-use std::pin::pin;
+use curfew_core::{reason::TerminalState, text::printable};
 
 /// The exit code of a request that ended without access.
 pub(crate) const fn exit_code(ended: TerminalState) -> u8 {
@@ -27,9 +15,6 @@ pub(crate) const fn exit_code(ended: TerminalState) -> u8 {
         TerminalState::Cancelled | TerminalState::Failed | TerminalState::Revoked | TerminalState::Expired => OTHER_END,
     }
 }
-
-/// The exit code of a request that ended in another way, or was deleted.
-const OTHER_END: u8 = 7;
 
 /// One line of progress: the state, what it waits for and until when, or what the target said.
 pub(crate) fn progress(status: &ActivationRequestStatus) -> Option<String> {
@@ -60,73 +45,14 @@ pub(crate) fn reached(status: &ActivationRequestStatus) -> Option<u8> {
     }
 }
 
-/// Prints each change on standard error until the request is active or ends. Ctrl-C and the time limit leave the request, and say how to go
-/// on.
-pub(crate) async fn until_active(me: &CliContext, requests: &Api<ActivationRequest>, name: &str, limit: Option<&Duration>) -> u8 {
-    let goes_on = |why: &str| {
-        let ns = &me.namespace;
-        eprintln!("{why}; the request goes on: kubectl curfew list -n {ns} shows it, kubectl delete areq {name} -n {ns} withdraws it");
-        INCOMPLETE
-    };
-    let seconds = limit.map_or(u64::MAX / 4, |limit| limit.secs().unsigned_abs());
-    tokio::select! {
-        code = follow(requests.clone(), &me.namespace, name) => code,
-        _ = tokio::signal::ctrl_c() => goes_on("interrupted"),
-        () = tokio::time::sleep(std::time::Duration::from_secs(seconds)) => {
-            goes_on(&format!("not active after {}", limit.map(ToString::to_string).unwrap_or_default()))
-        }
-    }
-}
+impl Followed for ActivationRequest {
+    const SHORT: &'static str = "areq";
+    const PLURAL: &'static str = "activationrequests";
+    const DONE: &'static str = "active";
 
-async fn follow(requests: Api<ActivationRequest>, namespace: &str, name: &str) -> u8 {
-    let mut changes = pin!(watch_object(requests, name).default_backoff());
-    let mut printed = None;
-    loop {
-        // A watch that breaks is begun again, with a pause.
-        let change = match changes.try_next().await {
-            Ok(Some(change)) => change,
-            Ok(None) => {
-                eprintln!("error: request {name} was created, and the watch of it ended; kubectl curfew list -n {namespace} shows it");
-                return INCOMPLETE;
-            }
-            Err(error) if is_forbidden(&error) => {
-                let needs = rule(GROUP, "activationrequests", "watch", Some(namespace));
-                eprintln!("error: request {name} was created and cannot be followed: {needs}");
-                return INCOMPLETE;
-            }
-            Err(error) => {
-                let told = printable(&format!("the request cannot be watched: {error}"));
-                if printed.replace(told.clone()) != Some(told.clone()) {
-                    eprintln!("{told}");
-                }
-                continue;
-            }
-        };
-        let Some(request) = change else {
-            eprintln!("error: request {name} was deleted");
-            return OTHER_END;
-        };
-        let status = request.status.unwrap_or_default();
-        let Some(line) = progress(&status) else { continue };
-        let code = reached(&status);
-        let line = if code.is_some_and(|code| code != 0) { format!("error: {line}") } else { line };
-        if printed.replace(line.clone()) != Some(line.clone()) {
-            eprintln!("{line}");
-        }
-        if let Some(code) = code {
-            return code;
-        }
-    }
-}
-
-/// Whether a watch fails for lack of a right, which no repetition brings.
-fn is_forbidden(error: &watcher::Error) -> bool {
-    match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status)) | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => {
-            status.code == 403
-        }
-        watcher::Error::WatchError(status) => status.code == 403,
-        _ => false,
+    fn progress(&self) -> Option<(String, Option<u8>)> {
+        let status = self.status.as_ref()?;
+        Some((progress(status)?, reached(status)))
     }
 }
 
