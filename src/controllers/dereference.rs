@@ -433,6 +433,7 @@ impl Dereferenced {
             ceiling: self.config.as_ref().map(|config| &config.spec.ceilings.duration),
             alias_keys: &people.alias_keys,
             aliases_are_names: self.config.as_ref().is_some_and(|config| config.spec.identity.aliases.are_names()),
+            uids: people.uids,
             login_keys: &people.login_keys,
             template: template.as_ref(),
             assignments: &assignments,

@@ -41,6 +41,9 @@ pub fn policies() -> Vec<Value> {
                 validation("!object.spec.?breakGlass.orValue(false) || (!has(object.spec.startTime) && !has(object.spec.beneficiary))",
                     "break-glass begins at once, and is for a person who asks for herself; leave out startTime and beneficiary",
                     "'break-glass begins at once, and is for a person who asks for herself; leave out startTime and beneficiary'"),
+                validation("!object.spec.?breakGlass.orValue(false) || !has(object.spec.extends)",
+                    "an extension needs its own approval, and break-glass has none; leave out extends or breakGlass",
+                    "'an extension needs its own approval, and break-glass has none; leave out extends, or leave out breakGlass'"),
                 // A lower bound of what the chain will be: what is extended has lasted for a while.
                 validation("!has(object.spec.extends) || has(params.spec.activation.?extension.atMost)",
                     "the role cannot be extended",

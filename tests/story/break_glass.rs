@@ -60,7 +60,10 @@ async fn break_glass_waits_for_nobody_and_locks_until_another_person_reviews() -
     sinks(&w, &format!(r#"[{{"file": {{"path": "{}"}}}}]"#, log.display())).await?;
     let _operator = w.operator("operator").await?;
     w.granting().await?;
-    let break_glass = ("    limits: {none: {}}", "    limits: {none: {}}\n    breakGlass: {notify: [security]}");
+    let break_glass = ("    limits: {none: {}}", "    limits: {atMost: {active: 5, perSubject: 5}}\n    breakGlass: {notify: [security]}");
+    // With those of the policy, it holds a slot of every limit that it can count towards.
+    let limits = r#"{"spec": {"limits": {"atMost": {"active": 9, "perSubject": 5}}}}"#;
+    w.admin()?.api(&["patch", "apol", "payments", "--type=merge", "-p", limits]).await?.success()?;
     template(&w, ROLE, &[break_glass, ("justification: Required", "justification: Optional")]).await?;
     ready(&w, &["rtpl", "-n", "payments", ROLE], "True").await?;
     w.answers_in_force().await?;
@@ -77,6 +80,8 @@ async fn break_glass_waits_for_nobody_and_locks_until_another_person_reviews() -
     ends_with(&alice, &[&asks[..], &["-j", "roll back release 2311"]].concat(), 0, &["another person must review it", "first created"])
         .await?;
     w.state_is("first", "Active").await?;
+    let stored = w.field(&["areq", "-n", "payments", "first"], "{.status.slots[*]}").await?;
+    ensure!(stored.split(' ').count() == 5, "the lock, and two each of role and policy: {stored}");
     w.access_is(&alice, true, SOON).await?;
     review_is(&w, "first", "True BreakGlass").await?;
     told(&w, "first").await?;
@@ -107,6 +112,7 @@ async fn refused_at_apply(w: &World) -> Result<()> {
             broken("other", "1h").replace("duration:", "beneficiary: {user: bob@example.com}, duration:"),
             "for a person who asks for herself",
         ),
+        (broken("longer", "1h").replace("duration:", "extends: {name: first, uid: u1}, duration:"), "an extension needs its own approval"),
     ];
     for (yaml, words) in cases {
         for args in [&["apply", "-f", "-"][..], &["apply", "--dry-run=server", "-f", "-"]] {

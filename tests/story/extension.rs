@@ -82,7 +82,7 @@ async fn an_extension_takes_over_without_a_gap_and_moves_no_deadline() -> Result
     // There is one extension at a time.
     eva.apply(&extends(w, "extendable", "eva-second", "8s", "eva-first").await?).await?.success()?;
     refused(w, "eva-second", "Denied", "LimitReached", "request eva-first is extended already, by eva-more").await?;
-    // And for everybody else the beneficiary holds the role.
+    // Others count the beneficiary as a holder of the role.
     eva.apply(&of("extendable", "eva-beside", "1h")).await?.success()?;
     refused(w, "eva-beside", "Denied", "LimitReached", "role extendable for eva@example.com allows 1 active request").await?;
     let uses = uses_until(&eva, end.plus_secs(-1)).await?;
@@ -181,7 +181,7 @@ async fn an_extension_is_refused_by_rule_value_and_limit() -> Result<()> {
             more("elif-day", "50m").await?,
             "Denied",
             "OverMaximum",
-            "for 1h50m of 24 hours, and role extendable-little (activation.extension) allows at most 90m per day",
+            " of 24 hours, and role extendable-little (activation.extension) allows at most 90m per day",
         ),
         (
             "elif-nothing",
@@ -229,6 +229,10 @@ async fn an_operator_that_dies_while_an_extension_takes_over_leaves_no_gap() -> 
     let rules = json!({"spec": {"activation": {"extension": {"atMost": {"chain": "1h", "perDay": "12h"}},
         "limits": {"none": null, "atMost": {"active": 1, "perSubject": 1}}}}});
     w.admin()?.api(&["patch", "rtpl", "-n", "payments", "unapproved", "--type=merge", "-p", &rules.to_string()]).await?.success()?;
+    // With those of the policy, an extension holds a slot of every limit that it can count towards.
+    let limits = r#"{"spec": {"limits": {"atMost": {"active": 1, "perSubject": 1}}}}"#;
+    w.admin()?.api(&["patch", "apol", "unapproved", "--type=merge", "-p", limits]).await?.success()?;
+    w.field_is(&["apol", "unapproved"], "{.status.display.limits}", "1 active, 1 per subject").await?;
     ready(&w, &["rtpl", "-n", "payments", "unapproved"], "True").await?;
     alice.apply(&of("unapproved", "before", "60s")).await?.success()?;
     w.state_is("before", "Active").await?;
@@ -245,7 +249,9 @@ async fn an_operator_that_dies_while_an_extension_takes_over_leaves_no_gap() -> 
     w.admin()?.api(&lease).await?.success()?;
     let heir = w.operator("heir").await?;
     w.state_is("after", "Active").await?;
-    ensure!(slots(&w).await?.len() == 3, "one of the role, one of alice, and one of the extension");
+    ensure!(slots(&w).await?.len() == 5, "one of the role, the policy, and each of alice, and one of the extension");
+    let stored = w.field(&["areq", "-n", "payments", "after"], "{.status.slots[*]}").await?;
+    ensure!(stored.split(' ').count() == 5, "{stored}");
     bob.apply(&of("unapproved", "behind", "1h")).await?.success()?;
     refused(
         &w,

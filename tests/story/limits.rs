@@ -2,6 +2,7 @@
 use super::{
     decide,
     refusals::{of, ready, refused, template},
+    standing,
 };
 use anyhow::{Context, Result, bail, ensure};
 use curfew_testkit::{Operator, SOON, User, World, eventually};
@@ -42,6 +43,7 @@ async fn limits_hold_for_many_at_once_and_where_an_operator_dies() -> Result<()>
     what_waits_holds_nothing(&w).await?;
     what_was_active_before_counts(&w).await?;
     a_policy_limits_all_its_roles(&w).await?;
+    standing_access_is_not_counted(&w).await?;
     let second = w.operator("second").await?;
     fifty_at_once(&w).await?;
     second.kill();
@@ -214,6 +216,30 @@ async fn a_policy_limits_all_its_roles(w: &World) -> Result<()> {
     }
     no_slots(w, "after both have ended").await?;
     limited(Value::Null, "none").await
+}
+
+/// The limits are about what people request: access that a user has by an ActiveAssignment takes no place.
+async fn standing_access_is_not_counted(w: &World) -> Result<()> {
+    let (admin, stan, sten) = (w.admin()?, w.cp.user("stan@example.com", &[])?, w.cp.user("sten@example.com", &["payments-devs"])?);
+    standing::offer(w).await?;
+    limit(w, "standing", Some((1, 1))).await?;
+    let policy = json!({"spec": {"limits": {"atMost": {"active": 1, "perSubject": 1}}}}).to_string();
+    admin.api(&["patch", "apol", "standing", "--type=merge", "-p", &policy]).await?.success()?;
+    admin.apply(&standing::assignment("uncounted", "standing", "user: stan@example.com", "permanent: {}")).await?.success()?;
+    w.access_is(&stan, true, SOON).await?;
+    let eligible = json!({"apiVersion": "curfew.dev/v1alpha1", "kind": "EligibleAssignment", "metadata": {"name": "sten", "namespace": "payments"},
+        "spec": {"roleRef": {"name": "standing"}, "subject": {"user": "sten@example.com"}, "scope": {"all": {}}, "window": {"permanent": {}},
+        "justification": "on-call rotation"}});
+    admin.apply(&eligible.to_string()).await?.success()?;
+    ready(w, &["eas", "-n", "payments", "sten"], "True").await?;
+    sten.apply(&of("standing", "beside-standing", "1m")).await?.success()?;
+    w.state_is("beside-standing", "Active").await?;
+    ensure!(stan.can_read_secret("payments", "db").await? && sten.can_read_secret("payments", "db").await?);
+    sten.api(&["delete", "areq", "-n", "payments", "beside-standing"]).await?.success()?;
+    admin.api(&["delete", "aas", "-n", "payments", "uncounted"]).await?.success()?;
+    w.access_is(&sten, false, SOON).await?;
+    w.access_is(&stan, false, SOON).await?;
+    no_slots(w, "after both are gone").await
 }
 
 /// Fifty requests of five people arrive at the same time, with two replicas, again and again: one of them gets it.

@@ -4,6 +4,7 @@ use curfew_core::{
     approval::Verb,
     digest::Digest,
     duration::{Duration, Period},
+    limits::MAX_SLOTS,
     principal::UserInfo,
     reason::TerminalState,
     resolved::Resolved,
@@ -88,7 +89,7 @@ pub struct ActivationRequestSpec {
     /// The active request that this one extends, in the same namespace, for the same role, system and beneficiary. It needs its own approval, begins as soon as it has it, and ends `duration` after the end of what it extends, which does not move. It gives no more than that, and ends with it if that ends early. The role must allow it (`activation.extension`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extends: Option<UidRef>,
-    /// `true`: break-glass, for an emergency. The access begins without waiting for approval, the security team is notified, and another person must review it afterwards; until then you cannot use break-glass again, in any role. Role and policy must allow it, and a justification is required. Not with `startTime` or `beneficiary`.
+    /// `true`: break-glass, for an emergency. The access begins without waiting for approval, the security team is notified, and another person must review it afterwards; until then you cannot use break-glass again, in any role. Role and policy must allow it, and a justification is required. Not with `startTime`, `beneficiary` or `extends`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<bool>,
     /// The latest end of the access, in UTC. After it the request is not activated, so that an old copy from Git has no effect. Required for service accounts, at most 7 days ahead.
@@ -248,9 +249,9 @@ pub struct ActivationRequestStatus {
     /// When it was observed that nothing of the access remains at the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Time>,
-    /// The slots of the role's `activation.limits` that the request holds until its end: names of Leases in the operator's namespace.
+    /// The slots that the request holds, of the limits of its role and policy, as the one extension of another request, and as a lock on further break-glass: names of Leases in the operator's namespace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 4), inner(length(max = 63)), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(max = MAX_SLOTS), inner(length(max = 63)), extend("x-kubernetes-list-type" = "atomic"))]
     pub slots: Vec<String>,
     /// The Deny or Revoke that ended the request, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -15,7 +15,6 @@
 //!
 //! An extension takes over the slots of what it extends: the object stays, and names another holder from then on. So there is no moment in
 //! which the slot of the two is free, and it stands for both as long as the access of one of them may be there.
-//!
 mod taking;
 
 pub use taking::{Answer, MAX_VERIFIED, Reply, Step, Taking};
@@ -23,8 +22,8 @@ pub use taking::{Answer, MAX_VERIFIED, Reply, Step, Taking};
 use crate::{
     folding::fold,
     ids::{self, Version},
-    principal::{Subject, UserInfo},
-    text::brief,
+    principal::{Subject, Uids, UserInfo},
+    text::{brief, is_blank},
 };
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
@@ -88,8 +87,10 @@ impl LimitOf {
 
 /// The beginning of the family of each lock.
 const LOCK: &str = "lock-";
-/// How many names one login can have for a lock: its user name, and the values of its aliases.
+/// How many locks one login can have: for its user name, the values of its aliases, and its uid.
 pub const MAX_LOCKS: usize = 16;
+/// How many slots one request can hold: its locks, or that of its one extension, and two each of its role and its policy.
+pub const MAX_SLOTS: usize = MAX_LOCKS + 4;
 
 impl Limit {
     /// The limits of a request for this role with this holder: first that of the holder, since a slot of it that turns out to
@@ -101,6 +102,13 @@ impl Limit {
     /// The limits of a request that this policy allows, for any role, with this holder.
     pub fn of_policy(policy: &str, holder: &Subject, limits: Maxima) -> [Limit; 2] {
         Self::of(&format!("policy/{policy}"), &format!("policy {policy}"), &LimitOf::Policy(policy.into()), holder, limits)
+    }
+
+    /// Both of these, of what has such limits.
+    pub fn counted(namespace: &str, role: (&str, Option<Maxima>), policy: (&str, Option<Maxima>), holder: &Subject) -> Vec<Limit> {
+        let of_role = role.1.map(|limits| Self::of_role(namespace, role.0, holder, limits));
+        let of_policy = policy.1.map(|limits| Self::of_policy(policy.0, holder, limits));
+        of_role.into_iter().chain(of_policy).flatten().collect()
     }
 
     fn of(key: &str, counted: &str, of: &LimitOf, holder: &Subject, limits: Maxima) -> [Limit; 2] {
@@ -115,11 +123,12 @@ impl Limit {
         ]
     }
 
-    /// The locks on further break-glass of this person until this one is reviewed: one for each name of the login, so that two logins with
-    /// a name in common are one person. `None` if the login has more names than [`MAX_LOCKS`].
-    pub fn of_break_glass(requester: &UserInfo, alias_keys: &[String]) -> Option<Vec<Limit>> {
+    /// The locks on further break-glass of this person until this one is reviewed: one for each name of the login, and one for its uid where
+    /// that is one person's, so that two logins with one of these in common are one person. `None` if these are more than [`MAX_LOCKS`].
+    pub fn of_break_glass(requester: &UserInfo, alias_keys: &[String], uids: Uids) -> Option<Vec<Limit>> {
         let names = std::iter::once(requester.username.as_str()).chain(requester.aliases(alias_keys)).map(fold);
-        let names: BTreeSet<_> = names.collect();
+        let uid = Some(&requester.uid).filter(|uid| uids == Uids::Personal && !is_blank(uid)).map(|uid| format!("uid/{uid}"));
+        let names: BTreeSet<_> = names.chain(uid).collect();
         let lock = |name: &String| Limit {
             family: format!("{LOCK}{}", ids::slot_family(&format!("break-glass/{name}"))).into(),
             at_most: 1,
@@ -326,8 +335,8 @@ fn locked(person: &str, holder: &Holder, install: &str) -> String {
     let grant = ids::grant_id(install, uid);
     let review = format!("kubectl curfew review {name} -n {namespace} --comment TEXT");
     let of_grant = format!("kubectl curfew review --grant {grant} -n {namespace} --comment TEXT");
-    let used = format!("{} has used break-glass with request {name} in namespace {namespace}, which is not reviewed", brief(person));
-    format!("{used}; another person must do so first: {review}, or, if that request was deleted, {of_grant}")
+    let used = format!("{} has used break-glass with request {name} in namespace {namespace}", brief(person));
+    format!("{used}; another person must review that first: {review}, or, if it was deleted, {of_grant}")
 }
 
 #[cfg(test)]

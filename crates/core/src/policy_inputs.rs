@@ -1,4 +1,4 @@
-//! What the house says: systems, policies, roles and assignments as the rules read them.
+//! What is configured: systems, policies, roles and assignments as the rules read them.
 //!
 //! The kinds of `api/` are made for people and for Git; these are the same facts, stripped to what a rule can ask.
 //! The shell translates; a setting that this build does not obey arrives in `unsupported` and refuses by name.
@@ -10,7 +10,7 @@ use crate::{
     extension::{Extension, ExtensionLimits},
     limits::Maxima,
     occurrences::{Recurrence, Schedule},
-    principal::{Mapping, Subject, UserInfo},
+    principal::{Mapping, Subject, Uids, UserInfo},
     resolved::{Ref, SystemRef},
     target::{GrantedPermissions, GrantedScope, Inventory, PermissionsByProvider, ProviderKind, ScopeByProvider},
     time::Time,
@@ -359,6 +359,8 @@ pub struct PolicyInputs<'a> {
     pub alias_keys: &'a [String],
     /// Whether the values under these keys are the user names by which policies and assignments name people.
     pub aliases_are_names: bool,
+    /// Whether one uid is one person.
+    pub uids: Uids,
     /// Extra keys that say how a login was authenticated.
     pub login_keys: &'a LoginKeys,
     /// The role that was asked for, if it exists.

@@ -4,7 +4,7 @@ use crate::{
     approval::{ApprovalStage, StageOrder},
     digest::Digest,
     duration::Duration,
-    limits::Limit,
+    limits::{Limit, Maxima},
     principal::Subject,
     target::{GrantedPermissions, GrantedScope, Plan, PlanNames, Principal},
     time::Time,
@@ -171,6 +171,14 @@ impl Resolved {
             }
         }
         reviewers
+    }
+    /// The limits that this access counts towards, however high they are: none of standing access, which nobody has requested.
+    pub fn limits(&self, namespace: &str) -> Vec<Limit> {
+        if self.is_standing() {
+            return Vec::new();
+        }
+        let any = Some(Maxima::ANY);
+        Limit::counted(namespace, (&self.role.name, any), (&self.policy.name, any), &self.beneficiary)
     }
     /// From when the duration counts where that does not depend on the activation: the start, or the end of what it extends.
     pub fn counts_from(&self) -> Option<Time> {

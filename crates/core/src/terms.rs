@@ -5,6 +5,7 @@
 mod approval;
 mod break_glass;
 mod conditions;
+mod eligibility;
 pub mod explain;
 mod extension;
 mod holder;
@@ -13,28 +14,27 @@ mod policies;
 mod requestors;
 mod schedule;
 pub mod standing;
+mod windows;
 
 use crate::{
     admission::Provenance,
     approval::{ApprovalStage, StageOrder},
-    duration::Duration,
     limits::Limit,
     messages,
-    policy_inputs::{ApprovedTerms, Assignment, Policy, PolicyInputs, Progress, RequestFacts, System, Template, Window},
-    principal::Subject,
+    policy_inputs::{ApprovedTerms, Assignment, Policy, PolicyInputs, Progress, RequestFacts, System, Template},
     reason::Reason,
     resolved::{Resolved, SCHEMA, Terms},
     target::{Held, Inventory, Permissions, ProviderKind, Scope, Unresolvable},
-    text::brief,
-    time::Time,
 };
 
 pub(crate) use approval::check_stages;
 use approval::{check_approval, check_quorum_reachable};
+use eligibility::eligible;
 use holder::resolve_principal;
 use policies::check_policy_offers;
 pub(crate) use policies::{check_floor, check_policy_eligible, first_allowing};
-use requestors::{check_may_ask, is_for_another, resolve_beneficiary};
+use requestors::resolve_beneficiary;
+pub(crate) use windows::{check_shortest_window, check_within_role};
 
 /// Why not: the reason, and a message for people.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -63,8 +63,9 @@ pub(crate) fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T,
 /// 1. made while admission was not enforced; 2. a name that has granted before; 3. asks for something that this build does not
 ///    support; 4. a login without the alias that is configured, a start too far ahead, or what it extends has ended early; 5. role;
 ///    6. system; 7. content, and whether it asks for more than the role has; 8. for whom it may be, break-glass, and what it extends;
-///    9. the duration, the ceilings of an extension, the justification, and the conditions of the role; 10. each assignment that makes the beneficiary eligible, in name order, with each
-///    policy, in name order: the first pair that allows all of it; 11. an extension gives no more than what it extends.
+///    9. the duration, the ceilings of an extension, the justification, and the conditions of the role; 10. each assignment that makes
+///    the beneficiary eligible, in name order, with each policy, in name order: the first pair that allows all of it; 11. an extension
+///    gives no more than what it extends.
 ///
 /// Of what the operator requests for an ActiveAssignment, [`standing`] judges in place of 4, and of 8 to 10.
 ///
@@ -165,10 +166,9 @@ fn resolve_trusted(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refu
     };
     extension::check_not_wider(a, &permissions, &scope, &offer)?;
     let gone = (!held.gone.is_empty()).then(|| held.gone.join(", ").into());
-    let of_role = t.limits.filter(|_| standing.is_none()).map(|limits| Limit::of_role(&a.namespace, &t.reference.name, &holder, limits));
-    let of_policy =
-        pair.policy.limits.filter(|_| standing.is_none()).map(|limits| Limit::of_policy(&pair.policy.reference.name, &holder, limits));
-    let counted = of_role.into_iter().chain(of_policy).flatten().map(|limit| match &extends {
+    let (role, policy) = ((t.reference.name.as_str(), t.limits), (pair.policy.reference.name.as_str(), pair.policy.limits));
+    let counted = if standing.is_none() { Limit::counted(&a.namespace, role, policy, &holder) } else { Vec::new() };
+    let counted = counted.into_iter().map(|limit| match &extends {
         Some(extended) => limit.taken_over_from(&extended.uid),
         None => limit,
     });
@@ -231,7 +231,8 @@ pub fn ready<'a>(t: &Template, h: &PolicyInputs<'a>) -> Result<&'a Policy, Refus
     check_approval(t)?;
     break_glass::check_template(t)?;
     conditions::check_template(t, h.login_keys)?;
-    let offers = |p: &Policy| check_policy_offers(p, t, &t.approval, first, &offer, h).and_then(|()| conditions::check_floor(p, t, false));
+    let offers =
+        |p: &Policy| check_policy_offers(p, t, &t.approval, first, &offer, h).and_then(|()| conditions::check_mfa_floor(p, t, false));
     let policy = first_allowing(t, h, offers)?;
     // Only where a policy allows the role is it any use to let the operator bind it.
     check_accepted_by_target(t).map(|()| policy)
@@ -398,107 +399,6 @@ impl Offer {
     }
 }
 
-/// An assignment and a policy that together allow a request.
-struct Eligibility<'a> {
-    assignment: &'a Assignment,
-    policy: &'a Policy,
-    duration: Duration,
-}
-
-fn eligible<'a>(
-    a: &RequestFacts,
-    holder: &Subject,
-    t: &Template,
-    system: &System,
-    offer: &Offer,
-    h: &PolicyInputs<'a>,
-) -> Result<Eligibility<'a>, Refusal> {
-    let duration = duration(a, t, h)?;
-    let stages = a.approved.as_ref().map_or(&t.approval, |held| &held.approval);
-    let offers =
-        |p: &Policy| check_policy_offers(p, t, stages, system, offer, h).and_then(|()| conditions::check_floor(p, t, a.approved.is_some()));
-    first_allowing(t, h, offers).map_err(|e| Refusal {
-        reason: if e.reason == Reason::Suspended { e.reason } else { Reason::NotReady },
-        message: format!("role {} is not ready: {}", t.reference.name, e.message),
-        ..e
-    })?;
-    if !matches!(a.progress, Progress::Granted(_)) {
-        check_accepted_by_target(t).and_then(|()| offer.check_obstacle()).and_then(|()| check_approval(t)).map_err(|e| Refusal {
-            reason: Reason::NotReady,
-            message: format!("role {} is not ready: {}", t.reference.name, e.message),
-            ..e
-        })?;
-    }
-    if t.justification {
-        check_justification(a, || format!("role {}", t.reference.name))?;
-    }
-    extension::check_ceilings(a, t, &duration, h)?;
-    schedule::check_login_age(t.requires_mfa(), &t.reference.name, (a.created, a.start), a.progress)?;
-    conditions::check_request(a, t, h)?;
-    let machine = a.requester.is_system_identity();
-    let literal = is_only_named(a, holder);
-    let none = format!(
-        "no EligibleAssignment for role {} names {}{}; kubectl get eas -n {} lists them",
-        t.reference.name,
-        brief(&if literal { holder.to_string() } else { a.requester.username.clone() }),
-        if literal { " itself, and the groups of a user who is only named are not known" } else { " or one of their groups" },
-        a.namespace
-    );
-    let mut why = Refusal::new(Reason::NotEligible, none);
-    for assignment in naming(a, holder, t, h) {
-        let end = match a.progress {
-            Progress::Granted(end) => end,
-            Progress::New | Progress::Accepted => schedule::end(a, h.now, &duration),
-        };
-        if machine && !assignment.delegated {
-            let forbidden = format!(
-                "{} is not a person, and assignment {} does not allow a service account to request; set delegation: Allowed in the assignment to allow it",
-                brief(&a.requester.username),
-                assignment.reference.name
-            );
-            why = Refusal::new(Reason::NotEligible, forbidden);
-            continue;
-        }
-        let narrowed = || match a.approved {
-            Some(_) => narrowing::check_covers(assignment, t, offer),
-            None => narrowing::check_assignment(assignment, t, h.inventory).and_then(|()| narrowing::check_given(offer, assignment, a, t)),
-        };
-        let within = check_not_after(a, end).and_then(|()| check_assignment_window(a, assignment, t, h.now, end)).and_then(|()| narrowed());
-        let found = within.and_then(|()| {
-            first_allowing(t, h, |p| {
-                offers(p)
-                    .and_then(|()| check_policy_eligible(p, assignment))
-                    .and_then(|()| check_may_ask(p, a, holder))
-                    .and_then(|()| break_glass::check_policy(p, a))
-                    .and_then(|()| conditions::check_policy_ticket(p, a))
-                    .and_then(|()| if p.justification { check_justification(a, || format!("policy {}", p.reference.name)) } else { Ok(()) })
-                    .and_then(|()| check_maximum(&duration, &p.max_duration, || format!("policy {}", p.reference.name)))
-                    .and_then(|()| extension::check_policy(p, a, &duration))
-            })
-        });
-        match found {
-            Ok(policy) => return Ok(Eligibility { assignment, policy, duration }),
-            Err(e) if e.reason == Reason::OutsidePolicy => why = Refusal { reason: Reason::NotEligible, ..e },
-            Err(e) => why = e,
-        }
-    }
-    Err(why)
-}
-
-/// Whether the groups of the holder are unknown, because the holder is only named.
-fn is_only_named(a: &RequestFacts, holder: &Subject) -> bool {
-    a.requester.is_system_identity() || is_for_another(a, holder)
-}
-
-/// The assignments for a role that name the holder, in name order.
-fn naming<'a>(a: &RequestFacts, holder: &Subject, t: &Template, h: &PolicyInputs<'a>) -> Vec<&'a Assignment> {
-    let literal = is_only_named(a, holder);
-    let named = |e: &Assignment| if literal { e.subject == *holder } else { e.subject.includes(&a.requester) };
-    let mut all: Vec<&Assignment> = h.assignments.iter().filter(|e| e.role == t.reference.name && named(e)).collect();
-    all.sort_by(|x, y| x.reference.name.cmp(&y.reference.name));
-    all
-}
-
 /// A request that was deleted after it granted, and applied again from the same file, grants nothing: a name grants once, as long as its
 /// Grant is kept.
 fn check_name(a: &RequestFacts) -> Result<(), Refusal> {
@@ -534,26 +434,6 @@ fn check_login(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<(), Refusal> {
     }
 }
 
-/// The longest lifetime of a machine's request: the tool that syncs it would otherwise re-create it without an end.
-const MAX_NOT_AFTER_DAYS: i64 = 7;
-
-/// All of it must be over by `notAfter`, and a machine must say one.
-fn check_not_after(a: &RequestFacts, end: Time) -> Result<(), Refusal> {
-    match a.not_after {
-        None if a.requester.is_system_identity() => refuse(
-            Reason::OutsideWindow,
-            "a service account must set spec.notAfter, so that a request that is applied again later is refused",
-        ),
-        Some(t) if a.requester.is_system_identity() && t > a.created.plus_secs(MAX_NOT_AFTER_DAYS * 86_400) => {
-            refuse(Reason::OutsideWindow, format!("notAfter {t} is more than {MAX_NOT_AFTER_DAYS} days after the request was made"))
-        }
-        Some(t) if end > t => {
-            refuse(Reason::OutsideWindow, format!("the access would last until {}, beyond notAfter {t}", end.floor_secs()))
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
 /// What a machine asks for needs two people: where the stages ask for fewer, the last one asks for more.
 fn require_two_approvers(t: &Template) -> Result<Vec<ApprovalStage>, Refusal> {
     let mut stages = t.approval.clone();
@@ -567,90 +447,4 @@ fn require_two_approvers(t: &Template) -> Result<Vec<ApprovalStage>, Refusal> {
     last.quorum += u8::try_from(2usize.saturating_sub(people)).unwrap_or(0);
     check_quorum_reachable(&stages)?;
     Ok(stages)
-}
-
-/// The duration asked for, within what the template and the ceiling allow.
-fn duration(a: &RequestFacts, t: &Template, h: &PolicyInputs<'_>) -> Result<Duration, Refusal> {
-    let held = a.approved.as_ref().map(|held| &held.duration);
-    let d = held.or(a.duration.as_ref()).or(t.default_duration.as_ref()).unwrap_or(&t.max_duration);
-    check_maximum(d, &t.max_duration, || format!("role {}", t.reference.name))?;
-    match h.ceiling {
-        Some(c) => check_maximum(d, c, || "CurfewConfig's ceiling".into())?,
-        // A lost configuration stops new grants; it takes nothing away, and what waits goes on waiting.
-        None if matches!(a.progress, Progress::Granted(_)) => {}
-        None => {
-            return refuse(
-                Reason::NotProvenYet,
-                "there is no CurfewConfig named curfew, so nothing is granted and this request waits; kubectl apply -f deploy/ brings one",
-            );
-        }
-    }
-    Ok(d.clone())
-}
-
-fn check_maximum(asked: &Duration, limit: &Duration, whose: impl Fn() -> String) -> Result<(), Refusal> {
-    if asked > limit {
-        return refuse(Reason::OverMaximum, format!("asked for {asked}, but {} allows at most {limit}", whose()));
-    }
-    Ok(())
-}
-
-/// Whether an assignment holds at this moment and to the end of the access of a request: the whole duration must fit.
-fn check_assignment_window(a: &RequestFacts, e: &Assignment, t: &Template, now: Time, end: Time) -> Result<(), Refusal> {
-    let name = &e.reference.name;
-    if e.suspended {
-        return refuse(Reason::Suspended, format!("assignment {name} is suspended; ask its owner"));
-    }
-    if let Some(what) = e.unsupported.first() {
-        return refuse(Reason::Unsupported, format!("assignment {name} uses {what}, which this build does not support"));
-    }
-    // First: one that was removed may have lasted less than it must.
-    if let Window::Between(_, over) = e.window
-        && now >= over
-    {
-        return refuse(Reason::OutsideWindow, format!("assignment {name} ended {over}"));
-    }
-    if a.approved.is_none() {
-        check_shortest_window(e)?;
-    }
-    check_within_role(e, t)?;
-    match e.window {
-        Window::Between(start, _) if now < start => refuse(Reason::OutsideWindow, format!("assignment {name} begins {start}")),
-        Window::Between(_, over) if end > over => {
-            let left = Duration::from_secs(u32::try_from(over.millis_since(now) / 1000).unwrap_or(u32::MAX).max(1));
-            refuse(Reason::OutsideWindow, format!("assignment {name} ends {over}: {left} are left, and the whole duration must fit"))
-        }
-        Window::Between(..) | Window::Permanent => Ok(()),
-    }
-}
-
-/// The shortest window of an assignment (PIM-024).
-const MIN_WINDOW_SECS: i64 = 300;
-
-/// Whether an assignment is long enough to be made, or to be used: what is active by it goes on.
-pub(crate) fn check_shortest_window(e: &Assignment) -> Result<(), Refusal> {
-    match e.window {
-        Window::Between(from, to) if to.millis_since(from) < MIN_WINDOW_SECS * 1000 => {
-            let message = format!("assignment {} lasts less than the 5m that an assignment must last", e.reference.name);
-            refuse(Reason::OutsidePolicy, message)
-        }
-        Window::Between(..) | Window::Permanent => Ok(()),
-    }
-}
-
-/// Whether a role allows an assignment of this subject and window.
-pub(crate) fn check_within_role(e: &Assignment, t: &Template) -> Result<(), Refusal> {
-    let (name, role) = (&e.reference.name, &t.reference.name);
-    if e.subject.is_reserved() {
-        return refuse(Reason::OutsidePolicy, format!("assignment {name} names {}, an identity that Kubernetes reserves", e.subject));
-    }
-    match (e.window, t.max_eligibility) {
-        (Window::Permanent, _) if !t.permanent_eligibility => {
-            refuse(Reason::OutsidePolicy, format!("assignment {name} is permanent, and role {role} does not allow that"))
-        }
-        (Window::Between(from, to), Some(max)) if to.millis_since(from) > max.secs() * 1000 => {
-            refuse(Reason::OutsidePolicy, format!("assignment {name} is longer than the {max} that role {role} allows"))
-        }
-        (Window::Between(..) | Window::Permanent, _) => Ok(()),
-    }
 }

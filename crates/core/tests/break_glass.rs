@@ -6,14 +6,14 @@ use curfew_core::{
     admission::Provenance,
     approval::{DecisionFacts, Verb, review::ReviewState},
     ids,
-    limits::{Answer, Holder, Limit, MAX_LOCKS, Slot, SlotName},
+    limits::{Answer, Holder, Limit, MAX_LOCKS, MAX_SLOTS, Maxima, Slot, SlotName},
     policy_inputs::Progress,
     principal::{Recognition, Subject, Uids, UserInfo},
     reason::{Reason, TerminalState},
     request::{Decision, Frozen, GrantView, Inputs, Request, State, Status, decide, holds_slot, tally_decisions},
     requeue::Requeue,
     resolved::{Schema, Terms},
-    terms::{assignment_ready, ready},
+    terms::{assignment_ready, ready, resolve},
 };
 use fixture::{Fixture, NOW, active, fixture, with};
 use std::sync::Arc;
@@ -50,6 +50,7 @@ fn role_and_policy_must_allow_it_and_it_says_why() {
         f.asked.justification = Some(" ".into());
     });
     refused(Reason::OutsideWindow, "leave out startTime", |f| f.asked.start = Some(NOW.plus_secs(60)));
+    refused(Reason::NotExtendable, "an extension needs its own approval", fixture::extension::extend);
     refused(Reason::UnprovenLogin, "curfew.dev/amr", |f| f.template.as_mut().unwrap().mfa = Some(fixture::long("15m")));
     // The next policy that allows it decides.
     let second = with(|f| {
@@ -114,7 +115,7 @@ fn person(name: &str, alias: &str) -> UserInfo {
 fn a_lock_is_of_a_person_under_every_name() {
     let keys = ["curfew.dev/person".to_owned()];
     let families = |user: &UserInfo| {
-        let locks = Limit::of_break_glass(user, &keys).unwrap();
+        let locks = Limit::of_break_glass(user, &keys, Uids::Shared).unwrap();
         assert!(locks.iter().all(|lock| lock.is_lock() && lock.at_most == 1));
         locks.into_iter().map(|lock| lock.family).collect::<Vec<_>>()
     };
@@ -123,9 +124,16 @@ fn a_lock_is_of_a_person_under_every_name() {
     assert!(share(&person("alice", "p1"), &person("alice-admin", "P1")), "two logins of one person");
     assert!(share(&person("alice", "p1"), &person("p1", "p2")), "the alias is the name of the other login");
     assert!(!share(&person("alice", "p1"), &person("bob", "p2")));
+    // As for reviews and approvals, one uid is one person where it is configured so.
+    let of = |name: &str, uids| {
+        let login = UserInfo { username: name.into(), uid: "u1".into(), ..UserInfo::default() };
+        Limit::of_break_glass(&login, &[], uids).unwrap().into_iter().map(|lock| lock.family).collect::<Vec<_>>()
+    };
+    let share = |uids| of("alice", uids).iter().any(|family| of("alice-cert", uids).contains(family));
+    assert!(share(Uids::Personal) && !share(Uids::Shared));
     let mut many = person("alice", "p0");
     many.extra.get_mut("curfew.dev/person").unwrap().extend((1..=MAX_LOCKS).map(|i| format!("p{i}")));
-    assert!(Limit::of_break_glass(&many, &keys).is_none());
+    assert!(Limit::of_break_glass(&many, &keys, Uids::Shared).is_none());
     for name in families(&person("alice", "a1")).iter().map(|family| SlotName { family, index: 0 }.to_string()) {
         assert!(SlotName::parse(&name).is_some_and(|slot| slot.is_lock() && slot.index == 0), "{name}");
         assert!(name.len() <= 63, "a label value, too");
@@ -267,6 +275,28 @@ fn tally_approver(terms: &Terms) -> Arc<UserInfo> {
         Subject::Group(name) => Arc::new(UserInfo { username: "lead".into(), groups: Arc::new(vec![name.clone()]), ..UserInfo::default() }),
         other => Arc::new(UserInfo { username: other.principal(), ..UserInfo::default() }),
     }
+}
+
+/// The status of a request has room for every slot that the rules let it hold.
+#[test]
+fn no_request_holds_more_slots_than_its_status_has_room_for() {
+    let limited = |f: &mut Fixture| {
+        let most = Some(Maxima { active: 9, per_subject: 9 });
+        (f.template.as_mut().unwrap().limits, f.policies[0].limits) = (most, most);
+    };
+    let mut f = fixture();
+    broken(&mut f);
+    limited(&mut f);
+    f.aliases = vec!["curfew.dev/person".into()];
+    let login = &mut f.asked.requester;
+    login.extra.insert("curfew.dev/person".into(), (1..MAX_LOCKS).map(|i| format!("p{i}")).collect());
+    let terms = resolve(&f.asked, &f.inputs()).unwrap();
+    assert_eq!(terms.limits.len(), MAX_SLOTS, "every lock, and those of role and policy");
+    let extended = with(|f| {
+        fixture::extension::extend(f);
+        limited(f);
+    });
+    assert_eq!(extended.unwrap().limits.len(), 5, "that of the extension, and those of role and policy");
 }
 
 #[test]

@@ -51,11 +51,13 @@ fn an_extension_ends_its_duration_after_what_it_extends() {
     let alone = granted_before(&f);
     assert_ne!(Resolved { request: "r1".into(), ..alone }.digest(), terms.digest, "what it extends is part of what is approved");
     let mut limited = extending();
-    limited.template().limits = Some(curfew_core::limits::Maxima { active: 5, per_subject: 1 });
+    let most = Some(curfew_core::limits::Maxima { active: 5, per_subject: 1 });
+    (limited.template().limits, limited.policies[0].limits) = (most, most);
     let limits = resolve(&limited.asked, &limited.inputs()).unwrap().limits;
-    let [one, subject, role] = &*limits else { panic!("three limits") };
+    let [one, counted @ ..] = &*limits else { panic!("no limits") };
     assert!(one.of == curfew_core::limits::LimitOf::Extension && one.at_most == 1 && one.takes_over_from.is_none());
-    assert!([subject, role].iter().all(|limit| limit.takes_over_from.as_deref() == Some("r0")));
+    assert_eq!(counted.len(), 4, "two each of role and policy");
+    assert!(counted.iter().all(|limit| limit.takes_over_from.as_deref() == Some("r0")));
 }
 
 #[test]

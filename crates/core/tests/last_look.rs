@@ -114,6 +114,63 @@ fn decided_on(fresh: bool, change: impl FnOnce(&mut Request, &mut Vec<DecisionFa
     decide(&facts)
 }
 
+/// The state of an active request whose Grant has ended at its deadline, or seems to have, this many seconds after that.
+fn when_its_grant_has_ended(after: i64, drifted: bool, words: &[DecisionFacts]) -> State {
+    let live = terms(&["carol"]);
+    let frozen = Frozen { terms: live.clone(), accepted_at: Time::from_secs(9_900) };
+    let (state, expires_at) = (State::Active, Some(NOW.plus_secs(-after)));
+    let status = Status { state, frozen: Some(frozen), expires_at, activated_at: Some(Time::from_secs(9_950)), ..Status::NEW };
+    let request = Request {
+        break_glass: false,
+        version: "1".into(),
+        schema: Schema::Known,
+        uid: "r1".into(),
+        created: Time::from_secs(9_900),
+        provenance: Provenance::Verified,
+        requester: Arc::new(UserInfo { username: "alice".into(), ..UserInfo::default() }),
+        beneficiary: None,
+        status,
+    };
+    let since = Some(Time::from_secs(9_950));
+    let grant = GrantView::Ended { active_since: since, drifted, refused: false, outgrown: false, abandoned: false };
+    let facts = Inputs {
+        now: NOW,
+        request: &request,
+        terms: &Ok(live),
+        decisions: words,
+        people: Recognition::STRICT,
+        grant,
+        permit: false,
+        fresh: false,
+        absent_since: None,
+        slots: None,
+    };
+    match decide(&facts) {
+        Decision::Commit(status) => status.state,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Replicas whose clocks differ must agree on it: what extends this request ends with it if it has ended early.
+#[test]
+fn a_grant_that_ended_at_its_deadline_by_another_clock_has_not_drifted() {
+    let expired = State::Ended(TerminalState::Expired, Reason::DeadlinePassed);
+    for after in [-9, -1, 0, 5] {
+        assert_eq!(when_its_grant_has_ended(after, false, &[]), expired, "{after}");
+    }
+    assert_eq!(when_its_grant_has_ended(-60, false, &[]), State::Ended(TerminalState::Revoked, Reason::Drifted));
+    assert_eq!(when_its_grant_has_ended(1, true, &[]), State::Ended(TerminalState::Revoked, Reason::Drifted));
+}
+
+#[test]
+fn a_revocation_before_the_deadline_counts_also_if_the_grant_ended_before_it_was_seen() {
+    let digest = terms(&["carol"]).digest;
+    let ended_by = |at| when_its_grant_has_ended(1, false, &[says("carol", Verb::Revoke, digest, at)]);
+    let end = NOW.as_millis() / 1000 - 1;
+    assert_eq!(ended_by(end - 5), State::Ended(TerminalState::Revoked, Reason::RevokedByApprover));
+    assert_eq!(ended_by(end), State::Ended(TerminalState::Expired, Reason::DeadlinePassed), "it was made when it was over");
+}
+
 fn stopped(d: &Decision) -> Option<Reason> {
     match d {
         Decision::Commit(Status { state: State::Revoking(reason), .. }) => Some(*reason),

@@ -20,7 +20,7 @@ use curfew_core::{
         Judged, comment_required, hint, longer_than_requested, not_counted, not_escalated_yet, same_approver, self_decision,
         waits_for_stage,
     },
-    principal::{Party, Recognition, SameBy, Subject, UserInfo},
+    principal::{Party, Recognition, SameBy, Subject, Uids, UserInfo},
     readiness,
     reason::Reason,
     resolved::{Extended, Resolved},
@@ -148,7 +148,7 @@ fn limits_reached() -> Vec<Message> {
         message(case, Reason::LimitReached, explain_limit(&[subject, role], &slots, "mine", "0123abcd").unwrap_or_default())
     };
     let alice = curfew_core::principal::UserInfo { username: "alice".into(), ..curfew_core::principal::UserInfo::default() };
-    let lock = Limit::of_break_glass(&alice, &[]).expect("one name").remove(0);
+    let lock = Limit::of_break_glass(&alice, &[], Uids::Shared).expect("one name").remove(0);
     let holder = Holder { namespace: "payments".into(), name: "request-0".into(), uid: "r0".into() };
     let name = SlotName { family: &lock.family, index: 0 }.to_string().into();
     let locked = Slots {

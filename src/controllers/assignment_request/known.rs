@@ -236,6 +236,7 @@ fn terms_of(ctx: &Context, asked: &Facts, around: &Around, people: &Recognition)
         ceiling: None,
         alias_keys: &people.alias_keys,
         aliases_are_names: false,
+        uids: people.uids,
         login_keys: &people.login_keys,
         active_assignment: None,
         template: template.as_ref(),

@@ -31,17 +31,20 @@ pub async fn read(ctx: &Context, request: &ActivationRequest, source: Source) ->
     let key = (request.namespace().unwrap_or_default(), extends.name.clone());
     let id = ids::grant_id(&ctx.install, &extends.uid);
     let unread = extension::unread(extends, request.status.as_ref());
+    // How long the role is held in a day is judged until the extension begins.
+    let begun = request.status.as_ref().is_some_and(|status| status.expires_at.is_some());
+    let held = if begun { Vec::new() } else { held(ctx, request) };
     let (parent, grant, grants) = match source {
-        Source::Stores => (ctx.stores.request(&key), ctx.stores.grant(&id), held(ctx, request)),
+        Source::Stores => (ctx.stores.request(&key), ctx.stores.grant(&id), held),
         Source::Live => {
             let parent = kube_writes::requests(&ctx.client, &key.0).get_opt(&key.1).await?;
             // After the request: one that is active has its Grant.
             let grant = Api::<Grant>::all(ctx.client.clone()).get_opt(&id).await?;
-            (parent.map(Arc::new), grant.map(Arc::new), as_they_are(ctx, held(ctx, request)).await?)
+            (parent.map(Arc::new), grant.map(Arc::new), as_they_are(ctx, held).await?)
         }
     };
     let spans: Vec<Span> = grants.iter().filter_map(|grant| extension::span(grant, ctx.now())).collect();
-    Ok(Some(extension::facts(unread, parent.as_deref(), grant.as_deref(), Some(spans))))
+    Ok(Some(extension::facts(unread, parent.as_deref(), grant.as_deref(), (!begun).then_some(spans))))
 }
 
 /// The other Grants of the beneficiary of a request for its role, as the stores show them.

@@ -12,7 +12,7 @@ use crate::{
 use curfew_core::{
     admission::AdmissionHistory,
     ids,
-    limits::{self, Granted, Holder, Limit, LimitOf, Maxima, Slot, SlotName, Slots},
+    limits::{self, Granted, Holder, Limit, LimitOf, Slot, SlotName, Slots},
     request::{GrantView, Request, State, has_access, holds_for_extension, holds_slot},
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -77,10 +77,9 @@ fn granted(ctx: &Context, other: &ActivationRequest) -> Option<Granted> {
     let status = convert::request(other, &AdmissionHistory::unknown()).status;
     has_access(&status, convert::grant_view(grant.as_deref())).then_some(())?;
     let resolved = other.status.as_ref()?.resolved.as_ref()?;
-    let (namespace, role) = changes::template_of(other);
-    let of_role = Limit::of_role(&namespace, &role, &resolved.beneficiary, Maxima::ANY);
-    let limits = of_role.into_iter().chain(Limit::of_policy(&resolved.policy.name, &resolved.beneficiary, Maxima::ANY)).collect();
-    Some(Granted { holder: Holder { namespace: namespace.as_str().into(), name: other.name_any().into(), uid }, limits })
+    let namespace = other.namespace()?;
+    let limits = resolved.limits(&namespace);
+    Some(Granted { holder: Holder { namespace: namespace.into(), name: other.name_any().into(), uid }, limits })
 }
 
 /// The uids of those of these requests that have ended since the stores showed them: at most [`MAX_VERIFIED`] are read.

@@ -244,7 +244,7 @@ fn an_extension_takes_over_the_slots_of_what_it_extends() {
     assert!(store.takes("r2", &extending("r1", 1, 1)));
     assert!(before.iter().all(|name| *store.slots[name] == *"r2"), "{:?}", store.slots);
     assert_eq!(store.slots.len(), 3, "and one slot of its own, which says that the first one is extended");
-    assert!(!store.takes("r3", &of("bob", 1, 1)), "for everybody else the role is held");
+    assert!(!store.takes("r3", &of("bob", 1, 1)), "for others the role is held");
     assert_eq!(store.run("r4", &extending("r1", 1, 1), true), Answer::Full, "there is one extension at a time");
     let full = explain(&extending("r1", 1, 1), &store.list(), "r4", "install").unwrap();
     assert_eq!(full, "request first is extended already, by request-r2; a request has one extension at a time");
@@ -260,6 +260,20 @@ fn an_extension_of_what_has_no_slot_takes_its_own() {
     assert!(store.takes("r2", &extending("r1", 1, 1)), "the role has a limit only by now");
     assert!(store.takes("r5", &extending("r2", 1, 1)), "and the next one takes that over");
     assert!(!store.takes("r3", &of("bob", 1, 1)));
+}
+
+/// What it extends was allowed by another policy, of which it holds a slot: the extension takes one of its own policy.
+#[test]
+fn an_extension_that_another_policy_allows_takes_a_slot_of_that_one() {
+    let alice = Subject::User("alice".into());
+    let most = Maxima { active: 1, per_subject: 1 };
+    let of_policy = |name: &str| Limit::of_policy(name, &alice, most);
+    let mut store = Store::default();
+    assert!(store.takes("r1", &Arc::from(of_policy("first"))));
+    let limits: Arc<[Limit]> = of_policy("second").into_iter().map(|limit| limit.taken_over_from("r1")).collect();
+    assert!(store.takes("r2", &limits));
+    assert_eq!(store.slots.values().filter(|holder| ***holder == *"r1").count(), 2, "what it extends keeps its own: {:?}", store.slots);
+    assert!(!store.takes("r3", &Arc::from(Limit::of_policy("second", &Subject::User("bob".into()), most))));
 }
 
 #[test]

@@ -25,10 +25,14 @@ pub(super) fn decide_revoking(f: &Inputs<'_>, reason: Reason) -> Decision {
 
 pub(super) fn decide_granted(f: &Inputs<'_>) -> Decision {
     let status = &f.request.status;
-    if let GrantView::Ended { drifted, refused, outgrown, .. } = f.grant {
-        return finish(f, grant_end_reason(f, drifted, refused, outgrown));
-    }
     let sum = tally_decisions(f.request, f.decisions, f.people);
+    if let GrantView::Ended { drifted, refused, outgrown, .. } = f.grant {
+        let reason = match grant_end_reason(f, drifted, refused, outgrown) {
+            Reason::DeadlinePassed => stopped_in_time(f, &sum).unwrap_or(Reason::DeadlinePassed),
+            reason => reason,
+        };
+        return finish(f, reason);
+    }
     if let Some(stop) = sum.stopped_by {
         return transition_to(f, State::Revoking(stop.reason));
     }
@@ -120,9 +124,17 @@ fn may_stop(f: &Inputs<'_>, sum: &Tally, w: &DecisionFacts) -> bool {
     matches!(w.verb, Verb::Deny | Verb::Revoke) && w.is_pending() && begun.is_none_or(|t| w.created <= t.plus_secs(1))
 }
 
-/// Why a Grant ended that this request did not ask to end.
+/// A Deny or Revoke that was made before the deadline counts, also where the Grant has ended at its deadline before it was seen: what extends
+/// this access ends by it.
+fn stopped_in_time(f: &Inputs<'_>, sum: &Tally) -> Option<Reason> {
+    let stop = sum.stopped_by?;
+    let made = f.decisions.get(stop.decision)?.created;
+    f.request.status.expires_at.is_some_and(|end| made < end).then_some(stop.reason)
+}
+
+/// Why a Grant ended that this request did not ask to end. Another replica may have ended it at its deadline with a clock that is ahead.
 fn grant_end_reason(f: &Inputs<'_>, drifted: bool, refused: bool, outgrown: bool) -> Reason {
-    let due = f.request.status.expires_at.is_none_or(|t| f.now >= t);
+    let due = f.request.status.expires_at.is_none_or(|t| f.now.plus_secs(CLOCKS_DIFFER_SECS) >= t);
     match () {
         () if refused => Reason::TargetRefused,
         () if outgrown => Reason::TemplateChanged,

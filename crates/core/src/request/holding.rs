@@ -15,7 +15,6 @@ use crate::{
 ///    the same time, is free. While it has stored none of this limit, it may be taking one.
 /// 5. A request that does not exist, or is another one of that name, holds it as long as its Grant may give access. Without a Grant it
 ///    never will: the owner of a Grant is read live before access is armed.
-///
 /// 6. The slot of a lock is held beyond the end: until a review has counted, and then no longer. An end without any access frees it. Where
 ///    the request does not exist, its Grant says whether there was access; the review about that Grant deletes the slot.
 ///

@@ -1,6 +1,6 @@
 //! Break-glass: access that waits for no approval, for emergencies. Role and policy must both allow it, the person must say why, and
 //! another person reviews it afterwards.
-use super::{Refusal, check_justification, is_for_another, refuse};
+use super::{Refusal, check_justification, refuse, requestors::is_for_another};
 use crate::{
     limits::{Limit, MAX_LOCKS},
     policy_inputs::{Policy, PolicyInputs, RequestFacts, Template},
@@ -26,7 +26,8 @@ pub(super) fn check_template(t: &Template) -> Result<(), Refusal> {
 /// 1. The role allows break-glass.
 /// 2. A person asks, for herself: no service account, and for nobody else.
 /// 3. It begins at once: no `startTime`.
-/// 4. It says why, also where the role leaves that open.
+/// 4. It extends nothing: an extension needs its own approval.
+/// 5. It says why, also where the role leaves that open.
 pub(super) fn check_request(a: &RequestFacts, t: &Template, holder: &Subject) -> Result<(), Refusal> {
     if !a.break_glass || a.approved.is_some() {
         return Ok(());
@@ -48,6 +49,12 @@ pub(super) fn check_request(a: &RequestFacts, t: &Template, holder: &Subject) ->
     if a.start.is_some() {
         return refuse(Reason::OutsideWindow, "break-glass begins at once; leave out startTime, or leave out breakGlass");
     }
+    if a.extends.is_some() {
+        return refuse(
+            Reason::NotExtendable,
+            "an extension needs its own approval, and break-glass has none; leave out extends, or leave out breakGlass",
+        );
+    }
     check_justification(a, || "break-glass".to_owned())
 }
 
@@ -64,16 +71,18 @@ pub(super) fn check_policy(p: &Policy, a: &RequestFacts) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// The locks that a request for break-glass takes.
+/// The locks that a request for break-glass takes. They concern its beginning.
 pub(super) fn locks(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Vec<Limit>, Refusal> {
-    if !a.break_glass {
+    if !a.break_glass || a.approved.is_some() {
         return Ok(Vec::new());
     }
-    Limit::of_break_glass(&a.requester, h.alias_keys).map_or_else(
+    Limit::of_break_glass(&a.requester, h.alias_keys, h.uids).map_or_else(
         || {
             refuse(
                 Reason::UnprovenLogin,
-                format!("the login has more than {} values under identity.aliases of CurfewConfig, too many to lock further break-glass of each", MAX_LOCKS - 1),
+                format!(
+                    "the login has a name, a uid and aliases (identity.aliases of CurfewConfig) that are more than {MAX_LOCKS}, too many to lock further break-glass of each"
+                ),
             )
         },
         Ok,

@@ -33,7 +33,7 @@ pub(super) fn check_template(t: &Template, keys: &LoginKeys) -> Result<(), Refus
 }
 
 /// Whether a template asks for MFA that is not older than a policy allows. What is active is not held to it.
-pub(super) fn check_floor(p: &Policy, t: &Template, active: bool) -> Result<(), Refusal> {
+pub(super) fn check_mfa_floor(p: &Policy, t: &Template, active: bool) -> Result<(), Refusal> {
     let Some(floor) = p.mfa.as_ref().filter(|_| !active) else { return Ok(()) };
     let (policy, role) = (&p.reference.name, &t.reference.name);
     let has = match &t.mfa {

@@ -3,9 +3,15 @@
 //! [`resolve`] answers with the first rule that refuses. Here each rule is judged by itself with the same functions, so that all that is
 //! in the way is told at once. The verdict is always that of [`resolve`]: a rule that has no line here still refuses.
 use super::{
-    Offer, Refusal, check_accepted_by_target, check_approval, check_assignment_window, check_justification, check_login, check_system,
-    check_usable, conditions, duration, extension, naming, narrowing, pick_system, policies::check_policy_offers, policies::first_allowing,
-    refuse, requestors::resolve_beneficiary, resolve, schedule,
+    Offer, Refusal, check_accepted_by_target, check_approval, check_justification, check_login, check_system, check_usable, conditions,
+    eligibility::{duration, naming},
+    extension, narrowing, pick_system,
+    policies::check_policy_offers,
+    policies::first_allowing,
+    refuse,
+    requestors::resolve_beneficiary,
+    resolve, schedule,
+    windows::check_assignment_window,
 };
 use crate::{
     extension::Extension,
@@ -205,7 +211,7 @@ fn extendable(a: &RequestFacts, extended: &Extension, t: &Template, s: &System, 
 fn offered(t: &Template, system: &System, h: &PolicyInputs<'_>) -> Result<String, Refusal> {
     let offer = Offer::of(t, system.provider, h)?;
     let policy = first_allowing(t, h, |p| {
-        check_policy_offers(p, t, &t.approval, system, &offer, h).and_then(|()| conditions::check_floor(p, t, false))
+        check_policy_offers(p, t, &t.approval, system, &offer, h).and_then(|()| conditions::check_mfa_floor(p, t, false))
     })?;
     Ok(format!("allowed by policy {}, for at most {}", policy.reference.name, policy.max_duration))
 }

@@ -12,11 +12,13 @@
 //!
 //! So a stricter rule about the author stops the next activation, at the latest within a day, and a request that waits does not evade it.
 use super::{
-    Eligibility, MIN_WINDOW_SECS, Offer, Refusal, check_accepted_by_target, check_maximum,
-    conditions::{check_floor, check_template, refuse_context, refuse_mfa},
+    Offer, Refusal, check_accepted_by_target, check_shortest_window,
+    conditions::{check_mfa_floor, check_template, refuse_context, refuse_mfa},
+    eligibility::{Eligibility, check_maximum},
     narrowing,
     policies::{check_policy_reaches, first_allowing},
     refuse, resolve_trusted,
+    windows::check_length,
 };
 use crate::{
     admission::Provenance,
@@ -125,7 +127,7 @@ pub(super) fn entitled<'a>(
     }
     let policy = first_allowing(t, h, |p| {
         check_policy_reaches(p, system, offer, h)
-            .and_then(|()| check_floor(p, t, !begins))
+            .and_then(|()| check_mfa_floor(p, t, !begins))
             .and_then(|()| check_policy(p, active))
             .and_then(|()| if begins { check_delegated(p, active) } else { Ok(()) })
     })?;
@@ -187,13 +189,8 @@ fn check_delegated(p: &Policy, active: &ActiveAssignment) -> Result<(), Refusal>
 
 /// Whether a window is long enough, and its occurrences can be obeyed (PIM-024, PM-083).
 fn check_shortest(active: &ActiveAssignment) -> Result<(), Refusal> {
+    check_shortest_window(&active.assignment)?;
     let name = &active.assignment.reference.name;
-    if let Window::Between(from, to) = active.assignment.window
-        && to.millis_since(from) < MIN_WINDOW_SECS * 1000
-    {
-        let message = format!("assignment {name} lasts less than the 5m that an assignment must last");
-        return refuse(Reason::OutsidePolicy, message);
-    }
     match active.recurrence.as_ref().map_or(Ok(()), |recurrence| recurrence.check()) {
         Ok(()) => Ok(()),
         Err(why) => refuse(Reason::OutsidePolicy, format!("window of assignment {name}: {why}")),
@@ -228,15 +225,7 @@ fn check_role(active: &ActiveAssignment, t: &Template) -> Result<(), Refusal> {
             format!("role {role} allows no standing access such as assignment {name}; its owner can set assignment.active"),
         );
     };
-    match (active.assignment.window, rule.max) {
-        (Window::Permanent, _) if !rule.permanent => {
-            refuse(Reason::OutsidePolicy, format!("assignment {name} is permanent, and role {role} does not allow that"))
-        }
-        (Window::Between(from, to), Some(max)) if to.millis_since(from) > max.secs() * 1000 => {
-            refuse(Reason::OutsidePolicy, format!("assignment {name} is longer than the {max} that role {role} allows"))
-        }
-        (Window::Between(..) | Window::Permanent, _) => Ok(()),
-    }
+    check_length(&active.assignment, role, rule.permanent, rule.max)
 }
 
 /// How long this activation lasts, if the window has it and no single one is longer than CurfewConfig allows.

@@ -7,7 +7,7 @@ use curfew_core::{
     digest::Digest,
     ids::Ref,
     limits::{Holder, Limit, Maxima, Slot, SlotName, Slots},
-    principal::{Recognition, Subject, UserInfo},
+    principal::{Recognition, Subject, Uids, UserInfo},
     reconcile::{Effect, Outcome, Reconcile, View},
     request::{Frozen, GrantView, Request, State, Status},
     resolved::{Resolved, SCHEMA, Schema, SystemRef, Terms},
@@ -100,7 +100,7 @@ impl Model {
             let limits = Maxima { active: setting.active, per_subject: 1 };
             let [subject, role] = Limit::of_role("payments", "admin", &Subject::User(holder(i)), limits);
             let requester = UserInfo { username: holder(i), ..UserInfo::default() };
-            let lock = Limit::of_break_glass(&requester, &[]).expect("one name").remove(0);
+            let lock = Limit::of_break_glass(&requester, &[], Uids::Shared).expect("one name").remove(0);
             // The lock is in the place of the limit of the holder: each has one slot.
             if setting.break_glass { [lock, role] } else { [subject, role] }
         };

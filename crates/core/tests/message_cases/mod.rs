@@ -75,6 +75,7 @@ pub const BREAK_GLASS: &[Case] = &[
     }),
     ("with a start", |f| f.asked.start = Some(NOW.plus_secs(600))),
     ("without a justification", |f| f.asked.justification = None),
+    ("break-glass that extends a request", crate::fixture::extension::extend),
     ("a policy that does not allow break-glass", |f| f.policies[0].break_glass = false),
     ("a login with too many aliases", |f| {
         f.aliases = vec!["curfew.dev/person".into()];

@@ -15,7 +15,7 @@ use curfew_core::{
     approval::ApprovalStage,
     extension::{Extension, Parent},
     policy_inputs::{Assignment, Policy, PolicyInputs, RequestFacts, System, Template},
-    principal::{LoginKeys, Subject, UserInfo},
+    principal::{LoginKeys, Subject, Uids, UserInfo},
     reason::{Reason, TerminalState},
     resolved::{Resolved, SystemRef},
     target::{Plan, ProviderKind, ScopeByProvider},
@@ -111,6 +111,7 @@ struct Inputs {
     systems: Vec<System>,
     alias_keys: Vec<String>,
     aliases_are_names: bool,
+    uids: Uids,
     login_keys: LoginKeys,
 }
 
@@ -143,6 +144,8 @@ impl Inputs {
             alias_keys: config.map(|config| config.spec.identity.aliases.list()).unwrap_or_default(),
             login_keys: config.map(|config| config.spec.identity.login_keys()).unwrap_or_default(),
             aliases_are_names: config.is_some_and(|config| config.spec.identity.aliases.are_names()),
+            // Where it is not known, a lock is looked for under the names alone: the operator decides.
+            uids: config.map_or(Uids::Shared, |config| config.spec.identity.recognition().uids),
             template,
         }
     }
@@ -181,6 +184,7 @@ pub(super) fn judge(facts: &Facts) -> Explained {
         ceiling,
         alias_keys: &inputs.alias_keys,
         aliases_are_names: inputs.aliases_are_names,
+        uids: inputs.uids,
         login_keys: &inputs.login_keys,
         template: Some(&inputs.template),
         assignments: &inputs.assignments,
