@@ -117,7 +117,8 @@ pub async fn dereference_with(
     if !changes::has_ended(&request) {
         dereferenced.extension = extended::read(ctx, &request, source).await?;
     }
-    if let Some(named) = &request.spec.active_assignment {
+    // Nothing about a request that has ended rests on its assignment.
+    if let Some(named) = request.spec.active_assignment.as_ref().filter(|_| !changes::has_ended(&request)) {
         let assignments: Api<ActiveAssignment> = Api::namespaced(ctx.client.clone(), namespace);
         dereferenced.active_assignment = match source {
             Source::Stores => ctx.stores.active_assignment(&(namespace.clone(), named.name.clone())),
@@ -374,7 +375,8 @@ impl Dereferenced {
         };
         let mut absent_since = None;
         if let Some(object) = &self.request {
-            let absent = matches!(&terms, Err(refusal) if refusal.absent);
+            // What a request rested on that has ended is not read.
+            let absent = matches!(&terms, Err(refusal) if refusal.absent) && !changes::has_ended(object);
             if absent
                 && self.live
                 && let Some(why) = unserved(ctx, object).await
@@ -414,19 +416,24 @@ impl Dereferenced {
         }
     }
 
-    /// Judges by what was read. What is active rests on what was proven when it began: that a proof is gone ends nothing.
+    /// Judges by what was read. What is active rests on what was proven when it began: that a proof is gone ends nothing. A role, an assignment
+    /// or a policy that is being deleted is absent.
     fn with_inputs<T>(&self, ctx: &Context, people: &Recognition, active: bool, judge: impl FnOnce(&PolicyInputs<'_>) -> T) -> T {
-        let template = self.template.as_ref().map(|template| convert::template(template));
+        let template =
+            self.template.as_ref().filter(|template| convert::is_present(&***template)).map(|template| convert::template(template));
         let unproven = |uid: &str| !active && self.unproven.contains(uid);
         let assignment = |assignment: &EligibleAssignment| match convert::assignment(assignment) {
             facts if unproven(&facts.reference.uid) => convert::without_unproven_change(assignment, facts),
             facts => facts,
         };
-        let assignments: Vec<_> = self.assignments.iter().map(|found| assignment(found)).collect();
-        let policies: Vec<_> = self.policies.iter().map(|policy| convert::policy(policy)).collect();
+        let assignments: Vec<_> =
+            self.assignments.iter().filter(|found| convert::is_present(&***found)).map(|found| assignment(found)).collect();
+        let policies = self.policies.iter().filter(|policy| convert::is_present(&***policy));
+        let policies: Vec<_> = policies.map(|policy| convert::policy(policy)).collect();
         let systems: Vec<_> = self.systems.iter().map(|system| convert::system(system, &self.systems)).collect();
         let admission = ctx.admission();
-        let active = self.active_assignment.as_ref().map(|assignment| convert::active_assignment(assignment, &admission));
+        let active = self.active_assignment.as_ref().filter(|assignment| convert::is_present(&***assignment));
+        let active = active.map(|assignment| convert::active_assignment(assignment, &admission));
         let inputs = PolicyInputs {
             now: ctx.now(),
             admission: &admission,

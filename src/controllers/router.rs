@@ -8,7 +8,7 @@
 //! | Grant | its own, and what extends that | itself | about it | yes |
 //! | object with a Grant's label | | that Grant | | |
 //! | template, assignment | live, for these templates | | | yes |
-//! | ActiveAssignment | live, for its template | | | |
+//! | ActiveAssignment | live, of its own | | | |
 //! | role, namespace | live, for templates read from it | that bind the role, with a look at its content | | yes |
 //! | policy | live, in the namespaces it covers or covered | | | yes |
 //! | system, CurfewConfig | live | | | yes |
@@ -159,11 +159,11 @@ impl Router {
                     others.readiness.push(());
                 }
             }
-            Change::Standing(key, template) => {
+            Change::Standing(key, uids) => {
                 if let Some(others) = &self.others {
                     others.standing.push(key);
                 }
-                self.live_requests(&RequestGroup::Template(template));
+                uids.into_iter().for_each(|uid| self.live_requests(&RequestGroup::Standing(uid)));
             }
             Change::Marked(id) => self.grants.push(id),
             Change::Resolution(concerned) => {

@@ -34,8 +34,8 @@ pub enum Change {
     Marked(String),
     /// The result of resolving these requests may have changed.
     Resolution(Concerned),
-    /// An ActiveAssignment was created, updated or deleted; its template, for the requests of which the result may have changed.
-    Standing(Key, Key),
+    /// An ActiveAssignment was created, updated or deleted; its uids before and after, for the requests by which its access is given.
+    Standing(Key, BTreeSet<String>),
     /// A whole list was read again.
     Resync,
 }
@@ -376,14 +376,15 @@ pub fn standing_groups(assignment: &ActiveAssignment) -> Vec<StandingGroup> {
     vec![StandingGroup::All, namespace, StandingGroup::Template(standing_template(assignment))]
 }
 
-/// The change of an ActiveAssignment. Of its status rules read whether its author is proven.
+/// The change of an ActiveAssignment. Of its status rules read whether its author is proven. One that was deleted and created again under its
+/// name is another one, and the requests of both are concerned.
 pub fn active_assignment_change(versions: Versions<'_, ActiveAssignment>) -> Option<Change> {
     let proven = |assignment: &ActiveAssignment| {
         let status = assignment.status.as_ref();
         status.is_some_and(|status| conditions::is_true(&status.conditions, AUTHOR_PROVEN))
     };
     let of = either(versions).last()?;
-    differs(versions, proven).then(|| Change::Standing(key(of), standing_template(of)))
+    differs(versions, proven).then(|| Change::Standing(key(of), either(versions).filter_map(ResourceExt::uid).collect()))
 }
 
 /// The change of a ClusterRole.
@@ -502,6 +503,43 @@ mod tests {
         assert!(roles.into_iter().all(|role| groups.contains(&GrantGroup::Content(role))), "{groups:?}");
         let name = GrantGroup::Name(("payments".to_owned(), "first".to_owned()));
         assert_eq!(grant_groups(&grant("Ended")), [name, GrantGroup::held("payments", "", "Alice")]);
+    }
+
+    #[test]
+    fn an_active_assignment_concerns_its_own_requests_and_those_of_the_one_before() {
+        let assignment = |uid: &str, generation: i64| -> ActiveAssignment {
+            let spec = json!({
+                "roleRef": {"name": "edit"}, "subject": {"user": "stan"}, "scope": {"all": {}}, "window": {"permanent": {}}, "justification": "j",
+            });
+            let metadata = json!({"name": "on-call", "namespace": "payments", "uid": uid, "generation": generation});
+            serde_json::from_value(
+                json!({"apiVersion": "curfew.dev/v1alpha1", "kind": "ActiveAssignment", "metadata": metadata, "spec": spec}),
+            )
+            .unwrap()
+        };
+        let concerned = |uids: &[&str]| {
+            let uids = uids.iter().map(|uid| (*uid).to_owned()).collect();
+            Some(Change::Standing(("payments".into(), "on-call".into()), uids))
+        };
+        let (old, edited, again) = (assignment("a1", 1), assignment("a1", 2), assignment("a2", 1));
+        assert_eq!(active_assignment_change((Some(&old), Some(&old))), None);
+        assert_eq!(active_assignment_change((None, Some(&old))), concerned(&["a1"]), "created");
+        assert_eq!(active_assignment_change((Some(&old), Some(&edited))), concerned(&["a1"]));
+        assert_eq!(active_assignment_change((Some(&old), None)), concerned(&["a1"]), "deleted");
+        assert_eq!(active_assignment_change((Some(&old), Some(&again))), concerned(&["a1", "a2"]));
+        // The requests of people for the same role are in another group.
+        let request = |standing: Value| -> ActivationRequest {
+            let mut object = json!({
+                "apiVersion": "curfew.dev/v1alpha1", "kind": "ActivationRequest", "metadata": {"name": "r", "namespace": "payments"},
+                "spec": {"roleRef": {"name": "edit"}},
+            });
+            object["spec"]["activeAssignment"] = standing;
+            serde_json::from_value(object).unwrap()
+        };
+        let own = RequestGroup::Standing("a1".into());
+        assert!(request_groups(&request(json!({"name": "on-call", "uid": "a1"}))).contains(&own));
+        assert!(!request_groups(&request(json!({"name": "on-call", "uid": "a2"}))).contains(&own));
+        assert!(!request_groups(&request(Value::Null)).contains(&own));
     }
 
     #[test]

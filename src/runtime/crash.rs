@@ -43,16 +43,22 @@ pub fn name(effect: &Effect) -> &'static str {
     }
 }
 
-/// Stops the process here with SIGSTOP, once, if the environment asks for it: as a debugger or a hypervisor would.
-#[cfg(feature = "crash-points")]
+/// Stops the process before or after this effect, if a test asks for it.
 pub fn point(when: When, effect: &Effect) {
+    stop(when, name(effect));
+}
+
+/// Stops the process here with SIGSTOP, once, if the environment asks for it: as a debugger or a hypervisor would. `name` is that of an
+/// effect, or of a write that no reconcile of a request or a Grant makes.
+#[cfg(feature = "crash-points")]
+pub fn stop(when: When, name: &str) {
     use std::sync::atomic::{AtomicBool, Ordering};
     static PARKED: AtomicBool = AtomicBool::new(false);
     let side = match when {
         When::Before => "before",
         When::After => "after",
     };
-    let here = format!("{side}:{}", name(effect));
+    let here = format!("{side}:{name}");
     if std::env::var("CURFEW_PARK_AT").is_ok_and(|p| p == here) && !PARKED.swap(true, Ordering::AcqRel) {
         tracing::warn!(at = here, "parked by a test");
         if let Err(error) = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP) {
@@ -63,4 +69,4 @@ pub fn point(when: When, effect: &Effect) {
 
 /// Nothing, in a build without crash points.
 #[cfg(not(feature = "crash-points"))]
-pub fn point(_: When, _: &Effect) {}
+pub fn stop(_: When, _: &str) {}

@@ -1,6 +1,6 @@
 //! While admission is not enforced anybody can be anybody. Objects created then are never believed; what was accepted before stays accepted.
 use super::{active, asks, resisted};
-use crate::story::decide;
+use crate::story::{decide, standing};
 use anyhow::{Result, ensure};
 use curfew::api::CurfewConfig;
 use curfew_testkit::{Output, SHIPPED_TIMING, SOON, User, World, eventually, path};
@@ -115,6 +115,31 @@ async fn what_was_made_while_it_was_open_is_never_believed() -> Result<()> {
         ended.is_ok() && !mallory.can_read_secret("payments", "db").await?,
         "a Grant that was forged while admission was not enforced is armed",
     )
+}
+
+/// Standing access rests on who created it. What status says about that is not believed where the history knows of the gap.
+#[tokio::test]
+async fn standing_access_whose_author_was_forged_in_a_gap_is_never_given() -> Result<()> {
+    let (w, _operator) = World::running("forged-author").await?;
+    let (mallory, stan) = (w.mallory()?, w.cp.user("stan@example.com", &[])?);
+    may_do_anything(&w).await?;
+    standing::offer(&w).await?;
+    open(&w, &["curfew-assignments", "curfew-ledger"]).await?;
+    let author = "author: {username: olga@example.com, groups: [], extra: {authentication.kubernetes.io/credential-id: [X509SHA256=0]}}";
+    let forged = standing::assignment("forged", "standing", "user: stan@example.com", "permanent: {}")
+        .replace("justification:", &format!("{author}, justification:"));
+    taken(|| mallory.apply(&forged)).await?;
+    let proven = r#"{"status": {"conditions": [{"type": "AuthorProven", "status": "True", "reason": "AsExpected", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}"#;
+    let patch = ["patch", "aas", "-n", "payments", "forged", "--subresource=status", "--type=merge", "-p", proven];
+    taken(|| mallory.api(&patch)).await?;
+    close(&w).await?;
+    let forged = ["aas", "-n", "payments", "forged"];
+    let refused = w.field_is(&forged, "{.status.conditions[?(@.type==\"Ready\")].reason}", "AdmissionNotEnforced").await;
+    resisted(
+        refused.is_ok() && !stan.can_read_secret("payments", "db").await?,
+        "standing access whose author was forged in a gap is given",
+    )?;
+    w.field_is(&forged, "{.status.conditions[?(@.type==\"AuthorProven\")].status}", "False").await
 }
 
 /// Takes policies out of force and does not wait for anybody to notice.

@@ -22,6 +22,36 @@ async fn the_access_ends_when_what_it_rests_on_is_suspended() -> Result<()> {
     taken_away("foundations-suspended", |reason| reason == "Suspended").await
 }
 
+/// What is deleted is gone for who deletes it, also while a foreign finalizer keeps it.
+#[tokio::test]
+async fn the_access_ends_when_what_it_rests_on_is_being_deleted() -> Result<()> {
+    let (w, _operator) = World::running("foundations-kept").await?;
+    let (alice, admin) = (w.alice()?, w.admin()?);
+    let (keep, release) = (r#"{"metadata": {"finalizers": ["example.com/keep"]}}"#, r#"{"metadata": {"finalizers": null}}"#);
+    let table: &[(&str, &[&str], &str)] = &[
+        ("kept-assignment", &["eas", "-n", "payments", "payments-devs"], "NotEligible"),
+        ("kept-template", &["rtpl", "-n", "payments", "payments-admin"], "NoSuchRole"),
+        ("kept-policy", &["apol", "payments"], "NotReady"),
+    ];
+    for (name, what, reason) in table {
+        active(&w, &alice, name).await.with_context(|| (*name).to_owned())?;
+        let patch = async |patch: &str| admin.api(&[&["patch"], *what, &["--type=merge", "-p", patch]].concat()).await?.success();
+        patch(keep).await?;
+        admin.kubectl(&[&["delete"], *what, &["--wait=false"]].concat()).await?.success()?;
+        ends(&w, &alice, SOON, &format!("what it rests on is being deleted, and the access stays: {name}")).await?;
+        w.state_is(name, "Revoked").await?;
+        let told = w.field(&["areq", "-n", "payments", name], "{.status.reason}").await?;
+        ensure!(told == *reason, "{name}: {told}, not {reason}");
+        ensure!(!w.field(what, "{.metadata.deletionTimestamp}").await?.is_empty(), "{name} is not kept");
+        patch(release).await?;
+        for file in ["platform", "team"] {
+            admin.api(&["apply", "-f", &path(&format!("examples/first/{file}.yaml"))]).await?.success()?;
+        }
+        w.granting().await?;
+    }
+    Ok(())
+}
+
 async fn taken_away(name: &str, mine: impl Fn(&str) -> bool) -> Result<()> {
     let (w, _operator) = World::running(name).await?;
     let (alice, admin) = (w.alice()?, w.admin()?);

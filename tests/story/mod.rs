@@ -24,7 +24,7 @@ pub mod refusals;
 mod scheduled;
 mod seen;
 mod silent;
-mod standing;
+pub mod standing;
 mod wide;
 
 /// A request by kubectl.

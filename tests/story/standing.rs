@@ -1,10 +1,10 @@
 //! Standing access: there within its window without a request, and only there.
-use super::{refusals::ready, scheduled::in_secs};
+use super::{decide, refusals::ready, scheduled::in_secs};
 use crate::shared::with_operator;
 use anyhow::{Result, ensure};
 use curfew::authority::Clock;
 use curfew_core::time::Time;
-use curfew_testkit::{SOON, User, World, eventually};
+use curfew_testkit::{Component, SOON, User, World, eventually, path};
 
 /// A policy that allows standing access, and a role that does.
 const OFFERED: &str = r#"
@@ -140,6 +140,76 @@ async fn deleted_it_ends_at_once() -> Result<()> {
     w.access_is(&stig, true, SOON).await?;
     w.admin()?.api(&["delete", "aas", "-n", "payments", "stig"]).await?.success()?;
     w.access_is(&stig, false, SOON).await
+}
+
+/// The requests by which an assignment gives its access: this of each.
+async fn activations(w: &World, name: &str, of_each: &str) -> Result<String> {
+    let path = format!("{{range .items[?(@.spec.activeAssignment.name==\"{name}\")]}}{{{of_each}}} {{end}}");
+    Ok(w.field(&["areq", "-n", "payments"], &path).await?.trim().to_owned())
+}
+
+/// Why no activation is active, as the assignment says.
+async fn not_activated(w: &World, name: &str, words: &str) -> Result<()> {
+    let why = "{.status.conditions[?(@.type==\"Active\")].message}";
+    w.field_fits(&["aas", "-n", "payments", name], why, words, SOON, |told| told.contains(words)).await
+}
+
+/// The admission policies are applied again at the moment at which the operator requests the access: the request is not trusted, and nobody
+/// has ended it. What a person ends is ended.
+#[tokio::test]
+async fn an_activation_that_nobody_has_ended_is_requested_again() -> Result<()> {
+    let w = World::first("standing-again").await?;
+    let operator = w.operator_with("operator", &[("CURFEW_PARK_AT", "before:RequestActivation")]).await?;
+    w.granting().await?;
+    offer(&w).await?;
+    let (admin, stan) = (w.admin()?, w.cp.user("stan@example.com", &[])?);
+    admin.apply(&assignment("again", "standing", "user: stan@example.com", "permanent: {}")).await?.success()?;
+    eventually("the operator to be parked", SOON, || async { Ok(operator.is_stopped().then_some(())) }).await?;
+    admin.api(&["delete", "validatingadmissionpolicybinding", "curfew-decisions"]).await?.success()?;
+    admin.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &path("deploy/30-policies.yaml")]).await?.success()?;
+    operator.resume();
+    w.access_is(&stan, true, SOON).await?;
+    let ended = activations(&w, "again", ".status.state}/{.status.reason").await?;
+    ensure!(ended.contains("Invalid/AdmissionNotEnforced"), "it was not requested in a gap: {ended}");
+    let active = w.field(&["areq", "-n", "payments"], "{.items[?(@.status.state==\"Active\")].metadata.name}").await?;
+    decide(&w, &admin, &active, "Revoke").await?;
+    w.access_is(&stan, false, SOON).await?;
+    not_activated(&w, "again", &format!("activation {active} has ended as Revoked (RevokedByApprover) and is not repeated")).await?;
+    let all = activations(&w, "again", ".status.state").await?;
+    ensure!(all.split(' ').count() == 2, "something else was requested: {all}");
+    Ok(())
+}
+
+/// What a role comes to hold at its target is nobody's decision about the assignment. And what is deleted gives nothing any more, also while
+/// it is there: the garbage collector, which would delete its requests, is stopped.
+#[tokio::test]
+async fn a_role_that_grows_is_not_granted_again_and_nothing_is_given_by_what_is_being_deleted() -> Result<()> {
+    let (w, _operator) = World::running("standing-grown").await?;
+    offer(&w).await?;
+    let (admin, stan) = (w.admin()?, w.cp.user("stan@example.com", &[])?);
+    admin.apply(&assignment("grown", "standing", "user: stan@example.com", "permanent: {}")).await?.success()?;
+    w.access_is(&stan, true, SOON).await?;
+    let more = r#"[{"op": "add", "path": "/rules/-", "value": {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]}}]"#;
+    admin.api(&["patch", "clusterrole", "payments-admin", "--type=json", "-p", more]).await?.success()?;
+    w.access_is(&stan, false, SOON).await?;
+    not_activated(&w, "grown", "has ended as Revoked (TemplateChanged) and is not repeated").await?;
+    let all = activations(&w, "grown", ".status.state").await?;
+    ensure!(all == "Revoked" && !stan.can_read_secret("payments", "db").await?, "the larger role is granted: {all}");
+    // Who edits the assignment gives what the role holds now.
+    suspend(&w, "grown", true).await?;
+    ready(&w, &["aas", "-n", "payments", "grown"], "False Suspended").await?;
+    suspend(&w, "grown", false).await?;
+    w.access_is(&stan, true, SOON).await?;
+    w.cp.pause(Component::ControllerManager);
+    let delete = ["delete", "aas", "-n", "payments", "grown", "--cascade=foreground", "--wait=false"];
+    admin.kubectl(&delete).await?.success()?;
+    w.access_is(&stan, false, SOON).await?;
+    let left = w.field(&["aas", "-n", "payments", "grown"], "{.metadata.deletionTimestamp}{.metadata.finalizers}").await?;
+    ensure!(left.contains("foregroundDeletion"), "it is not kept: {left}");
+    let all = activations(&w, "grown", ".status.state").await?;
+    w.cp.resume(Component::ControllerManager);
+    ensure!(all == "Revoked Revoked", "{all}");
+    Ok(())
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ pub const AUTHOR_PROVEN: &str = "AuthorProven";
     derive = "PartialEq",
     selectable = ".spec.subject.group",
     selectable = ".spec.subject.user",
-    doc = "Gives a subject the access of a role within a window, without a request: the operator requests it, one activation after the other. The AccessPolicy must set allow.activeAssignments: true, and the role assignment.active. Suspend or delete it to end the access at once.",
+    doc = "Gives a subject the access of a role within a window, without a request: the operator requests it, one activation after the other. The AccessPolicy must set allow.activeAssignments: true, and the role assignment.active. Suspend or delete it to end the access at once. A role that comes to hold more at its target ends the access until the next activation, or until an edit of the assignment, its role, the policy or the system.",
     printcolumn(name = "Subject", type_ = "string", json_path = ".status.display.subject"),
     printcolumn(name = "Role", type_ = "string", json_path = ".spec.roleRef.name"),
     printcolumn(name = "Ends", type_ = "string", json_path = ".status.display.ends"),

@@ -1,16 +1,16 @@
 //! Converts the kinds to the facts that rules read, and names the settings that this build does not support. Pure. Operator and plugin judge by
 //! the same facts.
 mod assignment_request;
+mod standing;
 
 pub use assignment_request::{
     assignment_request, assignment_request_facts, assignment_request_names, assignment_request_schema, change, spec_window, window,
     without_unproven_change,
 };
+pub use standing::active_assignment;
 
 use crate::{
-    AccessDecision, AccessPolicy, ActivationRequest, ActiveAssignment as ApiActiveAssignment, AuthorizationSystem, EligibleAssignment,
-    Grant, RoleTemplate,
-    active_assignment::{AUTHOR_PROVEN, Bounds, StandingWindow},
+    AccessDecision, AccessPolicy, ActivationRequest, AuthorizationSystem, EligibleAssignment, Grant, RoleTemplate,
     assignment::Delegation,
     conditions,
     decision::About,
@@ -29,8 +29,8 @@ use curfew_core::{
     grant::{self as core_grant, Intent},
     limits::Maxima,
     policy_inputs::{
-        AcceptedBy, ActiveAssignment, ApprovalFloor, ApprovedTerms, Assignment, Policy, Progress, RequestFacts, RequestorAdmin,
-        StandingRule, System, Systems, TargetClaim, Template, Window, duplicate_of,
+        AcceptedBy, ApprovalFloor, ApprovedTerms, Assignment, Policy, Progress, RequestFacts, RequestorAdmin, StandingRule, System,
+        Systems, TargetClaim, Template, duplicate_of,
     },
     principal::UserInfo,
     reason::Reason,
@@ -52,6 +52,12 @@ fn reference<K: ResourceExt>(o: &K) -> Ref {
 /// When the API server created an object.
 pub fn created<K: ResourceExt>(o: &K) -> Time {
     o.creation_timestamp().map_or(Time::from_millis(0), |t| Time::from_millis(t.0.as_millisecond()))
+}
+
+/// Whether an object still gives what it says. One that is being deleted does not, also while a finalizer keeps it: to whom deletes a role,
+/// an assignment or a policy it is gone.
+pub fn is_present<K: ResourceExt>(object: &K) -> bool {
+    object.meta().deletion_timestamp.is_none()
 }
 
 /// An object that this process has read, for the next admission proof.
@@ -253,40 +259,6 @@ pub fn assignment(assignment: &EligibleAssignment) -> Assignment {
         suspended: spec.suspend,
         delegated: spec.delegation == Delegation::Allowed,
         unsupported: Vec::new(),
-    }
-}
-
-/// An ActiveAssignment. That admission was proven when it was created is recorded in its status, which only the operator writes.
-pub fn active_assignment(object: &ApiActiveAssignment, admission: &AdmissionHistory) -> ActiveAssignment {
-    let spec = &object.spec;
-    let between = |between: &crate::assignment::Between| Window::Between(between.start, between.end);
-    let (window, recurrence) = match &spec.window {
-        StandingWindow::Permanent(_) => (Window::Permanent, None),
-        StandingWindow::Between(of) => (between(of), None),
-        StandingWindow::Recurring(all) => match &all.bounds {
-            Bounds::Permanent(_) => (Window::Permanent, Some(all.recurrence.clone())),
-            Bounds::Between(of) => (between(of), Some(all.recurrence.clone())),
-        },
-    };
-    let recorded = object.status.as_ref().is_some_and(|status| conditions::is_true(&status.conditions, AUTHOR_PROVEN));
-    ActiveAssignment {
-        assignment: Assignment {
-            reference: reference(object),
-            role: spec.role_ref.name.clone(),
-            subject: spec.subject.clone(),
-            scope: spec.scope.narrowed(),
-            permissions: spec.permissions.clone(),
-            window,
-            suspended: spec.suspend,
-            delegated: false,
-            unsupported: Vec::new(),
-        },
-        system: spec.system.clone(),
-        recurrence,
-        justification: spec.justification.clone(),
-        author: spec.author.clone().unwrap_or_default(),
-        created: created(object),
-        provenance: if recorded { Provenance::Verified } else { provenance(object, admission) },
     }
 }
 

@@ -7,6 +7,7 @@
 //!
 //! The begin and end of each activation depend on the window alone and not on when a replica looks, so that their names are the same for every
 //! replica and after every restart.
+pub mod attempts;
 pub mod recurrence;
 
 pub use recurrence::Recurrence;

@@ -9,9 +9,12 @@ mod status;
 
 use super::{Context, WaitingForProof, convert, dereference};
 use crate::{
-    api::{ActiveAssignment, conditions},
+    api::{ActivationRequest, ActiveAssignment},
+    authority::Permit,
     kube_writes::{self, WriteOutcome},
     runtime::{
+        changes,
+        crash::{self, When},
         engine::{NextRun, Placement, Reconciler},
         stores::Key,
     },
@@ -21,7 +24,11 @@ use async_trait::async_trait;
 use curfew_core::{
     admission::Provenance,
     duration::Duration as Ceiling,
-    occurrences::{Occurrence, Pace, plan},
+    occurrences::{
+        Occurrence, Pace,
+        attempts::{MAX_ATTEMPTS, repeated_at},
+        plan,
+    },
     reason::Reason,
     requeue::Requeue,
     resolved::Terms,
@@ -73,25 +80,22 @@ impl ActiveAssignmentController {
         };
 
         // Request it (client). What of this has changed meanwhile is judged by the request's controller.
-        let requested = match (planned.create, &verdict) {
+        let asked = match (planned.create, &verdict) {
             (Some(when), Some(Ok(terms))) => self.request(&object, &when, terms).await,
-            (_, _) => Ok(None),
+            (_, _) => Ok(Asked::Done),
         };
-        let obstacle =
-            requested.as_ref().map_or_else(|error| Some(format!("the next activation cannot be requested: {error}")), Clone::clone);
+        let obstacle = match &asked {
+            Ok(asked) => asked.obstacle(),
+            Err(error) => Some(format!("the next activation cannot be requested: {error}")),
+        };
 
         // Publish.
         let waits = verdict.as_ref().is_some_and(|found| matches!(found, Err(why) if is_unknown(why)));
         let found = Found { facts: &facts, verdict: verdict.map(|found| found.map(drop)), held: &held, obstacle };
         status::publish(ctx, &object, &status::status(&object, &found, now)).await?;
-        requested?;
-        let wake = planned.wake.map(|at| at.max(Time::from_millis(ctx.now().as_millis() + LAG_MS)));
-        let requeue = match wake {
-            _ if waits => Requeue::Backoff,
-            Some(at) => Requeue::At(at),
-            None => Requeue::OnChange,
-        };
-        Ok(NextRun { deadline: wake, ..NextRun::of(requeue) })
+        let soonest = Time::from_millis(ctx.now().as_millis() + LAG_MS);
+        let requeue = requeue(&asked?, waits, planned.wake, soonest);
+        Ok(NextRun { deadline: planned.wake.map(|at| at.max(soonest)), ..NextRun::of(requeue) })
     }
 
     /// What this activation would be granted now, if it were requested.
@@ -100,36 +104,96 @@ impl ActiveAssignmentController {
         dereference::foresee(&self.ctx, request, object.clone()).await
     }
 
-    /// Requests an activation. Returns why it is not to be had, if one of its name has ended: what a person has ended is not begun again.
-    async fn request(&self, object: &ActiveAssignment, when: &Occurrence, terms: &Terms) -> kube::Result<Option<String>> {
+    /// Requests an activation, or says why not. Under a name that has ended nothing is requested again; under the name that follows from it
+    /// an activation is, that nobody has ended.
+    async fn request(&self, object: &ActiveAssignment, when: &Occurrence, terms: &Terms) -> kube::Result<Asked> {
         let ctx = &self.ctx;
-        let Some(permit) = ctx.authority.permit() else { return Ok(None) };
         if !ctx.audit.has_room() {
-            return Ok(None);
+            return Ok(Asked::NotNow(
+                "the audit sinks are too far behind, so nothing new is requested; kubectl describe curfewconfig curfew says why",
+            ));
         }
         let mut request = activation::request(object, when);
-        let name = activation::name(ctx, object, when, terms);
-        request.metadata.name = Some(name.clone());
-        match kube_writes::request_activation(&ctx.client, &request, &permit).await {
-            WriteOutcome::Failed(error) => Err(error),
-            WriteOutcome::Stored(Some(_)) | WriteOutcome::Conflict => Ok(None),
-            WriteOutcome::Stored(None) => self.ended(object, &name).await,
+        let mut name = activation::name(ctx, object, when, terms);
+        for attempts in 1..=MAX_ATTEMPTS {
+            request.metadata.name = Some(name.clone());
+            let Some(permit) = ctx.authority.permit() else {
+                return Ok(Asked::NotNow("the operator may not grant at the moment; kubectl describe curfewconfig curfew says why"));
+            };
+            let Some(over) = self.request_once(&request, &permit).await? else { return Ok(Asked::Done) };
+            match activation::ended(&over).and_then(|ended| repeated_at(&ended, attempts)) {
+                Some(at) if ctx.now() < at => return Ok(Asked::Again(at, told(&over, &format!("is requested again at {at}")))),
+                Some(_) => name = activation::name_after(object, when, &over.uid().unwrap_or_default()),
+                None => {
+                    let next = "is not repeated; an edit of the assignment or its role begins another one, and so does its next time";
+                    return Ok(Asked::Over(told(&over, next)));
+                }
+            }
         }
+        Ok(Asked::Done)
     }
 
-    /// How the activation of this name has ended, in words; nothing if it has not: the watch shows it soon.
-    async fn ended(&self, object: &ActiveAssignment, name: &str) -> kube::Result<Option<String>> {
-        let namespace = object.namespace().unwrap_or_default();
-        let Some(request) = kube_writes::requests(&self.ctx.client, &namespace).get_opt(name).await? else { return Ok(None) };
-        let Some(status) = request.status.filter(|status| status.state.and_then(|state| state.outcome()).is_some()) else {
-            return Ok(None);
-        };
-        let why = conditions::find(&status.conditions, "Complete").map(|complete| complete.reason.clone()).or(status.reason);
-        let state = status.state.map(|state| format!("{state:?}")).unwrap_or_default();
-        let why = why.unwrap_or_default();
-        Ok(Some(format!(
-            "activation {name} has ended as {state} ({why}) and is not repeated; an edit of the assignment or its role begins another one, and so does its next time"
-        )))
+    /// Requests an activation under this name. Returns the request of this name that has ended, if there is one.
+    async fn request_once(&self, request: &ActivationRequest, permit: &Permit) -> kube::Result<Option<Arc<ActivationRequest>>> {
+        let (client, key) = (&self.ctx.client, changes::key(request));
+        // A store may be behind, and an end is final.
+        if let Some(known) = self.ctx.stores.request(&key).filter(|known| changes::has_ended(known)) {
+            return Ok(Some(known));
+        }
+        crash::stop(When::Before, "RequestActivation");
+        match kube_writes::request_activation(client, request, permit).await {
+            WriteOutcome::Failed(error) => Err(error),
+            WriteOutcome::Stored(Some(_)) | WriteOutcome::Conflict => Ok(None),
+            WriteOutcome::Stored(None) => {
+                let found = kube_writes::requests(client, &key.0).get_opt(&key.1).await?;
+                // One that has not ended is shown by the watch soon.
+                Ok(found.filter(changes::has_ended).map(Arc::new))
+            }
+        }
+    }
+}
+
+/// The result of asking for an activation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Asked {
+    /// It is made, or there is nothing to request.
+    Done,
+    /// It cannot be made now, for this reason.
+    NotNow(&'static str),
+    /// The one before has ended, as these words say, and at this time it is made again.
+    Again(Time, String),
+    /// The one before has ended, as these words say, and it is not made again.
+    Over(String),
+}
+
+impl Asked {
+    /// Why the activation is not requested, in words.
+    fn obstacle(&self) -> Option<String> {
+        match self {
+            Asked::Done => None,
+            Asked::NotNow(why) => Some((*why).to_owned()),
+            Asked::Again(_, why) | Asked::Over(why) => Some(why.clone()),
+        }
+    }
+}
+
+/// How the last request has ended, and what follows, in words.
+fn told(over: &ActivationRequest, follows: &str) -> String {
+    let status = over.status.as_ref();
+    let state = status.and_then(|status| status.state).map(|state| format!("{state:?}")).unwrap_or_default();
+    let why = status.and_then(|status| status.reason.clone()).unwrap_or_default();
+    format!("activation {} has ended as {state} ({why}) and {follows}", over.name_any())
+}
+
+/// When to look again. `waits`: what would be granted is unknown at the moment; `wake`: when the plan has something to do, not before
+/// `soonest`. What cannot be done now, and of which no watch tells when it can, is tried again after a pause.
+fn requeue(asked: &Asked, waits: bool, wake: Option<Time>, soonest: Time) -> Requeue {
+    match (asked, wake) {
+        _ if waits => Requeue::Backoff,
+        (Asked::NotNow(_), _) => Requeue::Backoff,
+        (Asked::Again(at, _), _) => Requeue::At(wake.map_or(*at, |wake| wake.min(*at)).max(soonest)),
+        (Asked::Done | Asked::Over(_), Some(at)) => Requeue::At(at.max(soonest)),
+        (Asked::Done | Asked::Over(_), None) => Requeue::OnChange,
     }
 }
 
@@ -151,5 +215,39 @@ impl Reconciler<Key> for ActiveAssignmentController {
     }
     fn max_backoff(&self) -> Duration {
         timing().max_backoff
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_requested_now_is_tried_again_and_not_only_at_the_next_activation() {
+        let at = Time::from_secs;
+        let (now, soon, tomorrow) = (at(100), at(105), at(86_400));
+        let again = |time| Asked::Again(time, String::new());
+        let over = Asked::Over(String::new());
+        for (asked, waits, wake, expected) in [
+            (Asked::NotNow("no room"), false, Some(tomorrow), Requeue::Backoff),
+            (Asked::NotNow("no room"), false, None, Requeue::Backoff),
+            (Asked::Done, true, Some(tomorrow), Requeue::Backoff),
+            (again(soon), false, Some(tomorrow), Requeue::At(soon)),
+            (again(tomorrow), false, Some(soon), Requeue::At(soon)),
+            (again(at(99)), false, None, Requeue::At(now)),
+            (Asked::Done, false, Some(tomorrow), Requeue::At(tomorrow)),
+            (over.clone(), false, Some(at(1)), Requeue::At(now)),
+            (over.clone(), false, None, Requeue::OnChange),
+        ] {
+            assert_eq!(requeue(&asked, waits, wake, now), expected, "{asked:?} {waits} {wake:?}");
+        }
+    }
+
+    #[test]
+    fn status_says_why_an_activation_is_not_requested() {
+        assert_eq!(Asked::Done.obstacle(), None);
+        for asked in [Asked::NotNow("later"), Asked::Again(Time::from_secs(1), "later".into()), Asked::Over("later".into())] {
+            assert_eq!(asked.obstacle().as_deref(), Some("later"));
+        }
     }
 }

@@ -47,8 +47,16 @@ pub fn status(object: &ActiveAssignment, found: &Found<'_>, now: Time) -> Active
     };
     let all = &mut next.conditions;
     let expected = Reason::AsExpected.as_str();
-    if found.facts.provenance == Provenance::Verified {
-        set(all, AUTHOR_PROVEN, Is::True, expected, "the API server has authenticated who created it", generation, now);
+    match found.facts.provenance {
+        Provenance::Verified => {
+            set(all, AUTHOR_PROVEN, Is::True, expected, "the API server has authenticated who created it", generation, now)
+        }
+        // Also where a status that was written in the gap says otherwise: it must not count once the gap is forgotten.
+        Provenance::Unverified => {
+            let message = "it was created while the admission policies were not proven to be in force";
+            set(all, AUTHOR_PROVEN, Is::False, Reason::AdmissionNotEnforced.as_str(), message, generation, now);
+        }
+        Provenance::Pending => {}
     }
     let unknown = |reason: Reason| matches!(reason, Reason::NotProvenYet | Reason::TargetUnreachable);
     match readiness::active_assignment(found.facts, found.verdict.clone(), now) {

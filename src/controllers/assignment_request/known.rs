@@ -226,9 +226,12 @@ fn wait_for_proofs(ctx: &Context, object: &AssignmentRequest, decisions: &[Arc<A
 }
 
 fn terms_of(ctx: &Context, asked: &Facts, around: &Around, people: &Recognition) -> Result<Terms, Refusal> {
-    let template = around.template.as_ref().map(|template| convert::template(template));
-    let assignment = around.assignment.as_ref().map(|assignment| (convert::assignment(assignment), convert::spec_window(assignment)));
-    let policies: Vec<_> = around.policies.iter().map(|policy| convert::policy(policy)).collect();
+    let template =
+        around.template.as_ref().filter(|template| convert::is_present(&***template)).map(|template| convert::template(template));
+    let assignment = around.assignment.as_ref().filter(|assignment| convert::is_present(&***assignment));
+    let assignment = assignment.map(|assignment| (convert::assignment(assignment), convert::spec_window(assignment)));
+    let policies = around.policies.iter().filter(|policy| convert::is_present(&***policy));
+    let policies: Vec<_> = policies.map(|policy| convert::policy(policy)).collect();
     let admission = ctx.admission();
     let inputs = PolicyInputs {
         now: ctx.now(),

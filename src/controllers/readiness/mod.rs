@@ -197,7 +197,7 @@ impl Snapshot {
         let (systems, policies) = (stores.systems.state(), stores.policies.state());
         Snapshot {
             system_facts: systems.iter().map(|system| convert::system(system, &systems)).collect(),
-            policy_facts: policies.iter().map(|policy| convert::policy(policy)).collect(),
+            policy_facts: policies.iter().filter(|policy| convert::is_present(&***policy)).map(|policy| convert::policy(policy)).collect(),
             admission: ctx.admission(),
             login_keys: stores.config().map(|config| config.spec.identity.login_keys()).unwrap_or_default(),
             systems,

@@ -49,7 +49,9 @@ pub async fn reconcile(ctx: &Context, asks: &Asks<'_>, snapshot: &Snapshot, temp
         Err(why) => Some(why),
     };
     let key = changes::key(template);
-    let assignments: Vec<Assignment> = ctx.stores.assignments_for(&key).iter().map(|assignment| convert::assignment(assignment)).collect();
+    let assignments = ctx.stores.assignments_for(&key);
+    let assignments = assignments.iter().filter(|assignment| convert::is_present(&***assignment));
+    let assignments: Vec<Assignment> = assignments.map(|assignment| convert::assignment(assignment)).collect();
     let inputs = snapshot.policy_inputs(ctx, &content, &assignments);
     let verdict = readiness::template(&facts, &inputs);
     let usable = assignments.iter().filter(|assignment| terms::assignment_ready(assignment, Some(&facts), &inputs).is_ok()).count();
@@ -170,7 +172,8 @@ fn login_conditions(ctx: &Context, template: &Template) -> Option<LoginCondition
 /// Publishes whether an assignment makes its subject eligible.
 pub async fn reconcile_assignment(ctx: &Context, snapshot: &Snapshot, assignment: &EligibleAssignment) -> kube::Result<()> {
     let facts = convert::assignment(assignment);
-    let template = ctx.stores.template(&changes::assigned_template(assignment)).map(|template| convert::template(&template));
+    let template = ctx.stores.template(&changes::assigned_template(assignment)).filter(|template| convert::is_present(&**template));
+    let template = template.map(|template| convert::template(&template));
     // What is left out of the role's permissions may be what denies.
     let system = template.as_ref().filter(|_| facts.permissions.is_some()).and_then(|template| first_system(snapshot, template));
     let content = match (&template, system) {

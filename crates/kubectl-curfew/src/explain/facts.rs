@@ -60,9 +60,9 @@ pub(crate) async fn gather(me: &CliContext, spec: ActivationRequestSpec) -> anyh
         read::everywhere::<AuthorizationSystem>(me),
     )?;
     let template = match template {
-        Ok(Some(found)) => Ok(found),
+        Ok(Some(found)) if convert::is_present(&found) => Ok(found),
         Err(gap) => Err(gap),
-        Ok(None) => return refuse_missing_role(me, &role).await,
+        Ok(_) => return refuse_missing_role(me, &role).await,
     };
     let extended = match &spec.extends {
         Some(extends) => Some(find(me, &extends.name).await?),
@@ -125,7 +125,7 @@ impl Inputs {
         }
         let assignments = facts.assignments.as_deref().unwrap_or_default();
         let policies = match &facts.policies {
-            Ok(all) => all.iter().map(convert::policy).collect(),
+            Ok(all) => all.iter().filter(|policy| convert::is_present(*policy)).map(convert::policy).collect(),
             Err(_) => stand_in::policy(role, assignments).iter().map(convert::policy).collect(),
         };
         let systems = match &facts.systems {
@@ -138,7 +138,7 @@ impl Inputs {
         let config = facts.config.as_ref().ok().and_then(Option::as_ref);
         Inputs {
             asked: asked(facts, &systems),
-            assignments: assignments.iter().map(convert::assignment).collect(),
+            assignments: assignments.iter().filter(|assignment| convert::is_present(*assignment)).map(convert::assignment).collect(),
             policies,
             systems,
             alias_keys: config.map(|config| config.spec.identity.aliases.list()).unwrap_or_default(),
