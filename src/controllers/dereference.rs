@@ -15,10 +15,11 @@ use crate::{
     },
 };
 use curfew_core::{
-    admission::Provenance,
+    admission::{Provenance, Seen},
     approval::{DecisionFacts, Verb},
+    assignment_request::proof::Proof,
     extension::{Extension, Parent},
-    ids,
+    ids, messages,
     policy_inputs::{PolicyInputs, RequestFacts, Systems, Template},
     principal::{Recognition, UserInfo},
     reason::Reason,
@@ -67,8 +68,10 @@ pub struct Dereferenced {
     inventory: Option<Inventory>,
     /// Why the target could not be read.
     unreachable: Option<String>,
-    /// The uids of assignments whose status has a wider window that was not proven to be approved: their spec holds.
+    /// The uids of assignments whose status has a wider window that is not proven to be approved: their spec holds.
     unproven: BTreeSet<String>,
+    /// Whether that is unknown of some, and what the next admission proof must cover before it is known.
+    unknown: Option<Vec<Seen>>,
     /// What it extends, if it extends another request.
     extension: Option<Extension>,
     /// The request that extends it, as the stores show that.
@@ -129,10 +132,7 @@ pub async fn dereference_with(
         dereferenced.read_target(ctx, &request, source).await;
     }
     if !changes::has_ended(&request) {
-        let requester = request.spec.requester.clone().unwrap_or_default();
-        let beneficiary = request.spec.beneficiary.clone().map(Into::into);
-        let who = (&requester, beneficiary.as_ref());
-        dereferenced.unproven = proof::unproven(ctx, source, who, &dereferenced.assignments, dereferenced.config.as_deref()).await?;
+        dereferenced.prove_windows(ctx, &request, source).await?;
     }
     dereferenced.request = Some(request);
     Ok(dereferenced)
@@ -383,6 +383,10 @@ impl Dereferenced {
             {
                 terms = Err(terms::Refusal::new(Reason::NotProvenYet, why));
             }
+            if let (Err(_), Some(not_covered)) = (&terms, &self.unknown) {
+                terms = Err(terms::Refusal::new(Reason::NotProvenYet, messages::hint(Reason::NotProvenYet)));
+                ctx.wait_for_proof(WaitingForProof::Request(changes::key(object)), not_covered.iter().cloned());
+            }
             absent_since = ctx.absent_since(&changes::key(object), absent);
         }
         View {
@@ -414,6 +418,34 @@ impl Dereferenced {
                 Err(error) => self.unreachable = Some(error.to_string()),
             }
         }
+    }
+
+    /// Proves the wider windows by which the request may be allowed.
+    async fn prove_windows(&mut self, ctx: &Context, request: &ActivationRequest, source: Source) -> kube::Result<()> {
+        let widened = proof::concerning(&convert::request_facts(request, self.granted()), &self.assignments);
+        if widened.is_empty() {
+            return Ok(());
+        }
+        let found = proof::read(ctx, source, &widened).await?;
+        let config = self.config.as_deref();
+        let people = config.map_or_else(|| Recognition::STRICT.clone(), |config| config.spec.identity.recognition());
+        let judged = self.with_inputs(ctx, &people, false, |inputs| {
+            found.iter().map(|found| (found.judge(config, inputs), found.not_covered(inputs))).collect::<Vec<_>>()
+        });
+        for (found, (proof, not_covered)) in found.iter().zip(judged) {
+            match proof {
+                Proof::Approved => {}
+                Proof::Pending => self.unknown.get_or_insert_default().extend(not_covered),
+                Proof::Lacking(lack) => {
+                    let (namespace, name) = changes::key(&*found.assignment);
+                    tracing::warn!(namespace, name, %lack, "the window of an assignment is not proven to be approved; its spec holds");
+                }
+            }
+            if proof != Proof::Approved {
+                self.unproven.extend(found.assignment.uid());
+            }
+        }
+        Ok(())
     }
 
     /// Judges by what was read. What is active rests on what was proven when it began: that a proof is gone ends nothing. A role, an assignment

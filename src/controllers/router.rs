@@ -18,16 +18,17 @@
 //! An ActiveAssignment runs when it changes, when one of its requests does, and with the requests of its template.
 //! AssignmentRequests: itself and the others about the same assignment; those that a decision is about; with a template, assignment or
 //! policy the live ones of its namespaces; with a system, CurfewConfig, a relist, the lease or the heartbeat all live ones. What one changes
-//! is a change of its assignment.
+//! is a change of its assignment. One that has given an assignment its window, and a decision about it, are a matter of readiness, too.
 //!
 //! A status that no rule reads triggers nothing; `runtime::changes` decides that. An ended request is only visited for a decision
 //! about it that has no final verdict, an ended Grant for its retention, by its own deadline.
 //!
 //! There is one router for the changes that revocation needs (Grants, and what carries their mark), and one for all others: a
 //! flood of requests and decisions does not delay the former.
-use super::{Context, active_assignment::activation, context::WaitingForProof, grant::GrantController};
+use super::{Context, active_assignment::activation, context::WaitingForProof, convert, grant::GrantController};
+use crate::api::EligibleAssignment;
 use crate::runtime::{
-    changes::{self, AssignmentRequestGroup, Change, Concerned, DecisionSubject, GrantGroup, RequestGroup, StandingGroup},
+    changes::{self, AssignmentKey, AssignmentRequestGroup, Change, Concerned, DecisionSubject, GrantGroup, RequestGroup, StandingGroup},
     engine::WorkQueue,
     stores::Key,
 };
@@ -137,12 +138,16 @@ impl Router {
                 }
             }
             Change::Decision(key, subject) => {
+                if let DecisionSubject::AssignmentRequest(request) = &subject {
+                    self.readiness_by(request, self.ctx.stores.assignment_request(request).map(|found| changes::assignment_of(&found)));
+                }
                 if let Some(others) = &self.others {
                     others.about(subject, &self.grants);
                     others.decisions.push(key);
                 }
             }
             Change::AssignmentRequest(key, about) => {
+                self.readiness_by(&key, Some(about.clone()));
                 if let Some(others) = &self.others {
                     others.assignment_requests.push(key);
                 }
@@ -209,6 +214,15 @@ impl Router {
     fn template(&self, template: Key) {
         self.live_requests(&RequestGroup::Template(template.clone()));
         self.standing(&StandingGroup::Template(template));
+    }
+
+    /// Judges what is ready if this AssignmentRequest has given an assignment its window: then it, and the decisions about it, are the proof.
+    fn readiness_by(&self, (namespace, request): &Key, about: Option<AssignmentKey>) {
+        let named = about.and_then(|(namespace, assignment, _)| self.ctx.stores.assignment(&(namespace, assignment)));
+        let gave = |a: &EligibleAssignment| convert::change(a).is_some_and(|change| change.by.name == *request);
+        if let (Some(others), Some(_)) = (&self.others, named.filter(|a| gave(a) && a.namespace().as_ref() == Some(namespace))) {
+            others.readiness.push(());
+        }
     }
 
     fn standing(&self, group: &StandingGroup) {

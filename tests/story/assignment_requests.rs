@@ -66,6 +66,9 @@ spec:
   assignment: {eligible: {permanent: false}}
 "#;
 
+/// Whether an assignment is ready, and why.
+const READY: &str = "{.status.conditions[?(@.type==\"Ready\")].status}: {.status.conditions[?(@.type==\"Ready\")].message}";
+
 /// A time so many seconds from now, in whole seconds.
 fn in_secs(secs: i64) -> Time {
     Clock::default().now().floor_secs().plus_secs(secs)
@@ -211,12 +214,17 @@ async fn eligibility_is_extended_renewed_and_given_up() -> Result<()> {
     let judged = activates(w, &erin, "unproven", "30m", "Denied", "OutsideWindow").await;
     resisted(judged.is_ok(), &format!("a window that no AssignmentRequest proves: {judged:?}"))?;
     ensure!(erin.can_read_secret(NAMESPACE, "db").await?, "what is active rests on what was proven when it began");
+    let by_spec = w.field(&["eas", "-n", NAMESPACE, "erin"], "{.spec.window.between.end}").await?;
+    w.field_is(&["eas", "-n", NAMESPACE, "erin"], "{.status.display.ends}", &by_spec).await?;
+    let told = w.field(&["eas", "-n", NAMESPACE, "erin"], READY).await?;
+    ensure!(told.starts_with("True: ") && told.ends_with("because AssignmentRequest back does not exist any more"), "{told}");
 
     // An edit of the window in Git decides.
     assign(w, "erin", "asreq", "{user: erin@example.com}", (-7200, 900)).await?;
     reading_is(&erin, false).await?;
     refused(w, &erin, &frank).await?;
-    by_a_manager(w, &lena).await?;
+    shown_as_it_holds(w, &frank, &lena).await?;
+    by_a_manager(w, &lena, &frank).await?;
     typed(w, &frank, &lena).await?;
     at_the_same_time(w, &frank).await?;
     forged(w, &erin, &frank).await
@@ -301,8 +309,30 @@ async fn refused(w: &World, erin: &User, frank: &User) -> Result<()> {
     w.admin()?.api(&["patch", "rtpl", "-n", NAMESPACE, "asreq", "--type=merge", "-p", again]).await?.success().map(drop)
 }
 
-/// A manager asks for a group; none of its members approves, and neither does the manager.
-async fn by_a_manager(w: &World, lena: &User) -> Result<()> {
+/// A window without its AssignmentRequest is shown as what it is, by the operator and by the plugin, and is asked for again.
+async fn shown_as_it_holds(w: &World, frank: &User, lena: &User) -> Result<()> {
+    let ended = ["eas", "-n", NAMESPACE, "ended"];
+    let end = in_secs(3600);
+    frank.apply(&asks(w, "regained", "renew", "ended", &format!(", until: '{end}'")).await?).await?.success()?;
+    state_is(w, "regained", "AwaitingApproval").await?;
+    decide(w, lena, "regained", "Approve").await?;
+    state_is(w, "regained", "Applied").await?;
+    w.field_is(&ended, READY, "True: makes eligible").await?;
+    let explain = ["explain", "asreq", "-n", NAMESPACE, "--duration", "10m"];
+    let told = curfew(frank, &explain).await?.success()?;
+    ensure!(told.contains(&format!("assignment ended names user frank@example.com, until {end}")), "{told}");
+    frank.api(&["delete", "asreq", "-n", NAMESPACE, "regained"]).await?.success()?;
+    let why = format!("the window until {end} does not count, because AssignmentRequest regained does not exist any more");
+    let is = format!("False: {why}; the window ended ");
+    w.field_fits(&ended, READY, &format!("to be {is}"), SOON, |now| now.starts_with(&is)).await?;
+    let told = curfew(frank, &explain).await?.success()?;
+    ensure!(told.contains(&why), "{told}");
+    frank.apply(&asks(w, "once-more", "renew", "ended", &until(3600)).await?).await?.success()?;
+    state_is(w, "once-more", "AwaitingApproval").await
+}
+
+/// A manager asks for a group; none of its members approves, and neither does the manager. What a manager asks for keeps nobody in.
+async fn by_a_manager(w: &World, lena: &User, frank: &User) -> Result<()> {
     let max = w.cp.user("max@example.com", &["asreq-leads"])?;
     let member = person(w, "greta", &["asreq-devs"])?;
     let end = in_secs(9000);
@@ -315,7 +345,16 @@ async fn by_a_manager(w: &World, lena: &User) -> Result<()> {
     }
     decide(w, lena, "for-devs", "Approve").await?;
     state_is(w, "for-devs", "Applied").await?;
-    w.field_is(&["eas", "-n", NAMESPACE, "devs"], "{.status.display.ends}", &end.to_string()).await
+    w.field_is(&["eas", "-n", NAMESPACE, "devs"], "{.status.display.ends}", &end.to_string()).await?;
+
+    assign(w, "kept", "asreq", "{user: frank@example.com}", (-3600, 3600)).await?;
+    max.apply(&asks(w, "kept-in", "extend", "kept", &until(9000)).await?).await?.success()?;
+    state_is(w, "kept-in", "AwaitingApproval").await?;
+    frank.apply(&asks(w, "leaves-kept", "remove", "kept", "").await?).await?.success()?;
+    state_is(w, "leaves-kept", "Applied").await?;
+    // Of one second, the window had ended when it was asked for; otherwise it is another window.
+    let over = |now: &str| ["Invalid: TemplateChanged", "Denied: OutsideWindow"].contains(&now);
+    w.field_fits(&["asreq", "-n", NAMESPACE, "kept-in"], "{.status.state}: {.status.reason}", "to have ended", SOON, over).await
 }
 
 /// With the plugin: the end is told with the command, the approver finds it in the queue, and each command says how it went.

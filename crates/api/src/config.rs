@@ -285,7 +285,7 @@ pub struct AdmissionStatus {
     pub proven: Option<Time>,
     /// Earlier spans in which the policies were in force. An object created outside every span and not accepted before is never trusted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "atomic"))]
     pub past: Vec<AdmissionSpan>,
 }
 

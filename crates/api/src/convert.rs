@@ -4,8 +4,8 @@ mod assignment_request;
 mod standing;
 
 pub use assignment_request::{
-    assignment_request, assignment_request_facts, assignment_request_names, assignment_request_schema, change, spec_window, window,
-    without_unproven_change,
+    assignment_request, assignment_request_facts, assignment_request_names, assignment_request_schema, change, shown_window, spec_window,
+    widening, window, without_unproven_change,
 };
 pub use standing::active_assignment;
 

@@ -2,7 +2,8 @@
 //!
 //! The admission check proves it every few seconds, and on demand; this module says what follows from a proof. A gap lasts from the
 //! last good proof before it to the first good one after it. Objects created in a gap are never trusted: the request is Invalid, the
-//! approval is ignored.
+//! approval is ignored. Nor are they when they have become old: age proves nothing, and whoever can edit a policy can bring about that
+//! spans are forgotten.
 //!
 //! A proof covers an object in one of two ways. By time: the object was created before the second in which the proof began, which any
 //! process can tell from the object. By order: this process had read the object before the proof began, so it was created before;
@@ -10,8 +11,10 @@
 use crate::{digest::Digest, time::Time};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// How many closed spans are remembered: an upgrade of the policies ends one and begins another.
-pub const MAX_PAST_SPANS: usize = 16;
+/// How many closed spans are remembered: an upgrade of the policies ends one and begins another. About 20 KB in the status of CurfewConfig.
+pub const MAX_PAST_SPANS: usize = 256;
+/// How many of them are the latest: these are remembered however short they are, for what waits or was approved a moment ago.
+const LATEST_SPANS: usize = 16;
 /// How often a standing proof is stored again, so that a new process knows how far the old one had proven.
 const STORED_EVERY_SECS: i64 = 60;
 /// How many objects are remembered that a proof covers by order alone. Those of a running span are forgotten within two seconds.
@@ -105,7 +108,9 @@ impl AdmissionHistory {
         }
     }
 
-    /// Whether an object is older than everything that is remembered: spans are forgotten, the oldest first.
+    /// Whether an object is older than everything that is remembered, and spans have been forgotten. This makes nothing trusted: it only says
+    /// that what was recorded about the object while its span was remembered can no longer be checked. An object that was created in a gap
+    /// between remembered spans is never meant.
     pub fn has_forgotten(&self, created: Time) -> bool {
         self.past.len() >= MAX_PAST_SPANS && self.past.first().is_some_and(|oldest| created < oldest.since)
     }
@@ -153,13 +158,23 @@ impl AdmissionHistory {
         if let (Some(since), Some(stored)) = (self.since, self.proven) {
             let own = last.filter(|l| l.enforced && self.digest == Some(l.digest)).map(|l| l.started_at.floor_secs());
             past.push(Span { since, until: own.map_or(stored, |t| t.max(stored)) });
-            let surplus = past.len().saturating_sub(MAX_PAST_SPANS);
-            past.drain(..surplus);
+            forget(&mut past);
         }
         // What was created within this very second may have been created a moment before the proof, and the API server's own
         // clock is known to the second only.
         let since = p.enforced.then(|| p.finished_at.floor_secs().plus_secs(2));
         AdmissionHistory { since, proven: since, confirmed: None, digest: Some(p.digest), past, seen: self.seen.clone() }
+    }
+}
+
+/// Forgets spans that are too many: of those that are not the latest the shortest, and of equally short ones the oldest. So a series of edits
+/// pushes out itself, and not a span of weeks. What was created in a forgotten span is not trusted any more: what lies between two spans is a
+/// gap, and spans are never merged.
+fn forget(past: &mut Vec<Span>) {
+    while past.len() > MAX_PAST_SPANS {
+        let older = past.len() - LATEST_SPANS;
+        let shortest = (0..older).min_by_key(|&i| (past[i].until.millis_since(past[i].since), i));
+        past.remove(shortest.unwrap_or_default());
     }
 }
 
@@ -269,12 +284,57 @@ mod tests {
         assert_eq!(open.record(proof(30, true, 1), None).since, Some(at(32)), "the same objects, and a gap all the same");
     }
 
+    /// A history in which the policies were edited at these times, and proven for so many seconds after each.
+    fn edited(from: AdmissionHistory, edits: &[(i64, i64)]) -> AdmissionHistory {
+        let mut g = from;
+        for (digest, (at, secs)) in (1_000..).zip(edits) {
+            let proofs = [proof(*at, true, digest), proof(at + secs, true, digest)];
+            g = g.record(proofs[0], None).record(proofs[1], None);
+            // Put out of force, as it was seen by the process that has proven it last.
+            g = g.record(proof(at + secs + 1, false, 0), Some(proofs[1]));
+        }
+        g
+    }
+
     #[test]
     fn memory_is_bounded() {
-        let mut g = AdmissionHistory::default();
-        for i in 0..100u32 {
-            g = g.record(proof(i64::from(i) * 10, true, u64::from(i)), None);
-        }
+        let edits: Vec<_> = (0..400).map(|i| (i * 10, 5)).collect();
+        let g = edited(AdmissionHistory::default(), &edits);
         assert_eq!(g.past.len(), MAX_PAST_SPANS);
+        assert!(g.past.is_sorted_by_key(|span| span.since), "in order");
+    }
+
+    const WEEK: i64 = 7 * 86_400;
+
+    /// What an attacker with the right to edit policies does: no number of edits in a row makes weeks forgotten, or a gap trusted.
+    #[test]
+    fn a_span_of_weeks_outlives_a_series_of_edits() {
+        for edits in [20, 1_000] {
+            let before = edited(AdmissionHistory::default(), &[(1_000, 3 * WEEK)]);
+            let edits: Vec<_> = (0..edits).map(|i| (4 * WEEK + i * 10, 5)).collect();
+            let g = edited(before, &edits);
+            let in_it = [at(1_002), at(WEEK), at(3 * WEEK)].map(|created| g.by_time(created));
+            assert_eq!(in_it, [Provenance::Verified; 3]);
+            for gap in [0, 999, 3 * WEEK + 2_000, 4 * WEEK - 1] {
+                assert_eq!(g.by_time(at(gap)), Provenance::Unverified, "{gap}: before the installation, or in a gap");
+            }
+        }
+    }
+
+    /// Years of upgrades: what was created in a span that is forgotten is not trusted, and it takes more than 256 longer ones. The latest are
+    /// remembered, however short.
+    #[test]
+    fn what_was_created_in_a_forgotten_span_is_not_trusted_and_the_latest_are_remembered() {
+        let upgrade = |week: i64| (week * WEEK, WEEK - 3_600);
+        let years: Vec<_> = [(10, 3_600)].into_iter().chain((1..256).map(upgrade)).collect();
+        let full = edited(AdmissionHistory::default(), &years);
+        assert_eq!((full.past.len(), full.by_time(at(1_000))), (MAX_PAST_SPANS, Provenance::Verified));
+        let later = edited(full, &[upgrade(256)]);
+        assert_eq!(later.by_time(at(1_000)), Provenance::Unverified, "the shortest is forgotten, and nothing tells it from a gap");
+        assert_eq!(later.by_time(at(WEEK + 60)), Provenance::Verified, "the oldest of those that are left");
+        // Two upgrades within an hour.
+        let twice = edited(later, &[(257 * WEEK, 60), (257 * WEEK + 600, 60)]);
+        let moments = [257 * WEEK + 30, 257 * WEEK + 630].map(|created| twice.by_time(at(created)));
+        assert_eq!(moments, [Provenance::Verified; 2]);
     }
 }

@@ -3,6 +3,7 @@
 //! Templates and assignments are judged by the rules of [`crate::terms`] that also resolve a request, so that a `Ready`
 //! template and a refused request cannot contradict each other.
 use crate::{
+    assignment_request::{Change, proof::Lack},
     conditions::ticket,
     policy_inputs::{ActiveAssignment, Assignment, Policy, PolicyInputs, System, Template, Window},
     quorum,
@@ -98,6 +99,21 @@ pub fn assignment(assignment: &Assignment, template: Option<&Template>, inputs: 
         ),
         Window::Between(start, _) if inputs.now < start => Ok(format!("begins {start}")),
         Window::Between(..) | Window::Permanent => Ok("makes eligible".into()),
+    }
+}
+
+/// The same of an assignment to which an AssignmentRequest has given a wider window, without a proof that this was approved: the window of
+/// the spec holds, which `assignment` has.
+pub fn assignment_without_proof(
+    assignment: &Assignment,
+    (change, lack): (&Change, Lack),
+    template: Option<&Template>,
+    inputs: &PolicyInputs<'_>,
+) -> Readiness {
+    let told = format!("the window until {} does not count, because AssignmentRequest {} {lack}", change.window.end, change.by.name);
+    match self::assignment(assignment, template, inputs) {
+        Ok(words) => Ok(format!("{words}; {told}")),
+        Err(refusal) => Err(Refusal { message: format!("{told}; {}", refusal.message), ..refusal }),
     }
 }
 

@@ -32,7 +32,8 @@ use approval::{check_approval, check_quorum_reachable};
 use eligibility::eligible;
 use holder::resolve_principal;
 use policies::check_policy_offers;
-pub(crate) use policies::{check_floor, check_policy_eligible, first_allowing};
+pub(crate) use policies::{check_floor, check_names_role, check_policy_eligible, first_allowing};
+pub(crate) use requestors::check_recognised;
 use requestors::resolve_beneficiary;
 pub(crate) use windows::{check_shortest_window, check_within_role};
 

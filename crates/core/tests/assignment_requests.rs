@@ -129,6 +129,28 @@ fn the_person_who_is_named_asks_and_a_manager() {
     assert_eq!(ask(&f, "max", &[], extend(700), Some(true)), Ok(()));
 }
 
+/// Her second login would be compared with the manager, and with her name alone: it could approve.
+#[test]
+fn a_manager_asks_for_a_person_only_where_all_of_their_logins_are_recognised() {
+    let employee = "employee-id";
+    let mut f = of(window(-100, 100));
+    f.aliases = vec![employee.into()];
+    let ask = |f: &Fixture, name: &str, number: &str, manager| {
+        let mut facts = Facts { manager, ..asked_by(name, &[], extend(700)) };
+        facts.requester.extra = [(employee.to_owned(), vec![number.to_owned()])].into();
+        answer(f, &facts).map(drop)
+    };
+    assert_eq!(ask(&f, "max", "7", Some(true)), Err(Reason::NotEligible));
+    assert_eq!(ask(&f, "alice-adm", "42", Some(true)), Err(Reason::NotEligible), "also for herself, by the other login");
+    assert_eq!(ask(&f, "alice", "42", Some(false)), Ok(()), "her own record has the number");
+    f.aliases_are_names = true;
+    assert_eq!(ask(&f, "max", "max", Some(true)), Ok(()), "a login of hers says that she is alice");
+    // Of a group nobody is named; its members are recognised by it.
+    f.aliases_are_names = false;
+    f.assignments[0].subject = group("devs");
+    assert_eq!(ask(&f, "max", "7", Some(true)), Ok(()));
+}
+
 #[test]
 fn nobody_approves_by_absence_and_the_floor_holds() {
     let refused = |change: fn(&mut Fixture)| {

@@ -265,6 +265,8 @@ fn table() -> Vec<Section> {
     let rows = |rows: Vec<cases::aws::Row>| rows.into_iter().map(|(case, about, text)| message(case, about, text)).collect();
     all.push(("An AssignmentRequest is refused (assignment_request::resolve)", rows(cases::assignment_requests::refused())));
     all.push(("An AssignmentRequest ends (assignment_request::decide)", rows(cases::assignment_requests::ends())));
+    let title = "Ready of an EligibleAssignment without a proof of its window (readiness::assignment_without_proof)";
+    all.push((title, rows(cases::assignment_requests::without_proof())));
     all.push(("An access in words (target)", access()));
     all.push(("What outlives a grant (target::kubernetes::lasting)", lasting()));
     all.extend(aws());

@@ -2,6 +2,7 @@
 pub(crate) mod facts;
 mod stand_in;
 pub(crate) mod view;
+mod windows;
 
 use crate::{
     context::CliContext,

@@ -1,6 +1,7 @@
 //! What one reconcile of an AssignmentRequest knows: everything that a decision about it rests on, from the stores or live.
+use super::proof::{self, Widened};
 use crate::{
-    api::{AccessDecision, AccessPolicy, AssignmentRequest, CurfewConfig, EligibleAssignment, GROUP, RoleTemplate},
+    api::{AccessDecision, AccessPolicy, AssignmentRequest, AuthorizationSystem, CurfewConfig, EligibleAssignment, GROUP, RoleTemplate},
     controllers::{
         Context, WaitingForProof, convert, decision,
         dereference::{Source, is_allowed},
@@ -20,10 +21,11 @@ use curfew_core::{
         Facts, Outcome, Request, State, Terms,
         decide::{Place, is_earlier},
         explain_decision,
+        proof::Proof,
         resolve::{Current, resolve},
         tally_decisions,
     },
-    policy_inputs::PolicyInputs,
+    policy_inputs::{Assignment, PolicyInputs},
     principal::{Recognition, Subject, UserInfo},
     reason::Reason,
     terms::Refusal,
@@ -60,6 +62,7 @@ struct Around {
     template: Option<Arc<RoleTemplate>>,
     assignment: Option<Arc<EligibleAssignment>>,
     policies: Arc<Vec<Arc<AccessPolicy>>>,
+    systems: Arc<Vec<Arc<AuthorizationSystem>>>,
     decisions: Vec<Arc<AccessDecision>>,
     /// The other requests that have not ended.
     others: Vec<AssignmentRequest>,
@@ -86,8 +89,15 @@ impl Known {
         let request = convert::assignment_request(&object);
         let facts = decision_facts(ctx, &object, &around).await;
         wait_for_proofs(ctx, &object, &around.decisions, &facts);
-        let asked = convert::assignment_request_facts(&object, may_manage_assignment(ctx, &object, around.assignment.as_deref()).await);
-        let terms = terms_of(ctx, &asked, &around, &people);
+        let manager = may_manage_assignment(ctx, &object, around.assignment.as_deref(), source).await;
+        let asked = convert::assignment_request_facts(&object, manager);
+        let widened = match &around.assignment {
+            Some(assignment) if !changes::assignment_request_has_ended(&object) => {
+                proof::read(ctx, source, std::slice::from_ref(assignment)).await?.pop()
+            }
+            Some(_) | None => None,
+        };
+        let terms = terms_of(ctx, &asked, &around, widened.as_ref(), &people);
         let earlier = earlier(&object, &around.others);
         let live = source == Source::Live;
         Ok(Some(Known { request, assignment: around.assignment, decisions: around.decisions, facts, people, terms, earlier, live, object }))
@@ -141,6 +151,7 @@ fn stored_around(ctx: &Context, key: &Key, object: &AssignmentRequest) -> Around
         template: role_of(object, assignment.as_deref()).and_then(|role| stores.template(&role)),
         assignment,
         policies: Arc::new(stores.policies.state()),
+        systems: Arc::new(stores.systems.state()),
         decisions: to_tally(stores.decisions_about(&DecisionSubject::AssignmentRequest(key.clone()))),
         others: others.iter().filter_map(|key| stores.assignment_request(key)).map(|other| (*other).clone()).collect(),
     }
@@ -159,7 +170,8 @@ async fn live_around(ctx: &Context, key: &Key, object: &AssignmentRequest) -> ku
         Some(role) => ctx.live.template(&ctx.client, &role).await?,
         None => None,
     };
-    Ok(Around { config: everywhere.config, template, assignment, policies: everywhere.policies, decisions: to_tally(decisions), others })
+    let (policies, systems) = (everywhere.policies, everywhere.systems);
+    Ok(Around { config: everywhere.config, template, assignment, policies, systems, decisions: to_tally(decisions), others })
 }
 
 /// An approval that does not count is not tallied again.
@@ -193,12 +205,45 @@ async fn may_manage(ctx: &Context, request: &AssignmentRequest, decision: &Acces
     }
 }
 
-/// Whether RBAC gives the requester `manage` on the assignment; `None` while the review fails. Asked only where it decides.
-async fn may_manage_assignment(ctx: &Context, request: &AssignmentRequest, assignment: Option<&EligibleAssignment>) -> Option<bool> {
+/// What is known of the requester's right `manage` on the assignment without an access review.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Management {
+    /// It makes no difference.
+    NotNeeded,
+    /// The request was accepted because of it. It is asked again on live facts, before anything is written or ends.
+    Found,
+    /// Only a review tells.
+    Unknown,
+}
+
+fn management(request: &AssignmentRequest, assignment: Option<&EligibleAssignment>, source: Source) -> Management {
     let over = changes::assignment_request_has_ended(request);
-    let (Some(assignment), Some(requester)) = (assignment.filter(|_| !over), &request.spec.requester) else { return Some(false) };
+    let (Some(assignment), Some(requester)) = (assignment.filter(|_| !over), &request.spec.requester) else {
+        return Management::NotNeeded;
+    };
     let directly = matches!(assignment.spec.subject, Subject::User(_)) && assignment.spec.subject.includes(requester);
-    if directly { Some(false) } else { review(ctx, requester, "eligibleassignments", request.namespace(), &assignment.name_any()).await }
+    let accepted = convert::assignment_request(request).state == State::AwaitingApproval;
+    match (directly, source, accepted) {
+        (true, _, _) => Management::NotNeeded,
+        (false, Source::Stores, true) => Management::Found,
+        (false, Source::Stores, false) | (false, Source::Live, _) => Management::Unknown,
+    }
+}
+
+/// Whether RBAC gives the requester `manage` on the assignment; `None` while the review fails. Asked only where it decides: a request that
+/// waits is looked at with each heartbeat.
+async fn may_manage_assignment(
+    ctx: &Context,
+    request: &AssignmentRequest,
+    assignment: Option<&EligibleAssignment>,
+    source: Source,
+) -> Option<bool> {
+    match (management(request, assignment, source), &request.spec.requester, assignment) {
+        (Management::Unknown, Some(requester), Some(assignment)) => {
+            review(ctx, requester, "eligibleassignments", request.namespace(), &assignment.name_any()).await
+        }
+        (known, _, _) => Some(known == Management::Found),
+    }
 }
 
 async fn review(ctx: &Context, who: &UserInfo, resource: &str, namespace: Option<String>, name: &str) -> Option<bool> {
@@ -225,27 +270,28 @@ fn wait_for_proofs(ctx: &Context, object: &AssignmentRequest, decisions: &[Arc<A
     }
 }
 
-fn terms_of(ctx: &Context, asked: &Facts, around: &Around, people: &Recognition) -> Result<Terms, Refusal> {
-    let template =
-        around.template.as_ref().filter(|template| convert::is_present(&***template)).map(|template| convert::template(template));
+fn terms_of(ctx: &Context, asked: &Facts, around: &Around, widened: Option<&Widened>, people: &Recognition) -> Result<Terms, Refusal> {
+    let template = around.template.as_ref().filter(|template| convert::is_present(&***template));
+    let template = template.map(|template| convert::template(template));
     let assignment = around.assignment.as_ref().filter(|assignment| convert::is_present(&***assignment));
     let assignment = assignment.map(|assignment| (convert::assignment(assignment), convert::spec_window(assignment)));
     let policies = around.policies.iter().filter(|policy| convert::is_present(&***policy));
     let policies: Vec<_> = policies.map(|policy| convert::policy(policy)).collect();
+    let systems: Vec<_> = around.systems.iter().map(|system| convert::system(system, &around.systems)).collect();
     let admission = ctx.admission();
     let inputs = PolicyInputs {
         now: ctx.now(),
         admission: &admission,
         ceiling: None,
         alias_keys: &people.alias_keys,
-        aliases_are_names: false,
+        aliases_are_names: around.config.as_ref().is_some_and(|config| config.spec.identity.aliases.are_names()),
         uids: people.uids,
         login_keys: &people.login_keys,
         active_assignment: None,
         template: template.as_ref(),
         assignments: &[],
         policies: &policies,
-        systems: &[],
+        systems: &systems,
         inventory: None,
         unreachable: None,
         operator_namespace: ctx.operator_namespace(),
@@ -256,6 +302,10 @@ fn terms_of(ctx: &Context, asked: &Facts, around: &Around, people: &Recognition)
             "there is no CurfewConfig named curfew, so nothing is granted and this request waits",
         ));
     }
+    // A window that is not proven to be approved is none: more time is asked for from where the spec ends.
+    let lacking = widened.is_some_and(|found| matches!(found.judge(around.config.as_deref(), &inputs), Proof::Lacking(_)));
+    let assignment =
+        assignment.map(|(assignment, window)| (if lacking { Assignment { window, ..assignment } } else { assignment }, window));
     resolve(asked, assignment.as_ref().map(|(assignment, spec)| Current { assignment, spec: *spec }), &inputs)
 }
 
@@ -269,4 +319,37 @@ fn earlier(object: &AssignmentRequest, others: &[AssignmentRequest]) -> Option<S
     let about = changes::assignment_of(object);
     let before = |other: &&AssignmentRequest| changes::assignment_of(other) == about && is_earlier(&place_of(other), &place_of(object));
     others.iter().find(before).map(ResourceExt::name_any)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn by(name: &str, state: &str) -> AssignmentRequest {
+        let object = json!({
+            "apiVersion": "curfew.dev/v1alpha1", "kind": "AssignmentRequest", "metadata": {"name": "longer", "namespace": "payments", "uid": "r1"},
+            "spec": {"justification": "x", "requester": {"username": name, "groups": []},
+                "action": {"extend": {"assignment": {"name": "alice", "uid": "a1"}, "until": "2026-11-23T12:00:00Z"}}},
+            "status": {"state": state, "conditions": []},
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    /// A request that waits is looked at with each heartbeat, which must not be a call each time.
+    #[test]
+    fn who_is_a_manager_is_asked_only_where_that_decides() {
+        let object = json!({
+            "apiVersion": "curfew.dev/v1alpha1", "kind": "EligibleAssignment", "metadata": {"name": "alice", "namespace": "payments", "uid": "a1"},
+            "spec": {"roleRef": {"name": "edit"}, "subject": {"user": "alice"}, "scope": {"all": {}}, "window": {"permanent": {}}},
+        });
+        let assignment: EligibleAssignment = serde_json::from_value(object).unwrap();
+        let known = |name: &str, state: &str, source| management(&by(name, state), Some(&assignment), source);
+        assert_eq!(known("max", "Pending", Source::Stores), Management::Unknown);
+        assert_eq!(known("max", "AwaitingApproval", Source::Stores), Management::Found);
+        assert_eq!(known("max", "AwaitingApproval", Source::Live), Management::Unknown, "before anything is written or ends");
+        assert_eq!(known("max", "Denied", Source::Live), Management::NotNeeded);
+        assert_eq!(known("alice", "Pending", Source::Live), Management::NotNeeded);
+        assert_eq!(management(&by("max", "Pending"), None, Source::Live), Management::NotNeeded);
+    }
 }

@@ -1,75 +1,160 @@
-//! Whether the windows that AssignmentRequests have given to assignments were really approved: read before access begins by them.
+//! Whether the windows that AssignmentRequests have given to assignments were really approved: read before access begins by them, and shown.
 use crate::{
-    api::{CurfewConfig, EligibleAssignment},
+    api::{AccessDecision, AssignmentRequest, CurfewConfig, EligibleAssignment},
     controllers::{Context, convert, dereference::Source, live_reads},
     kube_writes,
     runtime::{changes::DecisionSubject, stores::Key},
 };
 use curfew_core::{
-    assignment_request::{
-        proof::{Evidence, is_approved},
-        widens,
-    },
-    ids::Ref,
-    principal::{Recognition, Subject, UserInfo},
+    admission::{Provenance, Seen},
+    assignment_request::proof::{Evidence, Proof, prove},
+    policy_inputs::{PolicyInputs, RequestFacts},
+    principal::Subject,
 };
+use futures::future::try_join_all;
 use kube::ResourceExt;
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
-/// The uids of those of these assignments whose wider window was not proven to be approved. Only those are looked at that may make the
-/// requester or the beneficiary eligible.
+/// How many windows are read about at a time.
+const CONCURRENT_READS: usize = 8;
+
+/// A wider window of an assignment, with what should prove it.
+pub struct Widened {
+    /// The assignment.
+    pub assignment: Arc<EligibleAssignment>,
+    request: Option<Arc<AssignmentRequest>>,
+    decisions: Vec<Arc<AccessDecision>>,
+}
+
+/// Those of these assignments whose wider window must be proven before this request is granted: of its role, and such as make requester or
+/// beneficiary eligible. What is active rests on what was proven when it began, and standing access on an assignment of its own.
+pub fn concerning(asked: &RequestFacts, assignments: &[Arc<EligibleAssignment>]) -> Vec<Arc<EligibleAssignment>> {
+    if asked.approved.is_some() || asked.active_assignment.is_some() {
+        return Vec::new();
+    }
+    let names = |subject: &Subject| subject.includes(&asked.requester) || asked.beneficiary.as_ref() == Some(subject);
+    let concerns =
+        |a: &&Arc<EligibleAssignment>| a.spec.role_ref.name == asked.role && names(&a.spec.subject) && convert::widening(a).is_some();
+    assignments.iter().filter(concerns).cloned().collect()
+}
+
+/// What should prove the wider windows of these assignments; of one whose window is as its spec says there is nothing to prove.
 ///
 /// # Errors
 /// If the API server does not answer.
-pub async fn unproven(
-    ctx: &Context,
-    source: Source,
-    (requester, beneficiary): (&UserInfo, Option<&Subject>),
-    assignments: &[Arc<EligibleAssignment>],
-    config: Option<&CurfewConfig>,
-) -> kube::Result<BTreeSet<String>> {
-    let mut unproven = BTreeSet::new();
-    for assignment in assignments {
-        let Some(change) = convert::change(assignment).filter(|change| widens(convert::spec_window(assignment), change)) else { continue };
-        let subject = &assignment.spec.subject;
-        if !subject.includes(requester) && beneficiary != Some(subject) {
-            continue;
-        }
-        let key = (assignment.namespace().unwrap_or_default(), change.by.name.clone());
-        let (request, decisions) = evidence(ctx, source, &key).await?;
-        let people = config.map_or_else(|| Recognition::STRICT.clone(), |config| config.spec.identity.recognition());
-        let proof = config.map(|config| config.spec.identity.decider_proof.list());
-        let admission = ctx.admission();
-        let facts: Vec<_> = decisions.iter().map(|d| convert::decision(d, Some(false), proof.as_deref(), &admission)).collect();
-        let evidence = request.as_ref().map(|request| Evidence { request, decisions: &facts, people: &people, admission: &admission });
-        let reference = Ref { name: assignment.name_any(), uid: assignment.uid().unwrap_or_default() };
-        if !is_approved(change, &reference, evidence) {
-            let (namespace, name, by) = (&key.0, &reference.name, &key.1);
-            tracing::warn!(
-                namespace,
-                name,
-                by,
-                "the window of an assignment names an AssignmentRequest that does not prove it; its spec holds"
-            );
-            unproven.insert(reference.uid);
-        }
+pub async fn read(ctx: &Context, source: Source, assignments: &[Arc<EligibleAssignment>]) -> kube::Result<Vec<Widened>> {
+    let mut all = Vec::new();
+    for chunk in assignments.chunks(CONCURRENT_READS) {
+        let found = try_join_all(chunk.iter().map(|assignment| async {
+            match source {
+                Source::Stores => Ok(stored(ctx, assignment)),
+                Source::Live => read_live(ctx, assignment).await,
+            }
+        }));
+        all.extend(found.await?.into_iter().flatten());
     }
-    Ok(unproven)
+    Ok(all)
 }
 
-type Found = (Option<curfew_core::assignment_request::Request>, Vec<Arc<crate::api::AccessDecision>>);
+fn request_of(assignment: &EligibleAssignment) -> Option<Key> {
+    Some((assignment.namespace().unwrap_or_default(), convert::widening(assignment)?.by.name.clone()))
+}
 
-async fn evidence(ctx: &Context, source: Source, key: &Key) -> kube::Result<Found> {
-    match source {
-        Source::Stores => {
-            let request = ctx.stores.assignment_request(key).map(|request| convert::assignment_request(&request));
-            Ok((request, ctx.stores.decisions_about(&DecisionSubject::AssignmentRequest(key.clone()))))
-        }
-        Source::Live => {
-            let requests = kube_writes::assignment_requests(&ctx.client, &key.0);
-            let (request, decisions) =
-                futures::try_join!(requests.get_opt(&key.1), live_reads::decisions_about_assignment_request(&ctx.client, key))?;
-            Ok((request.map(|request| convert::assignment_request(&request)), decisions))
+/// The same from the stores, without a call.
+pub fn stored(ctx: &Context, assignment: &Arc<EligibleAssignment>) -> Option<Widened> {
+    let key = request_of(assignment)?;
+    let request = ctx.stores.assignment_request(&key);
+    let decisions = ctx.stores.decisions_about(&DecisionSubject::AssignmentRequest(key));
+    Some(Widened { assignment: assignment.clone(), request, decisions })
+}
+
+async fn read_live(ctx: &Context, assignment: &Arc<EligibleAssignment>) -> kube::Result<Option<Widened>> {
+    let Some(key) = request_of(assignment) else { return Ok(None) };
+    let requests = kube_writes::assignment_requests(&ctx.client, &key.0);
+    let (request, decisions) =
+        futures::try_join!(requests.get_opt(&key.1), live_reads::decisions_about_assignment_request(&ctx.client, &key))?;
+    Ok(Some(Widened { assignment: assignment.clone(), request: request.map(Arc::new), decisions }))
+}
+
+impl Widened {
+    /// Whether the window was approved, by these inputs, whose template is the role of the assignment. Without a configuration nobody knows.
+    pub fn judge(&self, config: Option<&CurfewConfig>, inputs: &PolicyInputs<'_>) -> Proof {
+        let (Some(change), Some(config)) = (convert::widening(&self.assignment), config) else { return Proof::Pending };
+        let people = config.spec.identity.recognition();
+        let keys = config.spec.identity.decider_proof.list();
+        let facts: Vec<_> = self.decisions.iter().map(|d| convert::decision(d, Some(false), Some(&keys), inputs.admission)).collect();
+        let request = self.request.as_ref().map(|request| convert::assignment_request(request));
+        let evidence = request.as_ref().map(|request| Evidence { request, decisions: &facts, people: &people });
+        prove(change, &convert::assignment(&self.assignment), evidence, inputs)
+    }
+
+    /// What the next admission proof must cover before that is known.
+    pub fn not_covered(&self, inputs: &PolicyInputs<'_>) -> Vec<Seen> {
+        let all = self.request.iter().map(|r| convert::seen(&**r)).chain(self.decisions.iter().map(|d| convert::seen(&**d)));
+        all.filter(|seen| inputs.admission.provenance_of(&seen.uid, seen.created) == Provenance::Pending).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use curfew_core::{principal::UserInfo, time::Time};
+    use serde_json::json;
+
+    /// An assignment for this role and user, whose spec ends at 10:00, with this end in its status.
+    fn assignment(name: &str, role: &str, user: &str, end: &str) -> Arc<EligibleAssignment> {
+        let window = json!({"start": "2026-11-23T08:00:00Z", "end": "2026-11-23T10:00:00Z"});
+        let change = json!({"window": {"start": "2026-11-23T08:00:00Z", "end": end}, "replaces": window, "action": "Extend",
+            "by": {"name": "longer", "uid": "r1"}, "digest": "0".repeat(64)});
+        let object = json!({
+            "apiVersion": "curfew.dev/v1alpha1", "kind": "EligibleAssignment", "metadata": {"name": name, "namespace": "payments", "uid": name},
+            "spec": {"roleRef": {"name": role}, "subject": {"user": user}, "scope": {"all": {}}, "window": {"between": window}},
+            "status": {"conditions": [], "change": change},
+        });
+        Arc::new(serde_json::from_value(object).unwrap())
+    }
+
+    fn asks(state: &str, spec: serde_json::Value) -> RequestFacts {
+        let mut request = json!({
+            "apiVersion": "curfew.dev/v1alpha1", "kind": "ActivationRequest",
+            "metadata": {"name": "r", "namespace": "payments", "uid": "u", "creationTimestamp": "2026-11-23T08:30:00Z"},
+            "spec": {"roleRef": {"name": "edit"}, "requester": {"username": "alice", "groups": []}}, "status": {"state": state, "conditions": []},
+        });
+        request["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        let facts = convert::request_facts(&serde_json::from_value(request).unwrap(), false);
+        assert_eq!(facts.created, Time::parse("2026-11-23T08:30:00Z").unwrap());
+        facts
+    }
+
+    /// Each of them is two calls, in the middle of an activation.
+    #[test]
+    fn only_what_may_allow_the_request_is_read() {
+        let (longer, shorter) = ("2026-11-23T12:00:00Z", "2026-11-23T09:00:00Z");
+        let all = [
+            assignment("hers", "edit", "alice", longer),
+            assignment("of-another-role", "admin", "alice", longer),
+            assignment("of-bob", "edit", "bob", longer),
+            assignment("given-up", "edit", "alice", shorter),
+        ];
+        let read = |asked: &RequestFacts| concerning(asked, &all).iter().map(|a| a.name_any()).collect::<Vec<_>>();
+        let asked = asks("AwaitingApproval", json!({}));
+        assert_eq!(read(&asked), ["hers"]);
+        assert_eq!(read(&asks("AwaitingApproval", json!({"beneficiary": {"user": "bob"}}))), ["hers", "of-bob"]);
+        let active = RequestFacts { approved: Some(approved()), ..asked.clone() };
+        assert!(read(&active).is_empty(), "what is active rests on what was proven when it began");
+        let standing = asks("AwaitingApproval", json!({"activeAssignment": {"name": "s", "uid": "s1"}}));
+        assert!(read(&standing).is_empty());
+        let stranger = RequestFacts { requester: UserInfo { username: "mallory".into(), ..UserInfo::default() }, ..asked };
+        assert!(read(&stranger).is_empty());
+    }
+
+    fn approved() -> curfew_core::policy_inputs::ApprovedTerms {
+        use curfew_core::target::{Empty, GrantedPermissions, GrantedScope, kubernetes};
+        curfew_core::policy_inputs::ApprovedTerms {
+            duration: "1h".parse().unwrap(),
+            approval: Vec::new(),
+            permissions: GrantedPermissions::Kubernetes(kubernetes::GrantedPermissions { roles: Vec::new() }),
+            scope: GrantedScope::Kubernetes(kubernetes::GrantedScope::ClusterWide(Empty {})),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{Context, convert};
 use crate::timing::timing;
 use crate::{
     api::{
-        AccessPolicy, AuthorizationSystem, EligibleAssignment, RoleTemplate,
+        AccessPolicy, AuthorizationSystem, CurfewConfig, EligibleAssignment, RoleTemplate,
         conditions::{self, Is, set},
     },
     identity::NAMESPACE,
@@ -17,9 +17,8 @@ use crate::{
 use async_trait::async_trait;
 use curfew_core::{
     admission::AdmissionHistory,
-    conditions::LoginKeys,
     policy_inputs::{Assignment, Policy, PolicyInputs, System},
-    principal::Uids,
+    principal::Recognition,
     readiness::Readiness,
     reason::Reason,
     requeue::Requeue,
@@ -67,8 +66,9 @@ pub(super) struct Snapshot {
     system_facts: Vec<System>,
     policy_facts: Vec<Policy>,
     admission: Arc<AdmissionHistory>,
-    /// Extra keys that say how a login was authenticated, as CurfewConfig names them.
-    login_keys: LoginKeys,
+    config: Option<Arc<CurfewConfig>>,
+    /// How people are recognised, and extra keys that say how a login was authenticated, as CurfewConfig says.
+    people: Recognition,
 }
 
 /// What one run remembers of those before, and what it has found itself.
@@ -194,12 +194,13 @@ impl ReadinessController {
 impl Snapshot {
     fn of(ctx: &Context) -> Self {
         let stores = &ctx.stores;
-        let (systems, policies) = (stores.systems.state(), stores.policies.state());
+        let (systems, policies, config) = (stores.systems.state(), stores.policies.state(), stores.config());
         Snapshot {
             system_facts: systems.iter().map(|system| convert::system(system, &systems)).collect(),
             policy_facts: policies.iter().filter(|policy| convert::is_present(&***policy)).map(|policy| convert::policy(policy)).collect(),
             admission: ctx.admission(),
-            login_keys: stores.config().map(|config| config.spec.identity.login_keys()).unwrap_or_default(),
+            people: config.as_ref().map_or_else(|| Recognition::STRICT.clone(), |config| config.spec.identity.recognition()),
+            config,
             systems,
             policies,
             templates: stores.templates.state(),
@@ -213,10 +214,10 @@ impl Snapshot {
             now: ctx.now(),
             admission: &self.admission,
             ceiling: None,
-            alias_keys: &[],
-            aliases_are_names: false,
-            uids: Uids::Shared,
-            login_keys: &self.login_keys,
+            alias_keys: &self.people.alias_keys,
+            aliases_are_names: self.config.as_ref().is_some_and(|config| config.spec.identity.aliases.are_names()),
+            uids: self.people.uids,
+            login_keys: &self.people.login_keys,
             template: None,
             assignments,
             active_assignment: None,

@@ -10,6 +10,7 @@ use crate::{
         template::{LoginConditions, RoleTemplateStatus, TemplateDisplay},
     },
     controllers::{
+        assignment_request::proof,
         convert,
         dereference::{self, Source},
     },
@@ -18,13 +19,15 @@ use crate::{
 };
 use curfew_core::{
     approval::StageOrder,
-    policy_inputs::{Assignment, Policy, Systems, Template, Window},
+    assignment_request::proof::{Lack, Proof},
+    policy_inputs::{Assignment, Policy, PolicyInputs, Systems, Template, Window},
     readiness,
     reason::Reason,
     terms,
     text::{MAX_MESSAGE, clip},
 };
 use kube::{Api, ResourceExt};
+use std::sync::Arc;
 
 /// How long it is cached that the target refuses nothing. What it refuses later is said on the Grant.
 const ACCEPTED_SECS: i64 = 300;
@@ -51,7 +54,7 @@ pub async fn reconcile(ctx: &Context, asks: &Asks<'_>, snapshot: &Snapshot, temp
     let key = changes::key(template);
     let assignments = ctx.stores.assignments_for(&key);
     let assignments = assignments.iter().filter(|assignment| convert::is_present(&***assignment));
-    let assignments: Vec<Assignment> = assignments.map(|assignment| convert::assignment(assignment)).collect();
+    let assignments: Vec<Assignment> = assignments.map(|found| proven(ctx, snapshot, found, Some(&facts)).0).collect();
     let inputs = snapshot.policy_inputs(ctx, &content, &assignments);
     let verdict = readiness::template(&facts, &inputs);
     let usable = assignments.iter().filter(|assignment| terms::assignment_ready(assignment, Some(&facts), &inputs).is_ok()).count();
@@ -169,18 +172,40 @@ fn login_conditions(ctx: &Context, template: &Template) -> Option<LoginCondition
     (login != LoginConditions::default()).then_some(login)
 }
 
-/// Publishes whether an assignment makes its subject eligible.
-pub async fn reconcile_assignment(ctx: &Context, snapshot: &Snapshot, assignment: &EligibleAssignment) -> kube::Result<()> {
+/// An assignment with the window that holds, as the stores show that: a wider one than its spec says only with a proof, otherwise also what
+/// that lacks. What is unknown changes nothing of what is shown.
+fn proven(
+    ctx: &Context,
+    snapshot: &Snapshot,
+    assignment: &Arc<EligibleAssignment>,
+    template: Option<&Template>,
+) -> (Assignment, Option<Lack>) {
     let facts = convert::assignment(assignment);
+    let Some(widened) = proof::stored(ctx, assignment) else { return (facts, None) };
+    let content = Content::default();
+    let inputs = PolicyInputs { template, ..snapshot.policy_inputs(ctx, &content, &[]) };
+    match widened.judge(snapshot.config.as_deref(), &inputs) {
+        Proof::Approved | Proof::Pending => (facts, None),
+        Proof::Lacking(lack) => (convert::without_unproven_change(assignment, facts), Some(lack)),
+    }
+}
+
+/// Publishes whether an assignment makes its subject eligible.
+pub async fn reconcile_assignment(ctx: &Context, snapshot: &Snapshot, assignment: &Arc<EligibleAssignment>) -> kube::Result<()> {
     let template = ctx.stores.template(&changes::assigned_template(assignment)).filter(|template| convert::is_present(&**template));
     let template = template.map(|template| convert::template(&template));
+    let (facts, lack) = proven(ctx, snapshot, assignment, template.as_ref());
     // What is left out of the role's permissions may be what denies.
     let system = template.as_ref().filter(|_| facts.permissions.is_some()).and_then(|template| first_system(snapshot, template));
     let content = match (&template, system) {
         (Some(template), Some(system)) => content(ctx, template, system).await,
         (None, _) | (_, None) => Content::default(),
     };
-    let verdict = readiness::assignment(&facts, template.as_ref(), &snapshot.policy_inputs(ctx, &content, &[]));
+    let inputs = snapshot.policy_inputs(ctx, &content, &[]);
+    let verdict = match convert::change(assignment).zip(lack) {
+        None => readiness::assignment(&facts, template.as_ref(), &inputs),
+        Some(without) => readiness::assignment_without_proof(&facts, without, template.as_ref(), &inputs),
+    };
     let old = assignment.status.clone().unwrap_or_default();
     let ends = match facts.window {
         Window::Permanent => "never".to_owned(),
@@ -197,5 +222,5 @@ pub async fn reconcile_assignment(ctx: &Context, snapshot: &Snapshot, assignment
     let (reason, message) = if expired { (Reason::WindowPassed, "the window has passed") } else { (Reason::AsExpected, "") };
     set(&mut next.conditions, "Expired", Is::from(expired), reason.as_str(), message, generation, ctx.now());
     let api = Api::namespaced(ctx.client.clone(), &assignment.namespace().unwrap_or_default());
-    write(&api, assignment, assignment.status.as_ref(), &next).await
+    write(&api, &**assignment, assignment.status.as_ref(), &next).await
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 use curfew_core::{
     approval::DecisionFacts,
-    assignment_request::{Action, Change, Facts, Frozen, Outcome, Request, SCHEMA, State, effective},
+    assignment_request::{Action, Change, Facts, Frozen, Outcome, Request, SCHEMA, State, effective, widens},
     ids::Ref,
     policy_inputs::{Assignment, Window},
     resolved::Schema,
@@ -32,6 +32,25 @@ pub fn change(assignment: &EligibleAssignment) -> Option<&Change> {
 /// When an assignment holds: as its status says, which only the operator writes. Before access begins, [`without_unproven_change`] is asked.
 pub fn window(assignment: &EligibleAssignment) -> Window {
     effective(spec_window(assignment), change(assignment))
+}
+
+/// What has made the window of an assignment wider than its spec says.
+pub fn widening(assignment: &EligibleAssignment) -> Option<&Change> {
+    change(assignment).filter(|change| widens(spec_window(assignment), change))
+}
+
+/// When an assignment holds, as the operator shows it: by its spec where the operator has found that a wider window is not proven. Only for
+/// people; access does not rest on it.
+pub fn shown_window(assignment: &EligibleAssignment) -> Window {
+    let shown = || assignment.status.as_ref()?.display.as_ref().map(|display| display.ends.clone());
+    match (spec_window(assignment), window(assignment)) {
+        (spec @ Window::Between(_, by_spec), Window::Between(_, end))
+            if by_spec != end && widening(assignment).is_some() && shown().is_some_and(|shown| shown == by_spec.to_string()) =>
+        {
+            spec
+        }
+        (_, window) => window,
+    }
 }
 
 /// An assignment whose change was not proven to be approved: its spec holds.

@@ -1,5 +1,5 @@
 //! The state machine of an AssignmentRequest. Pure.
-use super::{Change, Frozen, Outcome, Request, State, Terms, tally_decisions};
+use super::{ActionKind, Change, Frozen, Outcome, Request, State, Terms, tally_decisions};
 use crate::{
     approval::{DecisionFacts, Tally, Verb},
     messages,
@@ -75,7 +75,8 @@ pub fn is_earlier(one: &Place<'_>, other: &Place<'_>) -> bool {
 /// 3. Without the permit nothing begins or ends. What is unknown ends nothing either.
 /// 4. Terms that do not hold, and another digest than was frozen, end it, on facts read live. So a stricter role or policy is not evaded by
 ///    waiting.
-/// 5. Another request about the same assignment that comes before it and has not ended refuses it.
+/// 5. Another request about the same assignment that comes before it and has not ended refuses it. What only takes away does not wait: the
+///    other one then ends by rule 4, since the window for which it was approved is another one.
 /// 6. `Pending` is accepted and frozen, on facts read live.
 /// 7. `AwaitingApproval` ends by a Deny or Revoke, or by the timeout of the open stage, both on live facts.
 /// 8. It ends if its window has passed meanwhile.
@@ -103,7 +104,7 @@ pub fn decide(f: &Inputs<'_>) -> Decision {
     if let Some(frozen) = frozen.filter(|frozen| frozen.terms.digest() != terms.digest()) {
         return end(Reason::TemplateChanged, what_changed(terms, &frozen.terms));
     }
-    if let Some(earlier) = f.earlier {
+    if let Some(earlier) = f.earlier.filter(|_| terms.action != ActionKind::Remove) {
         let name = &terms.assignment.name;
         let message =
             format!("request {earlier} about assignment {name} waits already; wait until it is decided, and create a new request");
@@ -172,8 +173,8 @@ fn end(reason: Reason, message: String) -> Decision {
 fn applied(terms: &Terms) -> String {
     let (name, subject, window) = (&terms.assignment.name, &terms.subject, terms.window);
     match terms.action {
-        super::ActionKind::Remove => format!("assignment {name} ended {}: it makes {subject} eligible no longer", window.end),
-        super::ActionKind::Extend | super::ActionKind::Renew => {
+        ActionKind::Remove => format!("assignment {name} ended {}: it makes {subject} eligible no longer", window.end),
+        ActionKind::Extend | ActionKind::Renew => {
             format!("assignment {name} makes {subject} eligible from {} until {}", window.start, window.end)
         }
     }

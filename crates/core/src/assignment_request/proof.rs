@@ -1,12 +1,15 @@
 //! Whether a change in the status of an assignment was really approved. A status is a copy and not a reason (I1): before access begins by a
 //! wider window, the AssignmentRequest and the decisions about it are read and counted again.
-use super::{ActionKind, Change, Outcome, Request, State, tally_decisions};
+use super::{ActionKind, Change, Outcome, Request, State, Terms, tally_decisions};
 use crate::{
-    admission::{AdmissionHistory, Provenance},
-    approval::DecisionFacts,
-    ids::Ref,
+    admission::Provenance,
+    approval::{DecisionFacts, Verb},
+    policy_inputs::{Assignment, Policy, PolicyInputs, Window},
     principal::Recognition,
+    reason::Reason,
+    terms::{check_floor, check_names_role, check_policy_eligible, check_recognised, first_allowing, refuse},
 };
+use std::fmt;
 
 /// What the proof of a change rests on.
 #[derive(Clone, Copy, Debug)]
@@ -17,38 +20,112 @@ pub struct Evidence<'a> {
     pub decisions: &'a [DecisionFacts],
     /// How one person is recognised behind two logins.
     pub people: &'a Recognition,
-    /// When admission was proven to be enforced.
-    pub admission: &'a AdmissionHistory,
+}
+
+/// Whether a change was approved.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Proof {
+    /// It was.
+    Approved,
+    /// The next admission proof decides. What is unknown ends nothing.
+    Pending,
+    /// It was not, as far as can be shown: the window of the spec holds.
+    Lacking(Lack),
+}
+
+/// What a proof lacks.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Lack {
+    /// The AssignmentRequest.
+    Request,
+    /// One that asked for this change and was applied.
+    Terms,
+    /// One that was made while the admission policies were in force.
+    Admission,
+    /// A requester who is the beneficiary, or a beneficiary whose other logins would be recognised.
+    Recognition,
+    /// Stages that a policy or the role asks for now.
+    Approvers,
+    /// Decisions that fill these stages.
+    Approvals,
+}
+
+impl fmt::Display for Lack {
+    /// Continues the name of the AssignmentRequest.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Lack::Request => "does not exist any more",
+            Lack::Terms => "was not applied with that window, subject and role",
+            Lack::Admission => "was made while admission was not proven to be enforced",
+            Lack::Recognition => "was made by another person, and the other logins of its subject are not known",
+            Lack::Approvers => {
+                "had other approvers than are asked for now: by a policy that allows the assignment and its role, or, where that sets no floor, by assignment.approval of the role"
+            }
+            Lack::Approvals => "has no approvals that count now, by the present identity settings of CurfewConfig, and fill its stages",
+        })
+    }
 }
 
 /// Whether a change of this assignment was approved. The order of the rules:
 ///
 /// 1. the AssignmentRequest exists with the uid that the change names, and has been applied, or is about to: its state is stored after the
-///    window; 2. it was created while the admission policies
-///    were in force, or before everything that is remembered of that: a year later nobody knows; 3. what it froze is about this very
-///    assignment, asks for this window, and has the digest of the change; 4. some stage had to approve; 5. the decisions about it, which
-///    name that digest, fill every stage.
+///    window; 2. it was created while the admission policies were in force; 3. what it froze is about this very assignment, its subject and
+///    its role, asks for this window, and has the digest of the change; 4. a manager may have asked for this subject; 5. the frozen stages,
+///    which are read from a status, too, are those that must approve: they meet the floor of a policy that allows this role and assignment
+///    now, or, where that policy has none, equal what the role says now; 6. the decisions about it, which name that digest, fill every stage.
 ///
-/// It concerns the beginning of access: what is active rests on what was found then.
-pub fn is_approved(change: &Change, assignment: &Ref, evidence: Option<Evidence<'_>>) -> bool {
-    let Some(Evidence { request, decisions, people, admission }) = evidence else { return false };
-    let Some(frozen) = &request.frozen else { return false };
-    let terms = &frozen.terms;
-    let stands = matches!(request.state, State::AwaitingApproval | State::Ended(Outcome::Applied));
-    let named = *request.uid == *change.by.uid && request.name == change.by.name && stands;
-    let trusted =
-        admission.provenance_of(&request.uid, request.created) == Provenance::Verified || admission.has_forgotten(request.created);
-    let same = terms.assignment == *assignment
-        && *terms.request == *request.uid
-        && (terms.window, terms.replaces, terms.action) == (change.window, change.replaces, change.action)
-        && terms.digest() == change.digest;
-    let asked = terms.action != ActionKind::Remove && !terms.approval.is_empty();
-    let remembered = |d: &DecisionFacts| match admission.has_forgotten(d.created) {
-        true => DecisionFacts { provenance: Provenance::Verified, ..d.clone() },
-        false => d.clone(),
+/// By 5 a changed list of approvers makes no earlier approval worthless where a policy has a floor, and a forged list needs approvers that
+/// the policy accepts. All of it is judged by the present role, policies and identity settings: those of its time are recorded nowhere that
+/// could be believed. It concerns the beginning of access: what is active rests on what was found then.
+pub fn prove(change: &Change, assignment: &Assignment, evidence: Option<Evidence<'_>>, h: &PolicyInputs<'_>) -> Proof {
+    let Some(Evidence { request, decisions, people }) = evidence.filter(|evidence| *evidence.request.uid == *change.by.uid) else {
+        return Proof::Lacking(Lack::Request);
     };
-    let decisions: Vec<DecisionFacts> = decisions.iter().map(remembered).collect();
-    named && trusted && same && asked && tally_decisions(request, &decisions, people).approved()
+    let stands = matches!(request.state, State::AwaitingApproval | State::Ended(Outcome::Applied)) && request.name == change.by.name;
+    let Some(terms) = request.frozen.as_ref().filter(|_| stands).map(|frozen| &frozen.terms) else { return Proof::Lacking(Lack::Terms) };
+    match h.admission.provenance_of(&request.uid, request.created) {
+        Provenance::Verified => {}
+        Provenance::Pending => return Proof::Pending,
+        Provenance::Unverified => return Proof::Lacking(Lack::Admission),
+    }
+    let may_count = |d: &DecisionFacts| d.verb == Verb::Approve && d.provenance == Provenance::Pending;
+    match () {
+        () if !is_about(terms, change, assignment, request) => Proof::Lacking(Lack::Terms),
+        () if !assignment.subject.includes(&request.requester) && check_recognised(&assignment.subject, h).is_err() => {
+            Proof::Lacking(Lack::Recognition)
+        }
+        () if !are_asked_for(terms, change, assignment, h) => Proof::Lacking(Lack::Approvers),
+        () if tally_decisions(request, decisions, people).approved() => Proof::Approved,
+        () if decisions.iter().any(may_count) => Proof::Pending,
+        () => Proof::Lacking(Lack::Approvals),
+    }
+}
+
+/// Whether what was frozen is this change of this assignment.
+fn is_about(terms: &Terms, change: &Change, assignment: &Assignment, request: &Request) -> bool {
+    terms.assignment == assignment.reference
+        && (&terms.subject, &terms.role.name) == (&assignment.subject, &assignment.role)
+        && *terms.request == *request.uid
+        && terms.action != ActionKind::Remove
+        && (terms.window, terms.replaces, terms.action) == (change.window, change.replaces, change.action)
+        && terms.digest() == change.digest
+}
+
+/// Whether the frozen stages are those that must approve, by a policy that allows the role and the assignment with its new window.
+fn are_asked_for(terms: &Terms, change: &Change, assignment: &Assignment, h: &PolicyInputs<'_>) -> bool {
+    let Some(t) = h.template.filter(|_| !terms.approval.is_empty()) else { return false };
+    let longer = Assignment { window: Window::Between(change.window.start, change.window.end), ..assignment.clone() };
+    let present = t.assignment_approval.as_ref().is_some_and(|(stages, order)| (stages, order) == (&terms.approval, &terms.order));
+    let accepts = |p: &Policy| {
+        check_policy_eligible(p, &longer)?;
+        check_names_role(p, t, h)?;
+        match p.approval {
+            Some(_) => check_floor(p, t, &terms.approval),
+            None if present => Ok(()),
+            None => refuse(Reason::BelowFloor, "other approvers than the role asks for"),
+        }
+    };
+    first_allowing(t, h, accepts).is_ok()
 }
 
 #[cfg(test)]

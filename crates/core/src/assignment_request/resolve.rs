@@ -12,8 +12,8 @@ use crate::{
     principal::Subject,
     reason::Reason,
     terms::{
-        Refusal, check_floor, check_policy_eligible, check_shortest_window, check_stages, check_usable, check_within_role, first_allowing,
-        refuse,
+        Refusal, check_floor, check_policy_eligible, check_recognised, check_shortest_window, check_stages, check_usable,
+        check_within_role, first_allowing, refuse,
     },
     text::brief,
     time::Time,
@@ -39,7 +39,8 @@ pub struct Current<'a> {
 ///
 /// 1. made while admission was not enforced; 2. by a person, whose other logins can be recognised; 3. the assignment exists with the uid
 ///    that the request names; 4. who asks: the person whom it names directly, or, for `extend` and `renew`, a manager of it; members of a
-///    group that it names may not (PIM-063); 5. when it is asked, by the creation of the request; 6. the new window itself.
+///    group that it names may not (PIM-063); a manager asks for a person only where that person's other logins would be recognised;
+///    5. when it is asked, by the creation of the request; 6. the new window itself.
 ///
 /// `Remove` takes away, so no more is asked of it. For the others:
 ///
@@ -64,7 +65,7 @@ pub fn resolve(a: &Facts, current: Option<Current<'_>>, h: &PolicyInputs<'_>) ->
         );
     };
     let e = current.assignment;
-    check_entitled(a, e)?;
+    check_entitled(a, e, h)?;
     let window = new_window(a, e)?;
     let replaces = Span::of(current.spec);
     let terms = |policy: Option<&Policy>, role| Terms {
@@ -119,11 +120,12 @@ fn check_person(a: &Facts, alias_keys: &[String]) -> Result<(), Refusal> {
     }
 }
 
-fn check_entitled(a: &Facts, e: &Assignment) -> Result<(), Refusal> {
+fn check_entitled(a: &Facts, e: &Assignment, h: &PolicyInputs<'_>) -> Result<(), Refusal> {
     let (name, verb, who) = (&e.reference.name, a.action.kind().verb(), brief(&a.requester.username));
     let directly = matches!(e.subject, Subject::User(_)) && e.subject.includes(&a.requester);
     match (directly, &a.action, a.manager) {
-        (true, _, _) | (false, Action::Extend { .. } | Action::Renew { .. }, Some(true)) => Ok(()),
+        (true, _, _) => Ok(()),
+        (false, Action::Extend { .. } | Action::Renew { .. }, Some(true)) => check_recognised(&e.subject, h),
         (false, Action::Extend { .. } | Action::Renew { .. }, None) => {
             refuse(Reason::NotProvenYet, format!("whether {who} may manage assignment {name} cannot be read; it is tried again"))
         }

@@ -76,6 +76,8 @@ impl Rule {
 pub struct Judged {
     /// The rule.
     pub rule: Rule,
+    /// The assignment, of [`Rule::Eligibility`] where there is one.
+    pub assignment: Option<String>,
     /// The answer.
     pub answer: Result<String, Refusal>,
 }
@@ -121,13 +123,13 @@ pub fn explain(a: &RequestFacts, h: &PolicyInputs<'_>) -> Explanation {
         && rules.iter().all(|rule| rule.answer.is_ok() || rule.rule == Rule::Eligibility)
         && !is_told(&rules, refusal)
     {
-        rules.push(Judged { rule: Rule::Other, answer: Err(refusal.clone()) });
+        rules.push(judged(Rule::Other, Err(refusal.clone())));
     }
     Explanation { rules, refusal }
 }
 
 fn judged(rule: Rule, answer: Result<String, Refusal>) -> Judged {
-    Judged { rule, answer }
+    Judged { rule, assignment: None, answer }
 }
 
 /// Whether a rule has refused in these words.
@@ -183,7 +185,8 @@ fn with_template(a: &RequestFacts, h: &PolicyInputs<'_>, t: &Template, refusal: 
         let whole = || resolve(a, &alone).map(drop).or_else(|e| if e.reason == Reason::TargetUnreachable { Ok(()) } else { Err(e) });
         let within = check_assignment_window(a, assignment, t, h.now, end);
         let answer = within.and_then(|()| if only_eligibility { whole() } else { Ok(()) });
-        rules.push(judged(Rule::Eligibility, answer.map(|()| in_words(assignment))));
+        let name = Some(assignment.reference.name.clone());
+        rules.push(Judged { assignment: name, ..judged(Rule::Eligibility, answer.map(|()| in_words(assignment))) });
     }
     if mine.is_empty() {
         let nobody = || Refusal::new(Reason::NotEligible, format!("no EligibleAssignment for role {name} names {}", a.requester.username));

@@ -82,6 +82,29 @@ pub(super) fn check_policy_offers(
 
 /// Whether a policy lets its namespaces give this on this system at all.
 pub(super) fn check_policy_reaches(p: &Policy, s: &System, offer: &Offer, h: &PolicyInputs<'_>) -> Result<(), Refusal> {
+    check_names(p, s, offer)?;
+    if !p.persistence
+        && let Some(what) = offer.permissions.persistence(&offer.scope, &offer.inventory, h.operator_namespace)
+    {
+        return refuse(
+            Reason::OutsidePolicy,
+            format!("policy {} would need allow.persistence: true for what may outlive the grant: {what}", p.reference.name),
+        );
+    }
+    Ok(())
+}
+
+/// Whether a policy lets its namespaces offer this role on one of its systems at all, as far as that does not depend on the target.
+pub(crate) fn check_names_role(p: &Policy, t: &Template, h: &PolicyInputs<'_>) -> Result<(), Refusal> {
+    let unread = PolicyInputs { inventory: None, ..*h };
+    let names = |s: &&System| Offer::of(t, s.provider, &unread).and_then(|offer| check_names(p, s, &offer)).is_ok();
+    let found = h.systems.iter().filter(|s| t.systems.include(&s.name, &s.labels)).find(names);
+    let (policy, role) = (&p.reference.name, &t.reference.name);
+    found.map_or_else(|| refuse(Reason::OutsidePolicy, format!("policy {policy} does not allow role {role}")), |_| Ok(()))
+}
+
+/// Whether a policy names the system, the permissions and the scope.
+fn check_names(p: &Policy, s: &System, offer: &Offer) -> Result<(), Refusal> {
     let name = &p.reference.name;
     let outside = |what: String| refuse(Reason::OutsidePolicy, format!("policy {name} does not allow {what}"));
     if !p.systems.include(&s.name, &s.labels) {
@@ -95,14 +118,6 @@ pub(super) fn check_policy_reaches(p: &Policy, s: &System, offer: &Offer, h: &Po
     }
     if let Some(beyond) = offer.scope.beyond(&widest) {
         return outside(format!("access to {beyond}"));
-    }
-    if !p.persistence
-        && let Some(what) = offer.permissions.persistence(&offer.scope, &offer.inventory, h.operator_namespace)
-    {
-        return refuse(
-            Reason::OutsidePolicy,
-            format!("policy {name} would need allow.persistence: true for what may outlive the grant: {what}"),
-        );
     }
     Ok(())
 }

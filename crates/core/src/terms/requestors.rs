@@ -32,15 +32,23 @@ pub(super) fn resolve_beneficiary(a: &RequestFacts, h: &PolicyInputs<'_>) -> Res
         (Some(b), _) if b.is_reserved() => {
             refuse(Reason::NotEligible, format!("{} is an identity that Kubernetes reserves", brief(&b.to_string())))
         }
-        // Their second login could not be told from an approver.
-        (Some(Subject::User(n)), _) if !h.alias_keys.is_empty() && !h.aliases_are_names && !begun => refuse(
+        (Some(b), _) if begun => Ok(b.clone()),
+        (Some(b), _) => check_recognised(b, h).map(|()| b.clone()),
+    }
+}
+
+/// Whether a person who is only named would be recognised behind any login that approves what another one asks for them: where people have
+/// aliases, only if these are user names. Their second login could not be told from an approver otherwise.
+pub(crate) fn check_recognised(named: &Subject, h: &PolicyInputs<'_>) -> Result<(), Refusal> {
+    match named {
+        Subject::User(n) if !h.alias_keys.is_empty() && !h.aliases_are_names => refuse(
             Reason::NotEligible,
             format!(
                 "the other logins of {0} are not known, so one of them could approve; {0} must create the request, or, where aliases are user names, the platform team names their keys in identity.aliases.userNameKeys of CurfewConfig",
                 brief(n)
             ),
         ),
-        (Some(b), _) => Ok(b.clone()),
+        Subject::User(_) | Subject::ServiceAccount(_) | Subject::Group(_) => Ok(()),
     }
 }
 

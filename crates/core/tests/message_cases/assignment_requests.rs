@@ -5,12 +5,16 @@ use curfew_core::{
     admission::Provenance,
     approval::{DecisionFacts, StageOrder, Verb},
     assignment_request::{
-        Action, ActionKind, Facts, Frozen, Request, Span, State, Terms,
+        Action, ActionKind, Change, Facts, Frozen, Request, Span, State, Terms,
         decide::{Decision, Inputs, decide},
+        proof::Lack,
         resolve::{Current, resolve},
     },
+    digest::Digest,
     policy_inputs::{Assignment, Window},
     principal::{Recognition, Subject, UserInfo},
+    readiness,
+    resolved::Ref,
     terms::Refusal,
     time::Time,
 };
@@ -62,6 +66,8 @@ pub fn refused() -> Vec<Row> {
     };
     let alice = |action| by("alice", &[], action);
     let unread = Facts { manager: None, ..by("max", &[], extend(700)) };
+    let mut numbered = Facts { manager: Some(true), ..by("max", &[], extend(700)) };
+    numbered.requester.extra = [("person".to_owned(), vec!["7".to_owned()])].into();
     let cases = [
         ("a service account", soon(), by("system:serviceaccount:payments:deployer", &[], extend(700))),
         ("no alias", changed(|f| f.aliases = vec!["person".into()]), alice(extend(700))),
@@ -72,6 +78,7 @@ pub fn refused() -> Vec<Row> {
         ("another person gives up", soon(), by("mallory", &[], remove())),
         ("a member of the group", changed(|f| f.assignments[0].subject = group("devs")), by("alice", &["devs"], extend(700))),
         ("unknown who is a manager", soon(), unread),
+        ("a manager, with aliases", changed(|f| f.aliases = vec!["person".into()]), numbered),
         ("given up after the end", ended(), alice(remove())),
         ("permanent", of(Window::Permanent), alice(extend(700))),
         ("extended after the end", ended(), alice(extend(700))),
@@ -89,6 +96,23 @@ pub fn refused() -> Vec<Row> {
         (case.to_owned(), refusal.reason.as_str(), refusal.message)
     };
     cases.into_iter().map(row).collect()
+}
+
+/// `Ready` of an assignment whose wider window is not proven, for each reason, and where the window of its spec lasts.
+pub fn without_proof() -> Vec<Row> {
+    let span = Span { start: NOW.plus_secs(-200), end: NOW.plus_secs(700) };
+    let by = Ref { name: "longer".into(), uid: "r1".into() };
+    let change = Change { window: span, replaces: None, action: ActionKind::Renew, by, digest: Digest::from_bits(1) };
+    let ended = of(window(-800, -100));
+    let judged =
+        |f: &Fixture, lack| readiness::assignment_without_proof(&f.assignments[0], (&change, lack), f.template.as_ref(), &f.inputs());
+    let all = [Lack::Request, Lack::Terms, Lack::Admission, Lack::Recognition, Lack::Approvers, Lack::Approvals];
+    let row = |lack| {
+        let refusal = judged(&ended, lack).expect_err("the window has ended");
+        (format!("{lack:?}"), refusal.reason.as_str(), refusal.message)
+    };
+    let lasting = judged(&of(window(-800, 100)), Lack::Request).expect("the window of the spec lasts");
+    all.into_iter().map(row).chain([("the window of the spec lasts".to_owned(), "AsExpected", lasting)]).collect()
 }
 
 /// By a lead, in time.

@@ -1,5 +1,8 @@
 //! What a user may read around a role, and how the rules judge it.
-use super::{Explained, Line, Outcome, stand_in};
+use super::{
+    Explained, Line, Outcome, stand_in,
+    windows::{self, Counts, Windows},
+};
 use crate::{
     context::{CliContext, now, plain, record},
     read::{self, Gap, Known, rule},
@@ -27,7 +30,7 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 use kube::{Api, ResourceExt, api::ListParams};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Everything that a user could read, and what they could not.
 pub(crate) struct Facts {
@@ -38,6 +41,8 @@ pub(crate) struct Facts {
     pub(crate) config: Known<Option<CurfewConfig>>,
     pub(crate) template: Known<RoleTemplate>,
     pub(crate) assignments: Known<Vec<EligibleAssignment>>,
+    /// What should prove the wider windows of the assignments that name the user.
+    pub(crate) windows: Windows,
     pub(crate) policies: Known<Vec<AccessPolicy>>,
     pub(crate) systems: Known<Vec<AuthorizationSystem>>,
     /// The request that it extends, if it names one and that exists.
@@ -68,9 +73,13 @@ pub(crate) async fn gather(me: &CliContext, spec: ActivationRequestSpec) -> anyh
         Some(extends) => Some(find(me, &extends.name).await?),
         None => None,
     };
+    let beneficiary: Option<Subject> = spec.beneficiary.clone().map(Into::into);
+    let named = assignments.as_deref().unwrap_or_default();
+    let windows = windows::read(me, &role, (&login, beneficiary.as_ref()), named).await?;
     let keys = config.as_ref().ok().and_then(Option::as_ref).map(|config| config.spec.identity.recorded_keys()).unwrap_or_default();
     let now = now();
-    Ok(Facts { now, request: as_created(spec, &login, &keys, ns, now), login, config, template, assignments, policies, systems, extended })
+    let request = as_created(spec, &login, &keys, ns, now);
+    Ok(Facts { now, request, login, config, template, assignments, windows, policies, systems, extended })
 }
 
 async fn config(me: &CliContext) -> anyhow::Result<Known<Option<CurfewConfig>>> {
@@ -151,6 +160,37 @@ impl Inputs {
     }
 }
 
+impl Inputs {
+    fn rules<'a>(&'a self, now: Time, admission: &'a AdmissionHistory) -> PolicyInputs<'a> {
+        PolicyInputs {
+            now,
+            admission,
+            ceiling: None,
+            alias_keys: &self.alias_keys,
+            aliases_are_names: self.aliases_are_names,
+            uids: self.uids,
+            login_keys: &self.login_keys,
+            template: Some(&self.template),
+            assignments: &self.assignments,
+            active_assignment: None,
+            policies: &self.policies,
+            systems: &self.systems,
+            inventory: None,
+            unreachable: Some("only the operator reads the target"),
+            operator_namespace: curfew_api::OPERATOR_NAMESPACE,
+        }
+    }
+
+    /// Takes the windows of the specs where wider ones do not count; returns whether they do, by the names of the assignments.
+    fn correct_windows(&mut self, facts: &Facts, admission: &AdmissionHistory) -> BTreeMap<String, Counts> {
+        let assignments = facts.assignments.as_deref().unwrap_or_default();
+        let rules = self.rules(facts.now, admission);
+        let all: BTreeMap<_, _> = assignments.iter().map(|found| (found.name_any(), windows::counts(facts, found, &rules))).collect();
+        self.assignments = assignments.iter().map(|found| windows::as_it_counts(found, &all[&found.name_any()])).collect();
+        all
+    }
+}
+
 /// What is asked for, with what it extends as its status shows that.
 fn asked(facts: &Facts, systems: &[System]) -> RequestFacts {
     let asked = convert::request_facts(&facts.request, false);
@@ -171,30 +211,15 @@ pub(super) fn judge(facts: &Facts) -> Explained {
         Ok(role) => role,
         Err(gap) => return unknown(facts, gap),
     };
-    let inputs = Inputs::of(facts, role);
+    let mut inputs = Inputs::of(facts, role);
     let admission = proven(facts.now);
+    let counts = inputs.correct_windows(facts, &admission);
     // What is configured cannot be stricter than the role where it may not be read; a missing configuration refuses.
     let ceiling = match &facts.config {
         Ok(config) => config.as_ref().map(|config| &config.spec.ceilings.duration),
         Err(_) => Some(&inputs.template.max_duration),
     };
-    let around = PolicyInputs {
-        now: facts.now,
-        admission: &admission,
-        ceiling,
-        alias_keys: &inputs.alias_keys,
-        aliases_are_names: inputs.aliases_are_names,
-        uids: inputs.uids,
-        login_keys: &inputs.login_keys,
-        template: Some(&inputs.template),
-        assignments: &inputs.assignments,
-        active_assignment: None,
-        policies: &inputs.policies,
-        systems: &inputs.systems,
-        inventory: None,
-        unreachable: Some("only the operator reads the target"),
-        operator_namespace: curfew_api::OPERATOR_NAMESPACE,
-    };
+    let around = PolicyInputs { ceiling, ..inputs.rules(facts.now, &admission) };
     let explained = explain(&inputs.asked, &around);
     let mut rules = vec![admission_line(facts)];
     for judged in &explained.rules {
@@ -202,7 +227,10 @@ pub(super) fn judge(facts: &Facts) -> Explained {
         match (&facts.assignments, judged.rule) {
             (Err(_), Rule::Eligibility) if told => {}
             (Err(gap), Rule::Eligibility) => rules.push(line(Rule::Eligibility, Outcome::Unknown, gap.to_string())),
-            (Ok(_), _) | (Err(_), _) => rules.push(told_line(facts, role, judged)),
+            (Ok(_), _) | (Err(_), _) => {
+                let counts = judged.assignment.as_ref().and_then(|name| counts.get(name));
+                rules.push(with_window(told_line(facts, role, judged), counts));
+            }
         }
     }
     let verdict = verdict(&rules);
@@ -221,6 +249,15 @@ pub(super) fn judge(facts: &Facts) -> Explained {
         duration: effect.duration,
         ended_by: effect.ended_by,
         session_tail: effect.session_tail,
+    }
+}
+
+/// A line about an assignment, with what is to be said about a wider window of it.
+fn with_window(line: Line, counts: Option<&Counts>) -> Line {
+    match counts {
+        Some(Counts::No(why)) => Line { detail: format!("{}; {why}", line.detail), ..line },
+        Some(Counts::Unknown(why)) if line.outcome == Outcome::Ok => Line { outcome: Outcome::Unknown, detail: why.clone(), ..line },
+        None | Some(Counts::Yes | Counts::Unknown(_)) => line,
     }
 }
 

@@ -103,7 +103,7 @@ fn asks_for(template: &RoleTemplate) -> String {
 
 /// When eligibility ends, and how long that is from now.
 fn ends(assignment: &EligibleAssignment, now: Time) -> String {
-    match convert::window(assignment) {
+    match convert::shown_window(assignment) {
         Window::Permanent => "never".into(),
         Window::Between(start, end) if now < start => format!("{end} (begins in {})", span(start.millis_since(now))),
         Window::Between(_, end) if now >= end => format!("{end} (over)"),
@@ -114,7 +114,7 @@ fn ends(assignment: &EligibleAssignment, now: Time) -> String {
 /// The command that asks for more time, where it may be asked for: by the user whom the assignment names, near its end.
 pub(super) fn more_time(assignment: &EligibleAssignment, template: Option<&RoleTemplate>, now: Time) -> Option<String> {
     template.is_none_or(|template| template.spec.assignment.approval.is_some()).then_some(())?;
-    let (Subject::User(_), Window::Between(_, end)) = (&assignment.spec.subject, convert::window(assignment)) else { return None };
+    let (Subject::User(_), Window::Between(_, end)) = (&assignment.spec.subject, convert::shown_window(assignment)) else { return None };
     let verb = match () {
         () if now >= end && now <= end.plus_secs(RENEWABLE_SECS) => "renew",
         () if now < end && now >= end.plus_secs(-EXTENDABLE_SECS) => "extend",
@@ -131,7 +131,7 @@ fn why_not(assignment: &EligibleAssignment, template: Option<&RoleTemplate>, now
         Some(ready) => Some(ready.message.clone()),
         None => Some("the operator has not looked at it yet".to_owned()),
     };
-    let window = match convert::window(assignment) {
+    let window = match convert::shown_window(assignment) {
         Window::Between(start, _) if now < start => Some(format!("begins {start}")),
         Window::Between(_, end) if now >= end => Some(format!("ended {end}")),
         Window::Between(..) | Window::Permanent => None,

@@ -121,6 +121,22 @@ fn what_only_takes_away_needs_no_stage() {
     assert_eq!(case.decide(), Decision::Apply(removal.change("longer")));
 }
 
+/// Somebody else's extension may wait for a day; giving up does not wait for it.
+#[test]
+fn what_takes_away_does_not_wait_behind_another_request() {
+    let removal = Terms { action: ActionKind::Remove, approval: Vec::new(), policy: None, ..terms() };
+    let behind = |request, fresh| Case { request, terms: Ok(removal.clone()), earlier: Some("first"), fresh, ..waiting(Vec::new()) };
+    let pending = behind(request(State::Pending, None), true).decide();
+    assert!(matches!(pending, Decision::Accept(_)), "{pending:?}");
+    let accepted = || request(State::AwaitingApproval, Some(removal.clone()));
+    assert_eq!(behind(accepted(), true).decide(), Decision::Apply(removal.change("longer")));
+    assert_eq!(behind(accepted(), false).decide(), Decision::ReadLive);
+    // The extension that waited was to replace another window.
+    let ended = crate::assignment_request::Span { start: Time::from_secs(0), end: Time::from_secs(ACCEPTED + 15) };
+    let left = Case { terms: Ok(Terms { before: Some(ended), ..terms() }), ..waiting(vec![approval()]) };
+    assert_eq!(left.ends(), Some((Outcome::Invalid, Reason::TemplateChanged)));
+}
+
 #[test]
 fn it_ends_by_what_stops_it() {
     let denied = |verb, by| waiting(vec![approval(), decision(by, verb, &terms())]).ends();

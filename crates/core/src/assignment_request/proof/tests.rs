@@ -1,35 +1,39 @@
 use super::*;
 use crate::{
-    admission::{MAX_PAST_SPANS, Span as Proven},
-    approval::Verb,
+    admission::{AdmissionHistory, MAX_PAST_SPANS, Span as Proven},
+    approval::{ApprovalStage, StageOrder, Verb},
     assignment_request::{
-        Terms,
-        sample::{CREATED, assignment, decision, people, request, terms},
+        Span, Terms,
+        sample::{Around, CREATED, around, assignment, decision, people, person, policy, request, terms},
     },
     digest::Digest,
+    ids::Ref,
+    principal::Subject,
     time::Time,
 };
 
-/// Admission was in force all the time.
-fn always() -> AdmissionHistory {
-    AdmissionHistory { since: Some(Time::from_secs(1)), confirmed: Some(Time::from_secs(9_000)), ..AdmissionHistory::default() }
+fn proof(change: &Change, stored: &Request, decisions: &[DecisionFacts], around: &Around) -> Proof {
+    let people = people();
+    prove(change, &around.assignment, Some(Evidence { request: stored, decisions, people: &people }), &around.inputs())
 }
 
-fn approved(change: &Change, of: &Ref, stored: &Request, decisions: &[DecisionFacts], admission: &AdmissionHistory) -> bool {
-    let people = people();
-    is_approved(change, of, Some(Evidence { request: stored, decisions, people: &people, admission }))
+/// The extension of the sample with these terms, decided by this person alone.
+fn decided_by(who: &str, terms: &Terms, around: &Around) -> Proof {
+    proof(&terms.change("longer"), &request(APPLIED, Some(terms.clone())), &[decision(who, Verb::Approve, terms)], around)
 }
 
 const APPLIED: State = State::Ended(Outcome::Applied);
 
 #[test]
 fn what_was_approved_and_applied_is_proven() {
-    let terms = terms();
+    let (terms, around) = (terms(), around());
     let by_carol = [decision("carol", Verb::Approve, &terms)];
-    assert!(approved(&terms.change("longer"), &assignment(), &request(APPLIED, Some(terms.clone())), &by_carol, &always()));
+    assert_eq!(decided_by("carol", &terms, &around), Proof::Approved);
     let about_to_end = request(State::AwaitingApproval, Some(terms.clone()));
-    assert!(approved(&terms.change("longer"), &assignment(), &about_to_end, &by_carol, &always()), "the window is written before the end");
-    assert!(!is_approved(&terms.change("longer"), &assignment(), None), "without the request nothing is proven");
+    let written = proof(&terms.change("longer"), &about_to_end, &by_carol, &around);
+    assert_eq!(written, Proof::Approved, "the window is written before the end");
+    let gone = prove(&terms.change("longer"), &around.assignment, None, &around.inputs());
+    assert_eq!(gone, Proof::Lacking(Lack::Request), "without the request nothing is proven");
 }
 
 /// Something is forged in the status of the assignment or of the request, or is missing: nothing is proven.
@@ -38,8 +42,10 @@ fn a_status_alone_proves_nothing() {
     let terms = terms();
     let (change, stored) = (terms.change("longer"), request(APPLIED, Some(terms.clone())));
     let by_carol = vec![decision("carol", Verb::Approve, &terms)];
-    let check = |what: &str, change: &Change, stored: &Request, decisions: &[DecisionFacts], of: &Ref| {
-        assert!(!approved(change, of, stored, decisions, &always()), "{what}");
+    let check = |what: &str, change: &Change, stored: &Request, decisions: &[DecisionFacts], of: &Ref, lack: Lack| {
+        let mut around = around();
+        around.assignment.reference = of.clone();
+        assert_eq!(proof(change, stored, decisions, &around), Proof::Lacking(lack), "{what}");
     };
     let forged = |f: fn(&mut Change)| {
         let mut change = change.clone();
@@ -47,30 +53,38 @@ fn a_status_alone_proves_nothing() {
         change
     };
     let of = assignment();
-    check("no decision", &change, &stored, &[], &of);
-    check("a denial", &change, &stored, &[decision("carol", Verb::Deny, &terms)], &of);
-    check("her own approval", &change, &stored, &[decision("alice", Verb::Approve, &terms)], &of);
-    check("another's approval", &change, &stored, &[decision("mallory", Verb::Approve, &terms)], &of);
-    check("a later end", &forged(|c| c.window.end = Time::from_secs(9_999)), &stored, &by_carol, &of);
-    check("for another window", &forged(|c| c.replaces = None), &stored, &by_carol, &of);
-    check("another digest", &forged(|c| c.digest = Digest::from_bits(3)), &stored, &by_carol, &of);
-    check("another request", &forged(|c| c.by.uid = "r2".into()), &stored, &by_carol, &of);
-    check("another assignment", &change, &stored, &by_carol, &Ref { uid: "a2".into(), ..of.clone() });
+    check("no decision", &change, &stored, &[], &of, Lack::Approvals);
+    check("a denial", &change, &stored, &[decision("carol", Verb::Deny, &terms)], &of, Lack::Approvals);
+    check("her own approval", &change, &stored, &[decision("alice", Verb::Approve, &terms)], &of, Lack::Approvals);
+    check("another's approval", &change, &stored, &[decision("mallory", Verb::Approve, &terms)], &of, Lack::Approvals);
+    check("a later end", &forged(|c| c.window.end = Time::from_secs(9_999)), &stored, &by_carol, &of, Lack::Terms);
+    check("for another window", &forged(|c| c.replaces = None), &stored, &by_carol, &of, Lack::Terms);
+    check("another digest", &forged(|c| c.digest = Digest::from_bits(3)), &stored, &by_carol, &of, Lack::Terms);
+    check("another request", &forged(|c| c.by.uid = "r2".into()), &stored, &by_carol, &of, Lack::Request);
+    check("another assignment", &change, &stored, &by_carol, &Ref { uid: "a2".into(), ..of.clone() }, Lack::Terms);
     for state in [State::Pending, State::Ended(Outcome::Denied), State::Ended(Outcome::Cancelled)] {
-        check("ended without an effect", &change, &request(state, Some(terms.clone())), &by_carol, &of);
+        check("ended without an effect", &change, &request(state, Some(terms.clone())), &by_carol, &of, Lack::Terms);
     }
-    check("nothing frozen", &change, &request(APPLIED, None), &by_carol, &of);
+    check("nothing frozen", &change, &request(APPLIED, None), &by_carol, &of, Lack::Terms);
     // Stages that were forged, with the digest that they have: Carol has approved other terms.
     let unapproved = Terms { approval: Vec::new(), ..terms.clone() };
-    check("no stage", &unapproved.change("longer"), &request(APPLIED, Some(unapproved.clone())), &by_carol, &of);
-    let longer = Terms { window: crate::assignment_request::Span { end: Time::from_secs(9_999), ..terms.window }, ..terms.clone() };
-    check("the frozen terms were changed, too", &longer.change("longer"), &request(APPLIED, Some(longer.clone())), &by_carol, &of);
+    check("no stage", &unapproved.change("longer"), &request(APPLIED, Some(unapproved.clone())), &by_carol, &of, Lack::Approvers);
+    let longer = Terms { window: Span { end: Time::from_secs(9_999), ..terms.window }, ..terms.clone() };
+    check(
+        "the frozen terms were changed, too",
+        &longer.change("longer"),
+        &request(APPLIED, Some(longer.clone())),
+        &by_carol,
+        &of,
+        Lack::Approvals,
+    );
     let elsewhere = Terms { request: "r0".into(), ..terms };
-    check("terms of another request", &elsewhere.change("longer"), &request(APPLIED, Some(elsewhere.clone())), &by_carol, &of);
+    let of_this = Change { by: change.by.clone(), ..elsewhere.change("longer") };
+    check("terms of another request", &of_this, &request(APPLIED, Some(elsewhere.clone())), &by_carol, &of, Lack::Terms);
 }
 
 #[test]
-fn what_was_made_in_a_gap_proves_nothing_unless_nobody_remembers() {
+fn what_was_made_in_a_gap_proves_nothing_however_old_it_is() {
     let terms = terms();
     let (change, stored) = (terms.change("longer"), request(APPLIED, Some(terms.clone())));
     let by_carol = [decision("carol", Verb::Approve, &terms)];
@@ -81,12 +95,142 @@ fn what_was_made_in_a_gap_proves_nothing_unless_nobody_remembers() {
         ..AdmissionHistory::default()
     };
     let span = |since: i64| Proven { since: Time::from_secs(since), until: Time::from_secs(since + 1) };
-    let proven = |admission: &AdmissionHistory| approved(&change, &assignment(), &stored, &by_carol, admission);
+    let proven = |admission: &AdmissionHistory| {
+        let around = Around { admission: admission.clone(), ..around() };
+        proof(&change, &stored, &by_carol, &around) == Proof::Approved
+    };
     assert!(!proven(&later(Vec::new())), "from before the installation");
     assert!(!proven(&later(vec![span(CREATED - 100), span(CREATED + 100)])), "in a gap");
     assert!(proven(&later(vec![Proven { since: Time::from_secs(CREATED), until: Time::from_secs(CREATED + 100) }])), "in an earlier span");
-    let long_ago: Vec<_> = (0..MAX_PAST_SPANS).map(|i| span(CREATED + 100 + 10 * i64::try_from(i).unwrap())).collect();
-    assert!(proven(&later(long_ago)), "older than all that is remembered");
+    // As many edits of the policies as are remembered, and a span of months before them.
+    let edits = (0..MAX_PAST_SPANS).map(|i| span(CREATED + 100 + 10 * i64::try_from(i).unwrap()));
+    assert!(
+        !proven(&later(edits.clone().collect())),
+        "older than all that is remembered, which anybody can bring about who edits a policy"
+    );
+    let months = Proven { since: Time::from_secs(CREATED - 900), until: Time::from_secs(CREATED - 1) };
+    assert!(!proven(&later([months].into_iter().chain(edits).collect())), "in a gap behind a long span");
     let in_a_gap = [DecisionFacts { provenance: Provenance::Unverified, ..decision("carol", Verb::Approve, &terms) }];
-    assert!(!approved(&change, &assignment(), &stored, &in_a_gap, &always()), "an approval that was made in a gap");
+    assert_eq!(proof(&change, &stored, &in_a_gap, &around()), Proof::Lacking(Lack::Approvals), "an approval that was made in a gap");
+}
+
+/// The request or an approval was read, and no admission proof covers it yet: nobody knows, and nothing ends.
+#[test]
+fn what_no_admission_proof_covers_yet_is_not_refused() {
+    let (terms, around) = (terms(), around());
+    let (change, stored) = (terms.change("longer"), request(APPLIED, Some(terms.clone())));
+    let with = |provenance| [DecisionFacts { provenance, ..decision("carol", Verb::Approve, &terms) }];
+    assert_eq!(proof(&change, &stored, &with(Provenance::Pending), &around), Proof::Pending);
+    let restarted = Around { admission: AdmissionHistory::unknown(), ..around };
+    assert_eq!(proof(&change, &stored, &with(Provenance::Verified), &restarted), Proof::Pending);
+}
+
+/// The sample with these people in its one stage.
+fn approved_by(names: &[&str]) -> Terms {
+    let approvers = names.iter().map(|name| Subject::User((*name).into())).collect();
+    Terms { approval: vec![ApprovalStage { approvers, ..terms().approval.remove(0) }], ..terms() }
+}
+
+/// While status was not protected, a friend took the place of the approvers in what was frozen, and approved its digest.
+#[test]
+fn forged_stages_need_approvers_that_a_policy_or_the_role_accepts() {
+    let forged = approved_by(&["mallory"]);
+    assert_eq!(decided_by("mallory", &forged, &around()), Proof::Lacking(Lack::Approvers), "not from the policy's floor");
+    let mut without_floor = around();
+    without_floor.policies[0].approval = None;
+    assert_eq!(decided_by("mallory", &forged, &without_floor), Proof::Lacking(Lack::Approvers), "not what the role says");
+    assert_eq!(decided_by("carol", &terms(), &without_floor), Proof::Approved);
+    // A second policy with a friendlier floor, for others or for elsewhere, helps nobody.
+    let friendly = |change: fn(&mut Policy)| {
+        let mut around = around();
+        let mut other = policy();
+        other.reference.name = "a-first".into();
+        other.approval.as_mut().unwrap().from.push(Subject::User("mallory".into()));
+        change(&mut other);
+        around.policies.push(other);
+        decided_by("mallory", &forged, &around)
+    };
+    assert_eq!(friendly(|_| ()), Proof::Approved, "were it for this role and assignment, its floor would hold");
+    for change in [
+        |p: &mut Policy| p.eligible.clear(),
+        |p: &mut Policy| p.namespaces = vec!["billing".into()],
+        |p: &mut Policy| p.systems = crate::policy_inputs::Systems::Names(vec!["staging".into()]),
+        |p: &mut Policy| p.permissions.kubernetes.as_mut().unwrap().cluster_roles = vec!["view".into()],
+        |p: &mut Policy| p.suspended = true,
+        |p: &mut Policy| p.approval = None,
+    ] {
+        assert_eq!(friendly(change), Proof::Lacking(Lack::Approvers));
+    }
+    // A quorum that one person fills, where the policy asks for two.
+    let mut of_two = around();
+    of_two.policies[0].approval.as_mut().unwrap().quorum = 2;
+    assert_eq!(decided_by("carol", &terms(), &of_two), Proof::Lacking(Lack::Approvers));
+}
+
+#[test]
+fn a_changed_list_of_approvers_leaves_proven_what_the_floor_accepts() {
+    let mut around = around();
+    around.template.assignment_approval = Some((approved_by(&["dave"]).approval, StageOrder::Sequential));
+    assert_eq!(decided_by("carol", &terms(), &around), Proof::Approved);
+    around.template.assignment_approval = None;
+    assert_eq!(decided_by("carol", &terms(), &around), Proof::Approved);
+    // Without a floor nothing else than the role says who must approve.
+    around.policies[0].approval = None;
+    assert_eq!(decided_by("carol", &terms(), &around), Proof::Lacking(Lack::Approvers));
+    around.template.assignment_approval = Some((terms().approval, StageOrder::Parallel));
+    assert_eq!(decided_by("carol", &terms(), &around), Proof::Lacking(Lack::Approvers));
+    around.template.assignment_approval = Some((terms().approval, StageOrder::Sequential));
+    assert_eq!(decided_by("carol", &terms(), &around), Proof::Approved);
+}
+
+/// The frozen subject says who may not approve, so it is compared with the assignment; and so is the role.
+#[test]
+fn what_was_approved_for_another_subject_or_role_proves_nothing() {
+    let forged = Terms { subject: Subject::User("nobody".into()), ..approved_by(&["alice", "carol"]) };
+    let manager = Request { requester: person("max"), ..request(APPLIED, Some(forged.clone())) };
+    let mut lenient = around();
+    lenient.policies[0].approval.as_mut().unwrap().from.push(Subject::User("alice".into()));
+    let by_herself = [decision("alice", Verb::Approve, &forged)];
+    assert_eq!(proof(&forged.change("longer"), &manager, &by_herself, &lenient), Proof::Lacking(Lack::Terms));
+    let mut edited = around();
+    edited.assignment.subject = Subject::User("bob".into());
+    assert_eq!(decided_by("carol", &terms(), &edited), Proof::Lacking(Lack::Terms));
+    let mut edited = around();
+    edited.assignment.role = "owner".into();
+    assert_eq!(decided_by("carol", &terms(), &edited), Proof::Lacking(Lack::Terms));
+}
+
+/// What a manager asked for a person proves nothing where that person could have approved it by another login.
+#[test]
+fn a_manager_proves_nothing_where_the_other_logins_are_not_known() {
+    let terms = terms();
+    let by_max = Request { requester: person("max"), ..request(APPLIED, Some(terms.clone())) };
+    let mut by_carol = [decision("carol", Verb::Approve, &terms)];
+    let carol = std::sync::Arc::make_mut(&mut by_carol[0].decider);
+    carol.extra = [("employee-id".to_owned(), vec!["42".to_owned()])].into();
+    let around = |alias_keys: &[&str], aliases_are_names| Around {
+        alias_keys: alias_keys.iter().map(ToString::to_string).collect(),
+        aliases_are_names,
+        ..around()
+    };
+    let proof = |stored: &Request, around: &Around| proof(&terms.change("longer"), stored, &by_carol, around);
+    assert_eq!(proof(&by_max, &around(&[], false)), Proof::Approved);
+    assert_eq!(proof(&by_max, &around(&["employee-id"], false)), Proof::Lacking(Lack::Recognition));
+    assert_eq!(proof(&by_max, &around(&["employee-id"], true)), Proof::Approved);
+    assert_eq!(proof(&request(APPLIED, Some(terms.clone())), &around(&["employee-id"], false)), Proof::Approved, "her own request");
+}
+
+/// The keys of its time are recorded nowhere that could be believed: with one more alias key, an approver could be the requester.
+#[test]
+fn a_proof_is_judged_by_the_present_identity_settings() {
+    let (terms, around) = (terms(), around());
+    let stored = request(APPLIED, Some(terms.clone()));
+    let by_carol = [decision("carol", Verb::Approve, &terms)];
+    let proof = |people: &Recognition, decisions: &[DecisionFacts]| {
+        prove(&terms.change("longer"), &around.assignment, Some(Evidence { request: &stored, decisions, people }), &around.inputs())
+    };
+    let one_more = Recognition { alias_keys: vec!["employee-id".into()], ..people() };
+    assert_eq!((proof(&people(), &by_carol), proof(&one_more, &by_carol)), (Proof::Approved, Proof::Lacking(Lack::Approvals)));
+    let without_proof = [DecisionFacts { proven: false, ..decision("carol", Verb::Approve, &terms) }];
+    assert_eq!(proof(&people(), &without_proof), Proof::Lacking(Lack::Approvals), "a key of deciderProof that its login has not");
 }

@@ -69,6 +69,7 @@ fn facts(duration: Option<&str>) -> Facts {
         config: Ok(Some(object(config()))),
         template: Ok(object(role())),
         assignments: Ok(vec![object(assignment(json!({"group": "devs"})))]),
+        windows: Windows::new(),
         policies: Ok(vec![object(policy())]),
         systems: Ok(vec![object(system("ReadWrite"))]),
         extended: None,
@@ -174,4 +175,89 @@ fn without_the_role_nothing_is_judged() {
     let told = judge(&Facts { template: Err(gap("roletemplates")), ..facts(None) });
     assert_eq!((told.verdict, told.exit_code(), outcome(&told, "role").0), (Outcome::Unknown, 3, Outcome::Unknown));
     assert!(super::super::view::text(&told).contains("is not known"));
+}
+
+const SPEC_END: &str = "2026-11-23T07:00:00Z";
+const END: &str = "2026-11-23T12:00:00Z";
+
+/// Alice's own assignment, whose spec ended an hour ago, with another end in its status, and what should prove that.
+fn extended(facts: &mut Facts, decider: &str) {
+    let window = |end: &str| json!({"start": "2026-11-22T07:00:00Z", "end": end});
+    let leads = json!({"name": "leads", "approvers": [{"user": "carol"}], "quorum": 1});
+    let terms = json!({"schema": 1, "request": "x", "requester": "alice", "action": "Extend", "assignment": {"name": "alice", "uid": "e"},
+        "subject": {"user": "alice"}, "role": {"name": "admin", "uid": "r"}, "policy": {"name": "payments", "uid": "p"},
+        "replaces": window(SPEC_END), "before": window(SPEC_END), "window": window(END), "approval": [leads]});
+    let digest = object::<curfew_core::assignment_request::Terms>(terms.clone()).digest();
+    let change = json!({"window": window(END), "replaces": window(SPEC_END), "action": "Extend", "by": {"name": "longer", "uid": "x"}, "digest": digest});
+    let mut mine = assignment(json!({"user": "alice"}));
+    mine["metadata"]["name"] = json!("alice");
+    mine["spec"]["window"] = json!({"between": window(SPEC_END)});
+    mine["status"] = json!({"conditions": [], "change": change, "display": {"subject": "alice", "ends": END}});
+    let meta = |name: &str, uid: &str, at: &str| json!({"name": name, "namespace": "payments", "uid": uid, "creationTimestamp": at});
+    let request = json!({"apiVersion": "curfew.dev/v1alpha1", "kind": "AssignmentRequest", "metadata": meta("longer", "x", "2026-11-23T06:00:00Z"),
+        "spec": {"justification": "on call", "requester": {"username": "alice", "groups": []},
+            "action": {"extend": {"assignment": {"name": "alice", "uid": "e"}, "until": END}}},
+        "status": {"state": "Applied", "conditions": [], "digest": digest, "resolved": terms,
+            "approval": {"acceptedAt": "2026-11-23T06:00:01Z", "stages": []}}});
+    let approval = json!({"apiVersion": "curfew.dev/v1alpha1", "kind": "AccessDecision", "metadata": meta("d", "d", "2026-11-23T06:10:00Z"),
+        "spec": {"about": {"assignmentRequest": {"name": "longer"}}, "digest": digest, "decision": "Approve",
+            "decider": {"username": decider, "groups": []}}});
+    let found = windows::Found { request: Some(object(request)), decisions: vec![object(approval)] };
+    facts.windows = [("alice".to_owned(), Ok(found))].into();
+    facts.assignments = Ok(vec![object(mine)]);
+    let mut floor = policy();
+    floor["spec"]["eligible"] = json!([{"user": "alice"}]);
+    floor["spec"]["min"]["approval"] =
+        json!({"atLeast": {"quorum": 1, "from": [{"user": "carol"}, {"group": "leads"}, {"group": "devs"}]}});
+    facts.policies = Ok(vec![object(floor)]);
+}
+
+#[test]
+fn a_wider_window_counts_only_with_its_proof() {
+    let mut facts = facts(None);
+    extended(&mut facts, "carol");
+    let told = judge(&facts);
+    let (eligibility, why) = outcome(&told, "eligibility");
+    assert_eq!((told.verdict, eligibility), (Outcome::Ok, Outcome::Ok), "{told:#?}");
+    assert_eq!(why, format!("assignment alice names user alice, until {END}"));
+    extended(&mut facts, "mallory");
+    let told = judge(&facts);
+    let (eligibility, why) = outcome(&told, "eligibility");
+    assert_eq!((told.verdict, eligibility), (Outcome::NotOk, Outcome::NotOk), "{told:#?}");
+    let said = format!(
+        "assignment alice ended {SPEC_END} (OutsideWindow); the window until {END} does not count, because AssignmentRequest longer "
+    );
+    assert!(why.starts_with(&said), "{why}");
+    facts.windows = [("alice".to_owned(), Ok(windows::Found { request: None, decisions: Vec::new() }))].into();
+    assert!(outcome(&judge(&facts), "eligibility").1.ends_with("because AssignmentRequest longer does not exist any more"));
+    // What proves it may not be read.
+    facts.windows = [("alice".to_owned(), Err(gap("assignmentrequests of namespace payments")))].into();
+    let told = judge(&facts);
+    let (eligibility, why) = outcome(&told, "eligibility");
+    assert_eq!((told.verdict, eligibility, told.exit_code()), (Outcome::Unknown, Outcome::Unknown, 3), "{told:#?}");
+    assert!(why.starts_with(&format!("whether the window until {END} was approved is not known: assignmentrequests")), "{why}");
+}
+
+/// Who must approve is said by policies: without them, the operator's word counts.
+#[test]
+fn without_the_policies_a_wider_window_counts_as_the_operator_shows_it() {
+    let told = |shown: Option<&str>| {
+        let mut facts = requester(None);
+        let (policies, systems) = (facts.policies.clone(), facts.systems.clone());
+        extended(&mut facts, "carol");
+        (facts.policies, facts.systems) = (policies, systems);
+        let status = facts.assignments.as_mut().unwrap()[0].status.as_mut().unwrap();
+        match shown {
+            Some(end) => status.display.as_mut().unwrap().ends = end.into(),
+            None => status.display = None,
+        }
+        outcome(&judge(&facts), "eligibility")
+    };
+    assert_eq!(told(Some(END)), (Outcome::Ok, format!("assignment alice names user alice, until {END}")));
+    let (not_ok, why) = told(Some(SPEC_END));
+    assert!(
+        not_ok == Outcome::NotOk && why.ends_with(&format!("the operator has found that the window until {END} does not count")),
+        "{why}"
+    );
+    assert_eq!(told(None).0, Outcome::Unknown);
 }
