@@ -61,6 +61,45 @@ const EXPLAINED: &[(Account, &str, &str, &str)] = &[
     ),
 ];
 
+/// How docs/security.md names what the operator may create, change or delete.
+const NAMED: &[(&[&str], &str, &str)] = &[
+    (&["create"], "curfew.dev/activationrequests", "creates ActivationRequests"),
+    (&["create"], "curfew.dev/assignmentrequests", "AssignmentRequests, AccessDecisions and ActiveAssignments as canaries alone"),
+    (&["create"], "curfew.dev/accessdecisions", "AssignmentRequests, AccessDecisions and ActiveAssignments as canaries alone"),
+    (&["create"], "curfew.dev/activeassignments", "AssignmentRequests, AccessDecisions and ActiveAssignments as canaries alone"),
+    (&["delete"], "curfew.dev/activationrequests", "deletes ActivationRequests, AssignmentRequests and AccessDecisions"),
+    (&["delete"], "curfew.dev/assignmentrequests", "deletes ActivationRequests, AssignmentRequests and AccessDecisions"),
+    (&["delete"], "curfew.dev/accessdecisions", "deletes ActivationRequests, AssignmentRequests and AccessDecisions"),
+    (&["create", "patch", "delete"], "curfew.dev/grants", "writes status, Grants"),
+    (&["patch"], "curfew.dev/authorizationsystems", "the finalizer on systems"),
+    (&["create", "patch", "delete"], "rbac.authorization.k8s.io/rolebindings", "bindings"),
+    (&["create", "patch", "delete"], "rbac.authorization.k8s.io/clusterrolebindings", "bindings"),
+    (&["create", "patch", "delete"], "batch/jobs", "Jobs"),
+    (&["create", "patch"], "events.k8s.io/events", "Events"),
+    (&["create"], "authorization.k8s.io/subjectaccessreviews", "creates access reviews"),
+    (&["create"], "authorization.k8s.io/selfsubjectaccessreviews", "creates access reviews"),
+    (&["create", "patch", "delete"], "coordination.k8s.io/leases", "creates, lists, patches and deletes Leases"),
+    (&["update"], "coordination.k8s.io/leases", "updates its own lease"),
+    (&["patch"], "configmaps", "patches the ConfigMap `curfew-identity-keys`"),
+];
+
+#[test]
+fn the_threat_model_names_everything_that_the_operator_may_write() -> Result<()> {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/security.md"))?;
+    let row = page.lines().find(|line| line.starts_with("| `curfew-operator` |")).context("no row of the operator")?;
+    let granted = rights(&rbac::operator(), OPERATOR);
+    for (verb, on) in granted.iter().filter(|(verb, on)| !["get", "list", "watch"].contains(&verb.as_str()) && !on.ends_with("/status")) {
+        let named = NAMED.iter().find(|(verbs, resource, _)| verbs.contains(&verb.as_str()) && resource == on);
+        let (.., words) = named.with_context(|| format!("docs/security.md does not say that the operator may {verb} {on}"))?;
+        ensure!(row.contains(words), "docs/security.md does not say {words:?} of the operator, which may {verb} {on}");
+    }
+    for (verbs, on, words) in NAMED {
+        let given = verbs.iter().all(|verb| granted.contains(&((*verb).to_owned(), (*on).to_owned())));
+        ensure!(given, "docs/security.md says {words:?} of the operator, which may not {verbs:?} {on}");
+    }
+    Ok(())
+}
+
 fn rights(objects: &[Value], name: &str) -> BTreeSet<Right> {
     let list = |r: &Value, k: &str| r[k].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
     let mut all = BTreeSet::new();

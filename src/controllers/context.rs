@@ -24,7 +24,7 @@ use std::{
     collections::{BTreeSet, HashMap, HashSet},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 use tokio::sync::Notify;
@@ -61,6 +61,9 @@ pub struct Context {
     pub proof_recorded: Arc<Notify>,
     /// What is due and has not ended, and when that became less.
     pub overdue: Arc<Mutex<Overdue<String>>>,
+    /// How many break-glass accesses nobody has reviewed whose request was deleted, as the last sweep of slots has found; 0 where this
+    /// replica does not lead.
+    pub unreviewed_deleted: Arc<AtomicUsize>,
     /// Notified when CurfewConfig may have changed.
     pub config_changed: Arc<Notify>,
     /// Why the API server cannot be told which extra keys to record, while it cannot.
@@ -131,6 +134,7 @@ impl Context {
             proof_wanted: Arc::default(),
             proof_recorded: Arc::default(),
             overdue: Arc::default(),
+            unreviewed_deleted: Arc::default(),
             config_changed: Arc::default(),
             identity_keys_problem: Arc::default(),
             policies_seen: Arc::default(),

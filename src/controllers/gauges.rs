@@ -1,7 +1,7 @@
 //! Gauges that show what the stores hold.
 use super::Context;
 use crate::{observe::StateLabel, runtime::changes::GrantGroup};
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, sync::atomic::Ordering, time::Instant};
 
 /// Brings the gauges up to date; called when they are read.
 pub fn measure(ctx: &Context) {
@@ -11,6 +11,8 @@ pub fn measure(ctx: &Context) {
     metrics.grants_active.set(number(live.len()));
     metrics.grants_overdue.set(number(live.iter().filter(|grant| grant.spec.expires_at < ctx.now()).count()));
     metrics.watch_age.set(ctx.stores.ages.oldest(Instant::now()).map_or(0, |(_, age)| i64::try_from(age.as_secs()).unwrap_or(i64::MAX)));
+    let deleted = ctx.unreviewed_deleted.load(Ordering::Relaxed);
+    metrics.break_glass_unreviewed.set(number(ctx.stores.unreviewed_requests() + deleted));
     metrics.leads.set(i64::from(ctx.authority.leads()));
     let mut states: BTreeMap<String, i64> = BTreeMap::new();
     for request in ctx.stores.requests.state() {

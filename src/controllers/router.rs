@@ -13,7 +13,7 @@
 //! | policy | live, in the namespaces it covers or covered | | | yes |
 //! | system, CurfewConfig | live | | | yes |
 //! | admission proof recorded | that waited for it | that waited for it | that waited for it | |
-//! | relist; lease, admission or sync changed | live | all | without a final verdict | yes |
+//! | relist; lease, admission or sync changed | live, and those with a review outstanding | all | without a final verdict | yes |
 //!
 //! An ActiveAssignment runs when it changes, when one of its requests does, and with the requests of its template.
 //! AssignmentRequests: itself and the others about the same assignment; those that a decision is about; with a template, assignment or
@@ -21,7 +21,8 @@
 //! is a change of its assignment. One that has given an assignment its window, and a decision about it, are a matter of readiness, too.
 //!
 //! A status that no rule reads triggers nothing; `runtime::changes` decides that. An ended request is only visited for a decision
-//! about it that has no final verdict, an ended Grant for its retention, by its own deadline.
+//! about it that has no final verdict, and to tell of a break-glass access that this process has not told of; an ended Grant for its
+//! retention, by its own deadline.
 //!
 //! There is one router for the changes that revocation needs (Grants, and what carries their mark), and one for all others: a
 //! flood of requests and decisions does not delay the former.
@@ -94,7 +95,7 @@ impl Router {
                     None => return,
                 },
                 _ = heartbeat.tick() => {
-                    self.live_requests(&RequestGroup::Live);
+                    self.requests(&RequestGroup::Live);
                     self.live_assignment_requests(&AssignmentRequestGroup::Live);
                 }
                 () = self.ctx.proof_recorded.notified() => self.proof_recorded(),
@@ -124,14 +125,14 @@ impl Router {
                 if let Some(others) = &self.others {
                     let extended = self.ctx.stores.request(&key).and_then(|request| changes::extended(&request));
                     extended.into_iter().for_each(|extended| others.requests.push(extended));
-                    self.live_requests(&RequestGroup::Extending(key.clone()));
+                    self.requests(&RequestGroup::Extending(key.clone()));
                     others.requests.push(key);
                     others.readiness.push(());
                 }
             }
             Change::RequestGone(key) => {
                 self.standing_of(&key);
-                self.live_requests(&RequestGroup::Extending(key.clone()));
+                self.requests(&RequestGroup::Extending(key.clone()));
                 for grant in self.ctx.stores.live_grants(&GrantGroup::Request(key)) {
                     self.grant_controller.verify_owner(&grant.name_any());
                     self.grants.push(grant.name_any());
@@ -159,7 +160,7 @@ impl Router {
                     for decision in self.ctx.stores.decisions_about(&DecisionSubject::Grant(id)) {
                         others.decisions.push(changes::key(&*decision));
                     }
-                    self.live_requests(&RequestGroup::Extending(request.clone()));
+                    self.requests(&RequestGroup::Extending(request.clone()));
                     others.requests.push(request);
                     others.readiness.push(());
                 }
@@ -168,7 +169,7 @@ impl Router {
                 if let Some(others) = &self.others {
                     others.standing.push(key);
                 }
-                uids.into_iter().for_each(|uid| self.live_requests(&RequestGroup::Standing(uid)));
+                uids.into_iter().for_each(|uid| self.requests(&RequestGroup::Standing(uid)));
             }
             Change::Marked(id) => self.grants.push(id),
             Change::Resolution(concerned) => {
@@ -187,13 +188,13 @@ impl Router {
     fn concerned(&self, concerned: Concerned) {
         match concerned {
             Concerned::All => {
-                self.live_requests(&RequestGroup::Live);
+                self.requests(&RequestGroup::Live);
                 self.standing(&StandingGroup::All);
                 self.live_assignment_requests(&AssignmentRequestGroup::Live);
             }
             Concerned::Namespaces(namespaces) => namespaces.into_iter().for_each(|namespace| {
                 self.live_assignment_requests(&AssignmentRequestGroup::Namespace(namespace.clone()));
-                self.live_requests(&RequestGroup::Namespace(namespace.clone()));
+                self.requests(&RequestGroup::Namespace(namespace.clone()));
                 self.standing(&StandingGroup::Namespace(namespace));
             }),
             Concerned::Templates(templates) => templates.into_iter().for_each(|template| {
@@ -212,7 +213,7 @@ impl Router {
     }
 
     fn template(&self, template: Key) {
-        self.live_requests(&RequestGroup::Template(template.clone()));
+        self.requests(&RequestGroup::Template(template.clone()));
         self.standing(&StandingGroup::Template(template));
     }
 
@@ -239,7 +240,7 @@ impl Router {
         }
     }
 
-    fn live_requests(&self, group: &RequestGroup) {
+    fn requests(&self, group: &RequestGroup) {
         if let Some(others) = &self.others {
             self.ctx.stores.live_request_keys(group).into_iter().for_each(|key| others.requests.push(key));
         }
@@ -278,7 +279,9 @@ impl Router {
             stores.live_grants(&GrantGroup::Live).iter().for_each(|grant| self.grant_controller.verify(&grant.name_any()));
         }
         stores.grants.state().iter().for_each(|grant| self.grants.push(grant.name_any()));
-        self.live_requests(&RequestGroup::Live);
+        self.requests(&RequestGroup::Live);
+        // What this process has not told of yet. One that was told costs a lookup.
+        self.requests(&RequestGroup::Unreviewed);
         self.standing(&StandingGroup::All);
         self.live_assignment_requests(&AssignmentRequestGroup::Live);
         let Some(others) = &self.others else { return };

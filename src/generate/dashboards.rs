@@ -109,10 +109,13 @@ const ACCESS: &[Panel] = &[
         queries: &[("sum(increase(curfew_activation_duration_seconds_count[1d])) or vector(0)", "activated")],
     },
     Panel {
-        title: "Break-glass in a day",
-        says: "Access that began without approval. Each waits for a review: kubectl curfew list --waiting-for-me -A. It is the alert CurfewBreakGlass.",
+        title: "Break-glass",
+        says: "Access that began without approval: what nobody has reviewed (the alert CurfewBreakGlass), and what began in a day. kubectl curfew list --waiting-for-me -A shows an approver what to review; a manager finds it by the condition ReviewRequired of requests.",
         show: Show::RedFrom(1.0),
-        queries: &[("sum(increase(curfew_break_glass_activations_total[1d])) or vector(0)", "break-glass")],
+        queries: &[
+            ("max(curfew_break_glass_unreviewed)", "not reviewed"),
+            ("sum(increase(curfew_break_glass_activations_total[1d])) or vector(0)", "in a day"),
+        ],
     },
     Panel {
         title: "Requests by state",

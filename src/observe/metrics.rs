@@ -38,6 +38,8 @@ pub struct Metrics {
     pub watch_age: Gauge,
     /// The number of activations by break-glass.
     pub break_glass: Counter,
+    /// The number of break-glass accesses that nobody has reviewed. Those whose request was deleted are known to the leader alone.
+    pub break_glass_unreviewed: Gauge,
     /// The number of bindings that the sweep has removed.
     pub swept: Counter,
     /// The number of bindings without a Grant that the sweep keeps, because so many at once suggest an incomplete list of Grants.
@@ -65,6 +67,7 @@ impl Default for Metrics {
             leads: Gauge::default(),
             watch_age: Gauge::default(),
             break_glass: Counter::default(),
+            break_glass_unreviewed: Gauge::default(),
             swept: Counter::default(),
             sweep_held_back: Gauge::default(),
             audit_failures: Counter::default(),
@@ -109,6 +112,11 @@ impl Default for Metrics {
         registry.register("audit_failures", "Number of failed deliveries to an audit sink", metrics.audit_failures.clone());
         registry.register("audit_backlog", "Number of audit records that wait for a sink", metrics.audit_backlog.clone());
         registry.register("break_glass_activations", "Number of activations by break-glass, without approval", metrics.break_glass.clone());
+        registry.register(
+            "break_glass_unreviewed",
+            "Number of break-glass accesses that nobody has reviewed",
+            metrics.break_glass_unreviewed.clone(),
+        );
         registry.register("panics", "Number of panics in the work for one object; the work is tried again", metrics.panics.counter());
         registry.register("leader", "1 while this replica holds the lease", metrics.leads.clone());
         metrics

@@ -3,6 +3,6 @@ mod events;
 mod metrics;
 mod serve;
 
-pub use events::Events;
+pub use events::{Cause, Events};
 pub use metrics::{Metrics, StateLabel, seconds_between};
 pub use serve::{Endpoints, serve};

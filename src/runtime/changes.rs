@@ -2,10 +2,11 @@
 use super::stores::Key;
 use crate::api::{
     AccessDecision, AccessPolicy, ActivationRequest, ActiveAssignment, AssignmentRequest, AuthorizationSystem, CurfewConfig,
-    EligibleAssignment, Grant, RoleTemplate, active_assignment::AUTHOR_PROVEN, conditions, decision::About, grant::GrantState,
+    EligibleAssignment, Grant, RoleTemplate, active_assignment::AUTHOR_PROVEN, conditions, convert, decision::About, grant::GrantState,
     request::RequestState,
 };
 use curfew_core::{
+    approval::review::ReviewState,
     folding::fold,
     ids::GRANT_LABEL,
     target::sources::{ContentSource, content_sources},
@@ -89,7 +90,7 @@ pub enum DecisionGroup {
     OpenBy(String, String),
 }
 
-/// Groups of requests. Ended requests are in none.
+/// Groups of requests. Ended requests are in none but [`RequestGroup::Unreviewed`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum RequestGroup {
     /// Every live request.
@@ -106,6 +107,8 @@ pub enum RequestGroup {
     Standing(String),
     /// The live requests that extend the request of this name.
     Extending(Key),
+    /// Those of which nobody has reviewed the break-glass access, live and ended.
+    Unreviewed,
 }
 
 /// Groups of ActiveAssignments.
@@ -192,8 +195,10 @@ pub fn template_of(request: &ActivationRequest) -> Key {
 
 /// The groups of a request.
 pub fn request_groups(request: &ActivationRequest) -> Vec<RequestGroup> {
+    let unreviewed = request.status.as_ref().is_some_and(|status| convert::review(status) == ReviewState::Required);
+    let unreviewed = unreviewed.then_some(RequestGroup::Unreviewed);
     if has_ended(request) {
-        return Vec::new();
+        return unreviewed.into_iter().collect();
     }
     let namespace = request.namespace().unwrap_or_default();
     let requester = request.spec.requester.as_ref().map(|requester| RequestGroup::Requester(namespace.clone(), requester.username.clone()));
@@ -202,7 +207,7 @@ pub fn request_groups(request: &ActivationRequest) -> Vec<RequestGroup> {
     let policy = resolved.map(|resolved| RequestGroup::Policy(resolved.policy.name.clone()));
     let standing = request.spec.active_assignment.as_ref().map(|of| RequestGroup::Standing(of.uid.clone()));
     let extends = extended(request).map(RequestGroup::Extending);
-    live.into_iter().chain(requester).chain(policy).chain(standing).chain(extends).collect()
+    live.into_iter().chain(requester).chain(policy).chain(standing).chain(extends).chain(unreviewed).collect()
 }
 
 /// The request that a request extends, by name.
@@ -543,7 +548,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ended_request_is_in_no_group() {
+    fn an_ended_request_is_in_no_group_unless_it_must_be_reviewed() {
         let request = |state: Value| -> ActivationRequest {
             let object = json!({
                 "apiVersion": "curfew.dev/v1alpha1", "kind": "ActivationRequest", "metadata": {"name": "r", "namespace": "payments"},
@@ -556,5 +561,15 @@ mod tests {
         extension.spec.extends = Some(serde_json::from_value(json!({"name": "first", "uid": "u1"})).unwrap());
         assert!(request_groups(&extension).contains(&RequestGroup::Extending(("payments".into(), "first".into()))));
         assert!(request_groups(&request(json!("Expired"))).is_empty());
+        let reviewed = |state: &str, status: &str| {
+            let mut request = request(json!(state));
+            let condition = json!({"type": "ReviewRequired", "status": status, "reason": "BreakGlass", "message": "",
+                "lastTransitionTime": "2026-11-23T08:00:00Z"});
+            request.status.as_mut().unwrap().conditions = vec![serde_json::from_value(condition).unwrap()];
+            request_groups(&request)
+        };
+        assert_eq!(reviewed("Expired", "True"), [RequestGroup::Unreviewed]);
+        assert!(reviewed("Active", "True").contains(&RequestGroup::Unreviewed));
+        assert!(reviewed("Expired", "False").is_empty() && reviewed("Active", "False").len() == 3);
     }
 }

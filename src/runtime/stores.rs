@@ -338,6 +338,11 @@ impl Stores {
         self.indexes.requests.count(&RequestGroup::Requester(namespace.to_owned(), requester.to_owned()))
     }
 
+    /// How many requests have a break-glass access that nobody has reviewed.
+    pub fn unreviewed_requests(&self) -> usize {
+        self.indexes.requests.count(&RequestGroup::Unreviewed)
+    }
+
     /// The Grants of a group, of which some have ended ones, too.
     pub fn live_grants(&self, group: &GrantGroup) -> Vec<Arc<Grant>> {
         self.indexes.grants.ids(group).iter().filter_map(|id| self.grant(id)).collect()

@@ -49,6 +49,22 @@ fn every_alert_uses_metrics_that_are_exported() -> Result<()> {
     Ok(())
 }
 
+/// `make chart-test` runs these tests with promtool.
+#[test]
+fn every_alert_is_tested_to_fire_and_to_be_silent() -> Result<()> {
+    let tests: Value = serde_saphyr::from_str(&std::fs::read_to_string(root().join("tests/chart/alerts.test.yaml"))?)?;
+    let cases =
+        || tests["tests"].as_array().into_iter().flatten().flat_map(|test| test["alert_rule_test"].as_array().into_iter().flatten());
+    for alert in alerts()? {
+        let name = alert["alert"].as_str().context("no name")?;
+        let fires = |case: &Value| case["alertname"] == name && case["exp_alerts"].as_array().is_some_and(|alerts| !alerts.is_empty());
+        ensure!(cases().any(fires), "alerts.test.yaml has no case in which {name} fires");
+        let silent = |case: &Value| case["alertname"] == name && case["exp_alerts"].as_array().is_some_and(Vec::is_empty);
+        ensure!(cases().any(silent), "alerts.test.yaml has no case in which {name} is silent");
+    }
+    Ok(())
+}
+
 #[test]
 fn every_alert_has_a_runbook_and_every_runbook_an_alert() -> Result<()> {
     let mut wanted = BTreeSet::new();

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::audit::sinks;
 use anyhow::{Result, bail, ensure};
-use curfew_testkit::{SOON, User, World, eventually};
+use curfew_testkit::{Operator, SOON, User, World, eventually, metric};
 use serde_json::Value;
 use std::{path::Path, time::Duration};
 
@@ -76,9 +76,10 @@ async fn break_glass_waits_for_nobody_and_locks_until_another_person_reviews() -
     policy(&w, true).await?;
 
     // It waits for nobody, and is used.
-    let asks = ["request", ROLE, "-n", "payments", "-d", "1h", "--break-glass", "--name", "first"];
-    ends_with(&alice, &[&asks[..], &["-j", "roll back release 2311"]].concat(), 0, &["another person must review it", "first created"])
-        .await?;
+    let asks = ["request", ROLE, "-n", "payments", "-d", "1h", "--break-glass", "--name", "first", "-j", "roll back release 2311"];
+    ends_with(&alice, &asks, 1, &["without a terminal, confirm break-glass with --yes"]).await?;
+    let words = ["It is told at once", "Another person must review it", "first created"];
+    ends_with(&alice, &[&asks[..], &["--yes"]].concat(), 0, &words).await?;
     w.state_is("first", "Active").await?;
     let stored = w.field(&["areq", "-n", "payments", "first"], "{.status.slots[*]}").await?;
     ensure!(stored.split(' ').count() == 5, "the lock, and two each of role and policy: {stored}");
@@ -182,6 +183,10 @@ async fn deleted(w: &World, alice: &User) -> Result<()> {
     refused(w, "fourth", "Denied", "ReviewOutstanding", &format!("kubectl curfew review --grant {grant} -n payments")).await?;
     reviewed(alice, "own-late", &early, ", comment: it was fine").await?.success()?;
     counted(w, "own-late", "False SelfDecision").await?;
+    // An approver who may not list Grants is told what is not shown, and by which right it would be.
+    let (code, queue) = exit(&w.carol()?, &["list", "--waiting-for-me", "-n", "payments"]).await?;
+    let words = ["whose request was deleted is not shown", "resources: [grants], verbs: [list]} in the whole cluster"];
+    ensure!(code == 0 && words.iter().all(|word| queue.contains(word)) && !queue.contains(&grant), "{code}: {queue}");
     // An approver who may read Grants finds it in the queue.
     let binding = ["create", "clusterrolebinding", "carol-audits", "--clusterrole=curfew-auditor", "--user=carol@example.com"];
     w.admin()?.api(&binding).await?.success()?;
@@ -205,6 +210,66 @@ async fn deleted(w: &World, alice: &User) -> Result<()> {
     ensure!(alice.can_read_secret("payments", "db").await?, "a review ends nothing");
     alice.api(&["delete", "areq", "-n", "payments", "fifth"]).await?.success()?;
     w.access_is(alice, false, SOON).await
+}
+
+/// Killed when it has stored that break-glass begins, and before anybody was told: the next operator tells, by an Event and a gauge.
+#[tokio::test]
+async fn break_glass_is_told_also_if_the_operator_was_killed() -> Result<()> {
+    let w = World::first("untold").await?;
+    let victim = w.operator_with("victim", &[("CURFEW_PARK_AT", "before:CreateGrant")]).await?;
+    w.granting().await?;
+    template(&w, ROLE, &[("    limits: {none: {}}", "    limits: {none: {}}\n    breakGlass: {notify: [security]}")]).await?;
+    ready(&w, &["rtpl", "-n", "payments", ROLE], "True").await?;
+    policy(&w, true).await?;
+    let alice = w.alice()?;
+    alice.apply(&broken("untold", "1h")).await?.success()?;
+    eventually("the operator to be parked", SOON, || async { Ok(victim.is_stopped().then_some(())) }).await?;
+    ensure!(w.field(&["areq", "-n", "payments", "untold"], "{.status.state}").await? == "Activating");
+    let second = next_operator(&w, &victim, "second").await?;
+    w.state_is("untold", "Active").await?;
+    w.access_is(&alice, true, SOON).await?;
+    told(&w, "untold").await?;
+    unreviewed(&second, 1.0).await?;
+
+    // The same where it has ended by then.
+    decide(&w, &w.carol()?, "untold", "Revoke").await?;
+    w.state_is("untold", "Revoked").await?;
+    let third = next_operator(&w, &second, "third").await?;
+    told(&w, "untold").await?;
+    unreviewed(&third, 1.0).await?;
+    // Its lock is counted when the request is deleted, until the review.
+    let grant = w.field(&["areq", "-n", "payments", "untold"], "{.status.grantRef.name}").await?;
+    alice.api(&["delete", "areq", "-n", "payments", "untold"]).await?.success()?;
+    eventually("the request to be gone from the stores", SOON, || async {
+        Ok((metric(&third.get("/metrics").await?, "curfew_requests{state=\"Revoked\"}").unwrap_or_default() < 1.0).then_some(()))
+    })
+    .await?;
+    unreviewed(&third, 1.0).await?;
+    reviewed(&w.carol()?, "late", &format!("{{grant: {{name: {grant}}}}}"), ", comment: I see it").await?.success()?;
+    counted(&w, "late", "True Counted").await?;
+    unreviewed(&third, 0.0).await
+}
+
+/// Kills an operator, takes away what it has told, as if it had been killed a moment earlier, and starts the next one.
+async fn next_operator(w: &World, before: &Operator, name: &str) -> Result<Operator> {
+    before.kill();
+    let admin = w.admin()?;
+    let told = w.field(&["events", "-n", "payments", "--field-selector", "reason=BreakGlass"], "{.items[*].metadata.name}").await?;
+    for event in told.split_whitespace() {
+        admin.kubectl(&["delete", "event", "-n", "payments", event]).await?.success()?;
+    }
+    admin.api(&["delete", "lease", "-n", "curfew-system", "curfew-operator"]).await?.success()?;
+    w.operator(name).await
+}
+
+/// Waits until the operator shows so many uses of break-glass that nobody has reviewed.
+async fn unreviewed(operator: &Operator, count: f64) -> Result<()> {
+    eventually(&format!("{count} uses of break-glass without a review"), SOON, || async {
+        let metrics = operator.get("/metrics").await?;
+        let shown = metric(&metrics, "curfew_break_glass_unreviewed");
+        if shown == Some(count) { Ok(Some(())) } else { bail!("{shown:?}") }
+    })
+    .await
 }
 
 /// The audit log marks the use, and names reviewer and comment.

@@ -109,6 +109,40 @@ async fn waiting_tells_how_it_ends() -> Result<()> {
     w.state_is("left", "AwaitingApproval").await
 }
 
+/// What a user may do who creates requests and may not watch them.
+const UNSEEN: &str = r#"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: asks-unseen}
+rules:
+- {apiGroups: [curfew.dev], resources: [activationrequests, assignmentrequests], verbs: [create, get]}
+- {apiGroups: [curfew.dev], resources: [roletemplates, eligibleassignments], verbs: [get]}
+"#;
+
+/// Without the right to watch nothing is waited for: the rule to ask for is told, and the exit code says that the end is not known.
+#[tokio::test]
+async fn what_may_not_be_watched_is_told_with_the_rule_to_ask_for() -> Result<()> {
+    let w = with_operator().await?;
+    let admin = w.admin()?;
+    admin.apply(UNSEEN).await?.success()?;
+    let bind = ["create", "rolebinding", "asks-unseen", "-n", "payments", "--clusterrole=asks-unseen", "--user=blake@example.com"];
+    admin.api(&bind).await?.success()?;
+    let blake = w.cp.user("blake@example.com", &[])?;
+    let needs = |plural: &str, name: &str| {
+        [
+            format!("request {name} was created and cannot be followed"),
+            format!("resources: [{plural}], verbs: [watch]}} in namespace payments"),
+        ]
+    };
+    let access = ["request", "payments-admin", "-n", "payments", "-j", "x", "--name", "unseen", "--timeout", "30s"];
+    let words = needs("activationrequests", "unseen");
+    ends_with(&blake, &access, 3, &words.each_ref().map(String::as_str)).await?;
+    let until = ["--until", "2027-03-01T00:00:00Z", "-j", "x", "--name", "unseen-too", "--timeout", "30s"];
+    let assignment = [&["assignment", "extend", "payments-devs", "-n", "payments"][..], &until].concat();
+    let words = needs("assignmentrequests", "unseen-too");
+    ends_with(&blake, &assignment, 3, &words.each_ref().map(String::as_str)).await.map(drop)
+}
+
 /// Ctrl-C while the plugin waits: the request stays.
 async fn interrupted(who: &User) -> Result<()> {
     let plugin = operator_binary()?.with_file_name("kubectl-curfew");
@@ -285,6 +319,19 @@ async fn the_doctor_finds_what_is_wrong() -> Result<()> {
     eventually("the doctor to find that no operator runs", SOON, || async {
         let (code, told) = exit(&admin, &["doctor"]).await?;
         Ok((code == 1 && told.contains("no operator holds the lease") && told.contains("deploy/60-operator.yaml")).then_some(()))
+    })
+    .await?;
+    without_assignment_requests(&admin).await
+}
+
+/// An older installation does not serve every kind. The queue shows the others, and says what is missing.
+async fn without_assignment_requests(admin: &User) -> Result<()> {
+    admin.kubectl(&["delete", "crd", "assignmentrequests.curfew.dev"]).await?.success()?;
+    eventually("the queue without AssignmentRequests", SOON, || async {
+        let (code, told) = exit(admin, &["list", "--waiting-for-me", "-n", "payments"]).await?;
+        ensure!(code != 1, "{told}");
+        Ok((code == 3 && told.contains("assignmentrequests cannot be read") && told.contains("kubectl apply --server-side -f crds/"))
+            .then_some(()))
     })
     .await
 }

@@ -184,10 +184,10 @@ pub struct ExtensionCeilings {
     pub per_day: Duration,
 }
 
-/// Access before approval in an emergency.
+/// Access without approval in an emergency, which another person must review.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BreakGlass {
-    /// The channels to notify immediately.
+    /// Channels to notify. Accepted without effect by this build: a use of break-glass is told by a Warning Event, the alert CurfewBreakGlass and the audit log.
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "atomic"))]
     pub notify: Vec<String>,
 }

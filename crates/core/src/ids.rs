@@ -40,6 +40,12 @@ pub fn slot_family(counted: &str) -> String {
     hex(counted, SLOT_FAMILY_DIGITS)
 }
 
+/// What distinguishes the name of an Event that is told once, 16 hex digits: the uid of what it is about, its reason, and the uid of the
+/// object that caused it.
+pub fn event_id(about: &str, reason: &str, cause: &str) -> String {
+    hex(&format!("{about}/{reason}/{cause}"), 16)
+}
+
 /// What everything that Curfew writes to a target says in its immutable name: enough for the sweep, without any other object.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Mark {

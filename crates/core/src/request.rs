@@ -13,7 +13,7 @@ mod review;
 mod waiting;
 
 pub use holding::{has_access, holds_for_extension, holds_slot};
-pub use review::may_have_given_access;
+pub use review::{may_have_given_access, must_be_told};
 
 use crate::{
     admission::Provenance,

@@ -15,24 +15,33 @@ use curfew_api::{
 use curfew_core::{duration::Duration, time::Time};
 use kube::{Api, ResourceExt, api::PostParams};
 
+/// What the exit codes of a command mean that waits for a request about an assignment.
+macro_rules! with_exit_codes {
+    ($example:literal) => {
+        concat!(
+            "Exit codes:\n",
+            "  0  the assignment has the new window, or has ended; with --no-wait: the request was created\n",
+            "  1  nothing was created; the error says why\n",
+            "  2  wrong usage\n",
+            "  3  the request still waits: after --timeout, or after Ctrl-C, which leaves it; or you may not watch it\n",
+            "  4  Denied\n",
+            "  5  Invalid\n",
+            "  6  TimedOut: not approved in time\n",
+            "  7  Cancelled, or deleted\n\n",
+            "Example:\n  ",
+            $example
+        )
+    };
+}
+
 /// Extend, renew or give up an EligibleAssignment.
 ///
 /// An AssignmentRequest asks for it. The user whom the assignment names may ask, and, to extend or renew, also a user with the verb manage on it.
 /// Members of a group that an assignment names cannot.
 #[derive(clap::Args, Debug)]
-#[command(after_help = concat!(
-    "Exit codes of its commands:\n",
-    "  0  the assignment has the new window; with --no-wait: the request was created\n",
-    "  1  nothing was created; the error says why\n",
-    "  2  wrong usage\n",
-    "  3  the request still waits: after --timeout, or after Ctrl-C, which leaves it\n",
-    "  4  Denied\n",
-    "  5  Invalid\n",
-    "  6  TimedOut: not approved in time\n",
-    "  7  Cancelled, or deleted\n\n",
-    "Example:\n",
-    "  kubectl curfew assignment extend payments-alice -n payments --until 2027-03-01T00:00:00Z -j 'on call until March'"
-))]
+#[command(
+    after_help = with_exit_codes!("kubectl curfew assignment extend payments-alice -n payments --until 2027-03-01T00:00:00Z -j 'on call until March'")
+)]
 pub struct Assignment {
     #[command(subcommand)]
     verb: Verb,
@@ -41,10 +50,17 @@ pub struct Assignment {
 #[derive(clap::Subcommand, Debug)]
 enum Verb {
     /// Ask for a later end, in the last 14 days before the end. The role says who approves.
+    #[command(
+        after_help = with_exit_codes!("kubectl curfew assignment extend payments-alice -n payments --until 2027-03-01T00:00:00Z -j 'on call until March'")
+    )]
     Extend(Longer),
     /// Ask for a new window, within 30 days after the end. The role says who approves.
+    #[command(
+        after_help = with_exit_codes!("kubectl curfew assignment renew payments-alice -n payments --until 2027-03-01T00:00:00Z -j 'on call again'")
+    )]
     Renew(Again),
     /// Give up eligibility now. It needs no approval, and active access that rests on it ends.
+    #[command(after_help = with_exit_codes!("kubectl curfew assignment remove payments-alice -n payments -j 'left the team'"))]
     Remove(About),
 }
 

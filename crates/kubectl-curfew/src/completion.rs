@@ -10,8 +10,11 @@ use crate::{
 };
 use clap::{Arg, Command, ValueEnum};
 use clap_complete::Shell;
-use curfew_api::{ActivationRequest, EligibleAssignment, RoleTemplate, request::RequestState};
-use curfew_core::text::printable;
+use curfew_api::{
+    ActivationRequest, AssignmentRequest, EligibleAssignment, RoleTemplate, assignment_request::AssignmentRequestState, convert,
+    request::RequestState,
+};
+use curfew_core::{approval::review::ReviewState, text::printable};
 use kube::{ResourceExt, api::ListParams};
 use std::time::Duration;
 
@@ -24,6 +27,10 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// kubectl_complete-curfew; kubectl's own completion runs it, and it also completes the names of roles and requests.
 #[derive(clap::Args, Debug)]
 #[command(after_help = concat!(
+    "Exit codes:\n",
+    "  0  the script was printed\n",
+    "  1  it could not be written; the error says why\n",
+    "  2  wrong usage\n\n",
     "Example:\n",
     "  kubectl curfew completion bash > kubectl-curfew.bash\n",
     "  kubectl curfew completion kubectl > kubectl_complete-curfew && chmod +x kubectl_complete-curfew"
@@ -111,7 +118,12 @@ enum Meant {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Of {
     Roles,
+    /// Requests that have not ended.
     Requests,
+    /// Requests that have not ended, for access and for assignments.
+    Decidable,
+    /// Requests of which nobody has reviewed the break-glass access. Most have ended.
+    Unreviewed,
     Assignments,
 }
 
@@ -148,7 +160,9 @@ fn meant(root: &Command, words: &[String]) -> Meant {
     let at = command.get_positionals().nth(positional).or_else(|| command.get_positionals().last());
     match at.map(|arg| arg.get_id().as_str()) {
         Some("role") => Meant::Names(Of::Roles),
-        Some("names" | "request") => Meant::Names(Of::Requests),
+        Some("names") if command.get_name() == "review" => Meant::Names(Of::Unreviewed),
+        Some("names") => Meant::Names(Of::Decidable),
+        Some("request") => Meant::Names(Of::Requests),
         Some("assignment") => Meant::Names(Of::Assignments),
         _ => {
             let values: Vec<Candidate> =
@@ -212,14 +226,45 @@ async fn names(connection: &Connection, of: Of) -> anyhow::Result<Vec<Candidate>
                 .map(|eligible| (eligible.name_any(), format!("{}, role {}", eligible.spec.subject, eligible.spec.role_ref.name)))
                 .collect()
         }
-        Of::Requests => {
-            let found = read::within::<ActivationRequest>(&me, &me.namespace, &all).await?.unwrap_or_default();
-            let state =
-                |request: &ActivationRequest| request.status.as_ref().and_then(|status| status.state).unwrap_or(RequestState::Pending);
-            let open = found.into_iter().filter(|request| state(request).outcome().is_none());
-            open.map(|request| (request.name_any(), format!("{:?}, role {}", state(&request), request.spec.role_ref.name))).collect()
+        Of::Requests => open(&read::within(&me, &me.namespace, &all).await?.unwrap_or_default()),
+        Of::Unreviewed => unreviewed(&read::within(&me, &me.namespace, &all).await?.unwrap_or_default()),
+        Of::Decidable => {
+            let (access, assignments) = futures::join!(read::within(&me, &me.namespace, &all), read::within(&me, &me.namespace, &all));
+            let access = open(&access?.unwrap_or_default());
+            // An older installation does not serve them.
+            let assignments = assignments.ok().and_then(Result::ok).unwrap_or_default();
+            access.into_iter().chain(open_about_assignments(&assignments)).collect()
         }
     })
+}
+
+/// The requests that have not ended.
+fn open(found: &[ActivationRequest]) -> Vec<Candidate> {
+    found.iter().filter(|request| state(request).outcome().is_none()).map(described).collect()
+}
+
+/// The requests whose break-glass access nobody has reviewed, also those that have ended.
+fn unreviewed(found: &[ActivationRequest]) -> Vec<Candidate> {
+    let is_outstanding =
+        |request: &&ActivationRequest| request.status.as_ref().is_some_and(|status| convert::review(status) == ReviewState::Required);
+    found.iter().filter(is_outstanding).map(described).collect()
+}
+
+/// The requests about assignments that have not ended, as decisions name them.
+fn open_about_assignments(found: &[AssignmentRequest]) -> Vec<Candidate> {
+    let state =
+        |request: &AssignmentRequest| request.status.as_ref().and_then(|status| status.state).unwrap_or(AssignmentRequestState::Pending);
+    let open = found.iter().filter(|request| !state(request).has_ended());
+    let about = |request: &AssignmentRequest| format!("{:?}, assignment {}", state(request), request.spec.action.assignment().name);
+    open.map(|request| (format!("asreq/{}", request.name_any()), about(request))).collect()
+}
+
+fn state(request: &ActivationRequest) -> RequestState {
+    request.status.as_ref().and_then(|status| status.state).unwrap_or(RequestState::Pending)
+}
+
+fn described(request: &ActivationRequest) -> Candidate {
+    (request.name_any(), format!("{:?}, role {}", state(request), request.spec.role_ref.name))
 }
 
 #[cfg(test)]
@@ -227,6 +272,7 @@ mod tests {
     use super::*;
     use crate::cli::Plugin;
     use clap::CommandFactory;
+    use serde_json::json;
 
     fn at(line: &str) -> Meant {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
@@ -251,10 +297,54 @@ mod tests {
         assert!(listed("list -o ").contains(&"json".to_owned()));
         assert_eq!(at("request "), Meant::Names(Of::Roles));
         assert_eq!(at("explain -n payments p"), Meant::Names(Of::Roles));
-        assert_eq!(at("approve first "), Meant::Names(Of::Requests));
+        for decide in ["approve", "deny", "revoke"] {
+            assert_eq!(at(&format!("{decide} first ")), Meant::Names(Of::Decidable));
+        }
+        assert_eq!(at("review first "), Meant::Names(Of::Unreviewed));
+        assert_eq!(at("audit "), Meant::Names(Of::Requests));
         assert_eq!(at("extend "), Meant::Names(Of::Requests));
         assert_eq!(at("request --justification "), Meant::Anything);
         assert!(listed("completion ").contains(&"zsh".to_owned()));
+    }
+
+    fn request(name: &str, state: &str, review: Option<&str>) -> ActivationRequest {
+        let reviewed = |status| {
+            json!({"type": "ReviewRequired", "status": status, "reason": "BreakGlass", "message": "",
+            "lastTransitionTime": "2026-11-23T08:00:00Z"})
+        };
+        serde_json::from_value(json!({
+            "apiVersion": "curfew.dev/v1alpha1", "kind": "ActivationRequest", "metadata": {"name": name},
+            "spec": {"roleRef": {"name": "admin"}},
+            "status": {"state": state, "conditions": review.map(reviewed).into_iter().collect::<Vec<_>>()},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_review_completes_what_is_outstanding_also_after_its_end() {
+        let all = [
+            request("ended", "Expired", Some("True")),
+            request("reviewed", "Expired", Some("False")),
+            request("held", "Active", Some("True")),
+            request("ordinary", "Active", None),
+        ];
+        let named = |found: Vec<Candidate>| found.into_iter().map(|(name, about)| format!("{name}: {about}")).collect::<Vec<_>>();
+        assert_eq!(named(unreviewed(&all)), ["ended: Expired, role admin", "held: Active, role admin"]);
+        assert_eq!(named(open(&all)), ["held: Active, role admin", "ordinary: Active, role admin"]);
+    }
+
+    #[test]
+    fn a_decision_completes_requests_about_assignments_as_it_names_them() {
+        let request = |name: &str, state: &str| {
+            let action = json!({"remove": {"assignment": {"name": "payments-dana", "uid": "u1"}}});
+            serde_json::from_value(json!({
+                "apiVersion": "curfew.dev/v1alpha1", "kind": "AssignmentRequest", "metadata": {"name": name},
+                "spec": {"action": action, "justification": "x"}, "status": {"state": state, "conditions": []},
+            }))
+            .unwrap()
+        };
+        let all = [request("waits", "AwaitingApproval"), request("done", "Applied"), request("denied", "Denied")];
+        assert_eq!(open_about_assignments(&all), [("asreq/waits".into(), "AwaitingApproval, assignment payments-dana".into())]);
     }
 
     #[test]

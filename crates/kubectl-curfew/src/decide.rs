@@ -95,7 +95,8 @@ pub struct Against {
 /// Review a use of break-glass, as an approver or manager.
 ///
 /// The requester of a break-glass access cannot use break-glass again until another person has reviewed it. kubectl curfew list
-/// --waiting-for-me shows what is to be reviewed. A review counts while the access is active, and after its end.
+/// --waiting-for-me shows an approver what is to be reviewed; a manager finds it by the condition ReviewRequired of ActivationRequests.
+/// A review counts while the access is active, and after its end.
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = with_exit_codes!("Example:\n  kubectl curfew review payments-admin-x7k2p -n payments --comment 'INC-4711, needed'\n  kubectl curfew review --grant 0123456789abcdef -n payments --comment 'the request was deleted'")

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 /// that outlive a grant: `allow.persistence` is false.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Example:\n  kubectl curfew init -n payments --role payments-admin --eligible group:payments-devs --approver group:payments-leads > payments.yaml"
+    after_help = "Exit codes:\n  0  the documents were printed\n  1  they could not be; the error says why\n  2  wrong usage\n\nExample:\n  kubectl curfew init -n payments --role payments-admin --eligible group:payments-devs --approver group:payments-leads > payments.yaml"
 )]
 pub struct Init {
     /// ClusterRole that requesters can get.

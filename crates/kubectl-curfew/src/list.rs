@@ -24,7 +24,7 @@ use serde::Serialize;
     "  0  the list is complete\n",
     "  1  it could not be read; the error says why\n",
     "  2  wrong usage\n",
-    "  3  the list is not complete: you may not read everything\n\n",
+    "  3  the list is not complete; standard error says what is missing, and by which right you would see it\n\n",
     "Example:\n",
     "  kubectl curfew list --eligible -n payments\n",
     "  kubectl curfew list --waiting-for-me -A\n",
@@ -37,7 +37,7 @@ pub struct List {
     /// Your active requests, and until when.
     #[arg(long, group = "view")]
     active: bool,
-    /// The uses of break-glass that you can review, and the requests that your approval would bring on now, for access and for assignments, the oldest first, each with its command.
+    /// The uses of break-glass that you can review as an approver, and the requests that your approval would bring on now, for access and for assignments, the oldest first, each with its command. A manager finds what is to be reviewed by the condition ReviewRequired of ActivationRequests.
     #[arg(long, group = "view")]
     waiting_for_me: bool,
     /// Include requests that have ended.
@@ -225,14 +225,17 @@ async fn waiting(me: &CliContext, place: Place<'_>, format: Format, gaps: &mut V
     };
     let mut open: Vec<ActivationRequest> = read::list(me, place, gaps).await?;
     let mut waiting = review::waiting(&open, &decider);
-    let grants = review::deleted(me, place, &open, &decider).await;
+    // A request that may not be read is not deleted.
+    let deleted = if gaps.is_empty() { review::without_request(me, place, &open, gaps).await } else { Vec::new() };
     open.retain(|request| state(request) == RequestState::AwaitingApproval);
-    let mut changes: Vec<AssignmentRequest> = read::list(me, place, gaps).await?;
+    // An older installation does not serve them.
+    let mut changes: Vec<AssignmentRequest> = read::list_if_readable(me, place, gaps).await;
     changes.retain(assignments::is_open);
     let missing = gaps.len();
-    let nothing = open.is_empty() && changes.is_empty();
+    let nothing = open.is_empty() && changes.is_empty() && deleted.is_empty();
     let decisions: Vec<AccessDecision> = if nothing { Vec::new() } else { read::list(me, place, gaps).await? };
     let decisions = (gaps.len() == missing).then_some(decisions.as_slice());
+    let grants = review::deleted(&deleted, decisions, &decider);
     let changes = assignments::waiting(changes, decisions, &decider);
     waiting.extend(queue::waiting(open, decisions, &decider));
     let told = match queue::unproven(&decider) {
@@ -240,7 +243,7 @@ async fn waiting(me: &CliContext, place: Place<'_>, format: Format, gaps: &mut V
         None => format!("nothing that you may see waits for {}", login.username),
     };
     let requests: Vec<ActivationRequest> = waiting.iter().map(|entry| entry.request.clone()).collect();
-    grants.iter().for_each(|told| eprintln!("{told}"));
+    grants.iter().for_each(|told| eprintln!("{}", printable(told)));
     if changes.is_empty() {
         let told = print(&requests, REQUEST, format, &told, || queue::table_of(&waiting, decider.now, format == Format::Wide))?;
         return Ok(told.filter(|_| grants.is_empty()));

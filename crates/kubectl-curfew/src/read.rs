@@ -167,6 +167,22 @@ where
     Ok(all)
 }
 
+/// The same of a part of a result that is right also without it: each failure to read it is a gap.
+pub(crate) async fn list_if_readable<K>(me: &CliContext, place: Place<'_>, gaps: &mut Vec<Gap>) -> Vec<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+{
+    list(me, place, gaps).await.unwrap_or_else(|error| {
+        gaps.push(failed::<K>(&error));
+        Vec::new()
+    })
+}
+
+/// What is missing, and why, of a kind that could not be read for another reason than a missing right.
+pub(crate) fn failed<K: Resource<DynamicType = ()>>(error: &anyhow::Error) -> Gap {
+    Gap { what: K::plural(&()).into_owned(), why: error.root_cause().to_string() }
+}
+
 /// Fails if a namespace is known not to exist: an empty list would look like an answer. A user who may not read namespaces is believed.
 ///
 /// # Errors
@@ -203,5 +219,6 @@ mod tests {
     fn any_other_failure_is_an_error() {
         let error = gap::<ActivationRequest>(refusal(500), "list", None).unwrap_err();
         assert_eq!(format!("{error:#}"), "cannot list activationrequests: no");
+        assert_eq!(failed::<ActivationRequest>(&error).to_string(), "activationrequests cannot be read: no");
     }
 }

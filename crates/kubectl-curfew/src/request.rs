@@ -23,7 +23,7 @@ macro_rules! with_exit_codes {
             "  0  the access is active; with --no-wait: the request was created; with --dry-run: nothing that you may read refuses it\n",
             "  1  nothing was created; the error says why\n",
             "  2  wrong usage\n",
-            "  3  the request still waits: after --timeout, or after Ctrl-C, which leaves it\n",
+            "  3  the request still waits: after --timeout, or after Ctrl-C, which leaves it; or you may not watch it\n",
             "  4  Denied\n",
             "  5  Invalid\n",
             "  6  TimedOut: not approved in time\n",
@@ -45,7 +45,7 @@ pub(crate) use with_exit_codes;
 pub struct Ask {
     #[command(flatten)]
     pub(crate) wanted: Wanted,
-    /// With --break-glass: do not ask for confirmation.
+    /// With --break-glass: do not ask for confirmation. Without a terminal it is required.
     #[arg(short, long)]
     yes: bool,
     #[command(flatten)]
@@ -80,15 +80,16 @@ pub async fn run(me: &CliContext, ask: &Ask) -> anyhow::Result<u8> {
     create_and_follow(me, spec, ask.wanted.name.as_deref(), &ask.following).await
 }
 
-/// Says what break-glass means, and asks for confirmation where there is a terminal.
+/// Says what break-glass means, and asks for confirmation. Fails where there is no terminal to ask on.
 fn confirm_break_glass(yes: bool) -> anyhow::Result<()> {
     eprintln!(
-        "Break-glass: the access begins without approval. The security team is notified, and another person must review it afterwards. \
-         Until then you cannot use break-glass again, in any role."
+        "Break-glass: the access begins without approval. It is told at once: a Warning Event, the alert CurfewBreakGlass, the audit log. \
+         Another person must review it afterwards. Until then you cannot use break-glass again, in any role."
     );
-    if yes || !std::io::stdin().is_terminal() {
+    if yes {
         return Ok(());
     }
+    ensure!(std::io::stdin().is_terminal(), "without a terminal, confirm break-glass with --yes; no request was created");
     ensure!(confirmed("Break the glass?")?, "cancelled; no request was created");
     Ok(())
 }

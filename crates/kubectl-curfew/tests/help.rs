@@ -22,18 +22,28 @@ fn run(arguments: &[&str]) -> Output {
     clean(env!("CARGO_BIN_EXE_kubectl-curfew")).args(arguments).output().expect("the plugin starts")
 }
 
-fn help(subcommand: Option<&str>) -> String {
-    let arguments: Vec<&str> = subcommand.into_iter().chain(["--help"]).collect();
+fn help(command: &[String]) -> String {
+    let arguments: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
     String::from_utf8(run(&arguments).stdout).expect("UTF-8")
 }
 
-/// The subcommands that the help lists, without `help` itself.
-fn subcommands() -> Vec<String> {
-    let help = help(None);
+/// The subcommands that the help of a command lists, each followed by its own, without `help` itself.
+fn subcommands_of(command: &[String]) -> Vec<Vec<String>> {
+    let help = help(command);
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| line.starts_with("  "));
-    let names: Vec<String> = listed.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect();
-    assert!(names.len() > 1, "no subcommands in:\n{help}");
-    names.into_iter().filter(|name| name != "help").collect()
+    let names = listed.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
+    let each = |name: &str| {
+        let command = [command, &[name.to_owned()]].concat();
+        let below = subcommands_of(&command);
+        std::iter::once(command).chain(below).collect::<Vec<_>>()
+    };
+    names.flat_map(each).collect()
+}
+
+fn subcommands() -> Vec<Vec<String>> {
+    let all = subcommands_of(&[]);
+    assert!(all.iter().any(|command| command.len() == 1) && all.iter().any(|command| command.len() == 2), "{all:?}");
+    all
 }
 
 /// Calls that a user gets wrong.
@@ -93,10 +103,23 @@ fn transcript(arguments: &[&str]) -> String {
 #[test]
 fn help_and_errors_are_as_reviewed() {
     let mut all = vec![transcript(&["--help"])];
-    all.extend(subcommands().iter().map(|name| transcript(&[name, "--help"])));
+    all.extend(subcommands().iter().map(|command| {
+        let arguments: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
+        transcript(&arguments)
+    }));
     all.extend(MISTAKES.iter().map(|arguments| transcript(arguments)));
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/help.txt");
     snapshot::assert_stored(&path, &all.join("\n"), "cargo test --package kubectl-curfew --test help");
+}
+
+#[test]
+fn the_help_of_every_command_lists_its_exit_codes() {
+    for command in subcommands() {
+        let help = help(&command);
+        let codes: Vec<&str> = help.lines().skip_while(|line| *line != "Exit codes:").skip(1).take_while(|line| !line.is_empty()).collect();
+        let listed = |code: &str| codes.iter().any(|line| line.trim_start().starts_with(code));
+        assert!(listed("0  ") && listed("1  ") && listed("2  "), "{command:?} lists {codes:?}:\n{help}");
+    }
 }
 
 /// Runs each example of the help in a shell. Without a cluster it ends with status 1 or 0; a usage error is status 2.
@@ -104,12 +127,12 @@ fn help_and_errors_are_as_reviewed() {
 fn the_examples_in_the_help_are_accepted() {
     let mut refused = Vec::new();
     for name in subcommands() {
-        let help = help(Some(&name));
-        let (_, example) = help.split_once("Example:\n").unwrap_or_else(|| panic!("{name} has no example:\n{help}"));
+        let help = help(&name);
+        let (_, example) = help.split_once("Example:\n").unwrap_or_else(|| panic!("{name:?} has no example:\n{help}"));
         let script = format!("kubectl() {{ shift; '{}' \"$@\"; }}\n{example}", env!("CARGO_BIN_EXE_kubectl-curfew"));
         let output = clean("/bin/sh").args(["-c", &script]).output().expect("a shell");
         if !matches!(output.status.code(), Some(0 | 1)) {
-            eprintln!("{name}: {}", String::from_utf8_lossy(&output.stderr));
+            eprintln!("{name:?}: {}", String::from_utf8_lossy(&output.stderr));
             refused.push(name);
         }
     }

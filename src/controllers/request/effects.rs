@@ -1,6 +1,6 @@
 //! The effects of a request's reconcile.
 use super::{
-    fresh_decisions,
+    break_glass, fresh_decisions,
     known::Known,
     slots,
     status::{self, StatusInputs},
@@ -111,7 +111,8 @@ impl RequestEffects {
             }
         }
         if next.break_glass && next.status.state == State::Activating {
-            self.announce_break_glass(stored, next);
+            self.ctx.metrics.break_glass.inc();
+            break_glass::tell(&self.ctx, stored, next, false);
         }
         // A beneficiary who has not asked learns of it here, and in the column FOR.
         if let (State::AwaitingApproval, Some(note)) = (next.status.state, status::requested_for_another(next)) {
@@ -244,22 +245,6 @@ impl RequestEffects {
             }
             WriteOutcome::Conflict => Outcome::Conflict,
             WriteOutcome::Failed(error) => self.failed("write the Grant of", &error),
-        }
-    }
-
-    /// Tells at once of a use of break-glass: an Event, a count for alerts, and, from the audit log, a record with a mark.
-    fn announce_break_glass(&self, stored: &ActivationRequest, next: &Request) {
-        self.ctx.metrics.break_glass.inc();
-        let end = next.status.expires_at.map(|end| format!(" until {end}")).unwrap_or_default();
-        let (who, why) = (brief(&next.requester.username), stored.spec.justification.as_deref().unwrap_or_default());
-        let role = brief(&stored.spec.role_ref.name);
-        let note = format!(
-            "{who} uses break-glass for role {role}{end}: {why}; another person must review it: kubectl curfew review {}",
-            self.key.1
-        );
-        self.ctx.events.publish(stored, true, "BreakGlass", "Activate", &note);
-        if let Some(role) = self.ctx.stores.template(&changes::template_of(stored)) {
-            self.ctx.events.publish(&*role, true, "BreakGlass", "Activate", &note);
         }
     }
 

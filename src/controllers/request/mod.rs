@@ -1,4 +1,5 @@
 //! ActivationRequests. One reconcile reads top to bottom: dereference, evaluate and run effects, publish status.
+mod break_glass;
 mod effects;
 pub mod extended;
 mod fresh_decisions;
@@ -99,6 +100,7 @@ impl RequestController {
             self.expectations.outdated(key);
         }
 
+        break_glass::tell_again(ctx, &known.object, &known.request);
         // Publish status from what this run knows (client). An error here changes nothing about when it runs again.
         if let Err(error) = self.publish(key, &known).await {
             tracing::info!(namespace = key.0, name = key.1, %error, "cannot publish the status of a request");
@@ -108,10 +110,11 @@ impl RequestController {
         Ok(NextRun { deadline: (!ctx.audit.has_room()).then(later), ..NextRun::of(requeue) })
     }
 
-    /// Whether an ended request has nothing left to publish: every decision about it has its final verdict.
+    /// Whether an ended request has nothing left to publish: every decision about it has its final verdict, and break-glass is told.
     fn is_complete(&self, key: &Key, request: &ActivationRequest) -> bool {
         let decisions = || self.ctx.stores.decisions_about(&DecisionSubject::Request(key.clone()));
-        changes::has_ended(request) && decisions().iter().all(|decision| decision::is_settled(decision))
+        let told = || !break_glass::is_untold(&self.ctx, request);
+        changes::has_ended(request) && decisions().iter().all(|decision| decision::is_settled(decision)) && told()
     }
 
     /// Writes what users see beside the state: who is waited for, and what each decision counts. Only the leader writes.

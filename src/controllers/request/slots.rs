@@ -19,7 +19,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use kube::{Api, ResourceExt};
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 use tokio::time::MissedTickBehavior;
@@ -188,6 +188,7 @@ pub async fn sweep(ctx: Arc<Context>) {
     loop {
         beat.tick().await;
         if !ctx.authority.leads() {
+            ctx.unreviewed_deleted.store(0, Ordering::Relaxed);
             continue;
         }
         match tokio::time::timeout(SWEEP_LIMIT, sweep_once(&ctx)).await {
@@ -199,27 +200,71 @@ pub async fn sweep(ctx: Arc<Context>) {
 }
 
 async fn sweep_once(ctx: &Context) -> kube::Result<()> {
-    let mut suspect: Vec<Slot> = slots::all(&ctx.client).await?.into_iter().filter(|slot| !is_held_in_stores(ctx, slot)).collect();
+    let all = slots::all(&ctx.client).await?;
+    let free = delete_free(ctx, all.iter().filter(|slot| !is_held_in_stores(ctx, slot)).cloned().collect()).await;
+    let exists = |holder: &Holder| ctx.stores.request(&key(holder)).is_some_and(|request| request.uid().as_deref() == Some(&*holder.uid));
+    ctx.unreviewed_deleted.store(locked_without_request(&all, &free, exists), Ordering::Relaxed);
+    Ok(())
+}
+
+/// Of how many requests that do not exist a lock on further break-glass is left: their access is not reviewed. What was not judged counts.
+fn locked_without_request(all: &[Slot], free: &HashSet<Arc<str>>, exists: impl Fn(&Holder) -> bool) -> usize {
+    let is_lock = |slot: &&Slot| SlotName::parse(&slot.name).is_some_and(|name| name.is_lock());
+    let left = all.iter().filter(is_lock).filter(|slot| !free.contains(&slot.name) && !exists(&slot.holder));
+    // Of one login each name has a lock.
+    left.map(|slot| &slot.holder.uid).collect::<BTreeSet<_>>().len()
+}
+
+/// Deletes those of these slots that nobody holds, at most [`PER_SWEEP`], and returns their names.
+async fn delete_free(ctx: &Context, mut suspect: Vec<Slot>) -> HashSet<Arc<str>> {
     // Each sweep begins elsewhere: slots that cannot be judged do not keep those behind them from being looked at.
     let begin = usize::try_from(ctx.now().as_millis()).unwrap_or(0) % suspect.len().max(1);
     suspect.rotate_left(begin);
     suspect.truncate(PER_SWEEP);
-    let work = stream::iter(suspect).for_each_concurrent(CONCURRENCY, async |slot| {
+    let work = stream::iter(suspect).map(|slot| async move {
         let deleted = match is_held(ctx, &slot).await {
-            Ok(true) => return,
+            Ok(true) => return None,
             Ok(false) => slots::delete(&ctx.client, &slot).await,
             Err(error) => Err(error),
         };
         let (name, namespace, request) = (&*slot.name, &*slot.holder.namespace, &*slot.holder.name);
         match deleted {
-            Ok(()) => tracing::info!(name, namespace, request, "released a slot that its request holds no longer"),
+            Ok(()) => {
+                tracing::info!(name, namespace, request, "released a slot that its request holds no longer");
+                return Some(slot.name);
+            }
             Err(error) => tracing::info!(name, namespace, request, %error, "cannot judge or release a slot; it is tried again"),
         }
+        None
     });
-    work.await;
-    Ok(())
+    work.buffer_unordered(CONCURRENCY).filter_map(async |free| free).collect().await
 }
 
 fn key(holder: &Holder) -> Key {
     (holder.namespace.to_string(), holder.name.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_without_its_request_is_an_access_that_nobody_has_reviewed() {
+        let slot = |name: String, uid: &str| Slot {
+            name: name.as_str().into(),
+            uid: "1".into(),
+            version: "1".into(),
+            holder: Holder { namespace: "payments".into(), name: uid.into(), uid: uid.into() },
+            taken_over_from: None,
+            suspect: false,
+        };
+        let lock = |n: u32, uid: &str| slot(format!("curfew-slot-lock-{}-0", format!("{n:x}").repeat(40)), uid);
+        let counted = lock(3, "u3").name;
+        assert!(SlotName::parse(&counted).is_some_and(|name| name.is_lock()), "{counted}");
+        let role = slot(format!("curfew-slot-{}-0", "a".repeat(40)), "u4");
+        let all = [lock(1, "there"), lock(2, "u2"), lock(3, "u2"), lock(4, "u3"), role];
+        let exists = |holder: &Holder| &*holder.uid == "there";
+        assert_eq!(locked_without_request(&all, &HashSet::new(), exists), 2, "of two logins");
+        assert_eq!(locked_without_request(&all, &[all[3].name.clone()].into(), exists), 1, "the sweep has found one to be free");
+    }
 }

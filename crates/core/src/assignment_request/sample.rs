@@ -103,6 +103,7 @@ impl Around {
             ceiling: None,
             alias_keys: &self.alias_keys,
             aliases_are_names: self.aliases_are_names,
+            uids: Recognition::STRICT.uids,
             login_keys: &Recognition::STRICT.login_keys,
             template: Some(&self.template),
             assignments: &[],

@@ -118,18 +118,24 @@ fn nothing_grants(systems: &[AuthorizationSystem]) -> Option<Finding> {
     })
 }
 
-/// Namespaces with roles in which people can create requests without a limit.
+/// What people can create in any number where no quota counts it.
+const COUNTED: [&str; 2] = ["count/activationrequests.curfew.dev", "count/assignmentrequests.curfew.dev"];
+
+/// Namespaces with roles in which people can create requests of some kind without a limit.
 fn without_quota(templates: &[RoleTemplate], quotas: &[ResourceQuota]) -> Option<Finding> {
-    const COUNTED: &str = "count/activationrequests.curfew.dev";
-    let limits =
-        |quota: &&ResourceQuota| quota.spec.as_ref().and_then(|spec| spec.hard.as_ref()).is_some_and(|hard| hard.contains_key(COUNTED));
-    let limited: BTreeSet<String> = quotas.iter().filter(limits).filter_map(ResourceExt::namespace).collect();
+    let counts = |quota: &ResourceQuota, what: &str| {
+        quota.spec.as_ref().and_then(|spec| spec.hard.as_ref()).is_some_and(|hard| hard.contains_key(what))
+    };
+    let limited = |what| quotas.iter().filter(move |quota| counts(quota, what)).filter_map(ResourceExt::namespace).collect();
+    // Several quotas of a namespace count together.
+    let [access, assignments]: [BTreeSet<String>; 2] = COUNTED.map(limited);
+    let limited: BTreeSet<String> = access.intersection(&assignments).cloned().collect();
     let used: BTreeSet<String> = templates.iter().filter_map(ResourceExt::namespace).collect();
     let without: Vec<String> = used.difference(&limited).cloned().collect();
     let first = without.first()?;
     Some(Finding::warning(
         format!("no ResourceQuota limits requests in {}", named(&without)),
-        "a person who may create requests there can fill the API server's storage",
+        format!("a person who may create requests there can fill the API server's storage; a quota must have {}", COUNTED.join(" and ")),
         format!("kubectl apply -n {first} -f examples/quota/quota.yaml"),
     ))
 }

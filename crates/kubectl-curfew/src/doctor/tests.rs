@@ -55,9 +55,13 @@ fn deployment(name: &str, replicas: i32, available: i32) -> Value {
     json!({"metadata": {"name": name}, "spec": {"replicas": replicas, "selector": {}, "template": {}}, "status": {"availableReplicas": available}})
 }
 
-fn quota() -> Value {
-    json!({"metadata": {"name": "curfew", "namespace": "payments"}, "spec": {"hard": {"count/activationrequests.curfew.dev": "500"}}})
+fn quota(counted: &[&str]) -> Value {
+    let hard: Value =
+        counted.iter().map(|what| (format!("count/{what}.curfew.dev"), json!("500"))).collect::<serde_json::Map<_, _>>().into();
+    json!({"metadata": {"name": "curfew", "namespace": "payments"}, "spec": {"hard": hard}})
 }
+
+const KINDS: [&str; 2] = ["activationrequests", "assignmentrequests"];
 
 /// An installation in which everything is as it should be.
 fn sound() -> Observed {
@@ -76,7 +80,7 @@ fn sound() -> Observed {
         standing: Ok(Vec::new()),
         revoking: Ok(Vec::new()),
         grants: Ok(Vec::new()),
-        quotas: Ok(vec![object(quota())]),
+        quotas: Ok(vec![object(quota(&KINDS))]),
     }
 }
 
@@ -167,6 +171,12 @@ fn objects_that_are_not_ready_are_grouped_by_reason() {
         o.systems = Ok(vec![object(system("ReadOnly", 0))]);
     });
     only(Severity::Warning, &["no ResourceQuota limits requests in payments", "examples/quota"], |o| o.quotas = Ok(Vec::new()));
+    // A quota of an older version counts one of the two.
+    for one in KINDS {
+        let words = ["no ResourceQuota limits requests in payments", "count/assignmentrequests.curfew.dev"];
+        only(Severity::Warning, &words, |o| o.quotas = Ok(vec![object(quota(&[one])), object(quota(&["accessdecisions"]))]));
+    }
+    assert_eq!(found(|o| o.quotas = Ok(KINDS.iter().map(|one| object(quota(&[one]))).collect())), [], "two quotas count together");
 }
 
 #[test]

@@ -3,7 +3,11 @@ use super::{
     Place,
     queue::{Decider, REVIEW, Waiting},
 };
-use crate::{context::CliContext, explain::facts::proven, read};
+use crate::{
+    context::CliContext,
+    explain::facts::proven,
+    read::{self, Gap},
+};
 use curfew_api::{
     AccessDecision, ActivationRequest, Grant, conditions, convert,
     decision::{About, AccessDecisionSpec, RequestRef},
@@ -14,8 +18,9 @@ use curfew_core::{
         review::{ReviewState, ReviewedGrant, evaluate_about_grant},
     },
     request::{may_have_given_access, tally_decisions},
+    text::printable,
 };
-use kube::{Api, ResourceExt, api::ListParams};
+use kube::ResourceExt;
 
 /// The requests that a review of the decider would settle, the oldest first. Of managers this knows nothing: it is for whom a stage lists.
 pub(super) fn waiting(all: &[ActivationRequest], decider: &Decider) -> Vec<Waiting> {
@@ -65,21 +70,34 @@ pub(super) fn command(request: &ActivationRequest) -> String {
     format!("kubectl curfew review {} -n {} --comment TEXT", request.name_any(), request.namespace().unwrap_or_default())
 }
 
-/// For each break-glass access that the decider can review and whose request was deleted, what to do. Grants are objects of the cluster:
-/// where the user may not list them this shows none of them, and the denial of the next request names the Grant.
-pub(super) async fn deleted(me: &CliContext, place: Place<'_>, requests: &[ActivationRequest], decider: &Decider) -> Vec<String> {
-    let Ok(grants) = Api::<Grant>::all(me.client.clone()).list(&ListParams::default()).await else { return Vec::new() };
+/// The Grants of break-glass accesses whose request is not among these. Grants are objects of the cluster: where the user may not list
+/// them, standard error says by which right these accesses would be shown; the denial of the next request names the Grant. Any other
+/// failure is a gap.
+pub(super) async fn without_request(me: &CliContext, place: Place<'_>, requests: &[ActivationRequest], gaps: &mut Vec<Gap>) -> Vec<Grant> {
+    let mut grants = match read::everywhere::<Grant>(me).await {
+        Ok(Ok(grants)) => grants,
+        Ok(Err(missing)) => {
+            eprintln!("{}", printable(&format!("break-glass whose request was deleted is not shown: {missing}")));
+            return Vec::new();
+        }
+        Err(error) => {
+            gaps.push(read::failed::<Grant>(&error));
+            return Vec::new();
+        }
+    };
     let exists = |grant: &Grant| requests.iter().any(|request| request.uid().as_deref() == Some(grant.spec.request.uid.as_str()));
-    let here = |grant: &&Grant| match place {
+    let here = |grant: &Grant| match place {
         Place::All => true,
         Place::Namespace(namespace) => grant.spec.request.namespace == namespace,
     };
-    let candidates: Vec<&Grant> = grants.items.iter().filter(|grant| grant.spec.review.is_some() && !exists(grant)).filter(here).collect();
-    if candidates.is_empty() {
-        return Vec::new();
-    }
-    let decisions: Vec<AccessDecision> = read::list(me, place, &mut Vec::new()).await.unwrap_or_default();
-    let left = candidates.into_iter().filter(|grant| can_review(grant, decider) && !is_reviewed(grant, &decisions));
+    grants.retain(|grant| grant.spec.review.is_some() && here(grant) && !exists(grant));
+    grants
+}
+
+/// For each of these accesses that the decider can review, what to do. Where decisions may not be read, also for those that are reviewed.
+pub(super) fn deleted(grants: &[Grant], decisions: Option<&[AccessDecision]>, decider: &Decider) -> Vec<String> {
+    let decisions = decisions.unwrap_or_default();
+    let left = grants.iter().filter(|grant| can_review(grant, decider) && !is_reviewed(grant, decisions));
     left.map(|grant| {
         let of = &grant.spec.request;
         format!(
