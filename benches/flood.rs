@@ -45,9 +45,7 @@ async fn main() -> Result<()> {
     let flood = async {
         let begun = Instant::now();
         let (decisions, requests) = ((0..junk).map(decision), (0..junk / 4).map(large_request));
-        let refused =
-            tokio::try_join!(alice.flood("payments", decisions, CONNECTIONS / 2), alice.flood("payments", requests, CONNECTIONS / 2))?;
-        ensure!(refused == (0, 0), "{refused:?} were refused");
+        tokio::try_join!(alice.flood("payments", decisions, CONNECTIONS / 2), alice.flood("payments", requests, CONNECTIONS / 2))?;
         println!("{} objects created in {} s", junk + junk / 4, begun.elapsed().as_secs());
         Ok(())
     };
@@ -98,7 +96,7 @@ async fn round(
             "spec": {"roleRef": {"name": "unapproved"}, "duration": duration, "justification": "flood"},
         })
     };
-    ensure!(alice.flood("payments", (0..GRANTS).map(ask), CONNECTIONS).await? == 0, "not every request was admitted");
+    alice.flood("payments", (0..GRANTS).map(ask), CONNECTIONS).await?;
     let active = |states: &str| states.split(' ').filter(|state| *state == "Active").count() == GRANTS;
     world.field_fits(&["grt"], "{.items[*].status.state}", "to be 50 times Active", within, active).await?;
     let mut by_hand = Vec::new();

@@ -28,7 +28,7 @@ async fn the_process_that_only_revokes_ends_what_is_due_while_the_operator_is_de
     .await?;
     w.unapproved_role().await?;
     let asked = (0..held()).map(|i| request("unapproved", &format!("held-{i}"), duration()));
-    ensure!(alice.flood("payments", asked, 8).await? == 0, "not every request was admitted");
+    alice.flood("payments", asked, 8).await?;
     let grants = ["grt"];
     let active = |v: &str| v.split(' ').filter(|state| *state == "Active").count() == held();
     w.field_fits(&grants, "{.items[*].status.state}", "all to be Active", SOON + SOON, active).await?;
@@ -57,7 +57,7 @@ async fn the_process_that_only_revokes_ends_what_is_due_while_the_operator_is_de
 async fn deleted_while_the_operator_is_dead(w: &World) -> Result<()> {
     let (alice, operator) = (w.alice()?, w.operator("again").await?);
     let asked = [request("unapproved", "deleted", "1h")];
-    ensure!(alice.flood("payments", asked.into_iter(), 1).await? == 0, "the request was not admitted");
+    alice.flood("payments", asked.into_iter(), 1).await?;
     w.state_is("deleted", "Active").await?;
     let grant = w.field(&["areq", "-n", "payments", "deleted"], "{.status.grantRef.name}").await?;
     operator.kill();
@@ -116,15 +116,14 @@ async fn a_flood_of_junk_holds_up_nobody_else_and_is_cleared_away() -> Result<()
     let (alice, bob) = (w.alice()?, w.cp.user("bob@example.com", &["payments-devs"])?);
     // What was sent meanwhile arrives at once, bob's request last.
     operator.pause();
-    // They are for the same system as bob's, and the operator refuses them.
+    // They are for the same system as bob's, and the operator refuses them: alice may ask for nobody else. Admission does not know that.
     let requests = (0..junk()).map(|i| {
-        let mut unsupported = request("payments-admin", &format!("junk-{i}"), "1h");
-        unsupported["spec"]["extends"] = json!({"name": "none", "uid": "none"});
-        unsupported
+        let mut for_another = request("payments-admin", &format!("junk-{i}"), "1h");
+        for_another["spec"]["beneficiary"] = json!({"user": "nobody@example.com"});
+        for_another
     });
     let decisions = (0..junk()).map(|i| decision(&format!("junk-{i}"), &format!("nothing-{i}")));
-    let refused = tokio::try_join!(alice.flood("payments", requests, 8), alice.flood("payments", decisions, 8))?;
-    ensure!(refused == (0, 0), "{refused:?} were refused");
+    tokio::try_join!(alice.flood("payments", requests, 8), alice.flood("payments", decisions, 8))?;
     bob.apply(&super::asks("payments-admin", "honest", "1h", "")).await?.success()?;
     operator.resume();
     let all = ["areq", "-n", "payments"];
@@ -141,8 +140,8 @@ async fn a_flood_of_junk_holds_up_nobody_else_and_is_cleared_away() -> Result<()
         .await?;
     resisted(waiting > junk() / 2, &format!("{} requests without sense go before another person's", junk() - waiting))?;
     // All are judged, and what was about nothing is deleted after a while.
-    let judged = |v: &str| v.split(' ').filter(|state| *state == "Invalid").count() == junk();
-    w.field_fits(&all, "{.items[*].status.state}", "all to be Invalid", SOON * 2, judged).await?;
+    let judged = |v: &str| v.split(' ').filter(|state| *state == "Denied").count() == junk();
+    w.field_fits(&all, "{.items[*].status.state}", "all to be Denied", SOON * 2, judged).await?;
     w.field_fits(&["adec", "-n", "payments"], "{.items[*].metadata.name}", "to be nothing", SOON * 4, str::is_empty).await?;
     // Bob is a person like any other still.
     crate::story::decide(&w, &w.carol()?, "honest", "Approve").await?;

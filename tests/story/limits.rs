@@ -258,8 +258,7 @@ async fn fifty_at_once(w: &World) -> Result<()> {
         let floods = people.iter().zip(0u64..).map(|(who, person)| who.flood("payments", of_person(person).map(body), 10));
         let prefix = format!("crowd-{round}-");
         let watched = one_at_a_time(w, &prefix, 50);
-        let (refused, winners) = tokio::try_join!(futures::future::try_join_all(floods), watched)?;
-        ensure!(refused.iter().sum::<usize>() == 0, "{refused:?} were refused");
+        let (_, winners) = tokio::try_join!(futures::future::try_join_all(floods), watched)?;
         for winner in winners {
             w.state_is(&winner, "Expired").await.with_context(|| format!("SEED={seed}, round {round}"))?;
         }

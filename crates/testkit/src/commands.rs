@@ -11,7 +11,7 @@ use super::{
     user::{Output, User},
     watch::Watch,
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use http::Method;
 use kube::Client;
@@ -37,19 +37,24 @@ impl User {
         self.api_stdin(&["create", "-f", "-"], yaml).await
     }
 
-    /// Creates many objects of one kind in a namespace, `at_a_time` of them at a time, and returns how many were refused.
+    /// Creates many objects of one kind in a namespace, `at_a_time` of them at a time.
     ///
     /// # Errors
-    /// If the server cannot be asked.
-    pub async fn flood(&self, namespace: &str, objects: impl Iterator<Item = Value> + Send, at_a_time: usize) -> Result<usize> {
+    /// If one is refused, with its refusal; if the server cannot be asked.
+    pub async fn flood(&self, namespace: &str, objects: impl Iterator<Item = Value> + Send, at_a_time: usize) -> Result<()> {
         let client = self.cached().await?;
         let post = async |body: Value| {
             let text = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
             let uri = Kind::of(&text("apiVersion"), &text("kind"))?.path(Some(namespace), None);
-            anyhow::Ok(usize::from(matches!(send(&client, Method::POST, &uri, JSON, Some(body)).await?, Answer::Refused(_))))
+            anyhow::Ok(match send(&client, Method::POST, &uri, JSON, Some(body)).await? {
+                Answer::Refused(why) => Some(why.message),
+                Answer::Ok(_) => None,
+            })
         };
-        let refused: Vec<usize> = stream::iter(objects).map(post).buffer_unordered(at_a_time).try_collect().await?;
-        Ok(refused.into_iter().sum())
+        let answers: Vec<Option<String>> = stream::iter(objects).map(post).buffer_unordered(at_a_time).try_collect().await?;
+        let (all, refused) = (answers.len(), answers.into_iter().flatten().collect::<Vec<_>>());
+        ensure!(refused.is_empty(), "{} of {all} objects were refused, the first of them: {}", refused.len(), refused[0]);
+        Ok(())
     }
 
     /// A command in kubectl's words: `patch`, `delete`, `label`, `create KIND`.
@@ -284,7 +289,7 @@ async fn label(client: &Client, a: &Arguments) -> Result<Output> {
 async fn delete(who: &User, client: &Client, a: &Arguments) -> Result<Output> {
     a.only(&["-n", "-l", "--all", "--wait", "--timeout", "--cascade"])?;
     let what = Selection::of(a, 1)?;
-    anyhow::ensure!(what.name.is_some() || what.labels.is_some() || a.has("--all"), "delete needs a name, -l or --all");
+    ensure!(what.name.is_some() || what.labels.is_some() || a.has("--all"), "delete needs a name, -l or --all");
     let propagation = match a.flag("--cascade") {
         None | Some("background") => "Background",
         Some("foreground") => "Foreground",
