@@ -461,6 +461,8 @@ const NOT_IN_TABLE: &[(&str, &str)] = &[
     ("every statement that is written ends at the deadline", "said by kubectl curfew explain of what ends the access"),
     ("self.all(key, !key.startsWith('curfew.dev/'))", "a rule of a CRD"),
     ("keys of curfew.dev are reserved for Curfew", "the message of that rule, which the API server gives: story::fuse"),
+    ("policy {policy} does not allow role {role}", "the proof of a window says Lack::Approvers instead"),
+    ("other approvers than the role asks for", "the proof of a window says Lack::Approvers instead"),
     ("the core's own values are JSON", "the text of a panic"),
     ("{} ms after the epoch", "a time beyond the year 9999, which the CRDs refuse"),
     ("more than {MAX_EXPANDED} single permissions, which cannot be compared", "content that is frozen is smaller"),

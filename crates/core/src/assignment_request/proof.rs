@@ -58,10 +58,8 @@ impl fmt::Display for Lack {
             Lack::Terms => "was not applied with that window, subject and role",
             Lack::Admission => "was made while admission was not proven to be enforced",
             Lack::Recognition => "was made by another person, and the other logins of its subject are not known",
-            Lack::Approvers => {
-                "had other approvers than are asked for now: by a policy that allows the assignment and its role, or, where that sets no floor, by assignment.approval of the role"
-            }
-            Lack::Approvals => "has no approvals that count now, by the present identity settings of CurfewConfig, and fill its stages",
+            Lack::Approvers => "had other approvers than the policy, or else the role, asks for now",
+            Lack::Approvals => "has too few approvals that count now",
         })
     }
 }
