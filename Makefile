@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 FEATURES := --features crash-points,simulated,aws
 
-.PHONY: help demo demo-aws test chart-test gitops gitops-test attacks soak unit generate lint deny bench flood demo-mutant clean
+.PHONY: help demo demo-aws test chart-test gitops gitops-test docs docs-test attacks soak unit generate lint deny bench flood demo-mutant clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,13 @@ gitops: ## gitops/argocd/argocd-cm.yaml from the Lua files
 gitops-test: ## health checks and actions for Argo CD, health expressions for Flux, kstatus: as these run them (a second, after a build)
 	@gitops=$$(hack/gitops/build) && $$gitops test
 
+docs: ## the pages as a site, in target/docs/
+	hack/docs/build
+
+docs-test: docs ## the site: every link and anchor leads somewhere, nothing is loaded from another host (make test has the manifests and commands)
+	hack/docs/check
+	hack/docs/links target/docs
+
 attacks: control-plane emulators ## each attack with its protection, and without: then it must succeed (half an hour; ONLY='sweep admission' for some)
 	hack/attacks/run $(ONLY)
 
@@ -42,10 +49,11 @@ unit: ## the fast ones: no API server
 generate: ## CRDs, admission policies, RBAC and workloads from code: crds/, deploy/ and the generated parts of charts/curfew/
 	cargo run --quiet --bin curfew -- generate
 
-lint: ## words, module graph, format, clippy with warnings denied (test features, and as shipped), licences and sources
+lint: ## words, module graph, names in docs, format, clippy with warnings denied (test features, and as shipped), licences and sources
 	hack/lint/words
 	hack/lint/modules --check
 	hack/lint/features --check
+	hack/docs/check
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets $(FEATURES) -- -D warnings
 	cargo clippy --workspace --lib --bins -- -D warnings

@@ -1,6 +1,7 @@
 //! The manifests that are generated from code: one command writes them, and a test reports files that differ.
 mod chart;
 mod dashboards;
+mod reference;
 
 use crate::{api, identity::install, providers::aws};
 use serde_json::Value;
@@ -13,8 +14,8 @@ use std::{
 const HEADER: &str = "# Generated from code by `make generate`; edits are lost.\n";
 
 /// Directories that hold generated files alone.
-const ONLY_GENERATED: [&str; 6] =
-    ["crds", "deploy", "deploy/remote", "charts/curfew/crds", "charts/curfew/dashboards", "charts/curfew/generated"];
+const ONLY_GENERATED: [&str; 7] =
+    ["crds", "deploy", "deploy/remote", "charts/curfew/crds", "charts/curfew/dashboards", "charts/curfew/generated", reference::FOLDER];
 
 /// Returns every generated file, by its path relative to the root, with its content.
 pub fn files() -> BTreeMap<PathBuf, String> {
@@ -29,6 +30,7 @@ pub fn files() -> BTreeMap<PathBuf, String> {
     files.extend(kustomizations);
     files.extend(chart::files());
     files.extend(aws::least_privilege::files());
+    files.extend(reference::files());
     files
 }
 

@@ -71,6 +71,10 @@ fn write_or_check(root: &std::path::Path, check: bool) -> anyhow::Result<()> {
 mod snapshot;
 
 #[cfg(test)]
+#[path = "../tests/docs/fences.rs"]
+mod fences;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
@@ -92,5 +96,19 @@ mod tests {
         }
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/help.txt");
         super::snapshot::assert_stored(&path, &all, "cargo test --bin curfew");
+    }
+
+    #[test]
+    fn the_program_accepts_its_commands_in_the_docs() {
+        let scratch = std::env::temp_dir().join(format!("curfew-docs-{}", std::process::id()));
+        std::fs::create_dir_all(&scratch).unwrap();
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let calls: Vec<_> = super::fences::commands(root, &scratch).into_iter().filter(|c| c.program == "curfew").collect();
+        std::fs::remove_dir_all(&scratch).unwrap();
+        assert!(calls.len() > 1, "docs/howto/audit.md has commands of curfew");
+        for call in calls {
+            let parsed = Curfew::try_parse_from(std::iter::once("curfew").chain(call.arguments.iter().map(String::as_str)));
+            assert!(parsed.is_ok(), "{}: {}", call.line(), parsed.err().map(|e| e.to_string()).unwrap_or_default());
+        }
     }
 }

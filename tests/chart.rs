@@ -3,6 +3,8 @@
 mod alerts;
 #[path = "chart/dashboards.rs"]
 mod dashboards;
+#[path = "chart/docs.rs"]
+mod docs;
 #[path = "chart/equal.rs"]
 mod equal;
 #[path = "chart/life.rs"]

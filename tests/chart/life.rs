@@ -1,5 +1,5 @@
 //! The life of a release, with the real helm on a real control plane whose Pods run: installation, the README's story under the rights
-//! of the chart, an upgrade and an uninstallation with live access, and an installation over what was kept.
+//! of the chart, an upgrade and an uninstallation with live access, an installation over what was kept, and the deletion of that.
 use super::objects::{KUBERNETES, directory, template};
 use anyhow::{Context, Result, ensure};
 use curfew_core::time::Time;
@@ -28,7 +28,8 @@ async fn a_release_lives_with_its_grants() -> Result<()> {
     life.not_ready_without_the_policies().await?;
     life.upgrade_with_a_live_grant().await?;
     life.uninstall_with_a_live_grant().await?;
-    life.install_again().await
+    life.install_again().await?;
+    life.delete_everything().await
 }
 
 impl Life {
@@ -309,6 +310,25 @@ impl Life {
         self.w.granting().await?;
         let ends = self.active("again", "15s").await?;
         self.ends_at(ends).await
+    }
+
+    /// As docs/install.md says: systems and Grants that have ended are kept, with finalizers that no operator takes any more.
+    async fn delete_everything(&self) -> Result<()> {
+        self.helm(&["uninstall"], &["--wait"]).await?;
+        let held = self.admin.kubectl(&["get", "grt,authsys", "-o", "name"]).await?.success()?;
+        ensure!(held.contains("grant") && held.contains("authorizationsystem"), "not kept: {held}");
+        for object in held.lines() {
+            let patch = ["patch", object, "--type=merge", "-p", r#"{"metadata":{"finalizers":null}}"#];
+            eventually("the API server to forget the deleted policies", SOON, || async {
+                let out = self.admin.kubectl(&patch).await?;
+                ensure!(out.ok || out.stderr.contains("denied request"), "{}", out.stderr);
+                Ok(out.ok.then_some(()))
+            })
+            .await?;
+        }
+        self.admin.kubectl(&["delete", "-f", &path("crds"), "--timeout=60s"]).await?.success()?;
+        self.admin.kubectl(&["delete", "namespace", "curfew-system", "--timeout=60s"]).await?.success()?;
+        Ok(())
     }
 }
 

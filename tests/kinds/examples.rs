@@ -2,13 +2,14 @@
 use anyhow::{Context, Result, ensure};
 use curfew_testkit::{SOON, World, path, root};
 
-/// An example as it would be written today: its window is around now, whenever this runs.
-fn current(text: &str) -> String {
+/// An example as it would be written today: its window is around now, and a planned access begins tomorrow, whenever this runs.
+pub(super) fn current(text: &str) -> String {
     let day = |days: i64| {
         jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_hours(24 * days)).map(|t| t.strftime("%Y-%m-%d").to_string())
     };
-    let (start, end) = (day(-30).unwrap_or_default(), day(300).unwrap_or_default());
-    text.replace("2026-01-01T", &format!("{start}T")).replace("2026-12-31T", &format!("{end}T"))
+    let (start, end, tomorrow) = (day(-30).unwrap_or_default(), day(300).unwrap_or_default(), day(1).unwrap_or_default());
+    let text = text.replace("2026-01-01T", &format!("{start}T")).replace("2026-12-31T", &format!("{end}T"));
+    text.replace("2026-11-28T", &format!("{tomorrow}T"))
 }
 
 /// The documents of every example, with the file they are from.

@@ -3,6 +3,7 @@ use crate::shared::without_operator;
 use anyhow::{Context, Result, ensure};
 use curfew_testkit::{SOON, eventually, path, root};
 
+mod docs;
 mod examples;
 mod lengths;
 mod organisation;

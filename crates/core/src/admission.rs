@@ -2,8 +2,8 @@
 //!
 //! The admission check proves it every few seconds, and on demand; this module says what follows from a proof. A gap lasts from the
 //! last good proof before it to the first good one after it. Objects created in a gap are never trusted: the request is Invalid, the
-//! approval is ignored. Nor are they when they have become old: age proves nothing, and whoever can edit a policy can bring about that
-//! spans are forgotten.
+//! approval is ignored. Nor are they when they have become old: age proves nothing, and an identity that can edit a policy can bring about
+//! that spans are forgotten.
 //!
 //! A proof covers an object in one of two ways. By time: the object was created before the second in which the proof began, which any
 //! process can tell from the object. By order: this process had read the object before the proof began, so it was created before;

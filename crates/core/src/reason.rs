@@ -3,17 +3,21 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident,)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
         /// The reason for a state or condition. In this order: refusals, requests that cannot be resolved or trusted, ends of a
         /// request, templates that are not ready, decisions.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-        pub enum Reason { $($(#[$doc])* $name,)+ }
+        pub enum Reason { $($(#[doc = $doc])+ $name,)+ }
         impl Reason {
             /// All reasons, in the order of declaration.
             pub const ALL: &'static [Reason] = &[$(Reason::$name),+];
             /// The text in status.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Reason::$name => stringify!($name)),+ }
+            }
+            /// What it means, for the reference in docs/.
+            pub const fn description(self) -> &'static str {
+                match self { $(Reason::$name => concat!($($doc),+)),+ }
             }
         }
     };

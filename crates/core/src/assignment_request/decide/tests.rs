@@ -121,7 +121,7 @@ fn what_only_takes_away_needs_no_stage() {
     assert_eq!(case.decide(), Decision::Apply(removal.change("longer")));
 }
 
-/// Somebody else's extension may wait for a day; giving up does not wait for it.
+/// The extension of another requester may wait for a day; giving up does not wait for it.
 #[test]
 fn what_takes_away_does_not_wait_behind_another_request() {
     let removal = Terms { action: ActionKind::Remove, approval: Vec::new(), policy: None, ..terms() };
