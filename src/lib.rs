@@ -22,6 +22,7 @@ pub mod audit;
 pub mod generate;
 pub mod identity;
 pub mod kube_writes;
+pub mod notify;
 pub mod observe;
 pub mod providers;
 pub mod runtime;

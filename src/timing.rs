@@ -59,6 +59,14 @@ pub struct Timing {
     pub sink_pause: Duration,
     /// How long one delivery to an audit sink may take.
     pub sink_timeout: Duration,
+    /// How long a notification waits for its channel until it is given up.
+    pub notification_age: Duration,
+    /// How often it is looked whether a digest or a reminder is due, and what was counted is stored.
+    pub notifications_every: Duration,
+    /// Seconds between two digests.
+    pub digest_secs: i64,
+    /// Seconds between two reminders of a review that is outstanding.
+    pub review_reminder_secs: i64,
     /// Seconds after which the API server ends a watch, so that the next one shows that it still answers. A connection that has
     /// gone silent is noticed five seconds after that. Less than the client's read timeout.
     pub watch_secs: u32,
@@ -93,6 +101,10 @@ pub const SHIPPED: Timing = Timing {
     anchor: Duration::from_secs(15),
     sink_pause: Duration::from_secs(1),
     sink_timeout: Duration::from_secs(10),
+    notification_age: Duration::from_secs(3600),
+    notifications_every: Duration::from_secs(15),
+    digest_secs: 7 * 86_400,
+    review_reminder_secs: 4 * 3600,
     watch_secs: 8,
     watch_stale: Duration::from_secs(30),
 };
@@ -125,6 +137,10 @@ const FAST: Timing = Timing {
     anchor: Duration::from_secs(3),
     sink_pause: Duration::from_millis(200),
     sink_timeout: Duration::from_secs(3),
+    notification_age: Duration::from_secs(60),
+    notifications_every: Duration::from_secs(1),
+    digest_secs: 20,
+    review_reminder_secs: 5,
     watch_secs: 5,
     watch_stale: Duration::from_secs(12),
 };

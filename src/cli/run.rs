@@ -128,6 +128,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     tasks.spawn("admission check", admission::run(ctx.clone()));
     tasks.spawn("extra keys of logins", identity_keys::run(ctx.clone()));
     tasks.spawn("retention", retention::run(ctx.clone()));
+    tasks.spawn("notifications", ctx.notifier.clone().run());
     tasks.spawn("sweep of slots", request::slots::sweep(ctx.clone()));
     own_tasks.spawn("sweep", sweeper::run(revoking_ctx));
     own_tasks.spawn("first synchronisation", synchronise(ctx.clone()));
@@ -149,7 +150,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     if tokio::time::timeout(Duration::from_secs(5), lease.release()).await.is_err() {
         tracing::info!("releasing the lease timed out; it expires by itself");
     }
-    ctx.audit.finish(Duration::from_secs(10)).await;
+    tokio::join!(ctx.audit.finish(Duration::from_secs(10)), ctx.notifier.finish(Duration::from_secs(5)));
     tracing::info!(finished = finished.is_ok(), "curfew stops");
     why.map_or(Ok(()), |w| Err(anyhow::anyhow!(w)))
 }

@@ -27,6 +27,8 @@ use std::{sync::Arc, time::Duration};
 
 /// The pause after a proof on demand. What comes meanwhile is covered by the next.
 const BETWEEN_PROOFS: Duration = Duration::from_millis(20);
+/// The condition of CurfewConfig that says how the channels of notifications are doing.
+const DELIVERED: &str = "NotificationsDelivered";
 /// How long one proof may take.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -214,6 +216,10 @@ async fn write(
             let message = format!("{why}; nothing new is granted until it takes records again, and revocation goes on");
             set(&mut next.conditions, "AuditDelivered", Is::False, "SinkFailing", message, generation, now);
         }
+    }
+    match ctx.notifier.condition() {
+        Some((good, reason, message)) => set(&mut next.conditions, DELIVERED, Is::from(good), reason, message, generation, now),
+        None => next.conditions.retain(|condition| condition.type_ != DELIVERED),
     }
     if config.status.as_ref() == Some(&next) {
         return true;

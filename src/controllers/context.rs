@@ -1,10 +1,11 @@
 //! The state that every controller shares.
 use super::{convert, live_reads::LiveReads};
 use crate::{
-    api::Grant,
+    api::{ActivationRequest, AssignmentRequest, Grant, assignment_request::AssignmentRequestStatus, request::ActivationRequestStatus},
     audit::AuditLog,
     authority::Authority,
     identity::NAMESPACE,
+    notify::{Notice, Notifier},
     observe::{Events, Metrics},
     providers::Registry,
     runtime::{
@@ -16,9 +17,10 @@ use curfew_core::{
     admission::{AdmissionHistory, Provenance, Seen},
     follow::Overdue,
     grant as core_grant,
+    notice::NoticeEvent,
     time::Time,
 };
-use kube::{Client, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -51,6 +53,8 @@ pub struct Context {
     pub replica: String,
     /// Publishes Kubernetes Events.
     pub events: Events,
+    /// Sends notifications by chat, e-mail and webhook.
+    pub notifier: Notifier,
     /// The audit log, which outlives the objects.
     pub audit: AuditLog,
     /// The metrics.
@@ -120,8 +124,10 @@ impl Context {
         audit: AuditLog,
         events: Events,
     ) -> Self {
+        let notifier = Notifier::new(client.clone(), metrics.clone(), stores.clone(), authority.clone(), install.clone());
         Context {
             client,
+            notifier,
             stores,
             live: LiveReads::default(),
             authority,
@@ -151,6 +157,36 @@ impl Context {
     #[must_use]
     pub fn over(&self, client: Client, registry: Registry) -> Self {
         Context { client, registry, ..self.clone() }
+    }
+
+    /// Tells people what the status that was stored says, beyond the one before. Nothing waits for it.
+    pub fn notify(&self, before: Option<&ActivationRequestStatus>, stored: &ActivationRequest) {
+        self.tell(stored, &self.notifier.of_request(before, stored));
+    }
+
+    /// The same of an AssignmentRequest.
+    pub fn notify_of_change(&self, before: Option<&AssignmentRequestStatus>, stored: &AssignmentRequest) {
+        self.tell(stored, &self.notifier.of_assignment_request(before, stored));
+    }
+
+    /// Sends notifications about an object, and publishes Events.
+    pub fn tell<K: Resource<DynamicType = ()>>(&self, about: &K, notices: &[Notice]) {
+        for notice in notices {
+            self.publish_notice(about, notice);
+        }
+        if !notices.is_empty() {
+            self.notifier.send(notices);
+        }
+    }
+
+    /// Publishes an Event for what people are told, unless there is one for the transition itself.
+    fn publish_notice<K: Resource<DynamicType = ()>>(&self, about: &K, notice: &Notice) {
+        use NoticeEvent::{Activated, AssignmentChanged, BreakGlass, Ended, Refused, Scheduled};
+        let event = notice.event.event;
+        if !matches!(event, Refused | Scheduled | Activated | Ended | BreakGlass | AssignmentChanged) {
+            let warning = event.is_urgent();
+            self.events.publish(about, warning, &format!("{event:?}"), "Notify", &format!("{}; {}", notice.subject, notice.message));
+        }
     }
 
     /// The time that rules go by.

@@ -13,6 +13,7 @@ pub fn measure(ctx: &Context) {
     metrics.watch_age.set(ctx.stores.ages.oldest(Instant::now()).map_or(0, |(_, age)| i64::try_from(age.as_secs()).unwrap_or(i64::MAX)));
     let deleted = ctx.unreviewed_deleted.load(Ordering::Relaxed);
     metrics.break_glass_unreviewed.set(number(ctx.stores.unreviewed_requests() + deleted));
+    metrics.notifications_oldest.set(i64::try_from(ctx.notifier.oldest().as_secs()).unwrap_or(i64::MAX));
     metrics.leads.set(i64::from(ctx.authority.leads()));
     let mut states: BTreeMap<String, i64> = BTreeMap::new();
     for request in ctx.stores.requests.state() {

@@ -12,6 +12,7 @@ pub mod gauges;
 pub mod grant;
 pub mod identity_keys;
 pub mod live_reads;
+mod milestones;
 pub mod readiness;
 pub mod request;
 pub mod retention;

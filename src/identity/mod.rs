@@ -22,6 +22,8 @@ pub mod workloads;
 pub const NAMESPACE: &str = "curfew-system";
 /// The name of the operator's service account.
 pub const OPERATOR: &str = "curfew-operator";
+/// The name of the Lease that holds what the replicas keep about notifications.
+pub const NOTIFICATIONS: &str = "curfew-notifications";
 /// The name of the service account of `curfew run --revoke-only`.
 pub const REVOKER: &str = "curfew-revoker";
 /// The name of the sweep's service account.

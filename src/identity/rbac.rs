@@ -1,6 +1,6 @@
 //! RBAC: the minimal rights of the operator, the revoker, the sweep and the check before an uninstallation. The ClusterRoles for people
 //! are in [`people`](super::people).
-use super::{CANARY_ROLE, NAMESPACE, OPERATOR, REVOKER, SWEEP, UNINSTALL, stamp::KEYS};
+use super::{CANARY_ROLE, NAMESPACE, NOTIFICATIONS, OPERATOR, REVOKER, SWEEP, UNINSTALL, stamp::KEYS};
 use crate::api::{GROUP, crds};
 use serde_json::{Value, json};
 
@@ -67,9 +67,9 @@ pub fn operator() -> Vec<Value> {
     ];
     let subject = json!([{"kind": "ServiceAccount", "name": OPERATOR, "namespace": NAMESPACE}]);
     let role_ref = |kind: &str, role: &str| json!({"apiGroup": rbac, "kind": kind, "name": role});
-    // Its own lease, and the slots of limits, whose names no rule can list.
+    // Its own lease, what it keeps about notifications, and the slots of limits, whose names no rule can list.
     let leases = json!([{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create", "list", "patch", "delete"]},
-        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [OPERATOR], "verbs": ["get", "update"]},
+        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [OPERATOR, NOTIFICATIONS], "verbs": ["get", "update"]},
         // The extra keys that the API server records of a login.
         {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [KEYS], "verbs": ["get", "patch"]},
         // The kubeconfigs of remote clusters and the URLs of audit sinks. Secrets are never listed or watched.

@@ -2,6 +2,7 @@
 //!
 //! A status is written by a merge patch that carries the version that was read: a compare-and-swap. Never by PUT or apply
 //! of the object itself, which would bring a deleted one back.
+pub mod notifications;
 pub mod slots;
 
 use crate::{

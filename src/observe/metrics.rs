@@ -48,6 +48,16 @@ pub struct Metrics {
     pub audit_failures: Counter,
     /// The number of audit records that wait for a sink.
     pub audit_backlog: Gauge,
+    /// The number of notifications that a channel has taken.
+    pub notifications_sent: Counter,
+    /// The number of notifications that were given up.
+    pub notifications_lost: Counter,
+    /// The number of attempts to deliver a notification that failed.
+    pub notifications_failures: Counter,
+    /// The number of notifications that a recipient was not sent, because there were too many in an hour.
+    pub notifications_suppressed: Counter,
+    /// The seconds that the oldest notification has waited for its channel.
+    pub notifications_oldest: Gauge,
     /// The panics that were caught. Each is a bug and concerns one object.
     pub panics: Panics,
 }
@@ -72,6 +82,11 @@ impl Default for Metrics {
             sweep_held_back: Gauge::default(),
             audit_failures: Counter::default(),
             audit_backlog: Gauge::default(),
+            notifications_sent: Counter::default(),
+            notifications_lost: Counter::default(),
+            notifications_failures: Counter::default(),
+            notifications_suppressed: Counter::default(),
+            notifications_oldest: Gauge::default(),
             panics: Panics::default(),
         };
         let registry = &mut metrics.registry;
@@ -117,6 +132,8 @@ impl Default for Metrics {
             "Number of break-glass accesses that nobody has reviewed",
             metrics.break_glass_unreviewed.clone(),
         );
+        metrics.register_notifications();
+        let registry = &mut metrics.registry;
         registry.register("panics", "Number of panics in the work for one object; the work is tried again", metrics.panics.counter());
         registry.register("leader", "1 while this replica holds the lease", metrics.leads.clone());
         metrics
@@ -130,6 +147,27 @@ pub fn seconds_between(from: Time, to: Time) -> f64 {
 }
 
 impl Metrics {
+    fn register_notifications(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("notifications_sent", "Number of notifications that a channel has taken", self.notifications_sent.clone());
+        registry.register("notifications_lost", "Number of notifications that were given up", self.notifications_lost.clone());
+        registry.register(
+            "notifications_failures",
+            "Number of attempts to deliver a notification that failed",
+            self.notifications_failures.clone(),
+        );
+        registry.register(
+            "notifications_suppressed",
+            "Number of notifications that a recipient was not sent because of maxPerHour",
+            self.notifications_suppressed.clone(),
+        );
+        registry.register(
+            "notifications_oldest_seconds",
+            "Seconds that the oldest notification has waited for its channel",
+            self.notifications_oldest.clone(),
+        );
+    }
+
     /// Returns all metrics in the text format of OpenMetrics.
     pub fn text(&self) -> String {
         let mut out = String::new();

@@ -83,6 +83,7 @@ impl Life {
                 "--set=operator.tolerations[0].operator=Exists",
                 "--set=image.pullPolicy=Always",
                 "--set=networkPolicy.auditSinks.ports={8443}",
+                "--set=networkPolicy.notifications.ports={587}",
                 "--set=operator.extraVolumes[0].name=audit",
                 "--set-json=operator.extraVolumes[0].emptyDir={}",
                 "--set=operator.extraVolumeMounts[0].name=audit",

@@ -128,6 +128,7 @@ fn values_reach_the_objects() -> Result<()> {
         "--set=quotas.requests=1000000",
         "--set-json=networkPolicy.apiServer.to=[{\"ipBlock\":{\"cidr\":\"10.0.0.1/32\"}}]",
         "--set=networkPolicy.cloud.ports={443}",
+        "--set=networkPolicy.notifications.ports={587}",
         "--set=networkPolicy.metricsFrom=null",
         "--set-json",
         r#"config.spec={"ceilings":{"duration":"8h"},"retention":"90d","identity":{"aliases":{"none":{}},"uids":{"shared":{}},"deciderProof":{"none":{}}}}"#,
@@ -171,7 +172,9 @@ fn values_reach_the_objects() -> Result<()> {
     );
     let network = &one(&objects, "NetworkPolicy", "curfew")?["spec"];
     ensure!(
-        network["egress"][1]["to"][0]["ipBlock"]["cidr"] == "10.0.0.1/32" && network["egress"][2]["ports"][0]["port"] == 443,
+        network["egress"][1]["to"][0]["ipBlock"]["cidr"] == "10.0.0.1/32"
+            && network["egress"][2]["ports"][0]["port"] == 443
+            && network["egress"][3]["ports"] == serde_json::json!([{"protocol": "TCP", "port": 587}]),
         "{network}"
     );
     ensure!(network["ingress"] == serde_json::json!([]), "{network}");

@@ -6,8 +6,8 @@ use curfew::authority::Clock;
 use curfew_core::time::Time;
 use curfew_testkit::{SOON, User, World, eventually};
 
-const NAMESPACE: &str = "asreq";
-const DAY: i64 = 86_400;
+pub const NAMESPACE: &str = "asreq";
+pub const DAY: i64 = 86_400;
 
 /// A role without approval of activations, whose assignments the leads extend; and one whose assignments nobody extends.
 const ROLES: &str = r#"
@@ -75,7 +75,7 @@ fn in_secs(secs: i64) -> Time {
 }
 
 /// An assignment from so many seconds from now until so many.
-async fn assign(w: &World, name: &str, role: &str, subject: &str, (from, until): (i64, i64)) -> Result<()> {
+pub async fn assign(w: &World, name: &str, role: &str, subject: &str, (from, until): (i64, i64)) -> Result<()> {
     let window = format!("{{between: {{start: '{}', end: '{}'}}}}", in_secs(from), in_secs(until));
     let yaml = format!(
         "{{apiVersion: curfew.dev/v1alpha1, kind: EligibleAssignment, metadata: {{name: {name}, namespace: {NAMESPACE}}}, \
@@ -84,7 +84,7 @@ async fn assign(w: &World, name: &str, role: &str, subject: &str, (from, until):
     w.admin()?.apply(&yaml).await?.success().map(drop)
 }
 
-async fn install(w: &World) -> Result<()> {
+pub async fn install(w: &World) -> Result<()> {
     let admin = w.admin()?;
     admin.apply(ROLES).await?.success()?;
     admin.api(&["create", "secret", "generic", "db", "-n", NAMESPACE, "--from-literal=password=x"]).await?.success()?;
@@ -92,12 +92,12 @@ async fn install(w: &World) -> Result<()> {
     w.field_is(&["rtpl", "-n", NAMESPACE, "asreq"], ready, "True").await
 }
 
-fn person(w: &World, name: &str, groups: &[&str]) -> Result<User> {
+pub fn person(w: &World, name: &str, groups: &[&str]) -> Result<User> {
     w.cp.user(&format!("{name}@example.com"), groups)
 }
 
 /// A request about an assignment, as its uid is now.
-async fn asks(w: &World, name: &str, action: &str, assignment: &str, more: &str) -> Result<String> {
+pub async fn asks(w: &World, name: &str, action: &str, assignment: &str, more: &str) -> Result<String> {
     let uid = w.field(&["eas", "-n", NAMESPACE, assignment], "{.metadata.uid}").await?;
     Ok(format!(
         "{{apiVersion: curfew.dev/v1alpha1, kind: AssignmentRequest, metadata: {{name: {name}, namespace: {NAMESPACE}}}, \
@@ -105,7 +105,7 @@ async fn asks(w: &World, name: &str, action: &str, assignment: &str, more: &str)
     ))
 }
 
-fn until(secs: i64) -> String {
+pub fn until(secs: i64) -> String {
     format!(", until: '{}'", in_secs(secs))
 }
 

@@ -10,16 +10,16 @@ use curfew_testkit::{Operator, SOON, User, World, eventually, metric};
 use serde_json::Value;
 use std::{path::Path, time::Duration};
 
-const ROLE: &str = "emergency";
+pub const ROLE: &str = "emergency";
 const WHY: &str = "justification: roll back release 2311";
 
 /// A request for break-glass.
-fn broken(name: &str, duration: &str) -> String {
+pub fn broken(name: &str, duration: &str) -> String {
     of(ROLE, name, duration).replace("duration:", "breakGlass: true, duration:")
 }
 
 /// Lets the policy of the example allow break-glass, or not.
-async fn policy(w: &World, allows: bool) -> Result<()> {
+pub async fn policy(w: &World, allows: bool) -> Result<()> {
     let patch = format!("{{\"spec\":{{\"allow\":{{\"breakGlass\":{allows}}}}}}}");
     w.admin()?.api(&["patch", "apol", "payments", "--type=merge", "-p", &patch]).await?.success().map(drop)
 }

@@ -18,6 +18,7 @@ mod git;
 mod isolation;
 mod limits;
 mod narrowed;
+mod notifications;
 mod paused;
 mod plugin;
 pub mod refusals;

@@ -48,7 +48,7 @@ pub fn assignment(name: &str, role: &str, subject: &str, window: &str) -> String
     )
 }
 
-fn between(start: Time, end: Time) -> String {
+pub fn between(start: Time, end: Time) -> String {
     format!("between: {{start: '{start}', end: '{end}'}}")
 }
 

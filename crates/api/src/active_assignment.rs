@@ -4,6 +4,7 @@ use super::{
     schema,
 };
 use curfew_core::{
+    notice::assignment::Milestone,
     occurrences::Recurrence,
     principal::{Subject, UserInfo},
     target::{Empty, PermissionsByProvider},
@@ -12,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The condition that says that admission was proven to be enforced when an assignment was created. It is recorded once, because the spans of
 /// proven admission are not remembered for years.
@@ -122,6 +124,10 @@ pub struct ActiveAssignmentStatus {
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
+    /// Of which events of its life people were told already, so that each is told once.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(length(max = 4), extend("x-kubernetes-list-type" = "set"))]
+    pub told: BTreeSet<Milestone>,
     /// Values for the columns of `kubectl get`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display: Option<AssignmentDisplay>,

@@ -4,6 +4,7 @@ use super::schema;
 use curfew_core::target::simulated;
 use curfew_core::{
     assignment_request::Change,
+    notice::assignment::Milestone,
     principal::Subject,
     target::{Empty, PermissionsByProvider, ScopeByProvider, aws, kubernetes},
     time::Time,
@@ -12,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Makes a subject eligible to activate a role within a time window.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -151,6 +153,10 @@ pub struct EligibleAssignmentStatus {
     /// The window that an AssignmentRequest has given the assignment, in place of the one in `spec`. As soon as that is edited, `spec` holds again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<Change>,
+    /// Of which events of its life people were told already, so that each is told once.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(length(max = 4), extend("x-kubernetes-list-type" = "set"))]
+    pub told: BTreeSet<Milestone>,
     /// Values for the columns of `kubectl get`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display: Option<AssignmentDisplay>,

@@ -1,5 +1,5 @@
 //! CurfewConfig: the configuration of Curfew in a cluster.
-use super::schema;
+use super::{notifications::Notifications, schema};
 use curfew_core::{
     admission::{AdmissionHistory, Span},
     conditions::{LoginKeys, mfa},
@@ -50,6 +50,9 @@ pub struct CurfewConfigSpec {
     /// Where audit records are sent. Default: the operator's standard output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<Audit>,
+    /// Who is notified by chat, e-mail or webhook, and of what. Default: nobody. Kubernetes Events are published in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notifications: Option<Notifications>,
 }
 
 impl CurfewConfigSpec {
@@ -238,7 +241,7 @@ pub struct CurfewConfigStatus {
     /// The `metadata.generation` that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `AdmissionEnforced`, `ClockSynced`, `AuditDelivered`.
+    /// `AdmissionEnforced`, `ClockSynced`, `AuditDelivered`, and `NotificationsDelivered` where there are channels.
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,

@@ -16,6 +16,7 @@ pub mod decision;
 pub mod grant;
 #[cfg(test)]
 mod lengths;
+pub mod notifications;
 pub mod policy;
 pub mod request;
 pub mod schema;

@@ -305,6 +305,9 @@ pub struct StageStatus {
     /// From when the people of the stage's escalation may approve, while it is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub escalates_at: Option<Time>,
+    /// Whether that time has come.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub escalated: bool,
     /// Approvals that count once the stage is open.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]

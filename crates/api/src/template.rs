@@ -187,7 +187,7 @@ pub struct ExtensionCeilings {
 /// Access without approval in an emergency, which another person must review.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BreakGlass {
-    /// Channels to notify. Accepted without effect by this build: a use of break-glass is told by a Warning Event, the alert CurfewBreakGlass and the audit log.
+    /// The channels of CurfewConfig (`spec.notifications.channels`, by name) that are told of each use, and every four hours until its review, regardless of their level, their recipients and the rules. Others are told as CurfewConfig says. A name that no channel has is named by the condition `Ready`. Each use is told by a Warning Event, the alert CurfewBreakGlass and the audit log, too.
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "atomic"))]
     pub notify: Vec<String>,
 }

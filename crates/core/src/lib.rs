@@ -14,6 +14,7 @@
 //! | [`approval`], [`verdict`], [`messages`] | which decisions count, and what users are told |
 //! | [`request`], [`grant`], [`slots`] | the two state machines, and accesses that grants share |
 //! | [`limits`] | how many requests may hold a role at a time |
+//! | [`notice`] | which events people are told of, and who |
 //! | [`occurrences`] | when standing access is there, and by which activations |
 //! | [`admission`], [`sweep`] | what may be trusted by its creation time, and what no Grant justifies |
 //! | [`deadlines`], [`lanes`] | when, and in which order |
@@ -34,6 +35,7 @@ pub mod ids;
 pub mod lanes;
 pub mod limits;
 pub mod messages;
+pub mod notice;
 pub mod occurrences;
 pub mod policy_inputs;
 pub mod principal;

@@ -7,11 +7,12 @@
 pub mod activation;
 mod status;
 
-use super::{Context, WaitingForProof, convert, dereference};
+use super::{Context, WaitingForProof, convert, dereference, milestones};
 use crate::{
     api::{ActivationRequest, ActiveAssignment},
     authority::Permit,
     kube_writes::{self, WriteOutcome},
+    notify,
     runtime::{
         changes,
         crash::{self, When},
@@ -24,11 +25,13 @@ use async_trait::async_trait;
 use curfew_core::{
     admission::Provenance,
     duration::Duration as Ceiling,
+    notice::assignment,
     occurrences::{
         Occurrence, Pace,
         attempts::{MAX_ATTEMPTS, repeated_at},
         plan,
     },
+    principal::Subject,
     reason::Reason,
     requeue::Requeue,
     resolved::Terms,
@@ -92,10 +95,22 @@ impl ActiveAssignmentController {
         // Publish.
         let waits = verdict.as_ref().is_some_and(|found| matches!(found, Err(why) if is_unknown(why)));
         let found = Found { facts: &facts, verdict: verdict.map(|found| found.map(drop)), held: &held, obstacle };
-        status::publish(ctx, &object, &status::status(&object, &found, now)).await?;
+        let mut next = status::status(&object, &found, now);
+        let life = milestones::life(&next.conditions, facts.schedule().until, now);
+        let due = milestones::due(&life, &mut next.told);
+        if let (Some(stored), Some(milestone)) = (status::publish(ctx, &object, &next).await?, due) {
+            ctx.tell(&stored, &[notify::of_standing(&stored, milestone, life.end, self.approvers(&object))]);
+        }
         let soonest = Time::from_millis(ctx.now().as_millis() + LAG_MS);
         let requeue = requeue(&asked?, waits, planned.wake, soonest);
-        Ok(NextRun { deadline: planned.wake.map(|at| at.max(soonest)), ..NextRun::of(requeue) })
+        let wake = planned.wake.into_iter().chain(assignment::next(&life)).min();
+        Ok(NextRun { deadline: wake.map(|at| at.max(soonest)), ..NextRun::of(requeue) })
+    }
+
+    /// Who may approve requests for the role of an assignment.
+    fn approvers(&self, object: &ActiveAssignment) -> Vec<Subject> {
+        let role = self.ctx.stores.template(&(object.namespace().unwrap_or_default(), object.spec.role_ref.name.clone()));
+        role.iter().flat_map(|role| convert::template(role).approval).flat_map(|stage| stage.approvers).collect()
     }
 
     /// What this activation would be granted now, if it were requested.

@@ -79,19 +79,20 @@ pub fn status(object: &ActiveAssignment, found: &Found<'_>, now: Time) -> Active
     next
 }
 
-/// Writes a status if it differs.
+/// Writes a status if it differs. Returns the object if it was written.
 ///
 /// # Errors
 /// If the API server does not answer.
-pub async fn publish(ctx: &Context, object: &ActiveAssignment, next: &ActiveAssignmentStatus) -> kube::Result<()> {
+pub async fn publish(ctx: &Context, object: &ActiveAssignment, next: &ActiveAssignmentStatus) -> kube::Result<Option<ActiveAssignment>> {
     if object.status.as_ref() == Some(next) {
-        return Ok(());
+        return Ok(None);
     }
     let api: Api<ActiveAssignment> = Api::namespaced(ctx.client.clone(), &object.namespace().unwrap_or_default());
     let version = object.resource_version().unwrap_or_default();
     match kube_writes::commit(&api, &object.name_any(), &version, object.status.as_ref(), next).await {
         WriteOutcome::Failed(error) => Err(error),
+        WriteOutcome::Stored(stored) => Ok(Some(stored)),
         // On a conflict the watch brings the changed object.
-        WriteOutcome::Stored(_) | WriteOutcome::Conflict => Ok(()),
+        WriteOutcome::Conflict => Ok(None),
     }
 }

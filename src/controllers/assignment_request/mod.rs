@@ -174,6 +174,7 @@ impl AssignmentRequestController {
         let version = known.object.resource_version().unwrap_or_default();
         let outcome = kube_writes::commit(&api, &key.1, &version, known.object.status.as_ref(), &status).await;
         if let WriteOutcome::Stored(stored) = &outcome {
+            ctx.notify_of_change(known.object.status.as_ref(), stored);
             let state = status.state.map_or_else(String::new, |state| format!("{state:?}"));
             let message = status.message.unwrap_or_default();
             tracing::info!(uid = %known.request.uid, namespace = key.0, name = key.1, state, message, "AssignmentRequest");
@@ -199,10 +200,12 @@ impl AssignmentRequestController {
             let next = status::status(known, &Next::unchanged(known), ctx.now());
             let api = kube_writes::assignment_requests(&ctx.client, &key.0);
             let version = object.resource_version().unwrap_or_default();
-            if *old != next
-                && let WriteOutcome::Failed(error) = kube_writes::commit(&api, &key.1, &version, Some(old), &next).await
-            {
-                return Err(error);
+            if *old != next {
+                match kube_writes::commit(&api, &key.1, &version, Some(old), &next).await {
+                    WriteOutcome::Stored(stored) => ctx.notify_of_change(Some(old), &stored),
+                    WriteOutcome::Conflict => {}
+                    WriteOutcome::Failed(error) => return Err(error),
+                }
             }
         }
         let request = RequestRef { name: &key.1, uid: &known.request.uid };

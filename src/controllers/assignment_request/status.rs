@@ -75,7 +75,7 @@ pub(super) fn status(known: &Known, next: &Next, now: Time) -> AssignmentRequest
         approval: next.frozen.as_ref().map(|frozen| ApprovalStatus {
             accepted_at: Some(frozen.accepted_at),
             deadline: tally.deadline(),
-            stages: stage_statuses(&frozen.terms.approval, &tally, &known.facts),
+            stages: stage_statuses(&frozen.terms.approval, &tally, &known.facts, now),
         }),
         ended_at: over.then(|| old.ended_at.unwrap_or_else(|| now.floor_secs())),
         ended_by: stop.map(|stop| counted(&known.facts[stop.decision])),

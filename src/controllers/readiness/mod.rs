@@ -264,18 +264,19 @@ fn set_ready(list: &mut Vec<Condition>, verdict: &Readiness, generation: Option<
     }
 }
 
-/// Writes a status if it differs from the stored one.
-async fn write<K, S>(api: &Api<K>, object: &K, old: Option<&S>, next: &S) -> kube::Result<()>
+/// Writes a status if it differs from the stored one. Returns the object if it was written.
+async fn write<K, S>(api: &Api<K>, object: &K, old: Option<&S>, next: &S) -> kube::Result<Option<K>>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
     S: Serialize + PartialEq,
 {
     if old == Some(next) {
-        return Ok(());
+        return Ok(None);
     }
     match kube_writes::commit(api, &object.name_any(), &object.resource_version().unwrap_or_default(), old, next).await {
         WriteOutcome::Failed(error) => Err(error),
+        WriteOutcome::Stored(stored) => Ok(Some(stored)),
         // On a conflict the watch brings the changed object.
-        WriteOutcome::Stored(_) | WriteOutcome::Conflict => Ok(()),
+        WriteOutcome::Conflict => Ok(None),
     }
 }

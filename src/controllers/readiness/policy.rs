@@ -39,5 +39,5 @@ pub async fn reconcile(ctx: &Context, snapshot: &Snapshot, policy: &AccessPolicy
         ..old
     };
     set_ready(&mut next.conditions, &verdict, policy.metadata.generation, ctx.now());
-    write(&Api::all(ctx.client.clone()), policy, policy.status.as_ref(), &next).await
+    write(&Api::all(ctx.client.clone()), policy, policy.status.as_ref(), &next).await.map(drop)
 }

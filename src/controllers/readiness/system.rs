@@ -62,7 +62,7 @@ pub async fn reconcile(ctx: &Context, asks: &Asks<'_>, snapshot: &Snapshot, syst
     if only_counts && !asks.counts.may_write(&facts.uid, now) {
         return Ok(());
     }
-    write(&Api::all(ctx.client.clone()), system, system.status.as_ref(), &next).await
+    write(&Api::all(ctx.client.clone()), system, system.status.as_ref(), &next).await.map(drop)
 }
 
 /// Holds a system by a finalizer while it has live Grants, so that they stay visible. Returns the system as it is stored now;

@@ -13,7 +13,9 @@ use crate::{
         assignment_request::proof,
         convert,
         dereference::{self, Source},
+        milestones,
     },
+    notify,
     providers::ProviderError,
     runtime::changes::{self, RequestGroup},
 };
@@ -71,7 +73,8 @@ pub async fn reconcile(ctx: &Context, asks: &Asks<'_>, snapshot: &Snapshot, temp
         display: Some(display(ctx, &facts, verdict.as_ref().ok().map(|(policy, _)| *policy))),
         ..old
     };
-    let verdict = verdict.map(|(_, message)| message);
+    let unknown_channels = unknown_channels(ctx, template).map(|told| format!("; {told}")).unwrap_or_default();
+    let verdict = verdict.map(|(_, message)| message + &unknown_channels);
     match unknown.filter(|_| verdict.is_ok()) {
         Some(why) => {
             set(&mut next.conditions, "Ready", Is::Unknown, UNKNOWN, why, template.metadata.generation, ctx.now());
@@ -84,7 +87,7 @@ pub async fn reconcile(ctx: &Context, asks: &Asks<'_>, snapshot: &Snapshot, temp
     if only_counts && !asks.counts.may_write(&facts.reference.uid, ctx.now()) {
         return Ok(());
     }
-    write(&Api::namespaced(ctx.client.clone(), &facts.namespace), template, template.status.as_ref(), &next).await
+    write(&Api::namespaced(ctx.client.clone(), &facts.namespace), template, template.status.as_ref(), &next).await.map(drop)
 }
 
 fn first_system<'a>(snapshot: &'a Snapshot, template: &Template) -> Option<&'a AuthorizationSystem> {
@@ -221,6 +224,29 @@ pub async fn reconcile_assignment(ctx: &Context, snapshot: &Snapshot, assignment
     let expired = matches!(facts.window, Window::Between(_, end) if ctx.now() >= end);
     let (reason, message) = if expired { (Reason::WindowPassed, "the window has passed") } else { (Reason::AsExpected, "") };
     set(&mut next.conditions, "Expired", Is::from(expired), reason.as_str(), message, generation, ctx.now());
+    let end = match facts.window {
+        Window::Permanent => None,
+        Window::Between(_, end) => Some(end),
+    };
+    let due = milestones::due(&milestones::life(&next.conditions, end, ctx.now()), &mut next.told);
     let api = Api::namespaced(ctx.client.clone(), &assignment.namespace().unwrap_or_default());
-    write(&api, &**assignment, assignment.status.as_ref(), &next).await
+    let stored = write(&api, &**assignment, assignment.status.as_ref(), &next).await?;
+    if let (Some(stored), Some(milestone)) = (stored, due) {
+        let approvers = template.iter().flat_map(|template| template.approval.iter().flat_map(|stage| stage.approvers.clone()));
+        ctx.tell(&stored, &[notify::of_assignment(&stored, milestone, end, approvers.collect())]);
+    }
+    Ok(())
+}
+
+/// The channels that the role names for break-glass and CurfewConfig does not have, in words.
+fn unknown_channels(ctx: &Context, template: &RoleTemplate) -> Option<String> {
+    let named = &template.spec.activation.break_glass.as_ref()?.notify;
+    let config = ctx.stores.config();
+    let channels = config.iter().filter_map(|config| config.spec.notifications.as_ref()).flat_map(|settings| &settings.channels);
+    let known: Vec<&str> = channels.map(|channel| channel.name.as_str()).collect();
+    let unknown: Vec<&str> = named.iter().map(String::as_str).filter(|name| !known.contains(name)).collect();
+    (!unknown.is_empty()).then(|| {
+        let names = unknown.join(", ");
+        format!("breakGlass.notify names {names}, which spec.notifications of CurfewConfig does not have as a channel")
+    })
 }

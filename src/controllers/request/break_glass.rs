@@ -32,6 +32,7 @@ pub fn tell(ctx: &Context, object: &ActivationRequest, request: &Request, earlie
 pub fn tell_again(ctx: &Context, object: &ActivationRequest, request: &Request) {
     if ctx.authority.leads() && must_be_told(request) {
         tell(ctx, object, request, true);
+        ctx.notifier.tell_again(object);
     }
 }
 

@@ -86,6 +86,7 @@ impl RequestEffects {
         match kube_writes::commit(&api, &self.key.1, &next.version, object.status.as_ref(), &status).await {
             WriteOutcome::Stored(stored) => {
                 self.announce(&stored, next);
+                self.ctx.notify(object.status.as_ref(), &stored);
                 let version = stored.resource_version().unwrap_or_default();
                 self.known.lock().stored(stored, next, tally);
                 Outcome::Stored(version.into())

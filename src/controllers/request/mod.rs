@@ -128,8 +128,10 @@ impl RequestController {
         if object.status.is_some() && object.status.as_ref() != Some(&next) {
             let api = kube_writes::requests(&ctx.client, &key.0);
             let version = object.resource_version().unwrap_or_default();
-            if let WriteOutcome::Failed(error) = kube_writes::commit(&api, &key.1, &version, object.status.as_ref(), &next).await {
-                return Err(error);
+            match kube_writes::commit(&api, &key.1, &version, object.status.as_ref(), &next).await {
+                WriteOutcome::Stored(stored) => ctx.notify(object.status.as_ref(), &stored),
+                WriteOutcome::Conflict => {}
+                WriteOutcome::Failed(error) => return Err(error),
             }
         }
         let request = RequestRef { name: &key.1, uid: &known.request.uid };

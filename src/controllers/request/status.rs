@@ -93,7 +93,7 @@ pub fn status(object: &ActivationRequest, core: &Status, inputs: &StatusInputs<'
         Some(_) | None => ApprovalStatus {
             accepted_at: Some(frozen.accepted_at),
             deadline: tally.deadline().or(tally.stages.last().map_or(Some(frozen.accepted_at), |last| last.deadline)),
-            stages: stages(core, view, tally),
+            stages: stages(core, view, tally, now),
         },
     });
     let approval = Waiting { object, core, tally, now };
@@ -124,13 +124,13 @@ fn shown(state: State) -> (RequestState, Option<Reason>) {
     }
 }
 
-fn stages(core: &Status, view: &View, tally: &Tally) -> Vec<StageStatus> {
+fn stages(core: &Status, view: &View, tally: &Tally, now: Time) -> Vec<StageStatus> {
     let Some(frozen) = &core.frozen else { return Vec::new() };
-    stage_statuses(&frozen.terms.resolved.approval, tally, &view.decisions)
+    stage_statuses(&frozen.terms.resolved.approval, tally, &view.decisions, now)
 }
 
 /// The state of each of these stages.
-pub fn stage_statuses(stages: &[ApprovalStage], tally: &Tally, decisions: &[DecisionFacts]) -> Vec<StageStatus> {
+pub fn stage_statuses(stages: &[ApprovalStage], tally: &Tally, decisions: &[DecisionFacts], now: Time) -> Vec<StageStatus> {
     let all = stages.iter().zip(&tally.stages);
     all.map(|(stage, tallied)| StageStatus {
         name: stage.name.clone(),
@@ -139,6 +139,7 @@ pub fn stage_statuses(stages: &[ApprovalStage], tally: &Tally, decisions: &[Deci
         decisions: tallied.approved.iter().map(|i| counted(&decisions[*i])).collect(),
         deadline: tallied.deadline.filter(|_| !tallied.passed()),
         escalates_at: tallied.escalates_at.filter(|_| !tallied.passed()),
+        escalated: !tallied.passed() && tallied.escalates_at.is_some_and(|at| now >= at),
         waiting: tallied.waiting.iter().map(|i| counted(&decisions[*i])).collect(),
     })
     .collect()
