@@ -87,6 +87,23 @@ const OPERATIONS: &[Panel] = &[
         show: Show::Lines("short"),
         queries: &[("sum(increase(curfew_audit_failures_total[$__rate_interval]))", "failed")],
     },
+    Panel {
+        title: "Notifications",
+        says: "Nothing waits for them. What is lost was given up after an hour, or was too much (the alert CurfewNotificationsUndelivered); what is held back is beyond maxPerHour of its recipient, who gets a summary.",
+        show: Show::Lines("short"),
+        queries: &[
+            ("sum(increase(curfew_notifications_sent_total[$__rate_interval]))", "sent"),
+            ("sum(increase(curfew_notifications_failures_total[$__rate_interval]))", "failed attempts"),
+            ("sum(increase(curfew_notifications_lost_total[$__rate_interval]))", "lost"),
+            ("sum(increase(curfew_notifications_suppressed_total[$__rate_interval]))", "held back"),
+        ],
+    },
+    Panel {
+        title: "Oldest notification that waits",
+        says: "How long it has waited for its channel. The condition NotificationsDelivered of CurfewConfig names the channel and the error.",
+        show: Show::Lines("s"),
+        queries: &[("max by (pod) (curfew_notifications_oldest_seconds)", "{{pod}}")],
+    },
 ];
 
 const ACCESS: &[Panel] = &[
