@@ -39,7 +39,7 @@ use curfew_core::{
     time::Time,
 };
 use kube::ResourceExt;
-use status::Found;
+use status::{Found, Published};
 use std::{sync::Arc, time::Duration};
 
 /// How soon to look again where the API server's clock is behind this node's, in milliseconds.
@@ -98,11 +98,13 @@ impl ActiveAssignmentController {
         let mut next = status::status(&object, &found, now);
         let life = milestones::life(&next.conditions, facts.schedule().until, now);
         let due = milestones::due(&life, &mut next.told);
-        if let (Some(stored), Some(milestone)) = (status::publish(ctx, &object, &next).await?, due) {
-            ctx.tell(&stored, &[notify::of_standing(&stored, milestone, life.end, self.approvers(&object))]);
+        let published = status::publish(ctx, &object, &next).await?;
+        if let (Published::Stored(stored), Some(milestone)) = (&published, due) {
+            ctx.tell(&**stored, &[notify::of_standing(stored, milestone, life.end, self.approvers(&object))]);
         }
         let soonest = Time::from_millis(ctx.now().as_millis() + LAG_MS);
-        let requeue = requeue(&asked?, waits, planned.wake, soonest);
+        let stale = matches!(published, Published::Stale);
+        let requeue = if stale { Requeue::Stale } else { requeue(&asked?, waits, planned.wake, soonest) };
         let wake = planned.wake.into_iter().chain(assignment::next(&life)).min();
         Ok(NextRun { deadline: wake.map(|at| at.max(soonest)), ..NextRun::of(requeue) })
     }

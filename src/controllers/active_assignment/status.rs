@@ -79,20 +79,29 @@ pub fn status(object: &ActiveAssignment, found: &Found<'_>, now: Time) -> Active
     next
 }
 
-/// Writes a status if it differs. Returns the object if it was written.
+/// The result of writing a status.
+pub enum Published {
+    /// It stood there already.
+    Unchanged,
+    /// It was written.
+    Stored(Box<ActiveAssignment>),
+    /// The object has changed since it was read. The change may be our own, which triggers nothing: the caller runs again.
+    Stale,
+}
+
+/// Writes a status if it differs.
 ///
 /// # Errors
 /// If the API server does not answer.
-pub async fn publish(ctx: &Context, object: &ActiveAssignment, next: &ActiveAssignmentStatus) -> kube::Result<Option<ActiveAssignment>> {
+pub async fn publish(ctx: &Context, object: &ActiveAssignment, next: &ActiveAssignmentStatus) -> kube::Result<Published> {
     if object.status.as_ref() == Some(next) {
-        return Ok(None);
+        return Ok(Published::Unchanged);
     }
     let api: Api<ActiveAssignment> = Api::namespaced(ctx.client.clone(), &object.namespace().unwrap_or_default());
     let version = object.resource_version().unwrap_or_default();
     match kube_writes::commit(&api, &object.name_any(), &version, object.status.as_ref(), next).await {
         WriteOutcome::Failed(error) => Err(error),
-        WriteOutcome::Stored(stored) => Ok(Some(stored)),
-        // On a conflict the watch brings the changed object.
-        WriteOutcome::Conflict => Ok(None),
+        WriteOutcome::Stored(stored) => Ok(Published::Stored(Box::new(stored))),
+        WriteOutcome::Conflict => Ok(Published::Stale),
     }
 }

@@ -1,7 +1,10 @@
 //! What one reconcile of an AssignmentRequest knows: everything that a decision about it rests on, from the stores or live.
 use super::proof::{self, Widened};
 use crate::{
-    api::{AccessDecision, AccessPolicy, AssignmentRequest, AuthorizationSystem, CurfewConfig, EligibleAssignment, GROUP, RoleTemplate},
+    api::{
+        AccessDecision, AccessPolicy, AssignmentRequest, AuthorizationSystem, CurfewConfig, EligibleAssignment, GROUP, RoleTemplate,
+        assignment_request,
+    },
     controllers::{
         Context, WaitingForProof, convert, decision,
         dereference::{Source, is_allowed},
@@ -314,10 +317,14 @@ fn place_of(request: &AssignmentRequest) -> Place<'_> {
     Place { accepted, created: convert::created(request), uid: request.metadata.uid.as_deref().unwrap_or_default() }
 }
 
-/// One of the other requests about the same assignment that comes before this one.
+/// One of the other requests about the same assignment that comes before this one. A removal waits for no other, and no other for it: it
+/// leaves another window, by which the others are judged.
 fn earlier(object: &AssignmentRequest, others: &[AssignmentRequest]) -> Option<String> {
     let about = changes::assignment_of(object);
-    let before = |other: &&AssignmentRequest| changes::assignment_of(other) == about && is_earlier(&place_of(other), &place_of(object));
+    let before = |other: &&AssignmentRequest| {
+        let removes = matches!(other.spec.action, assignment_request::Action::Remove(_));
+        changes::assignment_of(other) == about && !removes && is_earlier(&place_of(other), &place_of(object))
+    };
     others.iter().find(before).map(ResourceExt::name_any)
 }
 
@@ -334,6 +341,19 @@ mod tests {
             "status": {"state": state, "conditions": []},
         });
         serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn no_request_waits_for_a_removal() {
+        let other = |action: &str| {
+            let mut other = by("alice", "AwaitingApproval");
+            (other.metadata.name, other.metadata.uid) = (Some("other".into()), Some("r0".into()));
+            let body = json!({"assignment": {"name": "alice", "uid": "a1"}, "until": "2026-11-23T12:00:00Z"});
+            other.spec.action = serde_json::from_value(json!({action: body})).unwrap();
+            other
+        };
+        assert_eq!(earlier(&by("alice", "AwaitingApproval"), &[other("extend")]), Some("other".into()));
+        assert_eq!(earlier(&by("alice", "AwaitingApproval"), &[other("remove")]), None);
     }
 
     /// A request that waits is looked at with each heartbeat, which must not be a call each time.
