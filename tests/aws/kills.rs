@@ -109,7 +109,8 @@ async fn with_the_operator_dead_aws_refuses_at_the_deadline() -> Result<()> {
     let operator = plane.operator("dies", &[]).await?;
     let all = [&user, &role, &large, &c.a];
     try_join_all(all.map(Access::ready)).await?;
-    try_join_all(all.map(|a| a.active(a.name, a.name, "25s"))).await?;
+    // Long enough for the sessions to be opened on a machine that is busy.
+    try_join_all(all.map(|a| a.active(a.name, a.name, "60s"))).await?;
     c.access_is(true).await?;
     let set = c.only_set().await?;
     // The user's own keys, and sessions that are opened while the operator lives.
