@@ -106,7 +106,7 @@ fn told(life: &Life<'_>, milestone: Milestone, verb: &str, commands: Vec<String>
     ];
     Notice {
         event: RequestEvent { event: milestone.event(), stage: None },
-        id: [&life.uid, &format!("{milestone:?}"), end.as_deref().unwrap_or_default()].join("/"),
+        id: Notice::id_of(&[&life.uid, &format!("{milestone:?}"), end.as_deref().unwrap_or_default()]),
         about: Some(About { kind: life.kind, key: life.key.clone() }),
         subject: printable(&line),
         facts: facts.into_iter().flatten().collect(),
@@ -190,7 +190,7 @@ fn of_request(request: &AssignmentRequest, status: &AssignmentRequestStatus, eve
         some("reason", status.reason.clone()),
     ];
     Notice {
-        id: [&request.uid().unwrap_or_default(), &format!("{:?}", event.event), event.stage.as_deref().unwrap_or_default()].join("/"),
+        id: Notice::id_of(&[&request.uid().unwrap_or_default(), &format!("{:?}", event.event), event.stage.as_deref().unwrap_or_default()]),
         about: Some(About { kind: Kind::AssignmentRequest, key: (namespace, name) }),
         subject: printable(&line),
         facts: facts.into_iter().flatten().filter(|(_, value)| !value.is_empty()).collect(),

@@ -44,6 +44,8 @@ pub enum Fault {
     Channel(String),
     /// The channel works and refuses this notification: it will never take it.
     Notice(String),
+    /// The channel works and does not take it for one of its addresses now: it is tried again after the others.
+    Mailbox(String),
 }
 
 impl Delivery {
@@ -89,11 +91,19 @@ impl Delivery {
     /// The same for each of its addresses, if it has several: one that is refused keeps it from no other.
     pub fn split(&self) -> Vec<Delivery> {
         match &self.content {
-            Content::Mail { to, subject, body } if to.len() > 1 => {
-                let one = |to: &String| Content::Mail { to: vec![to.clone()], subject: subject.clone(), body: body.clone() };
-                to.iter().map(|to| Delivery { content: one(to), ..self.clone() }).collect()
-            }
+            Content::Mail { to, .. } if to.len() > 1 => self.clone().in_parts(1),
             Content::Mail { .. } | Content::Http { .. } => Vec::new(),
+        }
+    }
+
+    /// The same in e-mails to at most so many addresses.
+    pub fn in_parts(self, most: usize) -> Vec<Delivery> {
+        match &self.content {
+            Content::Mail { to, subject, body } => {
+                let part = |to: &[String]| Content::Mail { to: to.to_vec(), subject: subject.clone(), body: body.clone() };
+                to.chunks(most).map(|to| Delivery { content: part(to), ..self.clone() }).collect()
+            }
+            Content::Http { .. } => vec![self],
         }
     }
 }
@@ -204,5 +214,10 @@ mod tests {
         };
         assert_eq!(split(&["a@example.com", "b@example.com"]), [content(&["a@example.com"]), content(&["b@example.com"])]);
         assert_eq!(split(&["a@example.com"]), []);
+        let many: Vec<String> = (0..120).map(|i| format!("a{i}@example.com")).collect();
+        let many = Content::Mail { to: many, subject: "s".into(), body: "b".into() };
+        let parts = Delivery { id: "i".into(), event: None, about: None, content: many, receipt: None }.in_parts(50);
+        let sizes = parts.iter().map(|part| if let Content::Mail { to, .. } = &part.content { to.len() } else { 0 });
+        assert_eq!(sizes.collect::<Vec<_>>(), [50, 50, 20]);
     }
 }

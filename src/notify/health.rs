@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 /// How many users and groups without an address are named, at most.
 const MOST_NAMED: usize = 8;
+/// How many of them are counted, at most.
+const MOST_KEPT: usize = 256;
 /// How long a loss is said, in seconds.
 const LOSS_SECS: i64 = 3600;
 
@@ -18,9 +20,10 @@ pub struct Health {
     given_up: u64,
     /// The last one that was given up: when, and why.
     last_loss: Option<(Time, String)>,
-    /// Users and groups that were to be told and have no address. Some are named, and all are counted.
+    /// Users and groups that were to be told and have no address, at most [`MOST_KEPT`].
     missing: BTreeSet<Subject>,
-    unnamed: u64,
+    /// How many addresses were more than one notification may have.
+    left_out: u64,
 }
 
 impl Health {
@@ -32,12 +35,10 @@ impl Health {
 
     /// These were to be told and have no address, and so many were too many addresses for one notification.
     pub fn missing(&mut self, missing: BTreeSet<Subject>, left_out: usize) {
-        self.unnamed += u64::try_from(left_out).unwrap_or(u64::MAX);
+        self.left_out += u64::try_from(left_out).unwrap_or(u64::MAX);
         for subject in missing {
-            if self.missing.len() < MOST_NAMED || self.missing.contains(&subject) {
+            if self.missing.len() < MOST_KEPT {
                 self.missing.insert(subject);
-            } else {
-                self.unnamed += 1;
             }
         }
     }
@@ -69,17 +70,19 @@ pub fn condition(channels: &[(String, usize, Health)], now: Time) -> (bool, &'st
     if !losses.is_empty() {
         return (false, "NotificationsLost", losses.join("; "));
     }
+    let left_out: u64 = channels.iter().map(|(_, _, health)| health.left_out).sum();
+    let left_out = if left_out > 0 { format!("; {left_out} addresses were over the 1000 of one notification") } else { String::new() };
     let missing: BTreeSet<&Subject> = channels.iter().flat_map(|(_, _, health)| &health.missing).collect();
     if !missing.is_empty() {
-        let names = missing.into_iter().map(|subject| brief(&subject.to_string())).collect::<Vec<_>>().join(", ");
-        let unnamed: u64 = channels.iter().map(|(_, _, health)| health.unnamed).sum();
+        let unnamed = missing.len().saturating_sub(MOST_NAMED);
+        let names = missing.into_iter().take(MOST_NAMED).map(|subject| brief(&subject.to_string())).collect::<Vec<_>>().join(", ");
         let more = if unnamed > 0 { format!(" and {unnamed} more") } else { String::new() };
         let what = "add them to spec.notifications.addresses";
-        return (false, "NoAddress", format!("not told by e-mail, since no address is known: {names}{more}; {what}"));
+        return (false, "NoAddress", format!("not told by e-mail, since no address is known: {names}{more}; {what}{left_out}"));
     }
     let suppressed: u64 = channels.iter().map(|(_, _, health)| health.suppressed).sum();
     let suppressed = if suppressed > 0 { format!("; {suppressed} were not sent because of maxPerHour") } else { String::new() };
-    (true, "Delivered", format!("every channel takes notifications{suppressed}"))
+    (true, "Delivered", format!("every channel takes notifications{suppressed}{left_out}"))
 }
 
 #[cfg(test)]
@@ -123,6 +126,9 @@ mod tests {
         assert_eq!(of(health.clone()).1, "Delivered");
         health.missing((0..20).map(|i| Subject::User(format!("u{i:02}"))).collect(), 0);
         let told = of(health).2;
+        let mut crowded = Health::default();
+        crowded.missing(BTreeSet::new(), 200);
+        assert!(of(crowded).2.contains("200 addresses were over the 1000"));
         assert!(told.contains("u07 and 12 more") && !told.contains("u08"), "{told}");
     }
 }

@@ -11,6 +11,12 @@ use lettre::{
     transport::smtp::{self, authentication::Credentials},
 };
 
+/// How many addresses one e-mail has at most: servers take a limited number, 100 by RFC 5321, and each is a round trip.
+pub const MAX_RECIPIENTS: usize = 50;
+/// How much longer an attempt may take than one over HTTP: a server may examine an e-mail for a while before it confirms it, and what is not
+/// confirmed is sent again.
+pub const TIME_FACTOR: u32 = 6;
+
 /// One e-mail.
 pub struct Mail<'a> {
     /// The addresses.
@@ -44,11 +50,17 @@ pub async fn send(server: &Smtp, password: Option<&str>, mail: &Mail<'_>) -> Res
     transport.send_raw(&envelope, &message.formatted()).await.map(drop).map_err(|e| fault(&e))
 }
 
-/// A permanent answer concerns the e-mail or one of its addresses, unless it is about the login (RFC 4954).
+/// A permanent answer concerns the e-mail or one of its addresses, unless it is about the login (RFC 4954); 450, 451 and 452 concern a mailbox
+/// for now (RFC 5321). What the server says is not repeated in messages: more people read those.
 fn fault(error: &smtp::Error) -> Fault {
-    let code = error.status().map(|code| code.to_string()).unwrap_or_default();
-    let text = error.to_string();
-    if error.is_permanent() && !["530", "534", "535", "538"].contains(&code.as_str()) { Fault::Notice(text) } else { Fault::Channel(text) }
+    let Some(code) = error.status().map(|code| code.to_string()) else { return Fault::Channel(error.to_string()) };
+    let text = format!("the mail server answered {code}");
+    match code.as_str() {
+        "450" | "451" | "452" => Fault::Mailbox(text),
+        "530" | "534" | "535" | "538" => Fault::Channel(text),
+        _ if error.is_permanent() => Fault::Notice(text),
+        _ => Fault::Channel(text),
+    }
 }
 
 fn transport(server: &Smtp, password: Option<&str>) -> Result<AsyncSmtpTransport<Tokio1Executor>, smtp::Error> {
@@ -57,7 +69,7 @@ fn transport(server: &Smtp, password: Option<&str>) -> Result<AsyncSmtpTransport
         Security::Tls => AsyncSmtpTransport::<Tokio1Executor>::relay(&server.host),
         Security::None => Ok(AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&server.host)),
     };
-    let mut builder = builder?.port(server.port()).timeout(Some(timing().sink_timeout));
+    let mut builder = builder?.port(server.port()).timeout(Some(timing().sink_timeout * TIME_FACTOR));
     if let (Some(login), Some(password)) = (&server.credentials, password) {
         builder = builder.credentials(Credentials::new(login.username.clone(), password.trim_end().to_owned()));
     }

@@ -62,11 +62,20 @@ impl Notice {
         self.id.split('/').next().unwrap_or_default()
     }
 
+    /// An id of these parts, in characters that may stand in the header `webhook-id` and in a Message-ID: a stage may have any visible name.
+    pub fn id_of(parts: &[&str]) -> String {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+        let escaped = |part: &&str| -> String {
+            part.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+        };
+        parts.iter().map(escaped).collect::<Vec<_>>().join("/")
+    }
+
     /// The summary of what a recipient was not sent within an hour.
     pub fn of_suppressed(install: &str, recipient: &str, count: u32, per_hour: u32, now: Time) -> Self {
         Notice {
             event: RequestEvent { event: NoticeEvent::Digest, stage: None },
-            id: format!("{install}/Suppressed/{recipient}/{now}"),
+            id: Notice::id_of(&[install, "Suppressed", recipient, &now.to_string()]),
             about: None,
             subject: format!("{count} notifications were not sent"),
             facts: vec![("kind", "Suppressed".to_owned()), ("suppressed", count.to_string()), ("maxPerHour", per_hour.to_string())],
@@ -112,5 +121,16 @@ pub fn of_week(week: &Week, until: &str, assignments: Assignments, install: &str
         message: "assignmentsEnding: within the next seven days; topRoles: the roles with the most activations".to_owned(),
         commands: vec!["kubectl get areq -A".to_owned(), "kubectl get eas -A".to_owned()],
         concerned: Concerned::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_may_stand_in_a_header_also_if_a_stage_has_another_script() {
+        assert_eq!(Notice::id_of(&["u-1", "ApprovalNeeded", "Prüfung 2/3"]), "u-1/ApprovalNeeded/Pr%C3%BCfung%202%2F3");
+        assert_ne!(Notice::id_of(&["u", "E", "a/b"]), Notice::id_of(&["u", "E/a", "b"]));
     }
 }

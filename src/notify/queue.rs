@@ -66,6 +66,12 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Puts the one that was taken behind all others, also if it is urgent: what is not taken for now delays nothing else.
+    pub fn put_last(&mut self, waiting: Waiting<T>) {
+        self.busy = false;
+        self.others.push_back(waiting);
+    }
+
     /// Whether nothing waits, and nothing is being sent.
     pub fn is_idle(&self) -> bool {
         !self.busy && self.urgent.is_empty() && self.others.is_empty()
@@ -106,6 +112,17 @@ mod tests {
         assert!(!queue.is_idle(), "it is being sent");
         queue.put_back([5, 6].map(|item| Waiting { item, ..taken.clone() }).into_iter());
         assert_eq!((queue.take().map(|n| n.item), queue.take().map(|n| n.item)), (Some(5), Some(6)));
+    }
+
+    #[test]
+    fn what_is_put_last_goes_after_all_others() {
+        let mut queue = Queue::default();
+        let lost: u64 = [(1, true), (2, false)].into_iter().map(|(item, urgent)| queue.push(waiting(item, urgent))).sum();
+        assert_eq!(lost, 0);
+        let first = queue.take().unwrap();
+        queue.put_last(first);
+        assert_eq!((queue.take().map(|n| n.item), queue.take().map(|n| n.item), queue.take().is_none()), (Some(2), Some(1), true));
+        assert!(queue.is_idle());
     }
 
     #[test]

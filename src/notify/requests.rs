@@ -131,7 +131,7 @@ fn of_request(request: &ActivationRequest, status: &ActivationRequestStatus, eve
     let names = Names { whom: &whom, requester: &requester, role: &request.spec.role_ref.name, namespace: &namespace };
     let asked = stages.iter().find(|stage| Some(&stage.name) == event.stage.as_ref());
     Notice {
-        id: [&request.uid().unwrap_or_default(), &format!("{:?}", event.event), event.stage.as_deref().unwrap_or_default()].join("/"),
+        id: Notice::id_of(&[&request.uid().unwrap_or_default(), &format!("{:?}", event.event), event.stage.as_deref().unwrap_or_default()]),
         subject: subject(event.event, &names, status),
         commands: commands(event.event, (&namespace, &name), status, asked),
         about: Some(About { kind: Kind::Request, key: (namespace.clone(), name.clone()) }),

@@ -28,7 +28,7 @@ use curfew_core::{
     policy_inputs::Window,
     time::Time,
 };
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{cell::LazyCell, collections::HashSet, sync::Arc, time::Duration};
 
 /// How long one look may take.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -107,7 +107,12 @@ impl Notifier {
         });
         let outstanding = stores.live_requests(&RequestGroup::Unreviewed);
         let outstanding: HashSet<&str> = outstanding.iter().filter_map(|request| request.metadata.uid.as_deref()).collect();
-        week.with_done(&uses.done(), |uid| outstanding.contains(uid) || uses.knows(uid))
+        // One that has not begun yet has no review outstanding. Only asked for what is neither.
+        let live = LazyCell::new(|| {
+            let all = stores.live_requests(&RequestGroup::Live);
+            all.iter().filter_map(|request| request.metadata.uid.clone()).collect::<HashSet<String>>()
+        });
+        week.with_done(&uses.done(), |uid| outstanding.contains(uid) || uses.knows(uid) || live.contains(uid))
     }
 
     /// The reminders of reviews that are due. Of a request that has ended the stores keep too little, so it is read live.

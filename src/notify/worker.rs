@@ -7,6 +7,7 @@ use super::{
     break_glass::Receipt,
     delivery::{Delivery, Fault},
     health::Health,
+    mail,
     message::{self, Content},
     notice::Kind,
     queue::{Queue, Waiting},
@@ -110,7 +111,9 @@ impl Worker {
         let (channel, now) = (self.0.channel.lock().clone(), self.now());
         let Some(content) = self.content(notice, &channel, matrix, console, now) else { return };
         let (id, event, about) = (notice.id.clone(), Some(notice.event.clone()), notice.about.clone());
-        self.push(Delivery { id, event, about, content, receipt }, notice.event.event.is_urgent());
+        for part in (Delivery { id, event, about, content, receipt }).in_parts(mail::MAX_RECIPIENTS) {
+            self.push(part, notice.event.event.is_urgent());
+        }
     }
 
     /// What the channel sends of a notification; nothing if it does not take it. A channel that the role names takes it in any case.
@@ -247,9 +250,13 @@ impl Worker {
             return true;
         }
         let channel = self.0.channel.lock().clone();
-        let sending = tokio::time::timeout(timing().sink_timeout, waiting.item.send(&channel, client, http));
+        let limit = match channel.via {
+            Via::CloudEvents(_) | Via::Slack(_) => timing().sink_timeout,
+            Via::Smtp(_) => timing().sink_timeout * mail::TIME_FACTOR,
+        };
+        let sending = tokio::time::timeout(limit, waiting.item.send(&channel, client, http));
         let sent = metrics.panics.catch("notifications", &waiting.item.id, sending).await;
-        let late = || Err(Fault::Channel(format!("no answer within {} s", timing().sink_timeout.as_secs())));
+        let late = || Err(Fault::Channel(format!("no answer within {} s", limit.as_secs())));
         match sent.map_or_else(|| Err(Fault::Notice("the attempt has panicked".into())), |sent| sent.unwrap_or_else(|_| late())) {
             Ok(()) => {
                 self.0.queue.lock().done();
@@ -266,17 +273,33 @@ impl Worker {
             }
             Err(Fault::Notice(error)) => {
                 metrics.notifications_failures.inc();
-                let parts = waiting.item.split();
-                if parts.is_empty() {
+                if !self.split(&waiting) {
                     self.0.queue.lock().done();
                     self.lost(1, &error);
-                } else {
-                    let (urgent, since) = (waiting.urgent, waiting.since);
-                    self.0.queue.lock().put_back(parts.into_iter().map(|item| Waiting { item, urgent, since }));
                 }
                 true
             }
+            Err(Fault::Mailbox(error)) => {
+                metrics.notifications_failures.inc();
+                let split = self.split(&waiting);
+                if !split {
+                    tracing::info!(channel = channel.name, notification = waiting.item.id, error, "a notification is tried again later");
+                    self.0.health.lock().error = Some(error);
+                    self.0.queue.lock().put_last(waiting);
+                }
+                split
+            }
         }
+    }
+
+    /// Puts back what was taken as one notification for each address; `false` if it has no several.
+    fn split(&self, waiting: &Waiting<Delivery>) -> bool {
+        let (parts, urgent, since) = (waiting.item.split(), waiting.urgent, waiting.since);
+        let several = !parts.is_empty();
+        if several {
+            self.0.queue.lock().put_back(parts.into_iter().map(|item| Waiting { item, urgent, since }));
+        }
+        several
     }
 
     fn is_current(&self, delivery: &Delivery) -> bool {

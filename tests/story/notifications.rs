@@ -90,6 +90,8 @@ async fn those_who_are_concerned_are_told_and_a_channel_that_never_answers_holds
         received.until_posted("chat", "a chat message", |body| body["text"].as_str().is_some_and(|text| text.contains(&command))).await?;
     ensure!(chat.body["text"].as_str().is_some_and(|text| text.contains("|Open in the console>")), "{chat:?}");
 
+    // A mailbox that is full delays the e-mail to no other.
+    received.set_full("audit@example.com", true);
     run_printed(&carol, &command).await?;
     w.access_is(&alice, true, SOON).await?;
     event(&received, "Activated", "told").await?;
@@ -98,7 +100,10 @@ async fn those_who_are_concerned_are_told_and_a_channel_that_never_answers_holds
     let told = || -> BTreeSet<String> {
         received.mails().into_iter().filter(|mail| mail.subject.contains("alice@example.com has")).flat_map(|mail| mail.to).collect()
     };
-    let expected: BTreeSet<String> = ["alice@example.com", "audit@example.com", "carol@example.com"].map(str::to_owned).into();
+    let mut expected: BTreeSet<String> = ["alice@example.com", "carol@example.com"].map(str::to_owned).into();
+    curfew_testkit::eventually("the others to be told", SOON, || async { Ok((told() == expected).then_some(())) }).await?;
+    received.set_full("audit@example.com", false);
+    expected.insert("audit@example.com".into());
     curfew_testkit::eventually("the rule to replace the administrators", SOON, || async { Ok((told() == expected).then_some(())) }).await?;
 
     decide(&w, &alice, "told", "Revoke").await?;
@@ -133,7 +138,7 @@ async fn those_who_are_concerned_are_told_and_a_channel_that_never_answers_holds
     w.access_is(&alice, true, SOON).await?;
     w.access_is(&alice, false, SOON).await?;
     ensure!(event(&received, "Ended", "short").await?.body["data"]["reason"] == "DeadlinePassed" || ids(&received, "short").len() == 3);
-    ensure!(received.posted("silent").is_empty());
+    ensure!(received.unanswered() > 0, "the silent channel was never asked");
 
     told_once_across_a_restart(&w, &received, operator).await
 }
@@ -243,7 +248,7 @@ async fn break_glass_is_told_within_ten_seconds_also_if_the_operator_was_killed(
     again.kill();
     let _third = next_operator(&w, &received, "third").await?;
 
-    // It ends, and its review is brought to mind all the same.
+    // It ends, and people are reminded of its review all the same.
     decide(&w, &carol, "second", "Revoke").await?;
     let ended = |body: &Value| {
         let data = &body["data"];

@@ -3,7 +3,7 @@
 //! | Module | What it decides |
 //! |---|---|
 //! | this file | the events, which of them are critical, and their default recipients |
-//! | [`transition`] | which events follow from a change of a request, and when a review is brought to mind again |
+//! | [`transition`] | which events follow from a change of a request, and when people are reminded of a review |
 //! | [`assignment`] | which events the life of an assignment has |
 //! | [`matrix`] | the configured matrix: which addresses are told |
 //! | [`cap`] | how many notifications one recipient gets in an hour |

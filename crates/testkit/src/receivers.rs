@@ -9,7 +9,10 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
@@ -48,6 +51,10 @@ pub struct Receivers {
     broken: Arc<Mutex<Vec<String>>>,
     /// Addresses that the mail server refuses.
     refused: Arc<Mutex<Vec<String>>>,
+    /// Addresses whose mailbox is full for now.
+    full: Arc<Mutex<Vec<String>>>,
+    /// How many requests came to `/silent`.
+    unanswered: Arc<AtomicUsize>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -61,8 +68,7 @@ impl Receivers {
     /// # Errors
     /// If there is no free port.
     pub async fn serve_http(&self) -> Result<String> {
-        let router =
-            Router::new().route("/silent", post(std::future::pending::<StatusCode>)).route("/{path}", post(keep)).with_state(self.clone());
+        let router = Router::new().route("/silent", post(hold)).route("/{path}", post(keep)).with_state(self.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -95,6 +101,18 @@ impl Receivers {
     /// Lets the mail server refuse this address.
     pub fn refuse(&self, address: &str) {
         locked(&self.refused).push(address.to_owned());
+    }
+
+    /// Lets the mail server say that the mailbox of this address is full for now, or take its e-mails again.
+    pub fn set_full(&self, address: &str, full: bool) {
+        let mut all = locked(&self.full);
+        all.retain(|other| other != address);
+        all.extend(full.then(|| address.to_owned()));
+    }
+
+    /// How many requests came to `/silent`.
+    pub fn unanswered(&self) -> usize {
+        self.unanswered.load(Ordering::Relaxed)
     }
 
     /// What was posted to a path so far.
@@ -135,6 +153,8 @@ impl Receivers {
                     let address = line.split(['<', '>']).nth(1).context("an address")?.to_owned();
                     if locked(&self.refused).contains(&address) {
                         "550 5.1.1 no such user"
+                    } else if locked(&self.full).contains(&address) {
+                        "452 4.2.2 the mailbox is full"
                     } else {
                         to.push(address);
                         "250 OK"
@@ -160,6 +180,11 @@ impl Receivers {
         }
         Ok(())
     }
+}
+
+async fn hold(State(receivers): State<Receivers>) -> StatusCode {
+    receivers.unanswered.fetch_add(1, Ordering::Relaxed);
+    std::future::pending().await
 }
 
 async fn keep(State(receivers): State<Receivers>, Path(path): Path<String>, headers: HeaderMap, text: String) -> StatusCode {

@@ -125,8 +125,8 @@ impl Matrix {
         }
         match subject {
             Subject::User(name) => {
-                let address = name.strip_prefix(&self.user_name_prefix).unwrap_or(name);
-                if is_address(address) { vec![address.to_owned()] } else { Vec::new() }
+                let address = name.strip_prefix(&self.user_name_prefix).filter(|address| is_address(address));
+                address.map(str::to_owned).into_iter().collect()
             }
             Subject::Group(_) | Subject::ServiceAccount(_) => Vec::new(),
         }
@@ -250,7 +250,7 @@ mod tests {
         let matrix = Matrix { user_name_prefix: "oidc:".into(), ..Matrix::default() };
         let concerned = Concerned { requester: vec![user("oidc:alice@example.com"), user("bob@example.com")], ..Concerned::default() };
         let told = matrix.addresses(NoticeEvent::Ended, &Recipient::ALL, &concerned).to;
-        assert_eq!(told, ["alice@example.com", "bob@example.com"]);
+        assert_eq!(told, ["alice@example.com"], "a name without the prefix is from elsewhere, and may be anybody's address");
     }
 
     #[test]

@@ -127,7 +127,7 @@ pub fn is_current(event: &RequestEvent, seen: Option<&Snapshot>) -> bool {
     }
 }
 
-/// Whether the review that is outstanding since `since` is brought to mind between two looks: once in each `every` seconds. `checked` is
+/// Whether people are reminded between two looks of the review that is outstanding since `since`: once in each `every` seconds. `checked` is
 /// the look before.
 pub fn reminds(since: Time, checked: Time, now: Time, every: i64) -> bool {
     let periods = |at: Time| at.millis_since(since).max(0) / every.max(1).saturating_mul(1000);
