@@ -438,7 +438,7 @@ impl Dereferenced {
                 Proof::Pending => self.unknown.get_or_insert_default().extend(not_covered),
                 Proof::Lacking(lack) => {
                     let (namespace, name) = changes::key(&*found.assignment);
-                    tracing::warn!(namespace, name, %lack, "the window of an assignment is not proven to be approved; its spec holds");
+                    tracing::debug!(namespace, name, %lack, "the window of an assignment is not proven to be approved; its spec holds");
                 }
             }
             if proof != Proof::Approved {

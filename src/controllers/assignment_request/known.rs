@@ -28,6 +28,7 @@ use curfew_core::{
         resolve::{Current, resolve},
         tally_decisions,
     },
+    messages,
     policy_inputs::{Assignment, PolicyInputs},
     principal::{Recognition, Subject, UserInfo},
     reason::Reason,
@@ -95,12 +96,10 @@ impl Known {
         let manager = may_manage_assignment(ctx, &object, around.assignment.as_deref(), source).await;
         let asked = convert::assignment_request_facts(&object, manager);
         let widened = match &around.assignment {
-            Some(assignment) if !changes::assignment_request_has_ended(&object) => {
-                proof::read(ctx, source, std::slice::from_ref(assignment)).await?.pop()
-            }
+            Some(assignment) if rests_on_window(&object) => proof::read(ctx, source, std::slice::from_ref(assignment)).await?.pop(),
             Some(_) | None => None,
         };
-        let terms = terms_of(ctx, &asked, &around, widened.as_ref(), &people);
+        let terms = terms_of(ctx, &object, &asked, &around, widened.as_ref(), &people);
         let earlier = earlier(&object, &around.others);
         let live = source == Source::Live;
         Ok(Some(Known { request, assignment: around.assignment, decisions: around.decisions, facts, people, terms, earlier, live, object }))
@@ -273,14 +272,33 @@ fn wait_for_proofs(ctx: &Context, object: &AssignmentRequest, decisions: &[Arc<A
     }
 }
 
-fn terms_of(ctx: &Context, asked: &Facts, around: &Around, widened: Option<&Widened>, people: &Recognition) -> Result<Terms, Refusal> {
+/// Whether what is asked for depends on the window that the assignment has, and so on a proof of it. A removal takes away any window that
+/// there is: that the proof is gone must not keep what is active by it.
+fn rests_on_window(request: &AssignmentRequest) -> bool {
+    !changes::assignment_request_has_ended(request) && !is_removal(request)
+}
+
+fn is_removal(request: &AssignmentRequest) -> bool {
+    matches!(request.spec.action, assignment_request::Action::Remove(_))
+}
+
+fn terms_of(
+    ctx: &Context,
+    object: &AssignmentRequest,
+    asked: &Facts,
+    around: &Around,
+    widened: Option<&Widened>,
+    people: &Recognition,
+) -> Result<Terms, Refusal> {
     let template = around.template.as_ref().filter(|template| convert::is_present(&***template));
     let template = template.map(|template| convert::template(template));
     let assignment = around.assignment.as_ref().filter(|assignment| convert::is_present(&***assignment));
     let assignment = assignment.map(|assignment| (convert::assignment(assignment), convert::spec_window(assignment)));
     let policies = around.policies.iter().filter(|policy| convert::is_present(&***policy));
     let policies: Vec<_> = policies.map(|policy| convert::policy(policy)).collect();
-    let systems: Vec<_> = around.systems.iter().map(|system| convert::system(system, &around.systems)).collect();
+    // Only a proof looks at them.
+    let systems = around.systems.iter().filter(|_| widened.is_some());
+    let systems: Vec<_> = systems.map(|system| convert::system(system, &around.systems)).collect();
     let admission = ctx.admission();
     let inputs = PolicyInputs {
         now: ctx.now(),
@@ -306,7 +324,14 @@ fn terms_of(ctx: &Context, asked: &Facts, around: &Around, widened: Option<&Wide
         ));
     }
     // A window that is not proven to be approved is none: more time is asked for from where the spec ends.
-    let lacking = widened.is_some_and(|found| matches!(found.judge(around.config.as_deref(), &inputs), Proof::Lacking(_)));
+    let lacking = match widened.map(|found| (found.judge(around.config.as_deref(), &inputs), found.not_covered(&inputs))) {
+        None | Some((Proof::Approved, _)) => false,
+        Some((Proof::Lacking(_), _)) => true,
+        Some((Proof::Pending, not_covered)) => {
+            ctx.wait_for_proof(WaitingForProof::AssignmentRequest(changes::key(object)), not_covered);
+            return Err(Refusal::new(Reason::NotProvenYet, messages::hint(Reason::NotProvenYet)));
+        }
+    };
     let assignment =
         assignment.map(|(assignment, window)| (if lacking { Assignment { window, ..assignment } } else { assignment }, window));
     resolve(asked, assignment.as_ref().map(|(assignment, spec)| Current { assignment, spec: *spec }), &inputs)
@@ -322,8 +347,7 @@ fn place_of(request: &AssignmentRequest) -> Place<'_> {
 fn earlier(object: &AssignmentRequest, others: &[AssignmentRequest]) -> Option<String> {
     let about = changes::assignment_of(object);
     let before = |other: &&AssignmentRequest| {
-        let removes = matches!(other.spec.action, assignment_request::Action::Remove(_));
-        changes::assignment_of(other) == about && !removes && is_earlier(&place_of(other), &place_of(object))
+        changes::assignment_of(other) == about && !is_removal(other) && is_earlier(&place_of(other), &place_of(object))
     };
     others.iter().find(before).map(ResourceExt::name_any)
 }
@@ -344,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn no_request_waits_for_a_removal() {
+    fn no_request_waits_for_a_removal_and_it_needs_no_proof() {
         let other = |action: &str| {
             let mut other = by("alice", "AwaitingApproval");
             (other.metadata.name, other.metadata.uid) = (Some("other".into()), Some("r0".into()));
@@ -354,6 +378,8 @@ mod tests {
         };
         assert_eq!(earlier(&by("alice", "AwaitingApproval"), &[other("extend")]), Some("other".into()));
         assert_eq!(earlier(&by("alice", "AwaitingApproval"), &[other("remove")]), None);
+        assert!(rests_on_window(&other("extend")) && rests_on_window(&other("renew")));
+        assert!(!rests_on_window(&other("remove")), "a lacking or unreadable proof keeps no access");
     }
 
     /// A request that waits is looked at with each heartbeat, which must not be a call each time.

@@ -23,6 +23,7 @@ use curfew_core::{
     reason::Reason,
     requeue::Requeue,
     target::Inventory,
+    terms::Refusal,
     time::Time,
 };
 use futures::{StreamExt, stream};
@@ -177,11 +178,12 @@ impl ReadinessController {
         failed.into_inner()
     }
 
-    /// Judges one object; 1 if that failed.
-    async fn judge<K: Resource<DynamicType = ()>>(&self, object: &K, verdict: impl Future<Output = kube::Result<()>>) -> usize {
+    /// Judges one object; 1 if that failed, or its verdict is not shown yet.
+    async fn judge<K: Resource<DynamicType = ()>>(&self, object: &K, verdict: impl Future<Output = kube::Result<Shown>>) -> usize {
         let id = (K::kind(&()), object.meta().namespace.as_deref(), object.meta().name.as_deref());
         match self.ctx.metrics.panics.catch("readiness", &id, verdict).await {
-            Some(Ok(())) => 0,
+            Some(Ok(Shown::Yes)) => 0,
+            Some(Ok(Shown::NotYet)) => 1,
             Some(Err(error)) => {
                 tracing::warn!(object = ?id, %error, "cannot judge whether an object is ready");
                 1
@@ -264,19 +266,55 @@ fn set_ready(list: &mut Vec<Condition>, verdict: &Readiness, generation: Option<
     }
 }
 
-/// Writes a status if it differs from the stored one. Returns the object if it was written.
-async fn write<K, S>(api: &Api<K>, object: &K, old: Option<&S>, next: &S) -> kube::Result<Option<K>>
+/// Whether the status shows the verdict.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Shown {
+    /// It does, or a later run is due that will show it.
+    Yes,
+    /// What the verdict rests on is unknown, or the object has changed since it was read. The change may be our own, which triggers nothing:
+    /// the object is judged again after a pause.
+    NotYet,
+}
+
+/// The result of writing a status.
+enum Written<K> {
+    /// It stood there already.
+    Unchanged,
+    /// It was written.
+    Stored(Box<K>),
+    /// The object has changed since it was read.
+    Stale,
+}
+
+impl<K> Written<K> {
+    fn shown(&self) -> Shown {
+        match self {
+            Written::Unchanged | Written::Stored(_) => Shown::Yes,
+            Written::Stale => Shown::NotYet,
+        }
+    }
+}
+
+/// The verdict on an object that is being deleted: it gives nothing any more, also while a finalizer keeps it.
+fn if_present<K: ResourceExt, T>(object: &K, verdict: Result<T, Refusal>) -> Result<T, Refusal> {
+    if convert::is_present(object) {
+        return verdict;
+    }
+    Err(Refusal::new(Reason::NotReady, format!("{} is being deleted, so it gives nothing any more", object.name_any())))
+}
+
+/// Writes a status if it differs from the stored one.
+async fn write<K, S>(api: &Api<K>, object: &K, old: Option<&S>, next: &S) -> kube::Result<Written<K>>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
     S: Serialize + PartialEq,
 {
     if old == Some(next) {
-        return Ok(None);
+        return Ok(Written::Unchanged);
     }
     match kube_writes::commit(api, &object.name_any(), &object.resource_version().unwrap_or_default(), old, next).await {
         WriteOutcome::Failed(error) => Err(error),
-        WriteOutcome::Stored(stored) => Ok(Some(stored)),
-        // On a conflict the watch brings the changed object.
-        WriteOutcome::Conflict => Ok(None),
+        WriteOutcome::Stored(stored) => Ok(Written::Stored(Box::new(stored))),
+        WriteOutcome::Conflict => Ok(Written::Stale),
     }
 }

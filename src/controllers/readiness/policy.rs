@@ -1,5 +1,5 @@
 //! AccessPolicies: whether they are in force, and how many templates rest on them.
-use super::{Context, Snapshot, set_ready, write};
+use super::{Context, Shown, Snapshot, if_present, set_ready, write};
 use crate::{
     api::{
         AccessPolicy, RoleTemplate, conditions,
@@ -15,9 +15,9 @@ use curfew_core::{
 use kube::{Api, ResourceExt};
 
 /// Publishes the status of a policy.
-pub async fn reconcile(ctx: &Context, snapshot: &Snapshot, policy: &AccessPolicy) -> kube::Result<()> {
+pub async fn reconcile(ctx: &Context, snapshot: &Snapshot, policy: &AccessPolicy) -> kube::Result<Shown> {
     let facts = convert::policy(policy);
-    let verdict = readiness::policy(&facts);
+    let verdict = if_present(policy, readiness::policy(&facts));
     let is_covered = |template: &RoleTemplate| template.namespace().is_some_and(|namespace| facts.namespaces.contains(&namespace));
     let with_reason = |reason: Reason| {
         let ready = |template: &RoleTemplate| {
@@ -39,5 +39,5 @@ pub async fn reconcile(ctx: &Context, snapshot: &Snapshot, policy: &AccessPolicy
         ..old
     };
     set_ready(&mut next.conditions, &verdict, policy.metadata.generation, ctx.now());
-    write(&Api::all(ctx.client.clone()), policy, policy.status.as_ref(), &next).await.map(drop)
+    write(&Api::all(ctx.client.clone()), policy, policy.status.as_ref(), &next).await.map(|written| written.shown())
 }

@@ -1,5 +1,5 @@
 //! AuthorizationSystems: which target they stand for, and whether they may grant.
-use super::{Asks, Context, Snapshot, TargetAnswers, set_ready, write};
+use super::{Asks, Context, Shown, Snapshot, TargetAnswers, set_ready, write};
 use crate::timing::timing;
 use crate::{
     api::{
@@ -16,9 +16,9 @@ use curfew_core::{fingerprint, ids::GRANTS_FINALIZER, readiness, reason::Reason}
 use kube::{Api, ResourceExt, api::ListParams};
 
 /// Asks the target for its identity, counts the system's Grants, and publishes both.
-pub async fn reconcile(ctx: &Context, asks: &Asks<'_>, snapshot: &Snapshot, system: &AuthorizationSystem) -> kube::Result<()> {
+pub async fn reconcile(ctx: &Context, asks: &Asks<'_>, snapshot: &Snapshot, system: &AuthorizationSystem) -> kube::Result<Shown> {
     let answers = asks.answers;
-    let Some(system) = &ensure_finalizer(ctx, system).await? else { return Ok(()) };
+    let Some(system) = &ensure_finalizer(ctx, system).await? else { return Ok(Shown::Yes) };
     let mut facts = convert::system(system, &snapshot.systems);
     let (now, generation) = (ctx.now(), system.metadata.generation);
     let old = system.status.clone().unwrap_or_default();
@@ -60,9 +60,9 @@ pub async fn reconcile(ctx: &Context, asks: &Asks<'_>, snapshot: &Snapshot, syst
     let uncounted = |status: &AuthorizationSystemStatus| AuthorizationSystemStatus { grants: None, ..status.clone() };
     let only_counts = system.status.as_ref().is_some_and(|old| uncounted(old) == uncounted(&next) && old.grants != next.grants);
     if only_counts && !asks.counts.may_write(&facts.uid, now) {
-        return Ok(());
+        return Ok(Shown::Yes);
     }
-    write(&Api::all(ctx.client.clone()), system, system.status.as_ref(), &next).await.map(drop)
+    write(&Api::all(ctx.client.clone()), system, system.status.as_ref(), &next).await.map(|written| written.shown())
 }
 
 /// Holds a system by a finalizer while it has live Grants, so that they stay visible. Returns the system as it is stored now;

@@ -1,5 +1,5 @@
 //! RoleTemplates and EligibleAssignments: whether they can be used, and if not, what to change.
-use super::{Asks, Content, Context, Snapshot, TargetAnswers, UNKNOWN, set_ready, write};
+use super::{Asks, Content, Context, Shown, Snapshot, TargetAnswers, UNKNOWN, Written, if_present, set_ready, write};
 use crate::timing::timing;
 use crate::{
     api::{
@@ -10,7 +10,7 @@ use crate::{
         template::{LoginConditions, RoleTemplateStatus, TemplateDisplay},
     },
     controllers::{
-        assignment_request::proof,
+        assignment_request::proof::{self, Widened},
         convert,
         dereference::{self, Source},
         milestones,
@@ -35,7 +35,7 @@ use std::sync::Arc;
 const ACCEPTED_SECS: i64 = 300;
 
 /// Publishes whether a template can be used.
-pub async fn reconcile(ctx: &Context, asks: &Asks<'_>, snapshot: &Snapshot, template: &RoleTemplate) -> kube::Result<()> {
+pub async fn reconcile(ctx: &Context, asks: &Asks<'_>, snapshot: &Snapshot, template: &RoleTemplate) -> kube::Result<Shown> {
     let mut facts = convert::template(template);
     let system = first_system(snapshot, &facts);
     let unreached = system.and_then(|system| asks.unreached.lock().get(&system.name_any()).cloned());
@@ -56,9 +56,9 @@ pub async fn reconcile(ctx: &Context, asks: &Asks<'_>, snapshot: &Snapshot, temp
     let key = changes::key(template);
     let assignments = ctx.stores.assignments_for(&key);
     let assignments = assignments.iter().filter(|assignment| convert::is_present(&***assignment));
-    let assignments: Vec<Assignment> = assignments.map(|found| proven(ctx, snapshot, found, Some(&facts)).0).collect();
+    let assignments: Vec<Assignment> = assignments.map(|found| in_force(found, proof(ctx, snapshot, found, Some(&facts))).0).collect();
     let inputs = snapshot.policy_inputs(ctx, &content, &assignments);
-    let verdict = readiness::template(&facts, &inputs);
+    let verdict = if_present(template, readiness::template(&facts, &inputs));
     let usable = assignments.iter().filter(|assignment| terms::assignment_ready(assignment, Some(&facts), &inputs).is_ok()).count();
     let requests = ctx.stores.live_requests(&RequestGroup::Template(key));
     let is_active = |state: Option<RequestState>| state == Some(RequestState::Active);
@@ -85,9 +85,11 @@ pub async fn reconcile(ctx: &Context, asks: &Asks<'_>, snapshot: &Snapshot, temp
     let uncounted = |status: &RoleTemplateStatus| RoleTemplateStatus { eligible: 0, active: 0, ..status.clone() };
     let only_counts = template.status.as_ref().is_some_and(|old| uncounted(old) == uncounted(&next) && counts(old) != counts(&next));
     if only_counts && !asks.counts.may_write(&facts.reference.uid, ctx.now()) {
-        return Ok(());
+        return Ok(Shown::Yes);
     }
-    write(&Api::namespaced(ctx.client.clone(), &facts.namespace), template, template.status.as_ref(), &next).await.map(drop)
+    write(&Api::namespaced(ctx.client.clone(), &facts.namespace), template, template.status.as_ref(), &next)
+        .await
+        .map(|written| written.shown())
 }
 
 fn first_system<'a>(snapshot: &'a Snapshot, template: &Template) -> Option<&'a AuthorizationSystem> {
@@ -175,29 +177,35 @@ fn login_conditions(ctx: &Context, template: &Template) -> Option<LoginCondition
     (login != LoginConditions::default()).then_some(login)
 }
 
-/// An assignment with the window that holds, as the stores show that: a wider one than its spec says only with a proof, otherwise also what
-/// that lacks. What is unknown changes nothing of what is shown.
-fn proven(
-    ctx: &Context,
-    snapshot: &Snapshot,
-    assignment: &Arc<EligibleAssignment>,
-    template: Option<&Template>,
-) -> (Assignment, Option<Lack>) {
-    let facts = convert::assignment(assignment);
-    let Some(widened) = proof::stored(ctx, assignment) else { return (facts, None) };
+/// Whether the wider window of an assignment was approved, as the stores show that; also where there is nothing to prove.
+fn proof(ctx: &Context, snapshot: &Snapshot, assignment: &Arc<EligibleAssignment>, template: Option<&Template>) -> Proof {
+    proof::stored(ctx, assignment).map_or(Proof::Approved, |widened| judge(ctx, snapshot, &widened, template))
+}
+
+fn judge(ctx: &Context, snapshot: &Snapshot, widened: &Widened, template: Option<&Template>) -> Proof {
     let content = Content::default();
-    let inputs = PolicyInputs { template, ..snapshot.policy_inputs(ctx, &content, &[]) };
-    match widened.judge(snapshot.config.as_deref(), &inputs) {
+    widened.judge(snapshot.config.as_deref(), &PolicyInputs { template, ..snapshot.policy_inputs(ctx, &content, &[]) })
+}
+
+/// An assignment with the window that holds, and what a proof of a wider one lacks. As long as that is unknown, the wider one.
+fn in_force(assignment: &EligibleAssignment, proof: Proof) -> (Assignment, Option<Lack>) {
+    let facts = convert::assignment(assignment);
+    match proof {
         Proof::Approved | Proof::Pending => (facts, None),
         Proof::Lacking(lack) => (convert::without_unproven_change(assignment, facts), Some(lack)),
     }
 }
 
-/// Publishes whether an assignment makes its subject eligible.
-pub async fn reconcile_assignment(ctx: &Context, snapshot: &Snapshot, assignment: &Arc<EligibleAssignment>) -> kube::Result<()> {
+/// Publishes whether an assignment makes its subject eligible. While it is unknown whether its window was approved, nothing changes of what
+/// is shown.
+pub async fn reconcile_assignment(ctx: &Context, snapshot: &Snapshot, assignment: &Arc<EligibleAssignment>) -> kube::Result<Shown> {
     let template = ctx.stores.template(&changes::assigned_template(assignment)).filter(|template| convert::is_present(&**template));
     let template = template.map(|template| convert::template(&template));
-    let (facts, lack) = proven(ctx, snapshot, assignment, template.as_ref());
+    let proof = proof(ctx, snapshot, assignment, template.as_ref());
+    if proof == Proof::Pending {
+        return Ok(Shown::NotYet);
+    }
+    let (facts, lack) = in_force(assignment, proof);
     // What is left out of the role's permissions may be what denies.
     let system = template.as_ref().filter(|_| facts.permissions.is_some()).and_then(|template| first_system(snapshot, template));
     let content = match (&template, system) {
@@ -209,6 +217,7 @@ pub async fn reconcile_assignment(ctx: &Context, snapshot: &Snapshot, assignment
         None => readiness::assignment(&facts, template.as_ref(), &inputs),
         Some(without) => readiness::assignment_without_proof(&facts, without, template.as_ref(), &inputs),
     };
+    let verdict = if_present(&**assignment, verdict);
     let old = assignment.status.clone().unwrap_or_default();
     let ends = match facts.window {
         Window::Permanent => "never".to_owned(),
@@ -229,13 +238,20 @@ pub async fn reconcile_assignment(ctx: &Context, snapshot: &Snapshot, assignment
         Window::Between(_, end) => Some(end),
     };
     let due = milestones::due(&milestones::life(&next.conditions, end, ctx.now()), &mut next.told);
-    let api = Api::namespaced(ctx.client.clone(), &assignment.namespace().unwrap_or_default());
-    let stored = write(&api, &**assignment, assignment.status.as_ref(), &next).await?;
-    if let (Some(stored), Some(milestone)) = (stored, due) {
-        let approvers = template.iter().flat_map(|template| template.approval.iter().flat_map(|stage| stage.approvers.clone()));
-        ctx.tell(&stored, &[notify::of_assignment(&stored, milestone, end, approvers.collect())]);
+    // A store that lags may lack what proves the window, and what people were told cannot be taken back.
+    if lack.is_some() && due.is_some() {
+        let found = proof::read(ctx, Source::Live, std::slice::from_ref(assignment)).await?;
+        if !found.iter().all(|widened| matches!(judge(ctx, snapshot, widened, template.as_ref()), Proof::Lacking(_))) {
+            return Ok(Shown::NotYet);
+        }
     }
-    Ok(())
+    let api = Api::namespaced(ctx.client.clone(), &assignment.namespace().unwrap_or_default());
+    let written = write(&api, &**assignment, assignment.status.as_ref(), &next).await?;
+    if let (Written::Stored(stored), Some(milestone)) = (&written, due) {
+        let approvers = template.iter().flat_map(|template| template.approval.iter().flat_map(|stage| stage.approvers.clone()));
+        ctx.tell(&**stored, &[notify::of_assignment(stored, milestone, end, approvers.collect())]);
+    }
+    Ok(written.shown())
 }
 
 /// The channels that the role names for break-glass and CurfewConfig does not have, in words.

@@ -11,8 +11,8 @@ use curfew_core::{
     policy_inputs::{ActiveAssignment, Assignment, Window},
 };
 
-/// An ActiveAssignment. That admission was proven when it was created is recorded in its status. The record counts only where the history
-/// does not reach back to its creation: in a gap anybody may have written it.
+/// An ActiveAssignment. That admission was proven when it was created is recorded in its status. The record counts only where as many
+/// spans are remembered as there may be, and the creation was before all of them: in a gap anybody may have written it.
 pub fn active_assignment(object: &Object, admission: &AdmissionHistory) -> ActiveAssignment {
     let spec = &object.spec;
     let between = |between: &Between| Window::Between(between.start, between.end);

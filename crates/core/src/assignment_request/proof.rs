@@ -3,7 +3,7 @@
 use super::{ActionKind, Change, Outcome, Request, State, Terms, tally_decisions};
 use crate::{
     admission::Provenance,
-    approval::{DecisionFacts, Verb},
+    approval::DecisionFacts,
     policy_inputs::{Assignment, Policy, PolicyInputs, Window},
     principal::Recognition,
     reason::Reason,
@@ -86,7 +86,12 @@ pub fn prove(change: &Change, assignment: &Assignment, evidence: Option<Evidence
         Provenance::Pending => return Proof::Pending,
         Provenance::Unverified => return Proof::Lacking(Lack::Admission),
     }
-    let may_count = |d: &DecisionFacts| d.verb == Verb::Approve && d.provenance == Provenance::Pending;
+    // An approval that the next admission proof decides about leaves the answer open only if it would complete the stages.
+    let proven = |d: &DecisionFacts| match d.provenance {
+        Provenance::Pending => DecisionFacts { provenance: Provenance::Verified, ..d.clone() },
+        Provenance::Verified | Provenance::Unverified => d.clone(),
+    };
+    let would_suffice = || tally_decisions(request, &decisions.iter().map(proven).collect::<Vec<_>>(), people).approved();
     match () {
         () if !is_about(terms, change, assignment, request) => Proof::Lacking(Lack::Terms),
         () if !assignment.subject.includes(&request.requester) && check_recognised(&assignment.subject, h).is_err() => {
@@ -94,7 +99,7 @@ pub fn prove(change: &Change, assignment: &Assignment, evidence: Option<Evidence
         }
         () if !are_asked_for(terms, change, assignment, h) => Proof::Lacking(Lack::Approvers),
         () if tally_decisions(request, decisions, people).approved() => Proof::Approved,
-        () if decisions.iter().any(may_count) => Proof::Pending,
+        () if would_suffice() => Proof::Pending,
         () => Proof::Lacking(Lack::Approvals),
     }
 }

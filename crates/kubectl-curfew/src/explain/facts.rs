@@ -183,7 +183,7 @@ impl Inputs {
 
     /// Takes the windows of the specs where wider ones do not count; returns whether they do, by the names of the assignments.
     fn correct_windows(&mut self, facts: &Facts, admission: &AdmissionHistory) -> BTreeMap<String, Counts> {
-        let assignments = facts.assignments.as_deref().unwrap_or_default();
+        let assignments: Vec<_> = facts.assignments.iter().flatten().filter(|found| convert::is_present(*found)).collect();
         let rules = self.rules(facts.now, admission);
         let all: BTreeMap<_, _> = assignments.iter().map(|found| (found.name_any(), windows::counts(facts, found, &rules))).collect();
         self.assignments = assignments.iter().map(|found| windows::as_it_counts(found, &all[&found.name_any()])).collect();

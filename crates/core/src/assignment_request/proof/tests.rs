@@ -121,6 +121,9 @@ fn what_no_admission_proof_covers_yet_is_not_refused() {
     let (change, stored) = (terms.change("longer"), request(APPLIED, Some(terms.clone())));
     let with = |provenance| [DecisionFacts { provenance, ..decision("carol", Verb::Approve, &terms) }];
     assert_eq!(proof(&change, &stored, &with(Provenance::Pending), &around), Proof::Pending);
+    // The approval of a stranger, which nobody needs to be prevented from making, leaves nothing open.
+    let by_mallory = [DecisionFacts { provenance: Provenance::Pending, ..decision("mallory", Verb::Approve, &terms) }];
+    assert_eq!(proof(&change, &stored, &by_mallory, &around), Proof::Lacking(Lack::Approvals));
     let restarted = Around { admission: AdmissionHistory::unknown(), ..around };
     assert_eq!(proof(&change, &stored, &with(Provenance::Verified), &restarted), Proof::Pending);
 }
