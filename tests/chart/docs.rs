@@ -22,9 +22,20 @@ fn helm_knows_its_options_in_the_docs() -> Result<()> {
                 command.line()
             );
         }
+        // The schema of the values refuses what the chart does not have.
+        if ["install", "upgrade", "template"].contains(&verb) {
+            let rendered = template(&values_of(&command.arguments))?;
+            ensure!(rendered.ok, "{}: {}", command.line(), rendered.stderr);
+        }
     }
     ensure!(seen >= 4, "only {seen} calls of helm in the docs");
     Ok(())
+}
+
+/// The values that a call sets.
+fn values_of(arguments: &[String]) -> Vec<&str> {
+    let pairs = arguments.windows(2).filter(|pair| pair[0] == "--set").flat_map(|pair| [pair[0].as_str(), pair[1].as_str()]);
+    pairs.chain(arguments.iter().map(String::as_str).filter(|argument| argument.starts_with("--set="))).collect()
 }
 
 #[test]

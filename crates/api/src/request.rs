@@ -89,7 +89,7 @@ pub struct ActivationRequestSpec {
     /// The active request that this one extends, in the same namespace, for the same role, system and beneficiary. It needs its own approval, begins as soon as it has it, and ends `duration` after the end of what it extends, which does not move. It gives no more than that, and ends with it if that ends early. The role must allow it (`activation.extension`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extends: Option<UidRef>,
-    /// `true`: break-glass, for an emergency. The access begins without waiting for approval, and is told at once: a Warning Event, the alert CurfewBreakGlass, the audit log. Another person must review it afterwards; until then you cannot use break-glass again, in any role. Role and policy must allow it, and a justification is required. Not with `startTime`, `beneficiary` or `extends`.
+    /// `true`: break-glass, for an emergency. The access begins without waiting for approval, and is told at once: a Warning Event, the channels of notifications, the alert CurfewBreakGlass, the audit log. Another person must review it afterwards; until then you cannot use break-glass again, in any role. Role and policy must allow it, and a justification is required. Not with `startTime`, `beneficiary` or `extends`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<bool>,
     /// The latest end of the access, in UTC. After it the request is not activated, so that an old copy from Git has no effect. Required for service accounts, at most 7 days ahead.

@@ -126,8 +126,21 @@ fn without_repetition(error: impl std::error::Error) -> anyhow::Error {
     anyhow::anyhow!("{layer}")
 }
 
+/// How the text of [`no_answer`] begins.
+pub(crate) const NO_ANSWER: &str = "the API server does not answer";
+
 /// What the API server answers for a kind that it does not serve.
 const NOT_SERVED: [&str; 2] = ["404 page not found", "the server could not find the requested resource"];
+
+/// That no connection came about, with the innermost cause alone: each layer outside repeats that there is one.
+pub(crate) fn no_answer(error: &kube::Error) -> Option<String> {
+    let kube::Error::Service(service) = error else { return None };
+    let mut cause: &dyn std::error::Error = &**service;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    Some(format!("{NO_ANSWER}: {cause}"))
+}
 
 /// Reduces an error of the API server to its message, and says what to do where the message does not.
 pub(crate) fn plain(error: kube::Error) -> anyhow::Error {
@@ -136,7 +149,10 @@ pub(crate) fn plain(error: kube::Error) -> anyhow::Error {
             "this API server does not serve Curfew's kinds; kubectl apply --server-side -f crds/ installs them, and kubectl curfew doctor says more"
         ),
         kube::Error::Api(status) => anyhow::anyhow!("{}", status.message),
-        other => other.into(),
+        other => match no_answer(&other) {
+            Some(told) => anyhow::anyhow!("{told}; kubectl cluster-info shows its address, and --context chooses another one"),
+            None => other.into(),
+        },
     }
 }
 

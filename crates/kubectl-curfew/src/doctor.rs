@@ -5,7 +5,7 @@ mod objects;
 mod observe;
 
 use crate::{
-    context::CliContext,
+    context::{CliContext, NO_ANSWER},
     output::{Cell, Colour, Format, Printed, document, is_colourful, put, table},
 };
 use curfew_core::text::printable;
@@ -89,9 +89,20 @@ fn judge(observed: &Observed) -> Vec<Finding> {
 /// What could not be read, as one finding: the rules to ask for.
 fn unread(observed: &Observed) -> Option<Finding> {
     let gaps = observed.gaps();
-    let what: Vec<&str> = gaps.iter().map(|gap| gap.what.as_str()).collect();
-    let mut rules: Vec<&str> = gaps.iter().map(|gap| gap.why.as_str()).collect();
-    rules.dedup();
+    let mut what: Vec<&str> = Vec::new();
+    let mut rules: Vec<&str> = Vec::new();
+    for gap in &gaps {
+        for (all, one) in [(&mut what, gap.what.as_str()), (&mut rules, gap.why.as_str())] {
+            if !all.contains(&one) {
+                all.push(one);
+            }
+        }
+    }
+    if let [only] = rules[..]
+        && only.starts_with(NO_ANSWER)
+    {
+        return Some(Finding::error("the API server", only, "kubectl cluster-info"));
+    }
     (!gaps.is_empty()).then(|| Finding {
         severity: Severity::Unknown,
         what: format!("not read: {}", what.join(", ")),

@@ -73,17 +73,17 @@ pub(crate) struct Following {
 
 pub async fn run(me: &CliContext, ask: &Ask) -> anyhow::Result<u8> {
     let spec = spec::build(me, &ask.wanted).await?;
+    check_role(me, &spec).await?;
     if spec.break_glass == Some(true) && !ask.following.dry_run {
         confirm_break_glass(ask.yes)?;
     }
-    check_role(me, &spec).await?;
     create_and_follow(me, spec, ask.wanted.name.as_deref(), &ask.following).await
 }
 
 /// Says what break-glass means, and asks for confirmation. Fails where there is no terminal to ask on.
 fn confirm_break_glass(yes: bool) -> anyhow::Result<()> {
     eprintln!(
-        "Break-glass: the access begins without approval. It is told at once: a Warning Event, the alert CurfewBreakGlass, the audit log. \
+        "Break-glass: the access begins without approval. It is told at once: a Warning Event, the channels of notifications, the alert CurfewBreakGlass, the audit log. \
          Another person must review it afterwards. Until then you cannot use break-glass again, in any role."
     );
     if yes {

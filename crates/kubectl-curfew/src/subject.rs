@@ -5,7 +5,7 @@ use crate::{
     spec::find,
     summary,
 };
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use curfew_api::{
     ActivationRequest, AssignmentRequest,
     decision::{About, RequestRef},
@@ -34,6 +34,7 @@ impl Subject {
     /// If it does not exist or may not be read.
     pub async fn find(me: &CliContext, name: &str) -> anyhow::Result<Self> {
         let Some(name) = assignment_request_name(name) else { return Ok(Subject::Access(Box::new(find(me, name).await?))) };
+        ensure!(!name.is_empty(), "asreq/ has no name; write asreq/NAME");
         let requests: Api<AssignmentRequest> = Api::namespaced(me.client.clone(), &me.namespace);
         match requests.get_opt(name).await.map_err(plain).with_context(|| format!("cannot read AssignmentRequest {name}"))? {
             Some(found) => Ok(Subject::Assignment(Box::new(found))),

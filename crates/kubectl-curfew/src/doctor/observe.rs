@@ -1,7 +1,7 @@
 //! Reads what the doctor judges. Nothing here fails as a whole: what cannot be read is a gap.
 use super::built::{self, Built};
 use crate::{
-    context::{CliContext, now},
+    context::{CliContext, no_answer, now},
     read::{Gap, Known, pages, rule},
 };
 use curfew_api::{
@@ -116,7 +116,7 @@ fn gap(error: &kube::Error, group: &str, resource: &str, verb: &str, namespace: 
     let why = match error {
         kube::Error::Api(status) if status.code == 403 => rule(group, resource, verb, namespace),
         kube::Error::Api(status) => status.message.clone(),
-        other => other.to_string(),
+        other => no_answer(other).unwrap_or_else(|| other.to_string()),
     };
     Gap { what: resource.to_owned(), why }
 }
@@ -157,7 +157,7 @@ async fn version(me: &CliContext) -> (Known<(u32, u32)>, Option<Time>) {
     let Ok(ask) = http::Request::get("/version").body(Body::empty()) else { return (unknown("it cannot be asked".into()), None) };
     let answer = match me.client.send(ask).await {
         Ok(answer) => answer,
-        Err(error) => return (unknown(error.to_string()), None),
+        Err(error) => return (unknown(no_answer(&error).unwrap_or_else(|| error.to_string())), None),
     };
     let date = answer.headers().get(http::header::DATE).and_then(|date| date.to_str().ok());
     let at = date.and_then(|text| rfc2822::parse(text).ok()).map(|at| Time::from_millis(at.timestamp().as_millisecond()));

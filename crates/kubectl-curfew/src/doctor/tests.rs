@@ -224,3 +224,22 @@ fn findings_are_printed_with_their_commands() {
     );
     assert!(told.ends_with("1 errors, 0 warnings\n"), "{told}");
 }
+
+#[test]
+fn an_api_server_that_does_not_answer_is_one_error_and_no_list_of_rights() {
+    let told = format!("{NO_ANSWER}: Connection refused");
+    let gap = |what: &str| Gap { what: what.into(), why: told.clone() };
+    only(Severity::Error, &[&told, "kubectl cluster-info"], |o| {
+        (o.version, o.deployments, o.cron_jobs) = (Err(gap("the version")), Err(gap("deployments")), Err(gap("cronjobs")));
+    });
+}
+
+#[test]
+fn each_kind_that_was_not_read_is_named_once() {
+    let all = found(|o| {
+        let gap = Gap { what: "quotas".into(), why: "forbidden".into() };
+        (o.deployments, o.cron_jobs, o.quotas) = (Err(gap.clone()), Err(Gap { why: "other".into(), ..gap.clone() }), Err(gap));
+    });
+    let unknown = all.iter().find(|finding| finding.severity == Severity::Unknown).unwrap();
+    assert_eq!(unknown.what, "not read: quotas");
+}
