@@ -47,6 +47,8 @@ pub enum EventKind {
     AssignmentChanged,
     /// An AssignmentRequest has reached a final state, which `state` names.
     AssignmentRequestEnded,
+    /// An emergency account has created an object. This record is queued before the object gets a status.
+    EmergencyAccountUsed,
 }
 
 /// The OCSF class (`class_uid`), `activity_id` and `severity_id` of an event.
@@ -79,6 +81,7 @@ impl EventKind {
             EventKind::AssignmentRequestAccepted => "assignment-request.accepted",
             EventKind::AssignmentChanged => "assignment.changed",
             EventKind::AssignmentRequestEnded => "assignment-request.ended",
+            EventKind::EmergencyAccountUsed => "emergency-account.used",
         }
     }
 
@@ -96,6 +99,7 @@ impl EventKind {
                 Class { uid: 3005, activity: 2, severity: 1 }
             }
             EventKind::GrantAbandoned | EventKind::SweepRemoved => Class { uid: 3005, activity: 2, severity: 4 },
+            EventKind::EmergencyAccountUsed => Class { uid: 6003, activity: 1, severity: 5 },
             EventKind::AdmissionNotEnforced => Class { uid: 6003, activity: 99, severity: 4 },
             EventKind::RequestAccepted | EventKind::AssignmentRequestAccepted | EventKind::DecisionJudged => {
                 Class { uid: 6003, activity: 1, severity: 1 }
@@ -270,7 +274,7 @@ mod tests {
     };
     use std::collections::BTreeSet;
 
-    const ALL: [EventKind; 19] = [
+    const ALL: [EventKind; 20] = [
         EventKind::ChainStarted,
         EventKind::RequestAccepted,
         EventKind::DecisionJudged,
@@ -290,6 +294,7 @@ mod tests {
         EventKind::AssignmentRequestAccepted,
         EventKind::AssignmentChanged,
         EventKind::AssignmentRequestEnded,
+        EventKind::EmergencyAccountUsed,
     ];
 
     /// Name, OCSF class, activity and severity. Consumers of the audit log depend on these values: changing one changes the format.
@@ -314,6 +319,7 @@ mod tests {
             EventKind::AssignmentRequestAccepted => ("assignment-request.accepted", 6003, 1, 1),
             EventKind::AssignmentChanged => ("assignment.changed", 6003, 99, 1),
             EventKind::AssignmentRequestEnded => ("assignment-request.ended", 6003, 99, 1),
+            EventKind::EmergencyAccountUsed => ("emergency-account.used", 6003, 1, 5),
         }
     }
 

@@ -1,5 +1,5 @@
 //! The state that every controller shares.
-use super::{convert, live_reads::LiveReads};
+use super::{convert, emergency::ToldUses, live_reads::LiveReads};
 use crate::{
     api::{ActivationRequest, AssignmentRequest, Grant, assignment_request::AssignmentRequestStatus, request::ActivationRequestStatus},
     audit::AuditLog,
@@ -68,6 +68,8 @@ pub struct Context {
     /// How many break-glass accesses nobody has reviewed whose request was deleted, as the last sweep of slots has found; 0 where this
     /// replica does not lead.
     pub unreviewed_deleted: Arc<AtomicUsize>,
+    /// The uses of emergency accounts of which this process has told.
+    pub told_uses: ToldUses,
     /// Notified when CurfewConfig may have changed.
     pub config_changed: Arc<Notify>,
     /// Why the API server cannot be told which extra keys to record, while it cannot.
@@ -141,6 +143,7 @@ impl Context {
             proof_recorded: Arc::default(),
             overdue: Arc::default(),
             unreviewed_deleted: Arc::default(),
+            told_uses: ToldUses::default(),
             config_changed: Arc::default(),
             identity_keys_problem: Arc::default(),
             policies_seen: Arc::default(),

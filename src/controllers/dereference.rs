@@ -491,11 +491,13 @@ impl Dereferenced {
     async fn decision_facts(&self, ctx: &Context) -> Vec<DecisionFacts> {
         let admission = ctx.admission();
         let proof = self.config.as_ref().map(|config| config.spec.identity.decider_proof.list());
+        let emergency = convert::emergency_accounts(&*self.systems);
+        let logins = convert::Logins { proof: proof.as_deref(), emergency: &emergency };
         let mut facts = Vec::new();
         for chunk in self.decisions.chunks(CONCURRENT_REVIEWS) {
             let reviews = chunk
                 .iter()
-                .map(|decision| async { convert::decision(decision, self.may_manage(ctx, decision).await, proof.as_deref(), &admission) });
+                .map(|decision| async { convert::decision(decision, self.may_manage(ctx, decision).await, logins, &admission) });
             facts.extend(join_all(reviews).await);
         }
         // What the request shows as counted goes before what was made in the same second.

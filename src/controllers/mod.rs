@@ -7,6 +7,7 @@ pub mod audit_events;
 pub mod context;
 pub mod decision;
 pub mod dereference;
+pub mod emergency;
 pub mod endpoints;
 pub mod gauges;
 pub mod grant;

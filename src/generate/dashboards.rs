@@ -135,6 +135,21 @@ const ACCESS: &[Panel] = &[
         ],
     },
     Panel {
+        title: "Emergency accounts",
+        says: "Objects that emergency accounts (spec.emergencyAccounts of an AuthorizationSystem) have created in a day, and how long ago the last one was, if ever (the alert CurfewEmergencyAccountUsed). What they do elsewhere is in the audit log of the API server alone.",
+        show: Show::RedFrom(1.0),
+        queries: &[
+            ("sum(increase(curfew_emergency_account_uses_total[1d])) or vector(0)", "objects in a day"),
+            ("sum(time() - max(curfew_emergency_account_last_use_timestamp_seconds) < bool 86400) or vector(0)", "used in a day"),
+        ],
+    },
+    Panel {
+        title: "Roles without a holder",
+        says: "Roles with assignment.protectLastHolder for which no assignment makes a user or a group eligible (the alert CurfewRoleWithoutHolder).",
+        show: Show::RedFrom(1.0),
+        queries: &[("max(curfew_roles_without_holder)", "roles")],
+    },
+    Panel {
         title: "Requests by state",
         says: "Requests that exist, ended ones until they are deleted (spec.ttlAfterFinished).",
         show: Show::Stacked,

@@ -8,7 +8,7 @@ pub mod slots;
 use crate::{
     api::{
         AccessDecision, ActivationRequest, AssignmentRequest, AuthorizationSystem, EligibleAssignment, Grant,
-        assignment::EligibleAssignmentStatus, grant::GrantSpec,
+        assignment::EligibleAssignmentStatus, grant::GrantSpec, system::EmergencyUse,
     },
     authority::Permit,
 };
@@ -132,6 +132,31 @@ pub async fn change_assignment(
     let next = EligibleAssignmentStatus { change: Some(change), ..old.cloned().unwrap_or_default() };
     let api: Api<EligibleAssignment> = Api::namespaced(client.clone(), &assignment.namespace().unwrap_or_default());
     commit(&api, &assignment.name_any(), &assignment.resource_version().unwrap_or_default(), old, &next).await
+}
+
+/// Notes that the removal of another assignment rests on this one, which is the holder of the role that is left; if it is still the version
+/// that was read. Each time something is written, so that of two removals that rest on each other's assignment one fails.
+pub async fn rely_on(client: &Client, left: &EligibleAssignment, _: &Permit) -> WriteOutcome<EligibleAssignment> {
+    let old = left.status.as_ref();
+    let times = old.and_then(|status| status.relied_on).unwrap_or_default();
+    let next = EligibleAssignmentStatus { relied_on: Some(times.saturating_add(1)), ..old.cloned().unwrap_or_default() };
+    let api: Api<EligibleAssignment> = Api::namespaced(client.clone(), &left.namespace().unwrap_or_default());
+    commit(&api, &left.name_any(), &left.resource_version().unwrap_or_default(), old, &next).await
+}
+
+/// Writes the last use of an emergency account into the status of its system, unless a later one stands there. It is one field that nothing
+/// else writes, so the version does not matter; of a system that was deleted or replaced there is nothing to note.
+pub async fn record_emergency_use(client: &Client, system: &AuthorizationSystem, last: EmergencyUse) -> kube::Result<()> {
+    let stands = system.status.as_ref().and_then(|status| status.emergency_use.as_ref());
+    if stands.is_some_and(|stands| stands.at > last.at) {
+        return Ok(());
+    }
+    let patch = json!({"metadata": {"uid": system.uid()}, "status": {"emergencyUse": last}});
+    let api: Api<AuthorizationSystem> = Api::all(client.clone());
+    match api.patch_status(&system.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await {
+        Err(kube::Error::Api(s)) if matches!(s.code, 404 | 409) => Ok(()),
+        outcome => outcome.map(drop),
+    }
 }
 
 /// Deletes what has ended and was kept long enough, if it is still this very object.

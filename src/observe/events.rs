@@ -42,6 +42,7 @@ pub struct Events {
     told: Arc<Mutex<HashMap<(String, String), Instant>>>,
     /// What was told once, by [`event_id`].
     once: Arc<Mutex<HashSet<String>>>,
+    replica: Arc<str>,
 }
 
 /// An Event that is not published yet.
@@ -86,7 +87,7 @@ impl Events {
                 }
             }
         };
-        (Events { waiting, told: Arc::default(), once }, publishing)
+        (Events { waiting, told: Arc::default(), once, replica: replica.into() }, publishing)
     }
 
     /// Publishes an Event about an object, later. The API server refuses a note of more than 1024 bytes.
@@ -125,6 +126,27 @@ impl Events {
         let event = event(true, reason, action, note);
         if !self.enqueue(Waiting { about, event, once: Some(Once { id: id.clone(), again: cause.earlier }) }) {
             self.once.lock().remove(&id);
+        }
+    }
+
+    /// Publishes a Warning now and waits for the API server to store it. It has a fixed name: what another process has told before is not
+    /// told again.
+    ///
+    /// # Errors
+    /// If the API server does not store it in time.
+    pub async fn warn_now<K: Resource<DynamicType = ()>>(
+        &self,
+        client: &Client,
+        about: &K,
+        cause: &str,
+        (reason, action): (&str, &str),
+        note: &str,
+    ) -> kube::Result<()> {
+        let about = about.object_ref(&());
+        let name = format!("curfew-{}", event_id(about.uid.as_deref().unwrap_or_default(), reason, cause));
+        match create(client, &self.replica, &about, event(true, reason, action, note), Some(name)).await {
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            outcome => outcome,
         }
     }
 
@@ -167,13 +189,15 @@ impl Publisher {
         let published = async {
             match once {
                 // The same name by each process that tells it again: what is there already is refused.
-                Some(Once { id, again: true }) => match self.create(&about, event, Some(format!("curfew-{id}"))).await {
-                    Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-                    outcome => outcome,
-                },
+                Some(Once { id, again: true }) => {
+                    match create(&self.client, &self.replica, &about, event, Some(format!("curfew-{id}"))).await {
+                        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+                        outcome => outcome,
+                    }
+                }
                 // Its note is its own, and is not counted as a repetition of another one.
-                Some(Once { again: false, .. }) => self.create(&about, event, None).await,
-                None if long => self.create(&about, event, None).await,
+                Some(Once { again: false, .. }) => create(&self.client, &self.replica, &about, event, None).await,
+                None if long => create(&self.client, &self.replica, &about, event, None).await,
                 None => self.recorder.publish(&event, &about).await,
             }
         };
@@ -184,24 +208,24 @@ impl Publisher {
         }
         false
     }
+}
 
-    /// Creates an Event of this name, or of one that the API server generates. Repetitions are not counted.
-    async fn create(&self, about: &ObjectReference, event: Event, name: Option<String>) -> kube::Result<()> {
-        let namespace = about.namespace.clone().unwrap_or_else(|| "default".into());
-        let type_ = if matches!(event.type_, EventType::Warning) { "Warning" } else { "Normal" };
-        let generate_name = name.is_none().then(|| "curfew-".to_owned());
-        let event = KubeEvent {
-            metadata: ObjectMeta { name, generate_name, namespace: Some(namespace.clone()), ..ObjectMeta::default() },
-            action: Some(event.action),
-            event_time: Some(MicroTime(Timestamp::now())),
-            note: event.note,
-            reason: Some(event.reason),
-            regarding: Some(about.clone()),
-            reporting_controller: Some(CONTROLLER.into()),
-            reporting_instance: Some(self.replica.clone()),
-            type_: Some(type_.into()),
-            ..KubeEvent::default()
-        };
-        Api::<KubeEvent>::namespaced(self.client.clone(), &namespace).create(&PostParams::default(), &event).await.map(drop)
-    }
+/// Creates an Event of this name, or of one that the API server generates. Repetitions are not counted.
+async fn create(client: &Client, replica: &str, about: &ObjectReference, event: Event, name: Option<String>) -> kube::Result<()> {
+    let namespace = about.namespace.clone().unwrap_or_else(|| "default".into());
+    let type_ = if matches!(event.type_, EventType::Warning) { "Warning" } else { "Normal" };
+    let generate_name = name.is_none().then(|| "curfew-".to_owned());
+    let event = KubeEvent {
+        metadata: ObjectMeta { name, generate_name, namespace: Some(namespace.clone()), ..ObjectMeta::default() },
+        action: Some(event.action),
+        event_time: Some(MicroTime(Timestamp::now())),
+        note: event.note,
+        reason: Some(event.reason),
+        regarding: Some(about.clone()),
+        reporting_controller: Some(CONTROLLER.into()),
+        reporting_instance: Some(replica.to_owned()),
+        type_: Some(type_.into()),
+        ..KubeEvent::default()
+    };
+    Api::<KubeEvent>::namespaced(client.clone(), &namespace).create(&PostParams::default(), &event).await.map(drop)
 }

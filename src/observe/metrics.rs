@@ -40,6 +40,12 @@ pub struct Metrics {
     pub break_glass: Counter,
     /// The number of break-glass accesses that nobody has reviewed. Those whose request was deleted are known to the leader alone.
     pub break_glass_unreviewed: Gauge,
+    /// The number of objects that emergency accounts have created and of which this replica has told.
+    pub emergency_account_uses: Counter,
+    /// When an emergency account was used last, in seconds since 1970, as the status of the systems says; 0 if never.
+    pub emergency_account_last_use: Gauge,
+    /// The number of roles that protect their last holder, and that no assignment makes anybody eligible for.
+    pub roles_without_holder: Gauge,
     /// The number of bindings that the sweep has removed.
     pub swept: Counter,
     /// The number of bindings without a Grant that the sweep keeps, because so many at once suggest an incomplete list of Grants.
@@ -78,6 +84,9 @@ impl Default for Metrics {
             watch_age: Gauge::default(),
             break_glass: Counter::default(),
             break_glass_unreviewed: Gauge::default(),
+            emergency_account_uses: Counter::default(),
+            emergency_account_last_use: Gauge::default(),
+            roles_without_holder: Gauge::default(),
             swept: Counter::default(),
             sweep_held_back: Gauge::default(),
             audit_failures: Counter::default(),
@@ -131,6 +140,21 @@ impl Default for Metrics {
             "break_glass_unreviewed",
             "Number of break-glass accesses that nobody has reviewed",
             metrics.break_glass_unreviewed.clone(),
+        );
+        registry.register(
+            "emergency_account_uses",
+            "Number of objects that emergency accounts have created",
+            metrics.emergency_account_uses.clone(),
+        );
+        registry.register(
+            "emergency_account_last_use_timestamp_seconds",
+            "When an emergency account was used last, in seconds since 1970; 0 if never",
+            metrics.emergency_account_last_use.clone(),
+        );
+        registry.register(
+            "roles_without_holder",
+            "Number of roles that protect their last holder and that nobody is eligible for",
+            metrics.roles_without_holder.clone(),
         );
         metrics.register_notifications();
         let registry = &mut metrics.registry;

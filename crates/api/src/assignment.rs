@@ -157,6 +157,9 @@ pub struct EligibleAssignmentStatus {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(length(max = 4), extend("x-kubernetes-list-type" = "set"))]
     pub told: BTreeSet<Milestone>,
+    /// How many removals of other assignments have rested on this one: the last holder of a role is not removed, and this one was the holder that was left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relied_on: Option<i64>,
     /// Values for the columns of `kubectl get`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display: Option<AssignmentDisplay>,

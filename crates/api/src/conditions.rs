@@ -11,6 +11,8 @@ use k8s_openapi::{
 
 /// The condition of a system that says whether the operator has the rights there that it needs to grant and to revoke.
 pub const AUTHORIZED: &str = "Authorized";
+/// The condition of a RoleTemplate that protects its last holder: whether an assignment makes anybody eligible for it.
+pub const HAS_HOLDER: &str = "HasHolder";
 
 /// The status of a condition: True, False or Unknown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -25,6 +25,7 @@ use curfew_core::{
     approval::{ApprovalStage, DecisionFacts, StageOrder, Verb, review::ReviewState},
     conditions::ticket,
     duration::Duration,
+    emergency,
     fingerprint::Meant,
     grant::{self as core_grant, Intent},
     limits::Maxima,
@@ -32,7 +33,7 @@ use curfew_core::{
         AcceptedBy, ApprovalFloor, ApprovedTerms, Assignment, Policy, Progress, RequestFacts, RequestorAdmin, StandingRule, System,
         Systems, TargetClaim, Template, duplicate_of,
     },
-    principal::UserInfo,
+    principal::{Subject, UserInfo},
     reason::Reason,
     request::{Frozen, GrantView, Request, State, Status},
     resolved::{Ref, Resolved, Schema, Terms, computes},
@@ -96,9 +97,15 @@ pub fn system(system: &AuthorizationSystem, all: &[Arc<AuthorizationSystem>]) ->
         duplicate_of: duplicate_of(&claim(system), all.iter().map(|other| claim(other))).map(str::to_owned),
         missing_rights: system.status.as_ref().and_then(|status| missing_rights(&status.conditions)).map(str::to_owned),
         principals: system.spec.principals.as_ref().map(Principals::mapping),
+        emergency_accounts: system.spec.emergency_accounts.clone(),
         // Where people keep their names, another one must not be accepted and ignored.
         unsupported: unsupported(&[(system.spec.principals.is_some() && !system.spec.provider.kind().maps_principals(), "principals")]),
     }
+}
+
+/// The emergency accounts of all systems.
+pub fn emergency_accounts<'a>(systems: impl IntoIterator<Item = &'a Arc<AuthorizationSystem>>) -> Vec<Subject> {
+    systems.into_iter().flat_map(|system| &system.spec.emergency_accounts).cloned().collect()
 }
 
 /// What the operator lacks at a system, as the readiness controller has found it last.
@@ -222,6 +229,7 @@ pub fn template(template: &RoleTemplate) -> Template {
             AssignmentApproval::Stages(stages) => (stages.clone(), StageOrder::Sequential),
             AssignmentApproval::Parallel(stages) => (stages.clone(), parallel(stages)),
         }),
+        protects_last_holder: s.assignment.protect_last_holder,
         suspended: s.suspend,
         not_bindable: found(template, Reason::NotBindable),
         refused_by_target: found(template, Reason::TargetRefused),
@@ -415,8 +423,17 @@ fn accepted_at(approval: &ApprovalStatus, resolved: &Resolved) -> Option<Time> {
     approval.accepted_at.or_else(|| Some(approval.deadline?.plus_secs(-wait())))
 }
 
-/// A decision; `manager` is what RBAC says of the decider, `proof` the keys that a login must carry to count, if anybody said.
-pub fn decision(decision: &AccessDecision, manager: Option<bool>, proof: Option<&[String]>, admission: &AdmissionHistory) -> DecisionFacts {
+/// What a login is compared with, when it decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Logins<'a> {
+    /// The keys that a login must carry to count, if CurfewConfig says so.
+    pub proof: Option<&'a [String]>,
+    /// The emergency accounts of all systems.
+    pub emergency: &'a [Subject],
+}
+
+/// A decision; `manager` is what RBAC says of the decider.
+pub fn decision(decision: &AccessDecision, manager: Option<bool>, logins: Logins<'_>, admission: &AdmissionHistory) -> DecisionFacts {
     let decider: UserInfo = decision.spec.decider.clone().unwrap_or_default();
     let counted = decision.status.as_ref().and_then(|s| conditions::find(&s.conditions, "Counted"));
     let about_uid = match &decision.spec.about {
@@ -428,7 +445,8 @@ pub fn decision(decision: &AccessDecision, manager: Option<bool>, proof: Option<
     };
     DecisionFacts {
         uid: decision.uid().unwrap_or_default().into(),
-        proven: !decider.is_system_identity() && is_proven(decision.spec.decision, &decider, proof),
+        proven: !decider.is_system_identity() && is_proven(decision.spec.decision, &decider, logins.proof),
+        emergency: emergency::account_of(logins.emergency, &decider).is_some(),
         decider: Arc::new(decider),
         verb: decision.spec.decision,
         digest: decision.spec.digest,

@@ -69,6 +69,8 @@ const ORIGINS: &[(&str, Origin)] = &[
     ("aws.account", Copied(AWS_ACCOUNT, 0)),
     ("scope.aws.regions[]", Copied(&["RoleTemplate.spec.scope.aws.regions[]"], 0)),
     ("scope.aws.resources[]", Copied(&["RoleTemplate.spec.scope.aws.resources[]"], 0)),
+    ("emergencyUse.login", Copied(&["ActivationRequest.spec.requester.username"], 0)),
+    ("emergencyUse.object", Bounded),
     ("status.slots[]", Own),
     ("policies[].name", Own),
     ("access.role.name", Own),

@@ -9,6 +9,7 @@ use curfew_core::{
     fingerprint::Fingerprint,
     principal::{Mapping, Source, Subject},
     target::{Empty, ProviderKind},
+    time::Time,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
@@ -56,7 +57,7 @@ pub struct AuthorizationSystemSpec {
     /// How a Kubernetes user maps to a principal of the target. Required for an AWS account: the name of an IAM user or of a user of IAM Identity Center, or for a role the ARN of an IAM user. In a Kubernetes target the principal is the user itself, and a system with this field is `Unsupported`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub principals: Option<Principals>,
-    /// Accounts with standing access that Curfew never changes. Informational: not read in this build.
+    /// Accounts with standing access of their own, for the time when nothing else works. Curfew watches and never touches them: it gives them no access (`EmergencyAccount`) and takes none away, and their approvals and reviews do not count. Each use of such a login to create a request, a decision or an ActiveAssignment is told at once: a Warning Event, the alert CurfewEmergencyAccountUsed, the audit log. Names are those of logins, or of principals of the target. What the account does elsewhere is in the audit log of the API server alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub emergency_accounts: Vec<Subject>,
@@ -219,6 +220,9 @@ pub struct AuthorizationSystemStatus {
     /// The identity of the target, as it reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
+    /// When an emergency account of this system was used last, as far as Curfew has seen it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emergency_use: Option<EmergencyUse>,
     /// The Permission Creep Index. Not measured in this build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pci: Option<Pci>,
@@ -239,6 +243,19 @@ pub struct Target {
     /// Where it was reached, its CA and its keys, as last confirmed. Absent for the cluster that Curfew runs in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<Fingerprint>,
+}
+
+/// A use of an emergency account.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EmergencyUse {
+    /// When the account created the object.
+    pub at: Time,
+    /// The user name of the login.
+    #[schemars(length(max = 1024))]
+    pub login: String,
+    /// The object, such as `ActivationRequest payments/db-x7k2p`.
+    #[schemars(length(max = 1024))]
+    pub object: String,
 }
 
 /// The Permission Creep Index.

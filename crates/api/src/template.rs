@@ -194,6 +194,7 @@ pub struct BreakGlass {
 
 /// The rules for assigning a role.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct AssignmentRules {
     /// Rules for eligible assignments.
     pub eligible: AssignmentRule,
@@ -203,6 +204,9 @@ pub struct AssignmentRules {
     /// Who must approve AssignmentRequests that extend or renew an assignment of this role. Without it they are refused. The floor of the AccessPolicy holds for it, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<AssignmentApproval>,
+    /// `true`: the last assignment that makes a user or a group eligible for this role is not removed by an AssignmentRequest (`LastHolder`). An assignment that ends, or is deleted or changed in Git, is not kept; the condition `HasHolder` shows how many holders are left. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protect_last_holder: bool,
 }
 
 /// Who must approve a change of an assignment, in one or two stages. Exactly one member is set.
@@ -239,7 +243,7 @@ pub struct RoleTemplateStatus {
     /// The `metadata.generation` that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`: the role can be activated; otherwise the message says what to change.
+    /// `Ready`: the role can be activated; otherwise the message says what to change. `HasHolder`, where the role protects its last holder: whether an assignment makes a user or a group eligible for it now.
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,

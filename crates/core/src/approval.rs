@@ -169,6 +169,8 @@ pub struct DecisionFacts {
     pub provenance: Provenance,
     /// Its status says already that it counts, or the request's status names it. It is taken before what was not shown as counted.
     pub counted_before: bool,
+    /// Whether the login is an emergency account of a system, which several people may use.
+    pub emergency: bool,
 }
 
 /// Requester, beneficiary and what was frozen: everything that a decision is compared with.
@@ -294,7 +296,8 @@ impl Tally {
 /// 1. A decision about another request of the same name (another uid, or made before this one existed) does not concern this one.
 /// 2. A login without the configured proof, or without an alias where aliases are configured, is not counted; an approval
 ///    that was made while admission was not enforced never is, nor one whose login was recorded without a key that is configured now.
-///    A Deny or Revoke from such a time counts: it only takes away (I8).
+///    A Deny or Revoke from such a time counts: it only takes away (I8). An approval or review of an emergency account is not counted:
+///    who has used it is not known, so it may be anybody, also requester or beneficiary.
 /// 3. `Revoke` counts from requester and beneficiary; no other decision of these two does, under any spelling of their names.
 /// 4. `Deny` and `Revoke` count from a manager and from whom any stage lists, also for its escalation, regardless of the digest that they
 ///    name, and without a comment.
@@ -335,6 +338,7 @@ fn evaluate_alone(m: &ApprovalSubject<'_>, w: &DecisionFacts) -> Counted {
     match w.verb {
         _ if w.request_uid.as_deref().is_some_and(|u| u != m.uid) || w.created < m.created => Counted::No(Reason::NotFound),
         _ if !is_proven(w, &m.people.alias_keys) => Counted::No(Reason::UnprovenLogin),
+        Verb::Approve | Verb::Review if w.emergency => Counted::No(Reason::EmergencyAccount),
         Verb::Approve if w.provenance == Provenance::Unverified => Counted::No(Reason::AdmissionNotEnforced),
         Verb::Approve if w.provenance == Provenance::Pending => Counted::Waiting,
         Verb::Review => review::evaluate(m, w, approver),

@@ -9,7 +9,9 @@
 //! | [`decide`] | the state machine of an AssignmentRequest |
 //! | [`proof`] | whether the change in a status was really approved, before access rests on it |
 //! | [`resolve`] | who may ask for what, and when |
+//! | [`last_holder`] | whether the last assignment that makes anybody eligible would be removed |
 pub mod decide;
+pub mod last_holder;
 pub mod proof;
 pub mod resolve;
 pub mod window;

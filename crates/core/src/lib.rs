@@ -26,6 +26,7 @@ pub mod conditions;
 pub mod deadlines;
 pub mod digest;
 pub mod duration;
+pub mod emergency;
 pub mod extension;
 pub mod fingerprint;
 pub mod folding;

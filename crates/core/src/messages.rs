@@ -105,6 +105,10 @@ pub const fn hint(reason: Reason) -> &'static str {
     use Reason::*;
     match reason {
         NotEligible => "no EligibleAssignment makes you eligible for this role; ask the team that owns the role",
+        EmergencyAccount => {
+            "the login is an emergency account (spec.emergencyAccounts of an AuthorizationSystem), which several people may use; a person must decide with their own login"
+        }
+        LastHolder => "the assignment is the last one that makes anybody eligible for its role; make another user or group eligible first",
         OutsideWindow => {
             "the access would exceed the window of the EligibleAssignment; request less time, or ask the team for a longer window"
         }

@@ -64,6 +64,8 @@ pub struct System {
     pub missing_rights: Option<String>,
     /// How a login maps to a principal there.
     pub principals: Option<Mapping>,
+    /// Its emergency accounts: watched, and never touched.
+    pub emergency_accounts: Vec<Subject>,
     /// Settings that this build does not obey.
     pub unsupported: Vec<String>,
 }
@@ -111,6 +113,8 @@ pub struct Template {
     pub standing: Option<StandingRule>,
     /// Who must approve that an assignment of the role is extended or renewed, and in which order; nothing refuses both.
     pub assignment_approval: Option<(Vec<ApprovalStage>, StageOrder)>,
+    /// Whether the last assignment that makes anybody eligible for it is kept from removal.
+    pub protects_last_holder: bool,
     /// `suspend: true`.
     pub suspended: bool,
     /// What the template's own controller found last, for this generation: roles that cannot be bound.

@@ -3,7 +3,7 @@
 //! Templates and assignments are judged by the rules of [`crate::terms`] that also resolve a request, so that a `Ready`
 //! template and a refused request cannot contradict each other.
 use crate::{
-    assignment_request::{Change, proof::Lack},
+    assignment_request::{Change, last_holder, proof::Lack},
     conditions::ticket,
     policy_inputs::{ActiveAssignment, Assignment, Policy, PolicyInputs, System, Template, Window},
     quorum,
@@ -77,6 +77,19 @@ pub fn requires(t: &Template) -> String {
     if all.is_empty() { "none".into() } else { all.join(", ") }
 }
 
+/// Whether anybody is eligible for a role that protects its last holder, with the reason and a message.
+pub fn has_holder(t: &Template, assignments: &[Assignment], inputs: &PolicyInputs<'_>) -> (bool, &'static str, String) {
+    let holders: Vec<&Assignment> = assignments.iter().filter(|e| last_holder::holds(e, t, inputs)).collect();
+    match holders.as_slice() {
+        [] => (false, "NoHolder", "no assignment makes a user or a group eligible for this role now; make one eligible in Git".into()),
+        [last] => {
+            let (name, subject) = (&last.reference.name, &last.subject);
+            (true, "LastHolder", format!("assignment {name} of {subject} is the last one; an AssignmentRequest does not remove it"))
+        }
+        several => (true, "SeveralHolders", format!("{} assignments make users or groups eligible", several.len())),
+    }
+}
+
 /// Whether an ActiveAssignment gives its access, or will; `found` is what its present or next activation would be granted, if there is one. A
 /// window that has passed is refused.
 pub fn active_assignment(active: &ActiveAssignment, found: Option<Result<(), Refusal>>, now: Time) -> Readiness {
@@ -132,6 +145,7 @@ mod tests {
             uid: "s1".into(),
             provider: ProviderKind::Kubernetes,
             principals: None,
+            emergency_accounts: Vec::new(),
             labels: [].into(),
             target: None,
             grants_allowed: true,

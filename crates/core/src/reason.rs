@@ -25,6 +25,10 @@ macro_rules! reasons {
 reasons! {
     /// No assignment makes the beneficiary eligible.
     NotEligible,
+    /// The account is an emergency account, which Curfew never touches, and whose approvals do not count.
+    EmergencyAccount,
+    /// The assignment is the last one that makes anybody eligible for its role, which protects it.
+    LastHolder,
     /// The access would begin before or end after the assignment's window.
     OutsideWindow,
     /// The duration exceeds the limit of the template, the policy or CurfewConfig; that of an approval exceeds what was asked for.
@@ -184,6 +188,8 @@ impl Reason {
             (Drifted | AsExpected | Abandoned | TargetRefused, false) => TerminalState::Failed,
             (
                 NotEligible
+                | EmergencyAccount
+                | LastHolder
                 | OutsideWindow
                 | OverMaximum
                 | LimitReached

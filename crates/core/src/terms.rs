@@ -6,6 +6,7 @@ mod approval;
 mod break_glass;
 mod conditions;
 mod eligibility;
+mod emergency;
 pub mod explain;
 mod extension;
 mod holder;
@@ -62,11 +63,11 @@ pub(crate) fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T,
 /// Resolves a request. The order of the rules:
 ///
 /// 1. made while admission was not enforced; 2. a name that has granted before; 3. asks for something that this build does not
-///    support; 4. a login without the alias that is configured, a start too far ahead, or what it extends has ended early; 5. role;
+///    support; 4. a login without the alias that is configured, an emergency account, a start too far ahead, or what it extends has ended early; 5. role;
 ///    6. system; 7. content, and whether it asks for more than the role has; 8. for whom it may be, break-glass, and what it extends;
 ///    9. the duration, the ceilings of an extension, the justification, and the conditions of the role; 10. each assignment that makes
 ///    the beneficiary eligible, in name order, with each policy, in name order: the first pair that allows all of it; 11. an extension
-///    gives no more than what it extends.
+///    gives no more than what it extends; 12. the holder is not an emergency account of the system, by any name.
 ///
 /// Of what the operator requests for an ActiveAssignment, [`standing`] judges in place of 4, and of 8 to 10.
 ///
@@ -115,6 +116,7 @@ fn resolve_trusted(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refu
         );
     }
     check_login(a, h)?;
+    emergency::check_requester(a, h)?;
     schedule::check_start(a)?;
     extension::check_parent(a, h.now)?;
     let Some(t) = h.template else {
@@ -157,6 +159,7 @@ fn resolve_trusted(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refu
             (holder, extends, pair)
         }
     };
+    emergency::check_holder(a, &holder, system)?;
     if let Some(why) = h.unreachable {
         return refuse_unreachable(why);
     }
@@ -175,11 +178,13 @@ fn resolve_trusted(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<Terms, Refu
     });
     let extension = extends.as_ref().map(|extended| Limit::of_extension(&extended.name, &extended.uid));
     let limits = break_glass::locks(a, h)?.into_iter().chain(extension).chain(counted).collect();
+    let principal = resolve_principal(&holder, a, system, (&permissions, &scope), h)?;
+    emergency::check_principal(a, &principal, system)?;
     let terms = Terms::new(Resolved {
         schema: SCHEMA,
         request: a.uid.clone(),
         requester: a.requester.username.clone(),
-        principal: resolve_principal(&holder, a, system, (&permissions, &scope), h)?,
+        principal,
         beneficiary: holder,
         system: system.to_ref(target),
         role: t.reference.clone(),
@@ -229,7 +234,7 @@ pub fn ready<'a>(t: &Template, h: &PolicyInputs<'a>) -> Result<&'a Policy, Refus
     }
     offer.permissions.check(&offer.scope, &offer.inventory).or_else(|what| refuse(Reason::NotReady, what))?;
     offer.check_obstacle()?;
-    check_approval(t)?;
+    check_approval(t, h)?;
     break_glass::check_template(t)?;
     conditions::check_template(t, h.login_keys)?;
     let offers =
@@ -269,6 +274,7 @@ pub fn assignment_ready(e: &Assignment, t: Option<&Template>, h: &PolicyInputs<'
     narrowing::check_assignment(e, t, h.inventory)?;
     check_shortest_window(e)?;
     check_within_role(e, t)?;
+    emergency::check_assignment(e, t, h)?;
     first_allowing(t, h, |p| check_policy_eligible(p, e)).map(|_| ())
 }
 

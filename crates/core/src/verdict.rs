@@ -99,6 +99,7 @@ mod tests {
             proven: true,
             provenance: Provenance::Verified,
             counted_before: false,
+            emergency: false,
         }
     }
 

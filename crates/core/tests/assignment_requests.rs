@@ -36,7 +36,7 @@ fn asked_by(name: &str, groups: &[&str], action: Action) -> Facts {
 }
 
 fn answer(f: &Fixture, facts: &Facts) -> Result<Terms, Reason> {
-    let current = Current { assignment: &f.assignments[0], spec: f.assignments[0].window };
+    let current = Current { assignment: &f.assignments[0], spec: f.assignments[0].window, others_unknown: false };
     resolve(facts, Some(current), &f.inputs()).map_err(|refusal| refusal.reason)
 }
 

@@ -206,6 +206,7 @@ fn review(by: &str, at: i64) -> DecisionFacts {
         proven: true,
         provenance: Provenance::Verified,
         counted_before: false,
+        emergency: false,
     }
 }
 

@@ -73,6 +73,7 @@ fn says(who: &str, verb: Verb, digest: Digest, at: i64) -> DecisionFacts {
         manager: Some(false),
         provenance: Provenance::Verified,
         counted_before: false,
+        emergency: false,
     }
 }
 
@@ -275,6 +276,7 @@ fn awaiting(fresh: bool, secs: i64, decisions: &[(Verb, i64, Provenance)]) -> De
         let decision = |(verb, at, provenance): &(Verb, i64, Provenance)| DecisionFacts {
             provenance: *provenance,
             counted_before: false,
+            emergency: false,
             ..says("carol", *verb, digest, 10_000 + at)
         };
         *words = decisions.iter().map(decision).collect();

@@ -267,6 +267,7 @@ fn table() -> Vec<Section> {
     all.push(("An AssignmentRequest ends (assignment_request::decide)", rows(cases::assignment_requests::ends())));
     let title = "Ready of an EligibleAssignment without a proof of its window (readiness::assignment_without_proof)";
     all.push((title, rows(cases::assignment_requests::without_proof())));
+    all.push(("The holders of a role that protects its last one (readiness::has_holder)", rows(cases::assignment_requests::holders())));
     all.push(("An access in words (target)", access()));
     all.push(("What outlives a grant (target::kubernetes::lasting)", lasting()));
     all.extend(aws());
@@ -313,6 +314,7 @@ fn required() -> Vec<Message> {
         proven: true,
         provenance: Provenance::Verified,
         counted_before: false,
+        emergency: false,
     };
     f.template().approval[0].mfa = Some(mfa::Requirement { max_age: "5m".parse().expect("a duration") });
     let subject = ApprovalSubject {

@@ -58,6 +58,7 @@ fn says(verb: Verb, digest: Digest, at: i64) -> DecisionFacts {
         proven: true,
         provenance: Provenance::Verified,
         counted_before: false,
+        emergency: false,
     }
 }
 

@@ -51,6 +51,7 @@ fn decision(n: i64, by: UserInfo, verb: Verb) -> DecisionFacts {
         proven: true,
         provenance: Provenance::Verified,
         counted_before: false,
+        emergency: false,
     }
 }
 

@@ -9,9 +9,15 @@ use crate::{
     output::{Cell, Colour, Format, Printed, is_colourful, objects, put, span, table},
     read::{self, Gap, Place},
 };
-use curfew_api::{AccessDecision, ActivationRequest, AssignmentRequest, EligibleAssignment, RoleTemplate, request::RequestState};
-use curfew_core::{principal::UserInfo, text::printable, time::Time};
-use kube::ResourceExt;
+use curfew_api::{
+    AccessDecision, ActivationRequest, AssignmentRequest, AuthorizationSystem, EligibleAssignment, RoleTemplate, request::RequestState,
+};
+use curfew_core::{
+    principal::{Subject, UserInfo},
+    text::printable,
+    time::Time,
+};
+use kube::{Api, ResourceExt, api::ListParams};
 use serde::Serialize;
 
 /// List requests, what you may request, what you hold, or what waits for your approval.
@@ -214,6 +220,12 @@ fn extension(request: &ActivationRequest) -> String {
     extends.into_iter().chain(by).collect::<Vec<_>>().join(", ")
 }
 
+/// The emergency accounts of all systems. Who may not read them is not one: the operator judges decisions anyway.
+async fn emergency_accounts(me: &CliContext) -> Vec<Subject> {
+    let systems = Api::<AuthorizationSystem>::all(me.client.clone()).list(&ListParams::default()).await;
+    systems.map(|found| found.items.into_iter().flat_map(|system| system.spec.emergency_accounts).collect()).unwrap_or_default()
+}
+
 async fn waiting(me: &CliContext, place: Place<'_>, format: Format, gaps: &mut Vec<Gap>) -> anyhow::Result<Option<String>> {
     let (login, config) = (me.who().await?, me.config().await?);
     let identity = &config.spec.identity;
@@ -221,6 +233,7 @@ async fn waiting(me: &CliContext, place: Place<'_>, format: Format, gaps: &mut V
         login: record(&login, &identity.recorded_keys()),
         people: identity.recognition(),
         proof: identity.decider_proof.list(),
+        emergency: emergency_accounts(me).await,
         now: now(),
     };
     let mut open: Vec<ActivationRequest> = read::list(me, place, gaps).await?;

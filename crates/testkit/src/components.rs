@@ -1,7 +1,26 @@
 //! The command lines of the three processes.
 use super::control_plane::ControlPlane;
 use anyhow::Result;
-use std::sync::PoisonError;
+use serde_json::{Value, json};
+use std::{path::PathBuf, sync::PoisonError};
+
+/// The audit log of an API server.
+pub(super) struct Audit {
+    /// Where it writes.
+    pub(super) log: PathBuf,
+    /// What of.
+    pub(super) policy: Value,
+}
+
+impl Audit {
+    /// Of what Curfew's own accounts ask for.
+    pub(super) fn of_curfew(log: PathBuf) -> Self {
+        let ours = ["operator", "revoker", "sweep"].map(|a| format!("system:serviceaccount:curfew-system:curfew-{a}"));
+        let rules = json!([{"level": "Metadata", "users": ours}, {"level": "None"}]);
+        let policy = json!({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": rules});
+        Audit { log, policy }
+    }
+}
 
 impl ControlPlane {
     pub(super) fn etcd_args(&self, at: &dyn Fn(&str) -> String) -> Vec<String> {
@@ -42,11 +61,7 @@ impl ControlPlane {
         if let Some(plugin) = *self.without.lock().unwrap_or_else(PoisonError::into_inner) {
             args.push(format!("--disable-admission-plugins={plugin}"));
         }
-        if let Some(log) = &self.audit {
-            let ours = ["operator", "revoker", "sweep"].map(|a| format!("system:serviceaccount:curfew-system:curfew-{a}"));
-            let rules = serde_json::json!([{"level": "Metadata", "users": ours}, {"level": "None"}]);
-            let policy =
-                serde_json::json!({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": rules});
+        if let Some(Audit { log, policy }) = &self.audit {
             std::fs::write(self.path.join("audit-policy.json"), policy.to_string())?;
             args.push(format!("--audit-policy-file={}", at("audit-policy.json")));
             args.push(format!("--audit-log-path={}", log.display()));

@@ -1,5 +1,6 @@
 //! etcd, kube-apiserver and kube-controller-manager on loopback, started from a copy of a prepared data directory.
 use super::{
+    components::Audit,
     eventually,
     issuer::Issuer,
     machine::{assets, free_port, new_directory, tail},
@@ -14,7 +15,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use http::Method;
 use kube::Client;
 use nix::sys::signal::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
@@ -65,7 +66,7 @@ pub struct ControlPlane {
     pki: Pki,
     pub(super) port: u16,
     pub(super) etcd_port: u16,
-    pub(super) audit: Option<PathBuf>,
+    pub(super) audit: Option<Audit>,
     /// Whether the API server reads `authentication.json`, which names the issuers of tokens that it trusts.
     pub(super) trusts_issuer: bool,
     users: Mutex<HashMap<PathBuf, User>>,
@@ -100,7 +101,7 @@ impl ControlPlane {
             std::fs::create_dir_all(dir)?;
         }
         let log = dir.map(|d| d.join(format!("{name}-{}-{}.jsonl", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))));
-        Self::start_all(name, stage, log, controllers, None).await
+        Self::start_all(name, stage, log.map(Audit::of_curfew), controllers, None).await
     }
 
     /// With an API server that accepts the tokens of this issuer and asks its webhook about others, beside client certificates.
@@ -116,16 +117,18 @@ impl ControlPlane {
     /// # Errors
     /// If the control plane is not built or does not become ready.
     pub async fn start_with(name: &str, stage: Stage, audit: Option<PathBuf>) -> Result<Self> {
-        Self::start_all(name, stage, audit, USED, None).await
+        Self::start_all(name, stage, audit.map(Audit::of_curfew), USED, None).await
     }
 
-    async fn start_all(
-        name: &str,
-        stage: Stage,
-        audit: Option<PathBuf>,
-        controllers: &'static str,
-        issuer: Option<&Issuer>,
-    ) -> Result<Self> {
+    /// With an audit log of the API server by this policy.
+    ///
+    /// # Errors
+    /// If the control plane is not built or does not become ready.
+    pub async fn start_audited(name: &str, stage: Stage, log: PathBuf, policy: Value) -> Result<Self> {
+        Self::start_all(name, stage, Some(Audit { log, policy }), USED, None).await
+    }
+
+    async fn start_all(name: &str, stage: Stage, audit: Option<Audit>, controllers: &'static str, issuer: Option<&Issuer>) -> Result<Self> {
         let prepared = prepared::get().await?;
         let begun = Instant::now();
         let _turn = STARTING.acquire().await?;
@@ -166,7 +169,7 @@ impl ControlPlane {
         Ok(cp)
     }
 
-    fn over(dir: TempDir, audit: Option<PathBuf>, controllers: &'static str) -> Result<Self> {
+    fn over(dir: TempDir, audit: Option<Audit>, controllers: &'static str) -> Result<Self> {
         let path = dir.path().to_path_buf();
         Ok(ControlPlane {
             dir: Some(dir),

@@ -7,7 +7,7 @@
 pub mod activation;
 mod status;
 
-use super::{Context, WaitingForProof, convert, dereference, milestones};
+use super::{Context, WaitingForProof, convert, dereference, emergency, milestones};
 use crate::{
     api::{ActivationRequest, ActiveAssignment},
     authority::Permit,
@@ -64,6 +64,7 @@ impl ActiveAssignmentController {
         if !ctx.authority.leads() {
             return Ok(NextRun::of(Requeue::OnChange));
         }
+        emergency::tell(ctx, &*object, object.spec.author.as_ref(), object.status.is_none()).await?;
         let facts = convert::active_assignment(&object, &ctx.admission());
         if facts.provenance == Provenance::Pending {
             ctx.wait_for_proof(WaitingForProof::Standing(key.clone()), [convert::seen(&*object)]);

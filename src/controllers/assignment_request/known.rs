@@ -3,7 +3,7 @@ use super::proof::{self, Widened};
 use crate::{
     api::{
         AccessDecision, AccessPolicy, AssignmentRequest, AuthorizationSystem, CurfewConfig, EligibleAssignment, GROUP, RoleTemplate,
-        assignment_request,
+        assignment_request::Action,
     },
     controllers::{
         Context, WaitingForProof, convert, decision,
@@ -21,9 +21,9 @@ use curfew_core::{
     admission::Provenance,
     approval::{Counted, DecisionFacts, Tally, Verb},
     assignment_request::{
-        Facts, Outcome, Request, State, Terms,
+        ActionKind, Facts, Outcome, Request, State, Terms,
         decide::{Place, is_earlier},
-        explain_decision,
+        explain_decision, last_holder,
         proof::Proof,
         resolve::{Current, resolve},
         tally_decisions,
@@ -54,6 +54,8 @@ pub(super) struct Known {
     pub people: Recognition,
     /// What it would be if it were resolved now.
     pub terms: Result<Terms, Refusal>,
+    /// The holder of the role that is left, on which a removal rests where the role protects its last one.
+    pub left: Option<Arc<EligibleAssignment>>,
     /// Another request about the same assignment that comes before this one.
     pub earlier: Option<String>,
     /// Whether all of it was read from the API server after the last commit.
@@ -65,6 +67,8 @@ struct Around {
     config: Option<Arc<CurfewConfig>>,
     template: Option<Arc<RoleTemplate>>,
     assignment: Option<Arc<EligibleAssignment>>,
+    /// The assignments of the role, of which one must be left after a removal.
+    holders: Vec<Arc<EligibleAssignment>>,
     policies: Arc<Vec<Arc<AccessPolicy>>>,
     systems: Arc<Vec<Arc<AuthorizationSystem>>>,
     decisions: Vec<Arc<AccessDecision>>,
@@ -99,10 +103,22 @@ impl Known {
             Some(assignment) if rests_on_window(&object) => proof::read(ctx, source, std::slice::from_ref(assignment)).await?.pop(),
             Some(_) | None => None,
         };
-        let terms = terms_of(ctx, &object, &asked, &around, widened.as_ref(), &people);
+        let holders = if protects(&object, &around) { proof::read(ctx, source, &around.holders).await? } else { Vec::new() };
+        let (terms, left) = terms_of(ctx, &object, &asked, &around, &Windows { widened: widened.as_ref(), holders: &holders }, &people);
         let earlier = earlier(&object, &around.others);
         let live = source == Source::Live;
-        Ok(Some(Known { request, assignment: around.assignment, decisions: around.decisions, facts, people, terms, earlier, live, object }))
+        Ok(Some(Known {
+            request,
+            assignment: around.assignment,
+            decisions: around.decisions,
+            facts,
+            people,
+            terms,
+            left,
+            earlier,
+            live,
+            object,
+        }))
     }
 
     /// Takes note of a status that was stored: what was read before it may be older.
@@ -150,6 +166,7 @@ fn stored_around(ctx: &Context, key: &Key, object: &AssignmentRequest) -> Around
     let others = stores.live_assignment_requests(&AssignmentRequestGroup::Assignment(about));
     Around {
         config: stores.config(),
+        holders: role_of(object, assignment.as_deref()).map(|role| stores.assignments_for(&role)).unwrap_or_default(),
         template: role_of(object, assignment.as_deref()).and_then(|role| stores.template(&role)),
         assignment,
         policies: Arc::new(stores.policies.state()),
@@ -172,8 +189,10 @@ async fn live_around(ctx: &Context, key: &Key, object: &AssignmentRequest) -> ku
         Some(role) => ctx.live.template(&ctx.client, &role).await?,
         None => None,
     };
+    let role = assignment.as_ref().map(|assignment| &assignment.spec.role_ref);
+    let holders = assignments.iter().filter(|other| Some(&other.spec.role_ref) == role).cloned().collect();
     let (policies, systems) = (everywhere.policies, everywhere.systems);
-    Ok(Around { config: everywhere.config, template, assignment, policies, systems, decisions: to_tally(decisions), others })
+    Ok(Around { config: everywhere.config, template, assignment, holders, policies, systems, decisions: to_tally(decisions), others })
 }
 
 /// An approval that does not count is not tallied again.
@@ -187,10 +206,12 @@ fn to_tally(mut decisions: Vec<Arc<AccessDecision>>) -> Vec<Arc<AccessDecision>>
 async fn decision_facts(ctx: &Context, object: &AssignmentRequest, around: &Around) -> Vec<DecisionFacts> {
     let admission = ctx.admission();
     let proof = around.config.as_ref().map(|config| config.spec.identity.decider_proof.list());
+    let emergency = convert::emergency_accounts(&*around.systems);
+    let logins = convert::Logins { proof: proof.as_deref(), emergency: &emergency };
     let mut all = Vec::new();
     for decision in &around.decisions {
         let manager = may_manage(ctx, object, decision).await;
-        let mut facts = convert::decision(decision, manager, proof.as_deref(), &admission);
+        let mut facts = convert::decision(decision, manager, logins, &admission);
         facts.counted_before |= object.status.as_ref().is_some_and(|status| convert::assignment_request_names(status, &facts));
         all.push(facts);
     }
@@ -279,17 +300,32 @@ fn rests_on_window(request: &AssignmentRequest) -> bool {
 }
 
 fn is_removal(request: &AssignmentRequest) -> bool {
-    matches!(request.spec.action, assignment_request::Action::Remove(_))
+    matches!(request.spec.action, Action::Remove(_))
 }
 
+/// Whether a removal must leave a holder of the role.
+fn protects(object: &AssignmentRequest, around: &Around) -> bool {
+    let protected = around.template.as_ref().is_some_and(|template| template.spec.assignment.protect_last_holder);
+    protected && is_removal(object) && !changes::assignment_request_has_ended(object)
+}
+
+/// Wider windows with what should prove them.
+struct Windows<'a> {
+    /// That of the assignment itself.
+    widened: Option<&'a Widened>,
+    /// Those of the assignments of which one must be left.
+    holders: &'a [Widened],
+}
+
+/// What the request would be now, and the holder of the role that is left, where a removal rests on one.
 fn terms_of(
     ctx: &Context,
     object: &AssignmentRequest,
     asked: &Facts,
     around: &Around,
-    widened: Option<&Widened>,
+    windows: &Windows<'_>,
     people: &Recognition,
-) -> Result<Terms, Refusal> {
+) -> (Result<Terms, Refusal>, Option<Arc<EligibleAssignment>>) {
     let template = around.template.as_ref().filter(|template| convert::is_present(&***template));
     let template = template.map(|template| convert::template(template));
     let assignment = around.assignment.as_ref().filter(|assignment| convert::is_present(&***assignment));
@@ -297,7 +333,7 @@ fn terms_of(
     let policies = around.policies.iter().filter(|policy| convert::is_present(&***policy));
     let policies: Vec<_> = policies.map(|policy| convert::policy(policy)).collect();
     // Only a proof looks at them.
-    let systems = around.systems.iter().filter(|_| widened.is_some());
+    let systems = around.systems.iter().filter(|_| windows.widened.is_some() || !windows.holders.is_empty());
     let systems: Vec<_> = systems.map(|system| convert::system(system, &around.systems)).collect();
     let admission = ctx.admission();
     let inputs = PolicyInputs {
@@ -318,23 +354,44 @@ fn terms_of(
         operator_namespace: ctx.operator_namespace(),
     };
     if around.config.is_none() {
-        return Err(Refusal::new(
-            Reason::NotProvenYet,
-            "there is no CurfewConfig named curfew, so nothing is granted and this request waits",
-        ));
+        let why = "there is no CurfewConfig named curfew, so nothing is granted and this request waits";
+        return (Err(Refusal::new(Reason::NotProvenYet, why)), None);
     }
+    let judge = |found: &Widened| found.judge(around.config.as_deref(), &inputs);
     // A window that is not proven to be approved is none: more time is asked for from where the spec ends.
-    let lacking = match widened.map(|found| (found.judge(around.config.as_deref(), &inputs), found.not_covered(&inputs))) {
+    let lacking = match windows.widened.map(|found| (judge(found), found.not_covered(&inputs))) {
         None | Some((Proof::Approved, _)) => false,
         Some((Proof::Lacking(_), _)) => true,
         Some((Proof::Pending, not_covered)) => {
             ctx.wait_for_proof(WaitingForProof::AssignmentRequest(changes::key(object)), not_covered);
-            return Err(Refusal::new(Reason::NotProvenYet, messages::hint(Reason::NotProvenYet)));
+            return (Err(Refusal::new(Reason::NotProvenYet, messages::hint(Reason::NotProvenYet))), None);
         }
     };
     let assignment =
         assignment.map(|(assignment, window)| (if lacking { Assignment { window, ..assignment } } else { assignment }, window));
-    resolve(asked, assignment.as_ref().map(|(assignment, spec)| Current { assignment, spec: *spec }), &inputs)
+    let judged: Vec<(String, Proof)> =
+        windows.holders.iter().map(|found| (found.assignment.uid().unwrap_or_default(), judge(found))).collect();
+    let others_unknown = judged.iter().any(|(_, proof)| *proof == Proof::Pending);
+    let present = around.holders.iter().filter(|holder| convert::is_present(&***holder));
+    let holders: Vec<Assignment> = present
+        .map(|holder| match convert::assignment(holder) {
+            facts if judged.iter().any(|(uid, proof)| *uid == facts.reference.uid && *proof != Proof::Approved) => {
+                convert::without_unproven_change(holder, facts)
+            }
+            facts => facts,
+        })
+        .collect();
+    let inputs = PolicyInputs { assignments: &holders, ..inputs };
+    let current = assignment.as_ref().map(|(assignment, spec)| Current { assignment, spec: *spec, others_unknown });
+    let terms = resolve(asked, current, &inputs);
+    let left = match (&terms, current, &template) {
+        (Ok(terms), Some(current), Some(template)) if terms.action == ActionKind::Remove => {
+            last_holder::check(current.assignment, template, &inputs, others_unknown).ok().flatten()
+        }
+        (_, _, _) => None,
+    };
+    let left = left.and_then(|left| around.holders.iter().find(|holder| holder.uid().as_deref() == Some(left.uid.as_str()))).cloned();
+    (terms, left)
 }
 
 fn place_of(request: &AssignmentRequest) -> Place<'_> {

@@ -1,6 +1,7 @@
 //! AssignmentRequests. One reconcile reads top to bottom: dereference, decide, run effects, publish status.
 //!
-//! Its effect is one write: the new window into the status of the assignment, by compare-and-swap. If the operator dies between that and the
+//! Its effect is one write: the new window into the status of the assignment, by compare-and-swap. Where a role protects its last holder, a
+//! removal writes to the holder that is left before. If the operator dies between that and the
 //! end of the request, the next run finds the window in place. What rests on it is in [`proof`].
 mod known;
 pub mod proof;
@@ -10,13 +11,15 @@ use super::{
     Context, convert, decision,
     decision::status::{RequestRef, Verdict},
     dereference::Source,
+    emergency,
 };
 use crate::{
-    api::AssignmentRequest,
+    api::{AssignmentRequest, assignment_request::Action},
     audit::EventKind,
     kube_writes::{self, WriteOutcome},
     runtime::{
         changes::{self, DecisionSubject},
+        crash::{self, When},
         engine::{NextRun, Placement, Reconciler},
         expectations::Expectations,
         stores::Key,
@@ -52,6 +55,7 @@ const LAG_MS: i64 = 100;
 pub struct AssignmentRequestController {
     ctx: Arc<Context>,
     expectations: Expectations<Key>,
+    removals: tokio::sync::Mutex<()>,
 }
 
 /// Whether an assignment has the window of this request: then the request is its proof, and is kept.
@@ -65,7 +69,7 @@ pub fn is_in_effect(ctx: &Context, request: &AssignmentRequest) -> bool {
 impl AssignmentRequestController {
     /// A controller that expects no writes yet.
     pub fn new(ctx: Arc<Context>) -> Self {
-        AssignmentRequestController { ctx, expectations: Expectations::default() }
+        AssignmentRequestController { ctx, expectations: Expectations::default(), removals: tokio::sync::Mutex::default() }
     }
 
     async fn run(&self, key: &Key) -> kube::Result<Requeue> {
@@ -79,9 +83,13 @@ impl AssignmentRequestController {
         if !ctx.authority.leads() || convert::assignment_request_schema(&stored) == Schema::Newer || self.is_complete(key, &stored) {
             return Ok(Requeue::OnChange);
         }
+        emergency::tell(ctx, &*stored, stored.spec.requester.as_ref(), stored.status.is_none()).await?;
         if !ctx.audit.has_room() {
             return Ok(Requeue::Backoff);
         }
+        // Of removals one is decided about at a time: two that rest on each other's assignment would both fail, again and again.
+        let removes = matches!(stored.spec.action, Action::Remove(_));
+        let _alone = if removes { Some(self.removals.lock().await) } else { None };
         // Dereference: from the watches, or live after a conflict.
         let source = if outdated { Source::Live } else { Source::Stores };
         let Some(known) = Known::read(ctx, key, source).await? else { return Ok(Requeue::OnChange) };
@@ -149,8 +157,17 @@ impl AssignmentRequestController {
     async fn apply(&self, known: &Known, change: Change) -> WriteOutcome<()> {
         let ctx = &self.ctx;
         let (Some(permit), Some(assignment)) = (ctx.authority.permit(), &known.assignment) else { return WriteOutcome::Conflict };
+        // First the holder that is left: who removes that one at the same time finds it changed, or has changed it before.
+        if let Some(left) = &known.left {
+            match kube_writes::rely_on(&ctx.client, left, &permit).await {
+                WriteOutcome::Stored(_) => {}
+                WriteOutcome::Conflict => return WriteOutcome::Conflict,
+                WriteOutcome::Failed(error) => return WriteOutcome::Failed(error),
+            }
+        }
         // Before the write: a crash in between records it twice rather than never.
         ctx.audit.append_transition(&known.request.uid, EventKind::AssignmentChanged, status::event(known, None));
+        crash::stop(When::Before, "ChangeAssignment");
         match kube_writes::change_assignment(&ctx.client, assignment, change, &permit).await {
             WriteOutcome::Stored(stored) => {
                 let note = status::applied_note(&known.object);

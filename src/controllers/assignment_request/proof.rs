@@ -82,7 +82,9 @@ impl Widened {
         let (Some(change), Some(config)) = (convert::widening(&self.assignment), config) else { return Proof::Pending };
         let people = config.spec.identity.recognition();
         let keys = config.spec.identity.decider_proof.list();
-        let facts: Vec<_> = self.decisions.iter().map(|d| convert::decision(d, Some(false), Some(&keys), inputs.admission)).collect();
+        let accounts: Vec<_> = inputs.systems.iter().flat_map(|system| &system.emergency_accounts).cloned().collect();
+        let logins = convert::Logins { proof: Some(&keys), emergency: &accounts };
+        let facts: Vec<_> = self.decisions.iter().map(|d| convert::decision(d, Some(false), logins, inputs.admission)).collect();
         let request = self.request.as_ref().map(|request| convert::assignment_request(request));
         let evidence = request.as_ref().map(|request| Evidence { request, decisions: &facts, people: &people });
         prove(change, &convert::assignment(&self.assignment), evidence, inputs)

@@ -4,7 +4,7 @@
 mod review;
 pub mod status;
 
-use super::{Context, WaitingForProof, convert, grant::abandon};
+use super::{Context, WaitingForProof, convert, emergency, grant::abandon};
 use crate::timing::timing;
 use crate::{
     api::{AccessDecision, Grant},
@@ -49,6 +49,7 @@ impl DecisionController {
         let Some(decision) = ctx.stores.decision(key).filter(|decision| ctx.authority.leads() && !is_settled(decision)) else {
             return Ok(Requeue::OnChange);
         };
+        emergency::tell(ctx, &*decision, decision.spec.decider.as_ref(), decision.status.is_none()).await?;
         if !ctx.audit.has_room() {
             return Ok(Requeue::Backoff);
         }

@@ -55,7 +55,9 @@ async fn evaluate(ctx: &Context, decision: &AccessDecision, grant: &Grant) -> ku
         }
         None => false,
     };
-    let facts = convert::decision(decision, Some(manages), proof.as_deref(), &ctx.admission());
+    let emergency = convert::emergency_accounts(&ctx.stores.systems.state());
+    let logins = convert::Logins { proof: proof.as_deref(), emergency: &emergency };
+    let facts = convert::decision(decision, Some(manages), logins, &ctx.admission());
     let reviewed = ReviewedGrant {
         namespace: &of.namespace,
         request: &of.uid,

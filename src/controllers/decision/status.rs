@@ -6,7 +6,7 @@ use crate::{
         decision::{AccessDecisionStatus, DecisionDisplay},
     },
     audit::EventKind,
-    controllers::{Context, audit_events},
+    controllers::{Context, audit_events, emergency},
     kube_writes::{self, WriteOutcome},
     runtime::changes::{self, DecisionSubject, about_grant, final_verdict, subject},
 };
@@ -74,6 +74,8 @@ pub async fn publish(
     if recorded || decision.status.as_ref() == Some(&next) || ctx.judged.is_stale(&key, &version) {
         return Ok(None);
     }
+    // The decision has stopped what it stops by now: nothing that ends access waits for this.
+    emergency::tell(ctx, decision, decision.spec.decider.as_ref(), decision.status.is_none()).await?;
     if is != Is::Unknown {
         if !ctx.audit.has_room() {
             return Ok(None);

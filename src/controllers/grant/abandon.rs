@@ -31,7 +31,9 @@ pub async fn evaluate(ctx: &Context, grant: &Grant, decision: &AccessDecision) -
         Some(decider) => dereference::is_allowed(ctx, decider, GROUP, "grants", "abandon", None, &grant.name_any()).await?,
         None => false,
     };
-    let facts = convert::decision(decision, Some(allowed), proof.as_deref(), &ctx.admission());
+    let emergency = convert::emergency_accounts(&ctx.stores.systems.state());
+    let logins = convert::Logins { proof: proof.as_deref(), emergency: &emergency };
+    let facts = convert::decision(decision, Some(allowed), logins, &ctx.admission());
     let stalled = StalledGrant {
         namespace: &grant.spec.request.namespace,
         created: convert::created(grant),

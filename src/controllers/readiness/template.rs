@@ -5,7 +5,7 @@ use crate::{
     api::{
         AuthorizationSystem, EligibleAssignment, RoleTemplate,
         assignment::{AssignmentDisplay, EligibleAssignmentStatus},
-        conditions::{Is, set},
+        conditions::{HAS_HOLDER, Is, set},
         request::RequestState,
         template::{LoginConditions, RoleTemplateStatus, TemplateDisplay},
     },
@@ -27,6 +27,7 @@ use curfew_core::{
     reason::Reason,
     terms,
     text::{MAX_MESSAGE, clip},
+    time::Time,
 };
 use kube::{Api, ResourceExt};
 use std::sync::Arc;
@@ -81,6 +82,7 @@ pub async fn reconcile(ctx: &Context, asks: &Asks<'_>, snapshot: &Snapshot, temp
         }
         None => set_ready(&mut next.conditions, &verdict, template.metadata.generation, ctx.now()),
     }
+    set_has_holder(&mut next, &facts, &assignments, &inputs, (template.metadata.generation, ctx.now()));
     let counts = |status: &RoleTemplateStatus| (status.eligible, status.active);
     let uncounted = |status: &RoleTemplateStatus| RoleTemplateStatus { eligible: 0, active: 0, ..status.clone() };
     let only_counts = template.status.as_ref().is_some_and(|old| uncounted(old) == uncounted(&next) && counts(old) != counts(&next));
@@ -90,6 +92,22 @@ pub async fn reconcile(ctx: &Context, asks: &Asks<'_>, snapshot: &Snapshot, temp
     write(&Api::namespaced(ctx.client.clone(), &facts.namespace), template, template.status.as_ref(), &next)
         .await
         .map(|written| written.shown())
+}
+
+/// Shows who is left that makes a role usable, where it protects its last holder. An end, or an edit in Git, cannot be refused.
+fn set_has_holder(
+    next: &mut RoleTemplateStatus,
+    facts: &Template,
+    assignments: &[Assignment],
+    inputs: &PolicyInputs<'_>,
+    (generation, now): (Option<i64>, Time),
+) {
+    if !facts.protects_last_holder {
+        next.conditions.retain(|condition| condition.type_ != HAS_HOLDER);
+        return;
+    }
+    let (is, reason, message) = readiness::has_holder(facts, assignments, inputs);
+    set(&mut next.conditions, HAS_HOLDER, Is::from(is), reason, message, generation, now);
 }
 
 fn first_system<'a>(snapshot: &'a Snapshot, template: &Template) -> Option<&'a AuthorizationSystem> {

@@ -11,6 +11,7 @@ pub(in crate::controllers) mod waiting;
 use super::{
     Context, convert, decision,
     dereference::{self, Source},
+    emergency,
 };
 use crate::timing::timing;
 use crate::{
@@ -71,6 +72,7 @@ impl RequestController {
         if convert::request_schema(&stored) == Schema::Newer {
             return Ok(NextRun::of(Requeue::OnChange));
         }
+        emergency::tell(ctx, &*stored, stored.spec.requester.as_ref(), stored.status.is_none()).await?;
         if !outdated && self.is_complete(key, &stored) {
             return Ok(NextRun::of(Requeue::OnChange));
         }

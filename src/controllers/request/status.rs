@@ -416,6 +416,7 @@ mod tests {
             proven: true,
             provenance: Provenance::Verified,
             counted_before: false,
+            emergency: false,
         }
     }
 

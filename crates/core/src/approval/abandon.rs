@@ -51,7 +51,7 @@ pub struct StalledGrant<'a> {
 }
 
 /// Whether an `Abandon` counts: only for a Grant that is stuck past its deadline, with its digest, from the namespace of its
-/// request, by a person with the right to it, and never by requester or beneficiary.
+/// request, by a person with the right to it, and never by requester or beneficiary, nor by an emergency account, which could be either.
 pub fn evaluate_abandon(r: &AbandonDecision<'_>, g: &StalledGrant<'_>) -> Counted {
     let w = r.decision;
     let named = |name: &str| w.decider.is_named(name, g.alias_keys, Spelling::Folded);
@@ -63,6 +63,7 @@ pub fn evaluate_abandon(r: &AbandonDecision<'_>, g: &StalledGrant<'_>) -> Counte
         () if w.verb != Verb::Abandon => Counted::No(Reason::Unsupported),
         () if r.namespace != g.namespace || w.created < g.created => Counted::No(Reason::NotFound),
         () if !is_proven(w, g.alias_keys) => Counted::No(Reason::UnprovenLogin),
+        () if w.emergency => Counted::No(Reason::EmergencyAccount),
         () if w.provenance == Provenance::Unverified => Counted::No(Reason::AdmissionNotEnforced),
         () if w.provenance == Provenance::Pending || w.manager.is_none() => Counted::Waiting,
         () if theirs => Counted::No(Reason::SelfDecision),

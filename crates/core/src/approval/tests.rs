@@ -29,6 +29,7 @@ pub(super) fn word(n: i64, by: &Arc<UserInfo>, verb: Verb) -> DecisionFacts {
         proven: true,
         provenance: Provenance::Verified,
         counted_before: false,
+        emergency: false,
     }
 }
 pub(super) fn stage(name: &str, quorum: u8, approvers: &[Subject]) -> ApprovalStage {
@@ -329,6 +330,8 @@ fn a_grant_is_abandoned_only_when_stalled_and_by_a_person_with_the_right() {
     let held = [clip(long, MAX_ALIAS)];
     let known = StalledGrant { alias_keys: &keys, aliases: &held, ..stuck };
     assert_eq!(judge(&by(&Arc::new(long_alias)), "payments", &known), Counted::No(Reason::SelfDecision), "as far as the Grant holds it");
+    let shared = DecisionFacts { emergency: true, ..by(&mona) };
+    assert_eq!(judge(&shared, "payments", &stuck), Counted::No(Reason::EmergencyAccount), "it may be the beneficiary");
     let numbered = DecisionFacts { manager: Some(true), ..word(1, &person("7", &[]), Verb::Abandon) };
     let seven = ["7".to_owned()];
     let known = StalledGrant { alias_keys: &keys, aliases: &seven, ..stuck };
@@ -428,4 +431,23 @@ fn an_approval_shows_the_mfa_of_every_stage_that_lists_its_person() {
     // Before its stage is open it is judged in the same way.
     let (sum, _) = count_mfa(&keys, &stages, &[approve(1_000, &proven("dave", &["sec"], &["pwd"], 1_000)), approve(1_001, &dave)]);
     assert_eq!(sum.counted, [Counted::No(Reason::MfaRequired), Counted::Waiting]);
+}
+
+/// Several people may use it, so it may be the requester.
+#[test]
+fn what_an_emergency_account_approves_does_not_count_and_what_it_ends_does() {
+    let carol = person("carol", &["leads"]);
+    let stages = [stage("owners", 1, &[group("leads")])];
+    let by = |verb| [DecisionFacts { emergency: true, commented: true, manager: Some(true), ..word(1, &carol, verb) }];
+    for verb in [Verb::Approve, Verb::Review] {
+        let sum = count(&stages, &by(verb));
+        assert_eq!((sum.counted[0], sum.approved()), (Counted::No(Reason::EmergencyAccount), false), "{verb:?}");
+    }
+    for verb in [Verb::Deny, Verb::Revoke] {
+        let sum = count(&stages, &by(verb));
+        assert!(sum.counted[0] == Counted::Yes && sum.stopped_by.is_some(), "{verb:?}");
+    }
+    // It takes no place of the person whose name it has.
+    let both = [by(Verb::Approve)[0].clone(), word(2, &carol, Verb::Approve)];
+    assert!(count(&stages, &both).approved());
 }

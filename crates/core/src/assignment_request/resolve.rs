@@ -2,12 +2,12 @@
 //!
 //! PIM-059 to PIM-064: in the last 14 days before its end an assignment may be extended, for 30 days after its end renewed, at any time
 //! given up. Nothing is clamped: a window that template or policy do not allow as a whole is refused.
-use super::{Action, Facts, SCHEMA, Span, Terms};
+use super::{Action, Facts, SCHEMA, Span, Terms, last_holder};
 use crate::{
     admission::Provenance,
     approval::{ApprovalStage, StageOrder},
     duration::Duration,
-    messages,
+    emergency, messages,
     policy_inputs::{Assignment, Policy, PolicyInputs, Template, Window},
     principal::Subject,
     reason::Reason,
@@ -33,16 +33,18 @@ pub struct Current<'a> {
     pub assignment: &'a Assignment,
     /// The window of its spec.
     pub spec: Window,
+    /// Whether the windows of some other assignments of the role are not known to be approved at the moment.
+    pub others_unknown: bool,
 }
 
 /// Resolves an AssignmentRequest. The order of the rules:
 ///
-/// 1. made while admission was not enforced; 2. by a person, whose other logins can be recognised; 3. the assignment exists with the uid
+/// 1. made while admission was not enforced; 2. by a person, whose other logins can be recognised, and with a login of their own; 3. the assignment exists with the uid
 ///    that the request names; 4. who asks: the person whom it names directly, or, for `extend` and `renew`, a manager of it; members of a
 ///    group that it names may not (PIM-063); a manager asks for a person only where that person's other logins would be recognised;
 ///    5. when it is asked, by the creation of the request; 6. the new window itself.
 ///
-/// `Remove` takes away, so no more is asked of it. For the others:
+/// `Remove` takes away, so no more is asked of it than that, where the role says so, a holder is left ([`last_holder`]). For the others:
 ///
 /// 7. assignment and role can be used; 8. the role says who approves (`assignment.approval`), and they can; 9. the role allows the window
 ///    as a whole; 10. some policy allows it, and the approval meets its floor.
@@ -55,7 +57,7 @@ pub fn resolve(a: &Facts, current: Option<Current<'_>>, h: &PolicyInputs<'_>) ->
         Provenance::Pending => return refuse(Reason::NotProvenYet, messages::hint(Reason::NotProvenYet)),
         Provenance::Unverified => return refuse(Reason::AdmissionNotEnforced, messages::hint(Reason::AdmissionNotEnforced)),
     }
-    check_person(a, h.alias_keys)?;
+    check_person(a, h)?;
     let wanted = a.action.assignment();
     let Some(current) = current.filter(|current| current.assignment.reference.uid == wanted.uid) else {
         let found = if current.is_some() { "the EligibleAssignment of that name has another uid" } else { "it does not exist" };
@@ -84,6 +86,9 @@ pub fn resolve(a: &Facts, current: Option<Current<'_>>, h: &PolicyInputs<'_>) ->
         order: Default::default(),
     };
     if let Action::Remove { .. } = a.action {
+        if let Some(t) = h.template {
+            last_holder::check(e, t, h, current.others_unknown)?;
+        }
         // A role that does not exist keeps nobody from giving it up.
         let role = h.template.map_or_else(|| crate::ids::Ref { name: e.role.clone(), uid: String::new() }, |t| t.reference.clone());
         return Ok(terms(None, role));
@@ -95,17 +100,27 @@ pub fn resolve(a: &Facts, current: Option<Current<'_>>, h: &PolicyInputs<'_>) ->
         );
     };
     let longer = Assignment { window: Window::Between(window.start, window.end), ..e.clone() };
-    let (stages, order) = check_allowed(&longer, t)?;
+    let (stages, order) = check_allowed(&longer, t, h)?;
     let policy = first_allowing(t, h, |p| check_policy_eligible(p, &longer).and_then(|()| check_floor(p, t, stages)))?;
     Ok(Terms { approval: stages.to_vec(), order, ..terms(Some(policy), t.reference.clone()) })
 }
 
-/// Service accounts ask for no assignment, and of a person the other logins must be recognised: one of them could approve.
-fn check_person(a: &Facts, alias_keys: &[String]) -> Result<(), Refusal> {
-    let who = &a.requester;
+/// Service accounts ask for no assignment, and of a person the other logins must be recognised: one of them could approve. So could the person who
+/// has used an emergency account.
+fn check_person(a: &Facts, h: &PolicyInputs<'_>) -> Result<(), Refusal> {
+    let (who, alias_keys) = (&a.requester, h.alias_keys);
     if who.is_system_identity() {
         let message = format!("{} is not a person; people ask for assignments, and Git can change them", brief(&who.username));
         return refuse(Reason::NotEligible, message);
+    }
+    let takes_away = matches!(a.action, Action::Remove { .. });
+    if let Some(system) = h.systems.iter().find(|s| !takes_away && emergency::account_of(&s.emergency_accounts, who).is_some()) {
+        let message = format!(
+            "{} is an emergency account of system {} (spec.emergencyAccounts), which several people may use; ask with your own login",
+            brief(&who.username),
+            system.name
+        );
+        return refuse(Reason::EmergencyAccount, message);
     }
     match () {
         () if !who.is_recorded_with(alias_keys) => refuse(Reason::UnprovenLogin, messages::recorded_without(alias_keys)),
@@ -205,7 +220,7 @@ fn check_length(name: &str, asked: Time, window: Span) -> Result<Span, Refusal> 
 }
 
 /// Whether assignment and role can be used, and allow this window; returns who must approve.
-fn check_allowed<'a>(longer: &Assignment, t: &'a Template) -> Result<(&'a [ApprovalStage], StageOrder), Refusal> {
+fn check_allowed<'a>(longer: &Assignment, t: &'a Template, h: &PolicyInputs<'_>) -> Result<(&'a [ApprovalStage], StageOrder), Refusal> {
     let (name, role) = (&longer.reference.name, &t.reference.name);
     if longer.suspended {
         return refuse(Reason::Suspended, format!("assignment {name} is suspended; ask its owner"));
@@ -222,7 +237,7 @@ fn check_allowed<'a>(longer: &Assignment, t: &'a Template) -> Result<(&'a [Appro
     if stages.is_empty() {
         return refuse(Reason::NobodyCanApprove, format!("spec.assignment.approval of role {role} has no stage"));
     }
-    check_stages(t, stages)?;
+    check_stages(t, stages, h)?;
     check_shortest_window(longer)?;
     check_within_role(longer, t)?;
     Ok((stages, *order))

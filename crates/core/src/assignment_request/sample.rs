@@ -80,6 +80,7 @@ pub(super) fn decision(by: &str, verb: Verb, terms: &Terms) -> DecisionFacts {
         proven: true,
         provenance: Provenance::Verified,
         counted_before: false,
+        emergency: false,
     }
 }
 
@@ -178,6 +179,7 @@ fn role() -> Template {
         max_eligibility: None,
         standing: None,
         assignment_approval: Some((terms().approval, StageOrder::Sequential)),
+        protects_last_holder: false,
         suspended: false,
         not_bindable: None,
         refused_by_target: None,
@@ -218,6 +220,7 @@ fn system() -> System {
         uid: "s1".into(),
         provider: ProviderKind::Kubernetes,
         principals: None,
+        emergency_accounts: Vec::new(),
         labels: [].into(),
         target: Some("cluster-1".into()),
         grants_allowed: true,

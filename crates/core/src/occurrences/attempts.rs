@@ -100,6 +100,8 @@ const fn is_by_a_person(reason: Reason) -> bool {
         | NotEscalatedYet
         | Waiting
         | AlreadyEnded
+        | EmergencyAccount
+        | LastHolder
         | AsExpected => false,
     }
 }

@@ -1,16 +1,23 @@
 //! Whether the approval that a template asks for can be given at all.
-use super::{Refusal, refuse};
-use crate::{approval::ApprovalStage, policy_inputs::Template, quorum, reason::Reason};
+use super::{Refusal, emergency, refuse};
+use crate::{
+    approval::ApprovalStage,
+    policy_inputs::{PolicyInputs, Template},
+    quorum,
+    reason::Reason,
+};
 
-/// The order of the rules: 1. enough people are listed for all stages, in either order; 2. every escalation comes before its stage times
+/// The order of the rules: 1. enough people are listed for all stages, in either order; 2. emergency accounts are not among those who are
+/// needed; 3. every escalation comes before its stage times
 /// out. They concern the beginning: what waits is bound to what was frozen, and what is active goes on.
-pub(super) fn check_approval(t: &Template) -> Result<(), Refusal> {
-    check_stages(t, &t.approval)
+pub(super) fn check_approval(t: &Template, h: &PolicyInputs<'_>) -> Result<(), Refusal> {
+    check_stages(t, &t.approval, h)
 }
 
 /// The same for any list of stages of a template.
-pub(crate) fn check_stages(t: &Template, stages: &[ApprovalStage]) -> Result<(), Refusal> {
+pub(crate) fn check_stages(t: &Template, stages: &[ApprovalStage], h: &PolicyInputs<'_>) -> Result<(), Refusal> {
     check_quorum_reachable(stages)?;
+    emergency::check_approvers(stages, h)?;
     stages.iter().try_for_each(|stage| check_escalation(t, stage))
 }
 

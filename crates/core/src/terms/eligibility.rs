@@ -45,7 +45,7 @@ pub(super) fn eligible<'a>(
         ..e
     })?;
     if !matches!(a.progress, Progress::Granted(_)) {
-        check_accepted_by_target(t).and_then(|()| offer.check_obstacle()).and_then(|()| check_approval(t)).map_err(|e| Refusal {
+        check_accepted_by_target(t).and_then(|()| offer.check_obstacle()).and_then(|()| check_approval(t, h)).map_err(|e| Refusal {
             reason: Reason::NotReady,
             message: format!("role {} is not ready: {}", t.reference.name, e.message),
             ..e

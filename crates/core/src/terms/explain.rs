@@ -5,7 +5,7 @@
 use super::{
     Offer, Refusal, check_accepted_by_target, check_approval, check_justification, check_login, check_system, check_usable, conditions,
     eligibility::{duration, naming},
-    extension, narrowing, pick_system,
+    emergency, extension, narrowing, pick_system,
     policies::check_policy_offers,
     policies::first_allowing,
     refuse,
@@ -24,7 +24,7 @@ use crate::{
 pub enum Rule {
     /// The request uses only what this build supports.
     Request,
-    /// The login has the extra keys that are configured.
+    /// The login has the extra keys that are configured, and is not an emergency account.
     Login,
     /// The RoleTemplate exists, is not suspended, and uses only what this build supports.
     Role,
@@ -106,7 +106,10 @@ pub fn explain(a: &RequestFacts, h: &PolicyInputs<'_>) -> Explanation {
                 )
             }),
         ),
-        judged(Rule::Login, check_login(a, h).map(|()| format!("{} is recognised", a.requester.username))),
+        judged(
+            Rule::Login,
+            check_login(a, h).and_then(|()| emergency::check_requester(a, h)).map(|()| format!("{} is recognised", a.requester.username)),
+        ),
     ];
     match h.template {
         Some(template) => with_template(a, h, template, refusal.as_ref(), &mut rules),
@@ -167,7 +170,7 @@ fn with_template(a: &RequestFacts, h: &PolicyInputs<'_>, t: &Template, refusal: 
     if system.is_ok() {
         rules.push(judged(Rule::Policy, offered.clone()));
     }
-    let reachable = check_approval(t);
+    let reachable = check_approval(t, h);
     let accepted = check_accepted_by_target(t).and(reachable).map(|()| "the operator has found nothing in the way".into());
     rules.push(judged(Rule::Target, accepted));
     let justified = match t.justification {

@@ -244,6 +244,7 @@ impl Model {
             proven: true,
             provenance: Provenance::Verified,
             counted_before: false,
+            emergency: false,
         };
         View {
             request: cached.request.map(|r| self.request(i, r)),

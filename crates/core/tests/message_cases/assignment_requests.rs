@@ -50,8 +50,8 @@ fn remove() -> Action {
     Action::Remove { assignment: reference("devs") }
 }
 
-fn resolved(f: &Fixture, facts: &Facts) -> Result<Terms, Refusal> {
-    let current = f.assignments.first().map(|assignment| Current { assignment, spec: assignment.window });
+fn resolved(f: &Fixture, facts: &Facts, others_unknown: bool) -> Result<Terms, Refusal> {
+    let current = f.assignments.first().map(|assignment| Current { assignment, spec: assignment.window, others_unknown });
     resolve(facts, current, &f.inputs())
 }
 
@@ -65,6 +65,12 @@ pub fn refused() -> Vec<Row> {
         f
     };
     let alice = |action| by("alice", &[], action);
+    let protected = || {
+        let mut f = of(window(-100, 15 * DAY));
+        f.template().protects_last_holder = true;
+        f
+    };
+    let protected = (protected(), protected());
     let unread = Facts { manager: None, ..by("max", &[], extend(700)) };
     let mut numbered = Facts { manager: Some(true), ..by("max", &[], extend(700)) };
     numbered.requester.extra = [("person".to_owned(), vec!["7".to_owned()])].into();
@@ -79,6 +85,13 @@ pub fn refused() -> Vec<Row> {
         ("a member of the group", changed(|f| f.assignments[0].subject = group("devs")), by("alice", &["devs"], extend(700))),
         ("unknown who is a manager", soon(), unread),
         ("a manager, with aliases", changed(|f| f.aliases = vec!["person".into()]), numbered),
+        ("the last holder gives up", protected.0, alice(remove())),
+        ("the last holder gives up, and another one is not known", protected.1, alice(remove())),
+        (
+            "an emergency account, as a manager",
+            changed(|f| f.systems[0].emergency_accounts = vec![Subject::User("max".into())]),
+            Facts { manager: Some(true), ..by("max", &[], extend(700)) },
+        ),
         ("given up after the end", ended(), alice(remove())),
         ("permanent", of(Window::Permanent), alice(extend(700))),
         ("extended after the end", ended(), alice(extend(700))),
@@ -92,7 +105,7 @@ pub fn refused() -> Vec<Row> {
         ("no stage", changed(|f| f.template().assignment_approval = Some((Vec::new(), StageOrder::Sequential))), alice(extend(700))),
     ];
     let row = |(case, f, facts): (&'static str, Fixture, Facts)| {
-        let refusal = resolved(&f, &facts).expect_err(case);
+        let refusal = resolved(&f, &facts, case.ends_with("is not known")).expect_err(case);
         (case.to_owned(), refusal.reason.as_str(), refusal.message)
     };
     cases.into_iter().map(row).collect()
@@ -115,6 +128,19 @@ pub fn without_proof() -> Vec<Row> {
     all.into_iter().map(row).chain([("the window of the spec lasts".to_owned(), "AsExpected", lasting)]).collect()
 }
 
+/// Whether anybody is eligible for a role that protects its last holder.
+pub fn holders() -> Vec<Row> {
+    let mut f = of(window(-100, 15 * DAY));
+    let second = Assignment { reference: reference("oncall"), ..f.assignments[0].clone() };
+    f.template().protects_last_holder = true;
+    let all = [f.assignments[0].clone(), second];
+    let row = |count: usize| {
+        let (_, reason, message) = readiness::has_holder(f.template.as_ref().expect("a role"), &all[..count], &f.inputs());
+        (format!("{count} assignments"), reason, message)
+    };
+    (0..3).map(row).collect()
+}
+
 /// By a lead, in time.
 fn approval(terms: &Terms) -> DecisionFacts {
     let decider = UserInfo { username: "carol".into(), groups: Arc::new(vec!["leads".into()]), ..UserInfo::default() };
@@ -131,6 +157,7 @@ fn approval(terms: &Terms) -> DecisionFacts {
         proven: true,
         provenance: Provenance::Verified,
         counted_before: false,
+        emergency: false,
     }
 }
 
@@ -151,8 +178,8 @@ fn decided_with(frozen: Terms, now: Terms, earlier: Option<&str>, written: bool,
 /// How it ends.
 pub fn ends() -> Vec<Row> {
     let f = of(window(-100, 100));
-    let extension = resolved(&f, &by("alice", &[], extend(700))).expect("an extension");
-    let removal = resolved(&f, &by("alice", &[], remove())).expect("a removal");
+    let extension = resolved(&f, &by("alice", &[], extend(700)), false).expect("an extension");
+    let removal = resolved(&f, &by("alice", &[], remove()), false).expect("a removal");
     let other = |change: fn(&mut Terms)| {
         let mut terms = extension.clone();
         change(&mut terms);

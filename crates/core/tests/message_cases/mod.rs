@@ -101,6 +101,7 @@ pub const REQUEST: &[Case] = &[
         f.asked.requester.extra = f.aliases.iter().map(|key| (key.clone(), Vec::new())).collect();
     }),
     ("a login recorded before its alias was asked for", |f| f.aliases = vec!["curfew.dev/person".into(), "curfew.dev/badge".into()]),
+    ("an emergency account", |f| f.systems[0].emergency_accounts = vec![Subject::User("alice".into())]),
     ("a start too far ahead", |f| f.asked.start = Some(NOW.plus_secs(31 * 86_400))),
     ("no such role", |f| f.template = None),
     ("a suspended role", |f| f.template().suspended = true),
@@ -133,6 +134,11 @@ pub const REQUEST_CONTENT: &[Case] = &[
     ("a role that cannot be bound", |f| f.template().not_bindable = Some("the operator may not bind clusterroles/payments-admin".into())),
     ("a role whose fuse is refused", |f| f.template().refused_by_target = Some("namespace payments refuses the Job".into())),
     ("a quorum that cannot be reached", too_few_approvers),
+    ("approvers that are emergency accounts", |f| {
+        f.template().approval[0].approvers = vec![Subject::User("rescue".into())];
+        f.policies[0].approval = None;
+        f.systems[0].emergency_accounts = vec![Subject::User("rescue".into())];
+    }),
 ];
 
 /// Rules 8 and 9 of `terms::resolve`: duration, justification, and each assignment with each policy.
@@ -260,6 +266,9 @@ fn in_aws(f: &mut Fixture) {
 
 /// What is refused to people who ask for others. Each change is made after `fixture::on_behalf`, for Erin.
 pub const ON_BEHALF: &[Case] = &[
+    ("an emergency account", |f| {
+        f.systems[0].emergency_accounts = vec![Subject::Group("erin".into()), f.asked.beneficiary.clone().unwrap()]
+    }),
     ("not listed by the policy", |f| f.policies[0].requestor_admins.clear()),
     ("listed for another beneficiary", |f| f.policies[0].requestor_admins[0].beneficiaries = vec![crate::fixture::deployer()]),
     ("no assignment by name", |f| f.assignments[0].subject = group("devs")),

@@ -76,6 +76,25 @@ fn a_beneficiary_is_the_principal_that_the_system_maps_it_to() {
     refused(Reason::NotEligible, "system prod does not say which principal user alice is there", |f| f.systems[0].principals = None);
 }
 
+/// A target may know an emergency account by another name than its login.
+#[test]
+fn an_emergency_account_is_recognised_by_the_name_of_its_principal() {
+    let listed = |f: &mut Fixture, name: &str| {
+        f.asked.requester.username = "oidc:alice".into();
+        f.systems[0].principals.as_mut().unwrap().strip_prefix = Some("oidc:".into());
+        f.systems[0].emergency_accounts = vec![Subject::User(name.into())];
+    };
+    assert_eq!(with(|f| listed(f, "break-glass-1")), Ok(alice()));
+    refused(Reason::EmergencyAccount, "oidc:alice is an emergency account of system prod", |f| listed(f, "oidc:alice"));
+    refused(Reason::EmergencyAccount, "user alice is an emergency account of system prod", |f| listed(f, "alice"));
+    let mut f = of_aws();
+    f.asked.requester.username = "oidc:alice".into();
+    f.systems[0].principals.as_mut().unwrap().strip_prefix = Some("oidc:".into());
+    active(&mut f, NOW.plus_secs(600));
+    f.systems[0].emergency_accounts = vec![Subject::User("alice".into())];
+    assert!(resolve(&f.asked, &f.inputs()).is_ok(), "what is active goes on");
+}
+
 #[test]
 fn a_group_has_no_standing_access_in_aws_and_a_user_has() {
     let mut f = of_aws();

@@ -343,6 +343,7 @@ impl Model {
         let decision = |n: i64, by: &Arc<UserInfo>, verb| DecisionFacts {
             provenance: curfew_core::admission::Provenance::Verified,
             counted_before: false,
+            emergency: false,
             uid: format!("d{n}").into(),
             decider: by.clone(),
             verb,

@@ -53,6 +53,7 @@ pub(super) fn systems(template: &Template, named: Option<&str>) -> Vec<System> {
         duplicate_of: None,
         missing_rights: None,
         principals: None,
+        emergency_accounts: Vec::new(),
         unsupported: Vec::new(),
         name,
     };

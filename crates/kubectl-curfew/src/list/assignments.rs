@@ -44,7 +44,7 @@ pub(super) fn waiting(open: Vec<AssignmentRequest>, decisions: Option<&[AccessDe
 /// The stage for which an approval of the decider would count now.
 fn stage_for(object: &AssignmentRequest, decisions: Option<&[AccessDecision]>, decider: &Decider) -> Option<String> {
     let admission = proven(decider.now);
-    let facts = |decision: &AccessDecision| convert::decision(decision, Some(false), Some(&decider.proof), &admission);
+    let facts = |decision: &AccessDecision| convert::decision(decision, Some(false), decider.logins(), &admission);
     let about = |decision: &&AccessDecision| {
         let named = matches!(&decision.spec.about, About::AssignmentRequest(r) if r.name == object.name_any());
         named && decision.namespace() == object.namespace()

@@ -10,7 +10,8 @@ use curfew_api::{
 };
 use curfew_core::{
     approval::{DecisionFacts, Verb},
-    principal::{Recognition, UserInfo},
+    emergency,
+    principal::{Recognition, Subject, UserInfo},
     request::tally_decisions,
     time::Time,
 };
@@ -24,8 +25,17 @@ pub(super) struct Decider {
     pub(super) people: Recognition,
     /// The keys that a login must have for its decisions to count.
     pub(super) proof: Vec<String>,
+    /// The emergency accounts of all systems, as far as the decider may read them.
+    pub(super) emergency: Vec<Subject>,
     /// The time.
     pub(super) now: Time,
+}
+
+impl Decider {
+    /// What a decision's login is compared with.
+    pub(super) fn logins(&self) -> convert::Logins<'_> {
+        convert::Logins { proof: Some(&self.proof), emergency: &self.emergency }
+    }
 }
 
 /// Stands in the place of a stage where a break-glass access is to be reviewed.
@@ -44,6 +54,9 @@ pub(super) struct Waiting {
 pub(super) fn unproven(decider: &Decider) -> Option<String> {
     if decider.login.is_system_identity() {
         return Some("decisions are made by people, and not by system: identities".into());
+    }
+    if let Some(account) = emergency::account_of(&decider.emergency, &decider.login) {
+        return Some(format!("{account} is an emergency account, which several people may use"));
     }
     let lacks: Vec<&str> =
         decider.proof.iter().filter(|key| !decider.login.has_extra_keys(std::slice::from_ref(*key))).map(String::as_str).collect();
@@ -69,7 +82,7 @@ pub(super) fn waiting(open: Vec<ActivationRequest>, decisions: Option<&[AccessDe
 /// The stage for which an approval of the decider would count now.
 fn stage_for(object: &ActivationRequest, decisions: Option<&[AccessDecision]>, decider: &Decider) -> Option<String> {
     let admission = proven(decider.now);
-    let facts = |decision: &AccessDecision| convert::decision(decision, Some(false), Some(&decider.proof), &admission);
+    let facts = |decision: &AccessDecision| convert::decision(decision, Some(false), decider.logins(), &admission);
     let about = |decision: &&AccessDecision| {
         let named = matches!(&decision.spec.about, About::ActivationRequest(r) if r.name == object.name_any());
         named && decision.namespace() == object.namespace()

@@ -44,7 +44,7 @@ pub(super) fn waiting(all: &[ActivationRequest], decider: &Decider) -> Vec<Waiti
 
 fn would_count(object: &ActivationRequest, decider: &Decider) -> bool {
     let about = About::ActivationRequest(RequestRef { name: object.name_any(), uid: object.uid() });
-    let facts = convert::decision(&decision(about, decider), Some(false), Some(&decider.proof), &proven(decider.now));
+    let facts = convert::decision(&decision(about, decider), Some(false), decider.logins(), &proven(decider.now));
     let request = convert::request(object, &proven(decider.now));
     tally_decisions(&request, std::slice::from_ref(&facts), &decider.people).review.is_some()
 }
@@ -115,7 +115,7 @@ fn can_review(grant: &Grant, decider: &Decider) -> bool {
     let Some(review) = &grant.spec.review else { return false };
     let of = &grant.spec.request;
     let about = About::Grant(curfew_api::assignment::NameRef { name: grant.name_any() });
-    let facts = convert::decision(&decision(about, decider), Some(false), Some(&decider.proof), &proven(decider.now));
+    let facts = convert::decision(&decision(about, decider), Some(false), decider.logins(), &proven(decider.now));
     let reviewed = ReviewedGrant {
         namespace: &of.namespace,
         request: &of.uid,

@@ -12,7 +12,7 @@ fn login(name: &str, groups: &[&str]) -> UserInfo {
 }
 
 fn decider(name: &str, groups: &[&str]) -> Decider {
-    Decider { login: login(name, groups), people: Recognition::STRICT.clone(), proof: Vec::new(), now: now() }
+    Decider { login: login(name, groups), people: Recognition::STRICT.clone(), proof: Vec::new(), emergency: Vec::new(), now: now() }
 }
 
 /// Alice's request for a role with two stages: one of the owners, then one of security.

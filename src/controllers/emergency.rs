@@ -1,0 +1,126 @@
+//! Tells of the uses of emergency accounts that Curfew sees: an object in which the API server has recorded such a login as its author.
+//!
+//! Each use is told before the first status of its object is written: a Warning about the object and one about the system, an audit record,
+//! a metric, and the last use in the status of the system, which the alert goes by. So an operator that is killed in between tells again,
+//! and an object that has a status was told of. The Events have fixed names, so the API server refuses to repeat them.
+use super::{Context, convert};
+use crate::{
+    api::{AuthorizationSystem, system::EmergencyUse},
+    audit::{EventData, EventKind},
+    kube_writes,
+};
+use curfew_core::{
+    emergency::account_of,
+    principal::{Subject, UserInfo},
+    text::{MAX_MESSAGE, brief, clip},
+};
+use kube::{Resource, ResourceExt};
+use std::{collections::HashSet, sync::Arc};
+use tokio::sync::Mutex;
+
+/// The reason of the Events.
+const REASON: &str = "EmergencyAccountUsed";
+/// How many uses are remembered. Beyond that all are forgotten; then one that waits for its first status is recorded again.
+const MOST_REMEMBERED: usize = 4096;
+
+/// The uids of the objects of which this process has told. Locked while a use is told: two reconciles may see one decision at a time.
+#[derive(Clone, Default)]
+pub struct ToldUses(Arc<Mutex<HashSet<String>>>);
+
+fn remember(told: &mut HashSet<String>, uid: String) {
+    if told.len() >= MOST_REMEMBERED {
+        told.clear();
+    }
+    told.insert(uid);
+}
+
+/// Tells that this login has created an object, if it is an emergency account of a system. `is_new`: the object has no status yet. Only the
+/// leader tells.
+///
+/// # Errors
+/// If the API server does not take an Event or the status: then the object must get no status, and it is tried again.
+pub async fn tell<K>(ctx: &Context, object: &K, login: Option<&UserInfo>, is_new: bool) -> kube::Result<()>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let Some(login) = login.filter(|_| is_new && ctx.authority.leads()) else { return Ok(()) };
+    let systems = ctx.stores.systems.state();
+    let used: Vec<_> = systems.iter().filter_map(|s| account_of(&s.spec.emergency_accounts, login).map(|account| (s, account))).collect();
+    let uid = object.uid().unwrap_or_default();
+    if used.is_empty() {
+        return Ok(());
+    }
+    let mut told = ctx.told_uses.0.lock().await;
+    if told.contains(&uid) {
+        return Ok(());
+    }
+    let object_name = format!("{} {}/{}", K::kind(&()), object.namespace().unwrap_or_default(), object.name_any());
+    for (system, account) in &used {
+        let note = note(login, account, system, &object_name);
+        let record = record(object, login, system, &note);
+        ctx.audit.append_transition(&format!("{uid} used {}", system.name_any()), EventKind::EmergencyAccountUsed, record);
+        ctx.events.warn_now(&ctx.client, object, &uid, (REASON, "Create"), &note).await?;
+        ctx.events.warn_now(&ctx.client, &***system, &uid, (REASON, "Create"), &note).await?;
+        let last =
+            EmergencyUse { at: convert::created(object), login: login.username.clone(), object: clip(object_name.clone(), MAX_MESSAGE) };
+        kube_writes::record_emergency_use(&ctx.client, system, last).await?;
+    }
+    tracing::warn!(login = login.username, object = object_name, "an emergency account was used");
+    ctx.metrics.emergency_account_uses.inc();
+    remember(&mut told, uid);
+    Ok(())
+}
+
+fn note(login: &UserInfo, account: &Subject, system: &AuthorizationSystem, object: &str) -> String {
+    let who = brief(&login.username);
+    let member =
+        if matches!(account, Subject::Group(_)) { format!(" (as a member of {})", brief(&account.to_string())) } else { String::new() };
+    let system = system.name_any();
+    format!(
+        "emergency account {who}{member} of system {system} was used: it created {object}; find out who used it and why, and what else it did in the audit log of the API server"
+    )
+}
+
+fn record<K: ResourceExt>(object: &K, login: &UserInfo, system: &AuthorizationSystem, note: &str) -> EventData {
+    let target = system.status.as_ref().and_then(|status| status.target.as_ref());
+    EventData {
+        namespace: object.namespace(),
+        name: Some(object.name_any()),
+        actor: Some(login.username.clone()),
+        system: Some(system.name_any()),
+        target: target.map(|target| target.id.clone()),
+        message: Some(note.to_owned()),
+        ..EventData::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_is_bounded() {
+        let mut told = HashSet::new();
+        for n in 0..MOST_REMEMBERED * 2 {
+            remember(&mut told, n.to_string());
+            assert!(told.contains(&n.to_string()));
+        }
+        assert!(told.len() <= MOST_REMEMBERED);
+    }
+
+    #[test]
+    fn a_use_names_the_login_the_system_and_what_to_do() {
+        let object = serde_json::json!({"apiVersion": "curfew.dev/v1alpha1", "kind": "AuthorizationSystem", "metadata": {"name": "prod"},
+            "spec": {"provider": {"kubernetes": {"inCluster": {}}}}});
+        let system: AuthorizationSystem = serde_json::from_value(object).unwrap();
+        let login = UserInfo { username: "rescue".into(), ..UserInfo::default() };
+        let told = |account| note(&login, &account, &system, "AccessDecision payments/d-1");
+        let by_name = told(Subject::User("rescue".into()));
+        assert!(
+            by_name.starts_with("emergency account rescue of system prod was used: it created AccessDecision payments/d-1; "),
+            "{by_name}"
+        );
+        let by_group = told(Subject::Group("break-glass".into()));
+        assert!(by_group.starts_with("emergency account rescue (as a member of group break-glass) of system prod"), "{by_group}");
+    }
+}
