@@ -492,7 +492,8 @@ impl Dereferenced {
         let admission = ctx.admission();
         let proof = self.config.as_ref().map(|config| config.spec.identity.decider_proof.list());
         let emergency = convert::emergency_accounts(&*self.systems);
-        let logins = convert::Logins { proof: proof.as_deref(), emergency: &emergency };
+        let aliases = self.config.as_ref().map(|config| config.spec.identity.aliases.list()).unwrap_or_default();
+        let logins = convert::Logins { proof: proof.as_deref(), emergency: &emergency, alias_keys: &aliases };
         let mut facts = Vec::new();
         for chunk in self.decisions.chunks(CONCURRENT_REVIEWS) {
             let reviews = chunk

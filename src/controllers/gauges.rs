@@ -22,7 +22,10 @@ pub fn measure(ctx: &Context) {
     let deleted = ctx.unreviewed_deleted.load(Ordering::Relaxed);
     metrics.break_glass_unreviewed.set(number(ctx.stores.unreviewed_requests() + deleted));
     metrics.notifications_oldest.set(i64::try_from(ctx.notifier.oldest().as_secs()).unwrap_or(i64::MAX));
-    let used = |system: &Arc<AuthorizationSystem>| Some(system.status.as_ref()?.emergency_use.as_ref()?.at.as_millis() / 1000);
+    let used = |system: &Arc<AuthorizationSystem>| {
+        let last = system.status.as_ref()?.emergency_use.as_ref()?;
+        Some(last.told_at.unwrap_or(last.at).as_millis() / 1000)
+    };
     metrics.emergency_account_last_use.set(ctx.stores.systems.state().iter().filter_map(used).max().unwrap_or_default());
     let templates = ctx.stores.templates.state();
     metrics.roles_without_holder.set(number(templates.iter().filter(|template| has_no_holder(template)).count()));

@@ -42,7 +42,7 @@ pub struct Metrics {
     pub break_glass_unreviewed: Gauge,
     /// The number of objects that emergency accounts have created and of which this replica has told.
     pub emergency_account_uses: Counter,
-    /// When an emergency account was used last, in seconds since 1970, as the status of the systems says; 0 if never.
+    /// When a use of an emergency account was told last, in seconds since 1970, as the status of the systems says; 0 if never.
     pub emergency_account_last_use: Gauge,
     /// The number of roles that protect their last holder, and that no assignment makes anybody eligible for.
     pub roles_without_holder: Gauge,
@@ -148,7 +148,7 @@ impl Default for Metrics {
         );
         registry.register(
             "emergency_account_last_use_timestamp_seconds",
-            "When an emergency account was used last, in seconds since 1970; 0 if never",
+            "When a use of an emergency account was told last, in seconds since 1970; 0 if never",
             metrics.emergency_account_last_use.clone(),
         );
         registry.register(

@@ -70,7 +70,8 @@ spec:
 const READY: &str = "{.status.conditions[?(@.type==\"Ready\")].status}: {.status.conditions[?(@.type==\"Ready\")].message}";
 
 /// A time so many seconds from now, in whole seconds.
-fn in_secs(secs: i64) -> Time {
+/// So many seconds from now.
+pub fn in_secs(secs: i64) -> Time {
     Clock::default().now().floor_secs().plus_secs(secs)
 }
 

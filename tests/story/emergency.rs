@@ -1,5 +1,6 @@
 //! Emergency accounts: each use that Curfew sees is told, and they are never touched.
 use super::{
+    assignment_requests::in_secs,
     decide,
     refusals::{ready, refused, template},
     request,
@@ -103,12 +104,12 @@ async fn an_emergency_account_is_watched_and_never_touched() -> Result<()> {
 
     // Nothing names it as a holder or as the one who approves.
     no_holder(&w, &rescue).await?;
-    uses(&operator, 4.0).await?;
+    uses(&operator, 5.0).await?;
 
     // Nobody else is told of, and what it does elsewhere is not seen by Curfew.
     ensure!(rescue.can_read_secret("payments", "db").await?, "its own access is as it was");
     ensure!(w.field(&["rolebindings", "-n", "payments"], bindings).await? == before, "no binding has changed");
-    uses(&operator, 4.0).await?;
+    uses(&operator, 5.0).await?;
     recorded(&log).await
 }
 
@@ -139,7 +140,25 @@ async fn no_holder(w: &World, rescue: &User) -> Result<()> {
         .await?
         .success()?;
     ready(w, &["aas", "-n", "payments", "rescue"], "False EmergencyAccount .. which Curfew never touches").await?;
-    told(w, "ActiveAssignment", "rescue").await
+    told(w, "ActiveAssignment", "rescue").await?;
+
+    // It asks for no eligibility either, also where nothing was extended before.
+    let ends = in_secs(86_400);
+    let until = in_secs(172_800);
+    let brief = format!(
+        "{{apiVersion: curfew.dev/v1alpha1, kind: EligibleAssignment, metadata: {{name: brief, namespace: payments}}, spec: {{roleRef: {{name: standing}}, \
+         subject: {{user: rescue@example.com}}, scope: {{all: {{}}}}, window: {{between: {{start: '2026-01-01T00:00:00Z', end: '{ends}'}}}}}}}}"
+    );
+    admin.apply(&brief).await?.success()?;
+    let uid = w.field(&["eas", "-n", "payments", "brief"], "{.metadata.uid}").await?;
+    let longer = format!(
+        "{{apiVersion: curfew.dev/v1alpha1, kind: AssignmentRequest, metadata: {{name: longer, namespace: payments}}, spec: {{justification: longer, \
+         action: {{extend: {{assignment: {{name: brief, uid: {uid}}}, until: '{until}'}}}}}}}}"
+    );
+    rescue.apply(&longer).await?.success()?;
+    let path = "{.status.state}: {.status.reason}";
+    w.field_fits(&["asreq", "-n", "payments", "longer"], path, "to be refused", SOON, |now| now.ends_with(": EmergencyAccount")).await?;
+    told(w, "AssignmentRequest", "longer").await
 }
 
 /// Killed before the first status of a request is stored: it had told by then, and the next one tells again.
@@ -185,7 +204,7 @@ async fn recorded(log: &Path) -> Result<()> {
             data["actor"]["user"]["name"] == "rescue@example.com" && data["severity_id"] == 5 && data["resource"]["name"] == "this-cluster"
         };
         ensure!(used.iter().all(fits), "{used:?}");
-        if used.len() == 4 { Ok(Some(())) } else { bail!("{} records", used.len()) }
+        if used.len() == 5 { Ok(Some(())) } else { bail!("{} records", used.len()) }
     })
     .await
 }

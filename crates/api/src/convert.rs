@@ -430,6 +430,8 @@ pub struct Logins<'a> {
     pub proof: Option<&'a [String]>,
     /// The emergency accounts of all systems.
     pub emergency: &'a [Subject],
+    /// The extra keys under which a person has the same value with every login.
+    pub alias_keys: &'a [String],
 }
 
 /// A decision; `manager` is what RBAC says of the decider.
@@ -446,7 +448,7 @@ pub fn decision(decision: &AccessDecision, manager: Option<bool>, logins: Logins
     DecisionFacts {
         uid: decision.uid().unwrap_or_default().into(),
         proven: !decider.is_system_identity() && is_proven(decision.spec.decision, &decider, logins.proof),
-        emergency: emergency::account_of(logins.emergency, &decider).is_some(),
+        emergency: emergency::account_of(logins.emergency, &decider, logins.alias_keys).is_some(),
         decider: Arc::new(decider),
         verb: decision.spec.decision,
         digest: decision.spec.digest,

@@ -250,6 +250,9 @@ pub struct Target {
 pub struct EmergencyUse {
     /// When the account created the object.
     pub at: Time,
+    /// When a use was told last. The alert goes by it, so that a use while no operator ran is an alert, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_at: Option<Time>,
     /// The user name of the login.
     #[schemars(length(max = 1024))]
     pub login: String,

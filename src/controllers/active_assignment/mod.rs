@@ -64,6 +64,9 @@ impl ActiveAssignmentController {
         if !ctx.authority.leads() {
             return Ok(NextRun::of(Requeue::OnChange));
         }
+        if object.status.is_none() && !ctx.audit.has_room() {
+            return Ok(NextRun::of(Requeue::Backoff));
+        }
         emergency::tell(ctx, &*object, object.spec.author.as_ref(), object.status.is_none()).await?;
         let facts = convert::active_assignment(&object, &ctx.admission());
         if facts.provenance == Provenance::Pending {

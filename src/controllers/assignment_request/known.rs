@@ -206,8 +206,9 @@ fn to_tally(mut decisions: Vec<Arc<AccessDecision>>) -> Vec<Arc<AccessDecision>>
 async fn decision_facts(ctx: &Context, object: &AssignmentRequest, around: &Around) -> Vec<DecisionFacts> {
     let admission = ctx.admission();
     let proof = around.config.as_ref().map(|config| config.spec.identity.decider_proof.list());
+    let aliases = around.config.as_ref().map(|config| config.spec.identity.aliases.list()).unwrap_or_default();
     let emergency = convert::emergency_accounts(&*around.systems);
-    let logins = convert::Logins { proof: proof.as_deref(), emergency: &emergency };
+    let logins = convert::Logins { proof: proof.as_deref(), emergency: &emergency, alias_keys: &aliases };
     let mut all = Vec::new();
     for decision in &around.decisions {
         let manager = may_manage(ctx, object, decision).await;
@@ -332,9 +333,7 @@ fn terms_of(
     let assignment = assignment.map(|assignment| (convert::assignment(assignment), convert::spec_window(assignment)));
     let policies = around.policies.iter().filter(|policy| convert::is_present(&***policy));
     let policies: Vec<_> = policies.map(|policy| convert::policy(policy)).collect();
-    // Only a proof looks at them.
-    let systems = around.systems.iter().filter(|_| windows.widened.is_some() || !windows.holders.is_empty());
-    let systems: Vec<_> = systems.map(|system| convert::system(system, &around.systems)).collect();
+    let systems: Vec<_> = around.systems.iter().map(|system| convert::system(system, &around.systems)).collect();
     let admission = ctx.admission();
     let inputs = PolicyInputs {
         now: ctx.now(),
@@ -371,7 +370,8 @@ fn terms_of(
         assignment.map(|(assignment, window)| (if lacking { Assignment { window, ..assignment } } else { assignment }, window));
     let judged: Vec<(String, Proof)> =
         windows.holders.iter().map(|found| (found.assignment.uid().unwrap_or_default(), judge(found))).collect();
-    let others_unknown = judged.iter().any(|(_, proof)| *proof == Proof::Pending);
+    let removed = around.assignment.as_ref().and_then(|assignment| assignment.uid()).unwrap_or_default();
+    let others_unknown = judged.iter().any(|(uid, proof)| *proof == Proof::Pending && *uid != removed);
     let present = around.holders.iter().filter(|holder| convert::is_present(&***holder));
     let holders: Vec<Assignment> = present
         .map(|holder| match convert::assignment(holder) {

@@ -83,10 +83,10 @@ impl AssignmentRequestController {
         if !ctx.authority.leads() || convert::assignment_request_schema(&stored) == Schema::Newer || self.is_complete(key, &stored) {
             return Ok(Requeue::OnChange);
         }
-        emergency::tell(ctx, &*stored, stored.spec.requester.as_ref(), stored.status.is_none()).await?;
         if !ctx.audit.has_room() {
             return Ok(Requeue::Backoff);
         }
+        emergency::tell(ctx, &*stored, stored.spec.requester.as_ref(), stored.status.is_none()).await?;
         // Of removals one is decided about at a time: two that rest on each other's assignment would both fail, again and again.
         let removes = matches!(stored.spec.action, Action::Remove(_));
         let _alone = if removes { Some(self.removals.lock().await) } else { None };
@@ -174,7 +174,14 @@ impl AssignmentRequestController {
                 ctx.events.publish(&stored, false, "WindowChanged", "Decide", &note);
                 WriteOutcome::Stored(())
             }
-            WriteOutcome::Conflict => WriteOutcome::Conflict,
+            WriteOutcome::Conflict => {
+                tracing::info!(
+                    assignment = assignment.name_any(),
+                    request = known.object.name_any(),
+                    "the assignment has changed since it was read; it is judged again"
+                );
+                WriteOutcome::Conflict
+            }
             WriteOutcome::Failed(error) => WriteOutcome::Failed(error),
         }
     }
@@ -226,11 +233,13 @@ impl AssignmentRequestController {
             }
         }
         let request = RequestRef { name: &key.1, uid: &known.request.uid };
+        let mut all = Ok(());
         for (decision, counted, why) in known.verdicts() {
             let request = (counted != Counted::No(Reason::NotFound)).then_some(request);
-            decision::status::publish(ctx, decision, Verdict { counted, why }, request).await?;
+            // One that cannot be written keeps no other waiting.
+            all = all.and(decision::status::publish(ctx, decision, Verdict { counted, why }, request).await.map(drop));
         }
-        Ok(())
+        all
     }
 }
 

@@ -83,7 +83,7 @@ impl Widened {
         let people = config.spec.identity.recognition();
         let keys = config.spec.identity.decider_proof.list();
         let accounts: Vec<_> = inputs.systems.iter().flat_map(|system| &system.emergency_accounts).cloned().collect();
-        let logins = convert::Logins { proof: Some(&keys), emergency: &accounts };
+        let logins = convert::Logins { proof: Some(&keys), emergency: &accounts, alias_keys: inputs.alias_keys };
         let facts: Vec<_> = self.decisions.iter().map(|d| convert::decision(d, Some(false), logins, inputs.admission)).collect();
         let request = self.request.as_ref().map(|request| convert::assignment_request(request));
         let evidence = request.as_ref().map(|request| Evidence { request, decisions: &facts, people: &people });

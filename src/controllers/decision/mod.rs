@@ -49,10 +49,10 @@ impl DecisionController {
         let Some(decision) = ctx.stores.decision(key).filter(|decision| ctx.authority.leads() && !is_settled(decision)) else {
             return Ok(Requeue::OnChange);
         };
-        emergency::tell(ctx, &*decision, decision.spec.decider.as_ref(), decision.status.is_none()).await?;
         if !ctx.audit.has_room() {
             return Ok(Requeue::Backoff);
         }
+        emergency::tell(ctx, &*decision, decision.spec.decider.as_ref(), decision.status.is_none()).await?;
         if ctx.judged.is_stale(key, &decision.resource_version().unwrap_or_default()) {
             return Ok(Requeue::At(Time::from_millis(ctx.now().as_millis() + 100)));
         }

@@ -2,7 +2,7 @@
 use super::status::{self, RequestRef};
 use crate::{
     api::{AccessDecision, GROUP, Grant},
-    controllers::{Context, WaitingForProof, convert, dereference, request::slots},
+    controllers::{Context, WaitingForProof, convert, dereference, emergency, request::slots},
     kube_writes,
     runtime::changes,
 };
@@ -55,8 +55,8 @@ async fn evaluate(ctx: &Context, decision: &AccessDecision, grant: &Grant) -> ku
         }
         None => false,
     };
-    let emergency = convert::emergency_accounts(&ctx.stores.systems.state());
-    let logins = convert::Logins { proof: proof.as_deref(), emergency: &emergency };
+    let accounts = convert::emergency_accounts(&ctx.stores.systems.state());
+    let logins = convert::Logins { proof: proof.as_deref(), emergency: &accounts, alias_keys: &people.alias_keys };
     let facts = convert::decision(decision, Some(manages), logins, &ctx.admission());
     let reviewed = ReviewedGrant {
         namespace: &of.namespace,
@@ -70,5 +70,8 @@ async fn evaluate(ctx: &Context, decision: &AccessDecision, grant: &Grant) -> ku
         people: &people,
     };
     let namespace = decision.namespace().unwrap_or_default();
-    Ok((evaluate_about_grant(&facts, &namespace, &reviewed), facts.provenance))
+    let counted = evaluate_about_grant(&facts, &namespace, &reviewed);
+    // It unlocks for good, so a store that lags must not hide who is an emergency account.
+    let counted = if counted == Counted::Yes { emergency::confirm(ctx, &facts.decider).await? } else { counted };
+    Ok((counted, facts.provenance))
 }

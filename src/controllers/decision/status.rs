@@ -74,12 +74,13 @@ pub async fn publish(
     if recorded || decision.status.as_ref() == Some(&next) || ctx.judged.is_stale(&key, &version) {
         return Ok(None);
     }
+    let is_new = decision.status.is_none();
+    if (is_new || is != Is::Unknown) && !ctx.audit.has_room() {
+        return Ok(None);
+    }
     // The decision has stopped what it stops by now: nothing that ends access waits for this.
-    emergency::tell(ctx, decision, decision.spec.decider.as_ref(), decision.status.is_none()).await?;
+    emergency::tell(ctx, decision, decision.spec.decider.as_ref(), is_new).await?;
     if is != Is::Unknown {
-        if !ctx.audit.has_room() {
-            return Ok(None);
-        }
         let request = request.map(|request| (request.name, request.uid));
         ctx.audit.append_transition(
             &decision.uid().unwrap_or_default(),

@@ -2,7 +2,7 @@
 use crate::timing::timing;
 use crate::{
     api::{AccessDecision, GROUP, Grant},
-    controllers::{Context, convert, dereference},
+    controllers::{Context, convert, dereference, emergency},
     runtime::changes::{DecisionSubject, final_verdict},
 };
 use curfew_core::{
@@ -31,8 +31,8 @@ pub async fn evaluate(ctx: &Context, grant: &Grant, decision: &AccessDecision) -
         Some(decider) => dereference::is_allowed(ctx, decider, GROUP, "grants", "abandon", None, &grant.name_any()).await?,
         None => false,
     };
-    let emergency = convert::emergency_accounts(&ctx.stores.systems.state());
-    let logins = convert::Logins { proof: proof.as_deref(), emergency: &emergency };
+    let accounts = convert::emergency_accounts(&ctx.stores.systems.state());
+    let logins = convert::Logins { proof: proof.as_deref(), emergency: &accounts, alias_keys: &aliases };
     let facts = convert::decision(decision, Some(allowed), logins, &ctx.admission());
     let stalled = StalledGrant {
         namespace: &grant.spec.request.namespace,
@@ -45,5 +45,8 @@ pub async fn evaluate(ctx: &Context, grant: &Grant, decision: &AccessDecision) -
         alias_keys: &aliases,
     };
     let namespace = decision.namespace().unwrap_or_default();
-    Ok((evaluate_abandon(&AbandonDecision { decision: &facts, namespace: &namespace }, &stalled), facts.provenance))
+    let counted = evaluate_abandon(&AbandonDecision { decision: &facts, namespace: &namespace }, &stalled);
+    // It releases for good, so a store that lags must not hide who is an emergency account.
+    let counted = if counted == Counted::Yes { emergency::confirm(ctx, &facts.decider).await? } else { counted };
+    Ok((counted, facts.provenance))
 }

@@ -72,13 +72,13 @@ impl RequestController {
         if convert::request_schema(&stored) == Schema::Newer {
             return Ok(NextRun::of(Requeue::OnChange));
         }
-        emergency::tell(ctx, &*stored, stored.spec.requester.as_ref(), stored.status.is_none()).await?;
         if !outdated && self.is_complete(key, &stored) {
             return Ok(NextRun::of(Requeue::OnChange));
         }
         if !ctx.audit.has_room() && !is_granted(&stored) {
             return Ok(NextRun::of(Requeue::Backoff));
         }
+        emergency::tell(ctx, &*stored, stored.spec.requester.as_ref(), stored.status.is_none()).await?;
         tracing::debug!(request.uid = stored.uid(), namespace = key.0, name = key.1, "reconcile");
 
         // Dereference: from the watches, or live after a conflict, and who is a manager from the API server (client).
@@ -137,12 +137,14 @@ impl RequestController {
             }
         }
         let request = RequestRef { name: &key.1, uid: &known.request.uid };
+        let mut all = Ok(());
         for (decision, counted, why) in known.verdicts() {
             // A decision about another request of this name is not recorded under this one.
             let request = (counted != curfew_core::approval::Counted::No(Reason::NotFound)).then_some(request);
-            decision::status::publish(ctx, decision, Verdict { counted, why }, request).await?;
+            // One that cannot be written keeps no other waiting.
+            all = all.and(decision::status::publish(ctx, decision, Verdict { counted, why }, request).await.map(drop));
         }
-        Ok(())
+        all
     }
 }
 

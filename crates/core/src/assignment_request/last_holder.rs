@@ -16,6 +16,11 @@ use crate::{
 
 /// Whether an assignment makes anybody eligible for a role now.
 pub fn holds(e: &Assignment, t: &Template, h: &PolicyInputs<'_>) -> bool {
+    is_meant_to(e, t, h) && assignment_ready(e, Some(t), h).is_ok()
+}
+
+/// The same by the assignment alone. A policy or a system that is away for a moment changes nothing about it.
+fn is_meant_to(e: &Assignment, t: &Template, h: &PolicyInputs<'_>) -> bool {
     let now = match e.window {
         Window::Permanent => true,
         Window::Between(start, end) => start <= h.now && h.now < end,
@@ -24,13 +29,14 @@ pub fn holds(e: &Assignment, t: &Template, h: &PolicyInputs<'_>) -> bool {
         Subject::User(_) | Subject::Group(_) => true,
         Subject::ServiceAccount(_) => false,
     };
-    now && is_holder && e.role == t.reference.name && assignment_ready(e, Some(t), h).is_ok()
+    now && is_holder && !e.suspended && e.role == t.reference.name
 }
 
 /// Whether an assignment may be removed, by the assignments of its role in the inputs. Returns the holder that is left and on which that
 /// rests, where the role protects its last one. The order of the rules:
 ///
-/// 1. a role that does not protect its last holder; 2. an assignment that makes nobody eligible now; 3. another holder; 4. `unknown`: the
+/// 1. a role that does not protect its last holder; 2. an assignment that makes nobody eligible, by its own window, subject and
+///    suspension: what else keeps it from that may pass, and a removal does not; 3. another holder, which can be used now; 4. `unknown`: the
 ///    windows of some are not known to be approved at the moment, so it is decided later; 5. it is the last holder.
 ///
 /// It is judged again until the removal is written, with everything read live, and the holder that is left is written to before
@@ -39,7 +45,9 @@ pub fn holds(e: &Assignment, t: &Template, h: &PolicyInputs<'_>) -> bool {
 /// # Errors
 /// `LastHolder`, or `NotProvenYet` for rule 4.
 pub fn check<'a>(removed: &Assignment, t: &Template, h: &PolicyInputs<'a>, unknown: bool) -> Result<Option<&'a Ref>, Refusal> {
-    if !t.protects_last_holder || !holds(removed, t, h) {
+    // Where its window is not proven, the inputs say so.
+    let removed = h.assignments.iter().find(|e| e.reference.uid == removed.reference.uid).unwrap_or(removed);
+    if !t.protects_last_holder || !is_meant_to(removed, t, h) {
         return Ok(None);
     }
     let others = h.assignments.iter().filter(|e| e.reference.uid != removed.reference.uid && holds(e, t, h));
@@ -53,7 +61,7 @@ pub fn check<'a>(removed: &Assignment, t: &Template, h: &PolicyInputs<'a>, unkno
         None => refuse(
             Reason::LastHolder,
             format!(
-                "assignment {name} is the last one that makes anybody eligible for role {role}, which protects its last holder (spec.assignment.protectLastHolder); make another user or group eligible first, or ask the owner of the role to remove the assignment in Git"
+                "assignment {name} is the last one that makes anybody eligible for role {role}, which protects its last holder (spec.assignment.protectLastHolder), and no other is Ready; make another user or group eligible first, or ask the owner of the role to remove the assignment in Git"
             ),
         ),
     }

@@ -23,6 +23,8 @@ use crate::{
 pub const EXTENDABLE_SECS: i64 = 14 * 86_400;
 /// How long after its end an assignment may be renewed: 30 days (PIM-060).
 pub const RENEWABLE_SECS: i64 = 30 * 86_400;
+/// How long after a removal was asked for a role that does not exist may be one that is being replaced.
+const MAY_BE_REPLACED_SECS: i64 = 60;
 /// The shortest window that is left of what is asked for (PIM-024).
 const MIN_SECS: i64 = 300;
 
@@ -86,8 +88,11 @@ pub fn resolve(a: &Facts, current: Option<Current<'_>>, h: &PolicyInputs<'_>) ->
         order: Default::default(),
     };
     if let Action::Remove { .. } = a.action {
-        if let Some(t) = h.template {
-            last_holder::check(e, t, h, current.others_unknown)?;
+        match h.template {
+            Some(t) => {
+                last_holder::check(e, t, h, current.others_unknown)?;
+            }
+            None => wait_for_role(a, e, h)?,
         }
         // A role that does not exist keeps nobody from giving it up.
         let role = h.template.map_or_else(|| crate::ids::Ref { name: e.role.clone(), uid: String::new() }, |t| t.reference.clone());
@@ -105,6 +110,21 @@ pub fn resolve(a: &Facts, current: Option<Current<'_>>, h: &PolicyInputs<'_>) ->
     Ok(Terms { approval: stages.to_vec(), order, ..terms(Some(policy), t.reference.clone()) })
 }
 
+/// A role that is replaced is away for a moment, and may protect its last holder.
+fn wait_for_role(a: &Facts, e: &Assignment, h: &PolicyInputs<'_>) -> Result<(), Refusal> {
+    let until = a.created.plus_secs(MAY_BE_REPLACED_SECS);
+    if h.now >= until {
+        return Ok(());
+    }
+    refuse(
+        Reason::NotProvenYet,
+        format!(
+            "there is no RoleTemplate {} in namespace {} at the moment; the assignment is removed after {until} if it stays away",
+            e.role, a.namespace
+        ),
+    )
+}
+
 /// Service accounts ask for no assignment, and of a person the other logins must be recognised: one of them could approve. So could the person who
 /// has used an emergency account.
 fn check_person(a: &Facts, h: &PolicyInputs<'_>) -> Result<(), Refusal> {
@@ -114,7 +134,8 @@ fn check_person(a: &Facts, h: &PolicyInputs<'_>) -> Result<(), Refusal> {
         return refuse(Reason::NotEligible, message);
     }
     let takes_away = matches!(a.action, Action::Remove { .. });
-    if let Some(system) = h.systems.iter().find(|s| !takes_away && emergency::account_of(&s.emergency_accounts, who).is_some()) {
+    if let Some(system) = h.systems.iter().find(|s| !takes_away && emergency::account_of(&s.emergency_accounts, who, alias_keys).is_some())
+    {
         let message = format!(
             "{} is an emergency account of system {} (spec.emergencyAccounts), which several people may use; ask with your own login",
             brief(&who.username),

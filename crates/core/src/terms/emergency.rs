@@ -22,7 +22,7 @@ pub(super) fn check_requester(a: &RequestFacts, h: &PolicyInputs<'_>) -> Result<
     if a.approved.is_some() || a.active_assignment.is_some() {
         return Ok(());
     }
-    let is_account = |system: &&System| emergency::account_of(&system.emergency_accounts, &a.requester).is_some();
+    let is_account = |system: &&System| emergency::account_of(&system.emergency_accounts, &a.requester, h.alias_keys).is_some();
     match h.systems.iter().find(is_account) {
         None => Ok(()),
         Some(system) => refuse(

@@ -103,7 +103,7 @@ fn shown(assignment: &EligibleAssignment) -> Option<bool> {
 fn judge(found: &Found, change: &Change, assignment: &EligibleAssignment, config: &CurfewConfig, inputs: &PolicyInputs<'_>) -> Proof {
     let (people, keys) = (config.spec.identity.recognition(), config.spec.identity.decider_proof.list());
     let accounts: Vec<_> = inputs.systems.iter().flat_map(|system| &system.emergency_accounts).cloned().collect();
-    let logins = convert::Logins { proof: Some(&keys), emergency: &accounts };
+    let logins = convert::Logins { proof: Some(&keys), emergency: &accounts, alias_keys: inputs.alias_keys };
     let facts: Vec<_> = found.decisions.iter().map(|d| convert::decision(d, Some(false), logins, inputs.admission)).collect();
     let request = found.request.as_ref().map(convert::assignment_request);
     let evidence = request.as_ref().map(|request| Evidence { request, decisions: &facts, people: &people });

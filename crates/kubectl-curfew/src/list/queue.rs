@@ -34,7 +34,7 @@ pub(super) struct Decider {
 impl Decider {
     /// What a decision's login is compared with.
     pub(super) fn logins(&self) -> convert::Logins<'_> {
-        convert::Logins { proof: Some(&self.proof), emergency: &self.emergency }
+        convert::Logins { proof: Some(&self.proof), emergency: &self.emergency, alias_keys: &self.people.alias_keys }
     }
 }
 
@@ -55,7 +55,7 @@ pub(super) fn unproven(decider: &Decider) -> Option<String> {
     if decider.login.is_system_identity() {
         return Some("decisions are made by people, and not by system: identities".into());
     }
-    if let Some(account) = emergency::account_of(&decider.emergency, &decider.login) {
+    if let Some(account) = emergency::account_of(&decider.emergency, &decider.login, &decider.people.alias_keys) {
         return Some(format!("{account} is an emergency account, which several people may use"));
     }
     let lacks: Vec<&str> =

@@ -61,6 +61,33 @@ fn it_is_about_roles_that_ask_for_it_and_assignments_that_make_eligible() {
     assert_eq!(judged(&[], |_, e| e.subject = robot(), false), Ok(None));
 }
 
+/// A policy that is suspended for a moment makes nobody eligible. All holders could leave meanwhile, and none would be left afterwards.
+#[test]
+fn what_passes_lets_no_holder_go() {
+    let mut a = around();
+    a.template.protects_last_holder = true;
+    let devs = other("devs", Subject::Group("devs".into()), window(0, 9_000));
+    let all = [devs, a.assignment.clone()];
+    for policies in [Vec::new(), vec![Policy { suspended: true, ..policy() }]] {
+        a.policies = policies;
+        let inputs = PolicyInputs { now: Time::from_secs(NOW), assignments: &all, ..a.inputs() };
+        assert!(!holds(&a.assignment, &a.template, &inputs), "nobody is eligible now");
+        let judged = check(&a.assignment, &a.template, &inputs, false).map_err(|e| e.reason);
+        assert_eq!(judged.map(|left| left.is_some()), Err(Reason::LastHolder));
+    }
+}
+
+/// Its own window counts only if it is proven: then it makes nobody eligible, and may go.
+#[test]
+fn an_unproven_window_of_its_own_makes_it_no_holder() {
+    let mut a = around();
+    a.template.protects_last_holder = true;
+    let as_read = Assignment { window: window(0, 9_000), ..a.assignment.clone() };
+    let as_proven = [Assignment { window: window(0, NOW), ..a.assignment.clone() }];
+    let inputs = PolicyInputs { now: Time::from_secs(NOW), assignments: &as_proven, ..a.inputs() };
+    assert_eq!(check(&as_read, &a.template, &inputs, false).map_err(|e| e.reason), Ok(None));
+}
+
 #[test]
 fn what_is_unknown_refuses_nothing_for_good() {
     let keep = |_: &mut Template, _: &mut Assignment| {};
