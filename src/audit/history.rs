@@ -75,7 +75,7 @@ impl EndingDecision {
         counts.then_some(EndingDecision {
             grant: facts.grant,
             request: facts.request,
-            decision: CountedDecision { name, decision: verb, at, duration: None },
+            decision: CountedDecision { name, decision: verb, at, duration: None, authentication: facts.authentication },
         })
     }
 
@@ -188,9 +188,10 @@ impl fmt::Display for Access {
         let list = |decisions: &[CountedDecision]| {
             decisions
                 .iter()
-                .map(|CountedDecision { name, decision, at, duration }| {
+                .map(|CountedDecision { name, decision, at, duration, authentication }| {
                     let shortened = duration.as_ref().map(|duration| format!(" for at most {duration}")).unwrap_or_default();
-                    format!("{name} {decision} {at}{shortened}")
+                    let mfa = authentication.as_ref().filter(|shown| shown.mfa).map(|shown| format!(" (MFA {})", shown.methods.join(", ")));
+                    format!("{name} {decision} {at}{shortened}{}", mfa.unwrap_or_default())
                 })
                 .collect::<Vec<_>>()
                 .join(", ")
@@ -340,7 +341,13 @@ mod tests {
             system: Some("prod".into()),
             privileges: vec!["ClusterRole payments-admin in payments".into()],
             justification: Some("roll back".into()),
-            decisions: vec![CountedDecision { name: "carol".into(), decision: "Approve".into(), at: at(5), duration: None }],
+            decisions: vec![CountedDecision {
+                name: "carol".into(),
+                decision: "Approve".into(),
+                at: at(5),
+                duration: None,
+                authentication: None,
+            }],
             expires_at: Some(at(100)),
             ..base.clone()
         };

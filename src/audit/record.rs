@@ -2,7 +2,7 @@
 //!
 //! Grants and revocations are OCSF *User Access Management* (class 3005: 1 Assign Privileges, 2 Revoke Privileges). Requests,
 //! decisions and the admission check are *API Activity* (class 6003). Data without an OCSF field is under `unmapped.curfew`.
-use curfew_core::{duration::Duration, time::Time};
+use curfew_core::{conditions::evidence::Evidence, duration::Duration, time::Time};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -127,6 +127,9 @@ pub struct CountedDecision {
     /// The longest duration that an approval allows, if it names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<Duration>,
+    /// How and when this person was authenticated, as far as the login proves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<Evidence>,
 }
 
 /// The payload of an audit record (`unmapped.curfew`). Unknown fields are left out.
@@ -151,6 +154,9 @@ pub struct EventData {
     /// The username that caused the event: the requester or the decider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
+    /// How and when the actor was authenticated, as far as the login proves it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<Evidence>,
     /// The beneficiary: the user who holds the access or would hold it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
@@ -184,6 +190,9 @@ pub struct EventData {
     /// Who created the ActiveAssignment, if it is standing access. The actor is the operator then, which requests it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
+    /// How and when the author was authenticated, as far as the login proves it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author_authentication: Option<Evidence>,
     /// The justification from the request, unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub justification: Option<String>,
@@ -248,7 +257,7 @@ pub fn record(place: Place<'_>, what: EventKind, facts: &EventData, at: Time) ->
             data[key] = value;
         }
     };
-    set("actor", facts.actor.as_ref().map(|actor| json!({"user": {"name": actor}})));
+    set("actor", facts.actor.as_ref().map(|name| actor(name, facts.authentication.as_ref())));
     set("user", facts.user.as_ref().map(|user| json!({"name": user})));
     set("privileges", (!facts.privileges.is_empty()).then(|| json!(facts.privileges)));
     set("resource", facts.system.as_ref().map(|system| json!({"name": system, "uid": facts.target})));
@@ -264,6 +273,16 @@ pub fn record(place: Place<'_>, what: EventKind, facts: &EventData, at: Time) ->
         "sequence": format!("{:020}", place.sequence), "prevhash": place.previous,
         "data": data,
     })
+}
+
+/// The OCSF actor. Of an authentication OCSF says here whether it was MFA (`session.is_mfa`); methods are told by its class Authentication
+/// alone, so they are under `unmapped.curfew`.
+fn actor(name: &str, authentication: Option<&Evidence>) -> Value {
+    let user = json!({"name": name});
+    match authentication {
+        Some(authentication) => json!({"user": user, "session": {"is_mfa": authentication.mfa}}),
+        None => json!({"user": user}),
+    }
 }
 
 #[cfg(test)]

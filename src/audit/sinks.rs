@@ -2,13 +2,14 @@
 use super::backlog::Depth;
 use crate::timing::timing;
 use crate::{
-    api::{config::Sink, system::SecretKey},
-    identity::NAMESPACE,
+    api::config::{HttpSink, Sink},
     observe::Metrics,
-    runtime::http::HttpClient,
+    runtime::{
+        endpoint::Endpoint,
+        http::{EndpointClient, HttpClient},
+    },
 };
-use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
+use kube::Client;
 use parking_lot::Mutex;
 use std::{
     collections::VecDeque,
@@ -71,7 +72,12 @@ impl SinkWorker {
         let target = match sink {
             Sink::Stdout(_) => Target::Stdout,
             Sink::File(file) => Target::File(PathBuf::from(&file.path)),
-            Sink::Http(sink) => Target::Http { client: client.clone(), http: http.clone(), secret: sink.url_secret_ref.clone() },
+            Sink::Http(sink) => Target::Http(Box::new(Http {
+                client: client.clone(),
+                platform: http.clone(),
+                own: EndpointClient::default(),
+                sink: sink.clone(),
+            })),
         };
         let (queue, lines) = mpsc::unbounded_channel();
         let last_error = Arc::new(Mutex::new(None));
@@ -99,7 +105,7 @@ impl SinkWorker {
 enum Target {
     Stdout,
     File(PathBuf),
-    Http { client: Client, http: HttpClient, secret: SecretKey },
+    Http(Box<Http>),
 }
 
 /// Delivers the records in order, and retries each batch until the sink stores it.
@@ -148,7 +154,7 @@ impl Target {
         match self {
             Target::Stdout => "stdout".into(),
             Target::File(path) => path.display().to_string(),
-            Target::Http { secret, .. } => format!("http ({}/{})", secret.name, secret.key),
+            Target::Http(http) => format!("http ({}/{})", http.sink.url_secret_ref.name, http.sink.url_secret_ref.key),
         }
     }
 
@@ -168,7 +174,7 @@ impl Target {
                 let written = tokio::task::spawn_blocking(move || append(&path, &batch)).await;
                 written.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
             }
-            Target::Http { client, http, secret } => tokio::time::timeout(timing().sink_timeout, post(client, http, secret, batch))
+            Target::Http(http) => tokio::time::timeout(timing().sink_timeout, http.post(batch))
                 .await
                 .map_err(|_| format!("no response within {} s", timing().sink_timeout.as_secs()))?,
         }
@@ -196,20 +202,25 @@ fn append(path: &Path, batch: &[Arc<str>]) -> std::io::Result<()> {
     file.sync_data()
 }
 
-/// Posts a CloudEvents batch to the URL in a Secret of the operator's namespace. The Secret is read each time, since it may change.
-async fn post(client: &Client, http: &HttpClient, secret: &SecretKey, batch: &[Arc<str>]) -> Result<(), String> {
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), NAMESPACE);
-    let stored = secrets.get(&secret.name).await.map_err(|e| format!("cannot read secret {}: {e}", secret.name))?;
-    let bytes = stored
-        .data
-        .and_then(|mut data| data.remove(&secret.key))
-        .ok_or_else(|| format!("secret {} has no key {}", secret.name, secret.key))?;
-    let url = String::from_utf8(bytes.0).map_err(|e| e.to_string())?;
-    let uri: http::Uri = url.trim().parse().map_err(|_| "the value in the secret is not a valid URL".to_owned())?;
-    let body = format!("[{}]", batch.iter().map(|line| &**line).collect::<Vec<_>>().join(","));
-    let request = http::Request::post(uri).header("content-type", "application/cloudevents-batch+json").body(body.into_bytes());
-    let response = http.send(request.map_err(|e| e.to_string())?).await.map_err(|e| e.to_string())?;
-    if response.status.is_success() { Ok(()) } else { Err(format!("the sink answered {}: {}", response.status, response.excerpt())) }
+/// An HTTP sink, with what reaches it.
+struct Http {
+    client: Client,
+    platform: HttpClient,
+    own: EndpointClient,
+    sink: HttpSink,
+}
+
+impl Http {
+    /// Posts a CloudEvents batch to the URL in a Secret of the operator's namespace.
+    async fn post(&self, batch: &[Arc<str>]) -> Result<(), String> {
+        let HttpSink { url_secret_ref, transport, ca_secret_ref } = &self.sink;
+        let endpoint = Endpoint { url: url_secret_ref, transport: *transport, authorities: ca_secret_ref.as_ref() };
+        let (uri, http) = endpoint.open(&self.client, &self.own, &self.platform).await?;
+        let body = format!("[{}]", batch.iter().map(|line| &**line).collect::<Vec<_>>().join(","));
+        let request = http::Request::post(uri).header("content-type", "application/cloudevents-batch+json").body(body.into_bytes());
+        let response = http.send(request.map_err(|e| e.to_string())?).await.map_err(|e| e.to_string())?;
+        if response.status.is_success() { Ok(()) } else { Err(format!("the sink answered {}: {}", response.status, response.excerpt())) }
+    }
 }
 
 #[cfg(test)]

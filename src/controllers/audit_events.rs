@@ -8,8 +8,17 @@ use crate::{
     },
     audit::{CountedDecision, EventData, EventKind},
 };
-use curfew_core::{approval::Verb, grant::State, reason::Reason, request, resolved::Resolved, time::Time};
+use curfew_core::{approval::Verb, conditions::evidence::Evidence, grant::State, reason::Reason, request, resolved::Resolved, time::Time};
 use kube::ResourceExt;
+
+/// How the people behind a request were authenticated, as far as their logins prove it.
+#[derive(Clone, Default)]
+pub struct Authentications {
+    /// The requester.
+    pub requester: Option<Evidence>,
+    /// The author of the ActiveAssignment, of standing access.
+    pub author: Option<Evidence>,
+}
 
 /// A request's transition, told before it is committed. Activation and its end are the Grant's to tell.
 pub fn request_event(
@@ -17,6 +26,7 @@ pub fn request_event(
     next: &ActivationRequestStatus,
     state: request::State,
     words: &[CountedDecision],
+    people: Authentications,
 ) -> Option<(EventKind, EventData)> {
     let what = match state {
         request::State::AwaitingApproval => EventKind::RequestAccepted,
@@ -25,7 +35,7 @@ pub fn request_event(
         request::State::Ended(..) => EventKind::RequestEnded,
         request::State::Pending | request::State::Active | request::State::Revoking(_) => return None,
     };
-    let mut facts = about(r, next.resolved.as_ref());
+    let mut facts = about(r, next.resolved.as_ref(), people);
     facts.grant = next.grant_ref.as_ref().map(|g| g.name.clone());
     facts.digest = next.digest.map(|d| d.to_string());
     facts.expires_at = next.expires_at;
@@ -36,12 +46,14 @@ pub fn request_event(
     Some((what, facts))
 }
 
-fn about(r: &ActivationRequest, resolved: Option<&Resolved>) -> EventData {
+fn about(r: &ActivationRequest, resolved: Option<&Resolved>, people: Authentications) -> EventData {
     let mut facts = EventData {
         namespace: r.namespace(),
         name: Some(r.name_any()),
         request: r.uid(),
         actor: r.spec.requester.as_ref().map(|p| p.username.clone()),
+        authentication: people.requester,
+        author_authentication: people.author,
         role: Some(r.spec.role_ref.name.clone()),
         break_glass: r.spec.break_glass == Some(true),
         extends: r.spec.extends.as_ref().map(|extends| extends_in_words(&extends.name, &extends.uid)),
@@ -66,7 +78,7 @@ fn extends_in_words(name: &str, uid: &str) -> String {
 }
 
 /// What is about to be granted, told before the Grant is written.
-pub fn intent(r: &ActivationRequest, spec: &GrantSpec, id: &str, words: &[CountedDecision]) -> EventData {
+pub fn intent(r: &ActivationRequest, spec: &GrantSpec, id: &str, words: &[CountedDecision], people: Authentications) -> EventData {
     let resolved = r.status.as_ref().and_then(|s| s.resolved.as_ref());
     EventData {
         grant: Some(id.to_owned()),
@@ -74,7 +86,7 @@ pub fn intent(r: &ActivationRequest, spec: &GrantSpec, id: &str, words: &[Counte
         expires_at: Some(spec.expires_at),
         privileges: spec.plan.privileges(),
         decisions: words.to_vec(),
-        ..about(r, resolved)
+        ..about(r, resolved, people)
     }
 }
 
@@ -150,7 +162,7 @@ pub fn grant_event(g: &Grant, next: &GrantStatus, stage: State, why: Option<Reas
 
 /// The verdict on a person's decision. `of` is the request that it concerns, by name and uid, where it is known: a name alone
 /// may be used again, so only the uid joins a decision to a grant.
-pub fn decision(d: &AccessDecision, verdict: &str, of: Option<(&str, &str)>) -> EventData {
+pub fn decision(d: &AccessDecision, verdict: &str, of: Option<(&str, &str)>, decider: Option<Evidence>) -> EventData {
     let (name, uid, grant) = match &d.spec.about {
         About::ActivationRequest(r) | About::AssignmentRequest(r) => (Some(r.name.as_str()), r.uid.as_deref(), None),
         About::Grant(g) => (None, None, Some(g.name.clone())),
@@ -162,6 +174,7 @@ pub fn decision(d: &AccessDecision, verdict: &str, of: Option<(&str, &str)>) -> 
         request_name: name.or(of.map(|(name, _)| name)).map(str::to_owned),
         grant,
         actor: d.spec.decider.as_ref().map(|p| p.username.clone()),
+        authentication: decider,
         digest: d.spec.digest.map(|d| d.to_string()),
         duration: d.spec.duration.clone(),
         break_glass: d.spec.decision == Verb::Review,
@@ -241,7 +254,7 @@ mod tests {
         });
         let request: ActivationRequest = serde_json::from_value(request).unwrap();
         let status = request.status.clone().unwrap();
-        let (_, told) = request_event(&request, &status, request::State::AwaitingApproval, &[]).unwrap();
+        let (_, told) = request_event(&request, &status, request::State::AwaitingApproval, &[], Authentications::default()).unwrap();
         assert_eq!((told.actor.as_deref(), told.user.as_deref()), (Some("dana"), Some("erin")));
     }
 
@@ -252,7 +265,7 @@ mod tests {
                 "apiVersion": "curfew.dev/v1alpha1", "kind": "AccessDecision", "metadata": {"name": "d-1", "namespace": "payments"},
                 "spec": {"about": about, "digest": "0".repeat(64), "decision": "Revoke"},
             });
-            let f = decision(&serde_json::from_value(d).unwrap(), "Counted", of);
+            let f = decision(&serde_json::from_value(d).unwrap(), "Counted", of, None);
             (f.request_name.unwrap_or_default(), f.request.unwrap_or_default(), f.grant.unwrap_or_default())
         };
         let is = |name: &str, uid: &str, grant: &str| (name.to_owned(), uid.to_owned(), grant.to_owned());
@@ -269,7 +282,7 @@ mod tests {
             let mut spec = json!({"about": {"activationRequest": {"name": "first"}}, "digest": "0".repeat(64), "decision": "Approve"});
             spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             let d = json!({"apiVersion": "curfew.dev/v1alpha1", "kind": "AccessDecision", "metadata": {"name": "d-1"}, "spec": spec});
-            serde_json::to_value(decision(&serde_json::from_value(d).unwrap(), "Counted", None)).unwrap()
+            serde_json::to_value(decision(&serde_json::from_value(d).unwrap(), "Counted", None, None)).unwrap()
         };
         assert_eq!(approval(json!({"duration": "15m"}))["duration"], "15m");
         assert!(approval(json!({})).get("duration").is_none());

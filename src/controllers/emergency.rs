@@ -2,17 +2,19 @@
 //! which somebody has written one while admission was not enforced.
 //!
 //! Each use is told before the first status of its object is written: a Warning about the object and one about the system, an audit record,
-//! a metric, and the last use in the status of the system, which the alert goes by. So an operator that is killed in between tells again,
+//! a metric, the last use in the status of the system, which the alert goes by, and a
+//! notification. So an operator that is killed in between tells again,
 //! and an object that has a status was told of. The Events have fixed names, so the API server refuses to repeat them.
 use super::{Context, convert};
 use crate::{
     api::{AuthorizationSystem, system::EmergencyUse},
     audit::{EventData, EventKind},
-    kube_writes,
+    kube_writes, notify,
 };
 use curfew_core::{
     admission::Provenance,
     approval::Counted,
+    conditions::evidence::evidence,
     emergency::account_of,
     principal::{Subject, UserInfo},
     reason::Reason,
@@ -67,13 +69,15 @@ where
     if used.is_empty() {
         return Ok(());
     }
+    let keys = ctx.stores.config().and_then(|config| config.spec.identity.login_keys().mfa);
+    let authentication = evidence(keys.as_ref(), login);
     let mut told = ctx.told_uses.0.lock().await;
     if told.contains(&uid) {
         return Ok(());
     }
     let object_name = format!("{} {}/{}", K::kind(&()), object.namespace().unwrap_or_default(), object.name_any());
     let unproven = ctx.admission().provenance_of(&uid, convert::created(object)) == Provenance::Unverified;
-    let mut all = Ok(());
+    let (mut all, mut notices) = (Ok(()), Vec::new());
     for (system, account) in &used {
         let note = note(login, account, system, &object_name, unproven);
         let last = EmergencyUse {
@@ -85,7 +89,7 @@ where
         ctx.audit.append_transition(
             &format!("{uid} used {}", system.name_any()),
             EventKind::EmergencyAccountUsed,
-            record(object, login, system, &note),
+            EventData { authentication: authentication.clone(), ..record(object, login, system, &note) },
         );
         for outcome in [
             in_time("status.emergencyUse", kube_writes::record_emergency_use(&ctx.client, system, last)).await,
@@ -94,11 +98,13 @@ where
         ] {
             all = all.and(outcome);
         }
+        notices.push(notify::of_use(object, &login.username, &system.name_any(), &note));
     }
     if let Err(error) = &all {
         tracing::warn!(%error, login = login.username, object = object_name, "the use of an emergency account is not told everywhere; it is tried again");
     }
     all?;
+    ctx.notifier.send(&notices);
     tracing::warn!(login = login.username, object = object_name, "an emergency account was used");
     ctx.metrics.emergency_account_uses.inc();
     remember(&mut told, uid);

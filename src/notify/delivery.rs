@@ -1,25 +1,25 @@
 //! One notification on its way over one channel.
 use super::{
     break_glass::Receipt,
-    mail::{self, Mail},
+    mail::{self, Mail, Trusted},
     message::Content,
     notice::About,
 };
 use crate::{
-    api::{
-        notifications::{Channel, Transport, Via},
-        system::SecretKey,
+    api::notifications::{Channel, Via},
+    runtime::{
+        endpoint::Endpoint,
+        http::{EndpointClient, HttpClient},
+        secrets::{self, SecretError},
     },
-    identity::NAMESPACE,
-    runtime::http::HttpClient,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use curfew_core::notice::transition::RequestEvent;
-use http::{Uri, header};
-use k8s_openapi::{api::core::v1::Secret, jiff::Timestamp};
-use kube::{Api, Client};
+use http::header;
+use k8s_openapi::jiff::Timestamp;
+use kube::Client;
 use ring::hmac;
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 /// One notification for one channel.
 #[derive(Clone, Debug)]
@@ -48,20 +48,38 @@ pub enum Fault {
     Mailbox(String),
 }
 
+impl From<SecretError> for Fault {
+    fn from(error: SecretError) -> Self {
+        Fault::Channel(error.to_string())
+    }
+}
+
+/// With what a delivery is sent.
+#[derive(Clone, Copy)]
+pub struct Clients<'a> {
+    /// For Secrets.
+    pub kube: &'a Client,
+    /// For endpoints that the platform trusts.
+    pub platform: &'a HttpClient,
+    /// That of this channel, where it names its authorities.
+    pub own: &'a EndpointClient,
+}
+
 impl Delivery {
     /// Sends it over the channel as it is configured now.
     ///
     /// # Errors
     /// If the channel does not confirm it.
-    pub async fn send(&self, channel: &Channel, client: &Client, http: &HttpClient) -> Result<(), Fault> {
+    pub async fn send(&self, channel: &Channel, clients: Clients<'_>) -> Result<(), Fault> {
+        let Clients { kube: client, platform, own } = clients;
         match (&channel.via, &self.content) {
             (Via::CloudEvents(to), Content::Http { content_type, body }) => {
-                let url = secret_text(client, &to.url_secret_ref).await?;
-                let bearer = optional_text(client, to.bearer_token_secret_ref.as_ref()).await?;
-                let key = optional_text(client, to.hmac_secret_ref.as_ref()).await?;
+                let at = Endpoint { url: &to.url_secret_ref, transport: to.transport, authorities: to.ca_secret_ref.as_ref() };
+                let (uri, http) = at.open(client, own, platform).await.map_err(Fault::Channel)?;
+                let bearer = secrets::optional_text(client, to.bearer_token_secret_ref.as_ref()).await?;
+                let key = secrets::optional_text(client, to.hmac_secret_ref.as_ref()).await?;
                 let body = body.to_string();
-                let mut request =
-                    http::Request::post(target(&url, to.transport, &to.url_secret_ref)?).header(header::CONTENT_TYPE, *content_type);
+                let mut request = http::Request::post(uri).header(header::CONTENT_TYPE, *content_type);
                 if let Some(token) = bearer {
                     request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.trim()));
                 }
@@ -70,17 +88,18 @@ impl Delivery {
                     let signed = signature(key.trim(), &self.id, at, &body)?;
                     request = request.header("webhook-id", &self.id).header("webhook-timestamp", at).header("webhook-signature", signed);
                 }
-                post(http, request, body).await
+                post(&http, request, body).await
             }
             (Via::Slack(to), Content::Http { content_type, body }) => {
-                let url = secret_text(client, &to.url_secret_ref).await?;
-                let request =
-                    http::Request::post(target(&url, to.transport, &to.url_secret_ref)?).header(header::CONTENT_TYPE, *content_type);
-                post(http, request, body.to_string()).await
+                let at = Endpoint { url: &to.url_secret_ref, transport: to.transport, authorities: to.ca_secret_ref.as_ref() };
+                let (uri, http) = at.open(client, own, platform).await.map_err(Fault::Channel)?;
+                post(&http, http::Request::post(uri).header(header::CONTENT_TYPE, *content_type), body.to_string()).await
             }
             (Via::Smtp(server), Content::Mail { to, subject, body }) => {
-                let password = optional_text(client, server.credentials.as_ref().map(|login| &login.password_secret_ref)).await?;
-                mail::send(server, password.as_deref(), &Mail { to, subject, body, id: &self.id }).await
+                let password = secrets::optional_text(client, server.credentials.as_ref().map(|login| &login.password_secret_ref)).await?;
+                let authorities = secrets::optional_text(client, server.ca_secret_ref.as_ref()).await?;
+                let trusted = Trusted { password: password.as_deref(), authorities: authorities.as_deref() };
+                mail::send(server, trusted, &Mail { to, subject, body, id: &self.id }).await
             }
             (Via::CloudEvents(_) | Via::Slack(_), Content::Mail { .. }) | (Via::Smtp(_), Content::Http { .. }) => {
                 Err(Fault::Notice("the channel has become one of another kind".into()))
@@ -121,25 +140,6 @@ async fn post(http: &HttpClient, request: http::request::Builder, body: String) 
     }
 }
 
-/// The URL of a Secret, if it may be called: by TLS, to a loopback address, or where the channel allows plain text. No message repeats it,
-/// since it may be a credential.
-fn target(url: &str, transport: Transport, from: &SecretKey) -> Result<Uri, Fault> {
-    let refused = |why: &str| Fault::Channel(format!("the URL under {} of secret {} {why}", from.key, from.name));
-    let uri: Uri = url.trim().parse().map_err(|_| refused("is not a URL"))?;
-    let authority = uri.authority().ok_or_else(|| refused("has no host"))?;
-    if authority.as_str().contains('@') {
-        return Err(refused("contains a login; use bearerTokenSecretRef"));
-    }
-    let host = authority.host().trim_matches(['[', ']']);
-    let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    match uri.scheme_str() {
-        Some("https") => Ok(uri),
-        Some("http") if loopback || transport == Transport::Plaintext => Ok(uri),
-        Some("http") => Err(refused("begins with http://; use https://, or set transport: Plaintext")),
-        Some(_) | None => Err(refused("does not begin with https://")),
-    }
-}
-
 /// The signature of the Standard Webhooks specification: HMAC-SHA256 over id, time and body. A key that begins with `whsec_` is base64.
 fn signature(key: &str, id: &str, at: i64, body: &str) -> Result<String, Fault> {
     let key = match key.strip_prefix("whsec_") {
@@ -150,51 +150,9 @@ fn signature(key: &str, id: &str, at: i64, body: &str) -> Result<String, Fault> 
     Ok(format!("v1,{}", STANDARD.encode(tag.as_ref())))
 }
 
-async fn optional_text(client: &Client, key: Option<&SecretKey>) -> Result<Option<String>, Fault> {
-    match key {
-        Some(key) => secret_text(client, key).await.map(Some),
-        None => Ok(None),
-    }
-}
-
-/// The text under a key of a Secret, which is read each time, since it may change.
-async fn secret_text(client: &Client, key: &SecretKey) -> Result<String, Fault> {
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), NAMESPACE);
-    let fault = |why: String| Fault::Channel(why);
-    let stored = secrets.get(&key.name).await.map_err(|e| fault(format!("cannot read secret {}: {e}", key.name)))?;
-    let bytes = stored.data.and_then(|mut data| data.remove(&key.key));
-    let bytes = bytes.ok_or_else(|| fault(format!("secret {} has no key {}", key.name, key.key)))?;
-    String::from_utf8(bytes.0).map_err(|_| fault(format!("{} of secret {} is not UTF-8", key.key, key.name)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_url_is_called_by_tls_or_on_this_machine_unless_the_channel_allows_plain_text() {
-        let from = SecretKey { name: "channels".into(), key: "url".into() };
-        let may = |url: &str, transport| target(url, transport, &from).map(|_| ());
-        for url in ["https://hooks.example.com/x", "http://127.0.0.1:8080/x", "http://localhost/x", "http://[::1]:1/x"] {
-            assert_eq!(may(url, Transport::Tls), Ok(()), "{url}");
-        }
-        assert_eq!(may("http://hooks.example.com/x", Transport::Plaintext), Ok(()));
-        for url in [
-            "http://hooks.example.com/x",
-            "http://169.254.169.254/latest",
-            "ftp://a/b",
-            "file:///etc/passwd",
-            "/x",
-            "https://u:p@a/x",
-            "http://127.0.0.1.example.com/",
-        ] {
-            let refused = may(url, Transport::Tls).unwrap_err();
-            assert!(
-                matches!(&refused, Fault::Channel(why) if !why.contains("hooks.example") && !why.contains("u:p")),
-                "{url}: {refused:?}"
-            );
-        }
-    }
 
     /// The example of the Standard Webhooks specification.
     #[test]

@@ -8,7 +8,11 @@ use lettre::{
     Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
     address::Envelope,
     message::{Mailbox, header::ContentType},
-    transport::smtp::{self, authentication::Credentials},
+    transport::smtp::{
+        self,
+        authentication::Credentials,
+        client::{Certificate, CertificateStore, Tls, TlsParameters},
+    },
 };
 
 /// How many addresses one e-mail has at most: servers take a limited number, 100 by RFC 5321, and each is a round trip.
@@ -29,12 +33,21 @@ pub struct Mail<'a> {
     pub id: &'a str,
 }
 
+/// What the Secrets of a channel say.
+#[derive(Clone, Copy)]
+pub struct Trusted<'a> {
+    /// The password of the login.
+    pub password: Option<&'a str>,
+    /// Certificates of authorities, PEM; nothing means those that the platform trusts.
+    pub authorities: Option<&'a str>,
+}
+
 /// Sends one e-mail to all of its addresses, in the envelope alone: nobody sees those of others.
 ///
 /// # Errors
 /// If the server cannot be reached, or refuses the e-mail or one of its addresses: then no address has received it.
-pub async fn send(server: &Smtp, password: Option<&str>, mail: &Mail<'_>) -> Result<(), Fault> {
-    let transport = transport(server, password).map_err(|e| Fault::Channel(e.to_string()))?;
+pub async fn send(server: &Smtp, trusted: Trusted<'_>, mail: &Mail<'_>) -> Result<(), Fault> {
+    let transport = transport(server, trusted).map_err(|e| Fault::Channel(e.to_string()))?;
     let from: Address = server.from.parse().map_err(|e| Fault::Channel(format!("from {:?} is not an address: {e}", server.from)))?;
     let to = mail.to.iter().map(|address| address.parse().map_err(|e| Fault::Notice(format!("{address:?} is not an address: {e}"))));
     let envelope = Envelope::new(Some(from.clone()), to.collect::<Result<Vec<Address>, Fault>>()?);
@@ -63,14 +76,24 @@ fn fault(error: &smtp::Error) -> Fault {
     }
 }
 
-fn transport(server: &Smtp, password: Option<&str>) -> Result<AsyncSmtpTransport<Tokio1Executor>, smtp::Error> {
-    let builder = match server.security {
-        Security::StartTls => AsyncSmtpTransport::<Tokio1Executor>::starttls_relay(&server.host),
-        Security::Tls => AsyncSmtpTransport::<Tokio1Executor>::relay(&server.host),
-        Security::None => Ok(AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&server.host)),
+fn transport(server: &Smtp, trusted: Trusted<'_>) -> Result<AsyncSmtpTransport<Tokio1Executor>, smtp::Error> {
+    let tls = || {
+        let tls = TlsParameters::builder(server.host.clone());
+        match trusted.authorities {
+            // They alone: the server is meant, and not anyone whom the platform trusts. An empty text trusts nobody.
+            Some(pem) => tls.certificate_store(CertificateStore::None).add_root_certificate(Certificate::from_pem(pem.as_bytes())?),
+            None => tls,
+        }
+        .build_rustls()
     };
-    let mut builder = builder?.port(server.port()).timeout(Some(timing().sink_timeout * TIME_FACTOR));
-    if let (Some(login), Some(password)) = (&server.credentials, password) {
+    let tls = match server.security {
+        Security::StartTls => Tls::Required(tls()?),
+        Security::Tls => Tls::Wrapper(tls()?),
+        Security::None => Tls::None,
+    };
+    let builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&server.host).tls(tls);
+    let mut builder = builder.port(server.port()).timeout(Some(timing().sink_timeout * TIME_FACTOR));
+    if let (Some(login), Some(password)) = (&server.credentials, trusted.password) {
         builder = builder.credentials(Credentials::new(login.username.clone(), password.trim_end().to_owned()));
     }
     Ok(builder.build())

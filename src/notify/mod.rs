@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `notice.rs` | the form of a notification, and those about no object |
 //! | `requests.rs`, `assignments.rs` | what a transition of a request or assignment tells, and to whom |
+//! | `emergency.rs` | what a use of an emergency account tells |
 //! | `break_glass.rs` | which uses of break-glass the channels are done with |
 //! | `message.rs` | the forms that the channels take |
 //! | `queue.rs`, `worker.rs` | the queue and the task of one channel |
@@ -18,6 +19,7 @@
 mod assignments;
 mod break_glass;
 mod delivery;
+mod emergency;
 mod health;
 mod mail;
 mod message;
@@ -28,6 +30,7 @@ mod week;
 mod worker;
 
 pub use assignments::{of_assignment, of_standing};
+pub use emergency::of_use;
 pub use notice::Notice;
 
 use crate::{

@@ -48,6 +48,8 @@ pub enum Kind {
     Assignment,
     /// An ActiveAssignment.
     Standing,
+    /// An AccessDecision.
+    Decision,
 }
 
 impl Notice {
@@ -79,7 +81,9 @@ impl Notice {
             about: None,
             subject: format!("{count} notifications were not sent"),
             facts: vec![("kind", "Suppressed".to_owned()), ("suppressed", count.to_string()), ("maxPerHour", per_hour.to_string())],
-            message: format!("more than {per_hour} notifications in an hour were to be sent; the first {per_hour} were"),
+            message: format!(
+                "at most {per_hour} notifications are sent in an hour (maxPerHour), and of one namespace half of what others have left of them"
+            ),
             commands: vec!["kubectl curfew list --waiting-for-me -A".to_owned(), "kubectl get areq -A".to_owned()],
             concerned: Concerned::default(),
         }

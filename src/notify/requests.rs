@@ -58,12 +58,14 @@ pub fn open(stages: &[StageStatus]) -> Vec<OpenStage> {
     stages.iter().filter(waits).map(|stage| OpenStage { name: stage.name.clone(), escalated: stage.escalated }).collect()
 }
 
-/// What is told when a request goes over from one status to that of `stored`: nothing of the requests by which the operator gives standing
-/// access, one after the other. What is told of that is told of its ActiveAssignment.
+/// What is told when a request goes over from one status to that of `stored`. Of the requests by which the operator gives standing access, one
+/// after the other, only that a removal does not succeed: everything else of it is told of its ActiveAssignment.
 pub fn notices(before: Option<&ActivationRequestStatus>, stored: &ActivationRequest) -> Vec<Notice> {
-    let Some(status) = stored.status.as_ref().filter(|_| stored.spec.active_assignment.is_none()) else { return Vec::new() };
+    let Some(status) = &stored.status else { return Vec::new() };
     let events = transition::events(before.map(snapshot).as_ref(), &snapshot(status));
-    events.into_iter().map(|event| of_request(stored, status, event)).collect()
+    let standing = stored.spec.active_assignment.is_some();
+    let told = events.into_iter().filter(|event| !standing || event.event == NoticeEvent::RevocationStuck);
+    told.map(|event| of_request(stored, status, event)).collect()
 }
 
 /// That the access of a request has begun by break-glass.
@@ -165,7 +167,8 @@ fn subject(event: NoticeEvent, names: &Names<'_>, status: &ActivationRequestStat
         NoticeEvent::RevocationStuck => format!("{role} in {namespace} cannot be removed from {whom}"),
         NoticeEvent::BreakGlass => format!("break-glass: {whom} activates {role} in {namespace} without approval"),
         NoticeEvent::ReviewOutstanding => format!("the review of a break-glass access to {role} in {namespace} is outstanding"),
-        NoticeEvent::Assigned
+        NoticeEvent::EmergencyAccountUsed
+        | NoticeEvent::Assigned
         | NoticeEvent::ActiveAssigned
         | NoticeEvent::AssignmentChanged
         | NoticeEvent::AssignmentEnds
@@ -210,7 +213,8 @@ fn commands(
             std::iter::once(review).chain(revoke).chain([describe()]).collect()
         }
         NoticeEvent::Refused | NoticeEvent::Ended => vec![describe()],
-        NoticeEvent::Assigned
+        NoticeEvent::EmergencyAccountUsed
+        | NoticeEvent::Assigned
         | NoticeEvent::ActiveAssigned
         | NoticeEvent::AssignmentChanged
         | NoticeEvent::AssignmentEnds
@@ -303,13 +307,20 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_told_of_the_requests_by_which_standing_access_is_given() {
+    fn of_the_requests_by_which_standing_access_is_given_only_a_removal_that_is_stuck_is_told() {
         for state in ["Activating", "Active", "Expired", "Denied"] {
             let mut request = at(json!({"state": state, "activatedAt": "2026-11-26T08:00:00Z"}));
             assert_eq!(told(None, &request).is_empty(), state == "Activating", "{state}");
             request.spec.active_assignment = Some(serde_json::from_value(json!({"name": "on-call", "uid": "a"})).unwrap());
             assert_eq!(told(None, &request), [], "{state}");
         }
+        let stuck = json!([{"type": "Stalled", "status": "True", "reason": "Stalled", "message": "", "lastTransitionTime": "2026-11-26T08:00:00Z"}]);
+        let mut request = at(json!({"state": "Revoking", "conditions": stuck}));
+        request.spec.active_assignment = Some(serde_json::from_value(json!({"name": "on-call", "uid": "a"})).unwrap());
+        let all = told(None, &request);
+        assert_eq!((all.len(), all[0].event.event), (1, NoticeEvent::RevocationStuck));
+        assert_eq!(all[0].subject, "edit in payments cannot be removed from alice@example.com");
+        assert_eq!(told(Some(&request), &request), [], "it is told once");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use super::{
     Notice, assignments,
     break_glass::Receipt,
-    delivery::{Delivery, Fault},
+    delivery::{Clients, Delivery, Fault},
     health::Health,
     mail,
     message::{self, Content},
@@ -17,7 +17,10 @@ use crate::{
     api::notifications::{Channel, Via},
     authority::Clock,
     observe::Metrics,
-    runtime::{http::HttpClient, stores::Stores},
+    runtime::{
+        http::{EndpointClient, HttpClient},
+        stores::Stores,
+    },
     timing::timing,
 };
 use curfew_core::{
@@ -62,6 +65,8 @@ struct State {
     queue: Mutex<Queue<Delivery>>,
     cap: Mutex<Cap>,
     health: Mutex<Health>,
+    /// The client of its endpoint, where it names its authorities.
+    own: EndpointClient,
     /// Something was queued.
     queued: Notify,
     /// Something urgent was queued.
@@ -79,6 +84,7 @@ impl Worker {
             queue: Mutex::default(),
             cap: Mutex::default(),
             health: Mutex::default(),
+            own: EndpointClient::default(),
             queued: Notify::new(),
             urgent: Notify::new(),
             removed: Notify::new(),
@@ -154,7 +160,8 @@ impl Worker {
             return recipients;
         }
         let (all, mut cap) = (recipients.len(), self.0.cap.lock());
-        let admitted: Vec<String> = recipients.into_iter().filter(|who| cap.admits(who, channel.max_per_hour(), now)).collect();
+        let of = notice.about.as_ref().map_or("", |about| about.key.0.as_str());
+        let admitted: Vec<String> = recipients.into_iter().filter(|who| cap.admits(who, of, channel.max_per_hour(), now)).collect();
         let suppressed = u64::try_from(all - admitted.len()).unwrap_or(u64::MAX);
         self.0.health.lock().suppressed += suppressed;
         self.0.shared.metrics.notifications_suppressed.inc_by(suppressed);
@@ -254,7 +261,8 @@ impl Worker {
             Via::CloudEvents(_) | Via::Slack(_) => timing().sink_timeout,
             Via::Smtp(_) => timing().sink_timeout * mail::TIME_FACTOR,
         };
-        let sending = tokio::time::timeout(limit, waiting.item.send(&channel, client, http));
+        let clients = Clients { kube: client, platform: http, own: &self.0.own };
+        let sending = tokio::time::timeout(limit, waiting.item.send(&channel, clients));
         let sent = metrics.panics.catch("notifications", &waiting.item.id, sending).await;
         let late = || Err(Fault::Channel(format!("no answer within {} s", limit.as_secs())));
         match sent.map_or_else(|| Err(Fault::Notice("the attempt has panicked".into())), |sent| sent.unwrap_or_else(|_| late())) {
@@ -316,7 +324,7 @@ impl Worker {
                 let stored = stores.assignment_request(&about.key).filter(|request| same(request.metadata.uid.as_ref()));
                 stored.map(|request| assignments::snapshot(&request.status.clone().unwrap_or_default()))
             }
-            Kind::Assignment | Kind::Standing => return true,
+            Kind::Assignment | Kind::Standing | Kind::Decision => return true,
         };
         transition::is_current(event, seen.as_ref())
     }

@@ -11,18 +11,21 @@ pub mod simulated;
 
 pub use port::{ApplyOutcome, EnforcedBy, ManagedObject, Observed, OperationState, Provider, ProviderError, ReserveOutcome, RevokeOutcome};
 
-use crate::runtime::{client, http::causes, panics::Panics};
+use crate::runtime::{
+    client,
+    http::causes,
+    panics::Panics,
+    secrets::{self, SecretError},
+};
 use crate::timing::timing;
 use crate::{
     api::system::{KubernetesConnection, Provider as Connection, SecretKey},
     authority::Clock,
-    identity::NAMESPACE,
     runtime::stores::Stores,
 };
 use curfew_core::{lanes::Limits, target::Plan, time::Time};
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
+use kube::Client;
 use kubernetes::{Guard, Kubernetes, kubeconfig};
 use parking_lot::Mutex;
 use std::{
@@ -121,11 +124,11 @@ impl Registry {
     }
 
     async fn secret(&self, at: &SecretKey) -> Result<String, ProviderError> {
-        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), NAMESPACE);
-        let missing = || ProviderError::Invalid(format!("secret {} of namespace {NAMESPACE} has no key {}", at.name, at.key));
-        let found = secrets.get_opt(&at.name).await.map_err(kubernetes::provider_error)?;
-        let bytes = found.and_then(|s| s.data).and_then(|mut d| d.remove(&at.key)).ok_or_else(missing)?;
-        String::from_utf8(bytes.0).map_err(|_| ProviderError::Invalid("the kubeconfig is refused: it is not UTF-8 text".into()))
+        secrets::text(&self.client, at).await.map_err(|error| match error {
+            SecretError::Unreadable(_, error) => kubernetes::provider_error(error),
+            SecretError::Missing(_) => ProviderError::Invalid(error.to_string()),
+            SecretError::NotText(_) => ProviderError::Invalid(format!("the kubeconfig is refused: {error}")),
+        })
     }
 
     /// Every target that is known, of systems and of Grants whose system is gone, each with a key that tells it from the others.

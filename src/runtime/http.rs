@@ -1,5 +1,5 @@
-//! One HTTP client for everything that is not an API server: audit sinks and providers. It speaks http and https, verifies
-//! certificates as the platform does, follows no redirect and retries nothing.
+//! One HTTP client for everything that is not an API server: audit sinks, notifications and providers. It speaks http and https, verifies
+//! certificates as the platform does or by given authorities, follows no redirect and retries nothing.
 use bytes::Bytes;
 use curfew_core::text::clip;
 use http::{HeaderMap, Request, StatusCode};
@@ -9,7 +9,11 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use rustls::ClientConfig;
+use parking_lot::Mutex;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 use rustls_platform_verifier::BuilderVerifierExt;
 use std::{
     error::Error,
@@ -31,7 +35,27 @@ type Pool = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 /// A client with a pool of connections. Clones share the pool, which is made at the first request. Its connections belong to the
 /// runtime that opened them.
 #[derive(Clone, Debug, Default)]
-pub struct HttpClient(Arc<OnceLock<Result<Pool, rustls::Error>>>);
+pub struct HttpClient {
+    /// Certificates of authorities, PEM; nothing means those that the platform trusts.
+    authorities: Option<Arc<str>>,
+    pool: Arc<OnceLock<Result<Pool, String>>>,
+}
+
+/// The client of one endpoint, which is another one whenever its authorities change. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct EndpointClient(Arc<Mutex<HttpClient>>);
+
+impl EndpointClient {
+    /// The client that trusts these authorities alone; without any, `platform`.
+    pub fn trusting(&self, authorities: Option<&str>, platform: &HttpClient) -> HttpClient {
+        let Some(authorities) = authorities else { return platform.clone() };
+        let mut current = self.0.lock();
+        if current.authorities.as_deref() != Some(authorities) {
+            *current = HttpClient { authorities: Some(authorities.into()), pool: Arc::default() };
+        }
+        current.clone()
+    }
+}
 
 /// An answer that was read completely.
 #[derive(Clone, Debug)]
@@ -66,7 +90,7 @@ pub enum HttpError {
     #[error("{0}")]
     Connection(String),
     /// The certificates that the platform trusts cannot be read. Nothing was sent.
-    #[error("cannot read the trusted certificates: {0}")]
+    #[error("cannot read the certificates of trusted authorities: {0}")]
     Certificates(String),
 }
 
@@ -77,7 +101,8 @@ impl HttpClient {
     /// If there is no answer within the time limit.
     pub async fn send(&self, request: Request<Vec<u8>>) -> Result<HttpAnswer, HttpError> {
         let exchange = async {
-            let pool = self.0.get_or_init(pool).as_ref().map_err(|e| HttpError::Certificates(e.to_string()))?;
+            let pool =
+                self.pool.get_or_init(|| pool(self.authorities.as_deref())).as_ref().map_err(|e| HttpError::Certificates(e.clone()))?;
             let answer = pool.request(request.map(Into::into)).await.map_err(|e| HttpError::Connection(causes(&e)))?;
             let (head, body) = answer.into_parts();
             let body = Limited::new(body, ANSWER_LIMIT).collect().await.map_err(|e| HttpError::Connection(causes(&*e)))?;
@@ -87,11 +112,25 @@ impl HttpClient {
     }
 }
 
-fn pool() -> Result<Pool, rustls::Error> {
+/// The authorities of a PEM text.
+fn roots(authorities: &str) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(authorities.as_bytes()) {
+        let certificate = certificate.map_err(|e| format!("not PEM: {e}"))?;
+        roots.add(certificate).map_err(|e| e.to_string())?;
+    }
+    if roots.is_empty() { Err("there is none in the PEM text".to_owned()) } else { Ok(roots) }
+}
+
+fn pool(authorities: Option<&str>) -> Result<Pool, String> {
     let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_platform_verifier()?
-        .with_no_client_auth();
+        .with_safe_default_protocol_versions()
+        .map_err(|e| e.to_string())?;
+    let tls = match authorities {
+        Some(authorities) => tls.with_root_certificates(roots(authorities)?),
+        None => tls.with_platform_verifier().map_err(|e| e.to_string())?,
+    };
+    let tls = tls.with_no_client_auth();
     let mut tcp = HttpConnector::new();
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(CONNECT_LIMIT));
@@ -145,6 +184,22 @@ mod tests {
             (StatusCode::TOO_MANY_REQUESTS, Some(Duration::from_secs(7)), "too many")
         );
         assert_eq!(send("/elsewhere").await.status, StatusCode::FOUND);
+    }
+
+    #[tokio::test]
+    async fn authorities_that_cannot_be_read_are_an_error_and_not_those_of_the_platform() {
+        let (url, endpoint, platform) = (serve().await, EndpointClient::default(), HttpClient::default());
+        let send = async |client: HttpClient| client.send(Request::post(format!("{url}/echo")).body(b"hello".to_vec()).unwrap()).await;
+        for (authorities, words) in
+            [("", "there is none"), ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "BadEncoding")]
+        {
+            let refused = send(endpoint.trusting(Some(authorities), &platform)).await.unwrap_err();
+            assert!(matches!(&refused, HttpError::Certificates(why) if why.contains(words)), "{refused}");
+        }
+        assert!(send(endpoint.trusting(None, &platform)).await.is_ok());
+        let ca = "-----BEGIN CERTIFICATE-----";
+        let (first, again) = (endpoint.trusting(Some(ca), &platform), endpoint.trusting(Some(ca), &platform));
+        assert!(Arc::ptr_eq(&first.pool, &again.pool) && !Arc::ptr_eq(&first.pool, &endpoint.trusting(Some("x"), &platform).pool));
     }
 
     #[tokio::test]

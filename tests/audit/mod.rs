@@ -191,10 +191,16 @@ async fn without_a_sink(name: &str, trouble: Does, kept: &str) -> Result<(World,
     let w = World::first(name).await?;
     let (alice, admin) = (w.alice()?, w.admin()?);
     let sink = http_sink().await?;
-    let url = format!("--from-literal=url={}", sink.url);
-    admin.api(&["create", "secret", "generic", "siem", "-n", "curfew-system", &url]).await?.success()?;
+    let plain = "--from-literal=url=http://siem.example.com/audit";
+    admin.api(&["create", "secret", "generic", "siem", "-n", "curfew-system", plain]).await?.success()?;
     sinks(&w, r#"[{"stdout": {}}, {"http": {"urlSecretRef": {"name": "siem", "key": "url"}}}]"#).await?;
     let operator = w.operator("operator").await?;
+    // Over plain text only on this machine.
+    let refused = |told: &str| told.contains("begins with http://; use https://, or set transport: Plaintext");
+    let why = "{.status.conditions[?(@.type==\"AuditDelivered\")].message}";
+    w.field_fits(&["curfewconfig", "curfew"], why, "to refuse a URL without TLS", SOON * 2, refused).await?;
+    let url = serde_json::json!({"stringData": {"url": sink.url}}).to_string();
+    admin.api(&["patch", "secret", "siem", "-n", "curfew-system", "--type=merge", "-p", &url]).await?.success()?;
     w.granting().await?;
     active(&w, &alice, "payments-admin", "held", "1h").await?;
     let got = || sink.got.lock().unwrap_or_else(PoisonError::into_inner).clone();

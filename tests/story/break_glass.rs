@@ -86,6 +86,7 @@ async fn break_glass_waits_for_nobody_and_locks_until_another_person_reviews() -
     w.access_is(&alice, true, SOON).await?;
     review_is(&w, "first", "True BreakGlass").await?;
     told(&w, "first").await?;
+    explained(&w, &alice).await?;
     // What no longer allows it ends nothing that is active.
     policy(&w, false).await?;
     policy(&w, true).await?;
@@ -100,6 +101,21 @@ async fn break_glass_waits_for_nobody_and_locks_until_another_person_reviews() -
     locked_until_reviewed(&w, &alice).await?;
     deleted(&w, &alice).await?;
     recorded(&log).await
+}
+
+/// She is told what is in use, and what locks her; the administrator, who sees the policy, too.
+async fn explained(w: &World, alice: &User) -> Result<()> {
+    let explain = ["explain", ROLE, "-n", "payments"];
+    let words = [
+        "role emergency for alice@example.com: 1 of 5 in use, 4 free, by payments/first",
+        "role emergency allows it; whether the policy does is not known",
+        "another person must review it (group payments-leads, user carol@example.com, or a manager)",
+        "you used break-glass with request first in namespace payments; another person must review that first: kubectl curfew review first",
+    ];
+    ends_with(alice, &explain, 0, &words).await?;
+    ends_with(alice, &[&explain[..], &["--break-glass"]].concat(), 4, &["would end Denied", "lock", "request first"]).await?;
+    let words = ["policy payments: 1 of 9 in use, 8 free, by payments/first"];
+    ends_with(&w.admin()?, &explain, 4, &words).await.map(drop)
 }
 
 /// What the role says is answered at apply time, and at a dry run.

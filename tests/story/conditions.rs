@@ -150,7 +150,7 @@ async fn a_pattern_in_another_notation_is_refused_with_the_notation() -> Result<
 /// The example, an operator, an issuer whose tokens the API server accepts, and the keys under which CurfewConfig looks for their claims.
 struct Stage {
     w: World,
-    _operator: curfew_testkit::Operator,
+    operator: curfew_testkit::Operator,
     issuer: Issuer,
 }
 
@@ -158,7 +158,7 @@ impl Stage {
     async fn new(name: &str) -> Result<Self> {
         let issuer = Issuer::start()?;
         let (w, operator) = World::running_with_issuer(name, &issuer).await?;
-        let stage = Stage { w, _operator: operator, issuer };
+        let stage = Stage { w, operator, issuer };
         stage
             .identity(json!({
                 "mfa": {"methodsKey": "curfew.dev/amr", "methods": ["mfa", "otp"], "timeKey": "curfew.dev/auth-time"},
@@ -208,6 +208,7 @@ async fn what_a_login_shows_decides_about_requests_and_approvals() -> Result<()>
     an_authentication_context_is_carried_or_refused(&s).await?;
     an_approver_needs_the_mfa_of_the_stage(&s).await?;
     the_author_of_standing_access_needs_the_mfa_of_the_role(&s).await?;
+    the_audit_log_says_how_people_were_authenticated(&s).await?;
     a_stricter_role_is_not_evaded_by_waiting(&s).await?;
     a_policy_is_a_floor_under_the_mfa_of_roles(&s).await?;
     what_is_not_configured_is_not_ready(&s).await?;
@@ -392,6 +393,32 @@ async fn an_approver_needs_the_mfa_of_the_stage(s: &Stage) -> Result<()> {
     // To end it needs no MFA.
     decide(&s.w, &lead("lena", json!({"amr": ["pwd"], "auth_time": unix_now()}))?, "reviewed", "Deny").await?;
     s.w.access_is(&s.w.alice()?, false, SOON).await
+}
+
+/// Of a request, of a decision and of who created standing access: which accepted method and when, and nothing else of the login.
+async fn the_audit_log_says_how_people_were_authenticated(s: &Stage) -> Result<()> {
+    let records: Vec<Value> = s.operator.log().lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let of = |kind: &str, fits: &dyn Fn(&Value) -> bool| -> Result<Value> {
+        let data = records.iter().filter(|record| record["type"] == format!("dev.curfew.{kind}.v1")).map(|record| &record["data"]);
+        data.clone().find(|data| fits(data)).cloned().ok_or_else(|| anyhow::anyhow!("no such {kind}: {:?}", data.collect::<Vec<_>>()))
+    };
+    let by = |name: &'static str| move |data: &Value| data["actor"]["user"]["name"] == name;
+    let asked = of("request.accepted", &by("alice@example.com"))?;
+    let authentication = &asked["unmapped"]["curfew"]["authentication"];
+    ensure!(asked["actor"]["session"]["is_mfa"] == true && authentication["methods"] == json!(["otp"]), "{asked}");
+    ensure!(authentication["at"].as_str().is_some_and(|at| at.ends_with('Z')), "{asked}");
+    let approved = of("decision.judged", &by("lara@example.com"))?;
+    ensure!(approved["unmapped"]["curfew"]["authentication"]["methods"] == json!(["mfa"]), "{approved}");
+    let refused = of("decision.judged", &by("lena@example.com"))?;
+    ensure!(refused["actor"]["session"]["is_mfa"] == false, "{refused}");
+    let granted = of("grant.intended", &|data| data["unmapped"]["curfew"]["decisions"][0]["name"] == "lara@example.com")?;
+    ensure!(granted["unmapped"]["curfew"]["decisions"][0]["authentication"]["mfa"] == true, "{granted}");
+    let standing = of("grant.intended", &|data| data["unmapped"]["curfew"]["author"] == "olga@example.com")?;
+    let curfew = &standing["unmapped"]["curfew"];
+    ensure!(curfew["authorAuthentication"]["methods"] == json!(["otp"]) && curfew["authentication"].is_null(), "{standing}");
+    let told = |record: &&Value| record["data"].to_string().contains("pwd\"");
+    ensure!(!records.iter().any(|record| told(&record)), "a method that is not accepted is repeated");
+    Ok(())
 }
 
 async fn a_stricter_role_is_not_evaded_by_waiting(s: &Stage) -> Result<()> {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{attacks::resisted, audit::sinks};
 use anyhow::{Context, Result, bail, ensure};
-use curfew_testkit::{ControlPlane, Operator, SOON, Stage, User, World, eventually, metric, root};
+use curfew_testkit::{ControlPlane, Operator, Receivers, SOON, Stage, User, World, eventually, metric, root};
 use serde_json::Value;
 use std::path::Path;
 
@@ -29,6 +29,17 @@ async fn rescue(w: &World) -> Result<User> {
     let stages = r#"{"spec": {"activation": {"approval": {"stages": [{"name": "leads", "approvers": [{"user": "carol@example.com"}, {"user": "rescue@example.com"}], "quorum": 1}]}}}}"#;
     admin.api(&["patch", "rtpl", "-n", "payments", "payments-admin", "--type=merge", "-p", stages]).await?.success()?;
     w.cp.user("rescue@example.com", &["payments-devs"])
+}
+
+/// A channel for administrators that takes what is critical.
+async fn channel(w: &World, url: &str) -> Result<()> {
+    let admin = w.admin()?;
+    let url = format!("--from-literal=url={url}/events");
+    admin.api(&["create", "secret", "generic", "channel", "-n", "curfew-system", &url]).await?.success()?;
+    let via = r#"{"cloudEvents": {"urlSecretRef": {"name": "channel", "key": "url"}}}"#;
+    let channel = format!(r#"{{"name": "security", "via": {via}, "recipients": ["Admins"], "level": "Critical"}}"#);
+    let patch = format!(r#"{{"spec": {{"notifications": {{"channels": [{channel}]}}}}}}"#);
+    admin.api(&["patch", "curfewconfig", "curfew", "--type=merge", "-p", &patch]).await?.success().map(drop)
 }
 
 /// Waits for the Warnings about an object: one at the object and one at the system.
@@ -73,6 +84,8 @@ async fn an_emergency_account_is_watched_and_never_touched() -> Result<()> {
     sinks(&w, &format!(r#"[{{"file": {{"path": "{}"}}}}]"#, log.display())).await?;
     let operator = w.operator("operator").await?;
     w.granting().await?;
+    let received = Receivers::default();
+    channel(&w, &received.serve_http().await?).await?;
     let rescue = rescue(&w).await?;
     let bindings = "{range .items[*]}{.metadata.name} {.metadata.resourceVersion} {.subjects}{end}";
     let before = w.field(&["rolebindings", "-n", "payments"], bindings).await?;
@@ -83,6 +96,10 @@ async fn an_emergency_account_is_watched_and_never_touched() -> Result<()> {
     refused(&w, "rescue-asks", "Denied", "EmergencyAccount", "rescue@example.com is an emergency account of system this-cluster").await?;
     told(&w, "ActivationRequest", "rescue-asks").await?;
     uses(&operator, 1.0).await?;
+    let of = |name: &'static str| move |body: &Value| body["data"]["event"] == REASON && body["data"]["name"] == name;
+    let notice = received.until_posted("events", "a notification of the use", of("rescue-asks")).await?.body;
+    let data = &notice["data"];
+    ensure!(data["emergencyAccount"] == "rescue@example.com" && data["system"] == "this-cluster" && data["critical"] == true, "{notice}");
 
     // It is listed as an approver. What it approves does not count, and what it ends does.
     let (alice, carol) = (w.alice()?, w.carol()?);
@@ -110,6 +127,12 @@ async fn an_emergency_account_is_watched_and_never_touched() -> Result<()> {
     ensure!(rescue.can_read_secret("payments", "db").await?, "its own access is as it was");
     ensure!(w.field(&["rolebindings", "-n", "payments"], bindings).await? == before, "no binding has changed");
     uses(&operator, 5.0).await?;
+    eventually("a notification of each use, and of nothing else", SOON, || async {
+        let all: Vec<Value> = received.posted("events").into_iter().map(|posted| posted.body).collect();
+        ensure!(all.iter().all(|body| body["data"]["event"] == REASON), "only what is critical for administrators: {all:?}");
+        if all.len() == 5 { Ok(Some(())) } else { bail!("{} notifications", all.len()) }
+    })
+    .await?;
     recorded(&log).await
 }
 

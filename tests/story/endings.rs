@@ -167,6 +167,9 @@ async fn an_approval_names_what_was_seen() -> Result<()> {
     w.admin()?.kubectl_stdin(&["--as=carol@example.com", "apply", "-f", "-"], &forged).await?.success()?;
     let reason = "{.status.conditions[0].reason}";
     w.field_is(&["adec", "-n", "payments", "forged"], reason, "UnprovenLogin").await?;
+    let why = w.field(&["adec", "-n", "payments", "forged"], "{.status.conditions[0].message}").await?;
+    let words = "no value under extra key authentication.kubernetes.io/credential-id, which identity.deciderProof of CurfewConfig requires";
+    ensure!(why.contains(words), "{why}");
     // About nothing, for good: also when a request of that name comes.
     let nothing = other.replace("name: other", "name: nothing").replace("name: seen", "name: later");
     w.carol()?.apply(&nothing).await?.success()?;

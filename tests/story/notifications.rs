@@ -151,9 +151,17 @@ async fn told_once_across_a_restart(w: &World, received: &Receivers, operator: O
     admin.apply(assignment).await?.success()?;
     event(received, "Assigned", "made").await?;
     w.field_fits(&["eas", "-n", "payments", "made"], "{.status.told}", "to be stored", SOON, |told| told.contains("Assigned")).await?;
-    let before: Vec<Vec<String>> = ["told", "denied", "short", "made"].map(|name| ids(received, name)).to_vec();
+    // With two replicas the leader tells, and the follower nothing.
+    let again = w.operator_with("operator-again", &[]).await?;
+    eventually("the follower to be ready", SOON, || async { Ok(again.get("/readyz").await.ok()) }).await?;
+    w.alice()?.apply(&request("beside", "1h")).await?.success()?;
+    event(received, "ApprovalNeeded", "beside").await?;
+    decide(w, &w.carol()?, "beside", "Deny").await?;
+    event(received, "Refused", "beside").await?;
+    let before: Vec<Vec<String>> = ["told", "denied", "short", "beside", "made"].map(|name| ids(received, name)).to_vec();
+    ensure!(before[3].len() == 2, "each is told once: {before:?}");
+    // It leads when the other one is dead, and tells what comes after.
     operator.kill();
-    let _again = w.operator_with("operator-again", &[]).await?;
     w.granting().await?;
 
     // It ends within a day now.
@@ -183,8 +191,8 @@ async fn told_once_across_a_restart(w: &World, received: &Receivers, operator: O
     ensure!(digest.body["data"]["topRoles"].is_string() && digest.body["data"]["activations"].is_string(), "{digest:?}");
     let mail = received.until_mailed("activations").await?;
     ensure!(mail.to == ["security@example.com"], "{mail:?}");
-    let after: Vec<Vec<String>> = ["told", "denied", "short"].map(|name| ids(received, name)).to_vec();
-    ensure!(after == before[..3] && before[3].len() == 1, "a restart sends nothing twice: {before:?} {after:?}");
+    let after: Vec<Vec<String>> = ["told", "denied", "short", "beside"].map(|name| ids(received, name)).to_vec();
+    ensure!(after == before[..4] && before[4].len() == 1, "another replica sends nothing twice: {before:?} {after:?}");
     let all: Vec<Value> = received.posted("events").into_iter().map(|posted| posted.body["id"].clone()).collect();
     let distinct: BTreeSet<String> = all.iter().map(Value::to_string).collect();
     ensure!(all.len() == distinct.len(), "an event has an id of its own: {all:?}");
@@ -293,6 +301,9 @@ async fn standing_access_and_requests_about_assignments_are_told() -> Result<()>
     let stan = w.cp.user("stan@example.com", &[])?;
     w.access_is(&stan, true, SOON).await?;
     for (end, told) in [(day / 2, "only until"), (4, "no longer has")] {
+        if end == 4 {
+            keep_bindings(&w).await?;
+        }
         let until = json!({"spec": {"window": {"between": {"end": in_secs(end).to_string()}}}}).to_string();
         admin.api(&["patch", "aas", "nights", "-n", "payments", "--type=merge", "-p", &until]).await?.success()?;
         let mail = received.until_mailed(told).await?;
@@ -300,7 +311,14 @@ async fn standing_access_and_requests_about_assignments_are_told() -> Result<()>
     }
     event(&received, "AssignmentEnds", "nights").await?;
     event(&received, "AssignmentEnded", "nights").await?;
-    w.access_is(&stan, false, SOON).await?;
+    // Its removal does not succeed: that is told of the request behind it, to those who have to act.
+    let stuck = |body: &Value| body["data"]["event"] == "RevocationStuck" && body["data"]["beneficiary"] == "stan@example.com";
+    received.until_posted("events", "the removal to be stuck", stuck).await?;
+    let mail = received.until_mailed("cannot be removed from stan@example.com").await?;
+    ensure!(mail.to.iter().all(|to| ["security@example.com", "stan@example.com"].contains(&to.as_str())), "{mail:?}");
+    ensure!(stan.can_read_secret("payments", "db").await?, "it was removed, so this test shows less");
+    admin.api(&["delete", "validatingadmissionpolicybinding", "keep-bindings"]).await?.success()?;
+    w.access_is(&stan, false, SOON * 2).await?;
 
     // Who may extend an assignment is asked, and the requester is told.
     assignment_requests::install(&w).await?;
@@ -336,9 +354,77 @@ async fn standing_access_and_requests_about_assignments_are_told() -> Result<()>
         if told.contains("erin@example.com") && told.contains("security@example.com") { Ok(Some(())) } else { bail!("{told:?}") }
     })
     .await?;
-    let of_standing: Vec<_> =
-        received.posted("events").into_iter().filter(|posted| posted.body["data"]["kind"] == "ActivationRequest").collect();
+    let other = |body: &Value| body["data"]["kind"] == "ActivationRequest" && body["data"]["event"] != "RevocationStuck";
+    let of_standing: Vec<_> = received.posted("events").into_iter().filter(|posted| other(&posted.body)).collect();
     ensure!(of_standing.is_empty(), "{of_standing:?}");
+    over_tls_to_an_authority_of_its_own(&w).await
+}
+
+/// Lets nobody change or delete what Curfew has written in the namespace.
+async fn keep_bindings(w: &World) -> Result<()> {
+    let admin = w.admin()?;
+    let policy = r#"
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: keep-bindings}
+spec:
+  matchConstraints: {resourceRules: [{apiGroups: [rbac.authorization.k8s.io], apiVersions: ["*"], resources: [rolebindings], operations: [UPDATE, DELETE]}]}
+  matchConditions: [{name: marked, expression: "oldObject.metadata.name.startsWith('curfew:')"}]
+  validations: [{expression: "false", message: nothing is removed today}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: keep-bindings}
+spec: {policyName: keep-bindings, validationActions: [Deny]}
+"#;
+    admin.apply(policy).await?.success()?;
+    eventually("the removal to be refused", SOON, || async {
+        let names = w.field(&["rolebindings", "-n", "payments"], "{.items[*].metadata.name}").await?;
+        let Some(binding) = names.split(' ').find(|name| name.starts_with("curfew:")) else { bail!("no binding of Curfew: {names}") };
+        let out = admin.kubectl(&["delete", "rolebinding", "-n", "payments", binding, "--dry-run=server"]).await?;
+        if out.stderr.contains("nothing is removed today") { Ok(Some(())) } else { bail!("{}{}", out.stdout, out.stderr) }
+    })
+    .await
+}
+
+/// Channels whose servers have certificates of an authority that the platform does not trust: each names it. One that does not gets nothing.
+async fn over_tls_to_an_authority_of_its_own(w: &World) -> Result<()> {
+    let (hooks, starting, wrapped, stranger) = (Receivers::default(), Receivers::default(), Receivers::default(), Receivers::default());
+    let dir = w.cp.dir();
+    let (url, other) = (hooks.serve_https(dir).await?, stranger.serve_https(dir).await?);
+    let (start_tls, tls) = (starting.serve_secure_smtp(dir, true).await?, wrapped.serve_secure_smtp(dir, false).await?);
+    let admin = w.admin()?;
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "secured", "namespace": "curfew-system"},
+        "stringData": {
+            "url": format!("{url}/events"), "chat": format!("{url}/chat"), "other": format!("{other}/events"),
+            "ca.crt": std::fs::read_to_string(dir.join("ca.crt"))?,
+        },
+    });
+    admin.apply(&secret.to_string()).await?.success()?;
+    let key = |key: &str| json!({"name": "secured", "key": key});
+    let smtp = |port: u16, security: &str| json!({"smtp": {"host": "127.0.0.1", "port": port, "security": security, "from": "curfew@example.com", "caSecretRef": key("ca.crt")}});
+    let channels = json!([
+        {"name": "siem", "via": {"cloudEvents": {"urlSecretRef": key("url"), "caSecretRef": key("ca.crt")}}},
+        {"name": "chat", "via": {"slack": {"urlSecretRef": key("chat"), "caSecretRef": key("ca.crt")}}},
+        {"name": "start-tls", "via": smtp(start_tls, "StartTls")},
+        {"name": "tls", "via": smtp(tls, "Tls")},
+        {"name": "stranger", "via": {"cloudEvents": {"urlSecretRef": key("other")}}},
+    ]);
+    let patch = json!({"spec": {"notifications": {"channels": channels}}}).to_string();
+    admin.api(&["patch", "curfewconfig", "curfew", "--type=merge", "-p", &patch]).await?.success()?;
+    let generation = w.field(&["curfewconfig", "curfew"], "{.metadata.generation}").await?;
+    w.field_is(&["curfewconfig", "curfew"], "{.status.observedGeneration}", &generation).await?;
+    w.alice()?.apply(&request("secured", "1h")).await?.success()?;
+    event(&hooks, "ApprovalNeeded", "secured").await?;
+    hooks.until_posted("chat", "a chat message", |body| body["text"].as_str().is_some_and(|text| text.contains("name: secured"))).await?;
+    for mails in [&starting, &wrapped] {
+        mails.until_mailed("alice@example.com requests payments-admin in payments").await?;
+    }
+    let refused =
+        |told: &str| told.contains("stranger: ") && told.contains("certificate") && !told.contains("start-tls") && !told.contains("siem");
+    w.field_fits(&["curfewconfig", "curfew"], FAULTS, "to name the one channel that is not trusted", SOON, refused).await?;
+    ensure!(stranger.posted("events").is_empty(), "what is not trusted gets nothing");
     Ok(())
 }
 

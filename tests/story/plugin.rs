@@ -199,6 +199,10 @@ async fn explain_tells_why_and_why_not() -> Result<()> {
         "owners: 1 of group payments-leads, user carol@example.com",
         "enforcedBy: Target",
         "may outlive",
+        "role payments-admin has none (activation.limits)",
+        "whether the policy has limits is not known: accesspolicies",
+        "no: role payments-admin does not allow break-glass",
+        "role payments-admin cannot be extended",
     ];
     ends_with(&alice, &of("payments-admin", &[]), 0, &words).await?;
     ends_with(&alice, &of("payments-admin", &["-d", "6h"]), 4, &["asked for 6h", "would end Denied"]).await?;

@@ -230,8 +230,14 @@ pub struct FileSink {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpSink {
-    /// The Secret key that holds the URL, in the operator's namespace.
+    /// The Secret key that holds the URL, in the operator's namespace. It must begin with `https://`, except for a loopback address and where `transport` allows it. Redirects are not followed.
     pub url_secret_ref: super::system::SecretKey,
+    /// How the connection is protected. Default: `Tls`.
+    #[serde(default)]
+    pub transport: super::endpoint::Transport,
+    /// The Secret key that holds certificates of authorities as PEM, in the operator's namespace: the server's certificate must be from one of them. Default: those that the platform trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret_ref: Option<super::system::SecretKey>,
 }
 
 /// What the operator has observed. Written only by the operator.

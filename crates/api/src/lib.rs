@@ -13,6 +13,7 @@ pub mod conditions;
 pub mod config;
 pub mod convert;
 pub mod decision;
+pub mod endpoint;
 pub mod grant;
 #[cfg(test)]
 mod lengths;

@@ -1,5 +1,5 @@
 //! The notifications of CurfewConfig: the channels, and who is told what.
-use super::system::SecretKey;
+use super::{endpoint::Transport, system::SecretKey};
 use curfew_core::{
     notice::{
         Level, NoticeEvent, Recipient,
@@ -58,7 +58,7 @@ pub struct Channel {
     /// `Critical`: only what needs an action. Default: `All`.
     #[serde(default)]
     pub level: Level,
-    /// How many notifications the channel takes in an hour; of an e-mail channel each address. Further ones are not sent but counted, and told by one summary when the hour is over. Break-glass, reviews that are outstanding and revocations that are stuck are sent in any case. Default: 60, and 1000 for `cloudEvents`.
+    /// How many notifications the channel takes in an hour; of an e-mail channel each address. One namespace gets at most half of what the others have left of them. Further ones are not sent but counted, and told by one summary when the hour is over. Break-glass, reviews that are outstanding, uses of emergency accounts and revocations that are stuck are sent in any case. Default: 60, and 1000 for `cloudEvents`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub max_per_hour: Option<u32>,
@@ -92,6 +92,9 @@ pub struct CloudEvents {
     /// How the connection is protected. Default: `Tls`.
     #[serde(default)]
     pub transport: Transport,
+    /// The Secret key that holds certificates of authorities as PEM, in the operator's namespace: the server's certificate must be from one of them. Default: those that the platform trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret_ref: Option<SecretKey>,
 }
 
 /// An incoming webhook.
@@ -103,16 +106,9 @@ pub struct Slack {
     /// How the connection is protected. Default: `Tls`.
     #[serde(default)]
     pub transport: Transport,
-}
-
-/// How the connection to an HTTP endpoint is protected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Transport {
-    /// TLS. A URL that begins with `http://` is refused, unless its host is a loopback address.
-    #[default]
-    Tls,
-    /// None: a URL may begin with `http://`, and everyone on the way can read and change the notifications.
-    Plaintext,
+    /// The Secret key that holds certificates of authorities as PEM, in the operator's namespace: the server's certificate must be from one of them. Default: those that the platform trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret_ref: Option<SecretKey>,
 }
 
 /// A mail server.
@@ -133,6 +129,9 @@ pub struct Smtp {
     /// The sender.
     #[schemars(length(min = 3, max = 254), regex(pattern = ADDRESS))]
     pub from: String,
+    /// The Secret key that holds certificates of authorities as PEM, in the operator's namespace: the server's certificate must be from one of them. Default: those that the platform trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret_ref: Option<SecretKey>,
     /// The login. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,

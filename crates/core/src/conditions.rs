@@ -4,6 +4,7 @@
 //! condition binds the beginning: what is active is not judged by it again.
 pub mod authentication_context;
 mod claims;
+pub mod evidence;
 pub mod mfa;
 pub mod ticket;
 

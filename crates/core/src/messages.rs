@@ -5,6 +5,7 @@ use crate::{
     duration::Duration,
     principal::{Party, SameBy, UserInfo},
     reason::Reason,
+    text::brief,
     time::Time,
 };
 
@@ -64,6 +65,34 @@ pub fn waits_for_stage(stage: &str) -> String {
 pub fn recorded_without(keys: &[String]) -> String {
     let when = "the API server did not record it when this was created; create it again";
     format!("CurfewConfig names extra key {} in spec.identity, and {when}", keys.join(", "))
+}
+
+/// Which proof the login of a decider lacks; `None` if it lacks none. `proof` are the keys of `identity.deciderProof`, `aliases` those of
+/// `identity.aliases`. The order of the rules: 1. a service account or a part of Kubernetes; 2. a key of the proof without a value; 3. one that
+/// was not recorded; 4. an alias that was not recorded; 5. no alias at all.
+pub fn unproven_login(decider: &UserInfo, proof: &[String], aliases: &[String]) -> Option<String> {
+    let of_proof = |lacks: &dyn Fn(&String) -> bool| -> Vec<String> { proof.iter().filter(|key| lacks(key)).cloned().collect() };
+    let unrecorded = of_proof(&|key| !decider.extra.contains_key(key));
+    let empty = of_proof(&|key| decider.extra.contains_key(key) && decider.extra_values(key).next().is_none());
+    let directly = "log in directly, not by impersonation";
+    match () {
+        () if decider.is_system_identity() => {
+            Some(format!("{} is not a person, and a person must decide; log in as one", brief(&decider.username)))
+        }
+        () if !empty.is_empty() => {
+            let keys = empty.join(", ");
+            Some(format!("the login has no value under extra key {keys}, which identity.deciderProof of CurfewConfig requires; {directly}"))
+        }
+        () if !unrecorded.is_empty() => Some(recorded_without(&unrecorded)),
+        () if !decider.is_recorded_with(aliases) => Some(recorded_without(aliases)),
+        () if !decider.has_required_alias(aliases) => {
+            let keys = aliases.join(", ");
+            Some(format!(
+                "the login has no value under any of the extra keys {keys} that identity.aliases of CurfewConfig requires; {directly}"
+            ))
+        }
+        () => None,
+    }
 }
 
 /// What a decision is about.

@@ -41,6 +41,8 @@ pub enum NoticeEvent {
     BreakGlass,
     /// The review of a break-glass access is outstanding.
     ReviewOutstanding,
+    /// An emergency account has created an object.
+    EmergencyAccountUsed,
     /// A user or group was made eligible.
     Assigned,
     /// A user, group or service account was given standing access.
@@ -95,7 +97,7 @@ impl Level {
 
 impl NoticeEvent {
     /// All of them.
-    pub const ALL: [NoticeEvent; 15] = [
+    pub const ALL: [NoticeEvent; 16] = [
         NoticeEvent::ApprovalNeeded,
         NoticeEvent::Escalated,
         NoticeEvent::Refused,
@@ -105,6 +107,7 @@ impl NoticeEvent {
         NoticeEvent::RevocationStuck,
         NoticeEvent::BreakGlass,
         NoticeEvent::ReviewOutstanding,
+        NoticeEvent::EmergencyAccountUsed,
         NoticeEvent::Assigned,
         NoticeEvent::ActiveAssigned,
         NoticeEvent::AssignmentChanged,
@@ -120,7 +123,8 @@ impl NoticeEvent {
             | NoticeEvent::Escalated
             | NoticeEvent::RevocationStuck
             | NoticeEvent::BreakGlass
-            | NoticeEvent::ReviewOutstanding => true,
+            | NoticeEvent::ReviewOutstanding
+            | NoticeEvent::EmergencyAccountUsed => true,
             NoticeEvent::Refused
             | NoticeEvent::Scheduled
             | NoticeEvent::Activated
@@ -137,7 +141,9 @@ impl NoticeEvent {
     /// Whether it is sent before all others and regardless of what a recipient was sent before. People can cause the others in any number.
     pub const fn is_urgent(self) -> bool {
         match self {
-            NoticeEvent::RevocationStuck | NoticeEvent::BreakGlass | NoticeEvent::ReviewOutstanding => true,
+            NoticeEvent::RevocationStuck | NoticeEvent::BreakGlass | NoticeEvent::ReviewOutstanding | NoticeEvent::EmergencyAccountUsed => {
+                true
+            }
             NoticeEvent::ApprovalNeeded
             | NoticeEvent::Escalated
             | NoticeEvent::Refused
@@ -168,7 +174,7 @@ impl NoticeEvent {
             NoticeEvent::Ended => &[Requester],
             NoticeEvent::RevocationStuck | NoticeEvent::AssignmentEnds | NoticeEvent::AssignmentEnded => &[Requester, Admins],
             NoticeEvent::ReviewOutstanding => &[Approvers, Admins],
-            NoticeEvent::Digest => &[Admins],
+            NoticeEvent::EmergencyAccountUsed | NoticeEvent::Digest => &[Admins],
         }
     }
 }
@@ -196,8 +202,8 @@ mod tests {
     #[test]
     fn a_critical_channel_takes_what_needs_an_action_alone() {
         let taken: Vec<_> = NoticeEvent::ALL.into_iter().filter(|event| Level::Critical.takes(*event)).collect();
-        use NoticeEvent::{ApprovalNeeded, BreakGlass, Escalated, ReviewOutstanding, RevocationStuck};
-        assert_eq!(taken, [ApprovalNeeded, Escalated, RevocationStuck, BreakGlass, ReviewOutstanding]);
+        use NoticeEvent::{ApprovalNeeded, BreakGlass, EmergencyAccountUsed, Escalated, ReviewOutstanding, RevocationStuck};
+        assert_eq!(taken, [ApprovalNeeded, Escalated, RevocationStuck, BreakGlass, ReviewOutstanding, EmergencyAccountUsed]);
         assert!(NoticeEvent::ALL.into_iter().all(|event| Level::All.takes(event)));
         assert!(NoticeEvent::ALL.into_iter().all(|event| !event.is_urgent() || event.is_critical()), "what is urgent is critical");
     }

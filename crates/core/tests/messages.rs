@@ -18,7 +18,7 @@ use curfew_core::{
     limits::{Holder, Limit, Maxima, Slot, SlotName, Slots, explain as explain_limit},
     messages::{
         Judged, comment_required, hint, longer_than_requested, not_counted, not_escalated_yet, same_approver, self_decision,
-        waits_for_stage,
+        unproven_login, waits_for_stage,
     },
     principal::{Party, Recognition, SameBy, Subject, Uids, UserInfo},
     readiness,
@@ -257,6 +257,7 @@ fn table() -> Vec<Section> {
     ];
     all.push(("Who counts as one person (messages::self_decision, messages::same_approver)", people()));
     all.push(("An approval does not count, or not yet (messages)", approvals()));
+    all.push(("The login of a decider is not proven (messages)", unproven()));
     all.extend(requests());
     all.extend(conditions());
     all.push(("What a role requires, and what an approval lacks (conditions)", required()));
@@ -350,6 +351,27 @@ fn approvals() -> Vec<Message> {
         message("the stage is open", "NotEscalatedYet", not_escalated_yet("owners", Some(NOW), &long("2h"))),
         message("the stage is not open", "NotEscalatedYet", not_escalated_yet("owners", None, &long("2h"))),
         message("", "Waiting", waits_for_stage("security")),
+    ]
+}
+
+/// Which proof the login of a decider lacks.
+fn unproven() -> Vec<Message> {
+    let login = |username: &str, extra: &[(&str, &[&str])]| UserInfo {
+        username: username.into(),
+        extra: extra.iter().map(|(key, values)| ((*key).to_owned(), values.iter().map(ToString::to_string).collect())).collect(),
+        ..UserInfo::default()
+    };
+    let (proof, aliases) = (["credential-id".to_owned(), "issuer".to_owned()], ["person".to_owned(), "badge".to_owned()]);
+    let why = |decider: &UserInfo| unproven_login(decider, &proof, &aliases).expect("a reason");
+    let proven: [(&str, &[&str]); 2] = [("credential-id", &["c1"]), ("issuer", &["i1"])];
+    let with = |more: &[(&'static str, &'static [&'static str])]| login("carol", &[&proven[..], more].concat());
+    assert_eq!(unproven_login(&with(&[("person", &["p1"]), ("badge", &[])]), &proof, &aliases), None);
+    vec![
+        message("a service account", Reason::UnprovenLogin, why(&login("system:serviceaccount:flux:agent", &[]))),
+        message("recorded before the proof was configured", Reason::UnprovenLogin, why(&login("carol", &[("credential-id", &["c1"])]))),
+        message("impersonated", Reason::UnprovenLogin, why(&login("carol", &[("credential-id", &[]), ("issuer", &["i1"])]))),
+        message("recorded before aliases were configured", Reason::UnprovenLogin, why(&with(&[]))),
+        message("without an alias", Reason::UnprovenLogin, why(&with(&[("person", &[]), ("badge", &[])]))),
     ]
 }
 
@@ -453,6 +475,7 @@ const NOT_IN_TABLE: &[(&str, &str)] = &[
     ("there is one", EXPLAINED),
     ("the role requires none", EXPLAINED),
     ("allowed by policy {}, for at most {}", EXPLAINED),
+    ("allowed by role {name} and policy {by}", EXPLAINED),
     ("without an end", EXPLAINED),
     ("request {} lasts until {until}, and the extension until {}", EXPLAINED),
     (

@@ -1,5 +1,6 @@
 //! `kubectl curfew explain`: why a user may or may not activate a role, by the rules of the operator, from what the user may read.
 pub(crate) mod facts;
+pub(crate) mod holding;
 mod stand_in;
 pub(crate) mod view;
 mod windows;
@@ -16,7 +17,7 @@ use serde::Serialize;
 /// Explain why you may or may not activate a role.
 ///
 /// Judges each rule with what you may read, now: ok, not ok, or unknown, and then says which rule of RBAC would show it. Shows who could
-/// approve, what would be written where, until when, and what ends it. What only the operator knows is taken from the status of the role.
+/// approve, how many slots of each limit are free, whether you may use break-glass, what would be written where, until when, and what ends it. What only the operator knows is taken from the status of the role.
 #[derive(clap::Args, Debug)]
 #[command(after_help = concat!(
     "Exit codes:\n",
@@ -91,6 +92,11 @@ pub(crate) struct Explained {
     pub(crate) rules: Vec<Line>,
     /// Who would have to approve, one text for each stage.
     pub(crate) approval: Vec<String>,
+    /// Whether the user may use break-glass for the role, what follows, and what locks it.
+    pub(crate) break_glass: Vec<String>,
+    /// How long the access could go on by extensions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) extension: Option<String>,
     /// What would be written, and where.
     pub(crate) writes: Vec<String>,
     /// How long the access would last.

@@ -20,6 +20,7 @@ mod prepared;
 mod process;
 mod receivers;
 mod rest;
+mod tls;
 mod user;
 mod watch;
 mod wire;

@@ -1,5 +1,8 @@
 //! Receivers of notifications: an HTTP server that keeps what is posted to it, and a mail server.
-use super::{SOON, eventually};
+use super::{
+    SOON, eventually,
+    tls::{TlsListener, acceptor},
+};
 use anyhow::{Context, Result};
 use axum::{
     Router,
@@ -14,9 +17,10 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
 };
+use tokio_rustls::TlsAcceptor;
 
 /// Something that was posted.
 #[derive(Clone, Debug)]
@@ -68,11 +72,26 @@ impl Receivers {
     /// # Errors
     /// If there is no free port.
     pub async fn serve_http(&self) -> Result<String> {
-        let router = Router::new().route("/silent", post(hold)).route("/{path}", post(keep)).with_state(self.clone());
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let (router, listener) = (self.router(), TcpListener::bind("127.0.0.1:0").await?);
         let url = format!("http://{}", listener.local_addr()?);
         tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(url)
+    }
+
+    /// The same over TLS, with the certificate of the control plane whose files are in `dir`.
+    ///
+    /// # Errors
+    /// If there is no free port, or the files cannot be read.
+    pub async fn serve_https(&self, dir: &std::path::Path) -> Result<String> {
+        let (router, tcp) = (self.router(), TcpListener::bind("127.0.0.1:0").await?);
+        let url = format!("https://{}", tcp.local_addr()?);
+        let listener = TlsListener { tcp, acceptor: acceptor(dir)? };
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Ok(url)
+    }
+
+    fn router(&self) -> Router {
+        Router::new().route("/silent", post(hold)).route("/{path}", post(keep)).with_state(self.clone())
     }
 
     /// Serves SMTP (RFC 5321) on loopback, as far as one e-mail needs it, and returns its port.
@@ -85,7 +104,24 @@ impl Receivers {
         let receivers = self.clone();
         tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
-                tokio::spawn(receivers.clone().converse(connection));
+                tokio::spawn(receivers.clone().greet(connection));
+            }
+        });
+        Ok(port)
+    }
+
+    /// The same over TLS, with the certificate of the control plane whose files are in `dir`: from the first byte, or after STARTTLS, before
+    /// which no e-mail is taken.
+    ///
+    /// # Errors
+    /// If there is no free port, or the files cannot be read.
+    pub async fn serve_secure_smtp(&self, dir: &std::path::Path, start_tls: bool) -> Result<u16> {
+        let (listener, acceptor) = (TcpListener::bind("127.0.0.1:0").await?, acceptor(dir)?);
+        let port = listener.local_addr()?.port();
+        let receivers = self.clone();
+        tokio::spawn(async move {
+            while let Ok((connection, _)) = listener.accept().await {
+                tokio::spawn(receivers.clone().secure(connection, acceptor.clone(), start_tls));
             }
         });
         Ok(port)
@@ -142,10 +178,36 @@ impl Receivers {
         eventually(&what, SOON, || async { Ok(self.mails().into_iter().find(|mail| mail.subject.contains(subject))) }).await
     }
 
-    async fn converse(self, connection: TcpStream) -> Result<()> {
-        let (read, mut write) = connection.into_split();
+    async fn greet(self, mut connection: impl AsyncRead + AsyncWrite + Unpin) -> Result<()> {
+        connection.write_all(b"220 mail.example.com\r\n").await?;
+        self.converse(connection).await
+    }
+
+    async fn secure(self, connection: TcpStream, acceptor: TlsAcceptor, start_tls: bool) -> Result<()> {
+        if !start_tls {
+            return self.greet(acceptor.accept(connection).await?).await;
+        }
+        let mut plain = BufReader::new(connection);
+        plain.write_all(b"220 mail.example.com\r\n").await?;
+        let mut line = String::new();
+        while plain.read_line(&mut line).await? > 0 {
+            match line.trim().to_ascii_uppercase().as_str() {
+                "STARTTLS" => {
+                    plain.write_all(b"220 go ahead\r\n").await?;
+                    // The client says nothing more before it has read that, so nothing is buffered.
+                    return self.converse(acceptor.accept(plain.into_inner()).await?).await;
+                }
+                hello if hello.starts_with("EHLO") => plain.write_all(b"250-mail.example.com\r\n250 STARTTLS\r\n").await?,
+                _ => plain.write_all(b"530 5.7.0 say STARTTLS first\r\n").await?,
+            }
+            line.clear();
+        }
+        Ok(())
+    }
+
+    async fn converse(self, connection: impl AsyncRead + AsyncWrite + Unpin) -> Result<()> {
+        let (read, mut write) = tokio::io::split(connection);
         let (mut lines, mut to) = (BufReader::new(read).lines(), Vec::new());
-        write.write_all(b"220 mail.example.com\r\n").await?;
         while let Some(line) = lines.next_line().await? {
             let verb = line.get(..4).unwrap_or_default().to_ascii_uppercase();
             let answer = match verb.as_str() {

@@ -18,6 +18,7 @@ use crate::{
 };
 use curfew_core::{
     assignment_request::{Action as CoreAction, Frozen, Outcome, State, tally_decisions},
+    conditions::evidence::evidence,
     reason::Reason,
     text::{MAX_MESSAGE, brief, clip},
     time::Time,
@@ -164,11 +165,13 @@ pub(super) fn event(known: &Known, next: Option<&AssignmentRequestStatus>) -> Ev
     let terms = status.and_then(|status| status.resolved.as_ref());
     let tally = known.tally();
     let approvals = tally.stages.iter().flat_map(|stage| &stage.approved).map(|i| &known.facts[*i]);
+    let keys = known.people.login_keys.mfa.as_ref();
     let counted = |decision: &curfew_core::approval::DecisionFacts| CountedDecision {
         name: decision.decider.username.clone(),
         decision: format!("{:?}", decision.verb),
         at: decision.created,
         duration: None,
+        authentication: evidence(keys, &decision.decider),
     };
     let asked: CoreAction = convert::assignment_request_facts(object, None).action;
     let (assignment, verb) = (&asked.assignment().name, asked.kind().verb());
@@ -178,6 +181,8 @@ pub(super) fn event(known: &Known, next: Option<&AssignmentRequestStatus>) -> Ev
         name: Some(object.name_any()),
         request: object.uid(),
         actor: object.spec.requester.as_ref().map(|requester| requester.username.clone()),
+        // What was accepted was proven.
+        authentication: object.spec.requester.as_ref().filter(|_| terms.is_some()).and_then(|requester| evidence(keys, requester)),
         user: terms.map(|terms| terms.subject.principal()),
         role: terms.map(|terms| terms.role.name.clone()),
         assignment: Some(assignment.clone()),

@@ -6,12 +6,14 @@ use crate::{
         decision::{AccessDecisionStatus, DecisionDisplay},
     },
     audit::EventKind,
-    controllers::{Context, audit_events, emergency},
+    controllers::{Context, audit_events, convert, emergency},
     kube_writes::{self, WriteOutcome},
     runtime::changes::{self, DecisionSubject, about_grant, final_verdict, subject},
 };
 use curfew_core::{
+    admission::Provenance,
     approval::{Counted, Verb},
+    conditions::evidence::{Evidence, evidence},
     messages::{self, Judged},
     reason::Reason,
     time::Time,
@@ -67,6 +69,7 @@ pub async fn publish(
     if !ctx.authority.leads() {
         return Ok(None);
     }
+    let verdict = Verdict { why: verdict.why.or_else(|| unproven(ctx, decision, verdict.counted)), ..verdict };
     let (is, reason, next) = status(decision, &verdict, ctx.now());
     let (key, version) = (changes::key(decision), decision.resource_version().unwrap_or_default());
     // Of a decision with a final verdict the stores keep no words, so its status differs from what was written.
@@ -85,7 +88,7 @@ pub async fn publish(
         ctx.audit.append_transition(
             &decision.uid().unwrap_or_default(),
             EventKind::DecisionJudged,
-            audit_events::decision(decision, reason, request),
+            audit_events::decision(decision, reason, request, decider(ctx, decision)),
         );
     }
     let api = kube_writes::decisions(&ctx.client, &decision.namespace().unwrap_or_default());
@@ -97,6 +100,20 @@ pub async fn publish(
         }
         WriteOutcome::Conflict => Ok(None),
     }
+}
+
+/// Which key the login of the decider lacks, where that is why the decision does not count.
+fn unproven(ctx: &Context, decision: &AccessDecision, counted: Counted) -> Option<String> {
+    let decider = decision.spec.decider.as_ref().filter(|_| counted == Counted::No(Reason::UnprovenLogin))?;
+    let identity = &ctx.stores.config()?.spec.identity;
+    messages::unproven_login(decider, &identity.decider_proof.list(), &identity.aliases.list())
+}
+
+/// How the decider was authenticated, for the audit log, if admission was proven to be enforced when the decision was created.
+fn decider(ctx: &Context, decision: &AccessDecision) -> Option<Evidence> {
+    let (uid, created) = (decision.uid().unwrap_or_default(), convert::created(decision));
+    let decider = decision.spec.decider.as_ref().filter(|_| ctx.admission().provenance_of(&uid, created) == Provenance::Verified)?;
+    evidence(ctx.stores.config()?.spec.identity.login_keys().mfa.as_ref(), decider)
 }
 
 /// The status that says this verdict, with the value and the reason of its condition `Counted`. Pure.

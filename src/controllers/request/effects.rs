@@ -11,7 +11,8 @@ use crate::{
         grant::{GrantRequest, GrantReview, GrantSpec, GrantSystem},
     },
     controllers::{
-        Context, audit_events,
+        Context,
+        audit_events::{self, Authentications},
         dereference::{self, Source},
         grant::early_end,
     },
@@ -21,6 +22,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use curfew_core::{
+    admission::Provenance,
+    conditions::evidence::evidence,
     ids,
     limits::{self, Holder, Limit, Slot, Slots},
     principal::{MAX_ALIAS, UserInfo},
@@ -79,7 +82,9 @@ impl RequestEffects {
         let inputs = StatusInputs { tally: &tally, error, ..of };
         let status = status::status(object, &next.status, &inputs, self.now());
         // Before the commit: a crash in between records it twice rather than never.
-        if let Some((kind, event)) = audit_events::request_event(object, &status, next.status.state, &known.counted_decisions(&tally)) {
+        if let Some((kind, event)) =
+            audit_events::request_event(object, &status, next.status.state, &known.counted_decisions(&tally), self.people(&known))
+        {
             self.ctx.audit.append_transition(&next.uid, kind, event);
         }
         let api = kube_writes::requests(&self.ctx.client, &self.key.0);
@@ -93,6 +98,22 @@ impl RequestEffects {
             }
             WriteOutcome::Conflict => Outcome::Conflict,
             WriteOutcome::Failed(error) => self.failed("store the status of", &error),
+        }
+    }
+
+    /// How requester and author were authenticated, for the audit log. Of an author only while the ActiveAssignment exists.
+    fn people(&self, known: &Known) -> Authentications {
+        let keys = known.view.people.login_keys.mfa.as_ref();
+        // What was accepted was proven, and stays so.
+        let proven = known.request.provenance == Provenance::Verified || known.request.status.frozen.is_some();
+        let shown = |login: &UserInfo| if proven { evidence(keys, login) } else { None };
+        let resolved = known.request.status.frozen.as_ref().map(|frozen| frozen.terms.resolved.clone());
+        let standing = known.object.spec.active_assignment.as_ref();
+        let standing = standing.and_then(|named| self.ctx.stores.active_assignment(&(self.key.0.clone(), named.name.clone())));
+        let same = standing.filter(|found| resolved.is_none_or(|resolved| found.uid().as_ref() == Some(&resolved.assignment.uid)));
+        Authentications {
+            requester: shown(&known.request.requester),
+            author: same.and_then(|found| found.spec.author.as_ref().and_then(&shown)),
         }
     }
 
@@ -224,7 +245,7 @@ impl RequestEffects {
             review: grant_review(request),
         };
         let known = self.known();
-        let event = audit_events::intent(&known.object, &spec, &id, &known.counted_decisions(&known.tally));
+        let event = audit_events::intent(&known.object, &spec, &id, &known.counted_decisions(&known.tally), self.people(&known));
         if !self.ctx.audit.append_intent(&id, event).await {
             tracing::warn!(
                 namespace = self.key.0,

@@ -7,6 +7,7 @@ use crate::{
 };
 use curfew_core::{
     approval::{Counted, Tally},
+    conditions::evidence::evidence,
     reconcile::View,
     request::{Request, State, explain_decision, tally_decisions},
     verdict::{self, RequestProgress, VerdictFacts},
@@ -66,6 +67,7 @@ impl Known {
                 decision: format!("{:?}", decision.verb),
                 at: decision.created,
                 duration: decision.duration.clone(),
+                authentication: evidence(self.view.people.login_keys.mfa.as_ref(), &decision.decider),
             }
         };
         tally.stages.iter().flat_map(|stage| stage.approved.iter().map(counted)).collect()

@@ -47,6 +47,7 @@ impl Counts {
             | NoticeEvent::Ended
             | NoticeEvent::RevocationStuck
             | NoticeEvent::ReviewOutstanding
+            | NoticeEvent::EmergencyAccountUsed
             | NoticeEvent::AssignmentChanged
             | NoticeEvent::AssignmentEnds
             | NoticeEvent::Digest => {}

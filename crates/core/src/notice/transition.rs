@@ -118,6 +118,7 @@ pub fn is_current(event: &RequestEvent, seen: Option<&Snapshot>) -> bool {
         | NoticeEvent::RevocationStuck
         | NoticeEvent::BreakGlass
         | NoticeEvent::ReviewOutstanding
+        | NoticeEvent::EmergencyAccountUsed
         | NoticeEvent::Assigned
         | NoticeEvent::ActiveAssigned
         | NoticeEvent::AssignmentChanged

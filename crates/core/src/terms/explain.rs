@@ -2,6 +2,10 @@
 //!
 //! [`resolve`] answers with the first rule that refuses. Here each rule is judged by itself with the same functions, so that all that is
 //! in the way is told at once. The verdict is always that of [`resolve`]: a rule that has no line here still refuses.
+mod beyond;
+
+pub use beyond::{Beyond, Chain};
+
 use super::{
     Offer, Refusal, check_accepted_by_target, check_approval, check_justification, check_login, check_system, check_usable, conditions,
     eligibility::{duration, naming},
@@ -44,6 +48,8 @@ pub enum Rule {
     Target,
     /// There is a justification where the role requires one.
     Justification,
+    /// Role and policy allow break-glass, if it asks for that.
+    BreakGlass,
     /// An EligibleAssignment names the requester, and policy and window allow the whole access.
     Eligibility,
     /// Any other rule that refuses.
@@ -65,6 +71,7 @@ impl Rule {
             Rule::Policy => "policy",
             Rule::Target => "target",
             Rule::Justification => "justification",
+            Rule::BreakGlass => "break-glass",
             Rule::Eligibility => "eligibility",
             Rule::Other => "other",
         }
@@ -89,6 +96,8 @@ pub struct Explanation {
     pub rules: Vec<Judged>,
     /// The first refusal of [`resolve`]; `None` if nothing refuses, as far as that is known without the target.
     pub refusal: Option<Refusal>,
+    /// What else people ask about the role; `None` where role, system or holder are not known.
+    pub beyond: Option<Beyond>,
 }
 
 /// Judges every rule. The content of the target need not be known: with `unreachable` in the inputs all other rules are judged.
@@ -111,14 +120,18 @@ pub fn explain(a: &RequestFacts, h: &PolicyInputs<'_>) -> Explanation {
             check_login(a, h).and_then(|()| emergency::check_requester(a, h)).map(|()| format!("{} is recognised", a.requester.username)),
         ),
     ];
-    match h.template {
-        Some(template) => with_template(a, h, template, refusal.as_ref(), &mut rules),
+    let beyond = match h.template {
+        Some(template) => {
+            with_template(a, h, template, refusal.as_ref(), &mut rules);
+            beyond::of(a, h, template)
+        }
         None => {
             let (role, ns) = (&a.role, &a.namespace);
             let missing = format!("there is no RoleTemplate {role} in namespace {ns}; kubectl get rtpl -n {ns} lists them");
             rules.push(judged(Rule::Role, refuse(Reason::NoSuchRole, missing)));
+            None
         }
-    }
+    };
     // Behind the reading of the target there are more rules, which are judged above without it.
     let others = || rules.iter().filter(|rule| rule.rule != Rule::Eligibility).find_map(|rule| rule.answer.as_ref().err().cloned());
     let refusal = refusal.or_else(others);
@@ -128,7 +141,7 @@ pub fn explain(a: &RequestFacts, h: &PolicyInputs<'_>) -> Explanation {
     {
         rules.push(judged(Rule::Other, Err(refusal.clone())));
     }
-    Explanation { rules, refusal }
+    Explanation { rules, refusal, beyond }
 }
 
 fn judged(rule: Rule, answer: Result<String, Refusal>) -> Judged {
@@ -179,6 +192,10 @@ fn with_template(a: &RequestFacts, h: &PolicyInputs<'_>, t: &Template, refusal: 
         false => Ok("the role requires none".into()),
     };
     rules.push(judged(Rule::Justification, justified));
+    if a.break_glass {
+        let allowed = system.and_then(|system| beyond::break_glass(a, t, system, h));
+        rules.push(judged(Rule::BreakGlass, allowed.map(|by| format!("allowed by role {name} and policy {by}"))));
+    }
     // What refuses everybody does not say whether this person is eligible.
     let only_eligibility = rules.iter().all(|rule| rule.answer.is_ok());
     let end = asked.as_ref().map_or(h.now, |asked| schedule::end(a, h.now, asked));
@@ -242,7 +259,22 @@ mod tests {
     #[test]
     fn every_rule_has_a_name_of_its_own() {
         use Rule::*;
-        let all = [Request, Login, Role, System, Narrowing, Extension, Start, Duration, Policy, Target, Justification, Eligibility, Other];
+        let all = [
+            Request,
+            Login,
+            Role,
+            System,
+            Narrowing,
+            Extension,
+            Start,
+            Duration,
+            Policy,
+            Target,
+            Justification,
+            BreakGlass,
+            Eligibility,
+            Other,
+        ];
         let names: std::collections::BTreeSet<_> = all.iter().map(|rule| rule.as_str()).collect();
         assert_eq!(names.len(), all.len());
     }

@@ -1,7 +1,9 @@
 //! `terms::explain` against `terms::resolve`: the verdict is the same, and what refuses is told.
 use crate::fixture::{Fixture, NOW, fixture, group, long, namespaces, reference, window};
 use curfew_core::{
-    policy_inputs::Assignment,
+    extension::ExtensionLimits,
+    limits::{Limit, LimitOf, Maxima},
+    policy_inputs::{Assignment, Policy},
     reason::Reason,
     terms::{
         explain::{Explanation, Rule, explain},
@@ -63,6 +65,8 @@ const CASES: &[Case] = &[
     (Rule::Policy, |f| f.policies[0].approval.as_mut().unwrap().quorum = 2),
     (Rule::Target, |f| f.template().not_bindable = Some("the verb bind is missing".into())),
     (Rule::Justification, |f| f.asked.justification = None),
+    (Rule::BreakGlass, |f| f.asked.break_glass = true),
+    (Rule::BreakGlass, |f| (f.asked.break_glass, f.template().break_glass) = (true, true)),
     (Rule::Eligibility, |f| f.assignments.clear()),
     (Rule::Eligibility, |f| f.assignments[0].suspended = true),
     (Rule::Eligibility, |f| f.assignments[0].window = window(-60, 60)),
@@ -122,4 +126,33 @@ fn the_verdict_is_that_of_resolve() {
             assert_eq!(told.refusal.is_some(), !refusing(&told).is_empty(), "{told:?}");
         }
     }
+}
+
+/// Beyond one request: break-glass, limits and the ceiling of extensions, by the policy that would allow the request.
+#[test]
+fn what_lies_beyond_one_request_is_told_by_the_policy_that_would_allow_it() {
+    let most = |active| Some(Maxima { active, per_subject: 1 });
+    let told = explained(|f| {
+        f.template().limits = most(5);
+        f.template().extension = Some(ExtensionLimits { chain: long("10h"), per_day: long("6h") });
+        // In name order the first that offers the role; it does not let this person have it.
+        let second = f.policies[0].clone();
+        f.policies[0].limits = most(1);
+        f.policies[0].eligible = vec![group("others")];
+        f.policies.push(Policy { reference: reference("second"), limits: most(9), break_glass: true, max_duration: long("3h"), ..second });
+        f.template().break_glass = true;
+    });
+    let beyond = told.beyond.expect("role, system and holder are known");
+    assert_eq!((beyond.policy.as_deref(), beyond.break_glass), (Some("second"), Ok("second".to_owned())));
+    let limits: Vec<_> = beyond.limits.iter().map(|limit| (limit.at_most, limit.of.clone())).collect();
+    let second = LimitOf::Policy("second".into());
+    assert_eq!(limits, [(1, LimitOf::Role), (5, LimitOf::Role), (1, second.clone()), (9, second)]);
+    assert_eq!(beyond.locks.map(|locks| locks.iter().all(Limit::is_lock)), Ok(true));
+    let chain = beyond.chain.expect("it can be extended");
+    assert_eq!((chain.longest, chain.by.as_str(), chain.per_day), (long("3h"), "policy second", long("6h")));
+
+    let refused = explained(|_| ()).beyond.expect("role, system and holder are known");
+    assert_eq!(refused.break_glass.map_err(|refusal| refusal.reason), Err(Reason::OutsidePolicy));
+    assert_eq!((refused.limits.len(), refused.chain), (0, None));
+    assert_eq!(explained(|f| f.template = None).beyond, None);
 }

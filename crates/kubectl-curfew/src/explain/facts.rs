@@ -1,6 +1,8 @@
 //! What a user may read around a role, and how the rules judge it.
 use super::{
-    Explained, Line, Outcome, stand_in,
+    Explained, Line, Outcome,
+    holding::{self, Requests, Told},
+    stand_in,
     windows::{self, Counts, Windows},
 };
 use crate::{
@@ -47,6 +49,8 @@ pub(crate) struct Facts {
     pub(crate) systems: Known<Vec<AuthorizationSystem>>,
     /// The request that it extends, if it names one and that exists.
     pub(crate) extended: Option<ActivationRequest>,
+    /// Who may hold slots and locks.
+    pub(crate) requests: Requests,
 }
 
 /// Reads what a request for this role would rest on.
@@ -69,6 +73,7 @@ pub(crate) async fn gather(me: &CliContext, spec: ActivationRequestSpec) -> anyh
         Err(gap) => Err(gap),
         Ok(_) => return refuse_missing_role(me, &role).await,
     };
+    let requests = holding::read(me, template.as_ref().ok(), &policies).await?;
     let extended = match &spec.extends {
         Some(extends) => Some(find(me, &extends.name).await?),
         None => None,
@@ -79,7 +84,7 @@ pub(crate) async fn gather(me: &CliContext, spec: ActivationRequestSpec) -> anyh
     let keys = config.as_ref().ok().and_then(Option::as_ref).map(|config| config.spec.identity.recorded_keys()).unwrap_or_default();
     let now = now();
     let request = as_created(spec, &login, &keys, ns, now);
-    Ok(Facts { now, request, login, config, template, assignments, windows, policies, systems, extended })
+    Ok(Facts { now, request, login, config, template, assignments, windows, policies, systems, extended, requests })
 }
 
 async fn config(me: &CliContext) -> anyhow::Result<Known<Option<CurfewConfig>>> {
@@ -233,8 +238,14 @@ pub(super) fn judge(facts: &Facts) -> Explained {
             }
         }
     }
-    let verdict = verdict(&rules);
     let refusal = explained.refusal.map(|refusal| refusal.reason);
+    let refused = rules.iter().any(|line| line.outcome == Outcome::NotOk && line.rule != Rule::Eligibility.as_str());
+    let asks = facts.request.spec.break_glass == Some(true);
+    let told = explained.beyond.as_ref().map(|beyond| Told::of(role, beyond, asks, (&facts.requests, &facts.policies))).unwrap_or_default();
+    rules.extend(told.rules);
+    let verdict = verdict(&rules);
+    // What the rules refuse is not looked at further: the operator asks for limits and locks last, and then it is Denied.
+    let refusal = refusal.or((!refused && told.reached).then_some(Reason::LimitReached));
     let effect = Effect::of(facts, role, &inputs);
     Explained {
         role: role.name_any(),
@@ -244,6 +255,8 @@ pub(super) fn judge(facts: &Facts) -> Explained {
         verdict,
         rules,
         approval: approval(role, &facts.login),
+        break_glass: told.break_glass,
+        extension: told.extension,
         writes: effect.writes,
         until: effect.secs.map(|secs| counts_from(&inputs.asked, facts.now).plus_secs(secs).floor_secs().to_string()),
         duration: effect.duration,
@@ -363,6 +376,8 @@ fn unknown(facts: &Facts, gap: &Gap) -> Explained {
         ends: None,
         rules: vec![admission_line(facts), line(Rule::Role, Outcome::Unknown, gap.to_string())],
         approval: Vec::new(),
+        break_glass: Vec::new(),
+        extension: None,
         writes: Vec::new(),
         duration: None,
         until: None,

@@ -18,6 +18,8 @@ pub(crate) fn text(explained: &Explained) -> String {
     let mut out = format!("{}\n\n{}\n", printable(&headline(explained)), table(&rows, in_colour));
     let facts = [
         ("approval", explained.approval.clone()),
+        ("break-glass", explained.break_glass.clone()),
+        ("extension", explained.extension.clone().into_iter().collect()),
         ("writes", explained.writes.clone()),
         ("lasts", explained.duration.clone().into_iter().collect()),
         ("until", explained.until.iter().map(|end| format!("{end}, if it begins as soon as it may")).collect()),

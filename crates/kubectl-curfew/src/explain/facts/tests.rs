@@ -73,6 +73,7 @@ fn facts(duration: Option<&str>) -> Facts {
         policies: Ok(vec![object(policy())]),
         systems: Ok(vec![object(system("ReadWrite"))]),
         extended: None,
+        requests: Requests { here: Ok(Vec::new()), elsewhere: (Vec::new(), None) },
     }
 }
 
@@ -95,6 +96,9 @@ fn an_eligible_user_is_told_what_would_happen() {
     assert_eq!((told.duration.as_deref(), told.until.as_deref()), (Some("45m"), Some("2026-11-23T08:45:00Z")));
     assert!(told.ended_by.as_ref().is_some_and(|by| by.contains("enforcedBy: Target")), "{told:#?}");
     assert_eq!(told.approval, ["owners: 1 of group leads, group devs, within 4h; you are listed, and your own approval does not count"]);
+    assert_eq!(outcome(&told, "limits"), (Outcome::Ok, "role admin has none (activation.limits)".into()));
+    assert_eq!(told.extension.as_deref(), Some("role admin cannot be extended: it has no activation.extension.atMost"));
+    assert!(told.break_glass[0].starts_with("no: role admin does not allow break-glass"), "{told:#?}");
     let text = super::super::view::text(&told);
     assert!(text.starts_with("alice may request role admin in namespace payments") && text.contains("eligibility     ok"), "{text}");
 }
@@ -260,4 +264,120 @@ fn without_the_policies_a_wider_window_counts_as_the_operator_shows_it() {
         "{why}"
     );
     assert_eq!(told(None).0, Outcome::Unknown);
+}
+
+/// A request of bob for the role, which is in this state and holds these slots.
+fn held(name: &str, state: &str, slots: &[String], more: Value) -> ActivationRequest {
+    let who = json!({"user": "bob"});
+    let mut resolved = json!({"schema": 4, "request": name, "requester": "bob", "beneficiary": who, "principal": {"kubernetes": {"user": "bob"}},
+        "system": {"name": "prod", "uid": "s", "target": "t"}, "role": {"name": "admin", "uid": "r"}, "assignment": {"name": "devs", "uid": "e"},
+        "policy": {"name": "payments", "uid": "p"}, "permissions": {"kubernetes": {"roles": []}}, "scope": {"kubernetes": {"clusterWide": {}}},
+        "duration": "1h", "approval": []});
+    let mut request = json!({"apiVersion": "curfew.dev/v1alpha1", "kind": "ActivationRequest", "metadata": {"name": name, "namespace": "payments", "uid": name},
+        "spec": {"roleRef": {"name": "admin"}, "requester": {"username": "bob", "groups": []}},
+        "status": {"state": state, "reason": "AsExpected", "conditions": [], "slots": slots}});
+    if more["review"] == json!(true) {
+        request["status"]["conditions"] = json!([condition("ReviewRequired", "True", "waits")]);
+        resolved["breakGlass"] = json!(true);
+    }
+    if let Some(extended) = more["extends"].as_str() {
+        request["spec"]["extends"] = json!({"name": extended, "uid": extended});
+    }
+    request["status"]["resolved"] = resolved;
+    object(request)
+}
+
+/// The slots of the role, of bob there, and of the policy.
+fn slot(limit: &curfew_core::limits::Limit, index: u16) -> String {
+    curfew_core::limits::SlotName { family: &limit.family, index }.to_string()
+}
+
+#[test]
+fn limits_are_told_with_what_is_in_use_free_and_held_by_whom() {
+    use curfew_core::limits::{Limit, Maxima};
+    let at_most = |active, per_subject| json!({"atMost": {"active": active, "perSubject": per_subject}});
+    let limited = |active: u16| {
+        let mut facts = facts(None);
+        let (mut role, mut policy) = (role(), policy());
+        role["spec"]["activation"]["limits"] = at_most(active, 1);
+        policy["spec"]["limits"] = at_most(3, 2);
+        (facts.template, facts.policies) = (Ok(object(role)), Ok(vec![object(policy)]));
+        facts
+    };
+    let bob = Subject::User("bob".into());
+    let [_, of_role] = Limit::of_role("payments", "admin", &bob, Maxima::ANY);
+    let lines = |facts: &Facts| -> Vec<(Outcome, String)> {
+        judge(facts).rules.into_iter().filter(|line| line.rule == "limits").map(|line| (line.outcome, line.detail)).collect()
+    };
+    let mut facts = limited(5);
+    let requests = vec![
+        held("first", "Active", &[slot(&of_role, 0)], json!({})),
+        // It has taken over the slot of the first: one slot.
+        held("longer", "Active", &[slot(&of_role, 0)], json!({"extends": "first"})),
+        held("later", "Scheduled", &[slot(&of_role, 2)], json!({})),
+        held("over", "Expired", &[slot(&of_role, 3)], json!({})),
+        held("waits", "AwaitingApproval", &[], json!({})),
+        // Active since before there was a limit.
+        held("older", "Active", &[], json!({})),
+    ];
+    facts.requests.here = Ok(requests.clone());
+    let told = lines(&facts);
+    let texts: Vec<&str> = told.iter().map(|(_, detail)| detail.as_str()).collect();
+    let expected = [
+        "role admin for alice: 0 of 1 in use, 1 free",
+        "role admin: 3 of 5 in use, 2 free, by payments/later, payments/longer and 1 more",
+        "policy payments for alice: 0 of 2 in use, 2 free",
+        // None of them holds a slot of the policy, which has its limit since a moment ago.
+        "policy payments: 3 of 3 in use, by 3 that were active before the limit; a request is refused until one ends (LimitReached)",
+    ];
+    assert_eq!(texts, expected);
+    assert_eq!((judge(&facts).verdict, judge(&facts).ends.as_deref()), (Outcome::NotOk, Some("Denied")));
+    // What may not be read is not none.
+    facts.requests = Requests { here: Ok(requests), elsewhere: (Vec::new(), Some(gap("activationrequests of all namespaces"))) };
+    facts.policies = Err(gap("accesspolicies"));
+    let told = lines(&facts);
+    assert_eq!(told[1].0, Outcome::Ok, "{told:?}");
+    assert!(told[2].0 == Outcome::Unknown && told[2].1.starts_with("whether the policy has limits is not known"), "{told:?}");
+    facts.requests.here = Err(gap("activationrequests of namespace payments"));
+    let told = lines(&facts);
+    assert!(told[1].0 == Outcome::Unknown && told[1].1.starts_with("role admin: at least 0 of 5 in use; activationrequests"), "{told:?}");
+    let mut full = limited(1);
+    full.requests.here = Ok(vec![held("first", "Active", &[slot(&of_role, 0)], json!({}))]);
+    let told = judge(&full);
+    assert_eq!((told.verdict, told.exit_code()), (Outcome::NotOk, 4), "{told:#?}");
+    assert!(lines(&full)[1].1.starts_with("role admin: 1 of 1 in use, by payments/first;"), "{:?}", lines(&full));
+}
+
+#[test]
+fn break_glass_is_told_with_what_follows_and_what_locks_it() {
+    use curfew_core::limits::Limit;
+    let mut facts = facts(None);
+    let (mut role, mut floor) = (role(), policy());
+    role["spec"]["activation"]["breakGlass"] = json!({"notify": []});
+    role["spec"]["activation"]["extension"] = json!({"atMost": {"chain": "10h", "perDay": "6h"}});
+    facts.template = Ok(object(role));
+    let told = judge(&facts);
+    assert!(told.break_glass[0].starts_with("no: policy payments does not allow break-glass (allow.breakGlass)"), "{told:#?}");
+    let chain = "at most 4h from the first activation to the last end (policy payments), and 6h of any 24 hours (role admin);";
+    assert!(told.extension.as_ref().is_some_and(|text| text.starts_with(chain)), "{told:#?}");
+    floor["spec"]["allow"]["breakGlass"] = json!(true);
+    facts.policies = Ok(vec![object(floor)]);
+    let told = judge(&facts);
+    assert!(told.break_glass[0].starts_with("yes") && told.break_glass[1].contains("review it (group leads, group devs, or a manager)"));
+    assert!(told.break_glass[2].starts_with("no request locks you"), "{told:#?}");
+    assert!(told.rules.iter().all(|line| line.rule != "lock"), "nobody asks for it: {told:#?}");
+    // Locked by a request of another namespace, which has ended.
+    let lock = &Limit::of_break_glass(&facts.login, &[], Uids::Personal).unwrap()[0];
+    let mut used = held("used", "Expired", &[slot(lock, 0)], json!({"review": true}));
+    used.metadata.namespace = Some("canary".into());
+    facts.requests.elsewhere.0 = vec![used];
+    let told = judge(&facts);
+    assert!(told.break_glass[2].contains("request used in namespace canary") && told.verdict == Outcome::Ok, "{told:#?}");
+    facts.request.spec.break_glass = Some(true);
+    let told = judge(&facts);
+    assert_eq!((told.verdict, told.ends.as_deref(), outcome(&told, "lock").0), (Outcome::NotOk, Some("Denied"), Outcome::NotOk));
+    assert_eq!(outcome(&told, "break-glass"), (Outcome::Ok, "allowed by role admin and policy payments".into()));
+    facts.requests.elsewhere = (Vec::new(), Some(gap("activationrequests of all namespaces")));
+    let told = judge(&facts);
+    assert!(told.verdict == Outcome::Ok && outcome(&told, "lock").0 == Outcome::Unknown, "{told:#?}");
 }
