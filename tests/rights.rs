@@ -30,6 +30,12 @@ enum Account {
 const EXPLAINED: &[(Account, &str, &str, &str)] = &[
     (Account::Operator, "delete", "curfew.dev/activationrequests", "retention: an ended request is deleted after 1d at the soonest"),
     (Account::Operator, "delete", "curfew.dev/assignmentrequests", "the same of an AssignmentRequest"),
+    (
+        Account::Operator,
+        "delete",
+        "curfew.dev/eligibleassignments",
+        "retention: an assignment that was asked for is deleted 30 days after its end",
+    ),
     (Account::Operator, "delete", "curfew.dev/grants", "retention: an ended Grant is deleted after 1d at the soonest"),
     (
         Account::Operator,
@@ -67,6 +73,8 @@ const NAMED: &[(&[&str], &str, &str)] = &[
     (&["create"], "curfew.dev/assignmentrequests", "AssignmentRequests, AccessDecisions and ActiveAssignments as canaries alone"),
     (&["create"], "curfew.dev/accessdecisions", "AssignmentRequests, AccessDecisions and ActiveAssignments as canaries alone"),
     (&["create"], "curfew.dev/activeassignments", "AssignmentRequests, AccessDecisions and ActiveAssignments as canaries alone"),
+    (&["create"], "curfew.dev/eligibleassignments", "creates EligibleAssignments that an AssignmentRequest has asked for"),
+    (&["delete"], "curfew.dev/eligibleassignments", "deletes these 30 days after their end, and no others"),
     (&["delete"], "curfew.dev/activationrequests", "deletes ActivationRequests, AssignmentRequests and AccessDecisions"),
     (&["delete"], "curfew.dev/assignmentrequests", "deletes ActivationRequests, AssignmentRequests and AccessDecisions"),
     (&["delete"], "curfew.dev/accessdecisions", "deletes ActivationRequests, AssignmentRequests and AccessDecisions"),

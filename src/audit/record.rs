@@ -43,7 +43,7 @@ pub enum EventKind {
     AdmissionNotEnforced,
     /// An AssignmentRequest was resolved and its terms were frozen.
     AssignmentRequestAccepted,
-    /// An EligibleAssignment is about to get the window of an AssignmentRequest. This record is queued before the write.
+    /// An assignment is about to get the window of an AssignmentRequest, or to be created for one. This record is queued before the write.
     AssignmentChanged,
     /// An AssignmentRequest has reached a final state, which `state` names.
     AssignmentRequestEnded,

@@ -1,5 +1,14 @@
 //! Dereferences a request: gathers every object that a decision about it rests on, from the stores or live.
-use super::{Context, WaitingForProof, assignment_request::proof, convert, live_reads, request::extended};
+use super::{
+    Context, WaitingForProof,
+    assignment_request::{
+        object::Object,
+        proof::{self, Claimed},
+    },
+    convert::{self, ClaimKind},
+    live_reads,
+    request::extended,
+};
 use crate::{
     api::{
         AccessDecision, AccessPolicy, ActivationRequest, ActiveAssignment, AuthorizationSystem, CurfewConfig, EligibleAssignment, GROUP,
@@ -17,10 +26,10 @@ use crate::{
 use curfew_core::{
     admission::{Provenance, Seen},
     approval::{DecisionFacts, Verb},
-    assignment_request::proof::Proof,
+    assignment_request::proof::{Lack, Proof},
     extension::{Extension, Parent},
     ids, messages,
-    policy_inputs::{PolicyInputs, RequestFacts, Systems, Template},
+    policy_inputs::{ActiveAssignment as StandingFacts, PolicyInputs, RequestFacts, Systems, Template},
     principal::{Recognition, UserInfo},
     reason::Reason,
     reconcile::View,
@@ -34,7 +43,7 @@ use k8s_openapi::{
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{Api, ResourceExt, api::PostParams};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// How many access reviews run at a time for one request.
 const CONCURRENT_REVIEWS: usize = 16;
@@ -68,8 +77,8 @@ pub struct Dereferenced {
     inventory: Option<Inventory>,
     /// Why the target could not be read.
     unreachable: Option<String>,
-    /// The uids of assignments whose status has a wider window that is not proven to be approved: their spec holds.
-    unproven: BTreeSet<String>,
+    /// What assignments claim, by their uids, that is not proven to be approved: a wider window, or that they were asked for.
+    unproven: BTreeMap<String, Vec<(ClaimKind, Proof)>>,
     /// Whether that is unknown of some, and what the next admission proof must cover before it is known.
     unknown: Option<Vec<Seen>>,
     /// What it extends, if it extends another request.
@@ -132,7 +141,7 @@ pub async fn dereference_with(
         dereferenced.read_target(ctx, &request, source).await;
     }
     if !changes::has_ended(&request) {
-        dereferenced.prove_windows(ctx, &request, source).await?;
+        dereferenced.prove_claims(ctx, &request, source).await?;
     }
     dereferenced.request = Some(request);
     Ok(dereferenced)
@@ -144,11 +153,39 @@ pub async fn dereference_with(
 /// The rule that refuses it.
 pub async fn foresee(ctx: &Context, request: ActivationRequest, of: Arc<ActiveAssignment>) -> Result<Terms, terms::Refusal> {
     let mut dereferenced = stored(ctx, &changes::key(&request), &changes::template_of(&request), "");
+    let key = changes::key(&*of);
     dereferenced.active_assignment = Some(of);
     dereferenced.read_target(ctx, &request, Source::Stores).await;
-    let people = dereferenced.config.as_ref().map_or_else(|| Recognition::STRICT.clone(), |config| config.spec.identity.recognition());
     let facts = convert::request_facts(&request, false);
-    dereferenced.with_inputs(ctx, &people, false, |inputs| terms::standing::foresee(&facts, inputs))
+    let concerning = proof::concerning(&facts, &[], dereferenced.active_assignment.as_ref());
+    let found: Vec<_> = concerning.iter().flat_map(|assignment| proof::stored(ctx, assignment)).collect();
+    dereferenced.judge_claims(ctx, &found);
+    let terms = dereferenced.with_inputs(ctx, &dereferenced.people(), false, |inputs| terms::standing::foresee(&facts, inputs));
+    match (&terms, &dereferenced.unknown) {
+        (Err(_), Some(not_covered)) => {
+            ctx.wait_for_proof(WaitingForProof::Standing(key), not_covered.iter().cloned());
+            Err(terms::Refusal::new(Reason::NotProvenYet, messages::hint(Reason::NotProvenYet)))
+        }
+        (Err(_) | Ok(_), _) => terms,
+    }
+}
+
+/// An ActiveAssignment as the rules read it, with the window that is proven, as the stores show it, and what the proof of a wider one lacks.
+/// While that is unknown the wider one: nothing ends, and what begins by it is judged by [`foresee`].
+pub fn standing(ctx: &Context, of: &Arc<ActiveAssignment>) -> (StandingFacts, Option<Lack>) {
+    let facts = convert::active_assignment(of, &ctx.admission());
+    let object = Object::Active(of.clone());
+    let found = proof::stored(ctx, &object);
+    if found.is_empty() {
+        return (facts, None);
+    }
+    let key = changes::key(&**of);
+    let mut dereferenced = stored(ctx, &key, &changes::standing_template(of), "");
+    dereferenced.judge_claims(ctx, &found);
+    let judged: Vec<_> = dereferenced.unproven.remove(&object.uid()).unwrap_or_default();
+    let lack = judged.iter().find_map(|(_, proof)| proof.lack());
+    let assignment = if lack.is_some() { object.as_proven(&judged) } else { facts.assignment.clone() };
+    (StandingFacts { assignment, ..facts }, lack)
 }
 
 fn stored(ctx: &Context, key: &Key, template: &Key, grant: &str) -> Dereferenced {
@@ -349,7 +386,7 @@ impl Dereferenced {
     /// The same as the rules read it. Asks the API server only who is a manager, and only where that decides.
     pub async fn view(&self, ctx: &Context) -> View {
         let admission = ctx.admission();
-        let people = self.config.as_ref().map_or_else(|| Recognition::STRICT.clone(), |config| config.spec.identity.recognition());
+        let people = self.people();
         let request = self.request.as_ref().map(|request| convert::request(request, &admission));
         let decisions = self.decision_facts(ctx).await;
         // What was created after the last admission proof waits for the next one, which does not take long.
@@ -420,32 +457,40 @@ impl Dereferenced {
         }
     }
 
-    /// Proves the wider windows by which the request may be allowed.
-    async fn prove_windows(&mut self, ctx: &Context, request: &ActivationRequest, source: Source) -> kube::Result<()> {
-        let widened = proof::concerning(&convert::request_facts(request, self.granted()), &self.assignments);
-        if widened.is_empty() {
+    /// Proves what the assignments claim by which the request may be allowed.
+    async fn prove_claims(&mut self, ctx: &Context, request: &ActivationRequest, source: Source) -> kube::Result<()> {
+        let facts = convert::request_facts(request, self.granted());
+        let concerning = proof::concerning(&facts, &self.assignments, self.active_assignment.as_ref());
+        if concerning.is_empty() {
             return Ok(());
         }
-        let found = proof::read(ctx, source, &widened).await?;
+        let found = proof::read(ctx, source, &concerning).await?;
+        self.judge_claims(ctx, &found);
+        Ok(())
+    }
+
+    /// How one person is recognised behind two logins.
+    fn people(&self) -> Recognition {
+        self.config.as_ref().map_or_else(|| Recognition::STRICT.clone(), |config| config.spec.identity.recognition())
+    }
+
+    /// Notes which of these claims are not proven.
+    fn judge_claims(&mut self, ctx: &Context, found: &[Claimed]) {
         let config = self.config.as_deref();
-        let people = config.map_or_else(|| Recognition::STRICT.clone(), |config| config.spec.identity.recognition());
-        let judged = self.with_inputs(ctx, &people, false, |inputs| {
+        let judged = self.with_inputs(ctx, &self.people(), false, |inputs| {
             found.iter().map(|found| (found.judge(config, inputs), found.not_covered(inputs))).collect::<Vec<_>>()
         });
         for (found, (proof, not_covered)) in found.iter().zip(judged) {
             match proof {
-                Proof::Approved => {}
+                Proof::Approved => continue,
                 Proof::Pending => self.unknown.get_or_insert_default().extend(not_covered),
                 Proof::Lacking(lack) => {
-                    let (namespace, name) = changes::key(&*found.assignment);
-                    tracing::debug!(namespace, name, %lack, "the window of an assignment is not proven to be approved; its spec holds");
+                    let (namespace, name) = found.assignment.key();
+                    tracing::debug!(namespace, name, %lack, claim = ?found.kind, "what an assignment claims is not proven to be approved");
                 }
             }
-            if proof != Proof::Approved {
-                self.unproven.extend(found.assignment.uid());
-            }
+            self.unproven.entry(found.assignment.uid()).or_default().push((found.kind, proof));
         }
-        Ok(())
     }
 
     /// Judges by what was read. What is active rests on what was proven when it began: that a proof is gone ends nothing. A role, an assignment
@@ -453,19 +498,22 @@ impl Dereferenced {
     fn with_inputs<T>(&self, ctx: &Context, people: &Recognition, active: bool, judge: impl FnOnce(&PolicyInputs<'_>) -> T) -> T {
         let template =
             self.template.as_ref().filter(|template| convert::is_present(&***template)).map(|template| convert::template(template));
-        let unproven = |uid: &str| !active && self.unproven.contains(uid);
-        let assignment = |assignment: &EligibleAssignment| match convert::assignment(assignment) {
-            facts if unproven(&facts.reference.uid) => convert::without_unproven_change(assignment, facts),
-            facts => facts,
-        };
-        let assignments: Vec<_> =
-            self.assignments.iter().filter(|found| convert::is_present(&***found)).map(|found| assignment(found)).collect();
+        let proven = |object: Object| object.as_proven(self.unproven.get(&object.uid()).into_iter().flatten().filter(|_| !active));
+        let assignments: Vec<_> = self
+            .assignments
+            .iter()
+            .filter(|found| convert::is_present(&***found))
+            .map(|found| proven(Object::Eligible(found.clone())))
+            .collect();
         let policies = self.policies.iter().filter(|policy| convert::is_present(&***policy));
         let policies: Vec<_> = policies.map(|policy| convert::policy(policy)).collect();
         let systems: Vec<_> = self.systems.iter().map(|system| convert::system(system, &self.systems)).collect();
         let admission = ctx.admission();
-        let active = self.active_assignment.as_ref().filter(|assignment| convert::is_present(&***assignment));
-        let active = active.map(|assignment| convert::active_assignment(assignment, &admission));
+        let standing = self.active_assignment.as_ref().filter(|assignment| convert::is_present(&***assignment));
+        let standing = standing.map(|found| StandingFacts {
+            assignment: proven(Object::Active(found.clone())),
+            ..convert::active_assignment(found, &admission)
+        });
         let inputs = PolicyInputs {
             now: ctx.now(),
             admission: &admission,
@@ -476,7 +524,7 @@ impl Dereferenced {
             login_keys: &people.login_keys,
             template: template.as_ref(),
             assignments: &assignments,
-            active_assignment: active.as_ref(),
+            active_assignment: standing.as_ref(),
             policies: &policies,
             systems: &systems,
             inventory: self.inventory.as_ref(),

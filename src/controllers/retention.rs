@@ -1,17 +1,21 @@
 //! Deletes ended requests and decisions past their retention (`curfew_core::retention`). A decision is kept at least as long as
 //! what it is about exists. Grants are deleted by their own controller.
-use super::{Context, assignment_request, convert};
+use super::{
+    Context, assignment_request,
+    convert::{self, Assigned},
+};
 use crate::{
-    api::{AccessDecision, ActivationRequest, AssignmentRequest, conditions, request::RequestState},
+    api::{AccessDecision, ActivationRequest, AssignmentRequest, EligibleAssignment, conditions, request::RequestState},
     kube_writes,
     runtime::{
-        changes::{DecisionSubject, subject},
+        changes::{self, AssignmentRequestGroup, DecisionSubject, subject},
         projection,
     },
     timing::timing,
 };
 use curfew_core::{
     approval::review::ReviewState,
+    assignment_request::origin,
     duration::Period,
     reason::Reason,
     retention::{self, Kept},
@@ -54,6 +58,7 @@ async fn delete_expired(ctx: &Context) {
         }
     });
     delete.await;
+    delete_requested_assignments(ctx, now).await;
     let Some(retention) = retention else { return };
     let decisions =
         ctx.stores.decisions.state_filter(|decision| now >= decision_kept_until(decision, retention) && !subject_exists(ctx, decision));
@@ -64,6 +69,30 @@ async fn delete_expired(ctx: &Context) {
         }
     });
     delete.await;
+}
+
+/// Deletes what the operator has created for an AssignmentRequest, some time after its end. What people have written is theirs.
+async fn delete_requested_assignments(ctx: &Context, now: Time) {
+    let is_over = |assignment: &EligibleAssignment| assignment_kept_until(assignment).is_some_and(|end| now >= end);
+    let over = ctx.stores.assignments.state_filter(|assignment| {
+        let about = |uid: String| {
+            let (namespace, name) = changes::key(assignment);
+            ctx.stores.live_assignment_requests(&AssignmentRequestGroup::Assignment((namespace, name, uid)))
+        };
+        is_over(assignment) && assignment.uid().is_some_and(|uid| about(uid).is_empty())
+    });
+    let delete = stream::iter(over).for_each_concurrent(CONCURRENCY, async |assignment| {
+        if let Err(error) = kube_writes::delete_requested_assignment(&ctx.client, &assignment).await {
+            tracing::info!(name = assignment.name_any(), namespace = assignment.namespace(), %error, "cannot delete an assignment past its retention");
+        }
+    });
+    delete.await;
+}
+
+/// Until when an assignment is kept that the operator has created; `None` for every other one, and where a GitOps tool applies it.
+fn assignment_kept_until(assignment: &EligibleAssignment) -> Option<Time> {
+    let of_operator = assignment.origin().is_some() && !projection::is_tracked(assignment);
+    origin::kept_until(Some(convert::window(assignment)).filter(|_| of_operator)?)
 }
 
 /// Until when an ended request is kept; `None` while it has not ended, and where a GitOps tool or an outstanding review keeps it.

@@ -26,14 +26,14 @@
 //!
 //! There is one router for the changes that revocation needs (Grants, and what carries their mark), and one for all others: a
 //! flood of requests and decisions does not delay the former.
-use super::{Context, active_assignment::activation, context::WaitingForProof, convert, grant::GrantController};
-use crate::api::EligibleAssignment;
+use super::{Context, active_assignment::activation, context::WaitingForProof, convert::Assigned, grant::GrantController};
 use crate::runtime::{
     changes::{self, AssignmentKey, AssignmentRequestGroup, Change, Concerned, DecisionSubject, GrantGroup, RequestGroup, StandingGroup},
     engine::WorkQueue,
     stores::Key,
 };
 use crate::timing::timing;
+use curfew_core::assignment_request::{Change as WindowChange, Origin};
 use kube::ResourceExt;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -166,10 +166,14 @@ impl Router {
                 }
             }
             Change::Standing(key, uids) => {
+                for uid in uids {
+                    let about = (key.0.clone(), key.1.clone(), uid.clone());
+                    self.live_assignment_requests(&AssignmentRequestGroup::Assignment(about));
+                    self.requests(&RequestGroup::Standing(uid));
+                }
                 if let Some(others) = &self.others {
                     others.standing.push(key);
                 }
-                uids.into_iter().for_each(|uid| self.requests(&RequestGroup::Standing(uid)));
             }
             Change::Marked(id) => self.grants.push(id),
             Change::Resolution(concerned) => {
@@ -217,12 +221,18 @@ impl Router {
         self.standing(&StandingGroup::Template(template));
     }
 
-    /// Judges what is ready if this AssignmentRequest has given an assignment its window: then it, and the decisions about it, are the proof.
+    /// Judges what is ready if this AssignmentRequest has given an assignment its window, or has asked for it: then it, and the decisions about
+    /// it, are the proof.
     fn readiness_by(&self, (namespace, request): &Key, about: Option<AssignmentKey>) {
-        let named = about.and_then(|(namespace, assignment, _)| self.ctx.stores.assignment(&(namespace, assignment)));
-        let gave = |a: &EligibleAssignment| convert::change(a).is_some_and(|change| change.by.name == *request);
-        if let (Some(others), Some(_)) = (&self.others, named.filter(|a| gave(a) && a.namespace().as_ref() == Some(namespace))) {
+        let (Some(others), Some((of, name, _))) = (&self.others, about.filter(|(of, ..)| of == namespace)) else { return };
+        let key = (of, name);
+        let by_change = |change: Option<&WindowChange>| change.is_some_and(|change| change.by.name == *request);
+        let by_origin = |origin: Option<&Origin>| origin.is_some_and(|origin| origin.name == *request);
+        if self.ctx.stores.assignment(&key).is_some_and(|a| by_change(a.change()) || by_origin(a.origin())) {
             others.readiness.push(());
+        }
+        if self.ctx.stores.active_assignment(&key).is_some_and(|a| by_change(a.change())) {
+            others.standing.push(key);
         }
     }
 

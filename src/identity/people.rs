@@ -36,14 +36,14 @@ pub fn roles() -> Vec<Value> {
             "curfew-approver",
             &[decide.clone(), allow(GROUP, &["activationrequests", "assignmentrequests"], READ), lookup.clone()],
         ),
-        // A manager may deny and revoke each request, delete it, and clear away decisions that do not count; and ask that an assignment is
-        // extended or renewed, which others approve.
+        // A manager may deny and revoke each request, delete it, and clear away decisions that do not count; and ask for an assignment, or that
+        // one is extended or renewed, which others approve.
         cluster_role(
             "curfew-manager",
             &[
                 allow(GROUP, &["activationrequests"], &["manage", "get", "list", "watch", "delete"]),
                 allow(GROUP, &["assignmentrequests"], &["manage", "create", "patch", "get", "list", "watch", "delete"]),
-                allow(GROUP, &["eligibleassignments"], &["manage"]),
+                allow(GROUP, &["eligibleassignments", "activeassignments"], &["manage"]),
                 decide,
                 allow(GROUP, &["accessdecisions"], &["delete", "deletecollection"]),
                 lookup.clone(),

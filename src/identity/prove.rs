@@ -11,7 +11,7 @@ const ACTIVATION_NAME: &str = "-[0-9a-f]{10}-[0-9]{8}t[0-9]{6}z$";
 
 /// Returns the validating policies for Curfew's own kinds, and their bindings.
 pub fn policies() -> Vec<Value> {
-    [requests(), assignment_requests(), decisions(), assignments(), operator_writes()].concat()
+    [requests(), assignment_requests(), decisions(), assignments(), eligible_assignments(), operator_writes()].concat()
 }
 
 /// The controllers for namespace deletion and garbage collection, which the policies must not block.
@@ -91,6 +91,30 @@ fn assignments() -> Vec<Value> {
     rules.extend(identity("author"));
     rules.extend(metadata());
     policy("curfew-assignments", "activeassignments", rules)
+}
+
+/// What the operator creates and deletes is what an AssignmentRequest has asked for, and carries its mark; nobody else sets the mark. Who may
+/// create an assignment otherwise is a matter of RBAC. No proof rests on this: access by a marked assignment needs the request and its
+/// approvals. So there is no canary. The CRD lets an update only take the mark out.
+fn eligible_assignments() -> Vec<Value> {
+    let rules = vec![
+        rule(
+            "request.operation != 'CREATE' || variables.operator || !has(object.spec.requestedBy)",
+            "requestedBy is set by the operator alone, for what an AssignmentRequest has asked for; leave it out, or ask with an AssignmentRequest",
+        ),
+        rule(
+            "!variables.operator || (request.operation == 'CREATE' ? has(object.spec.requestedBy) : has(oldObject.spec.requestedBy))",
+            "the operator creates and deletes only assignments that an AssignmentRequest has asked for",
+        ),
+    ];
+    validating(
+        "curfew-eligible-assignments",
+        json!({
+            "matchConstraints": match_constraints(GROUP, VERSION, &["CREATE", "DELETE"], &["eligibleassignments"]),
+            "variables": [{"name": "operator", "expression": is_operator()}],
+            "validations": rules,
+        }),
+    )
 }
 
 fn policy(name: &str, resource: &str, rules: Vec<Value>) -> Vec<Value> {

@@ -44,6 +44,8 @@ pub fn operator() -> Vec<Value> {
         // The dry-run canaries of the admission check, the requests for ActiveAssignments, and the deletion of expired objects.
         allow(GROUP, &["activationrequests", "assignmentrequests", "accessdecisions"], &["create", "delete"]),
         allow(GROUP, &["activeassignments"], &["create"]),
+        // Those that an AssignmentRequest has asked for, and no others: the policy curfew-eligible-assignments sees to that.
+        allow(GROUP, &["eligibleassignments"], &["create", "delete"]),
         allow(rbac, &["roles", "clusterroles"], READ),
         allow(rbac, &["rolebindings", "clusterrolebindings"], &["get", "list", "watch", "create", "patch", "delete"]),
         // Job fuses.

@@ -7,13 +7,13 @@ pub mod slots;
 
 use crate::{
     api::{
-        AccessDecision, ActivationRequest, AssignmentRequest, AuthorizationSystem, EligibleAssignment, Grant,
-        assignment::EligibleAssignmentStatus, grant::GrantSpec, system::EmergencyUse,
+        AccessDecision, ActivationRequest, ActiveAssignment, AssignmentRequest, AuthorizationSystem, EligibleAssignment, Grant,
+        active_assignment::ActiveAssignmentStatus, assignment::EligibleAssignmentStatus, grant::GrantSpec, system::EmergencyUse,
     },
     authority::Permit,
 };
 use curfew_core::{
-    assignment_request::Change,
+    assignment_request::{Change, Origin},
     ids::{GRANTS_FINALIZER, REVOKE_FINALIZER, TARGET_LABEL, target_label},
     time::Time,
 };
@@ -134,6 +134,27 @@ pub async fn change_assignment(
     commit(&api, &assignment.name_any(), &assignment.resource_version().unwrap_or_default(), old, &next).await
 }
 
+/// The same of an ActiveAssignment.
+pub async fn change_standing(client: &Client, assignment: &ActiveAssignment, change: Change, _: &Permit) -> WriteOutcome<ActiveAssignment> {
+    let old = assignment.status.as_ref();
+    let next = ActiveAssignmentStatus { change: Some(change), ..old.cloned().unwrap_or_default() };
+    let api: Api<ActiveAssignment> = Api::namespaced(client.clone(), &assignment.namespace().unwrap_or_default());
+    commit(&api, &assignment.name_any(), &assignment.resource_version().unwrap_or_default(), old, &next).await
+}
+
+/// Creates the assignment that an AssignmentRequest has asked for, with the mark of that request. If there is one of that name, nothing is
+/// written.
+pub async fn create_assignment(
+    client: &Client,
+    mut asked: EligibleAssignment,
+    origin: Origin,
+    _: &Permit,
+) -> WriteOutcome<EligibleAssignment> {
+    asked.spec.requested_by = Some(origin);
+    let api: Api<EligibleAssignment> = Api::namespaced(client.clone(), &asked.namespace().unwrap_or_default());
+    api.create(&PostParams::default(), &asked).await.into()
+}
+
 /// Notes that the removal of another assignment rests on this one, which is the holder of the role that is left; if it is still the version
 /// that was read. Each time something is written, so that of two removals that rest on each other's assignment one fails.
 pub async fn rely_on(client: &Client, left: &EligibleAssignment, _: &Permit) -> WriteOutcome<EligibleAssignment> {
@@ -167,6 +188,18 @@ where
     let only_this = Preconditions { uid: object.uid(), ..Preconditions::default() };
     let params = DeleteParams { preconditions: Some(only_this), ..DeleteParams::default() };
     match api.delete(&object.name_any(), &params).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(s)) if matches!(s.code, 404 | 409) => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// Deletes an assignment that the operator has created, if it is still the version that was read: one that is renewed meanwhile is kept.
+pub async fn delete_requested_assignment(client: &Client, assignment: &EligibleAssignment) -> kube::Result<()> {
+    let only_this = Preconditions { uid: assignment.uid(), resource_version: assignment.resource_version() };
+    let params = DeleteParams { preconditions: Some(only_this), ..DeleteParams::default() };
+    let api: Api<EligibleAssignment> = Api::namespaced(client.clone(), &assignment.namespace().unwrap_or_default());
+    match api.delete(&assignment.name_any(), &params).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(s)) if matches!(s.code, 404 | 409) => Ok(()),
         Err(e) => Err(e),

@@ -5,8 +5,8 @@ use super::{
 };
 use crate::api::{
     ActiveAssignment, AssignmentRequest, EligibleAssignment,
-    assignment_request::{Action, AssignmentRequestState, AssignmentRequestStatus},
-    conditions,
+    assignment_request::{AssignmentRequestState, AssignmentRequestStatus},
+    conditions, convert,
 };
 use curfew_core::{
     notice::{
@@ -75,7 +75,16 @@ pub fn of_standing(stored: &ActiveAssignment, milestone: Milestone, end: Option<
         conditions: stored.status.as_ref().map_or(&[], |status| &status.conditions),
         end,
     };
-    let commands = vec![format!("kubectl describe aas {} -n {}", life.key.1, life.key.0)];
+    let (namespace, name) = &life.key;
+    let until = "--until TIME -j '...'";
+    let next = match milestone {
+        Milestone::Assigned => None,
+        Milestone::EndsIn14Days | Milestone::EndsInADay => {
+            Some(format!("kubectl curfew assignment extend {name} -n {namespace} --active {until}"))
+        }
+        Milestone::Ended => Some(format!("kubectl curfew assignment renew {name} -n {namespace} --active {until}")),
+    };
+    let commands = next.into_iter().chain([format!("kubectl describe aas {name} -n {namespace}")]).collect();
     let mut notice = told(&life, milestone, "has standing access to", commands, approvers);
     notice.event.event = milestone.event_of_standing();
     notice.facts.extend(stored.spec.author.as_ref().map(|author| ("author", author.username.clone())));
@@ -148,12 +157,9 @@ fn of_request(request: &AssignmentRequest, status: &AssignmentRequestStatus, eve
     people.extend(terms.map(|terms| terms.subject.clone()).filter(|subject| !people.contains(subject)));
     let escalated = shown.is_some_and(|stage| stage.escalated);
     let concerned = Concerned { requester: people, approvers: approvers(stages, &event, escalated), channels: Vec::new() };
-    let verb = match &request.spec.action {
-        Action::Extend(_) => "extend",
-        Action::Renew(_) => "renew",
-        Action::Remove(_) => "remove",
-    };
-    let assignment = &request.spec.action.assignment().name;
+    let action = convert::assignment_request_facts(request, None).action.kind();
+    let (verb, assignment) = (action.verb(), request.spec.action.assignment_name());
+    let kind = request.spec.action.of().short();
     let (who, what) = (brief(&requester), brief(assignment));
     let reason = status.reason.clone().unwrap_or_default();
     let line = match event.event {
@@ -169,15 +175,15 @@ fn of_request(request: &AssignmentRequest, status: &AssignmentRequestStatus, eve
             let digest = status.digest.map(|digest| digest.to_string());
             approve((&format!("asreq/{name}"), &namespace), digest, asked).into_iter().chain([describe]).collect()
         }
-        _ => vec![describe, format!("kubectl describe eas {assignment} -n {namespace}")],
+        _ => vec![describe, format!("kubectl describe {kind} {assignment} -n {namespace}")],
     };
     let some = |fact: &'static str, value: Option<String>| value.map(|value| (fact, value));
     let facts = [
         some("kind", Some("AssignmentRequest".into())),
         some("namespace", Some(namespace.clone())),
         some("name", Some(name.clone())),
-        some("assignment", Some(assignment.clone())),
-        some("action", Some(verb.into())),
+        some("assignment", Some(assignment.to_owned())),
+        some("action", Some(action.as_str().into())),
         some("role", terms.map(|terms| terms.role.name.clone())),
         some("requester", Some(requester)),
         some("beneficiary", terms.map(|terms| terms.subject.to_string())),

@@ -221,10 +221,11 @@ pub fn assignment_request_has_ended(request: &AssignmentRequest) -> bool {
     request.status.as_ref().and_then(|status| status.state).is_some_and(|state| state.has_ended())
 }
 
-/// The assignment that a request is about.
+/// The assignment that a request is about. One that does not exist yet has no uid.
 pub fn assignment_of(request: &AssignmentRequest) -> AssignmentKey {
-    let assignment = request.spec.action.assignment();
-    (request.namespace().unwrap_or_default(), assignment.name.clone(), assignment.uid.clone())
+    let action = &request.spec.action;
+    let uid = action.assignment().map(|assignment| assignment.uid.clone()).unwrap_or_default();
+    (request.namespace().unwrap_or_default(), action.assignment_name().to_owned(), uid)
 }
 
 /// The groups of an AssignmentRequest.
@@ -381,12 +382,13 @@ pub fn standing_groups(assignment: &ActiveAssignment) -> Vec<StandingGroup> {
     vec![StandingGroup::All, namespace, StandingGroup::Template(standing_template(assignment))]
 }
 
-/// The change of an ActiveAssignment. Of its status rules read whether its author is proven. One that was deleted and created again under its
+/// The change of an ActiveAssignment. Of its status rules read whether its author is proven, and what an AssignmentRequest has changed. One that was deleted and created again under its
 /// name is another one, and the requests of both are concerned.
 pub fn active_assignment_change(versions: Versions<'_, ActiveAssignment>) -> Option<Change> {
     let proven = |assignment: &ActiveAssignment| {
         let status = assignment.status.as_ref();
-        status.is_some_and(|status| conditions::is_true(&status.conditions, AUTHOR_PROVEN))
+        let change = status.and_then(|status| status.change.as_ref().map(|change| change.digest));
+        (status.is_some_and(|status| conditions::is_true(&status.conditions, AUTHOR_PROVEN)), change)
     };
     let of = either(versions).last()?;
     differs(versions, proven).then(|| Change::Standing(key(of), either(versions).filter_map(ResourceExt::uid).collect()))

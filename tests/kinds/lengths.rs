@@ -34,6 +34,9 @@ fn durations() -> Vec<Field> {
         json!([stage])
     };
     let session = || json!({"aws": {"role": {"managedPolicies": ["arn:aws:iam::aws:policy/ReadOnlyAccess"], "maxSession": "@"}}});
+    let mut new = json!({"name": "dana", "roleRef": {"name": "admin"}, "subject": {"user": "dana"}, "scope": {"all": {}},
+        "until": "2027-03-01T00:00:00Z"});
+    new["permissions"] = session();
     let mfa = json!({"mfa": {"maxAge": "@"}});
     let (timeout, after) = (json!({"timeout": "@"}), json!({"escalation": {"after": "@", "approvers": [{"user": "dave@example.com"}]}}));
     vec![
@@ -47,6 +50,7 @@ fn durations() -> Vec<Field> {
         Field("accesspolicy", "/spec/permissions", session()),
         Field("activationrequest", "/spec/permissions", session()),
         Field("eligibleassignment", "/spec/permissions", session()),
+        Field("assignmentrequest", "/spec/action", json!({"new": new})),
         Field("roletemplate", "/spec/permissions", session()),
         Field("roletemplate", "/spec/activation/duration", json!({"max": "@"})),
         Field("roletemplate", "/spec/activation/duration", json!({"default": "@", "max": "4h"})),

@@ -5,6 +5,7 @@ use anyhow::{Result, ensure};
 use curfew::authority::Clock;
 use curfew_core::time::Time;
 use curfew_testkit::{SOON, User, World, eventually};
+use tokio::sync::OnceCell;
 
 pub const NAMESPACE: &str = "asreq";
 pub const DAY: i64 = 86_400;
@@ -23,6 +24,7 @@ subjects:
 - {apiGroup: rbac.authorization.k8s.io, kind: Group, name: asreq-leads}
 - {apiGroup: rbac.authorization.k8s.io, kind: User, name: frank@example.com}
 - {apiGroup: rbac.authorization.k8s.io, kind: User, name: greta@example.com}
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: stan@example.com}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
@@ -38,10 +40,10 @@ spec:
   systems: {names: [this-cluster]}
   permissions: {kubernetes: {clusterRoles: [payments-admin]}}
   scope: {kubernetes: {namespaces: [asreq]}}
-  eligible: [{user: erin@example.com}, {user: frank@example.com}, {group: asreq-devs}]
+  eligible: [{user: erin@example.com}, {user: frank@example.com}, {user: nora@example.com}, {user: stan@example.com}, {group: asreq-devs}, {group: asreq-new}]
   max: {duration: 8h, eligibility: 90d}
   min: {approval: {none: {}}, justification: false, mfa: {none: {}}, ticket: {none: {}}}
-  allow: {}
+  allow: {activeAssignments: true}
 ---
 apiVersion: curfew.dev/v1alpha1
 kind: RoleTemplate
@@ -53,6 +55,7 @@ spec:
   activation: {duration: {max: 4h}, justification: Optional, ticket: {none: {}}, mfa: {none: {}}, approval: {none: {}}, limits: {none: {}}}
   assignment:
     eligible: {permanent: false, max: 60d}
+    active: {permanent: false, max: 60d}
     approval: {stages: [{name: leads, approvers: [{group: asreq-leads}, {user: greta@example.com}], quorum: 1}]}
 ---
 apiVersion: curfew.dev/v1alpha1
@@ -69,8 +72,20 @@ spec:
 /// Whether an assignment is ready, and why.
 const READY: &str = "{.status.conditions[?(@.type==\"Ready\")].status}: {.status.conditions[?(@.type==\"Ready\")].message}";
 
+/// The same, for other files.
+pub fn ready_told() -> &'static str {
+    READY
+}
+
+/// The shared control plane with the roles of these tests.
+pub async fn installed() -> Result<&'static World> {
+    static INSTALLED: OnceCell<()> = OnceCell::const_new();
+    let w = with_operator().await?;
+    INSTALLED.get_or_try_init(|| install(w)).await?;
+    Ok(w)
+}
+
 /// A time so many seconds from now, in whole seconds.
-/// So many seconds from now.
 pub fn in_secs(secs: i64) -> Time {
     Clock::default().now().floor_secs().plus_secs(secs)
 }
@@ -110,7 +125,7 @@ pub fn until(secs: i64) -> String {
     format!(", until: '{}'", in_secs(secs))
 }
 
-async fn decide(w: &World, who: &User, request: &str, verb: &str) -> Result<()> {
+pub async fn decide(w: &World, who: &User, request: &str, verb: &str) -> Result<()> {
     let digest = w.field(&["asreq", "-n", NAMESPACE, request], "{.status.digest}").await?;
     let yaml = format!(
         "{{apiVersion: curfew.dev/v1alpha1, kind: AccessDecision, metadata: {{generateName: d-, namespace: {NAMESPACE}}}, \
@@ -119,7 +134,7 @@ async fn decide(w: &World, who: &User, request: &str, verb: &str) -> Result<()> 
     who.create(&yaml).await?.success().map(drop)
 }
 
-async fn counted(w: &World, decider: &User, request: &str, reason: &str) -> Result<()> {
+pub async fn counted(w: &World, decider: &User, request: &str, reason: &str) -> Result<()> {
     let path = format!(
         "{{range .items[?(@.spec.decider.username==\"{}\")]}}{{.spec.about.assignmentRequest.name}}={{.status.conditions[0].reason}};{{end}}",
         decider.name
@@ -128,11 +143,11 @@ async fn counted(w: &World, decider: &User, request: &str, reason: &str) -> Resu
     w.field_fits(&["adec", "-n", NAMESPACE], &path, &format!("to have {is}"), SOON, |now| now.contains(&is)).await
 }
 
-async fn state_is(w: &World, request: &str, state: &str) -> Result<()> {
+pub async fn state_is(w: &World, request: &str, state: &str) -> Result<()> {
     w.field_is(&["asreq", "-n", NAMESPACE, request], "{.status.state}", state).await
 }
 
-async fn ends(w: &World, request: &str, state: &str, words: &str) -> Result<()> {
+pub async fn ends(w: &World, request: &str, state: &str, words: &str) -> Result<()> {
     state_is(w, request, state).await?;
     let told = w.field(&["asreq", "-n", NAMESPACE, request], "{.status.reason}: {.status.message}").await?;
     ensure!(told.contains(words), "{request}: expected {words:?}, got {told}");
@@ -140,7 +155,7 @@ async fn ends(w: &World, request: &str, state: &str, words: &str) -> Result<()> 
 }
 
 /// An activation; the role asks for no approval, so eligibility alone decides.
-async fn activates(w: &World, who: &User, name: &str, duration: &str, state: &str, words: &str) -> Result<()> {
+pub async fn activates(w: &World, who: &User, name: &str, duration: &str, state: &str, words: &str) -> Result<()> {
     let yaml = format!(
         "{{apiVersion: curfew.dev/v1alpha1, kind: ActivationRequest, metadata: {{name: {name}, namespace: {NAMESPACE}}}, \
          spec: {{roleRef: {{name: asreq}}, duration: {duration}}}}}"
@@ -152,15 +167,14 @@ async fn activates(w: &World, who: &User, name: &str, duration: &str, state: &st
     Ok(())
 }
 
-async fn reading_is(who: &User, allowed: bool) -> Result<()> {
+pub async fn reading_is(who: &User, allowed: bool) -> Result<()> {
     let words = format!("{} reading the secret to be {allowed}", who.name);
     eventually(&words, SOON, || async { Ok((who.can_read_secret(NAMESPACE, "db").await? == allowed).then_some(())) }).await
 }
 
 #[tokio::test]
 async fn eligibility_is_extended_renewed_and_given_up() -> Result<()> {
-    let w = with_operator().await?;
-    install(w).await?;
+    let w = installed().await?;
     // She is one of the approvers, too, and not in her own matter.
     let (erin, lena) = (person(w, "erin", &["asreq-leads"])?, person(w, "lena", &["asreq-leads"])?);
     assign(w, "erin", "asreq", "{user: erin@example.com}", (-3600, 600)).await?;

@@ -1,5 +1,8 @@
 //! The last holder of a role: an AssignmentRequest does not remove the last assignment that makes anybody eligible for it.
-use super::refusals::{ready, template};
+use super::{
+    assignment_new::survives_a_crash,
+    refusals::{ready, template},
+};
 use crate::attacks::resisted;
 use anyhow::{Result, bail, ensure};
 use curfew_testkit::{Operator, SOON, User, World, eventually, metric};
@@ -122,7 +125,7 @@ async fn a_leader_that_wakes_up_removes_no_holder_on_whom_another_removal_rests(
     erin.create(&removal(&w, "erin-leaves", "erin").await?).await?.success()?;
     eventually("the leader to be parked before it removes Erin", SOON, || async { Ok(leader.is_stopped().then_some(())) }).await?;
     erin.api(&["delete", "asreq", "-n", "payments", "erin-leaves"]).await?.success()?;
-    let _other = w.operator("other").await?;
+    let other = w.operator_with("other", &[("CURFEW_PARK_AT", "after:CreateAssignment")]).await?;
     frank.create(&removal(&w, "frank-leaves", "frank").await?).await?.success()?;
     let told = ended(&w, "frank-leaves").await?;
     ensure!(told.starts_with("Applied: "), "{told}");
@@ -136,5 +139,7 @@ async fn a_leader_that_wakes_up_removes_no_holder_on_whom_another_removal_rests(
     let change = change().await?;
     resisted(change.is_empty(), &format!("a leader that wakes up removes the last holder: {change}"))?;
     ready(&w, &["eas", "-n", "payments", "erin"], "True").await?;
-    holders(&w, "True LastHolder").await
+    holders(&w, "True LastHolder").await?;
+    drop(leader);
+    survives_a_crash(&w, other).await
 }

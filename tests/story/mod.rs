@@ -4,6 +4,7 @@ use curfew_testkit::{SHIPPED_TIMING, SOON, User, World};
 use std::time::Duration;
 
 mod approval;
+mod assignment_new;
 mod assignment_requests;
 mod bad_input;
 mod behalf;

@@ -4,6 +4,7 @@ use super::{
     schema,
 };
 use curfew_core::{
+    assignment_request::Change,
     notice::assignment::Milestone,
     occurrences::Recurrence,
     principal::{Subject, UserInfo},
@@ -124,6 +125,9 @@ pub struct ActiveAssignmentStatus {
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
+    /// The window, or the bounds of its occurrences, that an AssignmentRequest has given the assignment, in place of those in `spec`. As soon as these are edited, `spec` holds again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Change>,
     /// Of which events of its life people were told already, so that each is told once.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(length(max = 4), extend("x-kubernetes-list-type" = "set"))]

@@ -3,7 +3,7 @@ use super::schema;
 #[cfg(feature = "simulated")]
 use curfew_core::target::simulated;
 use curfew_core::{
-    assignment_request::Change,
+    assignment_request::{Change, Origin},
     notice::assignment::Milestone,
     principal::Subject,
     target::{Empty, PermissionsByProvider, ScopeByProvider, aws, kubernetes},
@@ -34,8 +34,10 @@ use std::collections::BTreeSet;
     printcolumn(name = "Role", type_ = "string", json_path = ".spec.roleRef.name"),
     printcolumn(name = "Ends", type_ = "string", json_path = ".status.display.ends"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Requested-By", type_ = "string", json_path = ".spec.requestedBy.name", priority = 1)
 )]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": schema::ORIGIN_STAYS, "message": schema::ORIGIN_STAYS_MESSAGE}]))]
 #[serde(rename_all = "camelCase")]
 pub struct EligibleAssignmentSpec {
     /// The RoleTemplate, in the same namespace.
@@ -61,6 +63,9 @@ pub struct EligibleAssignmentSpec {
     /// `true` stops new grants and ends active access that no other assignment allows.
     #[serde(default)]
     pub suspend: bool,
+    /// The AssignmentRequest that has asked for this assignment. Set by the operator alone, which has created it; take it out to keep the assignment without the request. It makes eligible only as long as that request exists and its approvals of exactly this subject, role, window, scope and permissions count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_by: Option<Origin>,
 }
 
 /// A reference by name to an object in the same namespace, or to a cluster-scoped object.

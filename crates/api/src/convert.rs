@@ -4,8 +4,8 @@ mod assignment_request;
 mod standing;
 
 pub use assignment_request::{
-    assignment_request, assignment_request_facts, assignment_request_names, assignment_request_schema, change, shown_window, spec_window,
-    widening, window, without_unproven_change,
+    Assigned, ClaimKind, asked_assignment, assignment_request, assignment_request_facts, assignment_request_names,
+    assignment_request_schema, claim, claims, shown_window, widening, window, without_proof,
 };
 pub use standing::active_assignment;
 
@@ -94,7 +94,7 @@ pub fn system(system: &AuthorizationSystem, all: &[Arc<AuthorizationSystem>]) ->
         grants_allowed: system.spec.mode == Mode::ReadWrite,
         deleting: system.metadata.deletion_timestamp.is_some(),
         suspended: system.spec.suspend,
-        duplicate_of: duplicate_of(&claim(system), all.iter().map(|other| claim(other))).map(str::to_owned),
+        duplicate_of: duplicate_of(&target_claim(system), all.iter().map(|other| target_claim(other))).map(str::to_owned),
         missing_rights: system.status.as_ref().and_then(|status| missing_rights(&status.conditions)).map(str::to_owned),
         principals: system.spec.principals.as_ref().map(Principals::mapping),
         emergency_accounts: system.spec.emergency_accounts.clone(),
@@ -135,7 +135,7 @@ pub fn granted_target(grant: &Grant, system: Option<&AuthorizationSystem>) -> Me
     Meant { identity: of.reference.target.clone(), recorded, accepted }
 }
 
-fn claim(system: &AuthorizationSystem) -> TargetClaim<'_, Provider> {
+fn target_claim(system: &AuthorizationSystem) -> TargetClaim<'_, Provider> {
     TargetClaim {
         name: system.metadata.name.as_deref().unwrap_or_default(),
         uid: system.metadata.uid.as_deref().unwrap_or_default(),
@@ -266,6 +266,7 @@ pub fn assignment(assignment: &EligibleAssignment) -> Assignment {
         window: window(assignment),
         suspended: spec.suspend,
         delegated: spec.delegation == Delegation::Allowed,
+        unproven: None,
         unsupported: Vec::new(),
     }
 }

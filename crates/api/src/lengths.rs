@@ -35,6 +35,35 @@ const STAGE: &str = "RoleTemplate.spec.activation.approval.stages[]";
 
 /// The ends of paths; the first that fits.
 const ORIGINS: &[(&str, Origin)] = &[
+    // What a new assignment gives is what the request asks for.
+    ("gives.permissions.aws.identityCenter.group", Copied(&["AssignmentRequest.spec.action.new.permissions.aws.identityCenter.group"], 0)),
+    (
+        "gives.permissions.aws.identityCenter.managedPolicies[]",
+        Copied(&["AssignmentRequest.spec.action.new.permissions.aws.identityCenter.managedPolicies[]"], 0),
+    ),
+    (
+        "gives.permissions.aws.identityCenter.permissionSet",
+        Copied(&["AssignmentRequest.spec.action.new.permissions.aws.identityCenter.permissionSet"], 0),
+    ),
+    (
+        "gives.permissions.aws.role.managedPolicies[]",
+        Copied(&["AssignmentRequest.spec.action.new.permissions.aws.role.managedPolicies[]"], 0),
+    ),
+    ("gives.permissions.aws.role.maxSession", Own),
+    (
+        "gives.permissions.aws.user.managedPolicies[]",
+        Copied(&["AssignmentRequest.spec.action.new.permissions.aws.user.managedPolicies[]"], 0),
+    ),
+    (
+        "gives.permissions.kubernetes.clusterRoles[]",
+        Copied(&["AssignmentRequest.spec.action.new.permissions.kubernetes.clusterRoles[]"], 0),
+    ),
+    ("gives.permissions.kubernetes.roles[].name", Copied(&["AssignmentRequest.spec.action.new.permissions.kubernetes.roles[].name"], 0)),
+    (
+        "gives.permissions.kubernetes.roles[].namespace",
+        Copied(&["AssignmentRequest.spec.action.new.permissions.kubernetes.roles[].namespace"], 0),
+    ),
+    ("gives.scope.kubernetes.namespaces[]", Copied(&["AssignmentRequest.spec.action.new.scope.kubernetes.namespaces[]"], 0)),
     ("aws.accountId", Copied(AWS_ACCOUNT, 0)),
     ("aws.region", Copied(&["AuthorizationSystem.spec.provider.aws.region"], 0)),
     ("aws.assumeRole.roleArn", Copied(&["AuthorizationSystem.spec.provider.aws.assumeRole.roleArn"], 0)),
@@ -133,7 +162,7 @@ const ORIGINS: &[(&str, Origin)] = &[
     ("display.about", Copied(&["NAME"], 6)),
     ("change.by.name", Copied(&["NAME"], 0)),
     ("display.action", Own),
-    ("display.assignment", Copied(&["AssignmentRequest.spec.action.extend.assignment.name"], 0)),
+    ("display.assignment", Copied(&["AssignmentRequest.spec.action.extend.assignment.name"], 4)),
     ("display.until", Own),
     ("status.display.principal", Copied(HOLDER, 0)),
     ("display.beneficiary", Bounded),

@@ -245,6 +245,7 @@ mod tests {
             "ActivationRequest.spec.ttlAfterFinished",
             "ActiveAssignment.spec.permissions.aws.role.maxSession",
             "ActiveAssignment.spec.window.recurring.duration",
+            "AssignmentRequest.spec.action.new.permissions.aws.role.maxSession",
             "AssignmentRequest.spec.ttlAfterFinished",
             "AuthorizationSystem.spec.analytics.window",
             "CurfewConfig.spec.ceilings.duration",

@@ -33,6 +33,11 @@ pub fn conditions(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// CEL rule for an EligibleAssignment: the mark of the operator is taken out or stays as it is.
+pub const ORIGIN_STAYS: &str = "!has(self.requestedBy) || (has(oldSelf.requestedBy) && self.requestedBy == oldSelf.requestedBy)";
+/// What is answered otherwise.
+pub const ORIGIN_STAYS_MESSAGE: &str = "requestedBy is set by the operator alone; leave it out, and the assignment stands by itself";
+
 /// CEL rule for the permissions of a policy: a `*` is the whole name, or its whole last segment. Namespaces are names
 /// (`namespace` is a reserved word of CEL, which is written with underscores).
 pub const PATTERNS: &str = "!has(self.kubernetes) || (\

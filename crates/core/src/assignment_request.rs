@@ -1,17 +1,20 @@
-//! AssignmentRequests: a person asks to extend, renew or remove an EligibleAssignment. Pure.
+//! AssignmentRequests: a person asks for a new EligibleAssignment, or to extend, renew or remove an assignment. Pure.
 //!
-//! What is approved changes the *effective window* of the assignment and nothing else: the operator writes a [`Change`] into the
-//! assignment's status, and the spec, which Git owns, stays as it is.
+//! What is approved changes the *effective window* of an assignment and nothing else: the operator writes a [`Change`] into the
+//! assignment's status, and the spec, which Git owns, stays as it is. A new assignment is an object of its own, which the operator creates
+//! with a mark ([`Origin`]).
 //!
 //! | Module | What it decides |
 //! |---|---|
 //! | [`window`] | when an assignment holds, by its spec and the change in its status |
 //! | [`decide`] | the state machine of an AssignmentRequest |
-//! | [`proof`] | whether the change in a status was really approved, before access rests on it |
+//! | [`origin`] | whether an assignment is the one that a request has asked for |
+//! | [`proof`] | whether a change in a status, or a new assignment, was really approved, before access rests on it |
 //! | [`resolve`] | who may ask for what, and when |
 //! | [`last_holder`] | whether the last assignment that makes anybody eligible would be removed |
 pub mod decide;
 pub mod last_holder;
+pub mod origin;
 pub mod proof;
 pub mod resolve;
 pub mod window;
@@ -19,12 +22,14 @@ pub mod window;
 #[cfg(test)]
 mod sample;
 
+pub use origin::{Gives, Origin};
 pub use window::{Change, Span, effective, widens};
 
 use crate::{
     approval::{ApprovalStage, ApprovalSubject, DecisionFacts, StageOrder, Tally, tally},
     digest::Digest,
     ids::Ref,
+    policy_inputs::Assignment,
     principal::{Recognition, Subject, UserInfo},
     reason::Reason,
     time::Time,
@@ -35,9 +40,59 @@ use std::sync::Arc;
 /// The form of [`Terms`] that this build writes. A build that meets a higher number leaves the request alone.
 pub const SCHEMA: u32 = 1;
 
+/// The kind of an assignment.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum AssignmentKind {
+    /// Makes eligible.
+    #[default]
+    #[serde(rename = "EligibleAssignment")]
+    Eligible,
+    /// Gives standing access.
+    #[serde(rename = "ActiveAssignment")]
+    Active,
+}
+
+impl AssignmentKind {
+    /// As in `kind` of an object.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            AssignmentKind::Eligible => "EligibleAssignment",
+            AssignmentKind::Active => "ActiveAssignment",
+        }
+    }
+    /// The plural, which RBAC names.
+    pub const fn plural(self) -> &'static str {
+        match self {
+            AssignmentKind::Eligible => "eligibleassignments",
+            AssignmentKind::Active => "activeassignments",
+        }
+    }
+    /// The short name.
+    pub const fn short(self) -> &'static str {
+        match self {
+            AssignmentKind::Eligible => "eas",
+            AssignmentKind::Active => "aas",
+        }
+    }
+    /// The flag of the plugin that tells which kind is meant, after a blank.
+    pub const fn flag(self) -> &'static str {
+        match self {
+            AssignmentKind::Eligible => "",
+            AssignmentKind::Active => " --active",
+        }
+    }
+    const fn is_eligible(&self) -> bool {
+        matches!(self, AssignmentKind::Eligible)
+    }
+}
+
 /// What is asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Action {
+    /// An EligibleAssignment that does not exist yet. Its uid is empty, and its window begins with the creation of the request if the
+    /// request says no start.
+    New(Box<Assignment>),
     /// A later end, before the present one.
     Extend {
         /// The assignment.
@@ -65,12 +120,14 @@ impl Action {
     /// The assignment that it is about.
     pub const fn assignment(&self) -> &Ref {
         match self {
+            Action::New(wanted) => &wanted.reference,
             Action::Extend { assignment, .. } | Action::Renew { assignment, .. } | Action::Remove { assignment } => assignment,
         }
     }
     /// Its kind.
     pub const fn kind(&self) -> ActionKind {
         match self {
+            Action::New(_) => ActionKind::New,
             Action::Extend { .. } => ActionKind::Extend,
             Action::Renew { .. } => ActionKind::Renew,
             Action::Remove { .. } => ActionKind::Remove,
@@ -82,6 +139,8 @@ impl Action {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ActionKind {
+    /// An assignment that does not exist yet.
+    New,
     /// A later end, before the present one.
     Extend,
     /// A new window, after the last one has ended.
@@ -91,9 +150,19 @@ pub enum ActionKind {
 }
 
 impl ActionKind {
+    /// The name of the action, as in a request and a command.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ActionKind::New => "new",
+            ActionKind::Extend => "extend",
+            ActionKind::Renew => "renew",
+            ActionKind::Remove => "remove",
+        }
+    }
     /// The verb, for messages.
     pub const fn verb(self) -> &'static str {
         match self {
+            ActionKind::New => "make",
             ActionKind::Extend => "extend",
             ActionKind::Renew => "renew",
             ActionKind::Remove => "remove",
@@ -114,7 +183,10 @@ pub struct Facts {
     pub requester: UserInfo,
     /// What for.
     pub action: Action,
-    /// Whether RBAC gives the requester `manage` on the assignment; `None` while the access review fails.
+    /// The kind of the assignment.
+    pub of: AssignmentKind,
+    /// Whether RBAC gives the requester `manage` on the assignment, and for a new one on all of the namespace; `None` while the access
+    /// review fails.
     pub manager: Option<bool>,
 }
 
@@ -133,9 +205,12 @@ pub struct Terms {
     pub requester: String,
     /// What is asked for.
     pub action: ActionKind,
-    /// The EligibleAssignment.
+    /// The kind of the assignment. Left out for an EligibleAssignment.
+    #[serde(default, skip_serializing_if = "AssignmentKind::is_eligible")]
+    pub kind: AssignmentKind,
+    /// The assignment. The uid of a new one, which does not exist yet, is empty.
     pub assignment: Ref,
-    /// Whom it makes eligible.
+    /// Whom it makes eligible, or gives access.
     pub subject: Subject,
     /// The RoleTemplate.
     pub role: Ref,
@@ -150,6 +225,9 @@ pub struct Terms {
     pub before: Option<Span>,
     /// When the subject will be eligible.
     pub window: Span,
+    /// What a new assignment gives of the role. Left out for all other actions, which leave that as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gives: Option<Gives>,
     /// The stages that must approve. Empty for `Remove`, which takes effect at once.
     #[cfg_attr(feature = "schema", schemars(length(max = 8), extend("x-kubernetes-list-type" = "atomic")))]
     pub approval: Vec<ApprovalStage>,
@@ -169,6 +247,11 @@ impl Terms {
         let by = Ref { name: name.to_owned(), uid: self.request.clone() };
         Change { window: self.window, replaces: self.replaces, action: self.action, by, digest: self.digest() }
     }
+
+    /// What the operator marks a new assignment with.
+    pub fn origin(&self, name: &str) -> Origin {
+        Origin { name: name.to_owned(), uid: self.request.clone(), digest: self.digest() }
+    }
 }
 
 /// What was frozen when an AssignmentRequest was accepted.
@@ -183,7 +266,7 @@ pub struct Frozen {
 /// How an AssignmentRequest has ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Outcome {
-    /// The assignment has the new window.
+    /// The assignment has the new window, or was created.
     Applied,
     /// Not allowed.
     Denied,

@@ -171,6 +171,7 @@ pub const fn hint(reason: Reason) -> &'static str {
         TargetRefused => {
             "the target refused the access for good; lastError of the Grant says why; create a new request when it is resolved"
         }
+        AlreadyExists => "there is an assignment of that name already; create a new request with another name",
         AlreadyConsumed => "a request with this name was used before; create a new request with another name",
         DeniedByApprover => "an approver or manager denied the request; the comment of the AccessDecision says why",
         Withdrawn => "the requester or beneficiary withdrew the request",

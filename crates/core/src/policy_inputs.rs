@@ -169,8 +169,19 @@ pub struct Assignment {
     pub delegated: bool,
     /// `suspend: true`.
     pub suspended: bool,
+    /// It was asked for by an AssignmentRequest that does not prove it: it makes nobody eligible.
+    pub unproven: Option<Unproven>,
     /// Settings that this build does not obey.
     pub unsupported: Vec<String>,
+}
+
+/// An AssignmentRequest that does not prove the assignment that it has asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unproven {
+    /// Its name.
+    pub by: String,
+    /// What the proof lacks, as words that continue the name.
+    pub why: String,
 }
 
 /// An ActiveAssignment: standing access, which the operator gives by activations of its own.

@@ -123,8 +123,17 @@ pub fn assignment_without_proof(
     template: Option<&Template>,
     inputs: &PolicyInputs<'_>,
 ) -> Readiness {
+    without_proof(self::assignment(assignment, template, inputs), Some((change, lack)))
+}
+
+/// Adds that a wider window does not count, if there is one whose proof lacks something.
+///
+/// # Errors
+/// What `found` is refused for.
+pub fn without_proof(found: Readiness, unproven: Option<(&Change, Lack)>) -> Readiness {
+    let Some((change, lack)) = unproven else { return found };
     let told = format!("the window until {} does not count, because AssignmentRequest {} {lack}", change.window.end, change.by.name);
-    match self::assignment(assignment, template, inputs) {
+    match found {
         Ok(words) => Ok(format!("{words}; {told}")),
         Err(refusal) => Err(Refusal { message: format!("{told}; {}", refusal.message), ..refusal }),
     }

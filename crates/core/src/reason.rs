@@ -81,6 +81,8 @@ reasons! {
     TargetRefused,
     /// A request with this name was used before.
     AlreadyConsumed,
+    /// There is an assignment of the name that is asked for.
+    AlreadyExists,
     /// An approver or manager denied the request.
     DeniedByApprover,
     /// The requester or beneficiary withdrew the request before it was active.
@@ -210,10 +212,10 @@ impl Reason {
             ) => TerminalState::Denied,
             (
                 NoSuchRole | AmbiguousSystem | NotReady | WiderScope | WiderPermissions | NothingToExtend | TemplateChanged
-                | AdmissionNotEnforced | NotProvenYet | NotApproved | Unsupported | TargetUnreachable | AlreadyConsumed | NotBindable
-                | BelowFloor | OutsidePolicy | NobodyCanApprove | DuplicateTarget | DigestMismatch | NotFound | AlreadyCounted
-                | CommentRequired | NotEscalatedYet | Waiting | AlreadyEnded | UnprovenLogin | NothingToApprove | NothingToReview
-                | AlreadyReviewed | RequestExists,
+                | AdmissionNotEnforced | NotProvenYet | NotApproved | Unsupported | TargetUnreachable | AlreadyConsumed | AlreadyExists
+                | NotBindable | BelowFloor | OutsidePolicy | NobodyCanApprove | DuplicateTarget | DigestMismatch | NotFound
+                | AlreadyCounted | CommentRequired | NotEscalatedYet | Waiting | AlreadyEnded | UnprovenLogin | NothingToApprove
+                | NothingToReview | AlreadyReviewed | RequestExists,
                 false,
             ) => TerminalState::Invalid,
         }

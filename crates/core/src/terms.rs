@@ -11,6 +11,7 @@ pub mod explain;
 mod extension;
 mod holder;
 mod narrowing;
+mod origin;
 mod policies;
 mod requestors;
 mod schedule;
@@ -32,6 +33,7 @@ pub(crate) use approval::check_stages;
 use approval::{check_approval, check_quorum_reachable};
 use eligibility::eligible;
 use holder::resolve_principal;
+pub(crate) use origin::check_origin;
 use policies::check_policy_offers;
 pub(crate) use policies::{check_floor, check_names_role, check_policy_eligible, first_allowing};
 pub(crate) use requestors::check_recognised;
@@ -271,6 +273,7 @@ pub fn assignment_ready(e: &Assignment, t: Option<&Template>, h: &PolicyInputs<'
     let Some(t) = t else {
         return refuse(Reason::NoSuchRole, format!("there is no RoleTemplate {} in this namespace; kubectl get rtpl lists them", e.role));
     };
+    check_origin(e)?;
     narrowing::check_assignment(e, t, h.inventory)?;
     check_shortest_window(e)?;
     check_within_role(e, t)?;

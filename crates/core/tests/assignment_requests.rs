@@ -5,7 +5,7 @@ mod fixture;
 use curfew_core::{
     approval::StageOrder,
     assignment_request::{
-        Action, Facts, Span, Terms,
+        Action, AssignmentKind, Facts, Span, Terms,
         resolve::{Current, EXTENDABLE_SECS, RENEWABLE_SECS, resolve},
     },
     policy_inputs::{Assignment, Window},
@@ -32,7 +32,15 @@ fn of(window: Window) -> Fixture {
 fn asked_by(name: &str, groups: &[&str], action: Action) -> Facts {
     let groups = Arc::new(groups.iter().map(ToString::to_string).collect());
     let requester = UserInfo { username: name.into(), groups, ..UserInfo::default() };
-    Facts { namespace: "payments".into(), uid: "r1".into(), created: NOW, requester, action, manager: Some(false) }
+    Facts {
+        namespace: "payments".into(),
+        uid: "r1".into(),
+        created: NOW,
+        requester,
+        action,
+        of: AssignmentKind::Eligible,
+        manager: Some(false),
+    }
 }
 
 fn answer(f: &Fixture, facts: &Facts) -> Result<Terms, Reason> {

@@ -1,4 +1,6 @@
-//! `kubectl curfew assignment extend | renew | remove`: creates an AssignmentRequest, and waits for its end.
+//! `kubectl curfew assignment new | extend | renew | remove`: creates an AssignmentRequest, and waits for its end.
+mod new;
+
 use crate::{
     context::{CliContext, plain},
     follow::{self, Followed, OTHER_END},
@@ -7,20 +9,20 @@ use crate::{
 };
 use anyhow::{Context as _, bail};
 use curfew_api::{
-    AssignmentRequest, EligibleAssignment,
-    assignment_request::{Action, AssignmentRequestSpec, AssignmentRequestState, Extend, Remove, Renew},
-    request::UidRef,
+    ActiveAssignment, AssignmentRequest, EligibleAssignment,
+    assignment_request::{Action, AssignmentRef, AssignmentRequestSpec, AssignmentRequestState, Extend, Remove, Renew},
     schema,
 };
-use curfew_core::{duration::Duration, time::Time};
+use curfew_core::{assignment_request::AssignmentKind, duration::Duration, time::Time};
 use kube::{Api, ResourceExt, api::PostParams};
+use new::New;
 
 /// What the exit codes of a command mean that waits for a request about an assignment.
 macro_rules! with_exit_codes {
     ($example:literal) => {
         concat!(
             "Exit codes:\n",
-            "  0  the assignment has the new window, or has ended; with --no-wait: the request was created\n",
+            "  0  the assignment exists, has the new window, or has ended; with --no-wait: the request was created\n",
             "  1  nothing was created; the error says why\n",
             "  2  wrong usage\n",
             "  3  the request still waits: after --timeout, or after Ctrl-C, which leaves it; or you may not watch it\n",
@@ -34,9 +36,9 @@ macro_rules! with_exit_codes {
     };
 }
 
-/// Extend, renew or give up an EligibleAssignment.
+/// Ask for eligibility, or extend, renew or give up an assignment.
 ///
-/// An AssignmentRequest asks for it. The user whom the assignment names may ask, and, to extend or renew, also a user with the verb manage on it.
+/// An AssignmentRequest asks for it. The user whom the assignment names may ask, and, except to give it up, a user with the verb manage on it.
 /// Members of a group that an assignment names cannot.
 #[derive(clap::Args, Debug)]
 #[command(
@@ -49,6 +51,9 @@ pub struct Assignment {
 
 #[derive(clap::Subcommand, Debug)]
 enum Verb {
+    /// Ask for a new EligibleAssignment. The role says who approves.
+    #[command(after_help = with_exit_codes!("kubectl curfew assignment new payments-admin -n payments --until 2027-03-01T00:00:00Z -j 'on call until March'"))]
+    New(Box<New>),
     /// Ask for a later end, in the last 14 days before the end. The role says who approves.
     #[command(
         after_help = with_exit_codes!("kubectl curfew assignment extend payments-alice -n payments --until 2027-03-01T00:00:00Z -j 'on call until March'")
@@ -59,7 +64,7 @@ enum Verb {
         after_help = with_exit_codes!("kubectl curfew assignment renew payments-alice -n payments --until 2027-03-01T00:00:00Z -j 'on call again'")
     )]
     Renew(Again),
-    /// Give up eligibility now. It needs no approval, and active access that rests on it ends.
+    /// Give up an assignment now. It needs no approval, and active access that rests on it ends.
     #[command(after_help = with_exit_codes!("kubectl curfew assignment remove payments-alice -n payments -j 'left the team'"))]
     Remove(About),
 }
@@ -67,8 +72,18 @@ enum Verb {
 /// What every request about an assignment has.
 #[derive(clap::Args, Debug)]
 struct About {
-    /// Name of the EligibleAssignment; kubectl curfew list --eligible -o wide shows it.
+    /// Name of the assignment; kubectl curfew list --eligible -o wide shows it.
     assignment: String,
+    /// It is an ActiveAssignment, which gives standing access; kubectl get aas shows its name.
+    #[arg(long)]
+    active: bool,
+    #[command(flatten)]
+    asked: Asked,
+}
+
+/// What every request has.
+#[derive(clap::Args, Debug)]
+struct Asked {
     /// Why; approvers read this.
     #[arg(short, long)]
     justification: String,
@@ -105,56 +120,65 @@ struct Again {
 
 pub async fn run(me: &CliContext, args: &Assignment) -> anyhow::Result<u8> {
     match &args.verb {
-        Verb::Extend(Longer { until, about }) => ask(me, about, |assignment| Action::Extend(Extend { assignment, until: *until })).await,
-        Verb::Renew(Again { start, longer: Longer { until, about } }) => {
-            ask(me, about, |assignment| Action::Renew(Renew { assignment, start: *start, until: *until })).await
+        Verb::New(new) => ask(me, &new.asked, new.action(me).await?).await,
+        Verb::Extend(Longer { until, about }) => {
+            ask(me, &about.asked, Action::Extend(Extend { assignment: find(me, about).await?, until: *until })).await
         }
-        Verb::Remove(about) => ask(me, about, |assignment| Action::Remove(Remove { assignment })).await,
+        Verb::Renew(Again { start, longer: Longer { until, about } }) => {
+            let assignment = find(me, about).await?;
+            ask(me, &about.asked, Action::Renew(Renew { assignment, start: *start, until: *until })).await
+        }
+        Verb::Remove(about) => ask(me, &about.asked, Action::Remove(Remove { assignment: find(me, about).await? })).await,
     }
 }
 
-async fn ask(me: &CliContext, about: &About, action: impl FnOnce(UidRef) -> Action) -> anyhow::Result<u8> {
-    let assignment = find(me, &about.assignment).await?;
-    let reference = UidRef { name: assignment.name_any(), uid: assignment.uid().unwrap_or_default() };
-    let spec = AssignmentRequestSpec {
-        action: action(reference),
-        justification: about.justification.clone(),
-        ttl_after_finished: None,
-        requester: None,
-    };
+async fn ask(me: &CliContext, asked: &Asked, action: Action) -> anyhow::Result<u8> {
+    let assignment = action.assignment_name().to_owned();
+    let spec = AssignmentRequestSpec { action, justification: asked.justification.clone(), ttl_after_finished: None, requester: None };
     let requests: Api<AssignmentRequest> = Api::namespaced(me.client.clone(), &me.namespace);
     let make = |requester| {
         let mut request =
-            AssignmentRequest::new(about.name.as_deref().unwrap_or_default(), AssignmentRequestSpec { requester, ..spec.clone() });
-        if about.name.is_none() {
+            AssignmentRequest::new(asked.name.as_deref().unwrap_or_default(), AssignmentRequestSpec { requester, ..spec.clone() });
+        if asked.name.is_none() {
             request.metadata.name = None;
-            request.metadata.generate_name = Some(format!("{}-", assignment.name_any()));
+            request.metadata.generate_name = Some(format!("{assignment}-"));
         }
         request
     };
     let created = me.create(&requests, &PostParams::default(), schema::NO_REQUESTER, make).await?;
     let name = created.name_any();
-    match about.printed.output {
+    match asked.printed.output {
         Format::Table | Format::Wide => put(format_args!("assignmentrequest.curfew.dev/{name} created\n"))?,
         Format::Name => put(format_args!("assignmentrequest.curfew.dev/{name}\n"))?,
         Format::Json | Format::Yaml => eprintln!("assignmentrequest.curfew.dev/{name} created"),
     }
-    let code = if about.no_wait { 0 } else { follow::until_done(me, &requests, &name, about.timeout.as_ref()).await };
-    if let format @ (Format::Json | Format::Yaml) = about.printed.output {
+    let code = if asked.no_wait { 0 } else { follow::until_done(me, &requests, &name, asked.timeout.as_ref()).await };
+    if let format @ (Format::Json | Format::Yaml) = asked.printed.output {
         put(document(&requests.get_opt(&name).await.ok().flatten().unwrap_or(created), format)?)?;
     }
     Ok(code)
 }
 
-async fn find(me: &CliContext, name: &str) -> anyhow::Result<EligibleAssignment> {
-    let assignments: Api<EligibleAssignment> = Api::namespaced(me.client.clone(), &me.namespace);
-    match assignments.get_opt(name).await.map_err(plain).with_context(|| format!("cannot read EligibleAssignment {name}"))? {
-        Some(found) => Ok(found),
+/// The assignment that a request is about.
+async fn find(me: &CliContext, About { assignment: name, active, .. }: &About) -> anyhow::Result<AssignmentRef> {
+    let kind = if *active { AssignmentKind::Active } else { AssignmentKind::Eligible };
+    let found = match kind {
+        AssignmentKind::Eligible => {
+            Api::<EligibleAssignment>::namespaced(me.client.clone(), &me.namespace).get_opt(name).await.map(|of| of?.uid())
+        }
+        AssignmentKind::Active => {
+            Api::<ActiveAssignment>::namespaced(me.client.clone(), &me.namespace).get_opt(name).await.map(|of| of?.uid())
+        }
+    };
+    match found.map_err(plain).with_context(|| format!("cannot read {} {name}", kind.as_str()))? {
+        Some(uid) => Ok(AssignmentRef { kind, name: name.clone(), uid }),
         None => {
             read::check_namespace(me).await?;
             bail!(
-                "eligibleassignments.curfew.dev \"{name}\" not found in namespace {}; kubectl get eas -n {} lists them",
+                "{}.curfew.dev \"{name}\" not found in namespace {}; kubectl get {} -n {} lists them",
+                kind.plural(),
                 me.namespace,
+                kind.short(),
                 me.namespace
             )
         }

@@ -255,7 +255,7 @@ fn open_about_assignments(found: &[AssignmentRequest]) -> Vec<Candidate> {
     let state =
         |request: &AssignmentRequest| request.status.as_ref().and_then(|status| status.state).unwrap_or(AssignmentRequestState::Pending);
     let open = found.iter().filter(|request| !state(request).has_ended());
-    let about = |request: &AssignmentRequest| format!("{:?}, assignment {}", state(request), request.spec.action.assignment().name);
+    let about = |request: &AssignmentRequest| format!("{:?}, assignment {}", state(request), request.spec.action.assignment_name());
     open.map(|request| (format!("asreq/{}", request.name_any()), about(request))).collect()
 }
 

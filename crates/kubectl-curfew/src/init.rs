@@ -34,7 +34,7 @@ pub struct Init {
     max: Duration,
 }
 
-fn subject(text: &str) -> Result<Subject, String> {
+pub(crate) fn subject(text: &str) -> Result<Subject, String> {
     let parsed = match text.split_once(':') {
         Some(("group", name)) if !name.is_empty() => Subject::Group(name.into()),
         Some(("user", name)) if !name.is_empty() => Subject::User(name.into()),
@@ -95,7 +95,7 @@ const KEPT: usize = 200;
 
 /// The name of the objects for a role. A ClusterRole may have a name that other objects may not (`custom:payments:admin`): what is not
 /// allowed becomes `-`, and part of the digest of the whole name keeps two such roles apart.
-fn object_name(role: &str) -> String {
+pub(crate) fn object_name(role: &str) -> String {
     if is_dns(role, KEPT, true) {
         return role.to_owned();
     }

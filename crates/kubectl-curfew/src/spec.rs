@@ -97,7 +97,7 @@ fn beneficiary(text: &str) -> Result<Beneficiary, String> {
 }
 
 /// A value in YAML or JSON, of which every field is known.
-fn yaml<T: DeserializeOwned + serde::Serialize>(text: &str) -> Result<T, String> {
+pub(crate) fn yaml<T: DeserializeOwned + serde::Serialize>(text: &str) -> Result<T, String> {
     let value: Value = serde_saphyr::from_str(text).map_err(|error| format!("not valid YAML: {error}"))?;
     strict(&value).map_err(|error| format!("{error:#}"))
 }

@@ -1,7 +1,12 @@
 //! Prints everything that a request would grant, for the approver.
 use anyhow::Context as _;
 use curfew_api::{ActivationRequest, AssignmentRequest};
-use curfew_core::{assignment_request::Span, duration::Duration, text::printable, time::Time};
+use curfew_core::{
+    assignment_request::{ActionKind, AssignmentKind, Span},
+    duration::Duration,
+    text::printable,
+    time::Time,
+};
 use kube::ResourceExt;
 
 /// Prints the resolved terms on standard error, where the confirmation prompt follows.
@@ -53,21 +58,34 @@ pub fn print_assignment(request: &AssignmentRequest) -> anyhow::Result<()> {
 fn assignment_summary(request: &AssignmentRequest) -> anyhow::Result<String> {
     let status = request.status.as_ref().context("the request is not resolved yet")?;
     let terms = status.resolved.as_ref().context("the request is not resolved yet")?;
+    let unchanged = || "as it is".to_owned();
     let span = |span: &Span| format!("from {} until {}", span.start, span.end);
+    let before = match terms.action {
+        ActionKind::New => "not".into(),
+        ActionKind::Extend | ActionKind::Renew | ActionKind::Remove => terms.before.as_ref().map_or_else(|| "without an end".into(), span),
+    };
     let rows = [
         ("request", request.name_any()),
         ("requester", terms.requester.clone()),
-        ("action", terms.action.verb().to_owned()),
+        ("action", terms.action.as_str().to_owned()),
+        ("kind", terms.kind.as_str().to_owned()),
         ("assignment", terms.assignment.name.clone()),
         ("subject", terms.subject.to_string()),
         ("role", terms.role.name.clone()),
-        ("eligible now", terms.before.as_ref().map_or_else(|| "without an end".into(), span)),
+        ("scope", terms.gives.as_ref().map_or_else(unchanged, |gives| part(gives.scope.as_ref()))),
+        ("permissions", terms.gives.as_ref().map_or_else(unchanged, |gives| part(gives.permissions.as_ref()))),
+        (if terms.kind == AssignmentKind::Active { "access now" } else { "eligible now" }, before),
         ("will be", span(&terms.window)),
         ("justification", quoted(&request.spec.justification)),
         ("waiting for", status.waiting_for.clone().unwrap_or_default()),
         ("digest", terms.digest().to_string()),
     ];
     Ok(rows.iter().map(|(label, value)| format!("{label:>14}  {}\n", printable(value))).collect())
+}
+
+/// A part of what the role gives, as YAML in one line would say it; otherwise all of it.
+fn part<T: serde::Serialize>(of: Option<&T>) -> String {
+    of.and_then(|of| serde_json::to_string(of).ok()).unwrap_or_else(|| "all of the role".into())
 }
 
 fn quoted(text: &str) -> String {

@@ -5,7 +5,7 @@ use crate::{
         policy::Beneficiary,
         request::{ActivationRequestSpec, RequestState, UidRef},
     },
-    controllers::Context,
+    controllers::{Context, convert::Assigned},
     identity::NAMESPACE,
     runtime::changes::RequestGroup,
 };
@@ -124,7 +124,12 @@ pub fn name(ctx: &Context, assignment: &ActiveAssignment, when: &Occurrence, ter
 /// content of the role at the target is none: a role that has grown ends what is active, and is not granted again because nobody looked.
 fn first_name(assignment: &ActiveAssignment, when: &Occurrence, resolved: &Resolved, generations: [Option<i64>; 3]) -> String {
     let own = (assignment.uid(), assignment.metadata.generation);
-    named(assignment, &Digest::of(&(own, &resolved.role, &resolved.policy, &resolved.system, &resolved.principal, generations)), when)
+    let rests_on = (own, &resolved.role, &resolved.policy, &resolved.system, &resolved.principal, generations);
+    // A window that an AssignmentRequest has given does not change the spec, and is another attempt all the same.
+    match assignment.change() {
+        None => named(assignment, &Digest::of(&rests_on), when),
+        Some(change) => named(assignment, &Digest::of(&(rests_on, change.digest)), when),
+    }
 }
 
 /// The name under which an activation is requested again whose request of this uid has ended without a person. It follows from that request,

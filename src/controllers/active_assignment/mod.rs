@@ -68,7 +68,7 @@ impl ActiveAssignmentController {
             return Ok(NextRun::of(Requeue::Backoff));
         }
         emergency::tell(ctx, &*object, object.spec.author.as_ref(), object.status.is_none()).await?;
-        let facts = convert::active_assignment(&object, &ctx.admission());
+        let (facts, lack) = dereference::standing(ctx, &object);
         if facts.provenance == Provenance::Pending {
             ctx.wait_for_proof(WaitingForProof::Standing(key.clone()), [convert::seen(&*object)]);
         }
@@ -98,7 +98,7 @@ impl ActiveAssignmentController {
 
         // Publish.
         let waits = verdict.as_ref().is_some_and(|found| matches!(found, Err(why) if is_unknown(why)));
-        let found = Found { facts: &facts, verdict: verdict.map(|found| found.map(drop)), held: &held, obstacle };
+        let found = Found { facts: &facts, lack, verdict: verdict.map(|found| found.map(drop)), held: &held, obstacle };
         let mut next = status::status(&object, &found, now);
         let life = milestones::life(&next.conditions, facts.schedule().until, now);
         let due = milestones::due(&life, &mut next.told);

@@ -8,11 +8,12 @@ use crate::{
         conditions::{Is, set},
         request::RequestState,
     },
-    controllers::Context,
+    controllers::{Context, convert::Assigned},
     kube_writes::{self, WriteOutcome},
 };
 use curfew_core::{
     admission::Provenance,
+    assignment_request::proof::Lack,
     policy_inputs::ActiveAssignment as Facts,
     readiness,
     reason::Reason,
@@ -26,6 +27,8 @@ use kube::{Api, ResourceExt};
 pub struct Found<'a> {
     /// The assignment as the rules read it.
     pub facts: &'a Facts,
+    /// What the proof of the window lacks that an AssignmentRequest has given it: then the facts have the window of the spec.
+    pub lack: Option<Lack>,
     /// Whether its present or next activation would be granted, if there is one.
     pub verdict: Option<Result<(), Refusal>>,
     /// The activations that have not ended.
@@ -59,7 +62,8 @@ pub fn status(object: &ActiveAssignment, found: &Found<'_>, now: Time) -> Active
         Provenance::Pending => {}
     }
     let unknown = |reason: Reason| matches!(reason, Reason::NotProvenYet | Reason::TargetUnreachable);
-    match readiness::active_assignment(found.facts, found.verdict.clone(), now) {
+    let change = object.change().zip(found.lack);
+    match readiness::without_proof(readiness::active_assignment(found.facts, found.verdict.clone(), now), change) {
         Ok(message) => set(all, "Ready", Is::True, expected, message, generation, now),
         Err(why) => {
             set(all, "Ready", if unknown(why.reason) { Is::Unknown } else { Is::False }, why.reason.as_str(), why.message, generation, now)

@@ -1,12 +1,17 @@
 //! What one reconcile of an AssignmentRequest knows: everything that a decision about it rests on, from the stores or live.
-use super::proof::{self, Widened};
+use super::{
+    object::Object,
+    proof::{self, Claimed},
+};
 use crate::{
     api::{
-        AccessDecision, AccessPolicy, AssignmentRequest, AuthorizationSystem, CurfewConfig, EligibleAssignment, GROUP, RoleTemplate,
-        assignment_request::Action,
+        AccessDecision, AccessPolicy, ActiveAssignment, AssignmentRequest, AuthorizationSystem, CurfewConfig, EligibleAssignment, GROUP,
+        RoleTemplate, assignment_request::Action,
     },
     controllers::{
-        Context, WaitingForProof, convert, decision,
+        Context, WaitingForProof,
+        convert::{self, ClaimKind},
+        decision,
         dereference::{Source, is_allowed},
         live_reads,
     },
@@ -21,7 +26,7 @@ use curfew_core::{
     admission::Provenance,
     approval::{Counted, DecisionFacts, Tally, Verb},
     assignment_request::{
-        ActionKind, Facts, Outcome, Request, State, Terms,
+        ActionKind, AssignmentKind, Facts, Outcome, Request, State, Terms,
         decide::{Place, is_earlier},
         explain_decision, last_holder,
         proof::Proof,
@@ -35,7 +40,7 @@ use curfew_core::{
     terms::Refusal,
     verdict::{self, RequestProgress, VerdictFacts},
 };
-use kube::ResourceExt;
+use kube::{Api, ResourceExt};
 use std::sync::Arc;
 
 /// The knowledge of one reconcile.
@@ -45,7 +50,7 @@ pub(super) struct Known {
     /// The same as the rules read it.
     pub request: Request,
     /// The assignment of the name that it gives, also with another uid.
-    pub assignment: Option<Arc<EligibleAssignment>>,
+    pub assignment: Option<Object>,
     /// The decisions about it.
     pub decisions: Vec<Arc<AccessDecision>>,
     /// The same as the rules read them.
@@ -58,6 +63,8 @@ pub(super) struct Known {
     pub left: Option<Arc<EligibleAssignment>>,
     /// Another request about the same assignment that comes before this one.
     pub earlier: Option<String>,
+    /// Why the API server refuses what is to be written, in words.
+    pub obstacle: Option<String>,
     /// Whether all of it was read from the API server after the last commit.
     pub live: bool,
 }
@@ -66,7 +73,8 @@ pub(super) struct Known {
 struct Around {
     config: Option<Arc<CurfewConfig>>,
     template: Option<Arc<RoleTemplate>>,
-    assignment: Option<Arc<EligibleAssignment>>,
+    /// The assignment of the name that it gives, also of a new one, for which that name must be free.
+    assignment: Option<Object>,
     /// The assignments of the role, of which one must be left after a removal.
     holders: Vec<Arc<EligibleAssignment>>,
     policies: Arc<Vec<Arc<AccessPolicy>>>,
@@ -97,14 +105,15 @@ impl Known {
         let request = convert::assignment_request(&object);
         let facts = decision_facts(ctx, &object, &around).await;
         wait_for_proofs(ctx, &object, &around.decisions, &facts);
-        let manager = may_manage_assignment(ctx, &object, around.assignment.as_deref(), source).await;
+        let manager = may_manage_assignment(ctx, &object, around.assignment.as_ref(), source).await;
         let asked = convert::assignment_request_facts(&object, manager);
-        let widened = match &around.assignment {
-            Some(assignment) if rests_on_window(&object) => proof::read(ctx, source, std::slice::from_ref(assignment)).await?.pop(),
-            Some(_) | None => None,
+        let own = match &around.assignment {
+            Some(assignment) if rests_on_claims(&object) => proof::read(ctx, source, std::slice::from_ref(assignment)).await?,
+            Some(_) | None => Vec::new(),
         };
-        let holders = if protects(&object, &around) { proof::read(ctx, source, &around.holders).await? } else { Vec::new() };
-        let (terms, left) = terms_of(ctx, &object, &asked, &around, &Windows { widened: widened.as_ref(), holders: &holders }, &people);
+        let holders: Vec<Object> = around.holders.iter().cloned().map(Object::Eligible).collect();
+        let of_holders = if protects(&object, &around) { proof::read(ctx, source, &holders).await? } else { Vec::new() };
+        let (terms, left) = terms_of(ctx, &object, &asked, &around, &Claims { own: &own, of_holders: &of_holders }, &people);
         let earlier = earlier(&object, &around.others);
         let live = source == Source::Live;
         Ok(Some(Known {
@@ -116,6 +125,7 @@ impl Known {
             terms,
             left,
             earlier,
+            obstacle: None,
             live,
             object,
         }))
@@ -155,19 +165,28 @@ impl Known {
     }
 }
 
-fn role_of(object: &AssignmentRequest, assignment: Option<&EligibleAssignment>) -> Option<Key> {
-    Some((object.namespace().unwrap_or_default(), assignment?.spec.role_ref.name.clone()))
+fn role_of(object: &AssignmentRequest, assignment: Option<&Object>) -> Option<Key> {
+    let role = match &object.spec.action {
+        Action::New(new) => Some(new.role_ref.name.as_str()),
+        Action::Extend(_) | Action::Renew(_) | Action::Remove(_) => assignment.map(Object::role),
+    };
+    Some((object.namespace().unwrap_or_default(), role?.to_owned()))
 }
 
 fn stored_around(ctx: &Context, key: &Key, object: &AssignmentRequest) -> Around {
     let stores = &ctx.stores;
     let about = changes::assignment_of(object);
-    let assignment = stores.assignment(&(about.0.clone(), about.1.clone()));
+    let named = (about.0.clone(), about.1.clone());
+    let assignment = match object.spec.action.of() {
+        AssignmentKind::Eligible => stores.assignment(&named).map(Object::Eligible),
+        AssignmentKind::Active => stores.active_assignment(&named).map(Object::Active),
+    };
     let others = stores.live_assignment_requests(&AssignmentRequestGroup::Assignment(about));
+    let role = role_of(object, assignment.as_ref());
     Around {
         config: stores.config(),
-        holders: role_of(object, assignment.as_deref()).map(|role| stores.assignments_for(&role)).unwrap_or_default(),
-        template: role_of(object, assignment.as_deref()).and_then(|role| stores.template(&role)),
+        holders: role.as_ref().filter(|_| is_removal(object)).map(|role| stores.assignments_for(role)).unwrap_or_default(),
+        template: role.and_then(|role| stores.template(&role)),
         assignment,
         policies: Arc::new(stores.policies.state()),
         systems: Arc::new(stores.systems.state()),
@@ -177,22 +196,35 @@ fn stored_around(ctx: &Context, key: &Key, object: &AssignmentRequest) -> Around
 }
 
 async fn live_around(ctx: &Context, key: &Key, object: &AssignmentRequest) -> kube::Result<Around> {
-    let (everywhere, assignments, decisions, others) = futures::try_join!(
+    let (everywhere, assignments, standing, decisions, others) = futures::try_join!(
         ctx.live.cluster_wide(&ctx.client),
         ctx.live.assignments(&ctx.client, &key.0),
+        live_standing(ctx, &key.0, object),
         live_reads::decisions_about_assignment_request(&ctx.client, key),
         live_reads::live_assignment_requests(&ctx.client, &key.0),
     )?;
-    let name = &object.spec.action.assignment().name;
-    let assignment = assignments.iter().find(|assignment| assignment.name_any() == *name).cloned();
-    let template = match role_of(object, assignment.as_deref()) {
-        Some(role) => ctx.live.template(&ctx.client, &role).await?,
+    let name = object.spec.action.assignment_name();
+    let assignment = match object.spec.action.of() {
+        AssignmentKind::Eligible => assignments.iter().find(|assignment| assignment.name_any() == name).cloned().map(Object::Eligible),
+        AssignmentKind::Active => standing.map(|standing| Object::Active(Arc::new(standing))),
+    };
+    let role = role_of(object, assignment.as_ref());
+    let template = match &role {
+        Some(role) => ctx.live.template(&ctx.client, role).await?,
         None => None,
     };
-    let role = assignment.as_ref().map(|assignment| &assignment.spec.role_ref);
-    let holders = assignments.iter().filter(|other| Some(&other.spec.role_ref) == role).cloned().collect();
+    let of_role = |other: &&Arc<EligibleAssignment>| role.as_ref().is_some_and(|(_, role)| other.spec.role_ref.name == *role);
+    let holders = assignments.iter().filter(|_| is_removal(object)).filter(of_role).cloned().collect();
     let (policies, systems) = (everywhere.policies, everywhere.systems);
     Ok(Around { config: everywhere.config, template, assignment, holders, policies, systems, decisions: to_tally(decisions), others })
+}
+
+/// The ActiveAssignment that a request is about.
+async fn live_standing(ctx: &Context, namespace: &str, object: &AssignmentRequest) -> kube::Result<Option<ActiveAssignment>> {
+    match object.spec.action.of() {
+        AssignmentKind::Eligible => Ok(None),
+        AssignmentKind::Active => Api::namespaced(ctx.client.clone(), namespace).get_opt(object.spec.action.assignment_name()).await,
+    }
 }
 
 /// An approval that does not count is not tallied again.
@@ -240,12 +272,16 @@ enum Management {
     Unknown,
 }
 
-fn management(request: &AssignmentRequest, assignment: Option<&EligibleAssignment>, source: Source) -> Management {
+fn management(request: &AssignmentRequest, assignment: Option<&Object>, source: Source) -> Management {
     let over = changes::assignment_request_has_ended(request);
-    let (Some(assignment), Some(requester)) = (assignment.filter(|_| !over), &request.spec.requester) else {
+    let subject = match &request.spec.action {
+        Action::New(new) => Some(&new.subject),
+        Action::Extend(_) | Action::Renew(_) | Action::Remove(_) => assignment.map(Object::subject),
+    };
+    let (Some(subject), Some(requester)) = (subject.filter(|_| !over), &request.spec.requester) else {
         return Management::NotNeeded;
     };
-    let directly = matches!(assignment.spec.subject, Subject::User(_)) && assignment.spec.subject.includes(requester);
+    let directly = matches!(subject, Subject::User(_)) && subject.includes(requester);
     let accepted = convert::assignment_request(request).state == State::AwaitingApproval;
     match (directly, source, accepted) {
         (true, _, _) => Management::NotNeeded,
@@ -254,19 +290,15 @@ fn management(request: &AssignmentRequest, assignment: Option<&EligibleAssignmen
     }
 }
 
-/// Whether RBAC gives the requester `manage` on the assignment; `None` while the review fails. Asked only where it decides: a request that
-/// waits is looked at with each heartbeat.
-async fn may_manage_assignment(
-    ctx: &Context,
-    request: &AssignmentRequest,
-    assignment: Option<&EligibleAssignment>,
-    source: Source,
-) -> Option<bool> {
-    match (management(request, assignment, source), &request.spec.requester, assignment) {
-        (Management::Unknown, Some(requester), Some(assignment)) => {
-            review(ctx, requester, "eligibleassignments", request.namespace(), &assignment.name_any()).await
+/// Whether RBAC gives the requester `manage` on the assignment, or, for a new one, on all EligibleAssignments of the namespace, so that no
+/// choice of a name decides; `None` while the review fails. Asked only where it decides: a request that waits is looked at with each heartbeat.
+async fn may_manage_assignment(ctx: &Context, request: &AssignmentRequest, assignment: Option<&Object>, source: Source) -> Option<bool> {
+    match (management(request, assignment, source), &request.spec.requester) {
+        (Management::Unknown, Some(requester)) => {
+            let name = request.spec.action.assignment().map(|assignment| assignment.name.as_str()).unwrap_or_default();
+            review(ctx, requester, request.spec.action.of().plural(), request.namespace(), name).await
         }
-        (known, _, _) => Some(known == Management::Found),
+        (known, _) => Some(known == Management::Found),
     }
 }
 
@@ -294,10 +326,13 @@ fn wait_for_proofs(ctx: &Context, object: &AssignmentRequest, decisions: &[Arc<A
     }
 }
 
-/// Whether what is asked for depends on the window that the assignment has, and so on a proof of it. A removal takes away any window that
-/// there is: that the proof is gone must not keep what is active by it.
-fn rests_on_window(request: &AssignmentRequest) -> bool {
-    !changes::assignment_request_has_ended(request) && !is_removal(request)
+/// Whether what is asked for depends on what the assignment claims, and so on a proof of it. A removal takes away any window that there is:
+/// that the proof is gone must not keep what is active by it. A new assignment does not exist yet.
+fn rests_on_claims(request: &AssignmentRequest) -> bool {
+    match request.spec.action {
+        Action::Extend(_) | Action::Renew(_) => !changes::assignment_request_has_ended(request),
+        Action::New(_) | Action::Remove(_) => false,
+    }
 }
 
 fn is_removal(request: &AssignmentRequest) -> bool {
@@ -307,15 +342,16 @@ fn is_removal(request: &AssignmentRequest) -> bool {
 /// Whether a removal must leave a holder of the role.
 fn protects(object: &AssignmentRequest, around: &Around) -> bool {
     let protected = around.template.as_ref().is_some_and(|template| template.spec.assignment.protect_last_holder);
-    protected && is_removal(object) && !changes::assignment_request_has_ended(object)
+    let of_eligibility = object.spec.action.of() == AssignmentKind::Eligible;
+    protected && of_eligibility && is_removal(object) && !changes::assignment_request_has_ended(object)
 }
 
-/// Wider windows with what should prove them.
-struct Windows<'a> {
-    /// That of the assignment itself.
-    widened: Option<&'a Widened>,
-    /// Those of the assignments of which one must be left.
-    holders: &'a [Widened],
+/// What assignments claim, with what should prove it.
+struct Claims<'a> {
+    /// Of the assignment itself.
+    own: &'a [Claimed],
+    /// Of the assignments of which one must be left.
+    of_holders: &'a [Claimed],
 }
 
 /// What the request would be now, and the holder of the role that is left, where a removal rests on one.
@@ -324,13 +360,14 @@ fn terms_of(
     object: &AssignmentRequest,
     asked: &Facts,
     around: &Around,
-    windows: &Windows<'_>,
+    claims: &Claims<'_>,
     people: &Recognition,
 ) -> (Result<Terms, Refusal>, Option<Arc<EligibleAssignment>>) {
     let template = around.template.as_ref().filter(|template| convert::is_present(&***template));
     let template = template.map(|template| convert::template(template));
-    let assignment = around.assignment.as_ref().filter(|assignment| convert::is_present(&***assignment));
-    let assignment = assignment.map(|assignment| (convert::assignment(assignment), convert::spec_window(assignment)));
+    // What is being deleted gives nothing, and its name is not free yet.
+    let is_new = matches!(object.spec.action, Action::New(_));
+    let assignment = around.assignment.as_ref().filter(|assignment| is_new || assignment.is_present());
     let policies = around.policies.iter().filter(|policy| convert::is_present(&***policy));
     let policies: Vec<_> = policies.map(|policy| convert::policy(policy)).collect();
     let systems: Vec<_> = around.systems.iter().map(|system| convert::system(system, &around.systems)).collect();
@@ -356,36 +393,27 @@ fn terms_of(
         let why = "there is no CurfewConfig named curfew, so nothing is granted and this request waits";
         return (Err(Refusal::new(Reason::NotProvenYet, why)), None);
     }
-    let judge = |found: &Widened| found.judge(around.config.as_deref(), &inputs);
+    let judge = |found: &Claimed| found.judge(around.config.as_deref(), &inputs);
+    let own: Vec<(ClaimKind, Proof)> = claims.own.iter().map(|found| (found.kind, judge(found))).collect();
+    if own.iter().any(|(_, proof)| *proof == Proof::Pending) {
+        let not_covered = claims.own.iter().flat_map(|found| found.not_covered(&inputs));
+        ctx.wait_for_proof(WaitingForProof::AssignmentRequest(changes::key(object)), not_covered);
+        return (Err(Refusal::new(Reason::NotProvenYet, messages::hint(Reason::NotProvenYet))), None);
+    }
     // A window that is not proven to be approved is none: more time is asked for from where the spec ends.
-    let lacking = match windows.widened.map(|found| (judge(found), found.not_covered(&inputs))) {
-        None | Some((Proof::Approved, _)) => false,
-        Some((Proof::Lacking(_), _)) => true,
-        Some((Proof::Pending, not_covered)) => {
-            ctx.wait_for_proof(WaitingForProof::AssignmentRequest(changes::key(object)), not_covered);
-            return (Err(Refusal::new(Reason::NotProvenYet, messages::hint(Reason::NotProvenYet))), None);
-        }
-    };
-    let assignment =
-        assignment.map(|(assignment, window)| (if lacking { Assignment { window, ..assignment } } else { assignment }, window));
-    let judged: Vec<(String, Proof)> =
-        windows.holders.iter().map(|found| (found.assignment.uid().unwrap_or_default(), judge(found))).collect();
-    let removed = around.assignment.as_ref().and_then(|assignment| assignment.uid()).unwrap_or_default();
-    let others_unknown = judged.iter().any(|(uid, proof)| *proof == Proof::Pending && *uid != removed);
-    let present = around.holders.iter().filter(|holder| convert::is_present(&***holder));
-    let holders: Vec<Assignment> = present
-        .map(|holder| match convert::assignment(holder) {
-            facts if judged.iter().any(|(uid, proof)| *uid == facts.reference.uid && *proof != Proof::Approved) => {
-                convert::without_unproven_change(holder, facts)
-            }
-            facts => facts,
-        })
-        .collect();
+    let assignment = assignment.map(|assignment| (assignment.as_proven(&own), assignment.spec_window()));
+    let judged: Vec<(String, (ClaimKind, Proof))> =
+        claims.of_holders.iter().map(|found| (found.assignment.uid(), (found.kind, judge(found)))).collect();
+    let removed = around.assignment.as_ref().map(Object::uid).unwrap_or_default();
+    let others_unknown = judged.iter().any(|(uid, (_, proof))| *proof == Proof::Pending && *uid != removed);
+    let of_holder = |uid: &str| judged.iter().filter(move |(of, _)| of == uid).map(|(_, found)| *found).collect::<Vec<_>>();
+    let present = around.holders.iter().filter(|holder| convert::is_present(&***holder)).cloned().map(Object::Eligible);
+    let holders: Vec<Assignment> = present.map(|holder| holder.as_proven(&of_holder(&holder.uid()))).collect();
     let inputs = PolicyInputs { assignments: &holders, ..inputs };
     let current = assignment.as_ref().map(|(assignment, spec)| Current { assignment, spec: *spec, others_unknown });
     let terms = resolve(asked, current, &inputs);
     let left = match (&terms, current, &template) {
-        (Ok(terms), Some(current), Some(template)) if terms.action == ActionKind::Remove => {
+        (Ok(terms), Some(current), Some(template)) if terms.action == ActionKind::Remove && terms.kind == AssignmentKind::Eligible => {
             last_holder::check(current.assignment, template, &inputs, others_unknown).ok().flatten()
         }
         (_, _, _) => None,
@@ -435,8 +463,8 @@ mod tests {
         };
         assert_eq!(earlier(&by("alice", "AwaitingApproval"), &[other("extend")]), Some("other".into()));
         assert_eq!(earlier(&by("alice", "AwaitingApproval"), &[other("remove")]), None);
-        assert!(rests_on_window(&other("extend")) && rests_on_window(&other("renew")));
-        assert!(!rests_on_window(&other("remove")), "a lacking or unreadable proof keeps no access");
+        assert!(rests_on_claims(&other("extend")) && rests_on_claims(&other("renew")));
+        assert!(!rests_on_claims(&other("remove")), "a lacking or unreadable proof keeps no access");
     }
 
     /// A request that waits is looked at with each heartbeat, which must not be a call each time.
@@ -446,7 +474,7 @@ mod tests {
             "apiVersion": "curfew.dev/v1alpha1", "kind": "EligibleAssignment", "metadata": {"name": "alice", "namespace": "payments", "uid": "a1"},
             "spec": {"roleRef": {"name": "edit"}, "subject": {"user": "alice"}, "scope": {"all": {}}, "window": {"permanent": {}}},
         });
-        let assignment: EligibleAssignment = serde_json::from_value(object).unwrap();
+        let assignment = Object::Eligible(serde_json::from_value(object).unwrap());
         let known = |name: &str, state: &str, source| management(&by(name, state), Some(&assignment), source);
         assert_eq!(known("max", "Pending", Source::Stores), Management::Unknown);
         assert_eq!(known("max", "AwaitingApproval", Source::Stores), Management::Found);
@@ -454,5 +482,14 @@ mod tests {
         assert_eq!(known("max", "Denied", Source::Live), Management::NotNeeded);
         assert_eq!(known("alice", "Pending", Source::Live), Management::NotNeeded);
         assert_eq!(management(&by("max", "Pending"), None, Source::Live), Management::NotNeeded);
+        // A new one names whom it is for itself.
+        let new = |name: &str| {
+            let body = json!({"name": "alice", "roleRef": {"name": "edit"}, "subject": {"user": "alice"}, "scope": {"all": {}},
+                "until": "2026-11-23T12:00:00Z"});
+            let mut request = by(name, "Pending");
+            request.spec.action = serde_json::from_value(json!({"new": body})).unwrap();
+            management(&request, None, Source::Stores)
+        };
+        assert_eq!((new("alice"), new("max")), (Management::NotNeeded, Management::Unknown));
     }
 }

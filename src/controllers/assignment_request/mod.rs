@@ -1,9 +1,10 @@
 //! AssignmentRequests. One reconcile reads top to bottom: dereference, decide, run effects, publish status.
 //!
-//! Its effect is one write: the new window into the status of the assignment, by compare-and-swap. Where a role protects its last holder, a
-//! removal writes to the holder that is left before. If the operator dies between that and the
-//! end of the request, the next run finds the window in place. What rests on it is in [`proof`].
+//! Its effect is one write: the new window into the status of the assignment, by compare-and-swap, or the new assignment, where there is none
+//! of its name. Where a role protects its last holder, a removal writes to the holder that is left before. If the operator dies between that
+//! and the end of the request, the next run finds the window or the assignment in place. What rests on it is in [`proof`].
 mod known;
+pub mod object;
 pub mod proof;
 mod status;
 
@@ -30,7 +31,7 @@ use async_trait::async_trait;
 use curfew_core::{
     approval::Counted,
     assignment_request::{
-        Change, State,
+        AssignmentKind, State,
         decide::{Decision, Inputs, decide},
     },
     lanes::{Limits, Urgency, fair},
@@ -41,6 +42,7 @@ use curfew_core::{
 };
 use known::Known;
 use kube::ResourceExt;
+use object::Object;
 use status::Next;
 use std::{sync::Arc, time::Duration};
 
@@ -58,12 +60,20 @@ pub struct AssignmentRequestController {
     removals: tokio::sync::Mutex<()>,
 }
 
-/// Whether an assignment has the window of this request: then the request is its proof, and is kept.
-pub fn is_in_effect(ctx: &Context, request: &AssignmentRequest) -> bool {
+/// The assignment of the name that a request gives, as the stores show it.
+pub fn assignment_of(ctx: &Context, request: &AssignmentRequest) -> Option<Object> {
     let (namespace, name, _) = changes::assignment_of(request);
-    let assignment = ctx.stores.assignment(&(namespace, name));
-    let by = assignment.as_ref().and_then(|assignment| convert::change(assignment)).map(|change| change.by.uid.clone());
-    by.is_some() && by == request.uid()
+    match request.spec.action.of() {
+        AssignmentKind::Eligible => ctx.stores.assignment(&(namespace, name)).map(Object::Eligible),
+        AssignmentKind::Active => ctx.stores.active_assignment(&(namespace, name)).map(Object::Active),
+    }
+}
+
+/// Whether an assignment has the window of this request, or exists because of it: then the request is its proof, and is kept.
+pub fn is_in_effect(ctx: &Context, request: &AssignmentRequest) -> bool {
+    let Some(assignment) = assignment_of(ctx, request) else { return false };
+    let by = [assignment.change().map(|change| change.by.uid.clone()), assignment.origin().map(|origin| origin.uid.clone())];
+    request.uid().is_some_and(|uid| by.contains(&Some(uid)))
 }
 
 impl AssignmentRequestController {
@@ -115,7 +125,8 @@ impl AssignmentRequestController {
                 terms: &known.terms,
                 decisions: &known.facts,
                 people: &known.people,
-                change: known.assignment.as_deref().and_then(convert::change),
+                change: known.assignment.as_ref().and_then(Object::change),
+                origin: known.assignment.as_ref().and_then(Object::origin),
                 earlier: known.earlier.as_deref(),
                 permit: ctx.authority.permit().is_some(),
                 fresh: known.live,
@@ -129,7 +140,7 @@ impl AssignmentRequestController {
                     }
                     None => return Ok((known, Requeue::OnChange)),
                 },
-                Decision::Apply(change) => match self.apply(&known, change).await {
+                applied @ (Decision::Apply(_) | Decision::Create(_)) => match self.apply(&known, applied).await {
                     // What stands then is read, and ends the request.
                     WriteOutcome::Stored(()) => {
                         let Some(live) = Known::read(ctx, key, Source::Live).await? else { return Ok((known, Requeue::OnChange)) };
@@ -137,7 +148,13 @@ impl AssignmentRequestController {
                         continue;
                     }
                     WriteOutcome::Conflict => return Ok((known, Requeue::Stale)),
-                    WriteOutcome::Failed(error) => return Err(error),
+                    WriteOutcome::Failed(error) => match status::refusal(&error) {
+                        Some(why) => {
+                            known.obstacle = Some(why);
+                            return Ok((known, Requeue::Backoff));
+                        }
+                        None => return Err(error),
+                    },
                 },
                 Decision::Accept(frozen) => Next { state: State::AwaitingApproval, frozen: Some(*frozen), end: None },
                 Decision::End(outcome, reason, message) => {
@@ -153,10 +170,10 @@ impl AssignmentRequestController {
         Ok((known, Requeue::Backoff))
     }
 
-    /// Writes the new window. Needs the permit; without it, or if the assignment has changed since it was read, it is tried again.
-    async fn apply(&self, known: &Known, change: Change) -> WriteOutcome<()> {
+    /// Writes what was approved. Needs the permit; without it, or if the assignment has changed since it was read, it is tried again.
+    async fn apply(&self, known: &Known, decision: Decision) -> WriteOutcome<()> {
         let ctx = &self.ctx;
-        let (Some(permit), Some(assignment)) = (ctx.authority.permit(), &known.assignment) else { return WriteOutcome::Conflict };
+        let Some(permit) = ctx.authority.permit() else { return WriteOutcome::Conflict };
         // First the holder that is left: who removes that one at the same time finds it changed, or has changed it before.
         if let Some(left) = &known.left {
             match kube_writes::rely_on(&ctx.client, left, &permit).await {
@@ -167,11 +184,35 @@ impl AssignmentRequestController {
         }
         // Before the write: a crash in between records it twice rather than never.
         ctx.audit.append_transition(&known.request.uid, EventKind::AssignmentChanged, status::event(known, None));
-        crash::stop(When::Before, "ChangeAssignment");
-        match kube_writes::change_assignment(&ctx.client, assignment, change, &permit).await {
+        let note = status::applied_note(&known.object);
+        match (decision, &known.assignment) {
+            (Decision::Create(origin), _) => {
+                let Some(asked) = convert::asked_assignment(&known.object) else { return WriteOutcome::Conflict };
+                crash::stop(When::Before, "CreateAssignment");
+                let created = kube_writes::create_assignment(&ctx.client, asked, origin, &permit).await;
+                crash::stop(When::After, "CreateAssignment");
+                self.told(created, "Requested", &note)
+            }
+            (Decision::Apply(change), Some(Object::Eligible(assignment))) => {
+                crash::stop(When::Before, "ChangeAssignment");
+                self.told(kube_writes::change_assignment(&ctx.client, assignment, change, &permit).await, "WindowChanged", &note)
+            }
+            (Decision::Apply(change), Some(Object::Active(assignment))) => {
+                crash::stop(When::Before, "ChangeAssignment");
+                self.told(kube_writes::change_standing(&ctx.client, assignment, change, &permit).await, "WindowChanged", &note)
+            }
+            (_, _) => WriteOutcome::Conflict,
+        }
+    }
+
+    /// Tells of an assignment that was written.
+    fn told<K>(&self, written: WriteOutcome<K>, reason: &str, note: &str) -> WriteOutcome<()>
+    where
+        K: kube::Resource<DynamicType = ()>,
+    {
+        match written {
             WriteOutcome::Stored(stored) => {
-                let note = status::applied_note(&known.object);
-                ctx.events.publish(&stored, false, "WindowChanged", "Decide", &note);
+                self.ctx.events.publish(&stored, false, reason, "Decide", note);
                 WriteOutcome::Stored(())
             }
             WriteOutcome::Conflict => {

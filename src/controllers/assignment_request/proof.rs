@@ -1,7 +1,14 @@
-//! Whether the windows that AssignmentRequests have given to assignments were really approved: read before access begins by them, and shown.
+//! Whether what assignments claim was really approved: the windows that AssignmentRequests have given them, and that they were asked for. Read
+//! before access begins by them, and shown.
+use super::object::Object;
 use crate::{
-    api::{AccessDecision, AssignmentRequest, CurfewConfig, EligibleAssignment},
-    controllers::{Context, convert, dereference::Source, live_reads},
+    api::{AccessDecision, ActiveAssignment, AssignmentRequest, CurfewConfig, EligibleAssignment},
+    controllers::{
+        Context,
+        convert::{self, ClaimKind},
+        dereference::Source,
+        live_reads,
+    },
     kube_writes,
     runtime::{changes::DecisionSubject, stores::Key},
 };
@@ -12,74 +19,83 @@ use curfew_core::{
     principal::Subject,
 };
 use futures::future::try_join_all;
-use kube::ResourceExt;
 use std::sync::Arc;
 
-/// How many windows are read about at a time.
+/// How many claims are read about at a time.
 const CONCURRENT_READS: usize = 8;
 
-/// A wider window of an assignment, with what should prove it.
-pub struct Widened {
+/// What an assignment claims, with what should prove it.
+pub struct Claimed {
     /// The assignment.
-    pub assignment: Arc<EligibleAssignment>,
+    pub assignment: Object,
+    /// What of it.
+    pub kind: ClaimKind,
     request: Option<Arc<AssignmentRequest>>,
     decisions: Vec<Arc<AccessDecision>>,
 }
 
-/// Those of these assignments whose wider window must be proven before this request is granted: of its role, and such as make requester or
-/// beneficiary eligible. What is active rests on what was proven when it began, and standing access on an assignment of its own.
-pub fn concerning(asked: &RequestFacts, assignments: &[Arc<EligibleAssignment>]) -> Vec<Arc<EligibleAssignment>> {
-    if asked.approved.is_some() || asked.active_assignment.is_some() {
+/// Those of these assignments of which something must be proven before this request is granted: of its role, and such as make requester or
+/// beneficiary eligible; or the assignment of standing access. What is active rests on what was proven when it began.
+pub fn concerning(asked: &RequestFacts, assignments: &[Arc<EligibleAssignment>], standing: Option<&Arc<ActiveAssignment>>) -> Vec<Object> {
+    if asked.approved.is_some() {
         return Vec::new();
     }
+    if asked.active_assignment.is_some() {
+        return standing.into_iter().cloned().map(Object::Active).filter(claims_something).collect();
+    }
     let names = |subject: &Subject| subject.includes(&asked.requester) || asked.beneficiary.as_ref() == Some(subject);
-    let concerns =
-        |a: &&Arc<EligibleAssignment>| a.spec.role_ref.name == asked.role && names(&a.spec.subject) && convert::widening(a).is_some();
-    assignments.iter().filter(concerns).cloned().collect()
+    let concerns = |a: &&Arc<EligibleAssignment>| a.spec.role_ref.name == asked.role && names(&a.spec.subject);
+    assignments.iter().filter(concerns).cloned().map(Object::Eligible).filter(claims_something).collect()
 }
 
-/// What should prove the wider windows of these assignments; of one whose window is as its spec says there is nothing to prove.
+fn claims_something(assignment: &Object) -> bool {
+    !assignment.claims().is_empty()
+}
+
+/// What should prove what these assignments claim; of one that is as it was written by hand there is nothing to prove.
 ///
 /// # Errors
 /// If the API server does not answer.
-pub async fn read(ctx: &Context, source: Source, assignments: &[Arc<EligibleAssignment>]) -> kube::Result<Vec<Widened>> {
+pub async fn read(ctx: &Context, source: Source, assignments: &[Object]) -> kube::Result<Vec<Claimed>> {
+    if source == Source::Stores {
+        return Ok(assignments.iter().flat_map(|assignment| stored(ctx, assignment)).collect());
+    }
+    let claims: Vec<(&Object, ClaimKind)> = assignments.iter().flat_map(|of| of.claims().into_iter().map(move |kind| (of, kind))).collect();
     let mut all = Vec::new();
-    for chunk in assignments.chunks(CONCURRENT_READS) {
-        let found = try_join_all(chunk.iter().map(|assignment| async {
-            match source {
-                Source::Stores => Ok(stored(ctx, assignment)),
-                Source::Live => read_live(ctx, assignment).await,
-            }
-        }));
+    for chunk in claims.chunks(CONCURRENT_READS) {
+        let found = try_join_all(chunk.iter().map(|(assignment, kind)| read_live(ctx, assignment, *kind)));
         all.extend(found.await?.into_iter().flatten());
     }
     Ok(all)
 }
 
-fn request_of(assignment: &EligibleAssignment) -> Option<Key> {
-    Some((assignment.namespace().unwrap_or_default(), convert::widening(assignment)?.by.name.clone()))
+fn request_of(assignment: &Object, kind: ClaimKind) -> Option<Key> {
+    Some((assignment.key().0, assignment.claim(kind)?.by().name.clone()))
 }
 
 /// The same from the stores, without a call.
-pub fn stored(ctx: &Context, assignment: &Arc<EligibleAssignment>) -> Option<Widened> {
-    let key = request_of(assignment)?;
-    let request = ctx.stores.assignment_request(&key);
-    let decisions = ctx.stores.decisions_about(&DecisionSubject::AssignmentRequest(key));
-    Some(Widened { assignment: assignment.clone(), request, decisions })
+pub fn stored(ctx: &Context, assignment: &Object) -> Vec<Claimed> {
+    let of = |kind: ClaimKind| {
+        let key = request_of(assignment, kind)?;
+        let request = ctx.stores.assignment_request(&key);
+        let decisions = ctx.stores.decisions_about(&DecisionSubject::AssignmentRequest(key));
+        Some(Claimed { assignment: assignment.clone(), kind, request, decisions })
+    };
+    assignment.claims().into_iter().filter_map(of).collect()
 }
 
-async fn read_live(ctx: &Context, assignment: &Arc<EligibleAssignment>) -> kube::Result<Option<Widened>> {
-    let Some(key) = request_of(assignment) else { return Ok(None) };
+async fn read_live(ctx: &Context, assignment: &Object, kind: ClaimKind) -> kube::Result<Option<Claimed>> {
+    let Some(key) = request_of(assignment, kind) else { return Ok(None) };
     let requests = kube_writes::assignment_requests(&ctx.client, &key.0);
     let (request, decisions) =
         futures::try_join!(requests.get_opt(&key.1), live_reads::decisions_about_assignment_request(&ctx.client, &key))?;
-    Ok(Some(Widened { assignment: assignment.clone(), request: request.map(Arc::new), decisions }))
+    Ok(Some(Claimed { assignment: assignment.clone(), kind, request: request.map(Arc::new), decisions }))
 }
 
-impl Widened {
-    /// Whether the window was approved, by these inputs, whose template is the role of the assignment. Without a configuration nobody knows.
+impl Claimed {
+    /// Whether it was approved, by these inputs, whose template is the role of the assignment. Without a configuration nobody knows.
     pub fn judge(&self, config: Option<&CurfewConfig>, inputs: &PolicyInputs<'_>) -> Proof {
-        let (Some(change), Some(config)) = (convert::widening(&self.assignment), config) else { return Proof::Pending };
+        let (Some(claim), Some(config)) = (self.assignment.claim(self.kind), config) else { return Proof::Pending };
         let people = config.spec.identity.recognition();
         let keys = config.spec.identity.decider_proof.list();
         let accounts: Vec<_> = inputs.systems.iter().flat_map(|system| &system.emergency_accounts).cloned().collect();
@@ -87,7 +103,7 @@ impl Widened {
         let facts: Vec<_> = self.decisions.iter().map(|d| convert::decision(d, Some(false), logins, inputs.admission)).collect();
         let request = self.request.as_ref().map(|request| convert::assignment_request(request));
         let evidence = request.as_ref().map(|request| Evidence { request, decisions: &facts, people: &people });
-        prove(change, &convert::assignment(&self.assignment), evidence, inputs)
+        prove(claim, (self.assignment.kind(), &self.assignment.facts()), evidence, inputs)
     }
 
     /// What the next admission proof must cover before that is known.
@@ -138,7 +154,7 @@ mod tests {
             assignment("of-bob", "edit", "bob", longer),
             assignment("given-up", "edit", "alice", shorter),
         ];
-        let read = |asked: &RequestFacts| concerning(asked, &all).iter().map(|a| a.name_any()).collect::<Vec<_>>();
+        let read = |asked: &RequestFacts| concerning(asked, &all, None).iter().map(|a| a.key().1).collect::<Vec<_>>();
         let asked = asks("AwaitingApproval", json!({}));
         assert_eq!(read(&asked), ["hers"]);
         assert_eq!(read(&asks("AwaitingApproval", json!({"beneficiary": {"user": "bob"}}))), ["hers", "of-bob"]);

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 use curfew_core::{
-    assignment_request::{Action as CoreAction, Frozen, Outcome, State, tally_decisions},
+    assignment_request::{Action as CoreAction, AssignmentKind, Frozen, Outcome, State, tally_decisions},
     conditions::evidence::evidence,
     reason::Reason,
     text::{MAX_MESSAGE, brief, clip},
@@ -39,6 +39,17 @@ impl Next {
     /// The stored state.
     pub fn unchanged(known: &Known) -> Self {
         Next { state: known.request.state, frozen: known.request.frozen.clone(), end: None }
+    }
+}
+
+/// Why the API server refuses a write, in words: a quota, or a policy of another product. It is tried again, so that who is responsible can
+/// change that; the end of the window that is asked for bounds it.
+pub(super) fn refusal(error: &kube::Error) -> Option<String> {
+    match error {
+        kube::Error::Api(refused) if matches!(refused.code, 403 | 422) => {
+            Some(format!("the API server refuses to store the assignment, which is tried again: {}", refused.message))
+        }
+        _ => None,
     }
 }
 
@@ -96,7 +107,10 @@ pub(super) fn status(known: &Known, next: &Next, now: Time) -> AssignmentRequest
         (Some((_, told)), _) => told.clone(),
         (None, State::AwaitingApproval) => {
             let command = format!("kubectl curfew approve asreq/{name} -n {namespace} --digest {digest}");
-            approval.ask(&command).unwrap_or_else(|| "approved; waiting for the operator".into())
+            approval.ask(&command).unwrap_or_else(|| match &known.obstacle {
+                Some(why) => format!("approved; {why}"),
+                None => "approved; waiting for the operator".into(),
+            })
         }
         (None, State::Pending | State::Ended(_)) => match &known.terms {
             Err(refusal) => refusal.message.clone(),
@@ -113,14 +127,19 @@ const fn is_by_decision(reason: Reason) -> bool {
 }
 
 fn display(object: &AssignmentRequest, frozen: Option<&Frozen>) -> AssignmentRequestDisplay {
-    let (action, until) = match &object.spec.action {
-        Action::Extend(extend) => ("extend", Some(extend.until)),
-        Action::Renew(renew) => ("renew", Some(renew.until)),
-        Action::Remove(_) => ("remove", None),
+    let until = match &object.spec.action {
+        Action::New(new) => Some(new.until),
+        Action::Extend(extend) => Some(extend.until),
+        Action::Renew(renew) => Some(renew.until),
+        Action::Remove(_) => None,
     };
+    let name = object.spec.action.assignment_name();
     AssignmentRequestDisplay {
-        action: action.into(),
-        assignment: object.spec.action.assignment().name.clone(),
+        action: convert::assignment_request_facts(object, None).action.kind().as_str().into(),
+        assignment: match object.spec.action.of() {
+            AssignmentKind::Eligible => name.to_owned(),
+            AssignmentKind::Active => format!("{}/{name}", AssignmentKind::Active.short()),
+        },
         subject: frozen.map(|frozen| clip(frozen.terms.subject.to_string(), MAX_MESSAGE)),
         until: until.map(|until| until.to_string()),
     }
@@ -175,7 +194,11 @@ pub(super) fn event(known: &Known, next: Option<&AssignmentRequestStatus>) -> Ev
     };
     let asked: CoreAction = convert::assignment_request_facts(object, None).action;
     let (assignment, verb) = (&asked.assignment().name, asked.kind().verb());
-    let window = terms.map(|terms| format!(": eligible from {} until {}", terms.window.start, terms.window.end)).unwrap_or_default();
+    let holds = match object.spec.action.of() {
+        AssignmentKind::Eligible => "eligible",
+        AssignmentKind::Active => "standing access",
+    };
+    let window = terms.map(|terms| format!(": {holds} from {} until {}", terms.window.start, terms.window.end)).unwrap_or_default();
     EventData {
         namespace: object.namespace(),
         name: Some(object.name_any()),

@@ -10,8 +10,11 @@ use crate::{
         template::{LoginConditions, RoleTemplateStatus, TemplateDisplay},
     },
     controllers::{
-        assignment_request::proof::{self, Widened},
-        convert,
+        assignment_request::{
+            object::Object,
+            proof::{self, Claimed},
+        },
+        convert::{self, ClaimKind},
         dereference::{self, Source},
         milestones,
     },
@@ -21,7 +24,7 @@ use crate::{
 };
 use curfew_core::{
     approval::StageOrder,
-    assignment_request::proof::{Lack, Proof},
+    assignment_request::proof::Proof,
     policy_inputs::{Assignment, Policy, PolicyInputs, Systems, Template, Window},
     readiness,
     reason::Reason,
@@ -57,7 +60,8 @@ pub async fn reconcile(ctx: &Context, asks: &Asks<'_>, snapshot: &Snapshot, temp
     let key = changes::key(template);
     let assignments = ctx.stores.assignments_for(&key);
     let assignments = assignments.iter().filter(|assignment| convert::is_present(&***assignment));
-    let assignments: Vec<Assignment> = assignments.map(|found| in_force(found, proof(ctx, snapshot, found, Some(&facts))).0).collect();
+    let objects = assignments.map(|found| Object::Eligible(found.clone()));
+    let assignments: Vec<Assignment> = objects.map(|found| in_force(&found, &proofs(ctx, snapshot, &found, Some(&facts)))).collect();
     let inputs = snapshot.policy_inputs(ctx, &content, &assignments);
     let verdict = if_present(template, readiness::template(&facts, &inputs));
     let usable = assignments.iter().filter(|assignment| terms::assignment_ready(assignment, Some(&facts), &inputs).is_ok()).count();
@@ -195,23 +199,19 @@ fn login_conditions(ctx: &Context, template: &Template) -> Option<LoginCondition
     (login != LoginConditions::default()).then_some(login)
 }
 
-/// Whether the wider window of an assignment was approved, as the stores show that; also where there is nothing to prove.
-fn proof(ctx: &Context, snapshot: &Snapshot, assignment: &Arc<EligibleAssignment>, template: Option<&Template>) -> Proof {
-    proof::stored(ctx, assignment).map_or(Proof::Approved, |widened| judge(ctx, snapshot, &widened, template))
+/// Whether what an assignment claims was approved, as the stores show that; nothing where it claims nothing.
+fn proofs(ctx: &Context, snapshot: &Snapshot, assignment: &Object, template: Option<&Template>) -> Vec<(ClaimKind, Proof)> {
+    proof::stored(ctx, assignment).iter().map(|claimed| (claimed.kind, judge(ctx, snapshot, claimed, template))).collect()
 }
 
-fn judge(ctx: &Context, snapshot: &Snapshot, widened: &Widened, template: Option<&Template>) -> Proof {
+fn judge(ctx: &Context, snapshot: &Snapshot, claimed: &Claimed, template: Option<&Template>) -> Proof {
     let content = Content::default();
-    widened.judge(snapshot.config.as_deref(), &PolicyInputs { template, ..snapshot.policy_inputs(ctx, &content, &[]) })
+    claimed.judge(snapshot.config.as_deref(), &PolicyInputs { template, ..snapshot.policy_inputs(ctx, &content, &[]) })
 }
 
-/// An assignment with the window that holds, and what a proof of a wider one lacks. As long as that is unknown, the wider one.
-fn in_force(assignment: &EligibleAssignment, proof: Proof) -> (Assignment, Option<Lack>) {
-    let facts = convert::assignment(assignment);
-    match proof {
-        Proof::Approved | Proof::Pending => (facts, None),
-        Proof::Lacking(lack) => (convert::without_unproven_change(assignment, facts), Some(lack)),
-    }
+/// An assignment without what is not proven. What is unknown counts as long as that lasts.
+fn in_force(assignment: &Object, proofs: &[(ClaimKind, Proof)]) -> Assignment {
+    assignment.as_proven(proofs.iter().filter(|(_, proof)| matches!(proof, Proof::Lacking(_))))
 }
 
 /// Publishes whether an assignment makes its subject eligible. While it is unknown whether its window was approved, nothing changes of what
@@ -219,11 +219,13 @@ fn in_force(assignment: &EligibleAssignment, proof: Proof) -> (Assignment, Optio
 pub async fn reconcile_assignment(ctx: &Context, snapshot: &Snapshot, assignment: &Arc<EligibleAssignment>) -> kube::Result<Shown> {
     let template = ctx.stores.template(&changes::assigned_template(assignment)).filter(|template| convert::is_present(&**template));
     let template = template.map(|template| convert::template(&template));
-    let proof = proof(ctx, snapshot, assignment, template.as_ref());
-    if proof == Proof::Pending {
+    let object = Object::Eligible(assignment.clone());
+    let proofs = proofs(ctx, snapshot, &object, template.as_ref());
+    if proofs.iter().any(|(_, proof)| *proof == Proof::Pending) {
         return Ok(Shown::NotYet);
     }
-    let (facts, lack) = in_force(assignment, proof);
+    let facts = in_force(&object, &proofs);
+    let lacks = |kind: ClaimKind| proofs.iter().find_map(|(of, proof)| proof.lack().filter(|_| *of == kind));
     // What is left out of the role's permissions may be what denies.
     let system = template.as_ref().filter(|_| facts.permissions.is_some()).and_then(|template| first_system(snapshot, template));
     let content = match (&template, system) {
@@ -231,7 +233,7 @@ pub async fn reconcile_assignment(ctx: &Context, snapshot: &Snapshot, assignment
         (None, _) | (_, None) => Content::default(),
     };
     let inputs = snapshot.policy_inputs(ctx, &content, &[]);
-    let verdict = match convert::change(assignment).zip(lack) {
+    let verdict = match object.change().zip(lacks(ClaimKind::Window)) {
         None => readiness::assignment(&facts, template.as_ref(), &inputs),
         Some(without) => readiness::assignment_without_proof(&facts, without, template.as_ref(), &inputs),
     };
@@ -257,9 +259,10 @@ pub async fn reconcile_assignment(ctx: &Context, snapshot: &Snapshot, assignment
     };
     let due = milestones::due(&milestones::life(&next.conditions, end, ctx.now()), &mut next.told);
     // A store that lags may lack what proves the window, and what people were told cannot be taken back.
-    if lack.is_some() && due.is_some() {
-        let found = proof::read(ctx, Source::Live, std::slice::from_ref(assignment)).await?;
-        if !found.iter().all(|widened| matches!(judge(ctx, snapshot, widened, template.as_ref()), Proof::Lacking(_))) {
+    if due.is_some() && proofs.iter().any(|(_, proof)| proof.lack().is_some()) {
+        let found = proof::read(ctx, Source::Live, std::slice::from_ref(&object)).await?;
+        let live: Vec<_> = found.iter().map(|claimed| (claimed.kind, judge(ctx, snapshot, claimed, template.as_ref()))).collect();
+        if live != proofs {
             return Ok(Shown::NotYet);
         }
     }

@@ -1,28 +1,39 @@
 //! Standing access: an ActiveAssignment as the rules read it.
-use super::{created, provenance, reference};
+use super::{created, provenance, reference, window};
 use crate::{
     ActiveAssignment as Object,
-    active_assignment::{AUTHOR_PROVEN, Bounds, StandingWindow},
-    assignment::Between,
+    active_assignment::{AUTHOR_PROVEN, StandingWindow},
     conditions,
 };
 use curfew_core::{
     admission::{AdmissionHistory, Provenance},
-    policy_inputs::{ActiveAssignment, Assignment, Window},
+    policy_inputs::{ActiveAssignment, Assignment},
 };
+
+/// What an ActiveAssignment has in common with an EligibleAssignment; its window is the bounds of its occurrences, as its status says.
+pub(super) fn standing_assignment(object: &Object) -> Assignment {
+    let spec = &object.spec;
+    Assignment {
+        reference: reference(object),
+        role: spec.role_ref.name.clone(),
+        subject: spec.subject.clone(),
+        scope: spec.scope.narrowed(),
+        permissions: spec.permissions.clone(),
+        window: window(object),
+        suspended: spec.suspend,
+        delegated: false,
+        unproven: None,
+        unsupported: Vec::new(),
+    }
+}
 
 /// An ActiveAssignment. That admission was proven when it was created is recorded in its status. The record counts only where as many
 /// spans are remembered as there may be, and the creation was before all of them: in a gap anybody may have written it.
 pub fn active_assignment(object: &Object, admission: &AdmissionHistory) -> ActiveAssignment {
     let spec = &object.spec;
-    let between = |between: &Between| Window::Between(between.start, between.end);
-    let (window, recurrence) = match &spec.window {
-        StandingWindow::Permanent(_) => (Window::Permanent, None),
-        StandingWindow::Between(of) => (between(of), None),
-        StandingWindow::Recurring(all) => match &all.bounds {
-            Bounds::Permanent(_) => (Window::Permanent, Some(all.recurrence.clone())),
-            Bounds::Between(of) => (between(of), Some(all.recurrence.clone())),
-        },
+    let recurrence = match &spec.window {
+        StandingWindow::Permanent(_) | StandingWindow::Between(_) => None,
+        StandingWindow::Recurring(all) => Some(all.recurrence.clone()),
     };
     let created = created(object);
     let recorded = || object.status.as_ref().is_some_and(|status| conditions::is_true(&status.conditions, AUTHOR_PROVEN));
@@ -31,17 +42,7 @@ pub fn active_assignment(object: &Object, admission: &AdmissionHistory) -> Activ
         found => found,
     };
     ActiveAssignment {
-        assignment: Assignment {
-            reference: reference(object),
-            role: spec.role_ref.name.clone(),
-            subject: spec.subject.clone(),
-            scope: spec.scope.narrowed(),
-            permissions: spec.permissions.clone(),
-            window,
-            suspended: spec.suspend,
-            delegated: false,
-            unsupported: Vec::new(),
-        },
+        assignment: standing_assignment(object),
         system: spec.system.clone(),
         recurrence,
         justification: spec.justification.clone(),

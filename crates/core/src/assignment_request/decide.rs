@@ -1,5 +1,5 @@
 //! The state machine of an AssignmentRequest. Pure.
-use super::{ActionKind, Change, Frozen, Outcome, Request, State, Terms, tally_decisions};
+use super::{ActionKind, AssignmentKind, Change, Frozen, Origin, Outcome, Request, State, Terms, tally_decisions};
 use crate::{
     approval::{DecisionFacts, Tally, Verb},
     messages,
@@ -25,6 +25,8 @@ pub struct Inputs<'a> {
     pub people: &'a Recognition,
     /// The change in the status of the assignment.
     pub change: Option<&'a Change>,
+    /// The mark of the assignment, if the operator has created it for an AssignmentRequest.
+    pub origin: Option<&'a Origin>,
     /// The name of another request about the same assignment that has not ended, and comes before this one ([`is_earlier`]).
     pub earlier: Option<&'a str>,
     /// Lease held, admission proven, clock sane, stores synced.
@@ -44,6 +46,8 @@ pub enum Decision {
     Accept(Box<Frozen>),
     /// Write the change into the status of the assignment, if it is still the one that was read, and decide again.
     Apply(Change),
+    /// Create the assignment with this mark, if there is none of its name, and decide again.
+    Create(Origin),
     /// Store the end.
     End(Outcome, Reason, String),
 }
@@ -70,8 +74,8 @@ pub fn is_earlier(one: &Place<'_>, other: &Place<'_>) -> bool {
 /// Decides. The order of the rules:
 ///
 /// 1. A request that has ended stays ended.
-/// 2. If the assignment has the change of this request, the request has been applied, regardless of what came later: the operator may have died
-///    between the two writes.
+/// 2. If the assignment has the change or the mark of this request, the request has been applied, regardless of what came later: the operator
+///    may have died between the two writes.
 /// 3. Without the permit nothing begins or ends. What is unknown ends nothing either.
 /// 4. Terms that do not hold, and another digest than was frozen, end it, on facts read live. So a stricter role or policy is not evaded by
 ///    waiting.
@@ -80,8 +84,8 @@ pub fn is_earlier(one: &Place<'_>, other: &Place<'_>) -> bool {
 /// 6. `Pending` is accepted and frozen, on facts read live.
 /// 7. `AwaitingApproval` ends by a Deny or Revoke, or by the timeout of the open stage, both on live facts.
 /// 8. It ends if its window has passed meanwhile.
-/// 9. When every stage has passed, and no Deny or Revoke is still to be judged, the change is written, on facts read live. A request
-///    without stages, which only takes away, gets there at once.
+/// 9. When every stage has passed, and no Deny or Revoke is still to be judged, the change is written, or the new assignment is created, on
+///    facts read live. A request without stages, which only takes away, gets there at once.
 pub fn decide(f: &Inputs<'_>) -> Decision {
     let request = f.request;
     let frozen = match (request.state, &request.frozen) {
@@ -128,7 +132,10 @@ fn decide_accepted(f: &Inputs<'_>, frozen: &Frozen) -> Decision {
             end(Reason::WindowPassed, format!("the window until {} has passed before it was approved", frozen.terms.window.end))
         }
         (None, None) if f.decisions.iter().any(may_stop) => Decision::Wait(Requeue::Backoff),
-        (None, None) => Decision::Apply(frozen.terms.change(&f.request.name)),
+        (None, None) => match frozen.terms.action {
+            ActionKind::New => Decision::Create(frozen.terms.origin(&f.request.name)),
+            ActionKind::Extend | ActionKind::Renew | ActionKind::Remove => Decision::Apply(frozen.terms.change(&f.request.name)),
+        },
     }
 }
 
@@ -144,9 +151,13 @@ fn decide_open_stage(f: &Inputs<'_>, sum: &Tally, deadline: Time) -> Decision {
     }
 }
 
-/// Whether the assignment has the change of this request.
+/// Whether the assignment has the change or the mark of this request.
 fn is_in_place(f: &Inputs<'_>, frozen: &Frozen) -> bool {
-    f.change.is_some_and(|change| *change == frozen.terms.change(&f.request.name))
+    let (terms, name) = (&frozen.terms, &f.request.name);
+    match terms.action {
+        ActionKind::New => f.origin.is_some_and(|origin| *origin == terms.origin(name)),
+        ActionKind::Extend | ActionKind::Renew | ActionKind::Remove => f.change.is_some_and(|change| *change == terms.change(name)),
+    }
 }
 
 /// Whether it ends by its terms, as far as these show.
@@ -172,10 +183,19 @@ fn end(reason: Reason, message: String) -> Decision {
 
 fn applied(terms: &Terms) -> String {
     let (name, subject, window) = (&terms.assignment.name, &terms.subject, terms.window);
-    match terms.action {
-        ActionKind::Remove => format!("assignment {name} ended {}: it makes {subject} eligible no longer", window.end),
-        ActionKind::Extend | ActionKind::Renew => {
-            format!("assignment {name} makes {subject} eligible from {} until {}", window.start, window.end)
+    let until = || format!("from {} until {}", window.start, window.end);
+    match (terms.action, terms.kind) {
+        (ActionKind::Remove, AssignmentKind::Eligible) => {
+            format!("assignment {name} ended {}: it makes {subject} eligible no longer", window.end)
+        }
+        (ActionKind::Remove, AssignmentKind::Active) => {
+            format!("assignment {name} ended {}: it gives {subject} no access any more", window.end)
+        }
+        (ActionKind::New | ActionKind::Extend | ActionKind::Renew, AssignmentKind::Eligible) => {
+            format!("assignment {name} makes {subject} eligible {}", until())
+        }
+        (ActionKind::New | ActionKind::Extend | ActionKind::Renew, AssignmentKind::Active) => {
+            format!("assignment {name} gives {subject} access {}", until())
         }
     }
 }

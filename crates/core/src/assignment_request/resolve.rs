@@ -1,8 +1,11 @@
 //! AssignmentRequest × assignment × template × policy → the new window of the assignment, or a [`Refusal`].
 //!
 //! PIM-059 to PIM-064: in the last 14 days before its end an assignment may be extended, for 30 days after its end renewed, at any time
-//! given up. Nothing is clamped: a window that template or policy do not allow as a whole is refused.
-use super::{Action, Facts, SCHEMA, Span, Terms, last_holder};
+//! given up. A new one may be asked for at any time ([`new`]). Nothing is clamped: a window that template or policy do not allow as a whole
+//! is refused.
+mod new;
+
+use super::{Action, AssignmentKind, Facts, SCHEMA, Span, Terms, last_holder};
 use crate::{
     admission::Provenance,
     approval::{ApprovalStage, StageOrder},
@@ -12,8 +15,8 @@ use crate::{
     principal::Subject,
     reason::Reason,
     terms::{
-        Refusal, check_floor, check_policy_eligible, check_recognised, check_shortest_window, check_stages, check_usable,
-        check_within_role, first_allowing, refuse,
+        Refusal, check_floor, check_origin, check_policy_eligible, check_recognised, check_shortest_window, check_stages, check_usable,
+        check_within_role, first_allowing, refuse, standing,
     },
     text::brief,
     time::Time,
@@ -41,14 +44,14 @@ pub struct Current<'a> {
 
 /// Resolves an AssignmentRequest. The order of the rules:
 ///
-/// 1. made while admission was not enforced; 2. by a person, whose other logins can be recognised, and with a login of their own; 3. the assignment exists with the uid
-///    that the request names; 4. who asks: the person whom it names directly, or, for `extend` and `renew`, a manager of it; members of a
+/// 1. made while admission was not enforced; 2. by a person, whose other logins can be recognised, and with a login of their own; of a new
+///    assignment [`new`] judges the rest; 3. the assignment exists with the uid that the request names; 4. who asks: the person whom it names directly, or, for `extend` and `renew`, a manager of it; members of a
 ///    group that it names may not (PIM-063); a manager asks for a person only where that person's other logins would be recognised;
 ///    5. when it is asked, by the creation of the request; 6. the new window itself.
 ///
 /// `Remove` takes away, so no more is asked of it than that, where the role says so, a holder is left ([`last_holder`]). For the others:
 ///
-/// 7. assignment and role can be used; 8. the role says who approves (`assignment.approval`), and they can; 9. the role allows the window
+/// 7. an assignment that a request has asked for is proven; assignment and role can be used; 8. the role says who approves (`assignment.approval`), and they can; 9. the role allows the window
 ///    as a whole; 10. some policy allows it, and the approval meets its floor.
 ///
 /// All of it is judged again until the change is written, so that no stricter role or policy is evaded by waiting; afterwards the present
@@ -60,12 +63,15 @@ pub fn resolve(a: &Facts, current: Option<Current<'_>>, h: &PolicyInputs<'_>) ->
         Provenance::Unverified => return refuse(Reason::AdmissionNotEnforced, messages::hint(Reason::AdmissionNotEnforced)),
     }
     check_person(a, h)?;
-    let wanted = a.action.assignment();
+    if let Action::New(asked) = &a.action {
+        return new::resolve(a, asked, current.map(|current| current.assignment), h);
+    }
+    let (wanted, kind) = (a.action.assignment(), a.of.as_str());
     let Some(current) = current.filter(|current| current.assignment.reference.uid == wanted.uid) else {
-        let found = if current.is_some() { "the EligibleAssignment of that name has another uid" } else { "it does not exist" };
+        let found = if current.is_some() { format!("the {kind} of that name has another uid") } else { "it does not exist".into() };
         return refuse(
             Reason::NotFound,
-            format!("EligibleAssignment {} with uid {}: {found}; kubectl get eas lists them", wanted.name, wanted.uid),
+            format!("{kind} {} with uid {}: {found}; kubectl get {} lists them", wanted.name, wanted.uid, a.of.short()),
         );
     };
     let e = current.assignment;
@@ -77,6 +83,7 @@ pub fn resolve(a: &Facts, current: Option<Current<'_>>, h: &PolicyInputs<'_>) ->
         request: a.uid.clone(),
         requester: a.requester.username.clone(),
         action: a.action.kind(),
+        kind: a.of,
         assignment: e.reference.clone(),
         subject: e.subject.clone(),
         role,
@@ -84,29 +91,27 @@ pub fn resolve(a: &Facts, current: Option<Current<'_>>, h: &PolicyInputs<'_>) ->
         replaces,
         before: Span::of(e.window),
         window,
+        gives: None,
         approval: Vec::new(),
         order: Default::default(),
     };
     if let Action::Remove { .. } = a.action {
-        match h.template {
-            Some(t) => {
+        match (h.template, a.of) {
+            (Some(t), AssignmentKind::Eligible) => {
                 last_holder::check(e, t, h, current.others_unknown)?;
             }
-            None => wait_for_role(a, e, h)?,
+            (None, AssignmentKind::Eligible) => wait_for_role(a, e, h)?,
+            (_, AssignmentKind::Active) => {}
         }
         // A role that does not exist keeps nobody from giving it up.
         let role = h.template.map_or_else(|| crate::ids::Ref { name: e.role.clone(), uid: String::new() }, |t| t.reference.clone());
         return Ok(terms(None, role));
     }
-    let Some(t) = h.template else {
-        return refuse(
-            Reason::NoSuchRole,
-            format!("there is no RoleTemplate {} in namespace {}; kubectl get rtpl lists them", e.role, a.namespace),
-        );
-    };
+    let t = role(a, e, h)?;
     let longer = Assignment { window: Window::Between(window.start, window.end), ..e.clone() };
-    let (stages, order) = check_allowed(&longer, t, h)?;
-    let policy = first_allowing(t, h, |p| check_policy_eligible(p, &longer).and_then(|()| check_floor(p, t, stages)))?;
+    check_origin(&longer)?;
+    let (stages, order) = check_allowed((a.of, &longer), t, h)?;
+    let policy = first_allowing(t, h, |p| check_policy_allows(a.of, p, &longer).and_then(|()| check_floor(p, t, stages)))?;
     Ok(Terms { approval: stages.to_vec(), order, ..terms(Some(policy), t.reference.clone()) })
 }
 
@@ -123,6 +128,25 @@ fn wait_for_role(a: &Facts, e: &Assignment, h: &PolicyInputs<'_>) -> Result<(), 
             e.role, a.namespace
         ),
     )
+}
+
+/// The role of an assignment.
+fn role<'a>(a: &Facts, e: &Assignment, h: &PolicyInputs<'a>) -> Result<&'a Template, Refusal> {
+    match h.template {
+        Some(t) => Ok(t),
+        None => refuse(
+            Reason::NoSuchRole,
+            format!("there is no RoleTemplate {} in namespace {}; kubectl get rtpl lists them", e.role, a.namespace),
+        ),
+    }
+}
+
+/// Whether a policy lets the subject of an assignment be eligible, or have standing access, in its window.
+pub(super) fn check_policy_allows(kind: AssignmentKind, p: &Policy, e: &Assignment) -> Result<(), Refusal> {
+    match kind {
+        AssignmentKind::Eligible => check_policy_eligible(p, e),
+        AssignmentKind::Active => standing::check_policy(p, e),
+    }
 }
 
 /// Service accounts ask for no assignment, and of a person the other logins must be recognised: one of them could approve. So could the person who
@@ -161,8 +185,15 @@ fn check_entitled(a: &Facts, e: &Assignment, h: &PolicyInputs<'_>) -> Result<(),
     let directly = matches!(e.subject, Subject::User(_)) && e.subject.includes(&a.requester);
     match (directly, &a.action, a.manager) {
         (true, _, _) => Ok(()),
-        (false, Action::Extend { .. } | Action::Renew { .. }, Some(true)) => check_recognised(&e.subject, h),
-        (false, Action::Extend { .. } | Action::Renew { .. }, None) => {
+        (false, Action::New(_), Some(false)) => refuse(
+            Reason::NotEntitled,
+            format!(
+                "{who} cannot ask for assignment {name} of {}: a user asks for themselves, and for others who may manage all EligibleAssignments of the namespace (RBAC verb manage)",
+                e.subject
+            ),
+        ),
+        (false, Action::New(_) | Action::Extend { .. } | Action::Renew { .. }, Some(true)) => check_recognised(&e.subject, h),
+        (false, Action::New(_) | Action::Extend { .. } | Action::Renew { .. }, None) => {
             refuse(Reason::NotProvenYet, format!("whether {who} may manage assignment {name} cannot be read; it is tried again"))
         }
         (false, Action::Remove { .. }, _) => {
@@ -187,9 +218,14 @@ fn check_entitled(a: &Facts, e: &Assignment, h: &PolicyInputs<'_>) -> Result<(),
 
 /// The new window, if it may be asked for at the time at which the request was created.
 fn new_window(a: &Facts, e: &Assignment) -> Result<Span, Refusal> {
-    let (name, asked) = (&e.reference.name, a.created);
+    let (name, asked, flag) = (&e.reference.name, a.created, a.of.flag());
     let outside = |message: String| refuse(Reason::OutsideWindow, message);
     let window = match (&a.action, e.window) {
+        (Action::New(_), Window::Permanent) => return outside(format!("assignment {name} would have no end")),
+        (Action::New(_), Window::Between(start, _)) if start < asked => {
+            return outside(format!("the window of assignment {name} would begin {start}, before the request was made"));
+        }
+        (Action::New(_), Window::Between(start, end)) => Span { start, end },
         (Action::Remove { .. }, Window::Permanent) => return Ok(Span { start: asked.plus_secs(-MIN_SECS), end: asked }),
         (Action::Remove { .. }, Window::Between(_, over)) if asked >= over => {
             return outside(format!("assignment {name} ended {over} already"));
@@ -198,7 +234,7 @@ fn new_window(a: &Facts, e: &Assignment) -> Result<Span, Refusal> {
         (_, Window::Permanent) => return outside(format!("assignment {name} has no end, so there is nothing to extend")),
         (Action::Extend { .. }, Window::Between(_, over)) if asked >= over => {
             return outside(format!(
-                "assignment {name} ended {over}; it cannot be extended, but renewed: kubectl curfew assignment renew {name}"
+                "assignment {name} ended {over}; it cannot be extended, but renewed: kubectl curfew assignment renew {name}{flag}"
             ));
         }
         (Action::Extend { .. }, Window::Between(_, over)) if asked < over.plus_secs(-EXTENDABLE_SECS) => {
@@ -212,7 +248,9 @@ fn new_window(a: &Facts, e: &Assignment) -> Result<Span, Refusal> {
         }
         (Action::Extend { until, .. }, Window::Between(start, _)) => Span { start, end: *until },
         (Action::Renew { .. }, Window::Between(_, over)) if asked < over => {
-            return outside(format!("assignment {name} ends {over} and has not ended; extend it: kubectl curfew assignment extend {name}"));
+            return outside(format!(
+                "assignment {name} ends {over} and has not ended; extend it: kubectl curfew assignment extend {name}{flag}"
+            ));
         }
         (Action::Renew { .. }, Window::Between(_, over)) if asked > over.plus_secs(RENEWABLE_SECS) => {
             return outside(format!(
@@ -241,7 +279,11 @@ fn check_length(name: &str, asked: Time, window: Span) -> Result<Span, Refusal> 
 }
 
 /// Whether assignment and role can be used, and allow this window; returns who must approve.
-fn check_allowed<'a>(longer: &Assignment, t: &'a Template, h: &PolicyInputs<'_>) -> Result<(&'a [ApprovalStage], StageOrder), Refusal> {
+fn check_allowed<'a>(
+    (kind, longer): (AssignmentKind, &Assignment),
+    t: &'a Template,
+    h: &PolicyInputs<'_>,
+) -> Result<(&'a [ApprovalStage], StageOrder), Refusal> {
     let (name, role) = (&longer.reference.name, &t.reference.name);
     if longer.suspended {
         return refuse(Reason::Suspended, format!("assignment {name} is suspended; ask its owner"));
@@ -251,7 +293,7 @@ fn check_allowed<'a>(longer: &Assignment, t: &'a Template, h: &PolicyInputs<'_>)
         return refuse(
             Reason::NobodyCanApprove,
             format!(
-                "role {role} does not say who approves that its assignments are extended or renewed; its owner can set spec.assignment.approval"
+                "role {role} does not say who approves that its assignments are made, extended or renewed; its owner can set spec.assignment.approval"
             ),
         );
     };
@@ -260,6 +302,9 @@ fn check_allowed<'a>(longer: &Assignment, t: &'a Template, h: &PolicyInputs<'_>)
     }
     check_stages(t, stages, h)?;
     check_shortest_window(longer)?;
-    check_within_role(longer, t)?;
+    match kind {
+        AssignmentKind::Eligible => check_within_role(longer, t)?,
+        AssignmentKind::Active => standing::check_role(longer, t)?,
+    }
     Ok((stages, *order))
 }

@@ -41,6 +41,7 @@ pub(super) fn terms() -> Terms {
         request: "r1".into(),
         requester: "alice".into(),
         action: ActionKind::Extend,
+        kind: AssignmentKind::Eligible,
         assignment: assignment(),
         subject: Subject::User("alice".into()),
         role: Ref { name: "admin".into(), uid: "t1".into() },
@@ -48,9 +49,17 @@ pub(super) fn terms() -> Terms {
         replaces: Some(span(0, 2_000)),
         before: Some(span(0, 2_000)),
         window: span(0, 5_600),
+        gives: None,
         approval: vec![leads],
         order: StageOrder::Sequential,
     }
+}
+
+/// A new assignment of the name of the sample, for as long as its spec says there, with the whole scope of the role.
+pub(super) fn new_terms() -> Terms {
+    let asked = Ref { uid: String::new(), ..assignment() };
+    let window = Span { start: Time::from_secs(0), end: Time::from_secs(2_000) };
+    Terms { action: ActionKind::New, assignment: asked, replaces: None, before: None, window, gives: Some(Gives::default()), ..terms() }
 }
 
 /// The request in this state, with what it froze.
@@ -143,6 +152,7 @@ fn eligible() -> Assignment {
         window: Window::Between(Time::from_secs(0), Time::from_secs(2_000)),
         delegated: false,
         suspended: false,
+        unproven: None,
         unsupported: Vec::new(),
     }
 }

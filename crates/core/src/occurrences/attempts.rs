@@ -65,6 +65,7 @@ const fn is_by_a_person(reason: Reason) -> bool {
         | MfaRequired
         | AuthenticationContextRequired
         | NoSuchRole
+        | AlreadyExists
         | AmbiguousSystem
         | NotReady
         | WiderScope

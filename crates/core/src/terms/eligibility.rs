@@ -100,7 +100,7 @@ pub(super) fn eligible<'a>(
         });
         match found {
             Ok(policy) => return Ok(Eligibility { assignment, policy, duration }),
-            Err(e) if e.reason == Reason::OutsidePolicy => why = Refusal { reason: Reason::NotEligible, ..e },
+            Err(e) if matches!(e.reason, Reason::OutsidePolicy | Reason::NotApproved) => why = Refusal { reason: Reason::NotEligible, ..e },
             Err(e) => why = e,
         }
     }

@@ -26,7 +26,9 @@ use crate::{
     duration::Duration,
     messages,
     occurrences::Occurrence,
-    policy_inputs::{ActiveAssignment, OPERATOR_ACCOUNT, Policy, PolicyInputs, Progress, RequestFacts, System, Template, Window},
+    policy_inputs::{
+        ActiveAssignment, Assignment, OPERATOR_ACCOUNT, Policy, PolicyInputs, Progress, RequestFacts, System, Template, Window,
+    },
     principal::{ServiceAccount, Subject},
     reason::Reason,
     resolved::Terms,
@@ -116,7 +118,7 @@ pub(super) fn entitled<'a>(
         check_shortest(active)?;
     }
     check_holder(active, system)?;
-    check_role(active, t)?;
+    check_role(e, t)?;
     let duration = check_activation(a, active, h)?.clone();
     match begins {
         true => narrowing::check_assignment(e, t, h.inventory).and_then(|()| narrowing::check_given(offer, e, a, t))?,
@@ -128,7 +130,7 @@ pub(super) fn entitled<'a>(
     let policy = first_allowing(t, h, |p| {
         check_policy_reaches(p, system, offer, h)
             .and_then(|()| check_mfa_floor(p, t, !begins))
-            .and_then(|()| check_policy(p, active))
+            .and_then(|()| check_policy(p, e))
             .and_then(|()| if begins { check_delegated(p, active) } else { Ok(()) })
     })?;
     Ok(Eligibility { assignment: e, policy, duration })
@@ -217,15 +219,15 @@ fn check_holder(active: &ActiveAssignment, system: &System) -> Result<(), Refusa
 }
 
 /// Whether a role allows standing access of this length.
-fn check_role(active: &ActiveAssignment, t: &Template) -> Result<(), Refusal> {
-    let (name, role) = (&active.assignment.reference.name, &t.reference.name);
+pub(crate) fn check_role(e: &Assignment, t: &Template) -> Result<(), Refusal> {
+    let (name, role) = (&e.reference.name, &t.reference.name);
     let Some(rule) = t.standing else {
         return refuse(
             Reason::OutsidePolicy,
             format!("role {role} allows no standing access such as assignment {name}; its owner can set assignment.active"),
         );
     };
-    check_length(&active.assignment, role, rule.permanent, rule.max)
+    check_length(e, role, rule.permanent, rule.max)
 }
 
 /// How long this activation lasts, if the window has it and no single one is longer than CurfewConfig allows.
@@ -252,8 +254,8 @@ fn check_activation<'a>(a: &'a RequestFacts, active: &ActiveAssignment, h: &Poli
 }
 
 /// Whether a policy lets this subject have standing access, in this window. It is bounded as eligibility is.
-fn check_policy(p: &Policy, active: &ActiveAssignment) -> Result<(), Refusal> {
-    let (e, policy, name) = (&active.assignment, &p.reference.name, &active.assignment.reference.name);
+pub(crate) fn check_policy(p: &Policy, e: &Assignment) -> Result<(), Refusal> {
+    let (policy, name) = (&p.reference.name, &e.reference.name);
     let outside = |what: String| refuse(Reason::OutsidePolicy, what);
     match e.window {
         _ if !p.standing => outside(format!(

@@ -1,5 +1,5 @@
 //! The windows of assignments: whether one holds, is long enough, and is no longer than the role allows.
-use super::{Refusal, refuse};
+use super::{Refusal, check_origin, refuse};
 use crate::{
     duration::{Duration, Period},
     policy_inputs::{Assignment, RequestFacts, Template, Window},
@@ -16,6 +16,7 @@ pub(super) fn check_assignment_window(a: &RequestFacts, e: &Assignment, t: &Temp
     if let Some(what) = e.unsupported.first() {
         return refuse(Reason::Unsupported, format!("assignment {name} uses {what}, which this build does not support"));
     }
+    check_origin(e)?;
     // First: one that was removed may have lasted less than it must.
     if let Window::Between(_, over) = e.window
         && now >= over

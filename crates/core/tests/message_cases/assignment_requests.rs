@@ -5,13 +5,13 @@ use curfew_core::{
     admission::Provenance,
     approval::{DecisionFacts, StageOrder, Verb},
     assignment_request::{
-        Action, ActionKind, Change, Facts, Frozen, Request, Span, State, Terms,
+        Action, ActionKind, AssignmentKind, Change, Facts, Frozen, Request, Span, State, Terms,
         decide::{Decision, Inputs, decide},
         proof::Lack,
         resolve::{Current, resolve},
     },
     digest::Digest,
-    policy_inputs::{Assignment, Window},
+    policy_inputs::{Assignment, Unproven, Window},
     principal::{Recognition, Subject, UserInfo},
     readiness,
     resolved::Ref,
@@ -35,7 +35,15 @@ fn of(window: Window) -> Fixture {
 fn by(name: &str, groups: &[&str], action: Action) -> Facts {
     let groups = Arc::new(groups.iter().map(ToString::to_string).collect());
     let requester = UserInfo { username: name.into(), groups, ..UserInfo::default() };
-    Facts { namespace: "payments".into(), uid: "r1".into(), created: NOW, requester, action, manager: Some(false) }
+    Facts {
+        namespace: "payments".into(),
+        uid: "r1".into(),
+        created: NOW,
+        requester,
+        action,
+        of: AssignmentKind::Eligible,
+        manager: Some(false),
+    }
 }
 
 fn extend(secs: i64) -> Action {
@@ -44,6 +52,12 @@ fn extend(secs: i64) -> Action {
 
 fn renew(start: Option<i64>, secs: i64) -> Action {
     Action::Renew { assignment: reference("devs"), start: start.map(|start| NOW.plus_secs(start)), until: NOW.plus_secs(secs) }
+}
+
+/// A new one of the name of the one that there is.
+fn wanted() -> Assignment {
+    let f = of(window(0, 700));
+    Assignment { reference: Ref { uid: String::new(), ..f.assignments[0].reference.clone() }, ..f.assignments[0].clone() }
 }
 
 fn remove() -> Action {
@@ -101,6 +115,25 @@ pub fn refused() -> Vec<Row> {
         ("renewed too late", of(window(-40 * DAY, -31 * DAY)), alice(renew(None, 700))),
         ("renewed into the past", ended(), alice(renew(Some(-50), 700))),
         ("less than 5m", ended(), alice(renew(None, 100))),
+        ("a new one of a name that is taken", soon(), alice(Action::New(Box::new(wanted())))),
+        ("a new one for another person", changed(|f| f.assignments.clear()), by("mallory", &[], Action::New(Box::new(wanted())))),
+        (
+            "a new one from the past",
+            changed(|f| f.assignments.clear()),
+            alice(Action::New(Box::new(Assignment { window: window(-50, 700), ..wanted() }))),
+        ),
+        (
+            "a new one without an end",
+            changed(|f| f.assignments.clear()),
+            alice(Action::New(Box::new(Assignment { window: Window::Permanent, ..wanted() }))),
+        ),
+        (
+            "another uid of standing access",
+            changed(|f| f.assignments[0].reference.uid = "a2".into()),
+            Facts { of: AssignmentKind::Active, ..alice(extend(700)) },
+        ),
+        ("standing access extended after the end", ended(), Facts { of: AssignmentKind::Active, ..alice(extend(700)) }),
+        ("standing access that the role does not allow", soon(), Facts { of: AssignmentKind::Active, ..alice(extend(700)) }),
         ("no approver", changed(|f| f.template().assignment_approval = None), alice(extend(700))),
         ("no stage", changed(|f| f.template().assignment_approval = Some((Vec::new(), StageOrder::Sequential))), alice(extend(700))),
     ];
@@ -119,13 +152,23 @@ pub fn without_proof() -> Vec<Row> {
     let ended = of(window(-800, -100));
     let judged =
         |f: &Fixture, lack| readiness::assignment_without_proof(&f.assignments[0], (&change, lack), f.template.as_ref(), &f.inputs());
-    let all = [Lack::Request, Lack::Terms, Lack::Admission, Lack::Recognition, Lack::Approvers, Lack::Approvals];
+    let all = [Lack::Request, Lack::Terms, Lack::Content, Lack::Admission, Lack::Recognition, Lack::Approvers, Lack::Approvals];
     let row = |lack| {
         let refusal = judged(&ended, lack).expect_err("the window has ended");
         (format!("{lack:?}"), refusal.reason.as_str(), refusal.message)
     };
+    let asked_for = |why: &str| {
+        let unproven = Some(Unproven { by: "asked".into(), why: why.into() });
+        let f = of(window(-800, 100));
+        let asked = Assignment { unproven, ..f.assignments[0].clone() };
+        let refusal = readiness::assignment(&asked, f.template.as_ref(), &f.inputs()).expect_err("it makes nobody eligible");
+        ("one that a request has asked for".to_owned(), refusal.reason.as_str(), refusal.message)
+    };
     let lasting = judged(&of(window(-800, 100)), Lack::Request).expect("the window of the spec lasts");
-    all.into_iter().map(row).chain([("the window of the spec lasts".to_owned(), "AsExpected", lasting)]).collect()
+    all.into_iter()
+        .map(row)
+        .chain([("the window of the spec lasts".to_owned(), "AsExpected", lasting), asked_for(&Lack::Content.to_string())])
+        .collect()
 }
 
 /// Whether anybody is eligible for a role that protects its last holder.
@@ -172,7 +215,10 @@ fn decided_with(frozen: Terms, now: Terms, earlier: Option<&str>, written: bool,
     let request = Request { name: "longer".into(), uid: "r1".into(), created: NOW, requester, state: State::AwaitingApproval, frozen };
     let people = Recognition { alias_keys: Vec::new(), ..Recognition::STRICT.clone() };
     let change = Some(&change).filter(|_| written);
-    decide(&Inputs { now: at, request: &request, terms: &Ok(now), decisions, people: &people, change, earlier, permit: true, fresh: true })
+    let origin = request.frozen.as_ref().map(|frozen| frozen.terms.origin("longer"));
+    let origin = origin.as_ref().filter(|_| written);
+    let (terms, permit, fresh) = (&Ok(now), true, true);
+    decide(&Inputs { now: at, request: &request, terms, decisions, people: &people, change, origin, earlier, permit, fresh })
 }
 
 /// How it ends.
@@ -180,6 +226,9 @@ pub fn ends() -> Vec<Row> {
     let f = of(window(-100, 100));
     let extension = resolved(&f, &by("alice", &[], extend(700)), false).expect("an extension");
     let removal = resolved(&f, &by("alice", &[], remove()), false).expect("a removal");
+    let nothing = Fixture { assignments: Vec::new(), ..of(window(-100, 100)) };
+    let new = resolved(&nothing, &by("alice", &[], Action::New(Box::new(wanted()))), false).expect("a new one");
+    let standing = |terms: &Terms| Terms { kind: AssignmentKind::Active, ..terms.clone() };
     let other = |change: fn(&mut Terms)| {
         let mut terms = extension.clone();
         change(&mut terms);
@@ -189,6 +238,9 @@ pub fn ends() -> Vec<Row> {
     let cases = [
         ("another one waits", decided(extension.clone(), extension.clone(), Some("first"), false, NOW)),
         ("applied", decided(extension.clone(), extension.clone(), None, true, NOW)),
+        ("made", decided(new.clone(), new.clone(), None, true, NOW)),
+        ("standing access extended", decided(standing(&extension), standing(&extension), None, true, NOW)),
+        ("standing access given up", decided(standing(&removal), standing(&removal), None, true, NOW)),
         ("given up", decided(removal.clone(), removal.clone(), None, true, NOW)),
         ("another window in Git", decided(extension.clone(), other(|t| t.before = Some(Span { start: NOW, end: NOW })), None, false, NOW)),
         ("another policy", decided(extension.clone(), other(|t| t.policy = None), None, false, NOW)),

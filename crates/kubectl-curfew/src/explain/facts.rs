@@ -3,7 +3,7 @@ use super::{
     Explained, Line, Outcome,
     holding::{self, Requests, Told},
     stand_in,
-    windows::{self, Counts, Windows},
+    windows::{self, Claims, Counts},
 };
 use crate::{
     context::{CliContext, now, plain, record},
@@ -13,7 +13,9 @@ use crate::{
 use anyhow::Context as _;
 use curfew_api::{
     AccessPolicy, ActivationRequest, AuthorizationSystem, CONFIG_NAME, CurfewConfig, EligibleAssignment, GROUP, RoleTemplate, conditions,
-    convert, request::ActivationRequestSpec, template::Approval,
+    convert::{self, ClaimKind},
+    request::ActivationRequestSpec,
+    template::Approval,
 };
 use curfew_core::{
     admission::AdmissionHistory,
@@ -43,8 +45,8 @@ pub(crate) struct Facts {
     pub(crate) config: Known<Option<CurfewConfig>>,
     pub(crate) template: Known<RoleTemplate>,
     pub(crate) assignments: Known<Vec<EligibleAssignment>>,
-    /// What should prove the wider windows of the assignments that name the user.
-    pub(crate) windows: Windows,
+    /// What should prove what the assignments claim that name the user.
+    pub(crate) windows: Claims,
     pub(crate) policies: Known<Vec<AccessPolicy>>,
     pub(crate) systems: Known<Vec<AuthorizationSystem>>,
     /// The request that it extends, if it names one and that exists.
@@ -186,8 +188,8 @@ impl Inputs {
         }
     }
 
-    /// Takes the windows of the specs where wider ones do not count; returns whether they do, by the names of the assignments.
-    fn correct_windows(&mut self, facts: &Facts, admission: &AdmissionHistory) -> BTreeMap<String, Counts> {
+    /// Leaves out what assignments claim and what does not count; returns whether it does, by the names of the assignments.
+    fn correct_windows(&mut self, facts: &Facts, admission: &AdmissionHistory) -> BTreeMap<String, Vec<Counts>> {
         let assignments: Vec<_> = facts.assignments.iter().flatten().filter(|found| convert::is_present(*found)).collect();
         let rules = self.rules(facts.now, admission);
         let all: BTreeMap<_, _> = assignments.iter().map(|found| (found.name_any(), windows::counts(facts, found, &rules))).collect();
@@ -265,13 +267,15 @@ pub(super) fn judge(facts: &Facts) -> Explained {
     }
 }
 
-/// A line about an assignment, with what is to be said about a wider window of it.
-fn with_window(line: Line, counts: Option<&Counts>) -> Line {
-    match counts {
-        Some(Counts::No(why)) => Line { detail: format!("{}; {why}", line.detail), ..line },
-        Some(Counts::Unknown(why)) if line.outcome == Outcome::Ok => Line { outcome: Outcome::Unknown, detail: why.clone(), ..line },
-        None | Some(Counts::Yes | Counts::Unknown(_)) => line,
-    }
+/// A line about an assignment, with what is to be said about what it claims.
+fn with_window(line: Line, counts: Option<&Vec<Counts>>) -> Line {
+    counts.into_iter().flatten().fold(line, |line, counts| match counts {
+        // The rule tells of it.
+        Counts::No(ClaimKind::Origin, ..) => line,
+        Counts::No(ClaimKind::Window, _, why) => Line { detail: format!("{}; {why}", line.detail), ..line },
+        Counts::Unknown(why) if line.outcome == Outcome::Ok => Line { outcome: Outcome::Unknown, detail: why.clone(), ..line },
+        Counts::Yes | Counts::Unknown(_) => line,
+    })
 }
 
 /// From when the duration would count, if the access began now.

@@ -14,6 +14,7 @@ struct Case {
     terms: Result<Terms, Refusal>,
     decisions: Vec<DecisionFacts>,
     change: Option<Change>,
+    origin: Option<Origin>,
     earlier: Option<&'static str>,
     permit: bool,
     fresh: bool,
@@ -28,6 +29,7 @@ impl Case {
             decisions: &self.decisions,
             people: &people(),
             change: self.change.as_ref(),
+            origin: self.origin.as_ref(),
             earlier: self.earlier,
             permit: self.permit,
             fresh: self.fresh,
@@ -49,6 +51,7 @@ fn waiting(decisions: Vec<DecisionFacts>) -> Case {
         terms: Ok(terms()),
         decisions,
         change: None,
+        origin: None,
         earlier: None,
         permit: true,
         fresh: true,
@@ -176,4 +179,29 @@ fn what_was_written_is_finished_regardless_of_what_came_later() {
     assert_eq!(written(Some(other)).ends(), Some((Outcome::Denied, Reason::DeniedByApprover)));
     let over = Case { request: request(State::Ended(Outcome::Denied), Some(terms())), ..written(Some(terms().change("longer"))) };
     assert_eq!(over.decide(), Decision::Wait(Requeue::OnChange), "what has ended stays ended");
+}
+
+/// A new assignment is created as what was approved, once: what stands under the name decides, and not what was meant.
+#[test]
+fn a_new_assignment_is_created_after_approval_and_once() {
+    let new = crate::assignment_request::sample::new_terms();
+    let approved = decision("carol", Verb::Approve, &new);
+    let case = |decisions: Vec<DecisionFacts>| Case {
+        request: request(State::AwaitingApproval, Some(new.clone())),
+        terms: Ok(new.clone()),
+        ..waiting(decisions)
+    };
+    assert!(matches!(case(Vec::new()).decide(), Decision::Wait(_)), "nothing is created before the approval");
+    assert!(matches!(case(vec![decision("alice", Verb::Approve, &new)]).decide(), Decision::Wait(_)), "her own approval");
+    assert_eq!(case(vec![approved.clone()]).decide(), Decision::Create(new.origin("longer")));
+    assert_eq!(Case { fresh: false, ..case(vec![approved.clone()]) }.decide(), Decision::ReadLive);
+    assert_eq!(Case { permit: false, ..case(vec![approved.clone()]) }.decide(), Decision::Wait(Requeue::OnChange));
+    // The operator died after the creation: what was read then is refused, since the name is taken, by this very request.
+    let created = Case { origin: Some(new.origin("longer")), terms: refusal(Reason::AlreadyExists), ..case(vec![approved.clone()]) };
+    assert_eq!(created.ends(), Some((Outcome::Applied, Reason::AsExpected)));
+    let of_another = Origin { uid: "r2".into(), ..new.origin("longer") };
+    let taken = Case { origin: Some(of_another), terms: refusal(Reason::AlreadyExists), ..case(vec![approved.clone()]) };
+    assert_eq!(taken.ends(), Some((Outcome::Invalid, Reason::AlreadyExists)));
+    let by_hand = Case { origin: None, terms: refusal(Reason::AlreadyExists), ..case(vec![approved]) };
+    assert_eq!(by_hand.ends(), Some((Outcome::Invalid, Reason::AlreadyExists)));
 }

@@ -3,18 +3,20 @@ use crate::{
     admission::{AdmissionHistory, MAX_PAST_SPANS, Span as Proven},
     approval::{ApprovalStage, StageOrder, Verb},
     assignment_request::{
-        Span, Terms,
-        sample::{Around, CREATED, around, assignment, decision, people, person, policy, request, terms},
+        Gives, Span, Terms,
+        sample::{Around, CREATED, around, assignment, decision, new_terms, people, person, policy, request, terms},
     },
     digest::Digest,
     ids::Ref,
     principal::Subject,
+    target::{PermissionsByProvider, ScopeByProvider},
     time::Time,
 };
 
 fn proof(change: &Change, stored: &Request, decisions: &[DecisionFacts], around: &Around) -> Proof {
     let people = people();
-    prove(change, &around.assignment, Some(Evidence { request: stored, decisions, people: &people }), &around.inputs())
+    let evidence = Evidence { request: stored, decisions, people: &people };
+    prove(Claim::Window(change), (AssignmentKind::Eligible, &around.assignment), Some(evidence), &around.inputs())
 }
 
 /// The extension of the sample with these terms, decided by this person alone.
@@ -32,7 +34,7 @@ fn what_was_approved_and_applied_is_proven() {
     let about_to_end = request(State::AwaitingApproval, Some(terms.clone()));
     let written = proof(&terms.change("longer"), &about_to_end, &by_carol, &around);
     assert_eq!(written, Proof::Approved, "the window is written before the end");
-    let gone = prove(&terms.change("longer"), &around.assignment, None, &around.inputs());
+    let gone = prove(Claim::Window(&terms.change("longer")), (AssignmentKind::Eligible, &around.assignment), None, &around.inputs());
     assert_eq!(gone, Proof::Lacking(Lack::Request), "without the request nothing is proven");
 }
 
@@ -230,10 +232,71 @@ fn a_proof_is_judged_by_the_present_identity_settings() {
     let stored = request(APPLIED, Some(terms.clone()));
     let by_carol = [decision("carol", Verb::Approve, &terms)];
     let proof = |people: &Recognition, decisions: &[DecisionFacts]| {
-        prove(&terms.change("longer"), &around.assignment, Some(Evidence { request: &stored, decisions, people }), &around.inputs())
+        let evidence = Evidence { request: &stored, decisions, people };
+        prove(Claim::Window(&terms.change("longer")), (AssignmentKind::Eligible, &around.assignment), Some(evidence), &around.inputs())
     };
     let one_more = Recognition { alias_keys: vec!["employee-id".into()], ..people() };
     assert_eq!((proof(&people(), &by_carol), proof(&one_more, &by_carol)), (Proof::Approved, Proof::Lacking(Lack::Approvals)));
     let without_proof = [DecisionFacts { proven: false, ..decision("carol", Verb::Approve, &terms) }];
     assert_eq!(proof(&people(), &without_proof), Proof::Lacking(Lack::Approvals), "a key of deciderProof that its login has not");
+}
+
+/// The new assignment of the sample, which was asked for in these terms.
+fn of_origin(terms: &Terms, decisions: &[DecisionFacts], around: &Around) -> Proof {
+    let (people, stored, origin) = (people(), request(APPLIED, Some(terms.clone())), terms.origin("longer"));
+    let evidence = Evidence { request: &stored, decisions, people: &people };
+    let claim = Claim::Origin(&origin, around.assignment.window);
+    prove(claim, (AssignmentKind::Eligible, &around.assignment), Some(evidence), &around.inputs())
+}
+
+/// Who may write assignments can set any content, and the mark with it: only exactly what was approved is proven.
+#[test]
+fn a_new_assignment_is_proven_as_it_was_approved_and_not_otherwise() {
+    let (terms, lacking) = (new_terms(), |lack| Proof::Lacking(lack));
+    let by_carol = [decision("carol", Verb::Approve, &terms)];
+    assert_eq!(of_origin(&terms, &by_carol, &around()), Proof::Approved);
+    assert_eq!(of_origin(&terms, &[], &around()), lacking(Lack::Approvals));
+    assert_eq!(of_origin(&terms, &[decision("alice", Verb::Approve, &terms)], &around()), lacking(Lack::Approvals), "her own");
+    let edited = |what: &str, edit: fn(&mut Assignment)| {
+        let mut around = around();
+        edit(&mut around.assignment);
+        assert_eq!(of_origin(&terms, &by_carol, &around), lacking(Lack::Content), "{what}");
+    };
+    edited("another subject", |e| e.subject = Subject::User("mallory".into()));
+    edited("another role", |e| e.role = "owner".into());
+    edited("another name", |e| e.reference.name = "other".into());
+    edited("a longer window", |e| e.window = Window::Between(Time::from_secs(0), Time::from_secs(9_999)));
+    edited("no end", |e| e.window = Window::Permanent);
+    edited("another scope", |e| e.scope = Some(ScopeByProvider::default()));
+    edited("other permissions", |e| e.permissions = Some(PermissionsByProvider::default()));
+    edited("a service account may ask", |e| e.delegated = true);
+    let mut suspended = around();
+    (suspended.assignment.suspended, suspended.assignment.reference.uid) = (true, "a2".into());
+    assert_eq!(of_origin(&terms, &by_carol, &suspended), Proof::Approved, "of the same content, and suspended");
+    // Terms that were forged together with their digest need approvals of that digest.
+    let forged = Terms { gives: Some(Gives { scope: Some(ScopeByProvider::default()), permissions: None }), ..terms.clone() };
+    let mut narrower = around();
+    narrower.assignment.scope = Some(ScopeByProvider::default());
+    assert_eq!(of_origin(&forged, &by_carol, &narrower), lacking(Lack::Approvals));
+    // An extension of this assignment does not prove it, and neither does a request about standing access.
+    let extension = terms_of_extension();
+    assert_eq!(of_origin(&extension, &[decision("carol", Verb::Approve, &extension)], &around()), lacking(Lack::Content));
+    let standing = Terms { kind: AssignmentKind::Active, ..terms };
+    assert_eq!(of_origin(&standing, &[decision("carol", Verb::Approve, &standing)], &around()), lacking(Lack::Content));
+}
+
+fn terms_of_extension() -> Terms {
+    Terms { assignment: assignment(), ..terms() }
+}
+
+/// The request about an EligibleAssignment proves nothing for an ActiveAssignment that has its name and uid, and the other way round.
+#[test]
+fn a_window_is_proven_for_the_kind_for_which_it_was_approved() {
+    let (terms, around, people) = (terms(), around(), people());
+    let stored = request(APPLIED, Some(terms.clone()));
+    let by_carol = [decision("carol", Verb::Approve, &terms)];
+    let evidence = Evidence { request: &stored, decisions: &by_carol, people: &people };
+    let change = terms.change("longer");
+    let found = prove(Claim::Window(&change), (AssignmentKind::Active, &around.assignment), Some(evidence), &around.inputs());
+    assert_eq!(found, Proof::Lacking(Lack::Terms));
 }

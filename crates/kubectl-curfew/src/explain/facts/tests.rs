@@ -69,7 +69,7 @@ fn facts(duration: Option<&str>) -> Facts {
         config: Ok(Some(object(config()))),
         template: Ok(object(role())),
         assignments: Ok(vec![object(assignment(json!({"group": "devs"})))]),
-        windows: Windows::new(),
+        windows: Claims::new(),
         policies: Ok(vec![object(policy())]),
         systems: Ok(vec![object(system("ReadWrite"))]),
         extended: None,
@@ -207,13 +207,39 @@ fn extended(facts: &mut Facts, decider: &str) {
         "spec": {"about": {"assignmentRequest": {"name": "longer"}}, "digest": digest, "decision": "Approve",
             "decider": {"username": decider, "groups": []}}});
     let found = windows::Found { request: Some(object(request)), decisions: vec![object(approval)] };
-    facts.windows = [("alice".to_owned(), Ok(found))].into();
+    facts.windows = of_window(Ok(found));
     facts.assignments = Ok(vec![object(mine)]);
     let mut floor = policy();
     floor["spec"]["eligible"] = json!([{"user": "alice"}]);
     floor["spec"]["min"]["approval"] =
         json!({"atLeast": {"quorum": 1, "from": [{"user": "carol"}, {"group": "leads"}, {"group": "devs"}]}});
     facts.policies = Ok(vec![object(floor)]);
+}
+
+/// What should prove the wider window of the assignment.
+fn of_window(found: Known<windows::Found>) -> Claims {
+    [("alice".to_owned(), vec![(ClaimKind::Window, found)])].into()
+}
+
+/// An assignment that a request has asked for, which was deleted: it makes nobody eligible.
+#[test]
+fn an_assignment_that_was_asked_for_counts_only_with_its_proof() {
+    let mut facts = facts(None);
+    extended(&mut facts, "carol");
+    let mut asked = facts.assignments.clone().unwrap();
+    asked[0].spec.requested_by = Some(object(json!({"name": "asked", "uid": "x", "digest": "0".repeat(64)})));
+    facts.assignments = Ok(asked);
+    let known = facts.windows.remove("alice").unwrap();
+    let gone = windows::Found { request: None, decisions: Vec::new() };
+    facts.windows = [("alice".to_owned(), known.into_iter().chain([(ClaimKind::Origin, Ok(gone))]).collect())].into();
+    let told = judge(&facts);
+    let (eligibility, why) = outcome(&told, "eligibility");
+    assert_eq!((told.verdict, eligibility), (Outcome::NotOk, Outcome::NotOk), "{told:#?}");
+    assert!(why.contains("AssignmentRequest asked, which asked for it, does not exist any more"), "{why}");
+    facts.windows = [("alice".to_owned(), vec![(ClaimKind::Origin, Err(gap("assignmentrequests of namespace payments")))])].into();
+    let (eligibility, why) = outcome(&judge(&facts), "eligibility");
+    assert_eq!(eligibility, Outcome::Unknown);
+    assert!(why.contains("which AssignmentRequest asked asked for, was approved is not known"), "{why}");
 }
 
 #[test]
@@ -232,10 +258,10 @@ fn a_wider_window_counts_only_with_its_proof() {
         "assignment alice ended {SPEC_END} (OutsideWindow); the window until {END} does not count, because AssignmentRequest longer "
     );
     assert!(why.starts_with(&said), "{why}");
-    facts.windows = [("alice".to_owned(), Ok(windows::Found { request: None, decisions: Vec::new() }))].into();
+    facts.windows = of_window(Ok(windows::Found { request: None, decisions: Vec::new() }));
     assert!(outcome(&judge(&facts), "eligibility").1.ends_with("because AssignmentRequest longer does not exist any more"));
     // What proves it may not be read.
-    facts.windows = [("alice".to_owned(), Err(gap("assignmentrequests of namespace payments")))].into();
+    facts.windows = of_window(Err(gap("assignmentrequests of namespace payments")));
     let told = judge(&facts);
     let (eligibility, why) = outcome(&told, "eligibility");
     assert_eq!((told.verdict, eligibility, told.exit_code()), (Outcome::Unknown, Outcome::Unknown, 3), "{told:#?}");
