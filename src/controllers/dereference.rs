@@ -7,7 +7,7 @@ use super::{
     },
     convert::{self, ClaimKind},
     live_reads,
-    request::extended,
+    request::{extended, held},
 };
 use crate::{
     api::{
@@ -27,7 +27,7 @@ use curfew_core::{
     admission::{Provenance, Seen},
     approval::{DecisionFacts, Verb},
     assignment_request::proof::{Lack, Proof},
-    extension::{Extension, Parent},
+    extension::{Extension, Parent, Span},
     ids, messages,
     policy_inputs::{ActiveAssignment as StandingFacts, PolicyInputs, RequestFacts, Systems, Template},
     principal::{Recognition, UserInfo},
@@ -83,6 +83,8 @@ pub struct Dereferenced {
     unknown: Option<Vec<Seen>>,
     /// What it extends, if it extends another request.
     extension: Option<Extension>,
+    /// When its person holds its role, where the role has a ceiling per day.
+    held: Option<Vec<Span>>,
     /// The request that extends it, as the stores show that.
     pub extended_by: Option<ExtendedBy>,
     /// Whether it was read from the API server.
@@ -128,6 +130,8 @@ pub async fn dereference_with(
     dereferenced.extended_by = extended::extended_by(&ctx.stores, key, &request.uid().unwrap_or_default());
     if !changes::has_ended(&request) {
         dereferenced.extension = extended::read(ctx, &request, source).await?;
+        let people = dereferenced.recognition();
+        dereferenced.held = held::read(ctx, &request, dereferenced.template.as_deref(), &people, source).await?;
     }
     // Nothing about a request that has ended rests on its assignment.
     if let Some(named) = request.spec.active_assignment.as_ref().filter(|_| !changes::has_ended(&request)) {
@@ -404,8 +408,8 @@ impl Dereferenced {
         let mut terms = match &self.request {
             Some(request) => {
                 let is_name_used = ctx.stores.is_name_used(&changes::key(request), &request.uid().unwrap_or_default());
-                let facts =
-                    RequestFacts { is_name_used, extends: self.extension.clone(), ..convert::request_facts(request, self.granted()) };
+                let facts = convert::request_facts(request, self.granted());
+                let facts = RequestFacts { is_name_used, extends: self.extension.clone(), held: self.held.clone(), ..facts };
                 self.with_inputs(ctx, &people, facts.approved.is_some(), |inputs| terms::resolve(&facts, inputs))
             }
             None => Err(terms::Refusal::new(Reason::NotFound, "")),
@@ -434,6 +438,11 @@ impl Dereferenced {
             people: Arc::new(people),
             absent_since,
         }
+    }
+
+    /// How one person is recognised behind two logins.
+    fn recognition(&self) -> Recognition {
+        self.config.as_ref().map_or_else(|| Recognition::STRICT.clone(), |config| config.spec.identity.recognition())
     }
 
     /// Whether the target has shown the access.

@@ -92,7 +92,7 @@ where
             EventData { authentication: authentication.clone(), ..record(object, login, system, &note) },
         );
         for outcome in [
-            in_time("status.emergencyUse", kube_writes::record_emergency_use(&ctx.client, system, last)).await,
+            in_time("status.emergencyUse", note_use(ctx, system, last)).await,
             in_time("the Event about the system", ctx.events.warn_now(&ctx.client, &***system, &uid, (REASON, "Create"), &note)).await,
             in_time("the Event about the object", ctx.events.warn_now(&ctx.client, object, &uid, (REASON, "Create"), &note)).await,
         ] {
@@ -109,6 +109,15 @@ where
     ctx.metrics.emergency_account_uses.inc();
     remember(&mut told, uid);
     Ok(())
+}
+
+/// Notes the use in the status of the system as it is now.
+async fn note_use(ctx: &Context, system: &AuthorizationSystem, last: EmergencyUse) -> kube::Result<()> {
+    let everywhere = ctx.live.cluster_wide(&ctx.client).await?;
+    match everywhere.systems.iter().find(|now| now.uid() == system.uid()) {
+        Some(now) => kube_writes::record_emergency_use(&ctx.client, now, last).await,
+        None => Ok(()),
+    }
 }
 
 /// One write of those that tell, with a limit: the lock is held meanwhile.

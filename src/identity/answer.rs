@@ -51,6 +51,10 @@ pub fn policies() -> Vec<Value> {
                 validation("!has(object.spec.extends) || !has(object.spec.duration) || !has(params.spec.activation.?extension.atMost) || duration(object.spec.duration) <= duration(params.spec.activation.extension.atMost.chain)",
                     "longer than the role allows for a chain of extensions; ask for less time",
                     "'asked for ' + object.spec.duration + ', but role ' + params.metadata.name + ' allows ' + params.spec.activation.extension.atMost.chain + ' in all (activation.extension); ask for less time'"),
+                // The least that it could be: what else the person has held in the day is known to the operator.
+                validation("!has(object.spec.duration) || !has(params.spec.activation.?extension.atMost) || duration(object.spec.duration) <= duration(params.spec.activation.extension.atMost.perDay)",
+                    "longer than the role may be held in a day; ask for less time",
+                    "'asked for ' + object.spec.duration + ', but role ' + params.metadata.name + ' allows ' + params.spec.activation.extension.atMost.perDay + ' per day (activation.extension); ask for less time'"),
                 // The API server fills in the time of creation before it evaluates this; at a dry run, too.
                 validation("!has(object.spec.startTime) || timestamp(object.spec.startTime) <= timestamp(object.metadata.creationTimestamp) + duration('720h')",
                     "startTime is more than 30 days ahead; create the request later",

@@ -166,14 +166,13 @@ pub async fn rely_on(client: &Client, left: &EligibleAssignment, _: &Permit) -> 
 }
 
 /// Writes the use of an emergency account that was told last into the status of its system. Where a later use stands there by now, that one
-/// stays, and is told again by its time: the alert goes by that. It is one field that nothing but this writes, under one lock, so the version
-/// does not matter; of a system that was deleted or replaced there is nothing to note.
+/// stays, and is told again by its time: the alert goes by that. `system` was read live under the lock under which this is called, and
+/// nothing else writes the field, so the version does not matter. Of a system that was deleted or replaced there is nothing to note.
 pub async fn record_emergency_use(client: &Client, system: &AuthorizationSystem, last: EmergencyUse) -> kube::Result<()> {
-    let api: Api<AuthorizationSystem> = Api::all(client.clone());
-    let Some(now) = api.get_opt(&system.name_any()).await? else { return Ok(()) };
-    let stands = now.status.and_then(|status| status.emergency_use).filter(|stands| stands.at > last.at);
+    let stands = system.status.as_ref().and_then(|status| status.emergency_use.clone()).filter(|stands| stands.at > last.at);
     let last = stands.map_or_else(|| last.clone(), |later| EmergencyUse { told_at: last.told_at, ..later });
     let patch = json!({"metadata": {"uid": system.uid()}, "status": {"emergencyUse": last}});
+    let api: Api<AuthorizationSystem> = Api::all(client.clone());
     match api.patch_status(&system.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await {
         Err(kube::Error::Api(s)) if matches!(s.code, 404 | 409) => Ok(()),
         outcome => outcome.map(drop),

@@ -2,13 +2,14 @@
 use super::stores::Key;
 use crate::api::{
     AccessDecision, AccessPolicy, ActivationRequest, ActiveAssignment, AssignmentRequest, AuthorizationSystem, CurfewConfig,
-    EligibleAssignment, Grant, RoleTemplate, active_assignment::AUTHOR_PROVEN, conditions, convert, decision::About, grant::GrantState,
-    request::RequestState,
+    EligibleAssignment, Grant, OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, RoleTemplate, active_assignment::AUTHOR_PROVEN, conditions, convert,
+    decision::About, grant::GrantState, request::RequestState,
 };
 use curfew_core::{
     approval::review::ReviewState,
     folding::fold,
     ids::GRANT_LABEL,
+    principal::{ServiceAccount, Subject},
     target::sources::{ContentSource, content_sources},
 };
 use k8s_openapi::api::{
@@ -131,8 +132,8 @@ pub enum GrantGroup {
     Request(Key),
     /// The Grants of requests of this name, live and ended, as long as they are kept.
     Name(Key),
-    /// The Grants of a role with one beneficiary, live and ended, as long as they are kept: see [`GrantGroup::held`].
-    Held(Key, String),
+    /// The Grants of a role by which one person holds it, live and ended, as long as they are kept: see [`GrantGroup::held`].
+    Held(Key, HeldBy),
     /// The live Grants on an AuthorizationSystem, by its uid.
     System(String),
     /// The live Grants that give what this object holds.
@@ -140,11 +141,44 @@ pub enum GrantGroup {
 }
 
 impl GrantGroup {
-    /// The Grants by which a beneficiary holds a role, or has held it. Two spellings of one name are one beneficiary. Grants of older builds
-    /// are in the group of the role without a name.
-    pub fn held(namespace: &str, role: &str, beneficiary: &str) -> Self {
-        GrantGroup::Held((namespace.to_owned(), role.to_owned()), fold(beneficiary))
+    /// The Grants by which a person with this name holds a role, or has held it. Grants of older builds are in the group of the role without
+    /// a name.
+    pub fn held(namespace: &str, role: &str, by: HeldBy) -> Self {
+        GrantGroup::Held((namespace.to_owned(), role.to_owned()), by)
     }
+}
+
+/// A name by which the person who holds a role is known. Two logins with one of these in common are one person, as for the lock on
+/// break-glass.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum HeldBy {
+    /// A user name, or what a login carries under an alias key. Two spellings of one name are one person.
+    Name(String),
+    /// A uid that is one person's.
+    Uid(String),
+}
+
+impl HeldBy {
+    /// Every name of a person: the user name, the aliases and the uid of a login.
+    pub fn names<'a>(name: &'a str, aliases: impl Iterator<Item = &'a str>, uid: Option<&str>) -> Vec<HeldBy> {
+        let names: BTreeSet<String> = std::iter::once(name).chain(aliases).map(fold).collect();
+        names.into_iter().map(HeldBy::Name).chain(uid.map(|uid| HeldBy::Uid(uid.to_owned()))).collect()
+    }
+
+    /// The names of the person who holds the access of a Grant: the login is the holder's only if it has asked for itself.
+    fn of(grant: &Grant) -> Vec<HeldBy> {
+        let request = &grant.spec.request;
+        let holder = request.beneficiary.principal();
+        let own = holder == request.requester;
+        let aliases = request.aliases.iter().map(String::as_str).filter(|_| own);
+        HeldBy::names(&holder, aliases, request.requester_uid.as_deref().filter(|_| own))
+    }
+}
+
+/// Whether the operator has requested the access, for an ActiveAssignment.
+pub fn is_standing(grant: &Grant) -> bool {
+    let operator = ServiceAccount { namespace: OPERATOR_NAMESPACE.into(), name: OPERATOR_ACCOUNT.into() };
+    grant.spec.request.requester == Subject::ServiceAccount(operator).principal()
 }
 
 /// Namespace and name.
@@ -261,14 +295,15 @@ pub fn final_verdict(decision: &AccessDecision) -> Option<bool> {
 pub fn grant_groups(grant: &Grant) -> Vec<GrantGroup> {
     let request = &grant.spec.request;
     let name = GrantGroup::Name(request_of(grant));
-    let held = GrantGroup::held(&request.namespace, request.role.as_deref().unwrap_or_default(), &request.beneficiary.principal());
+    let role = request.role.as_deref().unwrap_or_default();
+    let held = HeldBy::of(grant).into_iter().map(|by| GrantGroup::held(&request.namespace, role, by));
     if !is_live(grant) {
-        return vec![name, held];
+        return held.chain([name]).collect();
     }
     let contents = grant.spec.plan.content_sources().into_iter().map(GrantGroup::Content);
     let others =
-        [name, held, GrantGroup::Live, GrantGroup::Request(request_of(grant)), GrantGroup::System(grant.spec.system.reference.uid.clone())];
-    others.into_iter().chain(contents).collect()
+        [name, GrantGroup::Live, GrantGroup::Request(request_of(grant)), GrantGroup::System(grant.spec.system.reference.uid.clone())];
+    held.chain(others).chain(contents).collect()
 }
 
 /// The objects that a template's content is read from.
@@ -509,7 +544,15 @@ mod tests {
         let groups = grant_groups(&grant("Active"));
         assert!(roles.into_iter().all(|role| groups.contains(&GrantGroup::Content(role))), "{groups:?}");
         let name = GrantGroup::Name(("payments".to_owned(), "first".to_owned()));
-        assert_eq!(grant_groups(&grant("Ended")), [name, GrantGroup::held("payments", "", "Alice")]);
+        let held = |by| GrantGroup::held("payments", "", by);
+        let by_name = |name: &str| held(HeldBy::Name(name.into()));
+        assert_eq!(grant_groups(&grant("Ended")), [by_name("alice"), name.clone()]);
+        // Every name of the login counts, unless it has asked for another person.
+        let mut other = grant("Ended");
+        (other.spec.request.aliases, other.spec.request.requester_uid) = (vec!["E-7".into()], Some("u-7".into()));
+        assert_eq!(grant_groups(&other), [by_name("alice"), by_name("e-7"), held(HeldBy::Uid("u-7".into())), name.clone()]);
+        other.spec.request.requester = "desk".into();
+        assert_eq!(grant_groups(&other), [by_name("alice"), name]);
     }
 
     #[test]

@@ -167,6 +167,8 @@ async fn an_extension_is_refused_by_rule_value_and_limit() -> Result<()> {
             .await?
             .refused()?;
         ensure!(told.contains("spec.extends.uid"), "{told}");
+        let told = elif.api_stdin(args, &of(role, "elif-all-day", "100m")).await?.refused()?;
+        ensure!(told.contains("'curfew-answers'") && told.contains("role extendable-little allows 90m per day"), "{told}");
     }
     for (name, yaml, state, reason, words) in [
         (
@@ -201,6 +203,15 @@ async fn an_extension_is_refused_by_rule_value_and_limit() -> Result<()> {
         elif.apply(&yaml).await?.success()?;
         refused(w, name, state, reason, words).await?;
     }
+    // A new request after the end counts with what was held, and so does one of another login of the same person.
+    let start = Clock::default().now().plus_secs(7_200).floor_secs();
+    for (who, name) in [(&elif, "elif-again"), (&w.cp.user("Elif@example.com", &["payments-devs"])?, "elif-other-login")] {
+        who.apply(&of(role, name, "50m").replace("duration:", &format!("startTime: '{start}', duration:"))).await?.success()?;
+        let words = "per day, new requests included; a new request for 50m is possible from";
+        refused(w, name, "Denied", "OverMaximum", words).await?;
+    }
+    enno.apply(&of(role, "enno-own", "50m").replace("duration:", &format!("startTime: '{start}', duration:"))).await?.success()?;
+    w.state_is("enno-own", "AwaitingApproval").await?;
     enno.apply(&more("enno-more", "10m").await?).await?.success()?;
     refused(w, "enno-more", "Invalid", "NothingToExtend", "gives access to user elif@example.com, and not to user enno@example.com")
         .await?;

@@ -308,6 +308,7 @@ pub fn request_facts(request: &ActivationRequest, granted: bool) -> RequestFacts
         system: named_system(request).map(str::to_owned),
         is_name_used: false,
         extends: s.extends.as_ref().map(|extends| extension::unread(extends, status)),
+        held: None,
         unsupported: Vec::new(),
         break_glass: s.break_glass == Some(true),
         progress: phase,

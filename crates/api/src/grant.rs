@@ -116,6 +116,10 @@ pub struct GrantRequest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 1024)), extend("x-kubernetes-list-type" = "atomic"))]
     pub aliases: Vec<String>,
+    /// The uid of the requester's login, where CurfewConfig says that one uid is one person: another login with it is the same person.
+    #[serde(default, rename = "requesterUid", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub requester_uid: Option<String>,
 }
 
 /// The life cycle state of a Grant.

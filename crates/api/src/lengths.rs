@@ -119,6 +119,7 @@ const ORIGINS: &[(&str, Origin)] = &[
     ("resolved.author", Copied(&["ActiveAssignment.spec.author.username"], 0)),
     (".decider", Copied(&["AccessDecision.spec.decider.username"], 0)),
     (".aliases[]", Bounded),
+    ("request.requesterUid", Copied(&["ActivationRequest.spec.requester.uid"], 0)),
     ("stages[].name", Copied(&["STAGE.name"], 0)),
     ("approval[].name", Copied(&["STAGE.name"], 0)),
     (".timeout", Own),

@@ -180,7 +180,7 @@ pub enum ExtensionRule {
 pub struct ExtensionCeilings {
     /// The longest access in all, from the activation of the first request to the end of the last extension, such as `8h`.
     pub chain: Duration,
-    /// For how long of any 24 hours the beneficiary may hold the role, with the extension, such as `12h`. Counted from the Grants of the namespace that are kept. A new request that extends nothing is not limited by it.
+    /// For how long of any 24 hours a person may hold the role, such as `12h`, by extensions and by new requests, with any of their logins. Counted from the Grants of the role, which are kept for a day after their end at least.
     pub per_day: Duration,
 }
 

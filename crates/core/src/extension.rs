@@ -1,4 +1,4 @@
-//! The facts of an extension: what it extends, and for how long its beneficiary has held the role before. The rules are in `terms`.
+//! The facts of an extension: what it extends, and for how long a person has held the role before. The rules are in `terms`.
 use crate::{
     duration::Duration,
     reason::Reason,
@@ -14,7 +14,7 @@ const DAY_SECS: i64 = 86_400;
 pub struct ExtensionLimits {
     /// How long a chain of extensions lasts at most, from the first activation to the last end.
     pub chain: Duration,
-    /// For how long of any 24 hours its beneficiary may hold the role.
+    /// For how long of any 24 hours its beneficiary may hold the role, by extensions and by new requests.
     pub per_day: Duration,
 }
 
@@ -31,8 +31,6 @@ pub struct Extension {
     pub granted: Option<Extended>,
     /// What was frozen, if the extension was accepted.
     pub frozen: Option<Extended>,
-    /// When the beneficiary has held the role, or will hold it, by all Grants that are kept. Nothing while that cannot be read.
-    pub held: Option<Vec<Span>>,
 }
 
 /// Where a request stands that another one extends.
@@ -84,15 +82,7 @@ impl Span {
 /// Of all these windows the fullest begins or ends where a span begins or ends, so only those are looked at.
 pub fn most_per_day(held: &[Span], added: Span) -> u32 {
     let near = Span { from: added.from.plus_secs(-DAY_SECS), to: added.to.plus_secs(DAY_SECS) };
-    let mut all: Vec<Span> = held.iter().copied().filter(|span| span.within(near) > 0).chain([added]).collect();
-    all.sort_unstable();
-    let mut merged: Vec<Span> = Vec::new();
-    for span in all {
-        match merged.last_mut() {
-            Some(last) if span.from <= last.to => last.to = last.to.max(span.to),
-            Some(_) | None => merged.push(span),
-        }
-    }
+    let merged = merge(held.iter().copied().filter(|span| span.within(near) > 0).chain([added]).collect());
     let windows = merged.iter().flat_map(|span| {
         [Span { from: span.from, to: span.from.plus_secs(DAY_SECS) }, Span { from: span.to.plus_secs(-DAY_SECS), to: span.to }]
     });
@@ -101,6 +91,43 @@ pub fn most_per_day(held: &[Span], added: Span) -> u32 {
     let concerned = windows.chain([own]).filter(|window| window.within(added) > 0);
     let most = concerned.map(|window| merged.iter().map(|span| span.within(window)).sum::<i64>()).max().unwrap_or(0);
     u32::try_from((most + 999) / 1000).unwrap_or(u32::MAX)
+}
+
+/// The spans in order, those that meet as one.
+fn merge(mut all: Vec<Span>) -> Vec<Span> {
+    all.sort_unstable();
+    let mut merged: Vec<Span> = Vec::new();
+    for span in all {
+        match merged.last_mut() {
+            Some(last) if span.from <= last.to => last.to = last.to.max(span.to),
+            Some(_) | None => merged.push(span),
+        }
+    }
+    merged
+}
+
+/// From when on an access of `lasts` seconds fits into `limit` seconds of any 24 hours beside what is held, in whole seconds and not before
+/// `now`: once all of that has ended, and enough of it is more than 24 hours before the end of the new access. `None` if it is longer than
+/// the limit by itself. An access that overlaps what is held, and so counts for less, may fit earlier.
+pub fn fits_from(held: &[Span], lasts: i64, limit: i64, now: Time) -> Option<Time> {
+    let mut room = limit.checked_sub(lasts).filter(|room| *room >= 0)?.saturating_mul(1000);
+    let merged = merge(held.to_vec());
+    let over = merged.last().map_or(now, |last| last.to.max(now));
+    // From the last one back: the day of the new access begins where what it contains of them fills the rest of the limit.
+    for span in merged.iter().rev() {
+        let millis = span.to.millis_since(span.from);
+        if millis > room {
+            let begins = Time::from_millis(span.to.as_millis() - room);
+            return Some(begun_second_over(over.max(begins.plus_secs(DAY_SECS - lasts))));
+        }
+        room -= millis;
+    }
+    Some(begun_second_over(over))
+}
+
+/// The next whole second, or this one if it is whole.
+const fn begun_second_over(at: Time) -> Time {
+    Time::from_millis(at.as_millis().saturating_add(999)).floor_secs()
 }
 
 #[cfg(test)]
@@ -130,6 +157,21 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_fit_now_fits_from_a_moment_that_is_told() {
+        let fits = |held: &[Span], lasts: i64, limit: i64| {
+            fits_from(held, lasts * HOUR, limit * HOUR, Time::from_secs(100 * HOUR)).map(|at| (at.as_millis() / 1000 - 100 * HOUR) / HOUR)
+        };
+        assert_eq!(fits(&[], 2, 6), Some(0));
+        assert_eq!(fits(&[], 7, 6), None, "longer than the limit by itself");
+        assert_eq!(fits(&[span(90, 94)], 2, 6), Some(0));
+        assert_eq!(fits(&[span(90, 95)], 2, 6), Some(13), "an hour of the five is a day before its end at 115");
+        assert_eq!(fits(&[span(90, 96)], 6, 6), Some(14), "nothing else fits into the day");
+        assert_eq!(fits(&[span(80, 84), span(98, 102)], 3, 6), Some(20), "not while there is access, and two hours of it are a day before");
+        assert_eq!(fits(&[span(99, 103)], 2, 6), Some(3), "it fits once that has ended");
+        assert_eq!(fits(&[span(1, 30)], 6, 6), Some(0), "more than a day before");
+    }
+
+    #[test]
     fn the_fullest_day_is_found() {
         // Compared with every window in steps of a quarter of an hour.
         let mut seed = 7u64;
@@ -156,6 +198,18 @@ mod tests {
                 }
             }
             assert_eq!(most_per_day(&held, added) as usize, slowly, "{held:?} {added:?}");
+            // What fits from a moment on fits then, and not a quarter of an hour before unless it overlaps what is held.
+            let (lasts, now) = (added.to.millis_since(added.from) / 1000, Time::from_secs(0));
+            for limit in [20_000, 40_000, 86_400] {
+                let Some(from) = fits_from(&held, lasts, limit, now) else {
+                    assert!(lasts > limit);
+                    continue;
+                };
+                let at = |from: Time| i64::from(most_per_day(&held, Span { from, to: from.plus_secs(lasts) }));
+                assert!(at(from) <= limit, "{held:?} {lasts} {limit} {from}");
+                let (last, before) = (held.iter().map(|span| span.to).max().unwrap(), from.plus_secs(-900));
+                assert!(before < last || at(before) > limit, "{held:?} {lasts} {limit} {from}");
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     approval::{ApprovalStage, StageOrder},
     conditions::{LoginKeys, ticket},
     duration::{Duration, Period},
-    extension::{Extension, ExtensionLimits},
+    extension::{Extension, ExtensionLimits, Span},
     limits::Maxima,
     occurrences::{Recurrence, Schedule},
     principal::{Mapping, Subject, Uids, UserInfo},
@@ -321,6 +321,9 @@ pub struct RequestFacts {
     pub break_glass: bool,
     /// What it extends, if it extends another request.
     pub extends: Option<Extension>,
+    /// When the same person has held the role, or will hold it, by all other Grants that are kept, where the role has a ceiling per day.
+    /// Nothing while that is not known.
+    pub held: Option<Vec<Span>>,
     /// Why.
     pub justification: Option<String>,
     /// The ticket that explains it.

@@ -204,6 +204,10 @@ impl UserInfo {
     pub fn aliases<'a>(&'a self, alias_keys: &'a [String]) -> impl Iterator<Item = &'a str> {
         alias_keys.iter().flat_map(|key| self.extra_values(key))
     }
+    /// The uid, where that is one person's: `None` if it is blank, or may be several people's.
+    pub fn personal_uid(&self, uids: Uids) -> Option<&str> {
+        (uids == Uids::Personal && !is_blank(&self.uid)).then_some(self.uid.as_str())
+    }
     /// What shows that two logins belong to the same person: equal user names, a common value under one of the alias keys, or equal uids
     /// that are not blank, where uids are personal. A uid is an opaque value of the authenticator and is compared exactly.
     pub fn is_same_person_by<'a>(&self, other: &UserInfo, by: &'a Recognition, spelling: Spelling) -> Option<SameBy<'a>> {

@@ -12,6 +12,7 @@ mod extension;
 mod holder;
 mod narrowing;
 mod origin;
+mod per_day;
 mod policies;
 mod requestors;
 mod schedule;
@@ -67,7 +68,7 @@ pub(crate) fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T,
 /// 1. made while admission was not enforced; 2. a name that has granted before; 3. asks for something that this build does not
 ///    support; 4. a login without the alias that is configured, an emergency account, a start too far ahead, or what it extends has ended early; 5. role;
 ///    6. system; 7. content, and whether it asks for more than the role has; 8. for whom it may be, break-glass, and what it extends;
-///    9. the duration, the ceilings of an extension, the justification, and the conditions of the role; 10. each assignment that makes
+///    9. the duration, the justification, the ceilings of an extension, that per day, and the conditions of the role; 10. each assignment that makes
 ///    the beneficiary eligible, in name order, with each policy, in name order: the first pair that allows all of it; 11. an extension
 ///    gives no more than what it extends; 12. the holder is not an emergency account of the system, by any name.
 ///

@@ -169,7 +169,7 @@ fn the_ceilings_of_a_chain_are_named_and_never_cut() {
         Reason::OverMaximum,
         "would hold role admin for 6h55m of 24 hours, and role admin (activation.extension) allows at most 6h per day",
         |f| {
-            let held = extension(f).held.as_mut().unwrap();
+            let held = f.asked.held.as_mut().unwrap();
             held.push(Span { from: NOW.plus_secs(-40_000), to: NOW.plus_secs(-22_000) });
         },
     );
@@ -246,6 +246,55 @@ fn a_stricter_role_stops_what_waits_and_ends_nothing_that_is_granted() {
         assert_eq!(judged(None, change), Err(reason));
         assert_eq!(judged(Some(until().plus_secs(45 * 60)), change), Ok(()));
     }
+}
+
+/// The ceiling per day of a role is about new requests, too: otherwise one after the end would go on where an extension is refused.
+#[test]
+fn a_new_request_keeps_the_ceiling_per_day() {
+    let hours_ago = |from: i64, to: i64| Span { from: NOW.plus_secs(-from * 3_600), to: NOW.plus_secs(-to * 3_600) };
+    let asked = |per_day: &str, held: Option<Vec<Span>>| {
+        let mut f = fixture();
+        f.template().extension = Some(ExtensionLimits { chain: long("1h"), per_day: long(per_day) });
+        f.asked.held = held;
+        f
+    };
+    let judged = |f: &Fixture| resolve(&f.asked, &f.inputs()).map(drop);
+    // 45 minutes are asked for.
+    let had = || Some(vec![hours_ago(5, 3)]);
+    assert_eq!(judged(&asked("165m", had())), Ok(()), "to the second");
+    let refused = judged(&asked("164m", had())).unwrap_err();
+    let from = NOW.plus_secs(-5 * 3_600 + 86_400 - 45 * 60 + 60);
+    for words in [
+        "with it user alice would hold role admin for 2h45m of 24 hours",
+        "role admin (activation.extension) allows at most 164m per day, new requests included",
+        &format!("a new request for 45m is possible from {from} on"),
+    ] {
+        assert!(refused.reason == Reason::OverMaximum && refused.message.contains(words), "{words:?}: {refused:?}");
+    }
+    let refused = judged(&asked("30m", Some(Vec::new()))).unwrap_err();
+    assert!(refused.message.ends_with("ask for at most 30m"), "{refused:?}");
+    assert_eq!(judged(&asked("164m", Some(vec![hours_ago(30, 24)]))), Ok(()), "a day ago is another day");
+    assert_eq!(judged(&asked("164m", None)), Ok(()), "what is not known refuses nothing");
+    let mut unlimited = asked("164m", had());
+    unlimited.template().extension = None;
+    assert_eq!(judged(&unlimited), Ok(()), "a role without the ceiling");
+    // What waits does not evade it, and a start to come is judged as the time that it asks for.
+    let mut waits = asked("164m", had());
+    waits.asked.progress = Progress::Accepted;
+    assert_eq!(judged(&waits).unwrap_err().reason, Reason::OverMaximum);
+    let start = |secs: i64| {
+        let mut f = asked("164m", had());
+        f.asked.start = Some(NOW.plus_secs(secs));
+        judged(&f)
+    };
+    let fits = from.millis_since(NOW) / 1000;
+    assert_eq!((start(fits), start(fits - 1).is_err()), (Ok(()), true), "it fits from the moment that is told, and not before");
+    // What is granted goes on.
+    let mut granted = asked("164m", had());
+    granted.asked.progress = Progress::Granted(NOW.plus_secs(45 * 60));
+    assert_eq!(judged(&granted), Ok(()));
+    let lines = explain(&asked("164m", had()).asked, &asked("164m", had()).inputs());
+    assert_eq!(lines.refusal.map(|refusal| refusal.reason), Some(Reason::OverMaximum));
 }
 
 #[test]

@@ -237,6 +237,7 @@ impl RequestEffects {
                 role: Some(resolved.role.name.clone()),
                 extends: resolved.extends.clone(),
                 aliases: self.aliases(request),
+                requester_uid: self.requester_uid(request),
             },
             principal: resolved.principal.clone(),
             plan: plan.configured(&settings),
@@ -274,6 +275,11 @@ impl RequestEffects {
     fn aliases(&self, request: &Request) -> Vec<String> {
         let people = self.known().view.people;
         request.requester.aliases(&people.alias_keys).take(64).map(|alias| clip(alias, MAX_ALIAS)).collect()
+    }
+
+    /// The uid of the requester's login, where that is one person's.
+    fn requester_uid(&self, request: &Request) -> Option<String> {
+        request.requester.personal_uid(self.known().view.people.uids).map(str::to_owned)
     }
 
     async fn bring_forward(&self, request_uid: &str, to: Time) -> Outcome {

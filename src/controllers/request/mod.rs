@@ -3,6 +3,7 @@ mod break_glass;
 mod effects;
 pub mod extended;
 mod fresh_decisions;
+pub mod held;
 mod known;
 pub mod slots;
 pub(in crate::controllers) mod status;

@@ -31,16 +31,15 @@ pub fn unread(extends: &UidRef, status: Option<&ActivationRequestStatus>) -> Ext
         parent: Parent::Unknown,
         granted: None,
         frozen: status.and_then(|status| status.resolved.as_ref()).and_then(|resolved| resolved.extends.clone()),
-        held: None,
     }
 }
 
-/// The same with what was read: the request of that name and the Grant of that uid, if they exist, and when the beneficiary holds the role.
+/// The same with what was read: the request of that name and the Grant of that uid, if they exist.
 #[must_use]
-pub fn facts(unread: Extension, parent: Option<&ActivationRequest>, grant: Option<&Grant>, held: Option<Vec<Span>>) -> Extension {
+pub fn facts(unread: Extension, parent: Option<&ActivationRequest>, grant: Option<&Grant>) -> Extension {
     let parent = parent.filter(|parent| parent.uid().as_deref() == Some(unread.uid.as_str()));
     let grant = grant.filter(|grant| grant.spec.request.uid == unread.uid);
-    Extension { parent: stands(parent, grant), granted: grant.and_then(granted), held, ..unread }
+    Extension { parent: stands(parent, grant), granted: grant.and_then(granted), ..unread }
 }
 
 /// The same for people, who may not read Grants: what the status of the request says, which is a copy.

@@ -2,7 +2,7 @@
 use super::{
     Offer, Refusal,
     approval::check_approval,
-    break_glass, check_accepted_by_target, check_justification, conditions, extension, narrowing,
+    break_glass, check_accepted_by_target, check_justification, conditions, extension, narrowing, per_day,
     policies::{check_policy_eligible, check_policy_offers, first_allowing},
     refuse,
     requestors::{check_may_ask, is_for_another},
@@ -55,6 +55,7 @@ pub(super) fn eligible<'a>(
         check_justification(a, || format!("role {}", t.reference.name))?;
     }
     extension::check_ceilings(a, t, &duration, h)?;
+    per_day::check(a, t, holder, &duration, h)?;
     schedule::check_login_age(t.requires_mfa(), &t.reference.name, (a.created, a.start), a.progress)?;
     conditions::check_request(a, t, h)?;
     let machine = a.requester.is_system_identity();

@@ -9,7 +9,7 @@ pub use beyond::{Beyond, Chain};
 use super::{
     Offer, Refusal, check_accepted_by_target, check_approval, check_justification, check_login, check_system, check_usable, conditions,
     eligibility::{duration, naming},
-    emergency, extension, narrowing, pick_system,
+    emergency, extension, narrowing, per_day, pick_system,
     policies::check_policy_offers,
     policies::first_allowing,
     refuse,
@@ -227,6 +227,7 @@ fn extendable(a: &RequestFacts, extended: &Extension, t: &Template, s: &System, 
     let granted = extension::resolve(a, t, s, &holder, h.now)?;
     let lasts = duration(a, t, h)?;
     extension::check_ceilings(a, t, &lasts, h)?;
+    per_day::check(a, t, &holder, &lasts, h)?;
     let until = granted.map_or(h.now, |granted| granted.until);
     Ok(format!("request {} lasts until {until}, and the extension until {}", extended.name, schedule::end(a, h.now, &lasts)))
 }

@@ -6,7 +6,7 @@
 use super::{Offer, Refusal, refuse};
 use crate::{
     duration::Duration,
-    extension::{Extension, Parent, Span, most_per_day},
+    extension::{Extension, Parent},
     policy_inputs::{Policy, PolicyInputs, Progress, RequestFacts, System, Template},
     principal::Subject,
     reason::Reason,
@@ -113,7 +113,7 @@ fn check_new(a: &RequestFacts, e: &Extension, t: &Template, s: &System, holder: 
 }
 
 /// Whether a request that was not granted yet may last as long as it would. The order of the rules: the role allows extensions; the chain is
-/// within what the role, and CurfewConfig, allow; the beneficiary holds the role for no longer in any 24 hours than the role allows.
+/// within what the role, and CurfewConfig, allow. [`super::per_day`] follows.
 pub(super) fn check_ceilings(a: &RequestFacts, t: &Template, duration: &Duration, h: &PolicyInputs<'_>) -> Result<(), Refusal> {
     let Some((e, end)) = to_judge(a, duration) else { return Ok(()) };
     let role = &t.reference.name;
@@ -127,19 +127,7 @@ pub(super) fn check_ceilings(a: &RequestFacts, t: &Template, duration: &Duration
     if let Some(ceiling) = h.ceiling {
         check_chain(e, end, ceiling, || "CurfewConfig's ceiling".into())?;
     }
-    let added = Span { from: e.until, to: end };
-    let held = a.extends.as_ref().and_then(|extension| extension.held.as_deref());
-    match held.map(|held| most_per_day(held, added)) {
-        Some(most) if most > limits.per_day.secs().try_into().unwrap_or(u32::MAX) => refuse(
-            Reason::OverMaximum,
-            format!(
-                "with it the beneficiary would hold role {role} for {} of 24 hours, and role {role} (activation.extension) allows at most {} per day",
-                Duration::from_secs(most),
-                limits.per_day
-            ),
-        ),
-        Some(_) | None => Ok(()),
-    }
+    Ok(())
 }
 
 /// Whether a policy allows a chain of that length: nobody is on for longer than its maximum without a fresh activation.

@@ -1,8 +1,8 @@
 //! Breadth-first search over every interleaving, shared by both models, so that a violation is found in the fewest steps.
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     fmt::Debug,
-    hash::{BuildHasherDefault, Hash, Hasher},
+    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher},
     sync::atomic::{AtomicUsize, Ordering},
 };
 
@@ -84,31 +84,92 @@ pub struct Outcome<B, E> {
     pub broken: Option<(B, Vec<E>)>,
 }
 
+/// The states that were found, in the order in which they were: a table of their numbers beside them, so that each is stored once, and a
+/// search touches little memory. Equal hashes are compared, so nothing rests on their quality but the time.
+struct Known<S> {
+    states: Vec<S>,
+    /// Numbers of states from 1, each with half of its hash above it; 0 is a free place. Its length is a power of two.
+    places: Vec<u64>,
+}
+
+impl<S: Copy + Eq + Hash> Known<S> {
+    fn of(first: S) -> Self {
+        let mut known = Known { states: Vec::new(), places: vec![0; 1 << 10] };
+        known.insert(first, Self::hash(&first));
+        known
+    }
+
+    fn hash(state: &S) -> u64 {
+        BuildHasherDefault::<Fast>::default().hash_one(state)
+    }
+
+    /// The hashes of these states. Their places are read here, one independently of the other, so that the processor waits for all of them at
+    /// once and not for each.
+    fn hashes(&self, states: impl Iterator<Item = S>, hashes: &mut Vec<u64>) {
+        let mask = self.places.len() - 1;
+        hashes.clear();
+        hashes.extend(states.map(|state| Self::hash(&state)));
+        std::hint::black_box(hashes.iter().fold(0, |read, hash| read ^ self.places[*hash as usize & mask]));
+    }
+
+    /// Whether the state with this hash was not known.
+    fn insert(&mut self, state: S, hash: u64) -> bool {
+        if self.states.len() * 2 > self.places.len() {
+            self.grow();
+        }
+        let mask = self.places.len() - 1;
+        let (mut at, tag) = (hash as usize & mask, hash >> 32);
+        while self.places[at] != 0 {
+            let place = self.places[at];
+            if place >> 32 == tag && self.states[place as u32 as usize - 1] == state {
+                return false;
+            }
+            at = (at + 1) & mask;
+        }
+        self.states.push(state);
+        self.places[at] = tag << 32 | u64::from(u32::try_from(self.states.len()).expect("fewer than 2^32 states"));
+        true
+    }
+
+    fn grow(&mut self) {
+        let mask = self.places.len() * 4 - 1;
+        let mut places = vec![0; mask + 1];
+        for (state, number) in self.states.iter().zip(1u64..) {
+            let hash = Self::hash(state);
+            let mut at = hash as usize & mask;
+            while places[at] != 0 {
+                at = (at + 1) & mask;
+            }
+            places[at] = (hash >> 32) << 32 | number;
+        }
+        self.places = places;
+    }
+}
+
 /// Searches from `first` until an invariant is violated, or every state was visited, or `limit` states were.
 pub fn search<M: StateSpace>(model: &mut M, first: M::State, limit: usize) -> Outcome<M::Broken, M::Event> {
-    let mut states: Vec<M::State> = vec![first];
-    let mut from: Vec<(u32, Option<M::Event>)> = vec![(0, None)];
-    let mut known: Map<M::State, ()> = Map::default();
-    known.insert(first, ());
-    let (mut at, mut next) = (0, Vec::new());
-    while at < states.len() {
-        let state = states[at];
+    let mut known = Known::of(first);
+    // From which state each was found first.
+    let mut from: Vec<u32> = vec![0];
+    let (mut at, mut next, mut hashes) = (0, Vec::new(), Vec::new());
+    while at < known.states.len() {
+        let state = known.states[at];
         if let Some(broken) = model.violation(&state) {
-            return Outcome { states: states.len(), complete: false, broken: Some((broken, trace(&from, at))) };
+            let trace = trace(model, &known.states, &from, at);
+            return Outcome { states: known.states.len(), complete: false, broken: Some((broken, trace)) };
         }
-        if states.len() < limit {
+        if known.states.len() < limit {
             model.successors(&state, &mut next);
-            for (event, n) in next.drain(..) {
-                if let Entry::Vacant(free) = known.entry(n) {
-                    free.insert(());
-                    states.push(n);
-                    from.push((u32::try_from(at).expect("fewer than 2^32 states"), Some(event)));
+            known.hashes(next.iter().map(|(_, state)| *state), &mut hashes);
+            for ((_, n), hash) in next.drain(..).zip(hashes.drain(..)) {
+                if known.insert(n, hash) {
+                    from.push(u32::try_from(at).expect("fewer than 2^32 states"));
                 }
             }
         }
         at += 1;
     }
-    Outcome { states: states.len(), complete: states.len() < limit, broken: None }
+    Outcome { states: known.states.len(), complete: known.states.len() < limit, broken: None }
 }
 
 /// Searches like [`search`], and prints a line: states, seconds, which protection is taken away, the scenario, and what was found.
@@ -140,11 +201,14 @@ pub fn all_that_is_wrong<S: Sync>(scenarios: &[S], check: impl Fn(&S) -> Option<
     })
 }
 
-fn trace<E: Copy>(from: &[(u32, Option<E>)], mut at: usize) -> Vec<E> {
-    let mut path = Vec::new();
-    while let (before, Some(event)) = from[at] {
-        path.push(event);
-        at = before as usize;
+/// The events that lead to a state: those by which each state on the way was found.
+fn trace<M: StateSpace>(model: &mut M, states: &[M::State], from: &[u32], mut at: usize) -> Vec<M::Event> {
+    let (mut path, mut next) = (Vec::new(), Vec::new());
+    while at != 0 {
+        let before = from[at] as usize;
+        model.successors(&states[before], &mut next);
+        path.extend(next.iter().find(|(_, state)| *state == states[at]).map(|(event, _)| *event));
+        at = before;
     }
     path.reverse();
     path

@@ -55,7 +55,16 @@ pub const EXTENSION: &[Case] = &[
     ("longer in all than CurfewConfig allows", |f| f.ceiling = Some(long("1h"))),
     ("longer in a day than the role allows", |f| {
         limits(f, "8h", "2h");
-        extension(f).held = Some(vec![Span { from: NOW.plus_secs(-7_200), to: until() }]);
+        f.asked.held = Some(vec![Span { from: NOW.plus_secs(-7_200), to: until() }]);
+    }),
+    ("a new request that is longer in a day than the role allows", |f| {
+        limits(f, "8h", "2h");
+        f.asked.extends = None;
+        f.asked.held = Some(vec![Span { from: NOW.plus_secs(-9_000), to: NOW.plus_secs(-3_600) }]);
+    }),
+    ("a new request that is longer by itself than the role allows in a day", |f| {
+        limits(f, "8h", "30m");
+        f.asked.extends = None;
     }),
     ("longer in all than the policy allows", |f| f.policies[0].max_duration = long("1h")),
     ("of more permissions", |f| {

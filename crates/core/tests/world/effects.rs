@@ -2,9 +2,10 @@
 //!
 //! Pauses need no event of their own: between an effect and its execution anything may happen, for any time.
 use super::{
-    Binding, Content, Gr, Req, Role, World, invariants,
+    Binding, Content, Gr, Kind, Req, Role, World, invariants,
     model::{Act, Cached, Change, Model, Reply},
     mutants::Mutant,
+    parent::Extends,
 };
 use curfew_core::{
     grant::{Observation, State},
@@ -18,10 +19,18 @@ const THE_ROLE: SlotSet = SlotSet::NONE.with(0);
 const PLACES: u8 = 4;
 
 impl Model {
-    /// What the caches show if they are up to date.
-    pub fn live(w: &World) -> Cached {
-        let generation = w.request.map_or(0, |r| r.generation);
-        Cached { request: w.request, decisions: w.decisions, policies: w.policies, grant: w.grants[usize::from(generation)] }
+    /// What the caches show of this request, or of that which has its name now, if they are up to date.
+    pub fn live(&self, w: &World, generation: u8) -> Cached {
+        let request = if self.setting.kind == Kind::Lives { w.request() } else { w.requests[usize::from(generation)] };
+        let generation = request.map_or(0, |r| r.generation);
+        let is_child = self.setting.kind == Kind::ParentAndChild && generation == 0;
+        Cached {
+            request,
+            decisions: w.decisions,
+            policies: w.policies,
+            grant: w.grants[usize::from(generation)],
+            parent: is_child.then(|| Extends { request: w.requests[1], grant: w.grants[1] }),
+        }
     }
 
     /// Performs the effect that this replica's reconcile waits for.
@@ -29,13 +38,16 @@ impl Model {
         let generation = self.generation(task);
         let l = usize::from(generation);
         match self.act(task) {
-            Act::ReadLive => Reply::ReadLive(Self::live(w)),
+            Act::ReadLive => Reply::ReadLive(self.live(w, generation)),
             Act::CommitRequest { was, next } => self.commit_request(w, was, next),
             Act::CreateGrant { expires } => {
                 // The name follows from the request's uid, so a second create finds the first object.
                 if w.grants[l].is_none() {
                     invariants::grant_created(w, &self.setting, expires);
                     self.store_grant(w, generation, Some(Gr::new(expires)));
+                }
+                if self.setting.mutant != Mutant::ChildEndsItsParent {
+                    self.touch_parent(w, expires);
                 }
                 Reply::Done
             }
@@ -45,6 +57,9 @@ impl Model {
                     // The CRD's rule lets the end move only earlier.
                     let g = Gr { expires: g.expires.min(t), ..g };
                     self.store_grant(w, generation, Some(g));
+                    if self.setting.mutant == Mutant::ChildEndsItsParent {
+                        self.touch_parent(w, t);
+                    }
                     if self.is_grant_reconcile(task) { Reply::BroughtForward(g) } else { Reply::Stored }
                 }
             },
@@ -88,11 +103,16 @@ impl Model {
             }
             Act::Arm { uid, version } => self.arm(w, l, uid, version),
             Act::CommitGrant { was, next } => self.commit_grant(w, generation, was, next),
-            Act::Revoke if self.setting.mutant == Mutant::RevokeNeedsThePermit && usize::from(w.leader) != replica => Reply::Failed,
+            Act::Revoke if self.setting.mutant == Mutant::RevokeNeedsThePermit && !w.has_permit(replica) => Reply::Failed,
             Act::Revoke => {
                 w.bindings[l] = Binding::NONE;
                 Reply::Gone
             }
+            Act::ListSlots => Reply::Slots(w.slot),
+            Act::CreateSlot => self.create_slot(w, generation),
+            Act::VerifySlot(slot) => Reply::Holds(self.holds(w, slot)),
+            Act::DeleteSlot(slot) => self.delete_slot(w, slot),
+            Act::ReleaseSlots => self.release_slot(w, generation),
             Act::RemoveFinalizer => {
                 if w.grants[l].is_some_and(|g| g.deleting && g.is_terminal()) {
                     self.store_grant(w, generation, None);
@@ -100,6 +120,18 @@ impl Model {
                 Reply::Done
             }
         }
+    }
+
+    /// What a mutant makes of the Grant of the parent when that of its child is created, or ends.
+    fn touch_parent(&mut self, w: &mut World, expires: super::Tick) {
+        let Some(parent) = w.grants[1].filter(|_| self.setting.kind == Kind::ParentAndChild) else { return };
+        let expires = match self.setting.mutant {
+            Mutant::ExtensionMovesDeadline => expires,
+            Mutant::ChildEndsItsParent => parent.expires.min(expires),
+            Mutant::ParentEndsWithExtension => w.now,
+            _ => return,
+        };
+        self.store_grant(w, 1, Some(Gr { expires, ..parent }));
     }
 
     /// A merge patch that names uid and resourceVersion of the reservation.
@@ -122,6 +154,7 @@ impl Model {
                 w.broken = w.broken.or(Some(invariants::Broken::RestoredWithoutRole));
             }
             b.put(b.content.max(Content::Armed));
+            w.histories[l].had_access |= self.setting.is_break_glass();
             Reply::Done
         } else {
             Reply::Failed
@@ -129,12 +162,13 @@ impl Model {
     }
 
     fn commit_request(&mut self, w: &mut World, was: Req, next: Req) -> Reply {
-        let Some(now) = w.request.filter(|r| r.generation == was.generation) else { return Reply::Conflict };
+        let l = usize::from(was.generation);
+        let Some(now) = w.requests[l] else { return Reply::Conflict };
         if now != was && self.setting.mutant != Mutant::RequestsWithoutSwap {
             return Reply::Conflict;
         }
-        invariants::request_moves(w, now, next);
-        w.request = Some(next);
+        invariants::request_moves(w, &self.setting, now, next);
+        w.requests[l] = Some(next);
         w.past = self.remember(w.past, Change::Request(next));
         Reply::StoredRequest(next)
     }

@@ -1,17 +1,19 @@
 //! Conversion between the world's plain data and the library's types. Only this file runs `Reconcile::next`; results are
 //! remembered.
 use super::{
-    APPROVAL, ApprovalRules, DURATION, ESCALATION, Gr, Policies, Req, Tick, UNTIL, decision_bits, grant_view,
+    APPROVAL, ApprovalRules, DURATION, ESCALATION, Gr, Kind, Policies, Req, SlotObject, Tick, UNTIL, World, decision_bits, grant_view,
     mutants::{Altered, Mutant},
+    parent::{Extends, verdict},
     tick, time,
 };
 use crate::checker::{Map, Pool};
 use curfew_core::{
     admission::Provenance,
-    approval::{ApprovalStage, CommentRule, DecisionFacts, Escalation, StageOrder, Verb, review::ReviewState},
+    approval::{ApprovalStage, CommentRule, DecisionFacts, Escalation, StageOrder, Verb},
     duration::Duration,
     grant::{Grant, Observation, OwnerState, SlotOwners},
-    principal::{Recognition, Subject, UserInfo},
+    limits::{Holder, Limit, Slot, SlotName, Slots},
+    principal::{Recognition, Subject, Uids, UserInfo},
     reason::Reason,
     reconcile::{Effect, Outcome, Reconcile, Reservation, Verify, View},
     request::{Frozen, Request, Status},
@@ -47,6 +49,8 @@ pub struct Cached {
     pub decisions: u16,
     pub policies: Policies,
     pub grant: Option<Gr>,
+    /// What it extends, where that is modelled.
+    pub parent: Option<Extends>,
 }
 
 /// An [`Effect`] as plain data.
@@ -68,6 +72,11 @@ pub enum Act {
     CommitGrant { was: Gr, next: Gr },
     Revoke,
     RemoveFinalizer,
+    ListSlots,
+    CreateSlot,
+    VerifySlot(SlotObject),
+    DeleteSlot(SlotObject),
+    ReleaseSlots,
 }
 /// An [`Outcome`] as plain data.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -82,6 +91,9 @@ pub enum Reply {
     Content(Content),
     Reserved { uid: u8, version: u8 },
     Live(Option<Gr>, OwnerState),
+    Slots(Option<SlotObject>),
+    Holds(bool),
+    Occupied,
     Done,
     Gone,
     Conflict,
@@ -100,6 +112,7 @@ pub struct Past {
     pub decisions: Vec<u16>,
     pub all_policies: Vec<Policies>,
     pub grants: [Vec<Option<Gr>>; 2],
+    pub parent_deleted: bool,
 }
 /// One more version that the caches may show.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -108,6 +121,7 @@ pub enum Change {
     Decisions(u16),
     Policies(Policies),
     Grant(u8, Option<Gr>),
+    ParentDeleted,
 }
 
 /// What holds for a whole search.
@@ -120,8 +134,21 @@ pub struct Setting {
     pub scheduled: bool,
     /// The request extends another one, which ends at [`super::UNTIL`].
     pub extends: bool,
+    pub kind: Kind,
+    /// How many replicas there are: one or two.
+    pub replicas: usize,
     pub mutant: Mutant,
     pub approval: ApprovalRules,
+}
+
+impl Setting {
+    pub fn is_break_glass(&self) -> bool {
+        self.approval == ApprovalRules::BreakGlass
+    }
+    /// Whether this one of the requests extends another one.
+    pub fn is_extension(&self, generation: u8) -> bool {
+        self.extends && !(self.kind == Kind::ParentAndChild && generation == 1)
+    }
 }
 
 pub struct Model {
@@ -134,6 +161,9 @@ pub struct Model {
     changes: Map<(u32, Change), u32>,
     pub starts: Map<(u32, u8, Tick, bool), Arc<Vec<u32>>>,
     pub settled: Map<super::invariants::Rest, Option<super::invariants::Broken>>,
+    pub attended: Map<World, Option<super::invariants::Broken>>,
+    /// The limit of which the requests compete for the only slot.
+    limit: Option<Limit>,
     requests: Pool<Req>,
     grants: Pool<Gr>,
     users: Users,
@@ -144,16 +174,25 @@ struct Users {
     carol: Arc<UserInfo>,
     dave: Arc<UserInfo>,
     erin: Arc<UserInfo>,
-    terms: [[Arc<Result<Terms, Refusal>>; 6]; 2],
+    terms: [[Arc<Result<Terms, Refusal>>; Policies::ALL.len()]; 2],
     people: Arc<Recognition>,
 }
 
 impl Model {
     pub fn new(setting: Setting) -> Self {
         let person = |name: &str| Arc::new(UserInfo { username: name.into(), ..UserInfo::default() });
+        let alice = UserInfo { username: "alice".into(), ..UserInfo::default() };
+        let limit = match setting.kind {
+            _ if setting.is_break_glass() => Limit::of_break_glass(&alice, &[], Uids::Personal).map(|mut locks| locks.remove(0)),
+            Kind::Siblings => Some(Limit::of_extension("first", "request-first")),
+            Kind::Lives | Kind::ParentAndChild => None,
+        };
+        let limited = limit.clone().filter(|_| setting.mutant != Mutant::NoLimit);
         let terms = |generation| {
-            [Policies::Plain, Policies::OtherApprovers, Policies::Wider, Policies::Suspended, Policies::Unreachable, Policies::ParentEnded]
-                .map(|h| Arc::new(resolve(generation, h, setting)))
+            Policies::ALL.map(|policies| {
+                let limits = limited.clone().into_iter().collect();
+                Arc::new(resolve(generation, policies, setting).map(|terms| Terms { limits, ..terms }))
+            })
         };
         Model {
             setting,
@@ -165,6 +204,8 @@ impl Model {
             changes: Map::default(),
             starts: Map::default(),
             settled: Map::default(),
+            attended: Map::default(),
+            limit,
             requests: Pool::new(),
             grants: Pool::new(),
             users: Users {
@@ -192,7 +233,7 @@ impl Model {
         }
         let (generation, reconcile, memory) = match start {
             Start::Request(cached) => {
-                let view = self.view(cached);
+                let view = self.view(cached, now);
                 (cached.request.map_or(0, |r| r.generation), Reconcile::request(view.clone()), Memory::View(view))
             }
             Start::Grant { generation, grant, verify } => {
@@ -217,7 +258,7 @@ impl Model {
             return m;
         }
         let Task { generation, reconcile, effect, memory } = self.tasks.get(task).clone();
-        let outcome = self.setting.mutant.alter_outcome(&effect, self.outcome(reply), memory.as_ref());
+        let outcome = self.setting.mutant.alter_outcome(&effect, self.outcome(reply, now), memory.as_ref());
         let m = self.run(generation, reconcile, outcome, memory, time(now), permit);
         self.steps.insert((task, reply, now, permit), m);
         m
@@ -267,6 +308,7 @@ impl Model {
             Change::Decisions(w) => add(&mut p.decisions, w),
             Change::Policies(h) => add(&mut p.all_policies, h),
             Change::Grant(generation, g) => add(&mut p.grants[usize::from(generation)], g),
+            Change::ParentDeleted => p.parent_deleted = true,
         }
         let n = self.pasts.number(p);
         self.changes.insert((past, changes), n);
@@ -277,13 +319,13 @@ impl Model {
 // === plain data to the library's types ===
 
 impl Model {
-    fn request(&mut self, r: Req) -> Request {
+    pub fn request(&mut self, r: Req) -> Request {
         let frozen = r.frozen.map(|(policies, accepted)| Frozen {
             terms: self.terms(r.generation, policies).as_ref().clone().expect("nothing is frozen that cannot be granted"),
             accepted_at: time(accepted),
         });
         Request {
-            break_glass: false,
+            break_glass: self.setting.is_break_glass(),
             version: self.requests.number(r).to_string().into(),
             schema: Schema::Known,
             uid: format!("request-{}", r.generation).into(),
@@ -296,8 +338,8 @@ impl Model {
                 frozen,
                 expires_at: r.expires.map(time),
                 activated_at: r.active.then_some(time(0)),
-                slots: Vec::new(),
-                review: ReviewState::NotRequired,
+                slots: if r.slot { self.slot_name().into_iter().collect() } else { Vec::new() },
+                review: r.review,
             },
         }
     }
@@ -323,12 +365,22 @@ impl Model {
     fn terms(&self, generation: u8, policies: Policies) -> &Arc<Result<Terms, Refusal>> {
         &self.users.terms[usize::from(generation)][policies as usize]
     }
-    fn view(&mut self, s: Cached) -> View {
+    fn view(&mut self, s: Cached, now: Tick) -> View {
         let generation = s.request.map_or(0, |r| r.generation);
+        let was_active = s.grant.is_some_and(|grant| grant.was_active);
+        let (policies, decisions) = match (s.policies, s.request, s.parent) {
+            // What stops allowing break-glass ends nothing that is active.
+            (Policies::NoBreakGlass, _, _) if was_active => (Policies::Plain, s.decisions),
+            (Policies::Plain, Some(child), Some(parent)) => (verdict(parent, child, was_active, now), s.decisions & decision_bits::FIRST),
+            (policies, Some(_), None) if self.setting.kind == Kind::ParentAndChild => (policies, s.decisions & decision_bits::SECOND),
+            // A review of the first access was made before the second began.
+            (policies, Some(second), None) if second.generation == 1 => (policies, s.decisions & !decision_bits::REVIEWS),
+            (policies, _, _) => (policies, s.decisions),
+        };
         let mut view = View {
             request: s.request.map(|r| self.request(r)),
-            decisions: Arc::new(self.decisions(s.decisions)),
-            terms: self.terms(generation, s.policies).clone(),
+            decisions: Arc::new(self.decisions(decisions)),
+            terms: self.terms(generation, policies).clone(),
             grant: grant_view(s.grant),
             people: self.users.people.clone(),
             absent_since: None,
@@ -337,7 +389,8 @@ impl Model {
         view
     }
     /// The decisions of a mask. None of them names a uid, which is the weaker form.
-    fn decisions(&self, mask: u16) -> Vec<DecisionFacts> {
+    pub fn decisions(&self, mask: u16) -> Vec<DecisionFacts> {
+        use decision_bits::{ALICE_REVIEWS, CAROL_REVIEWS, CAROL_REVIEWS_EARLY};
         let Users { alice, carol, dave, erin, .. } = &self.users;
         let shorter = self.setting.approval == ApprovalRules::Shortened;
         let decision = |n: i64, by: &Arc<UserInfo>, verb| DecisionFacts {
@@ -365,6 +418,10 @@ impl Model {
         if mask & decision_bits::ERIN_APPROVES != 0 {
             all.push(made(decision(5, erin, Verb::Approve), decision_bits::ERIN_APPROVES));
         }
+        let reviews = [(CAROL_REVIEWS_EARLY, carol, 10), (CAROL_REVIEWS, carol, 1_003), (ALICE_REVIEWS, alice, 1_002)];
+        for (_, by, n) in reviews.into_iter().filter(|(review, _, _)| mask & review != 0) {
+            all.push(DecisionFacts { commented: true, ..decision(n, by, Verb::Review) });
+        }
         let kinds = [(carol, Verb::Approve), (dave, Verb::Deny), (carol, Verb::Revoke), (alice, Verb::Revoke)];
         for (late, shift) in [(0, 0), (1, decision_bits::LATE)] {
             for (n, (by, verb)) in (1..).zip(kinds) {
@@ -376,9 +433,15 @@ impl Model {
         }
         all
     }
-    fn outcome(&mut self, reply: Reply) -> Outcome {
+    fn outcome(&mut self, reply: Reply, now: Tick) -> Outcome {
         match reply {
-            Reply::ReadLive(s) => Outcome::Refreshed(self.view(s)),
+            Reply::ReadLive(s) => Outcome::Refreshed(self.view(s, now)),
+            Reply::Slots(slot) => {
+                let taken = slot.map(|slot| self.slot(slot)).into_iter().collect();
+                Outcome::Slots(Slots { taken, uncounted: vec![0] })
+            }
+            Reply::Holds(holds) => Outcome::HoldsSlot(holds),
+            Reply::Occupied => Outcome::Occupied,
             Reply::StoredRequest(r) => Outcome::Stored(self.request(r).version),
             Reply::StoredGrant(g) => Outcome::Stored(self.grant(g).version),
             Reply::Stored => Outcome::Stored("".into()),
@@ -414,6 +477,8 @@ impl Model {
                     frozen,
                     expires: s.expires_at.map(tick),
                     active: s.activated_at.is_some(),
+                    slot: !s.slots.is_empty(),
+                    review: s.review,
                 };
                 Act::CommitRequest { was, next }
             }
@@ -450,21 +515,50 @@ impl Model {
             Effect::Survey | Effect::ReadSlotOwners | Effect::Apply { .. } | Effect::Poll(_) => {
                 unreachable!("no effect of a plan that writes its own objects")
             }
-            Effect::ListSlots(_)
-            | Effect::CreateSlot(_)
-            | Effect::TakeOverSlot { .. }
-            | Effect::VerifySlot(_)
-            | Effect::DeleteSlot(_)
-            | Effect::ReleaseSlots => {
-                unreachable!("the role has no limits")
-            }
+            Effect::ListSlots(_) => Act::ListSlots,
+            Effect::CreateSlot(_) => Act::CreateSlot,
+            Effect::VerifySlot(slot) => Act::VerifySlot(slot_object(slot)),
+            Effect::DeleteSlot(slot) => Act::DeleteSlot(slot_object(slot)),
+            Effect::ReleaseSlots => Act::ReleaseSlots,
+            Effect::TakeOverSlot { .. } => unreachable!("no slot of this world is taken over"),
             Effect::Done(_) => unreachable!("a reconcile that is done has no act"),
         }
     }
     fn policies_of(&self, generation: u8, terms: &Terms) -> Policies {
-        let all = [Policies::Plain, Policies::OtherApprovers, Policies::Wider];
+        let all = [Policies::Plain, Policies::OtherApprovers, Policies::Wider, Policies::ClaimsBreakGlass];
         all.into_iter().find(|h| self.terms(generation, *h).as_ref().as_ref() == Ok(terms)).expect("terms come from a policies")
     }
+}
+
+impl Model {
+    fn slot_name(&self) -> Option<Arc<str>> {
+        self.limit.as_ref().map(|limit| SlotName { family: &limit.family, index: 0 }.to_string().into())
+    }
+    pub fn slot(&self, slot: SlotObject) -> Slot {
+        let uid: Arc<str> = format!("request-{}", slot.holder).into();
+        Slot {
+            name: self.slot_name().expect("a world with a slot"),
+            uid: slot.uid.to_string().into(),
+            version: slot.uid.to_string().into(),
+            holder: Holder { namespace: "payments".into(), name: "request".into(), uid },
+            taken_over_from: None,
+            suspect: false,
+        }
+    }
+    pub fn alice(&self) -> Arc<UserInfo> {
+        self.users.alice.clone()
+    }
+    pub fn carol(&self) -> Arc<UserInfo> {
+        self.users.carol.clone()
+    }
+    pub fn people(&self) -> Arc<Recognition> {
+        self.users.people.clone()
+    }
+}
+
+fn slot_object(slot: &Slot) -> SlotObject {
+    let number = |text: &str| text.parse().expect("a number");
+    SlotObject { holder: slot.holder.uid.strip_prefix("request-").map(number).expect("the uid of a request"), uid: number(&slot.uid) }
 }
 
 fn ticks(n: Tick) -> Duration {
@@ -486,7 +580,10 @@ fn stages(rules: ApprovalRules, policies: Policies) -> Vec<ApprovalStage> {
     let owners: &[&str] = if policies == Policies::OtherApprovers { &["dave"] } else { &["carol", "dave", "alice"] };
     match rules {
         ApprovalRules::OneStage | ApprovalRules::Shortened => vec![stage("owners", owners)],
-        ApprovalRules::Parallel => vec![stage("owners", owners), stage("security", &["carol", "erin"])],
+        ApprovalRules::Parallel | ApprovalRules::Sequential => vec![stage("owners", owners), stage("security", &["carol", "erin"])],
+        ApprovalRules::Quorum => vec![ApprovalStage { quorum: 2, ..stage("owners", &["carol", "erin", "alice"]) }],
+        ApprovalRules::BreakGlass => vec![stage("owners", owners)],
+        ApprovalRules::Nobody => Vec::new(),
         ApprovalRules::Escalated => {
             let escalation = Escalation { after: ticks(ESCALATION), approvers: users(&["carol"]) };
             vec![ApprovalStage { escalation: Some(escalation), ..stage("owners", &["dave"]) }]
@@ -511,10 +608,13 @@ fn resolve(generation: u8, policies: Policies, setting: Setting) -> Result<Terms
         Policies::Suspended => return no(Reason::Suspended),
         Policies::Unreachable => return no(Reason::TargetUnreachable),
         Policies::ParentEnded => return no(Reason::ParentEnded),
-        Policies::Plain | Policies::OtherApprovers | Policies::Wider => {}
+        Policies::NothingToExtend => return no(Reason::NothingToExtend),
+        Policies::NoBreakGlass => return no(Reason::OutsidePolicy),
+        Policies::Plain | Policies::OtherApprovers | Policies::Wider | Policies::ClaimsBreakGlass => {}
     }
+    let extends = setting.is_extension(generation);
     Ok(Terms::new(Resolved {
-        break_glass: false,
+        break_glass: setting.is_break_glass() || policies == Policies::ClaimsBreakGlass,
         schema: SCHEMA,
         request: format!("request-{generation}"),
         requester: "alice".into(),
@@ -529,17 +629,13 @@ fn resolve(generation: u8, policies: Policies, setting: Setting) -> Result<Terms
         }),
         scope: GrantedScope::Kubernetes(Namespaces::Namespaces(vec![reference("payments")])),
         duration: ticks(match (scheduled, rules) {
+            (false, _) if setting.extends && !extends => UNTIL,
             (true, _) => super::SCHEDULED_DURATION,
             (false, ApprovalRules::Shortened) => DURATION + 1,
             (false, _) => DURATION,
         }),
         start: scheduled.then_some(time(super::START)),
-        extends: setting.extends.then(|| Extended {
-            name: "first".into(),
-            uid: "request-first".into(),
-            until: time(UNTIL),
-            since: time(0),
-        }),
+        extends: extends.then(|| Extended { name: "first".into(), uid: "request-first".into(), until: time(UNTIL), since: time(0) }),
         approval: stages(rules, policies),
         order: if rules == ApprovalRules::Parallel { StageOrder::Parallel } else { StageOrder::Sequential },
         author: None,

@@ -1,9 +1,10 @@
 //! Every event that can happen next.
 use super::{
-    Binding, Content, Gr, Policies, Req, Role, Tick, UNTIL, World, decision_bits,
+    Binding, Content, Gr, Kind, Policies, Req, Role, Tick, UNTIL, World, decision_bits,
     invariants::{self, Broken},
     model::{Act, Cached, Change, Model, Past, Reply, Start},
     mutants::Mutant,
+    parent::Extends,
 };
 use crate::checker::StateSpace;
 use curfew_core::{reconcile::Verify, request::State};
@@ -18,6 +19,9 @@ pub enum Event {
     LeaseMoved,
     RequestDeleted,
     RequestCreated,
+    ParentRevoked,
+    ParentDeleted,
+    GrantReviewed(u16),
     GrantDeleted(u8),
     BindingRemoved(u8),
     BindingWidened(u8),
@@ -46,7 +50,7 @@ impl Model {
 
     fn all_moves(&mut self, w: &World, out: &mut Vec<(Event, World)>) {
         self.around(w, out);
-        for replica in 0..2 {
+        for replica in 0..self.setting.replicas {
             let idle = w.tasks[replica] == [0, 0];
             if w.budget.crashes > 0 && !idle {
                 let mut n = *w;
@@ -80,7 +84,8 @@ impl Model {
                 n.budget.lease_moves -= 1;
             });
         }
-        let late = if w.request.is_some_and(|r| r.generation == 1) { decision_bits::LATE } else { 0 };
+        let lives = self.setting.kind == Kind::Lives;
+        let late = if lives && w.requests[1].is_some() { decision_bits::LATE } else { 0 };
         for decision in [
             decision_bits::CAROL_APPROVES,
             decision_bits::ERIN_APPROVES,
@@ -96,7 +101,39 @@ impl Model {
                 });
             }
         }
-        if b.edits > 0 && self.setting.extends && w.policies == Policies::Plain {
+        if let Some(parent) = w.requests[1].filter(|_| self.setting.kind == Kind::ParentAndChild) {
+            // A person ends the parent, in time.
+            let revoked = decision_bits::CAROL_REVOKES << decision_bits::LATE;
+            if b.edits > 0 && w.now < UNTIL && w.decisions & revoked == 0 && !matches!(parent.state, State::Ended(..)) {
+                push(Event::ParentRevoked, &mut |n| {
+                    n.decisions |= revoked;
+                    n.budget.edits -= 1;
+                    n.past = self.remember(n.past, Change::Decisions(n.decisions));
+                });
+            }
+            if b.creates > 0 {
+                push(Event::ParentDeleted, &mut |n| {
+                    n.requests[1] = None;
+                    n.budget.creates -= 1;
+                    n.past = self.remember(n.past, Change::ParentDeleted);
+                });
+            }
+        }
+        if self.setting.is_break_glass() {
+            self.reviews(w, out);
+        }
+        let mut push = |e: Event, change: &mut dyn FnMut(&mut World)| {
+            let mut n = *w;
+            change(&mut n);
+            out.push((e, n));
+        };
+        if self.setting.is_break_glass() && b.edits > 0 && w.policies == Policies::Plain {
+            push(Event::Edited(Policies::NoBreakGlass), &mut |n| {
+                n.policies = Policies::NoBreakGlass;
+                n.budget.edits -= 1;
+                n.past = self.remember(n.past, Change::Policies(Policies::NoBreakGlass));
+            });
+        } else if b.edits > 0 && lives && self.setting.extends && w.policies == Policies::Plain {
             // What it extends ends early, and not at its deadline.
             if w.now < UNTIL {
                 push(Event::Edited(Policies::ParentEnded), &mut |n| {
@@ -105,7 +142,7 @@ impl Model {
                     n.past = self.remember(n.past, Change::Policies(Policies::ParentEnded));
                 });
             }
-        } else if b.edits > 0 && w.policies == Policies::Plain {
+        } else if b.edits > 0 && lives && !self.setting.is_break_glass() && w.policies == Policies::Plain {
             for policies in [Policies::OtherApprovers, Policies::Wider, Policies::Suspended, Policies::Unreachable] {
                 push(Event::Edited(policies), &mut |n| {
                     n.policies = policies;
@@ -124,13 +161,14 @@ impl Model {
                 });
             }
         }
-        match w.request {
+        let named = if lives { w.request() } else { w.requests[0] };
+        match named {
             Some(_) if b.deletes > 0 => push(Event::RequestDeleted, &mut |n| {
-                n.request = None;
+                n.requests = if lives { [None; 2] } else { [None, n.requests[1]] };
                 n.budget.deletes -= 1;
             }),
-            None if b.creates > 0 => push(Event::RequestCreated, &mut |n| {
-                n.request = Some(Req::new(1));
+            None if b.creates > 0 && lives => push(Event::RequestCreated, &mut |n| {
+                n.requests[1] = Some(Req::new(1));
                 n.budget.creates -= 1;
                 n.past = self.remember(n.past, Change::Request(Req::new(1)));
             }),
@@ -159,14 +197,36 @@ impl Model {
         }
     }
 
+    /// Reviews of the first access: early, or once there was access; about its Grant, once its request is deleted.
+    fn reviews(&mut self, w: &World, out: &mut Vec<(Event, World)>) {
+        use decision_bits::{ALICE_REVIEWS, CAROL_REVIEWS, CAROL_REVIEWS_EARLY};
+        for review in [CAROL_REVIEWS_EARLY, CAROL_REVIEWS, ALICE_REVIEWS] {
+            let early = review == CAROL_REVIEWS_EARLY;
+            let in_time = if early { w.grants[0].is_none() } else { w.histories[0].had_access };
+            if w.budget.decisions & review != 0 && in_time && w.requests[0].is_some() {
+                let mut n = World { decisions: w.decisions | review, ..*w };
+                n.budget.decisions &= !review;
+                n.past = self.remember(n.past, Change::Decisions(n.decisions));
+                out.push((Event::Altered(review), n));
+            }
+            let about_grant = w.budget.grant_reviews > 0 && w.requests[0].is_none() && w.grants[0].is_some();
+            if about_grant && !early {
+                let mut n = *w;
+                n.budget.grant_reviews -= 1;
+                self.review_grant(&mut n, review);
+                out.push((Event::GrantReviewed(review), n));
+            }
+        }
+    }
+
     /// A replica starts a reconcile from what its caches may show.
     fn alter_grant(&mut self, w: &World, replica: usize, slot: usize, out: &mut Vec<(Event, World)>) {
-        let (now, permit) = (self.clock(w, replica), usize::from(w.leader) == replica);
+        let (now, permit) = (self.clock(w, replica), w.has_permit(replica));
         let key = (w.past, u8::try_from(slot).expect("two slots"), now, permit);
         let tasks = match self.starts.get(&key) {
             Some(tasks) => tasks.clone(),
             None => {
-                let starts = starts(self.pasts.get(w.past), slot);
+                let starts = starts(self.pasts.get(w.past), slot, self.setting.kind);
                 let mut tasks: Vec<u32> = starts.into_iter().map(|s| self.begin(s, now, permit)).filter(|m| *m != 0).collect();
                 tasks.sort_unstable();
                 tasks.dedup();
@@ -178,7 +238,7 @@ impl Model {
         for &task in tasks.iter().filter(|m| !self.doomed(w, **m, now, permit)) {
             let mut n = *w;
             n.tasks[replica][slot] = task;
-            invariants::requested(&mut n, self.act(task), self.setting.extends, now, permit);
+            invariants::requested(&mut n, self.act(task), &self.setting, now, permit);
             out.push((Event::Started { replica, task }, n));
         }
     }
@@ -189,7 +249,7 @@ impl Model {
             return false;
         }
         let stale = match self.act(task) {
-            Act::CommitRequest { was, .. } => w.request != Some(was),
+            Act::CommitRequest { was, .. } => w.requests[usize::from(was.generation)] != Some(was),
             Act::CommitGrant { was, .. } => w.grants[usize::from(self.generation(task))] != Some(was),
             _ => false,
         };
@@ -226,11 +286,11 @@ impl Model {
             if how != How::Succeeds {
                 n.budget.faults -= 1;
             }
-            let (now, permit) = (self.clock(w, replica), usize::from(w.leader) == replica);
+            let (now, permit) = (self.clock(w, replica), w.has_permit(replica));
             let next = self.next(task, reply, now, permit);
             n.tasks[replica][slot] = next;
             if next != 0 {
-                invariants::requested(&mut n, self.act(next), self.setting.extends, now, permit);
+                invariants::requested(&mut n, self.act(next), &self.setting, now, permit);
             }
             out.push((Event::Performed { replica, task, how }, n));
         }
@@ -238,7 +298,7 @@ impl Model {
 }
 
 /// Every combination of what the caches may show.
-fn starts(past: &Past, slot: usize) -> Vec<Start> {
+fn starts(past: &Past, slot: usize, kind: Kind) -> Vec<Start> {
     let mut all = Vec::new();
     if slot == GRANT {
         for (generation, grants) in [(0, &past.grants[0]), (1, &past.grants[1])] {
@@ -249,16 +309,29 @@ fn starts(past: &Past, slot: usize) -> Vec<Start> {
         }
         return all;
     }
-    for &request in past.requests.iter().filter(|r| !matches!(r.state, State::Ended(..))) {
+    for &request in &past.requests {
+        let is_over = matches!(request.state, State::Ended(..));
+        let parents = parents(past, kind, request);
         for &grant in &past.grants[usize::from(request.generation)] {
-            for &decisions in &past.decisions {
-                all.extend(
-                    past.all_policies.iter().map(|&policies| Start::Request(Cached { request: Some(request), decisions, policies, grant })),
-                );
+            // What has ended is only looked at for a review.
+            for &decisions in past.decisions.iter().filter(|decisions| !is_over || *decisions & decision_bits::REVIEWS != 0) {
+                for &parent in &parents {
+                    let cached = |policies| Start::Request(Cached { request: Some(request), decisions, policies, grant, parent });
+                    all.extend(past.all_policies.iter().map(|&policies| cached(policies)));
+                }
             }
         }
     }
     all
+}
+
+/// What the caches may show of what a request extends: its request and its Grant, each by itself.
+fn parents(past: &Past, kind: Kind, request: Req) -> Vec<Option<Extends>> {
+    if kind != Kind::ParentAndChild || request.generation == 1 {
+        return vec![None];
+    }
+    let requests = past.requests.iter().filter(|r| r.generation == 1).map(|r| Some(*r)).chain(past.parent_deleted.then_some(None));
+    requests.flat_map(|request| past.grants[1].iter().map(move |&grant| Some(Extends { request, grant }))).collect()
 }
 
 impl StateSpace for Model {
@@ -268,12 +341,12 @@ impl StateSpace for Model {
 
     fn violation(&mut self, w: &World) -> Option<Broken> {
         let schedule = if self.setting.scheduled { invariants::violated_schedule(w) } else { None };
-        let extension = if self.setting.extends { invariants::violated_extension(w) } else { None };
+        let extension = if self.setting.extends { invariants::violated_extension(w, &self.setting) } else { None };
         schedule
             .or(extension)
             .or_else(|| invariants::violated(w))
-            .or_else(|| self.ignores_a_denial(w))
-            .or_else(|| self.ignores_its_parent(w))
+            .or_else(|| self.slot_violation(w))
+            .or_else(|| self.neglected(w))
             .or_else(|| self.settles(w))
     }
     fn successors(&mut self, w: &World, out: &mut Vec<(Event, World)>) {

@@ -4,7 +4,7 @@
 //! sees another view. The library has no switch for any of it.
 use super::{DURATION, ESCALATION, SCHEDULED_DURATION, START, TICK_SECS, UNTIL, model::Memory, time};
 use curfew_core::{
-    approval::{DecisionFacts, Verb},
+    approval::{DecisionFacts, StageOrder, Verb, review::ReviewState},
     grant::{Grant, OwnerState, SlotOwners, State as GrantState},
     principal::UserInfo,
     reason::Reason,
@@ -84,6 +84,40 @@ pub enum Mutant {
     ParentIgnored,
     /// A scheduled request is not ended by what people decide before its start.
     ScheduledIgnoresDecisions,
+    /// Of ordered stages each is open from acceptance on.
+    StagesInAnyOrder,
+    /// One person is enough for a quorum of two.
+    QuorumOfOne,
+    /// An extension begins at the deadline of what it extends, and not as soon as it is approved.
+    BeginsAtTheDeadline,
+    /// An extension moves the deadline of what it extends.
+    ExtensionMovesDeadline,
+    /// What is extended ends when its extension begins.
+    ParentEndsWithExtension,
+    /// What is extended ends when its extension ends.
+    ChildEndsItsParent,
+    /// There is no limit: neither a lock on further break-glass, nor one extension at a time.
+    NoLimit,
+    /// A request for break-glass waits for approvals.
+    BreakGlassWaits,
+    /// A request is for break-glass if its status says so.
+    StatusSaysBreakGlass,
+    /// No review is required of a break-glass access.
+    NoReviewRequired,
+    /// A review is required only of what was shown to be active.
+    OnlyWhatWasShownIsReviewed,
+    /// A review by the person who had the access counts.
+    OwnReviewCounts,
+    /// A review counts that was made before there was access.
+    ReviewedInAdvance,
+    /// The end of a break-glass access frees its lock.
+    LockFreeAtEnd,
+    /// The deletion of its request does.
+    LockFreeWhenDeleted,
+    /// A Deny or Revoke does not end what has begun.
+    DenialIgnored,
+    /// A Grant does not end at its deadline.
+    DeadlineIgnored,
     /// A request's status is written without a compare-and-swap.
     RequestsWithoutSwap,
     /// A Grant's status is written without a compare-and-swap.
@@ -106,6 +140,9 @@ impl Mutant {
 
     /// The Grant from which a reconcile starts.
     pub fn alter_grant(self, grant: Grant, now: Time) -> Grant {
+        if self == Mutant::DeadlineIgnored {
+            return Grant { expires_at: time(super::MUCH_LATER + 1), ..grant };
+        }
         let due = now >= grant.expires_at && grant.state == GrantState::Granting;
         if self == Mutant::OwnDeleteProvesGranting && due { Grant { state: GrantState::Active, ..grant } } else { grant }
     }
@@ -192,6 +229,44 @@ impl Mutant {
                     view.terms = Arc::new(Ok(windowed(terms)));
                 }
             }
+            Mutant::StagesInAnyOrder | Mutant::QuorumOfOne | Mutant::BeginsAtTheDeadline => {
+                let altered = |terms: &Terms| {
+                    let mut resolved = (*terms.resolved).clone();
+                    match self {
+                        Mutant::StagesInAnyOrder => resolved.order = StageOrder::Parallel,
+                        Mutant::QuorumOfOne => resolved.approval.iter_mut().for_each(|stage| stage.quorum = 1),
+                        _ => (resolved.start, resolved.extends) = (resolved.extends.as_ref().map(|extended| extended.until), None),
+                    }
+                    Terms { resolved: Arc::new(resolved), ..terms.clone() }
+                };
+                if let Some(frozen) = &mut request.status.frozen {
+                    frozen.terms = altered(&frozen.terms);
+                }
+                if let Ok(terms) = &*view.terms {
+                    view.terms = Arc::new(Ok(altered(terms)));
+                }
+            }
+            Mutant::BreakGlassWaits => request.break_glass = false,
+            Mutant::StatusSaysBreakGlass => {
+                if let Some(frozen) = request.status.frozen.as_ref().filter(|frozen| frozen.terms.resolved.break_glass) {
+                    request.break_glass = true;
+                    view.terms = Arc::new(Ok(frozen.terms.clone()));
+                }
+            }
+            Mutant::OwnReviewCounts | Mutant::ReviewedInAdvance => {
+                let mut decisions = (*view.decisions).clone();
+                for w in decisions.iter_mut().filter(|w| w.verb == Verb::Review) {
+                    match self {
+                        Mutant::OwnReviewCounts => w.decider = Arc::new(UserInfo { username: "carol".into(), ..UserInfo::default() }),
+                        _ => w.created = w.created.max(time(0)),
+                    }
+                }
+                view.decisions = Arc::new(decisions);
+            }
+            Mutant::DenialIgnored if matches!(request.status.state, State::Activating | State::Active) => {
+                view.decisions =
+                    Arc::new(view.decisions.iter().filter(|w| !matches!(w.verb, Verb::Deny | Verb::Revoke)).cloned().collect());
+            }
             Mutant::ParentIgnored => {
                 let ended = matches!(&*view.terms, Err(refusal) if refusal.reason == Reason::ParentEnded);
                 if let Some(frozen) = request.status.frozen.as_ref().filter(|_| ended) {
@@ -245,8 +320,21 @@ impl Mutant {
                 Altered::Instead(Effect::CommitRequest(Request { status: Status { expires_at, ..r.status.clone() }, ..r.clone() }))
             }
             (Mutant::EndedWithoutRevoking, Effect::CommitRequest(r)) => over_at_once(r, memory),
+            (Mutant::NoReviewRequired, Effect::CommitRequest(r)) => not_to_review(r),
+            (Mutant::OnlyWhatWasShownIsReviewed, Effect::CommitRequest(r)) if r.status.activated_at.is_none() => not_to_review(r),
             _ => Altered::AsIs,
         }
+    }
+}
+
+/// The same status, of which no review is required.
+fn not_to_review(r: &Request) -> Altered {
+    match r.status.review {
+        ReviewState::Required => {
+            let status = Status { review: ReviewState::NotRequired, ..r.status.clone() };
+            Altered::Instead(Effect::CommitRequest(Request { status, ..r.clone() }))
+        }
+        ReviewState::NotRequired | ReviewState::Reviewed => Altered::AsIs,
     }
 }
 
