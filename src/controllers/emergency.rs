@@ -1,5 +1,5 @@
 //! Tells of the uses of emergency accounts that Curfew sees: an object in which the API server has recorded such a login as its author, or in
-//! which somebody has written one while admission was not enforced.
+//! which a user has written one while admission was not enforced.
 //!
 //! Each use is told before the first status of its object is written: a Warning about the object and one about the system, an audit record,
 //! a metric, the last use in the status of the system, which the alert goes by, and a

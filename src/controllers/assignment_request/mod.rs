@@ -216,11 +216,7 @@ impl AssignmentRequestController {
                 WriteOutcome::Stored(())
             }
             WriteOutcome::Conflict => {
-                tracing::info!(
-                    assignment = assignment.name_any(),
-                    request = known.object.name_any(),
-                    "the assignment has changed since it was read; it is judged again"
-                );
+                tracing::info!(note, "the assignment has changed since it was read; it is judged again");
                 WriteOutcome::Conflict
             }
             WriteOutcome::Failed(error) => WriteOutcome::Failed(error),
