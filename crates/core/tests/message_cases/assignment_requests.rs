@@ -94,6 +94,7 @@ pub fn refused() -> Vec<Row> {
         ("an assignment that does not exist", changed(|f| f.assignments.clear()), alice(extend(700))),
         ("another assignment of that name", changed(|f| f.assignments[0].reference.uid = "a2".into()), alice(extend(700))),
         ("no such role", changed(|f| f.template = None), alice(extend(700))),
+        ("a role that is away for a moment", changed(|f| f.template = None), alice(remove())),
         ("another person", soon(), by("mallory", &[], extend(700))),
         ("another person gives up", soon(), by("mallory", &[], remove())),
         ("a member of the group", changed(|f| f.assignments[0].subject = group("devs")), by("alice", &["devs"], extend(700))),
