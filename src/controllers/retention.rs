@@ -58,7 +58,10 @@ async fn delete_expired(ctx: &Context) {
         }
     });
     delete.await;
-    delete_requested_assignments(ctx, now).await;
+    // It takes eligibility away, so it needs what every change of access needs.
+    if ctx.authority.permit().is_some() {
+        delete_requested_assignments(ctx, now).await;
+    }
     let Some(retention) = retention else { return };
     let decisions =
         ctx.stores.decisions.state_filter(|decision| now >= decision_kept_until(decision, retention) && !subject_exists(ctx, decision));

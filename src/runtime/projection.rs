@@ -3,7 +3,7 @@
 //! needs more of such an object reads it live. Labels, which may be a megabyte, are not kept of any.
 use super::changes::{assignment_request_has_ended, final_verdict, has_ended};
 use crate::api::{
-    AccessDecision, ActivationRequest, AssignmentRequest,
+    AccessDecision, ActivationRequest, AssignmentRequest, EligibleAssignment,
     assignment_request::{AssignmentRequestState, AssignmentRequestStatus},
     convert,
     request::ActivationRequestStatus,
@@ -12,12 +12,12 @@ use curfew_core::{approval::Verb, retention, text::is_blank};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
-/// What is kept of the labels and annotations of a request: whether a GitOps tool applies it. People cannot set this label.
+/// What is kept of the labels and annotations of a request: whether a GitOps tool applies it. People cannot set this label on a request.
 const TRACKED: &str = "curfew.dev/tracked";
 
-/// Whether a GitOps tool applies a request, as the stores show it.
-pub fn is_tracked(request: &impl ResourceExt) -> bool {
-    request.labels().contains_key(TRACKED)
+/// Whether a GitOps tool applies a request or an assignment, as the stores show it.
+pub fn is_tracked(object: &impl ResourceExt) -> bool {
+    object.labels().contains_key(TRACKED)
 }
 
 /// Stands for the comment of a decision that counts.
@@ -43,6 +43,16 @@ pub fn request(request: &mut ActivationRequest) {
     conditions.retain(|condition| condition.type_ == convert::REVIEW_REQUIRED);
     conditions.iter_mut().for_each(|condition| condition.message = String::new());
     request.status = Some(ActivationRequestStatus { state, reason, ended_at, conditions, ..ActivationRequestStatus::default() });
+}
+
+/// Notes on an assignment whether a GitOps tool applies it. People may set the label on this kind, so one that they have set is taken off.
+pub fn assignment(assignment: &mut EligibleAssignment) {
+    let keys = assignment.labels().keys().chain(assignment.annotations().keys());
+    let tracked = retention::is_tracked(keys.map(String::as_str));
+    assignment.labels_mut().remove(TRACKED);
+    if tracked {
+        assignment.labels_mut().insert(TRACKED.into(), "true".into());
+    }
 }
 
 /// Takes off an AssignmentRequest that has ended without an effect everything but what names it, how it ended, and until when it is kept.
@@ -118,6 +128,27 @@ mod tests {
         .unwrap();
         request(&mut stored);
         stored
+    }
+
+    #[test]
+    fn an_assignment_that_a_gitops_tool_applies_is_known_as_such_and_no_label_of_people_is_taken_for_that() {
+        let stored = |metadata: Value| {
+            let mut stored: EligibleAssignment = serde_json::from_value(json!({
+                "apiVersion": "curfew.dev/v1alpha1", "kind": "EligibleAssignment", "metadata": metadata,
+                "spec": {"roleRef": {"name": "edit"}, "subject": {"user": "alice"}, "scope": {"all": {}}, "window": {"permanent": {}}},
+            }))
+            .unwrap();
+            assignment(&mut stored);
+            stored
+        };
+        for tracked in [
+            json!({"name": "a", "annotations": {"argocd.argoproj.io/tracking-id": "x"}}),
+            json!({"name": "a", "labels": {"kustomize.toolkit.fluxcd.io/name": "x"}}),
+        ] {
+            assert!(is_tracked(&stored(tracked.clone())), "{tracked}");
+        }
+        let own = stored(json!({"name": "a", "labels": {TRACKED: "true", "team": "a"}}));
+        assert!(!is_tracked(&own) && own.labels().contains_key("team"));
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Stores {
                     assignments.apply(event, |assignment| (changes::key(assignment), vec![changes::assigned_template(assignment)]));
                 },
                 changes::assignment_change,
-                whole,
+                projection::assignment,
             ),
             standing: other.start(
                 (),

@@ -302,6 +302,14 @@ async fn standing_access_and_requests_about_assignments_are_told() -> Result<()>
     w.access_is(&stan, true, SOON).await?;
     for (end, told) in [(day / 2, "only until"), (4, "no longer has")] {
         if end == 4 {
+            // The activation of the new window must be active, or its arming would be refused instead of its removal.
+            let settled = |now: &str| {
+                let mut states: Vec<_> = now.split_whitespace().collect();
+                states.sort_unstable();
+                states == ["Active", "Revoked"]
+            };
+            let of_each = standing::of_activations("nights", ".status.state");
+            w.field_fits(&["areq", "-n", "payments"], &of_each, "to be settled", SOON, settled).await?;
             keep_bindings(&w).await?;
         }
         let until = json!({"spec": {"window": {"between": {"end": in_secs(end).to_string()}}}}).to_string();

@@ -147,7 +147,7 @@ async fn activations(w: &World, name: &str, of_each: &str) -> Result<String> {
     Ok(w.field(&["areq", "-n", "payments"], &of_activations(name, of_each)).await?.trim().to_owned())
 }
 
-fn of_activations(name: &str, of_each: &str) -> String {
+pub fn of_activations(name: &str, of_each: &str) -> String {
     format!("{{range .items[?(@.spec.activeAssignment.name==\"{name}\")]}}{{{of_each}}} {{end}}")
 }
 

@@ -246,6 +246,11 @@ fn names_are_compared_nowhere_else() {
             "grant.request.requester == resolved.requester",
             "what is stored in two places is equal",
         ),
+        (
+            "src/runtime/changes.rs",
+            "grant.spec.request.requester == Subject::ServiceAccount(operator).principal()",
+            "spares what the operator itself has requested from a ceiling",
+        ),
         ("src/controllers/dereference.rs", "requester.username == decider.username", "spares a review for a right that the requester has"),
         (
             "crates/core/src/terms/extension.rs",

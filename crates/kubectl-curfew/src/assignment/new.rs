@@ -90,7 +90,12 @@ impl New {
 fn scope(narrower: Option<ScopeByProvider>) -> AssignmentScope {
     match narrower {
         None => AssignmentScope { all: Some(Empty {}), ..AssignmentScope::default() },
-        Some(scope) => AssignmentScope { all: None, kubernetes: scope.kubernetes, aws: scope.aws, ..AssignmentScope::default() },
+        Some(scope) => {
+            // Test builds have a provider more.
+            let mut narrower = AssignmentScope::default();
+            (narrower.kubernetes, narrower.aws) = (scope.kubernetes, scope.aws);
+            narrower
+        }
     }
 }
 
