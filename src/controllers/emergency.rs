@@ -2,9 +2,8 @@
 //! which a user has written one while admission was not enforced.
 //!
 //! Each use is told before the first status of its object is written: a Warning about the object and one about the system, an audit record,
-//! a metric, the last use in the status of the system, which the alert goes by, and a
-//! notification. So an operator that is killed in between tells again,
-//! and an object that has a status was told of. The Events have fixed names, so the API server refuses to repeat them.
+//! a metric, the last use in the status of the system, from which the alert is computed, and a notification. So an operator that is killed in
+//! between tells again, and an object that has a status was told of. The Events have fixed names, so the API server refuses to repeat them.
 use super::{Context, convert};
 use crate::{
     api::{AuthorizationSystem, system::EmergencyUse},

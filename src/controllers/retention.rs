@@ -92,7 +92,7 @@ async fn delete_requested_assignments(ctx: &Context, now: Time) {
     delete.await;
 }
 
-/// Until when an assignment is kept that the operator has created; `None` for every other one, and where a GitOps tool applies it.
+/// When an assignment that the operator created may be deleted; `None` for every other assignment, and if a GitOps tool applies it.
 fn assignment_kept_until(assignment: &EligibleAssignment) -> Option<Time> {
     let of_operator = assignment.origin().is_some() && !projection::is_tracked(assignment);
     origin::kept_until(Some(convert::window(assignment)).filter(|_| of_operator)?)

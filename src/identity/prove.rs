@@ -95,7 +95,7 @@ fn assignments() -> Vec<Value> {
 
 /// What the operator creates and deletes is what an AssignmentRequest has asked for, and carries its mark; nobody else sets the mark. Who may
 /// create an assignment otherwise is a matter of RBAC. No proof rests on this: access by a marked assignment needs the request and its
-/// approvals. So there is no canary. The CRD lets an update only take the mark out.
+/// approvals. So there is no canary. The CRD allows an update to remove the mark, and not to add or change it.
 fn eligible_assignments() -> Vec<Value> {
     let rules = vec![
         rule(

@@ -1,5 +1,5 @@
-//! One HTTP client for everything that is not an API server: audit sinks, notifications and providers. It speaks http and https, verifies
-//! certificates as the platform does or by given authorities, follows no redirect and retries nothing.
+//! The HTTP client for everything that is not an API server: audit sinks, notifications and providers. It supports http and https. It verifies
+//! certificates by the authorities of the platform or by given ones, follows no redirect and retries nothing.
 use bytes::Bytes;
 use curfew_core::text::clip;
 use http::{HeaderMap, Request, StatusCode};

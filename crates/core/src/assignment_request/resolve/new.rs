@@ -17,7 +17,7 @@ use crate::{
 ///    who approves (`assignment.approval`), and they can; 7. the role allows the window as a whole, and has the scope and the permissions;
 ///    8. the subject is not an emergency account; 9. some policy allows role, subject and window, and the approval meets its floor.
 ///
-/// All of it is judged again until the assignment is created, and, as for every other assignment, whenever access begins or goes on by it.
+/// All of it is judged again until the assignment is created. From then on the assignment is judged like every other one.
 pub(super) fn resolve(a: &Facts, wanted: &Assignment, taken: Option<&Assignment>, h: &PolicyInputs<'_>) -> Result<Terms, Refusal> {
     if let Some(taken) = taken {
         return refuse(
