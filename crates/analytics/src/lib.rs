@@ -6,15 +6,24 @@
 #![forbid(unsafe_code)]
 
 pub mod aggregate;
+pub mod aws;
 pub mod bands;
 pub mod catalogue;
 pub mod cli;
+pub mod compact;
 pub mod files;
 pub mod history;
 pub mod kubernetes;
+#[cfg(feature = "live")]
+pub mod live;
 pub mod output;
 pub mod places;
 pub mod progress;
 pub mod reach;
 pub mod report;
+pub mod rightsize;
+pub mod roles;
 pub mod score;
+#[cfg(feature = "live")]
+pub mod serve;
+pub mod store;

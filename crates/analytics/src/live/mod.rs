@@ -1,0 +1,1 @@
+//! The process in a cluster: collectors, store, status.

@@ -1,0 +1,1 @@
+//! The least role for what an identity did.

@@ -1,0 +1,1 @@
+//! Built-in roles of the clouds, as their providers publish them.

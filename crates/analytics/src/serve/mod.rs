@@ -1,0 +1,1 @@
+//! Queries about the details of a system, over HTTPS.

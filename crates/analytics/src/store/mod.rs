@@ -1,0 +1,1 @@
+//! The usage store: a daily roll-up on disk.
