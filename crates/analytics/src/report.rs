@@ -7,17 +7,27 @@ use std::{collections::BTreeMap, fmt};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IdentityKind {
-    /// A user name that is neither a service account nor a component.
+    /// Kubernetes: a user name that is neither a service account nor a component. AWS: a user.
     Human,
-    /// A service account, a node, or a component of the control plane.
+    /// Kubernetes: a service account, a node, or a component of the control plane. AWS: a user with keys and no password, and a role that only
+    /// services assume.
     Workload,
     /// A group.
     Group,
+    /// AWS: a role that people, other accounts or identity providers can assume.
+    Role,
+    /// AWS: a role that only functions assume.
+    Function,
+    /// AWS: an access key. It has the score of its user, which counts in its place.
+    #[serde(rename = "accessKey")]
+    AccessKey,
 }
 
 impl IdentityKind {
     /// All of them, in the order of reports.
-    pub const ALL: [Self; 3] = [Self::Human, Self::Workload, Self::Group];
+    pub const ALL: [Self; 6] = [Self::Human, Self::Workload, Self::Group, Self::Role, Self::Function, Self::AccessKey];
+    /// Those of Kubernetes.
+    pub const OF_KUBERNETES: [Self; 3] = [Self::Human, Self::Workload, Self::Group];
 }
 
 impl fmt::Display for IdentityKind {
@@ -26,12 +36,15 @@ impl fmt::Display for IdentityKind {
             Self::Human => "human",
             Self::Workload => "workload",
             Self::Group => "group",
+            Self::Role => "role",
+            Self::Function => "function",
+            Self::AccessKey => "access key",
         })
     }
 }
 
 /// How grave a finding is, as published for its type (Microsoft Defender for Cloud, "Identity and access recommendations"; cloudsplaining
-/// for escalation and credentials).
+/// for escalation and credentials; AWS Security Hub, "Security Hub controls for IAM", for credentials and administrative policies of AWS).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -71,11 +84,51 @@ pub enum FindingType {
     UnusedBinding,
     /// A role that is not bound, or of which no permission was used.
     UnusedRole,
+    /// Changes the settings of security tools (Microsoft Graph, awsSecurityToolAdministrationFinding).
+    SecurityTools,
+    /// Can be assumed by everybody (Microsoft Graph, awsExternalSystemAccessRoleFinding, "trusts all identities").
+    TrustsEveryone,
+    /// Can be assumed by identities of other accounts or providers.
+    ExternalAccess,
+    /// Allows every action on every resource (Security Hub IAM.1).
+    FullAdminPolicy,
+    /// A password without MFA (Security Hub IAM.5, of the root IAM.9).
+    NoMfa,
+    /// An access key of the account's root (Security Hub IAM.4).
+    RootKey,
+    /// An active access key that was not rotated for 90 days (Security Hub IAM.3).
+    KeyAge,
+    /// An active access key without a use (Security Hub IAM.8).
+    UnusedKey,
+    /// A password without a use (Security Hub IAM.8).
+    UnusedPassword,
+    /// A policy that is attached to nothing, or of which no permission was used.
+    UnusedPolicy,
 }
 
 impl FindingType {
     /// All of them, in the order of reports.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 17] = [
+        Self::Escalation,
+        Self::SecretAccess,
+        Self::Super,
+        Self::Inactive,
+        Self::OverprovisionedActive,
+        Self::UnusedBinding,
+        Self::UnusedRole,
+        Self::SecurityTools,
+        Self::TrustsEveryone,
+        Self::ExternalAccess,
+        Self::FullAdminPolicy,
+        Self::NoMfa,
+        Self::RootKey,
+        Self::KeyAge,
+        Self::UnusedKey,
+        Self::UnusedPassword,
+        Self::UnusedPolicy,
+    ];
+    /// Those of Kubernetes.
+    pub const OF_KUBERNETES: [Self; 7] = [
         Self::Escalation,
         Self::SecretAccess,
         Self::Super,
@@ -84,12 +137,39 @@ impl FindingType {
         Self::UnusedBinding,
         Self::UnusedRole,
     ];
+    /// Those of AWS.
+    pub const OF_AWS: [Self; 15] = [
+        Self::Escalation,
+        Self::SecretAccess,
+        Self::Super,
+        Self::Inactive,
+        Self::OverprovisionedActive,
+        Self::SecurityTools,
+        Self::TrustsEveryone,
+        Self::ExternalAccess,
+        Self::FullAdminPolicy,
+        Self::NoMfa,
+        Self::RootKey,
+        Self::KeyAge,
+        Self::UnusedKey,
+        Self::UnusedPassword,
+        Self::UnusedPolicy,
+    ];
     /// Its severity.
     pub fn severity(self) -> Severity {
         match self {
-            Self::Escalation | Self::SecretAccess => Severity::High,
-            Self::Super | Self::Inactive | Self::OverprovisionedActive => Severity::Medium,
-            Self::UnusedBinding | Self::UnusedRole => Severity::Low,
+            Self::Escalation | Self::SecretAccess | Self::SecurityTools | Self::TrustsEveryone | Self::FullAdminPolicy | Self::RootKey => {
+                Severity::High
+            }
+            Self::Super
+            | Self::Inactive
+            | Self::OverprovisionedActive
+            | Self::ExternalAccess
+            | Self::NoMfa
+            | Self::KeyAge
+            | Self::UnusedKey
+            | Self::UnusedPassword => Severity::Medium,
+            Self::UnusedBinding | Self::UnusedRole | Self::UnusedPolicy => Severity::Low,
         }
     }
     /// Its name for people.
@@ -102,6 +182,16 @@ impl FindingType {
             Self::OverprovisionedActive => "overprovisioned active",
             Self::UnusedBinding => "unused binding",
             Self::UnusedRole => "unused role",
+            Self::SecurityTools => "security tool administration",
+            Self::TrustsEveryone => "trusts everyone",
+            Self::ExternalAccess => "external access",
+            Self::FullAdminPolicy => "full administrator policy",
+            Self::NoMfa => "no MFA",
+            Self::RootKey => "root access key",
+            Self::KeyAge => "old access key",
+            Self::UnusedKey => "unused access key",
+            Self::UnusedPassword => "unused password",
+            Self::UnusedPolicy => "unused policy",
         }
     }
 }
@@ -250,6 +340,8 @@ pub struct PermissionCounts {
     pub not_shown: usize,
     /// Used, and no longer granted.
     pub used_without_grant: usize,
+    /// Granted somewhere only if a condition holds that cannot be decided: these count as granted.
+    pub undecided: usize,
 }
 
 /// One identity.
@@ -288,6 +380,10 @@ pub struct Row {
     pub members: usize,
     /// Its permissions in numbers.
     pub permissions: PermissionCounts,
+    /// The ids of the grants of Curfew that reach it now. They count.
+    pub live_grants: Vec<String>,
+    /// The score that stays when these have ended; null without live grants.
+    pub standing_score: Option<u8>,
     /// The way to escalate that counts, if one does.
     pub escalation: Option<String>,
     /// The permissions that add most to the score.
@@ -336,12 +432,35 @@ pub struct InputSummary {
     pub notes: Vec<String>,
 }
 
+/// What the system is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    /// A cluster.
+    Kubernetes,
+    /// An account.
+    Aws,
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Kubernetes => "Kubernetes",
+            Self::Aws => "AWS",
+        })
+    }
+}
+
 /// Everything.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// The version of this format.
     pub format: String,
+    /// What the system is.
+    pub provider: Provider,
+    /// The name of the system, if it was given one; of AWS otherwise the account's id.
+    pub name: Option<String>,
     /// The catalogue.
     pub catalogue: CatalogueSummary,
     /// The window.
