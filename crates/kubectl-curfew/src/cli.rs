@@ -1,7 +1,7 @@
 //! `kubectl curfew`: creates and reads the same objects as plain kubectl, with the rights of the user's kubeconfig.
 
 use crate::{
-    assignment, audit, completion,
+    analytics, assignment, audit, completion,
     context::{CliContext, Connection},
     decide,
     decide::with_exit_codes,
@@ -44,6 +44,13 @@ enum Verb {
     Explain(Box<explain::Explain>),
     Audit(audit::Audit),
     Whoami(whoami::Whoami),
+    Pci(analytics::Pci),
+    Identity(analytics::Identity),
+    Unused(analytics::Unused),
+    Findings(analytics::Findings),
+    History(analytics::History),
+    Usage(analytics::Usage),
+    Rightsize(analytics::Rightsize),
     Doctor(doctor::Doctor),
     Init(init::Init),
     Completion(completion::Completion),
@@ -80,6 +87,13 @@ pub async fn run(plugin: Plugin) -> anyhow::Result<u8> {
         Verb::Explain(args) => explain::run(&me, &args).await,
         Verb::Audit(args) => audit::run(&me, &args).await,
         Verb::Whoami(_) => whoami::run(&me).await,
+        Verb::Pci(args) => analytics::pci(&me, &args).await,
+        Verb::Identity(args) => analytics::identity(&me, &args).await,
+        Verb::Unused(args) => analytics::unused(&me, &args).await,
+        Verb::Findings(args) => analytics::findings(&me, &args).await,
+        Verb::History(args) => analytics::history(&me, &args).await,
+        Verb::Usage(args) => analytics::usage(&me, &args).await,
+        Verb::Rightsize(args) => analytics::rightsize(&me, &args).await,
         Verb::Doctor(args) => doctor::run(&me, &args).await,
         // Done above, without a cluster.
         Verb::Init(_) | Verb::Completion(_) | Verb::Complete(_) => Ok(0),

@@ -49,6 +49,8 @@ impl Connection {
 /// A client under the user's kubeconfig, and the namespace of the role.
 pub(crate) struct CliContext {
     pub(crate) client: Client,
+    /// What the client was made from.
+    pub(crate) kubeconfig: Config,
     pub(crate) namespace: String,
 }
 
@@ -61,7 +63,8 @@ impl CliContext {
     pub(crate) async fn connect(connection: &Connection) -> anyhow::Result<Self> {
         let config = connection.config().await?;
         let client = Client::try_from(config.clone()).context("cannot use the kubeconfig")?;
-        Ok(CliContext { client, namespace: connection.namespace.clone().unwrap_or(config.default_namespace) })
+        let namespace = connection.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        Ok(CliContext { client, kubeconfig: config, namespace })
     }
 
     /// Creates an object whose identity the API server fills in. Where it does not, because it is too old or has just started, the plugin

@@ -1,6 +1,7 @@
 //! `kubectl curfew`: request access, decide on requests, end access, and say why something is or is not possible.
 #![forbid(unsafe_code)]
 
+mod analytics;
 mod assignment;
 mod audit;
 mod cli;

@@ -2,5 +2,7 @@
 
 pub mod charts;
 pub mod csv;
+pub mod document;
 pub mod html;
+pub mod rightsize;
 pub mod table;

@@ -1,7 +1,7 @@
 //! A report as text for a terminal.
 use crate::{
     bands::Band,
-    report::{FindingType, Report, Row, UNKNOWN},
+    report::{FindingType, Provider, Report, Row, UNKNOWN},
 };
 use curfew_core::text::{clip, printable};
 use std::fmt::Write;
@@ -17,7 +17,7 @@ fn name(text: &str) -> String {
 }
 
 /// Columns as wide as their widest cell; the last one is not padded.
-fn columns(rows: &[Vec<String>]) -> String {
+pub(super) fn columns(rows: &[Vec<String>]) -> String {
     let count = rows.first().map_or(0, Vec::len);
     let width = |i: usize| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..count).map(width).collect();
@@ -34,7 +34,8 @@ fn columns(rows: &[Vec<String>]) -> String {
 fn head(report: &Report) -> String {
     let (system, window, catalogue) = (&report.system, &report.window, &report.catalogue);
     let mut out = String::new();
-    let _ = writeln!(out, "Permission Creep Index of the system: {} ({})", system.score, system.band);
+    let of = report.name.as_deref().map_or("the system".into(), name);
+    let _ = writeln!(out, "Permission Creep Index of {of}: {} ({})", system.score, system.band);
     let _ = writeln!(out, "  window      {} days until {}", window.days, window.until);
     let note = if window.confidence < 1.0 { "; what is called unused may be used on the other days" } else { "" };
     let _ = writeln!(
@@ -44,8 +45,8 @@ fn head(report: &Report) -> String {
     );
     let _ = writeln!(
         out,
-        "  counted     {} identities ({} new); not counted: {} excluded, {} groups with members, {} of Kubernetes itself",
-        system.counted, system.new, system.excluded, system.groups_with_members, system.built_in
+        "  counted     {} identities ({} new); not counted: {} excluded, {} groups with members, {} of {} itself",
+        system.counted, system.new, system.excluded, system.groups_with_members, system.built_in, report.provider
     );
     let _ = writeln!(
         out,
@@ -70,7 +71,10 @@ fn flags(row: &Row) -> String {
         (row.members > 0 && !row.counted, "by its members"),
         (row.excluded_from_pci, "excluded"),
     ];
-    let set: Vec<&str> = flags.iter().filter(|(set, _)| *set).map(|(_, flag)| *flag).collect();
+    let mut set: Vec<String> = flags.iter().filter(|(set, _)| *set).map(|(_, flag)| (*flag).to_owned()).collect();
+    if let Some(standing) = row.standing_score {
+        set.push(format!("{} live grants, {standing} without", row.live_grants.len()));
+    }
     set.join(", ")
 }
 
@@ -114,14 +118,9 @@ fn places(names: &str) -> String {
 
 fn findings(report: &Report) -> String {
     let mut out = String::from("\nFindings\n");
-    let counts = FindingType::ALL.map(|kind| {
-        vec![
-            kind.severity().to_string(),
-            kind.title().to_owned(),
-            report.finding_counts.get(&kind).copied().unwrap_or_default().to_string(),
-        ]
-    });
-    out += &columns(&[vec![vec!["SEVERITY".into(), "TYPE".into(), "COUNT".into()]], counts.to_vec()].concat());
+    let counts = report.finding_counts.iter();
+    let counts = counts.map(|(kind, count)| vec![kind.severity().to_string(), kind.title().to_owned(), count.to_string()]);
+    out += &columns(&[vec![vec!["SEVERITY".into(), "TYPE".into(), "COUNT".into()]], counts.collect()].concat());
     for kind in FindingType::ALL {
         let all: Vec<_> = report.findings.iter().filter(|finding| finding.kind == kind).collect();
         if all.is_empty() {
@@ -147,11 +146,15 @@ fn findings(report: &Report) -> String {
 
 fn input(report: &Report) -> String {
     let input = &report.input;
+    let (lines, stages) = match report.provider {
+        Provider::Kubernetes => (format!("{} lines, ", input.lines), format!("{} of other stages, ", input.other_stages)),
+        Provider::Aws => (String::new(), String::new()),
+    };
     let mut out = String::from("\nRead\n");
     let _ = writeln!(
         out,
-        "  {} log files, {} lines, {} events: {} uses, {} refused or failed, {} of other stages, {} after the window",
-        input.files, input.lines, input.events, input.uses, input.not_successful, input.other_stages, input.after_window
+        "  {} log files, {lines}{} events: {} uses, {} refused or failed, {stages}{} after the window",
+        input.files, input.events, input.uses, input.not_successful, input.after_window
     );
     for (what, names) in
         [("lines of an unknown version", &input.unknown_versions), ("uses without a permission in the catalogue", &input.unmapped)]
