@@ -14,8 +14,16 @@ use std::{
 const HEADER: &str = "# Generated from code by `make generate`; edits are lost.\n";
 
 /// Directories that hold generated files alone.
-const ONLY_GENERATED: [&str; 7] =
-    ["crds", "deploy", "deploy/remote", "charts/curfew/crds", "charts/curfew/dashboards", "charts/curfew/generated", reference::FOLDER];
+const ONLY_GENERATED: [&str; 8] = [
+    "crds",
+    "deploy",
+    "deploy/analytics",
+    "deploy/remote",
+    "charts/curfew/crds",
+    "charts/curfew/dashboards",
+    "charts/curfew/generated",
+    reference::FOLDER,
+];
 
 /// Returns every generated file, by its path relative to the root, with its content.
 pub fn files() -> BTreeMap<PathBuf, String> {

@@ -5,7 +5,7 @@
 //!
 //!     CURFEW_AUDIT_DIR=$PWD/target/audit cargo test --features crash-points,simulated,aws --test it && CURFEW_AUDIT_DIR=$PWD/target/audit cargo test --test rights
 use anyhow::{Context, Result, ensure};
-use curfew::identity::{OPERATOR, REVOKER, SWEEP, rbac};
+use curfew::identity::{ANALYTICS, OPERATOR, REVOKER, SWEEP, analytics, rbac};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,6 +22,7 @@ enum Account {
     Operator,
     Revoker,
     Sweep,
+    Analytics,
     /// The operator's account on a cluster that it reaches from outside.
     Target,
 }
@@ -145,6 +146,7 @@ fn used(dir: &Path) -> Result<(usize, BTreeMap<Account, BTreeSet<Right>>)> {
                 Some(OPERATOR) => Account::Operator,
                 Some(REVOKER) => Account::Revoker,
                 Some(SWEEP) => Account::Sweep,
+                Some(ANALYTICS) => Account::Analytics,
                 Some(_) | None => continue,
             };
             if e["annotations"]["authorization.k8s.io/decision"] != "allow" {
@@ -178,6 +180,7 @@ fn what_is_granted_is_used_or_explained() -> Result<()> {
         (Account::Operator, rights(&rbac::operator(), OPERATOR)),
         (Account::Revoker, rights(&rbac::revoker(), REVOKER)),
         (Account::Sweep, rights(&rbac::sweep(), SWEEP)),
+        (Account::Analytics, rights(&analytics::rights(), ANALYTICS)),
         (Account::Target, rights(&rbac::target(), "curfew-target")),
     ];
     let mut unexplained = Vec::new();
@@ -198,6 +201,7 @@ fn what_is_granted_is_used_or_explained() -> Result<()> {
             Account::Operator => rights(&rbac::operator(), OPERATOR),
             Account::Revoker => rights(&rbac::revoker(), REVOKER),
             Account::Sweep => rights(&rbac::sweep(), SWEEP),
+            Account::Analytics => rights(&analytics::rights(), ANALYTICS),
             Account::Target => rights(&rbac::target(), "curfew-target"),
         };
         ensure!(granted.contains(&((*verb).to_owned(), (*on).to_owned())), "explained and not granted: {account:?} {verb} {on}");

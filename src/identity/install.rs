@@ -1,6 +1,6 @@
 //! The objects of the installation, file by file, for `deploy/` and for the chart; among them the namespace, the CurfewConfig, and the
 //! local cluster as an AuthorizationSystem.
-use super::{NAMESPACE, flow, marks, people, policies, rbac, stamp, workloads};
+use super::{NAMESPACE, analytics, flow, marks, people, policies, rbac, stamp, workloads};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -21,6 +21,9 @@ pub fn files() -> Vec<(PathBuf, Vec<Value>)> {
         file("70-sweep.yaml", vec![workloads::sweep()]),
         // For a remote cluster; not part of `kubectl apply -f deploy/`, which does not read subdirectories.
         file("remote/target.yaml", [vec![namespace()], rbac::target(), marks::policies()].concat()),
+        // Usage analytics, which needs a certificate and storage.
+        file("analytics/10-rbac.yaml", analytics::rights()),
+        file("analytics/20-workload.yaml", analytics::workload()),
     ]
 }
 
@@ -42,6 +45,8 @@ pub fn chart_files() -> Vec<(&'static str, Vec<Value>)> {
         ("disruption-budget.yaml", vec![workloads::disruption_budget()]),
         ("revoker.yaml", vec![workloads::revoker()]),
         ("sweep.yaml", vec![workloads::sweep()]),
+        ("rbac-analytics.yaml", analytics::rights()),
+        ("analytics.yaml", analytics::workload()),
         ("uninstall.yaml", vec![workloads::uninstall_check()]),
     ]
 }

@@ -4,6 +4,7 @@
 //! kept available and none fails open when it is down. The policies are built here as values, written to `deploy/` by
 //! `make generate`, and compared with the live objects by [`admission_check`].
 pub mod admission_check;
+pub mod analytics;
 pub mod answer;
 pub mod cluster;
 mod conditions;
@@ -30,6 +31,8 @@ pub const REVOKER: &str = "curfew-revoker";
 pub const SWEEP: &str = "curfew-sweep";
 /// The name of the service account of `curfew live-grants`, which runs before an uninstallation.
 pub const UNINSTALL: &str = "curfew-uninstall";
+/// The name of the service account of `curfew-analytics run`, of its workload and of its Service.
+pub const ANALYTICS: &str = "curfew-analytics";
 /// The reserved object name of the admission check's canaries. The policies refuse it to every user, including the operator.
 pub const CANARY: &str = "curfew-admission-canary";
 /// A ClusterRole without rules, which the canary binding refers to.

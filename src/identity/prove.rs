@@ -1,7 +1,7 @@
 //! Validating admission policies: requester, decider, author, status and Grants cannot be forged (I6).
 //!
 //! Each rule refuses an attack that `tests/identity/` tries on a real API server.
-use super::{CANARY, REVOKER, is_account, is_controller, is_operator, match_constraints, rule, validating};
+use super::{ANALYTICS, CANARY, REVOKER, is_account, is_controller, is_operator, match_constraints, rule, validating};
 use crate::api::{GROUP, VERSION};
 use serde_json::{Value, json};
 
@@ -199,7 +199,7 @@ fn metadata() -> Vec<Value> {
     ]
 }
 
-/// Only the operator writes status subresources and Grants.
+/// Only the operator writes status subresources and Grants; the process that only revokes and the one that measures write parts.
 fn operator_writes() -> Vec<Value> {
     const STATUS: &[&str] = &[
         "curfewconfigs/status",
@@ -217,7 +217,7 @@ fn operator_writes() -> Vec<Value> {
     let rules = vec![
         canary(),
         rule(
-            format!("{} || variables.revokes", is_operator()),
+            format!("{} || variables.revokes || variables.measures", is_operator()),
             "status and Grants are written by the operator alone; ask with an ActivationRequest, decide with an AccessDecision",
         ),
     ];
@@ -229,6 +229,7 @@ fn operator_writes() -> Vec<Value> {
                 {"name": "resource", "expression": "request.resource.resource + (request.?subResource.orValue('') == '' ? '' : '/' + request.subResource)"},
                 {"name": "updates", "expression": format!("{} && request.operation == 'UPDATE'", is_account(REVOKER))},
                 {"name": "revokes", "expression": format!("variables.updates && ({})", revoker_writes())},
+                {"name": "measures", "expression": format!("{} && request.operation == 'UPDATE' && {}", is_account(ANALYTICS), analytics_writes())},
             ],
             "validations": rules,
         }),
@@ -256,6 +257,15 @@ fn revoker_writes() -> String {
         ["admission", "clusterKeys", "observedGeneration"].map(|field| same(&format!("status.?{field}"))).join(" && ")
     );
     format!("({ends}) || ({releases}) || ({anchors})")
+}
+
+/// Returns a CEL expression for what `curfew-analytics run` may write: what it has measured of a system, and nothing that a grant rests on.
+fn analytics_writes() -> String {
+    let same = |field: &str| format!("object.?status.?{field} == oldObject.?status.?{field}");
+    let fields = ["observedGeneration", "target", "emergencyUse", "grants", "display"].map(same).join(" && ");
+    let own = format!("[{}]", curfew_api::conditions::OF_ANALYTICS.map(|name| format!("'{name}'")).join(", "));
+    let others = |object: &str| format!("{object}.?status.?conditions.orValue([]).filter(c, !(c.type in {own}))");
+    format!("variables.resource == 'authorizationsystems/status' && {fields} && {} == {}", others("object"), others("oldObject"))
 }
 
 #[cfg(test)]

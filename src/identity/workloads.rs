@@ -11,10 +11,10 @@ const PRIORITY: &str = "curfew";
 /// Above every ordinary Pod, and below the classes of Kubernetes (2,000,000,000 and more).
 const PRIORITY_VALUE: u32 = 1_000_000;
 /// Where `/healthz`, `/readyz` and `/metrics` are served.
-const PORT: u16 = 8080;
+pub(super) const PORT: u16 = 8080;
 /// The ports of API servers in the usual distributions: the Service has 443, the servers behind it 6443 or 443. Also the port of
 /// clouds and audit sinks.
-const API_SERVER_PORTS: [u16; 2] = [443, 6443];
+pub(super) const API_SERVER_PORTS: [u16; 2] = [443, 6443];
 
 /// Returns the PriorityClass of all Pods.
 pub fn priority_class() -> Value {
@@ -97,12 +97,12 @@ pub fn network_policy() -> Value {
     })
 }
 
-fn labels(component: &str) -> Value {
+pub(super) fn labels(component: &str) -> Value {
     json!({"app.kubernetes.io/name": "curfew", "app.kubernetes.io/component": component})
 }
 
 /// A container that satisfies the restricted Pod Security Standard.
-fn container(component: &str, args: &Value, requests: &Value, memory: &str) -> Value {
+pub(super) fn container(component: &str, args: &Value, requests: &Value, memory: &str) -> Value {
     json!({
         "name": component, "image": IMAGE, "args": args,
         "resources": {"requests": requests, "limits": {"memory": memory}},
@@ -110,7 +110,7 @@ fn container(component: &str, args: &Value, requests: &Value, memory: &str) -> V
     })
 }
 
-fn pod(account: &str, container: &Value) -> Value {
+pub(super) fn pod(account: &str, container: &Value) -> Value {
     json!({
         "serviceAccountName": account, "priorityClassName": PRIORITY,
         "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},

@@ -189,3 +189,31 @@ fn the_quota_is_that_of_the_example() -> Result<()> {
     ensure!(one(&chart, "ResourceQuota", "curfew")?["spec"] == one(&example, "ResourceQuota", "curfew")?["spec"]);
     Ok(())
 }
+
+#[test]
+fn analytics_is_installed_on_demand_with_its_secrets_and_storage() -> Result<()> {
+    ensure!(!there(&rendered(&[])?, "StatefulSet", "curfew-analytics"));
+    let with = rendered(&[
+        "--set=analytics.enabled=true",
+        "--set=analytics.tlsSecret=mine",
+        "--set=analytics.storage.size=9Gi",
+        "--set=analytics.extraArgs={--logs=/logs}",
+        "--set=networkPolicy.enabled=false",
+    ])?;
+    for (kind, name) in [("ServiceAccount", "curfew-analytics"), ("ClusterRole", "curfew-analytics"), ("Service", "curfew-analytics")] {
+        ensure!(there(&with, kind, name), "{kind} {name}");
+    }
+    ensure!(!there(&with, "NetworkPolicy", "curfew-analytics"));
+    let spec = &one(&with, "StatefulSet", "curfew-analytics")?["spec"];
+    let pod = &spec["template"]["spec"];
+    ensure!(
+        pod["volumes"][0]["secret"]["secretName"] == "mine" && pod["volumes"][1]["secret"]["secretName"] == "curfew-analytics-tokens",
+        "{pod}"
+    );
+    ensure!(spec["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] == "9Gi", "{spec}");
+    let args = pod["containers"][0]["args"].as_array().context("no arguments")?;
+    ensure!(args.first() == Some(&Value::from("run")) && args.last() == Some(&Value::from("--logs=/logs")), "{args:?}");
+    // It must not take the place of what revokes.
+    ensure!(pod["priorityClassName"].is_null(), "{pod}");
+    Ok(())
+}

@@ -25,6 +25,7 @@ mod notifications;
 mod paused;
 mod plugin;
 pub mod refusals;
+mod rightsize;
 mod scheduled;
 mod seen;
 mod silent;

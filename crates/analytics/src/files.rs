@@ -67,15 +67,23 @@ pub struct Found {
 /// # Errors
 /// If a path does not exist or a directory cannot be listed.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<Found>> {
+    find_logs(paths, "--audit-log", "the API server's audit logs")
+}
+
+/// Like [`find`], for an option that takes other logs.
+///
+/// # Errors
+/// If a path does not exist or a directory cannot be listed.
+pub fn find_logs(paths: &[PathBuf], option: &str, what: &str) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     for path in paths {
         let metadata =
-            fs::metadata(path).with_context(|| format!("cannot read {}; --audit-log takes files and directories", path.display()))?;
+            fs::metadata(path).with_context(|| format!("cannot read {}; {option} takes files and directories", path.display()))?;
         if metadata.is_dir() {
             let before = found.len();
             list(path, MAX_DEPTH, &mut found)?;
             if found.len() == before {
-                bail!("{} contains no files; give the directory with the API server's audit logs", path.display());
+                bail!("{} contains no files; give the directory with {what}", path.display());
             }
         } else {
             found.push(Found { path: path.clone(), size: metadata.len() });
@@ -121,8 +129,11 @@ impl<R: Read, F: FnMut(u64)> Read for Counted<R, F> {
     }
 }
 
-/// Opens a file. What begins as gzip is unpacked, regardless of its name.
-fn open<'a>(path: &Path, read: impl FnMut(u64) + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
+/// Opens a file. What begins as gzip is unpacked, regardless of its name. `read` is called with the number of bytes that were read from the disk.
+///
+/// # Errors
+/// If it cannot be opened, or its first bytes cannot be read.
+pub fn open<'a>(path: &Path, read: impl FnMut(u64) + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
     let mut file = BufReader::with_capacity(1 << 16, Counted { inner: File::open(path)?, read });
     let packed = file.fill_buf()?.starts_with(&GZIP);
     Ok(if packed { Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(file))) } else { Box::new(file) })
@@ -165,7 +176,8 @@ pub fn lines(path: &Path, problems: &mut Problems, read: impl FnMut(u64), mut ea
     }
 }
 
-fn cut(error: &io::Error) -> String {
+/// What to say of a file that could not be read to its end.
+pub fn cut(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => "the gzip file ends too early: the lines before count; copy the file again".into(),
         _ => format!("cannot read on: {error}; the lines before count"),

@@ -4,7 +4,7 @@ use crate::{
     places::Places,
     reach::reach,
 };
-use std::collections::BTreeSet;
+use std::{cmp::Ordering, collections::BTreeSet};
 
 /// How much of an escalation's reach is added to each permission of the catalogue (PCI-1, rule 4: 0.5).
 pub const CLOSURE: f64 = 0.5;
@@ -47,6 +47,13 @@ pub struct Part {
     pub mass: f64,
     /// Whether it counts because of an escalation and not because it was granted.
     pub by_escalation: bool,
+}
+
+impl Part {
+    /// The larger mass first; of equal ones what is held, and then the order of the catalogue.
+    pub fn by_size(&self, other: &Self) -> Ordering {
+        other.mass.total_cmp(&self.mass).then(self.by_escalation.cmp(&other.by_escalation)).then(self.permission.cmp(&other.permission))
+    }
 }
 
 impl Score {

@@ -14,6 +14,13 @@ pub const AUTHORIZED: &str = "Authorized";
 /// The condition of a RoleTemplate that protects its last holder: whether an assignment makes anybody eligible for it.
 pub const HAS_HOLDER: &str = "HasHolder";
 
+/// The condition of a system that says whether `curfew-analytics` knows who may do what there.
+pub const INVENTORY_FRESH: &str = "InventoryFresh";
+/// The condition of a system that says whether `curfew-analytics` knows who did what there.
+pub const USAGE_FRESH: &str = "UsageFresh";
+/// The conditions that `curfew-analytics` writes, and no others.
+pub const OF_ANALYTICS: [&str; 2] = [INVENTORY_FRESH, USAGE_FRESH];
+
 /// The status of a condition: True, False or Unknown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Is {

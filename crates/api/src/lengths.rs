@@ -200,7 +200,18 @@ const ORIGINS: &[(&str, Origin)] = &[
     ("display.ends", Own),
     ("display.max", Own),
     ("display.provider", Own),
-    ("pci.band", Own),
+    // Measured by curfew-analytics: names of identities are shortened, labels are those of the system, and the rest is its own.
+    ("pci.confidence", Own),
+    ("pci.catalogVersion", Bounded),
+    ("top[].name", Bounded),
+    ("top[].kind", Own),
+    ("top[].escalation", Bounded),
+    ("trend[].day", Own),
+    ("folders[].label", Copied(&["AuthorizationSystem.spec.analytics.folders[]"], 0)),
+    ("folders[].value", Bounded),
+    ("targetsExceeded[].target", Own),
+    ("findings[].type", Own),
+    ("findings[].severity", Own),
 ];
 
 #[test]

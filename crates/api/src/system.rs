@@ -1,11 +1,15 @@
 //! AuthorizationSystem: a system in which access is granted.
+mod analytics;
 mod aws;
+
+pub use analytics::{
+    Analytics, Band, BandCounts, Exceeded, FindingCount, Folder, LogDirectory, Pci, Score, Targets, TopIdentity, TrendDay, UsageSource,
+};
 
 pub use aws::{AssumeRole, AwsConnection, IdentityCenterInstance};
 
 use super::schema;
 use curfew_core::{
-    duration::Period,
     fingerprint::Fingerprint,
     principal::{Mapping, Source, Subject},
     target::{Empty, ProviderKind},
@@ -61,7 +65,7 @@ pub struct AuthorizationSystemSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub emergency_accounts: Vec<Subject>,
-    /// Settings for usage analytics. Informational: not read in this build.
+    /// Settings for usage analytics, which `curfew-analytics run` reads. Without them nothing is measured but who holds what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analytics: Option<Analytics>,
     /// `true` stops new grants and ends active access in this system.
@@ -174,46 +178,14 @@ impl Principals {
     }
 }
 
-/// Settings for usage analytics.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Analytics {
-    /// The period over which use is counted, such as `90d`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub window: Option<Period>,
-    /// Target values for the scores.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub targets: Option<Targets>,
-}
-
-/// Target values: scores from 0 to 100 to stay below, and a number of super identities.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Targets {
-    /// Score of the whole system.
-    #[schemars(range(min = 0, max = 100))]
-    pub system: u8,
-    /// Score of a person.
-    #[schemars(range(min = 0, max = 100))]
-    pub human: u8,
-    /// Score of a guest account.
-    #[schemars(range(min = 0, max = 100))]
-    pub guest: u8,
-    /// Score of a workload identity.
-    #[schemars(range(min = 0, max = 100))]
-    pub workload: u8,
-    /// The number of identities that may hold nearly all permissions.
-    #[schemars(range(min = 0, max = 10000))]
-    pub super_identities: u16,
-}
-
-/// What the operator has observed. Written only by the operator.
+/// What was observed. Written only by the operator, and `pci`, `findings` and the conditions about them by `curfew-analytics run`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuthorizationSystemStatus {
     /// The `metadata.generation` that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`, `Connected`, `Authorized` (the operator has the rights there that it needs to grant and to revoke), `GrantsAllowed`.
+    /// `Ready`, `Connected`, `Authorized` (the operator has the rights there that it needs to grant and to revoke), `GrantsAllowed`; of usage analytics `InventoryFresh` (who may do what is known) and `UsageFresh` (who did what is known). Where `pci` is missing, one of the latter two says why.
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
@@ -223,9 +195,13 @@ pub struct AuthorizationSystemStatus {
     /// When an emergency account of this system was used last, as far as Curfew has seen it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emergency_use: Option<EmergencyUse>,
-    /// The Permission Creep Index. Not measured in this build.
+    /// The Permission Creep Index, and what it is made of. Absent until it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pci: Option<Pci>,
+    /// How many findings there are of each type that has any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    pub findings: Vec<FindingCount>,
     /// Numbers of Grants in this system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants: Option<GrantCounts>,
@@ -259,19 +235,6 @@ pub struct EmergencyUse {
     /// The object, such as `ActivationRequest payments/db-x7k2p`.
     #[schemars(length(max = 1024))]
     pub object: String,
-}
-
-/// The Permission Creep Index.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Pci {
-    /// From 0 (all permissions are used) to 100 (most permissions are unused).
-    pub score: i32,
-    /// Low, Medium or High.
-    #[schemars(length(max = 16))]
-    pub band: String,
-    /// Change of the score over seven days.
-    #[serde(rename = "change7d", default, skip_serializing_if = "Option::is_none")]
-    pub change_7d: Option<i32>,
 }
 
 /// Numbers of Grants in a system.

@@ -6,19 +6,29 @@ use std::{path::PathBuf, sync::PoisonError};
 
 /// The audit log of an API server.
 pub(super) struct Audit {
-    /// Where it writes.
-    pub(super) log: PathBuf,
+    /// Where it writes, if it does.
+    pub(super) log: Option<PathBuf>,
+    /// To whom it posts, if it does.
+    pub(super) webhook: Option<Webhook>,
     /// What of.
     pub(super) policy: Value,
+}
+
+/// A server that takes audit events. Its certificate is that of the API server.
+pub(super) struct Webhook {
+    /// Its address.
+    pub(super) url: String,
+    /// By which the API server authenticates.
+    pub(super) token: String,
 }
 
 impl Audit {
     /// Of what Curfew's own accounts ask for.
     pub(super) fn of_curfew(log: PathBuf) -> Self {
-        let ours = ["operator", "revoker", "sweep"].map(|a| format!("system:serviceaccount:curfew-system:curfew-{a}"));
+        let ours = ["operator", "revoker", "sweep", "analytics"].map(|a| format!("system:serviceaccount:curfew-system:curfew-{a}"));
         let rules = json!([{"level": "Metadata", "users": ours}, {"level": "None"}]);
         let policy = json!({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": rules});
-        Audit { log, policy }
+        Audit { log: Some(log), webhook: None, policy }
     }
 }
 
@@ -61,10 +71,23 @@ impl ControlPlane {
         if let Some(plugin) = *self.without.lock().unwrap_or_else(PoisonError::into_inner) {
             args.push(format!("--disable-admission-plugins={plugin}"));
         }
-        if let Some(Audit { log, policy }) = &self.audit {
+        if let Some(Audit { log, webhook, policy }) = &self.audit {
             std::fs::write(self.path.join("audit-policy.json"), policy.to_string())?;
             args.push(format!("--audit-policy-file={}", at("audit-policy.json")));
-            args.push(format!("--audit-log-path={}", log.display()));
+            args.extend(log.as_ref().map(|log| format!("--audit-log-path={}", log.display())));
+            if let Some(Webhook { url, token }) = webhook {
+                let config = json!({
+                    "apiVersion": "v1", "kind": "Config", "current-context": "audit",
+                    "clusters": [{"name": "audit", "cluster": {"server": url, "certificate-authority": at("ca.crt")}}],
+                    "users": [{"name": "api-server", "user": {"token": token}}],
+                    "contexts": [{"name": "audit", "context": {"cluster": "audit", "user": "api-server"}}],
+                });
+                std::fs::write(self.path.join("audit-webhook.json"), config.to_string())?;
+                args.push(format!("--audit-webhook-config-file={}", at("audit-webhook.json")));
+                // A test waits for what was posted.
+                args.push("--audit-webhook-batch-max-wait=200ms".into());
+                args.push("--audit-webhook-initial-backoff=1s".into());
+            }
         }
         Ok(args)
     }

@@ -1,6 +1,6 @@
 //! etcd, kube-apiserver and kube-controller-manager on loopback, started from a copy of a prepared data directory.
 use super::{
-    components::Audit,
+    components::{Audit, Webhook},
     eventually,
     issuer::Issuer,
     machine::{assets, free_port, new_directory, tail},
@@ -125,7 +125,25 @@ impl ControlPlane {
     /// # Errors
     /// If the control plane is not built or does not become ready.
     pub async fn start_audited(name: &str, stage: Stage, log: PathBuf, policy: Value) -> Result<Self> {
-        Self::start_all(name, stage, Some(Audit { log, policy }), USED, None).await
+        Self::start_all(name, stage, Some(Audit { log: Some(log), webhook: None, policy }), USED, None).await
+    }
+
+    /// With an API server that logs every request, without the bodies, and posts the events to this server with this token. A server that is not
+    /// there is tried again.
+    ///
+    /// # Errors
+    /// If the control plane is not built or does not become ready.
+    pub async fn start_posting(name: &str, stage: Stage, url: String, token: String) -> Result<Self> {
+        let log = match std::env::var_os("CURFEW_AUDIT_DIR").map(PathBuf::from) {
+            Some(dir) => {
+                std::fs::create_dir_all(&dir)?;
+                Some(dir.join(format!("{name}-{}-{}.jsonl", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))))
+            }
+            None => None,
+        };
+        let rules = json!([{"level": "Metadata"}]);
+        let policy = json!({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": rules});
+        Self::start_all(name, stage, Some(Audit { log, webhook: Some(Webhook { url, token }), policy }), USED, None).await
     }
 
     async fn start_all(name: &str, stage: Stage, audit: Option<Audit>, controllers: &'static str, issuer: Option<&Issuer>) -> Result<Self> {

@@ -3,6 +3,7 @@
 //!
 //! It does not depend on the operator's library: everything goes over the API, as for any user.
 
+mod analytics;
 mod arguments;
 pub mod aws;
 mod commands;
@@ -26,13 +27,14 @@ mod watch;
 mod wire;
 mod world;
 
+pub use analytics::Analytics;
 pub use arguments::Selection;
 pub use control_plane::{Component, ControlPlane};
 pub use directory::{Call, Config as DirectoryConfig, SimulatedDirectory, Throttle};
 pub use issuer::{Issuer, unix_now};
 pub use jsonpath::evaluate;
 pub use kubelet::Kubelet;
-pub use machine::helm;
+pub use machine::{free_port, helm};
 pub use operator::{Operator, OperatorSpec, SHIPPED_TIMING, metric};
 pub use prepared::Stage;
 pub use receivers::{Mail, Posted, Receivers};

@@ -117,6 +117,11 @@ impl User {
         self.run(&self.kubectl, args, Some(stdin)).await
     }
 
+    /// Where the real kubectl is.
+    pub fn kubectl_program(&self) -> &Path {
+        &self.kubectl
+    }
+
     /// Any program under this kubeconfig.
     ///
     /// # Errors

@@ -76,6 +76,19 @@ fn arn(kind: &str) -> String {
     format!("arn:aws:iam::*:{kind}/{OPERATOR}")
 }
 
+/// The policy of the role by which `curfew-analytics run` reads an account: who may do what, and nothing of what is stored there.
+pub fn analytics() -> Value {
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Sid": "ReadWhoMayDoWhat",
+            "Effect": "Allow",
+            "Action": ["iam:GenerateCredentialReport", "iam:GetAccountAuthorizationDetails", "iam:GetCredentialReport"],
+            "Resource": "*",
+        }],
+    })
+}
+
 /// The policy of the operator for IAM.
 pub fn iam() -> Value {
     let only_own = json!({"ArnLike": {"iam:PolicyARN": POLICIES}});
@@ -232,10 +245,15 @@ pub fn cloudformation() -> Value {
 /// The generated files, by path relative to the root. `main.tf` beside them reads the two JSON files.
 pub fn files() -> BTreeMap<PathBuf, String> {
     let pretty = |value: &Value| format!("{value:#}\n");
-    [("iam.json", iam()), ("identity-center.json", identity_center()), ("cloudformation.json", cloudformation())]
-        .into_iter()
-        .map(|(name, value)| (PathBuf::from("deploy/aws").join(name), pretty(&value)))
-        .collect()
+    [
+        ("iam.json", iam()),
+        ("identity-center.json", identity_center()),
+        ("cloudformation.json", cloudformation()),
+        ("analytics.json", analytics()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (PathBuf::from("deploy/aws").join(name), pretty(&value)))
+    .collect()
 }
 
 #[cfg(test)]

@@ -6,47 +6,38 @@ use super::{
     usage::Usage,
 };
 use crate::{
-    aggregate,
+    assemble::{FORMAT, MAX_BECAUSE, distribution, finding_counts, sort_rows, system, window_summary, written},
     bands::Band,
+    catalogue::Catalogue,
     history::{Window, confidence, covered},
     report::*,
-    score::{Part, holding, score},
+    score::{Holdings, Part, Score, holding, score},
 };
-use jiff::Timestamp;
-use std::collections::BTreeMap;
 
-/// How many permissions explain a score.
-const MAX_BECAUSE: usize = 8;
-/// The version of the report's JSON.
-const FORMAT: &str = "curfew.dev/pci-report/1";
-
-/// A moment in RFC 3339.
-fn written(at: i64) -> String {
-    Timestamp::from_second(at).map_or_else(|_| at.to_string(), |time| time.to_string())
-}
+/// Scores the holdings of an identity. One that remembers may stand for [`score`].
+pub type Scorer<'a> = dyn FnMut(&Catalogue, &Key, &Holdings) -> Score + 'a;
 
 /// Scores every identity and finds what there is to find.
-pub fn analyse(inventory: &Inventory, usage: &Usage, window: Window, mut input: InputSummary) -> Report {
+pub fn analyse(inventory: &Inventory, usage: &Usage, window: Window, input: InputSummary) -> Report {
+    analyse_by(inventory, usage, window, input, &mut |catalogue, _, holdings| score(catalogue, holdings))
+}
+
+/// The same with another way to score, which must give the same scores.
+pub fn analyse_by(inventory: &Inventory, usage: &Usage, window: Window, mut input: InputSummary, scorer: &mut Scorer) -> Report {
     let covered = covered(window, &usage.hours);
     let confidence = confidence(window, covered);
-    let scored: Vec<Scored> = inventory.identities.iter().map(|(key, identity)| scored(inventory, usage, window, key, identity)).collect();
+    let scored: Vec<Scored> =
+        inventory.identities.iter().map(|(key, identity)| scored(inventory, usage, window, key, identity, scorer)).collect();
     let facts = Facts { inventory, usage, window, confidence, scored: &scored };
     let findings = facts.findings();
     let mut rows: Vec<Row> = scored.iter().map(|scored| row(&facts, scored)).collect();
-    let system = system(&rows, &findings);
-    rows.sort_by(|a, b| b.x.unwrap_or(-1.0).total_cmp(&a.x.unwrap_or(-1.0)).then_with(|| (a.kind, &a.name).cmp(&(b.kind, &b.name))));
-    let mut distribution: BTreeMap<IdentityKind, Bands> = IdentityKind::ALL.iter().map(|kind| (*kind, Bands::default())).collect();
-    for row in rows.iter().filter(|row| !row.built_in) {
-        if let (Some(band), Some(bands)) = (row.band, distribution.get_mut(&row.kind)) {
-            bands.add(band);
-        }
-    }
-    let mut finding_counts: BTreeMap<FindingType, usize> = FindingType::ALL.iter().map(|kind| (*kind, 0)).collect();
-    findings.iter().for_each(|finding| *finding_counts.entry(finding.kind).or_default() += 1);
+    sort_rows(&mut rows);
     count(&mut input, inventory, usage);
     let catalogue = &inventory.permissions.catalogue;
     Report {
         format: FORMAT.into(),
+        provider: Provider::Kubernetes,
+        name: None,
         catalogue: CatalogueSummary {
             version: catalogue.version().into(),
             permissions: catalogue.permissions().len(),
@@ -54,23 +45,17 @@ pub fn analyse(inventory: &Inventory, usage: &Usage, window: Window, mut input: 
             assumed: inventory.permissions.assumed(),
             methods: catalogue.methods().len(),
         },
-        window: WindowSummary {
-            since: written(window.since),
-            until: written(window.until),
-            days: window.days(),
-            covered_days: covered,
-            confidence,
-        },
-        system,
-        distribution,
-        finding_counts,
+        window: window_summary(window, covered, confidence),
+        system: system(&rows, &findings),
+        distribution: distribution(&rows, &IdentityKind::OF_KUBERNETES),
+        finding_counts: finding_counts(&findings, &FindingType::OF_KUBERNETES),
         identities: rows,
         findings,
         input,
     }
 }
 
-fn scored(inventory: &Inventory, usage: &Usage, window: Window, key: &Key, identity: &Identity) -> Scored {
+fn scored(inventory: &Inventory, usage: &Usage, window: Window, key: &Key, identity: &Identity, scorer: &mut Scorer) -> Scored {
     let holdings = inventory.holdings(key, usage, window);
     let active = if key.group {
         let mut bindings = identity.grants.iter().map(|grant| &inventory.dump.bindings[grant.binding]);
@@ -78,7 +63,7 @@ fn scored(inventory: &Inventory, usage: &Usage, window: Window, key: &Key, ident
     } else {
         usage.users.get(&key.name).and_then(|activity| activity.last).is_some_and(|at| window.contains(at))
     };
-    let score = score(&inventory.permissions.catalogue, &inventory.scored_holdings(key, usage, window));
+    let score = scorer(&inventory.permissions.catalogue, key, &inventory.scored_holdings(key, usage, window));
     Scored { key: key.clone(), holdings, score, new: window.exempts(identity.created), active }
 }
 
@@ -99,8 +84,9 @@ fn row(facts: &Facts, scored: &Scored) -> Row {
     let excluded = identity.excluded.from_pci;
     let pci = (!excluded).then(|| scored.score.pci());
     let mut parts: Vec<&Part> = scored.score.parts.iter().collect();
-    parts.sort_by(|a, b| b.mass.total_cmp(&a.mass).then(a.by_escalation.cmp(&b.by_escalation)).then(a.permission.cmp(&b.permission)));
+    parts.sort_by(|a, b| a.by_size(b));
     let because = parts.iter().take(if excluded { 0 } else { MAX_BECAUSE }).map(|part| contribution(facts, scored, part)).collect();
+    let live_grants: Vec<String> = facts.inventory.live_grants(identity).into_iter().collect();
     let escalation = scored.score.escalation.map(|(method, _)| catalogue.methods()[method].name.clone());
     Row {
         name: scored.key.name.clone(),
@@ -120,6 +106,8 @@ fn row(facts: &Facts, scored: &Scored) -> Row {
         last_used: last_used(facts, scored).filter(|at| facts.window.contains(*at)).map(written),
         members: identity.members.len(),
         permissions: counts(facts, scored),
+        standing_score: (!live_grants.is_empty() && !excluded).then(|| facts.standing_score(scored)),
+        live_grants,
         escalation: escalation.filter(|_| !excluded),
         because,
     }
@@ -162,23 +150,6 @@ fn counts(facts: &Facts, scored: &Scored) -> PermissionCounts {
         counts.used_without_grant += usize::from(!granted && !holding.used.is_empty() && requested());
     }
     counts
-}
-
-fn system(rows: &[Row], findings: &[Finding]) -> SystemSummary {
-    let shares = || rows.iter().filter(|row| row.counted).filter_map(|row| row.x);
-    let score = aggregate::pci(shares());
-    let of_company = || rows.iter().filter(|row| !row.built_in);
-    SystemSummary {
-        score,
-        band: Band::of(score),
-        x: aggregate::share(shares()),
-        counted: shares().count(),
-        excluded: of_company().filter(|row| row.excluded_from_pci).count(),
-        new: of_company().filter(|row| row.new && row.counted).count(),
-        built_in: rows.iter().filter(|row| row.built_in).count(),
-        groups_with_members: of_company().filter(|row| !row.counted && !row.excluded_from_pci).count(),
-        super_identities: findings.iter().filter(|finding| finding.kind == FindingType::Super).count(),
-    }
 }
 
 /// What was read, and what of the dump has no effect.

@@ -64,6 +64,23 @@ pub fn impersonated(user: &User) -> Vec<(&'static str, String, Option<&str>)> {
     found
 }
 
+/// The objects on which `impersonate` was checked: group, resource, the namespace of a service account, and the name. UIDs and extra fields
+/// have none: the log does not have the values of extra fields, and the usage store has no UIDs.
+pub fn impersonated_objects(user: &User) -> Vec<(&'static str, String, &str, String)> {
+    let added = fixed_groups(&user.username);
+    let mut found = Vec::new();
+    for (group, resource, namespace) in impersonated(user) {
+        let names: Vec<String> = match (resource.as_str(), account(&user.username)) {
+            ("serviceaccounts", Some((_, name))) => vec![name.to_owned()],
+            ("users", _) => vec![user.username.clone()],
+            ("groups", _) => user.groups.iter().filter(|group| !added.contains(group)).cloned().collect(),
+            _ => vec![String::new()],
+        };
+        found.extend(names.into_iter().map(|name| (group, resource.clone(), namespace.unwrap_or_default(), name)));
+    }
+    found
+}
+
 /// Whether no request of the identity shows a use: the kubelet or admission asks the API server whether the identity may, or the verb is
 /// not one of requests.
 pub fn is_unseen(kind: &Kind, verb: &str) -> bool {

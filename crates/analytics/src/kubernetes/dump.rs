@@ -104,6 +104,13 @@ pub struct Binding {
     pub subjects: Vec<Subject>,
 }
 
+impl Binding {
+    /// The id of the grant of Curfew that wrote it.
+    pub fn grant(&self) -> Option<&str> {
+        self.metadata.labels.get(curfew_core::ids::GRANT_LABEL).map(String::as_str)
+    }
+}
+
 /// Everything in the file.
 #[derive(Clone, Default, Debug)]
 pub struct Dump {
@@ -146,9 +153,22 @@ impl Dump {
     /// # Errors
     /// If it is not JSON, an object is not what its kind says, or there are no roles or no bindings at all.
     pub fn parse(text: &str) -> Result<Self, NotADump> {
+        let documents = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+        Self::collect(documents.map(|document| document.map_err(|error| NotADump::Json(format!("not JSON: {error}")))))
+    }
+
+    /// The same from objects that say of what kind they are. One that cannot be read is left out and noted.
+    ///
+    /// # Errors
+    /// If there are no roles or no bindings at all.
+    pub fn of(objects: Vec<Value>) -> Result<Self, NotADump> {
+        Self::collect([Ok(serde_json::json!({"kind": "List", "items": objects}))])
+    }
+
+    fn collect(documents: impl IntoIterator<Item = Result<Value, NotADump>>) -> Result<Self, NotADump> {
         let (mut dump, mut aggregations) = (Self::default(), Vec::new());
-        for document in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
-            dump.add(document.map_err(|error| NotADump::Json(format!("not JSON: {error}")))?, &mut aggregations)?;
+        for document in documents {
+            dump.add(document?, &mut aggregations)?;
         }
         for (none, what) in
             [(dump.roles.is_empty(), "ClusterRole or Role"), (dump.bindings.is_empty(), "ClusterRoleBinding or RoleBinding")]

@@ -61,6 +61,9 @@ pub struct Event {
     api_version: String,
     #[serde(default)]
     kind: String,
+    /// The identifier of the request; its stages have the same one. A client can choose it.
+    #[serde(default, rename = "auditID", deserialize_with = "or_default")]
+    pub audit_id: String,
     /// `ResponseStarted`, `ResponseComplete` and others.
     #[serde(default)]
     pub stage: String,
@@ -111,6 +114,30 @@ pub enum Line {
 }
 
 impl Event {
+    /// An event of this time without anything else.
+    ///
+    /// # Errors
+    /// If the time, in Unix seconds, is out of range.
+    pub(super) fn at_time(at: i64) -> Result<Self, jiff::Error> {
+        Ok(Self {
+            api_version: VERSION.into(),
+            kind: "Event".into(),
+            audit_id: String::new(),
+            stage: String::new(),
+            request_uri: String::new(),
+            verb: String::new(),
+            user: User::default(),
+            impersonated_user: None,
+            object_ref: None,
+            response_status: None,
+            request_received_timestamp: Some(Timestamp::from_second(at)?),
+            items: Vec::new(),
+        })
+    }
+    /// The same with this HTTP status.
+    pub(super) fn answered(self, code: i64) -> Self {
+        Self { response_status: Some(Status { code }), ..self }
+    }
     /// Whether the request was answered with success. 101 is that of `exec` and its like.
     pub fn succeeded(&self) -> bool {
         self.code() == 101 || (200..300).contains(&self.code())
@@ -122,6 +149,10 @@ impl Event {
     /// When the request arrived, in Unix seconds.
     pub fn at(&self) -> Option<i64> {
         self.request_received_timestamp.map(Timestamp::as_second)
+    }
+    /// When the request arrived, in microseconds since the Unix epoch.
+    pub fn microsecond(&self) -> Option<i64> {
+        self.request_received_timestamp.map(Timestamp::as_microsecond)
     }
     /// The path of the URL.
     pub fn path(&self) -> &str {

@@ -6,20 +6,14 @@ use super::{
     usage::Usage,
 };
 use crate::{
+    assemble::{MEDIUM_SHARE, SUPER_SHARE, finding, if_covered, percent, sort_findings},
     catalogue::PermissionId,
     history::Window,
     places::Places,
     report::{Finding, FindingType, IdentityKind},
-    score::{Holdings, Score, has_unused, holding, method_reach},
+    score::{Holdings, Score, has_unused, holding, method_reach, score},
 };
 use std::collections::BTreeMap;
-
-/// An active identity is overprovisioned from this share of unused mass on: the lower edge of the band Medium.
-const MEDIUM_SHARE: f64 = 0.0091;
-/// The share of the catalogue from which on an identity holds nearly everything.
-const SUPER_SHARE: f64 = 0.9;
-/// The most lines of evidence.
-const MAX_EVIDENCE: usize = 12;
 
 /// An identity with everything that findings ask for.
 pub struct Scored {
@@ -57,7 +51,8 @@ pub fn binding_name(binding: &Binding) -> String {
     }
 }
 
-pub(super) fn role_name(binding: &Binding) -> String {
+/// The role that a binding names, as people know it.
+pub fn role_name(binding: &Binding) -> String {
     match binding.role_kind.as_str() {
         "Role" => format!("Role {}/{}", binding.metadata.namespace, binding.role),
         kind => format!("{kind} {}", binding.role),
@@ -85,10 +80,6 @@ pub fn granted_by(inventory: &Inventory, key: &Key, permission: PermissionId) ->
     format!("{}{rest}", names.join(", "))
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
-}
-
 impl Facts<'_> {
     /// Every finding, the gravest first.
     pub fn findings(&self) -> Vec<Finding> {
@@ -99,7 +90,7 @@ impl Facts<'_> {
         let mut all: Vec<Finding> = self.scored.iter().filter(reported).flat_map(|scored| self.about(scored)).collect();
         all.extend(self.unused_bindings());
         all.extend(self.unused_roles());
-        all.sort_by(|a, b| (a.severity, a.kind, &a.subject).cmp(&(b.severity, b.kind, &b.subject)));
+        sort_findings(&mut all);
         all
     }
 
@@ -121,13 +112,13 @@ impl Facts<'_> {
 
     /// What to do about power that was not used. With less than the whole window in the logs, nothing is recommended to be removed.
     pub(super) fn if_covered(&self, advice: &str) -> String {
-        if self.confidence >= 1.0 {
-            return advice.to_owned();
-        }
-        format!(
-            "The logs cover {:.0} % of the window: collect them for the whole window before you remove anything for lack of use.",
-            self.confidence * 100.0
-        )
+        if_covered(self.confidence, advice)
+    }
+
+    /// The score of an identity without live grants of Curfew.
+    pub(super) fn standing_score(&self, scored: &Scored) -> u8 {
+        let holdings = self.inventory.standing_holdings(&scored.key, self.usage, self.window);
+        score(&self.inventory.permissions.catalogue, &holdings).pci()
     }
 
     fn escalation(&self, scored: &Scored) -> Option<Finding> {
@@ -294,13 +285,4 @@ impl Facts<'_> {
         let advice = self.if_covered("Reduce its roles to what it used.");
         Some(self.finding(FindingType::OverprovisionedActive, &scored.key, summary, evidence, &advice))
     }
-}
-
-pub(super) fn finding(kind: FindingType, subject: String, summary: String, mut evidence: Vec<String>, recommendation: &str) -> Finding {
-    let more = evidence.len().saturating_sub(MAX_EVIDENCE);
-    if more > 0 {
-        evidence.truncate(MAX_EVIDENCE - 1);
-        evidence.push(format!("and {} more", more + 1));
-    }
-    Finding { kind, severity: kind.severity(), subject, summary, evidence, recommendation: recommendation.to_owned() }
 }

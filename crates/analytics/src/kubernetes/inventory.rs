@@ -134,8 +134,11 @@ impl<'a> Inventory<'a> {
         let object = account(name)
             .filter(|_| is_account)
             .and_then(|(namespace, account)| self.dump.accounts.get(&(namespace.to_owned(), account.to_owned())));
-        // Also through groups: a binding of the company's own for a group makes its members count.
-        let only_defaults = grants.iter().all(|grant| self.dump.bindings[grant.binding].metadata.is_default());
+        // Also through groups: a binding of the company's own for a group makes its members count. One for a group of everyone says nothing about
+        // a component of Kubernetes: it counts for the people in the group, or for the group.
+        let component = kind_of_user(name) == IdentityKind::Workload;
+        let of_everyone = |grant: &Grant| component && grant.via.as_deref().is_some_and(is_of_everyone);
+        let only_defaults = grants.iter().all(|grant| of_everyone(grant) || self.dump.bindings[grant.binding].metadata.is_default());
         let first = grants.iter().map(|grant| self.dump.bindings[grant.binding].metadata.created()).min().flatten();
         Identity {
             kind: if key.group { IdentityKind::Group } else { kind_of_user(name) },
@@ -203,20 +206,40 @@ impl<'a> Inventory<'a> {
 
     /// The holdings of an identity: the union of its grants, and its uses in the window; those of a group are its members'.
     pub fn holdings(&self, key: &Key, usage: &Usage, window: Window) -> Holdings {
-        self.holdings_with(key, usage, window, |_| true)
+        self.holdings_with(key, usage, window, |_| true, |_| true)
+    }
+
+    /// The ids of the live grants of Curfew whose bindings reach an identity.
+    pub fn live_grants(&self, identity: &Identity) -> BTreeSet<String> {
+        identity.grants.iter().filter_map(|grant| self.dump.bindings[grant.binding].grant().map(str::to_owned)).collect()
+    }
+
+    /// As [`Inventory::scored_holdings`], without what live grants of Curfew grant.
+    pub fn standing_holdings(&self, key: &Key, usage: &Usage, window: Window) -> Holdings {
+        self.holdings_with(key, usage, window, |user| self.is_scored(key, user), |binding| binding.grant().is_none())
+    }
+
+    fn is_scored(&self, key: &Key, user: &str) -> bool {
+        !key.group || self.identities.get(&Key::user(user)).is_none_or(|member| !member.excluded.from_pci)
     }
 
     /// The holdings from which its score comes. What a member did who is left out of scores does not count for its group either.
     pub fn scored_holdings(&self, key: &Key, usage: &Usage, window: Window) -> Holdings {
-        let scored = |user: &str| self.identities.get(&Key::user(user)).is_none_or(|member| !member.excluded.from_pci);
-        self.holdings_with(key, usage, window, |user| !key.group || scored(user))
+        self.holdings_with(key, usage, window, |user| self.is_scored(key, user), |_| true)
     }
 
-    fn holdings_with(&self, key: &Key, usage: &Usage, window: Window, counts: impl Fn(&str) -> bool) -> Holdings {
+    fn holdings_with(
+        &self,
+        key: &Key,
+        usage: &Usage,
+        window: Window,
+        counts: impl Fn(&str) -> bool,
+        grants: impl Fn(&Binding) -> bool,
+    ) -> Holdings {
         let mut held: BTreeMap<PermissionId, Holding> = BTreeMap::new();
         let Some(identity) = self.identities.get(key) else { return Holdings::new() };
-        for grant in &identity.grants {
-            for (id, places) in self.permissions_of(&self.dump.bindings[grant.binding]) {
+        for binding in identity.grants.iter().map(|grant| &self.dump.bindings[grant.binding]).filter(|binding| grants(binding)) {
+            for (id, places) in self.permissions_of(binding) {
                 held.entry(id).or_default().granted.extend(&places);
             }
         }

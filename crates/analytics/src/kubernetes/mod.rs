@@ -2,6 +2,7 @@
 
 pub mod analysis;
 pub mod checks;
+pub mod details;
 pub mod dump;
 pub mod event;
 pub mod findings;
@@ -11,6 +12,7 @@ pub mod membership;
 pub mod methods;
 pub mod permissions;
 pub mod raw;
+pub mod reduced;
 pub mod rules;
 pub mod unused;
 pub mod usage;

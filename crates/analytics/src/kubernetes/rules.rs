@@ -37,6 +37,11 @@ fn names_resource(rule: &Rule, resource: &str) -> bool {
     rule.resources.iter().any(|entry| entry == "*" || entry == resource || by_subresource(entry))
 }
 
+/// Whether a rule includes this verb on this resource, regardless of the names of objects.
+pub fn matches(rule: &Rule, verb: &str, group: &str, resource: &str) -> bool {
+    has(&rule.verbs, verb) && has(&rule.api_groups, group) && names_resource(rule, resource)
+}
+
 /// A rule with names never matches a request that has none: `deletecollection`, and the POST of an object. A PATCH or PUT that creates the
 /// object has a name, and needs `create` besides its own verb.
 fn effective_by_name(rule: &Rule, verb: &str, kind: &Kind) -> bool {

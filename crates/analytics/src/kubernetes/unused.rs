@@ -1,11 +1,12 @@
 //! Findings about bindings and roles of which nothing was used.
 use super::{
     dump::Binding,
-    findings::{Facts, binding_name, finding, role_name},
+    findings::{Facts, binding_name, role_name},
     inventory::{Inventory, Key},
     usage::{Activity, Usage, Use},
 };
 use crate::{
+    assemble::finding,
     catalogue::PermissionId,
     history::Window,
     report::{Finding, FindingType},

@@ -120,34 +120,40 @@ impl<'a> Usage<'a> {
 
     /// Counts an event.
     pub fn record(&mut self, event: &Event) {
-        self.counts.events += 1;
+        self.replay(event, 1);
+    }
+
+    /// Counts so many events that are the same but for their time; that of `event` is the time of the last one. With 0 the use is kept and
+    /// nothing is counted.
+    pub fn replay(&mut self, event: &Event, times: u64) {
+        self.counts.events += times;
         let Some(at) = event.at() else { return };
         if at > self.until {
-            self.counts.after_window += 1;
+            self.counts.after_window += times;
             return;
         }
         self.hours.insert(at.div_euclid(3600));
         self.newest = self.newest.max(Some(at));
         // Only streams, such as watch and exec, have an event at their start. They are a use at once: the end can be days later.
         if !matches!(event.stage.as_str(), "ResponseStarted" | "ResponseComplete") {
-            self.counts.other_stages += 1;
+            self.counts.other_stages += times;
         } else if !event.succeeded() {
-            self.counts.not_successful += 1;
+            self.counts.not_successful += times;
         } else {
-            self.counts.uses += 1;
-            self.count(event, at);
+            self.counts.uses += times;
+            self.count(event, at, times);
         }
     }
 
-    fn count(&mut self, event: &Event, at: i64) {
+    fn count(&mut self, event: &Event, at: i64, times: u64) {
         self.member(&event.user, at);
         let Some(other) = &event.impersonated_user else {
-            self.act(&event.user.username, event, at);
+            self.act(&event.user.username, event, at, times);
             return;
         };
         // The request was allowed by the permissions of the impersonated user and its groups. These are what the impersonator claimed, and
         // prove no membership.
-        self.act(&other.username, event, at);
+        self.act(&other.username, event, at, times);
         let activity = self.users.entry(other.username.clone()).or_default();
         note(&mut activity.claimed, &other.groups, at);
         let checked = impersonated(other).into_iter().filter_map(|(group, resource, namespace)| {
@@ -176,7 +182,7 @@ impl<'a> Usage<'a> {
     }
 
     /// Counts what a request used for the user whose permissions allowed it.
-    fn act(&mut self, user: &str, event: &Event, at: i64) {
+    fn act(&mut self, user: &str, event: &Event, at: i64, times: u64) {
         let (mut used, mut implied, mut name) = (Vec::new(), Vec::new(), None);
         match (event.resource(), &event.object_ref) {
             (Some(resource), Some(object)) => {
@@ -203,7 +209,7 @@ impl<'a> Usage<'a> {
             activity.unmapped = activity.unmapped.max(Some(at));
             let name = curfew_core::text::clip(name, MAX_NAME);
             let full = self.counts.unmapped.len() >= MAX_UNMAPPED && !self.counts.unmapped.contains_key(&name);
-            *self.counts.unmapped.entry(if full { "others".into() } else { name }).or_default() += 1;
+            *self.counts.unmapped.entry(if full { "others".into() } else { name }).or_default() += times;
         }
     }
 }

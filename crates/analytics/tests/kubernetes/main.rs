@@ -4,6 +4,7 @@ mod cluster;
 mod counted;
 mod places;
 mod properties;
+mod reduced;
 mod replay;
 mod uses;
 
@@ -72,6 +73,9 @@ fn what_everyone_has_by_default_is_not_counted_for_each_but_what_was_added_is() 
     assert_eq!(added.places(&key, get), pair("the whole cluster", "nowhere"));
     let report = added.report();
     assert!(!row(&report, "system:authenticated").built_in && row(&report, "system:serviceaccount:a:x").counted);
+    // A component of Kubernetes is in that group, too, and does not count for it.
+    let seen = added.event("system:kube-scheduler", "get", "pods", "a", 1).event("ann", "get", "pods", "a", 1).report();
+    assert!(row(&seen, "system:kube-scheduler").built_in && row(&seen, "ann").counted);
 }
 
 #[test]
@@ -130,4 +134,17 @@ fn requests_without_a_permission_are_counted_by_name() {
     let report = cluster.report();
     assert_eq!(report.input.unmapped, [("get core/widgets".to_owned(), 2)].into());
     assert!(row(&report, "u").last_used.is_some());
+}
+
+#[test]
+fn live_grants_of_curfew_count_and_are_told_apart() {
+    let standing = Cluster::new().role("r", &["get"], "", &["pods"]).role("w", &["create"], "", &["pods"]).bind("a", "r", "User", "u");
+    let before = row(&standing.report(), "u").clone();
+    assert!(before.live_grants.is_empty() && before.standing_score.is_none());
+    let grant = json!({"kind": "RoleBinding", "metadata": {"name": "curfew-1", "namespace": "a", "labels": {"curfew.dev/grant": "00000000000000a1"}},
+        "roleRef": {"kind": "ClusterRole", "name": "w"}, "subjects": [{"kind": "User", "name": "u"}]});
+    let report = standing.object(grant).report();
+    let with = row(&report, "u");
+    assert_eq!((with.live_grants.as_slice(), with.standing_score), (["00000000000000a1".to_owned()].as_slice(), before.score));
+    assert!(with.score > before.score);
 }
