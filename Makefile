@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 FEATURES := --features crash-points,simulated,aws
 
-.PHONY: help demo demo-aws test chart-test gitops gitops-test docs docs-test attacks soak unit generate lint deny bench flood demo-mutant clean
+.PHONY: help demo demo-aws demo-pci test chart-test gitops gitops-test docs docs-test attacks soak unit generate lint deny bench flood demo-mutant clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -15,6 +15,10 @@ demo: control-plane ## the main job on a real API server, and MFA, extension and
 demo-aws: control-plane emulators ## access to an AWS account, on an emulator that enforces IAM, in a minute
 	cargo build --quiet --bins --example demo-aws $(FEATURES)
 	target/debug/examples/demo-aws
+
+demo-pci: control-plane ## unused power: the score of a cluster and of an example AWS account, findings, the least role, the report (a minute)
+	cargo build --quiet --workspace --bins --example demo-pci $(FEATURES)
+	target/debug/examples/demo-pci
 
 test: control-plane emulators ## every test: the rules and their model, the operator on a real API server, drift, rights, the demo that must fail
 	hack/test
@@ -71,6 +75,10 @@ bench: control-plane emulators ## counts and ratios, each reproducible (CURFEW_B
 	cargo bench --quiet --profile dev --bench mass_expiry $(FEATURES)
 	cargo bench --quiet --profile dev --bench rest $(FEATURES)
 	cargo test --quiet $(FEATURES) --test aws -- --ignored --nocapture
+	cargo bench --quiet -p curfew-analytics --no-default-features --bench pci
+	cargo bench --quiet -p curfew-analytics --no-default-features --bench cloudtrail
+	cargo bench --quiet -p curfew-analytics --no-default-features --bench store
+	cargo bench --quiet -p curfew-analytics --no-default-features --bench rightsize
 
 flood: control-plane ## 20,000 junk decisions and 5,000 large requests while 50 grants end: how late, and how much memory (a quarter of an hour)
 	cargo build --quiet --bins --bench flood $(FEATURES)
