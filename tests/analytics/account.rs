@@ -78,6 +78,13 @@ async fn an_account_is_read_by_a_role_that_can_do_nothing_else_and_use_lowers_sc
     let answer = asks.ask(&format!("/v1/systems/account/permissions?identity={name}")).await?;
     let found = answer.to_string();
     ensure!(found.contains("s3:listallmybuckets") || found.contains("s3:ListAllMyBuckets"), "{found}");
+    // The least policy has what was used, and nothing of what was not: a third action that the trail never showed.
+    let three = allow(&["s3:ListAllMyBuckets", "s3:GetBucketLocation", "s3:DeleteBucket"]).to_string();
+    account.iam("PutUserPolicy", &[("UserName", "dana"), ("PolicyName", "two"), ("PolicyDocument", &three)]).await?;
+    asks.row_of("account", &dana.arn, "a third permission", |row| row["permissions"]["granted"] == 3).await?;
+    let answer = asks.ask(&format!("/v1/systems/account/rightsize?identity={name}&giving=standing&output=json")).await?;
+    let policy = answer["documents"].to_string();
+    ensure!(policy.contains("ListAllMyBuckets") && policy.contains("GetBucketLocation") && !policy.contains("DeleteBucket"), "{answer}");
     drop(analytics);
     let log = std::fs::read_to_string(plane.world.cp.dir().join("logs/analytics.log")).context("the log")?;
     ensure!(!log.contains("panicked"), "{log}");

@@ -16,9 +16,13 @@ use crate::{
         usage::Usage,
     },
     report::{IdentityKind, InputSummary, Problem, Report, Row},
-    serve::systems::{Analysis, Missing, Proposal, RightsizeAsk},
+    serve::{
+        least_policy,
+        systems::{Analysis, Missing, Proposal, RightsizeAsk},
+    },
     store::{NOT_A_USE, Store},
 };
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use std::{
     collections::BTreeSet,
@@ -197,9 +201,10 @@ pub fn account(inputs: AccountInputs, ready: &Ready, asks: mpsc::Receiver<Ask>) 
                 // The reader may have gone.
                 let _ = reply.send(aws::permissions::permissions(&facts, &key.name).ok_or_else(none));
             }
-            Ask::Rightsize(_, _, reply) => {
-                let how = "policies are proposed from files: curfew-analytics rightsize --aws-authorization-details FILE --cloudtrail DIR";
-                let _ = reply.send(Err(Missing::Invalid(how.into())));
+            Ask::Rightsize(key, ask, reply) => {
+                let now = Timestamp::now().as_second();
+                let known = least_policy::Known { system: &system, inventory: &inventory, usage: &usage, window, now };
+                let _ = reply.send(least_policy::of_account(&known, &key.name, &ask));
             }
         }
     }

@@ -3,6 +3,7 @@
 //! [`systems`] says what the process that analyses has to give. [`router`] knows HTTP, [`auth`] asks the API server who calls and what they may
 //! read, [`views`] makes the answers, which are pure functions of an analysis and a [`query`].
 pub mod auth;
+pub mod least_policy;
 pub mod query;
 pub mod rightsize;
 pub mod router;

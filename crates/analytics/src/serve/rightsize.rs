@@ -47,7 +47,6 @@ pub fn of_cluster(known: &Known, key: &Key, ask: &RightsizeAsk) -> Result<Propos
         .map_err(|error| Missing::Identity(error.to_string()))?;
     let giving = giving(known, &proposal, ask)?;
     let outline = manifests::outline(&proposal, &giving, ask.form).map_err(invalid)?;
-    let size = |size: &Size| format!("{} permissions, {:.2} % of all power, score {}", size.permissions, size.share * 100.0, size.score);
     let look_backs: Vec<String> = proposal.look_backs.iter().map(|one| format!("{} days: {}", one.days, one.permissions)).collect();
     Ok(Proposal {
         facts: vec![("now", size(&proposal.before)), ("proposed", size(&proposal.after)), ("permissions used in", look_backs.join(", "))],
@@ -57,8 +56,13 @@ pub fn of_cluster(known: &Known, key: &Key, ask: &RightsizeAsk) -> Result<Propos
     })
 }
 
+/// How much one may do.
+pub(super) fn size(size: &Size) -> String {
+    format!("{} permissions, {:.2} % of all power, score {}", size.permissions, size.share * 100.0, size.score)
+}
+
 /// The window of a look-back.
-fn look_back(window: Window, days: Option<u32>) -> Result<Window, Missing> {
+pub(super) fn look_back(window: Window, days: Option<u32>) -> Result<Window, Missing> {
     match days {
         Some(days) if days > window.days() => Err(Missing::Invalid(format!(
             "days={days} is longer than the window of the system, which has {}",
@@ -85,16 +89,21 @@ fn giving(known: &Known, proposal: &cluster::Proposal, ask: &RightsizeAsk) -> Re
     let mut namespaces: Vec<&String> = proposal.roles.iter().flat_map(|role| &role.bound_in).collect();
     namespaces.dedup();
     let only = if let [only] = namespaces[..] { Some(only.clone()) } else { None };
+    Ok(manifests::Giving::Eligible(eligible(known.system, known.now, only.unwrap_or_else(|| "default".into()), ask)?))
+}
+
+/// What stands in the RoleTemplate and the EligibleAssignment. `namespace`: if the caller named none.
+pub(super) fn eligible(system: &str, now: i64, namespace: String, ask: &RightsizeAsk) -> Result<Eligible, Missing> {
     let unusable = |e: String| Missing::Failed(e);
-    Ok(manifests::Giving::Eligible(Eligible {
-        system: known.system.to_owned(),
-        namespace: ask.namespace.clone().or(only).unwrap_or_else(|| "default".into()),
+    Ok(Eligible {
+        system: system.to_owned(),
+        namespace: ask.namespace.clone().unwrap_or(namespace),
         approvers: ask.approvers.clone(),
         max: MAX.parse::<Duration>().map_err(|e| unusable(e.to_string()))?,
         eligibility: ELIGIBILITY.parse::<Period>().map_err(|e| unusable(e.to_string()))?,
-        from: known.now,
+        from: now,
         operator: Eligible::operator(),
-    }))
+    })
 }
 
 fn existing(choice: &Existing) -> String {
