@@ -340,7 +340,6 @@ fn what_is_left_out_of_a_list_is_where_the_list_says() {
 #[test]
 fn help_teaches() {
     let help = stdout(&analyze(&["--help"]));
-    golden("help.txt", &help);
     for part in ["kubectl get clusterroles,roles", "0 to 33 low", "kubectl api-versions", "Exit status"] {
         assert!(help.contains(part), "{part}");
     }

@@ -76,10 +76,3 @@ fn what_cannot_be_done_is_said_with_the_next_step() {
     assert!(refused("alice@example.com", &["--roles", "built-in"]).contains("no existing ClusterRole allows impersonate"));
     assert!(refused("bob@example.com", &["--approver", "system:masters"]).contains("group:NAME or user:NAME"));
 }
-
-#[test]
-fn help_teaches() {
-    let output = Command::new(env!("CARGO_BIN_EXE_curfew-analytics")).args(["rightsize", "--help"]).output().unwrap();
-    assert!(output.status.success());
-    golden("rightsize-help.txt", &String::from_utf8(output.stdout).unwrap());
-}
