@@ -53,6 +53,13 @@ struct Status {
     code: i64,
 }
 
+#[derive(Clone, Default, Debug, Deserialize)]
+#[serde(default)]
+struct Annotations {
+    #[serde(rename = "authorization.k8s.io/decision", deserialize_with = "or_default")]
+    decision: String,
+}
+
 /// The fields of an event that the analysis reads.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -82,6 +89,8 @@ pub struct Event {
     pub object_ref: Option<ObjectRef>,
     response_status: Option<Status>,
     request_received_timestamp: Option<Timestamp>,
+    #[serde(default, deserialize_with = "or_default")]
+    annotations: Annotations,
     #[serde(default, deserialize_with = "or_default")]
     items: Vec<Value>,
 }
@@ -131,6 +140,7 @@ impl Event {
             object_ref: None,
             response_status: None,
             request_received_timestamp: Some(Timestamp::from_second(at)?),
+            annotations: Annotations::default(),
             items: Vec::new(),
         })
     }
@@ -141,6 +151,10 @@ impl Event {
     /// Whether the request was answered with success. 101 is that of `exec` and its like.
     pub fn succeeded(&self) -> bool {
         self.code() == 101 || (200..300).contains(&self.code())
+    }
+    /// Whether the event says that the authorizer allowed the request. It may have failed afterwards.
+    pub fn was_allowed(&self) -> bool {
+        self.annotations.decision == "allow"
     }
     /// The HTTP status; 0 if the event has none.
     pub fn code(&self) -> i64 {
@@ -242,6 +256,9 @@ mod tests {
         let Line::Events { events, .. } = parse(EVENT.as_bytes()) else { panic!() };
         assert!(events[0].succeeded() && events[0].path() == "/api/v1/x" && events[0].resource().unwrap() == "pods/exec");
         assert_eq!(events[0].at(), Some(1_795_701_353));
+        assert!(!events[0].was_allowed());
+        let allowed = EVENT.replace("\"auditID\"", r#""annotations":{"authorization.k8s.io/decision":"allow","other":"x"},"auditID""#);
+        assert!(matches!(parse(allowed.as_bytes()), Line::Events { events, .. } if events[0].was_allowed()));
         let list = format!(r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[{EVENT},{EVENT}]}}"#);
         assert!(matches!(parse(list.as_bytes()), Line::Events { events, broken: None } if events.len() == 2));
         let Line::Unknown(name) = parse(EVENT.replace("k8s.io/v1", "k8s.io/v1beta1").as_bytes()) else { panic!() };

@@ -40,9 +40,12 @@ fn a_request_that_was_allowed_and_failed_is_needed_and_one_that_was_refused_is_n
         [(200, "secrets"), (404, "configmaps"), (409, "services"), (403, "pods"), (401, "endpoints"), (429, "events"), (500, "nodes")]
             .into_iter()
             .fold(admin(), |case, (code, kind)| case.event("u", &Request::of(&format!("get core/{kind} a x")), code, 1));
+    // The event itself may say that it was authorized, and was put off later.
+    let mut case = case.event("u", &Request::of("get core/pods/log a x"), 429, 1);
+    case.events.last_mut().unwrap()["annotations"] = json!({"authorization.k8s.io/decision": "allow"});
     let options = Options { object_names: ObjectNames::Never, ..Options::default() };
     let proposal = case.propose(&Key::user("u"), &options);
-    assert_eq!(rules(&proposal), ["a: get /configmaps,secrets,services"]);
+    assert_eq!(rules(&proposal), ["a: get /configmaps,pods/log,secrets,services"]);
     let succeeded = |name: &str| proposal.evidence.iter().find(|evidence| evidence.permission == name).unwrap().succeeded;
     assert!(succeeded("get core/secrets") && !succeeded("get core/configmaps"));
     // What nothing serves needs no rule.

@@ -142,7 +142,9 @@ impl Observed {
     pub fn record(&mut self, event: &Event) {
         let Some(at) = event.at().filter(|at| *at <= self.until) else { return };
         let answered = matches!(event.stage.as_str(), "ResponseStarted" | "ResponseComplete");
-        if !answered || !(100..500).contains(&event.code()) || NOT_AUTHORIZED.contains(&event.code()) {
+        // The event says it; of one that does not, the status does. A request that was put off (429) may have been authorized before.
+        let authorized = event.was_allowed() || ((100..500).contains(&event.code()) && !NOT_AUTHORIZED.contains(&event.code()));
+        if !answered || !authorized {
             return;
         }
         let days = Days::at(at, event.succeeded());
