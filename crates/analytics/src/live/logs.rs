@@ -119,7 +119,7 @@ pub fn read_source(shared: &Shared, system: &System, source: &UsageSource, files
     let outcome = match source {
         UsageSource::AuditWebhook(_) => Ok(()),
         UsageSource::AuditLogs(_) => audit_logs(shared, system, &path, files),
-        UsageSource::CloudTrail(_) => super::trail::read(shared, system, &path, files),
+        UsageSource::CloudTrail(_) => super::trail::read(shared, system, directory, &path, files),
     };
     let mut problems = files.problems(&path);
     problems.splice(0..0, outcome.err().map(|error| format!("{error:#}")));

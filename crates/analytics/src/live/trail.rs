@@ -88,12 +88,12 @@ impl Sink<'_> {
     }
 }
 
-/// Reads the new files of a directory.
+/// Reads the new files of a directory. `name` is what the system calls it: last names of directories may be equal.
 ///
 /// # Errors
 /// If the directory cannot be listed, or of the store: files since then are read again.
-pub fn read(shared: &Shared, system: &System, directory: &Path, files: &mut Files) -> anyhow::Result<()> {
-    let source = format!("trail {}", directory.file_name().unwrap_or_default().to_string_lossy());
+pub fn read(shared: &Shared, system: &System, name: &str, directory: &Path, files: &mut Files) -> anyhow::Result<()> {
+    let source = format!("trail {name}");
     let mark: i64 = shared.store.watermark(&system.name, &source)?.and_then(|mark| mark.parse().ok()).unwrap_or(i64::MIN);
     let mut newest = mark;
     let mut reader = Reader::new(Actions::builtin(), i64::MAX);

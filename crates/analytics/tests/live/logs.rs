@@ -1,6 +1,9 @@
 //! Log directories.
 use super::{counted, line, shared, system};
-use curfew_analytics::live::logs::{Files, read_source};
+use curfew_analytics::{
+    live::logs::{Files, read_source},
+    store::Batch,
+};
 use flate2::{Compression, write::GzEncoder};
 use serde_json::json;
 use std::{fs, io::Write};
@@ -104,4 +107,33 @@ fn a_file_of_a_trail_is_read_once_also_after_a_restart() {
     assert_eq!(round(&mut files), 3);
     assert_eq!(round(&mut Files::default()), 3);
     assert_eq!(counted(&shared, "s")[0].0, "arn:aws:iam::111122223333:user/dana");
+}
+
+/// Directories of two trails may have the same last name. How far one was read says nothing about the other.
+#[test]
+fn directories_with_the_same_last_name_are_read_apart() {
+    let directory = tempfile::tempdir().unwrap();
+    let shared = shared(directory.path());
+    let system = system("s", json!({"usage": [{"cloudTrail": {"directory": "x/trail"}}, {"cloudTrail": {"directory": "y/trail"}}]}));
+    let at = jiff::Timestamp::now();
+    for (id, parent) in [(1, "x"), (2, "y")] {
+        let logs = directory.path().join("logs").join(parent).join("trail");
+        fs::create_dir_all(&logs).unwrap();
+        let record = json!({"eventVersion": "1.08", "eventID": format!("00000000-0000-4000-8000-{id:012}"),
+            "eventTime": at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), "eventSource": "s3.amazonaws.com", "eventName": "ListBuckets",
+            "awsRegion": "us-east-1", "eventType": "AwsApiCall", "recipientAccountId": "111122223333",
+            "userIdentity": {"type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/dana", "accountId": "111122223333", "userName": "dana"}});
+        fs::write(logs.join("111122223333_CloudTrail_us-east-1_a.json"), json!({"Records": [record]}).to_string()).unwrap();
+    }
+    let mut files = Files::default();
+    files.turn();
+    read_source(&shared, &system, &system.usage_sources()[0], &mut files);
+    // As if the first directory had files that came two hours later.
+    let later = (at.as_second() + 7_200).to_string();
+    for (source, _) in shared.store.watermarks("s").unwrap() {
+        let batch = Batch { system: "s", source: &source, watermark: Some(&later), now: at.as_second() };
+        shared.store.ingest(&batch, []).unwrap();
+    }
+    read_source(&shared, &system, &system.usage_sources()[1], &mut Files::default());
+    assert_eq!(counted(&shared, "s").into_iter().map(|(_, count)| count).sum::<u64>(), 2);
 }
