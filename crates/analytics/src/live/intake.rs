@@ -13,21 +13,23 @@ use crate::{
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, State},
+    extract::{DefaultBodyLimit, FromRequest, Path, Request, State, rejection::BytesRejection},
     response::{IntoResponse, Response},
     routing::post,
 };
 use curfew_core::text::brief;
-use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
+use http::{StatusCode, header::AUTHORIZATION};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use std::{path::PathBuf, sync::Arc};
-use tokio::sync::Semaphore;
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio::{sync::Semaphore, time::timeout};
 
 /// The largest delivery in bytes. An API server posts at most 400 events at a time, about 2 KiB each at level Metadata.
 const MAX_BODY: usize = 16 << 20;
-/// How many deliveries are worked on at a time.
+/// How many deliveries are read and worked on at a time.
 const AT_ONCE: usize = 2;
+/// How long a body may take: as long as an API server waits for an answer.
+const BODY: Duration = Duration::from_secs(30);
 /// The shortest token that is accepted.
 const MIN_TOKEN: usize = 32;
 /// The name of the source in the store.
@@ -51,6 +53,10 @@ enum Refused {
     Token,
     #[error("system {0} takes no audit events: its spec.analytics.usage has no auditWebhook")]
     NotASource(String),
+    #[error("{0}")]
+    Body(#[from] BytesRejection),
+    #[error("the body did not come within {} s", BODY.as_secs())]
+    Slow,
     #[error("the body is not a list of audit events of audit.k8s.io/v1: {0}")]
     NotEvents(String),
     #[error("{0}")]
@@ -65,47 +71,55 @@ impl IntoResponse for Refused {
             Self::Token => StatusCode::UNAUTHORIZED,
             Self::NotASource(_) => StatusCode::NOT_FOUND,
             Self::NotEvents(_) => StatusCode::BAD_REQUEST,
+            Self::Body(rejection) => rejection.status(),
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Store(_) | Self::Failed => StatusCode::SERVICE_UNAVAILABLE,
         };
         (status, self.to_string() + "\n").into_response()
     }
 }
 
-async fn take(
-    State(intake): State<Arc<Intake>>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<&'static str, Refused> {
+/// The token comes first: without one no body is read, and nothing is waited for.
+async fn take(State(intake): State<Arc<Intake>>, Path(name): Path<String>, ask: Request) -> Result<&'static str, Refused> {
     let shared = intake.shared.clone();
-    let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer ")).map(str::to_owned);
-    let turn = intake.turns.clone().acquire_owned().await.map_err(|_| Refused::Failed)?;
-    let work = move || {
-        let _turn = turn;
-        // What the name leads to is told to nobody who has no token for it.
-        let system = shared.system(&name).ok_or(Refused::Token)?;
-        let outcome = authenticated(&shared, &name, given.as_deref()).and_then(|()| accept(&shared, &system, &body));
-        match &outcome {
-            Ok(()) => system.note(SOURCE, None),
-            Err(refused) => {
-                shared.metrics.refused(&name);
-                tracing::warn!(system = name, %refused, "audit events are refused");
-                // A caller without the token must not be able to write into the status.
-                if !matches!(refused, Refused::Token) {
-                    system.note(SOURCE, Some(refused.to_string()));
-                }
+    // What the name leads to is told to nobody who has no token for it.
+    let system = shared.system(&name).ok_or(Refused::Token)?;
+    let given = ask.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer ")).map(str::to_owned);
+    let outcome = match authenticated(&shared, &name, given.as_deref()).await {
+        Ok(()) => delivery(&intake, &system, ask).await,
+        Err(refused) => Err(refused),
+    };
+    match &outcome {
+        Ok(()) => system.note(SOURCE, None),
+        Err(refused) => {
+            shared.metrics.refused(&name);
+            tracing::warn!(system = name, %refused, "audit events are refused");
+            // A caller without the token must not be able to write into the status.
+            if !matches!(refused, Refused::Token) {
+                system.note(SOURCE, Some(refused.to_string()));
             }
         }
-        outcome
+    }
+    outcome.map(|()| "")
+}
+
+/// Reads a delivery and stores it, a few at a time.
+async fn delivery(intake: &Intake, system: &Arc<System>, ask: Request) -> Result<(), Refused> {
+    let turn = intake.turns.clone().acquire_owned().await.map_err(|_| Refused::Failed)?;
+    let body = timeout(BODY, Bytes::from_request(ask, &())).await.map_err(|_| Refused::Slow)??;
+    let (shared, system) = (intake.shared.clone(), system.clone());
+    let work = move || {
+        let _turn = turn;
+        accept(&shared, &system, &body)
     };
     // A panic is logged by its hook.
-    tokio::task::spawn_blocking(work).await.map_err(|_| Refused::Failed)?.map(|()| "")
+    tokio::task::spawn_blocking(work).await.map_err(|_| Refused::Failed)?
 }
 
 /// Compares the token with that of the system's file. By their digests, so that the time it takes says nothing.
-fn authenticated(shared: &Shared, system: &str, given: Option<&str>) -> Result<(), Refused> {
+async fn authenticated(shared: &Shared, system: &str, given: Option<&str>) -> Result<(), Refused> {
     let (Some(given), Some(file)) = (given, token_file(shared, system)) else { return Err(Refused::Token) };
-    let known = std::fs::read_to_string(file).map_err(|_| Refused::Token)?;
+    let known = tokio::fs::read_to_string(file).await.map_err(|_| Refused::Token)?;
     let (known, given) = (known.trim(), given.trim());
     let same = Sha256::digest(known) == Sha256::digest(given);
     (known.len() >= MIN_TOKEN && same).then_some(()).ok_or(Refused::Token)

@@ -73,3 +73,16 @@ async fn a_delivery_that_is_too_large_is_refused_before_it_is_read() {
     std::fs::write(directory.path().join("tokens/a"), TOKEN).unwrap();
     assert_eq!(post(&shared, "a", Some(TOKEN), " ".repeat((16 << 20) + 1)).await, StatusCode::PAYLOAD_TOO_LARGE);
 }
+
+/// A body that never ends is not waited for, and takes no memory, if its sender has no token.
+#[tokio::test]
+async fn the_token_is_looked_at_before_the_body() {
+    let directory = tempfile::tempdir().unwrap();
+    let shared = shared(directory.path());
+    shared.insert(system("a", json!({"usage": [{"auditWebhook": {}}]})));
+    std::fs::write(directory.path().join("tokens/a"), TOKEN).unwrap();
+    let endless = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    let ask = Request::post("/audit/a").header("authorization", "Bearer of-someone-else").body(endless).unwrap();
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(10), router(shared).oneshot(ask)).await;
+    assert_eq!(answer.expect("an answer without the body").unwrap().status(), StatusCode::UNAUTHORIZED);
+}
