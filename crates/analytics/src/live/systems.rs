@@ -33,8 +33,8 @@ pub struct Pace {
 
 /// A run that failed is repeated after this long.
 const AGAIN: Duration = Duration::from_secs(15);
-/// An analysis takes at most this share of the time: after a long one comes a long pause.
-const PAUSES_FOR_ONE: u32 = 4;
+/// The shortest pause after an analysis, as a multiple of how long it took, see [`rest`].
+const RESTS_FOR_ONE: u32 = 3;
 
 /// The uid of a system, and its task.
 type Running = BTreeMap<String, (String, Arc<System>, AbortHandle)>;
@@ -120,6 +120,27 @@ async fn keep(runs: Arc<Runs>, pace: Pace, system: Arc<System>) {
             }
             () = system.wake.notified() => sleep(pace.settle).await,
         }
-        sleep_until(begun + took * PAUSES_FOR_ONE).await;
+        sleep_until(begun + took + rest(took, pace.every)).await;
+    }
+}
+
+/// The shortest pause after an analysis that took so long, so that analyses take at most a quarter of the time. It is at most `every`: a process
+/// that was stopped during an analysis, or whose machine was suspended, took long by the clock alone, and must not be silent for a multiple of
+/// that.
+fn rest(took: Duration, every: Duration) -> Duration {
+    took.saturating_mul(RESTS_FOR_ONE).min(every)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_after_an_analysis_is_three_times_as_long_and_at_most_the_interval() {
+        let (second, every) = (Duration::from_secs(1), Duration::from_secs(300));
+        assert_eq!(rest(second, every), second * 3);
+        assert_eq!(rest(every, every), every);
+        assert_eq!(rest(Duration::from_secs(24 * 3600), every), every, "stopped for a day");
+        assert_eq!(rest(Duration::MAX, every), every);
     }
 }
