@@ -1,7 +1,8 @@
 //! The main job, end to end: the built operator as a process, people with kubectl, the access used.
 use anyhow::Result;
+use curfew_core::time::Time;
 use curfew_testkit::{SHIPPED_TIMING, SOON, User, World};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 mod approval;
 mod assignment_new;
@@ -48,6 +49,11 @@ pub async fn decide(w: &World, who: &User, request: &str, decision: &str) -> Res
          spec: {{about: {{activationRequest: {{name: {request}}}}}, digest: '{digest}', decision: {decision}}}}}"
     );
     who.create(&yaml).await?.success().map(drop)
+}
+
+/// A time of a status as the machine's clock shows it.
+fn until(time: Time) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(time.as_millis().try_into().unwrap_or_default())
 }
 
 #[tokio::test]

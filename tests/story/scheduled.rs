@@ -2,13 +2,13 @@
 use super::{
     decide,
     refusals::{of, ready, refused, template},
-    request,
+    request, until,
 };
 use crate::shared::with_operator;
 use anyhow::{Context, Result, ensure};
 use curfew::authority::Clock;
 use curfew_core::time::Time;
-use curfew_testkit::{SOON, User, World, eventually};
+use curfew_testkit::{SOON, World, eventually};
 
 /// A time so many seconds from now, in whole seconds.
 pub fn in_secs(secs: i64) -> Time {
@@ -25,15 +25,6 @@ async fn time(w: &World, request: &str, jsonpath: &str) -> Result<Time> {
     Time::parse(&text).with_context(|| format!("{jsonpath} of {request} is {text:?}"))
 }
 
-/// Uses the access until this time: it must not be there.
-async fn refused_until(who: &User, end: Time) -> Result<()> {
-    let clock = Clock::default();
-    while clock.now() < end {
-        ensure!(!who.can_read_secret("payments", "db").await? || clock.now() >= end, "{} has the access early", who.name);
-    }
-    Ok(())
-}
-
 #[tokio::test]
 async fn scheduled_access_is_there_from_its_start_to_its_end() -> Result<()> {
     let w = with_operator().await?;
@@ -48,7 +39,7 @@ async fn scheduled_access_is_there_from_its_start_to_its_end() -> Result<()> {
     let told = w.field(&["areq", "-n", "payments", "sven-later"], shown).await?;
     let expected = format!("start {start}; {end}; ; approved; the access begins {start} and lasts until {end}; to give it up: ");
     ensure!(told.starts_with(&expected), "expected {expected:?}, got {told:?}");
-    refused_until(&sven, start).await?;
+    w.access_stays(&sven, &sven.name, false, until(start)).await?;
     w.access_is(&sven, true, SOON).await?;
     w.field_fits(&["areq", "-n", "payments", "sven-later"], "{.status.activatedAt}", "to be there", SOON, |at| !at.is_empty()).await?;
     ensure!(time(w, "sven-later", "{.status.activatedAt}").await? >= start, "it was activated before its start");
@@ -148,7 +139,7 @@ async fn an_operator_that_dies_at_the_start_moves_no_end() -> Result<()> {
     ensure!(clock.now() < soon, "the machine took longer than the requests wait");
     eventually("the start to be near", SOON, || async { Ok((clock.now() >= soon).then_some(())) }).await?;
     leader.kill();
-    refused_until(&alice, start).await?;
+    w.access_stays(&alice, &alice.name, false, until(start)).await?;
     w.access_is(&alice, true, SOON * 2).await?;
     w.state_is("late", "Active").await?;
     refused(&w, "missed", "Expired", "WindowPassed", "has passed before the access was activated").await?;

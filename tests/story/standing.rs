@@ -1,10 +1,10 @@
 //! Standing access: there within its window without a request, and only there.
-use super::{decide, refusals::ready, scheduled::in_secs};
+use super::{decide, refusals::ready, scheduled::in_secs, until};
 use crate::shared::with_operator;
 use anyhow::{Result, ensure};
 use curfew::authority::Clock;
 use curfew_core::time::Time;
-use curfew_testkit::{Component, SOON, User, World, eventually, path};
+use curfew_testkit::{Component, SOON, World, eventually, path};
 
 /// A policy that allows standing access, and a role that does.
 const OFFERED: &str = r#"
@@ -61,21 +61,6 @@ async fn suspend(w: &World, name: &str, suspended: bool) -> Result<()> {
     w.admin()?.api(&["patch", "aas", "-n", "payments", name, "--type=merge", "-p", &patch]).await?.success().map(drop)
 }
 
-/// Uses the access until this time: it must be there, or must not.
-async fn used_until(who: &User, end: Time, allowed: bool) -> Result<()> {
-    let clock = Clock::default();
-    while clock.now() < end {
-        let found = who.can_read_secret("payments", "db").await?;
-        ensure!(
-            found == allowed || clock.now() >= end,
-            "{}: the access is {found} at {}, until {end} it must be {allowed}",
-            who.name,
-            clock.now()
-        );
-    }
-    Ok(())
-}
-
 #[tokio::test]
 async fn standing_access_is_there_within_its_window_and_ends_with_it() -> Result<()> {
     // A control plane of its own: policies of other tests would be named, and ended access would be that of other tests.
@@ -88,7 +73,7 @@ async fn standing_access_is_there_within_its_window_and_ends_with_it() -> Result
     admin.apply(&assignment("ends", "standing", "user: stan@example.com", &between(in_secs(-300), end))).await?.success()?;
     admin.apply(&assignment("begins", "standing", "group: standing-ops", &between(start, in_secs(900)))).await?.success()?;
     w.access_is(&stan, true, SOON).await?;
-    used_until(&olga, start, false).await?;
+    w.access_stays(&olga, "standing-ops", false, until(start)).await?;
     w.access_is(&olga, true, SOON).await?;
     let (ends, begins) = (["aas", "-n", "payments", "ends"], ["aas", "-n", "payments", "begins"]);
     w.field_is(&begins, &condition("Active"), "True").await?;
@@ -229,12 +214,12 @@ async fn occurrences_repeat_and_there_is_nothing_between_them() -> Result<()> {
         time(second)
     );
     w.admin()?.apply(&assignment("repeats", "standing", "user: stella@example.com", &window)).await?.success()?;
-    used_until(&stella, first, false).await?;
+    w.access_stays(&stella, &stella.name, false, until(first)).await?;
     w.access_is(&stella, true, SOON).await?;
     ensure!(Clock::default().now() < first.plus_secs(10), "the first occurrence was over");
     w.access_is(&stella, false, SOON).await?;
     ensure!(Clock::default().now() >= first.plus_secs(9), "the first occurrence ended early");
-    used_until(&stella, second, false).await?;
+    w.access_stays(&stella, &stella.name, false, until(second)).await?;
     w.access_is(&stella, true, SOON).await?;
     w.access_is(&stella, false, SOON).await?;
     ensure!(Clock::default().now() >= second.plus_secs(9), "the second occurrence ended early");
@@ -344,18 +329,18 @@ async fn permanent_access_is_handed_over_without_a_gap_also_by_an_operator_that_
     w.access_is(&stan, true, SOON).await?;
     let created = w.field(&["aas", "-n", "payments", "always"], "{.metadata.creationTimestamp}").await?;
     let created = Time::parse(&created).unwrap_or_default();
-    used_until(&stan, created.plus_secs(44), true).await?;
+    w.access_stays(&stan, &stan.name, true, until(created.plus_secs(44))).await?;
     operator.kill();
-    used_until(&stan, created.plus_secs(46), true).await?;
+    w.access_stays(&stan, &stan.name, true, until(created.plus_secs(46))).await?;
     let _again = w.operator("again").await?;
     // The first has ended, and another one is there.
-    used_until(&stan, created.plus_secs(75), true).await?;
+    w.access_stays(&stan, &stan.name, true, until(created.plus_secs(75))).await?;
     let requests = ["areq", "-n", "payments"];
     w.field_fits(&requests, "{.items[*].status.state}", "one that has expired", SOON, |states| {
         states.contains("Expired") && states.contains("Active")
     })
     .await?;
-    used_until(&stan, created.plus_secs(112), true).await?;
+    w.access_stays(&stan, &stan.name, true, until(created.plus_secs(112))).await?;
     let expires = w.field(&requests, "{.items[*].status.expiresAt}").await?;
     for number in 0..3 {
         let end = created.plus_secs(60 + number * 45);

@@ -3,7 +3,7 @@ use super::{
     components::{Audit, Webhook},
     eventually,
     issuer::Issuer,
-    machine::{assets, free_port, new_directory, tail},
+    machine::{assets, free_port, new_directory, oldest_assets, tail},
     pki::Pki,
     prepared::{self, Stage},
     process::Process,
@@ -149,11 +149,11 @@ impl ControlPlane {
     async fn start_all(name: &str, stage: Stage, audit: Option<Audit>, controllers: &'static str, issuer: Option<&Issuer>) -> Result<Self> {
         let prepared = prepared::get().await?;
         let begun = Instant::now();
-        let _turn = STARTING.acquire().await?;
+        let turn = STARTING.acquire().await?;
         let waited = begun.elapsed();
         let dir = new_directory(name)?;
         prepared.copy(stage, dir.path())?;
-        let mut cp = Self::over(dir, audit, controllers)?;
+        let mut cp = Self::over(dir, assets()?, audit, controllers)?;
         if let Some(issuer) = issuer {
             std::fs::write(cp.path.join("authentication.json"), issuer.authentication_configuration().to_string())?;
             std::fs::write(cp.path.join("webhook.json"), issuer.webhook_configuration().to_string())?;
@@ -162,6 +162,8 @@ impl ControlPlane {
         cp.spawn(Component::Etcd)?;
         cp.spawn(Component::ApiServer)?;
         cp.ready().await?;
+        // What is left is waiting: the next one may start meanwhile.
+        drop(turn);
         let served = begun.elapsed();
         if stage.has_policies() {
             cp.policies_in_force().await?;
@@ -177,9 +179,21 @@ impl ControlPlane {
     /// # Errors
     /// If the control plane is not built or does not become ready.
     pub async fn empty(name: &str) -> Result<Self> {
+        Self::empty_of(name, assets()?).await
+    }
+
+    /// An empty one of the oldest Kubernetes that Curfew supports.
+    ///
+    /// # Errors
+    /// If the control plane is not built or does not become ready.
+    pub async fn oldest(name: &str) -> Result<Self> {
+        Self::empty_of(name, oldest_assets()?).await
+    }
+
+    async fn empty_of(name: &str, assets: PathBuf) -> Result<Self> {
         let dir = new_directory(name)?;
         Pki::create(dir.path())?;
-        let cp = Self::over(dir, None, "*")?;
+        let cp = Self::over(dir, assets, None, "*")?;
         cp.spawn(Component::Etcd)?;
         cp.spawn(Component::ApiServer)?;
         cp.ready().await?;
@@ -187,13 +201,13 @@ impl ControlPlane {
         Ok(cp)
     }
 
-    fn over(dir: TempDir, audit: Option<Audit>, controllers: &'static str) -> Result<Self> {
+    fn over(dir: TempDir, assets: PathBuf, audit: Option<Audit>, controllers: &'static str) -> Result<Self> {
         let path = dir.path().to_path_buf();
         Ok(ControlPlane {
             dir: Some(dir),
             pki: Pki::open(&path)?,
             path,
-            assets: assets()?,
+            assets,
             port: free_port()?,
             etcd_port: free_port()?,
             audit,
@@ -335,6 +349,9 @@ impl ControlPlane {
                 if !out.ok && out.stderr.contains(&format!("'{policy}'")) { Ok(Some(())) } else { bail!("{}{}", out.stdout, out.stderr) }
             })
             .await?;
+        }
+        if !rest::serves_mutating_policies(&admin.cached().await?).await? {
+            return Ok(());
         }
         eventually("the requester to be filled in", SLOW, || async {
             let try_it = ["create", "--dry-run=server", "-f", "-"];

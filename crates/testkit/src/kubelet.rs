@@ -3,7 +3,7 @@
 //! readiness as the probe says, and publishes the Pod's status, so that Deployments, Jobs and CronJobs go on as in a cluster.
 //!
 //! Two things differ from a real one. Processes share one host, so each listens at a port of its own: the value of `--listen` is
-//! replaced. And the image is not looked at: every container runs the built operator.
+//! replaced. And an image is a name for a program: of [`Kubelet::start_images`], or the built operator.
 use super::{
     ControlPlane,
     machine::tail,
@@ -13,7 +13,7 @@ use super::{
     user::{User, background},
     world::operator_binary,
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::Method;
 use kube::Client;
@@ -21,7 +21,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -47,6 +47,8 @@ struct Node {
     ca: String,
     dir: PathBuf,
     binary: PathBuf,
+    /// Programs by the repository of their image.
+    images: BTreeMap<String, PathBuf>,
     pods: Mutex<BTreeMap<String, Running>>,
 }
 
@@ -68,6 +70,14 @@ impl Kubelet {
     /// # Errors
     /// If the operator is not built.
     pub async fn start(cp: &ControlPlane, namespace: &str) -> Result<Self> {
+        Self::start_images(cp, namespace, &[]).await
+    }
+
+    /// The same, where images of these repositories are these programs.
+    ///
+    /// # Errors
+    /// If the operator is not built.
+    pub async fn start_images(cp: &ControlPlane, namespace: &str, images: &[(&str, &Path)]) -> Result<Self> {
         let node = Arc::new(Node {
             admin: cp.admin_user()?.cached().await?,
             namespace: namespace.into(),
@@ -75,6 +85,7 @@ impl Kubelet {
             ca: STANDARD.encode(std::fs::read(cp.path.join("ca.crt"))?),
             dir: cp.path.clone(),
             binary: operator_binary()?,
+            images: images.iter().map(|(image, program)| ((*image).to_owned(), program.to_path_buf())).collect(),
             pods: Mutex::default(),
         });
         let runs = node.clone();
@@ -187,7 +198,9 @@ impl Node {
             };
             envs.push((variable["name"].as_str().context("a variable without a name")?.to_owned(), value));
         }
-        let process = Process::start(&name, &self.binary, &args, &envs, &self.dir.join(format!("logs/pod-{name}.log")))?;
+        let repository = container["image"].as_str().and_then(|image| image.split([':', '@']).next()).unwrap_or_default();
+        let program = self.images.get(repository).unwrap_or(&self.binary);
+        let process = Process::start(&name, program, &args, &envs, &self.dir.join(format!("logs/pod-{name}.log")))?;
         let probe = container["readinessProbe"]["httpGet"]["path"].as_str().map(str::to_owned);
         Ok(Running {
             uri: format!("/api/v1/namespaces/{}/pods/{name}", self.namespace),
@@ -206,7 +219,14 @@ impl Node {
             "expirationSeconds": 3607,
             "boundObjectRef": {"apiVersion": "v1", "kind": "Pod", "name": name, "uid": pod["metadata"]["uid"]},
         }});
-        let uri = format!("/api/v1/namespaces/{}/serviceaccounts/{account}/token", self.namespace);
+        let uri = format!("/api/v1/namespaces/{}/serviceaccounts/{account}", self.namespace);
+        let Answer::Ok(object) = rest::send(&self.admin, Method::GET, &uri, "application/json", None).await? else {
+            bail!("no service account {account}")
+        };
+        // The Pod decides, then its account; without a word of either there is a token.
+        let mounts = |value: &Value| value["automountServiceAccountToken"].as_bool();
+        ensure!(mounts(&pod["spec"]).or_else(|| mounts(&object)).unwrap_or(true), "Pod {name} gets no token of {account}");
+        let uri = format!("{uri}/token");
         let Answer::Ok(token) = rest::send(&self.admin, Method::POST, &uri, "application/json", Some(ask)).await? else {
             bail!("no token for {account}")
         };

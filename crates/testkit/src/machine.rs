@@ -32,19 +32,24 @@ pub fn new_directory(name: &str) -> Result<TempDir> {
 
 /// The directory with the four programs: `KUBEBUILDER_ASSETS`, or built by `hack/control-plane/build`.
 pub fn assets() -> Result<PathBuf> {
-    built("control-plane")
+    built("control-plane", &[])
+}
+
+/// The same of the oldest Kubernetes that Curfew supports, built by `hack/control-plane/build --oldest`.
+pub fn oldest_assets() -> Result<PathBuf> {
+    built("control-plane", &["--oldest"])
 }
 
 /// The program helm, built by `hack/helm/build`.
 pub fn helm() -> Result<PathBuf> {
-    Ok(built("helm")?.join("helm"))
+    Ok(built("helm", &[])?.join("helm"))
 }
 
 /// What `hack/NAME/build` prints.
-fn built(name: &str) -> Result<PathBuf> {
+fn built(name: &str, args: &[&str]) -> Result<PathBuf> {
     let build = root().join("hack").join(name).join("build");
-    let out =
-        Command::new(&build).stderr(std::process::Stdio::inherit()).output().with_context(|| format!("cannot run {}", build.display()))?;
+    let ran = Command::new(&build).args(args).stderr(std::process::Stdio::inherit()).output();
+    let out = ran.with_context(|| format!("cannot run {}", build.display()))?;
     anyhow::ensure!(out.status.success(), "{} failed", build.display());
     Ok(PathBuf::from(String::from_utf8(out.stdout)?.trim()))
 }

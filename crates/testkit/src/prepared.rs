@@ -4,7 +4,7 @@
 //! Below the target directory: `testkit/HASH/{home,far}` hold certificates and keys, `testkit/HASH/{installed,first,target}`
 //! etcd's data. A file lock keeps two processes from making it at the same time.
 use super::{Component, ControlPlane};
-use super::{SOON, World, eventually, machine::assets, path, pki::FILES, root, user::User};
+use super::{SOON, World, eventually, machine::assets, path, pki::FILES, rest, root, user::User};
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 use std::{
@@ -159,7 +159,9 @@ async fn home(dir: &Path) -> Result<()> {
     let admin = cp.admin_user()?;
     admin.kubectl(&["apply", "--server-side", "-f", &path("crds")]).await?.success()?;
     admin.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "-f", &path("crds")]).await?.success()?;
-    for file in ["10-namespace", "20-rbac", "25-flow-control", "30-policies", "50-people"] {
+    let stamps = rest::serves_mutating_policies(&admin.cached().await?).await?;
+    let files = ["10-namespace", "20-rbac", "25-flow-control", "30-policies", "35-stamps", "50-people"];
+    for file in files.into_iter().filter(|file| stamps || *file != "35-stamps") {
         admin.kubectl(&["apply", "--server-side", "-f", &path(&format!("deploy/{file}.yaml"))]).await?.success()?;
     }
     cp.policies_in_force().await?;

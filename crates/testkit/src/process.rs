@@ -1,4 +1,5 @@
 //! Child processes that never outlive the test, however it ends.
+use super::usage;
 use anyhow::{Context, Result};
 use nix::{
     sys::signal::{Signal, kill},
@@ -27,6 +28,7 @@ fn spawner() -> &'static mpsc::Sender<Job> {
 pub struct Process {
     pub name: String,
     pub log: PathBuf,
+    program: PathBuf,
     child: Mutex<Child>,
 }
 
@@ -42,7 +44,7 @@ impl Process {
         let (send, receive) = mpsc::channel();
         spawner().send(Box::new(move || drop(send.send(command.spawn())))).map_err(|_| anyhow::anyhow!("the spawner is gone"))?;
         let child = receive.recv()?.with_context(|| format!("cannot start {} (setpriv is in Debian's util-linux)", program.display()))?;
-        Ok(Process { name: name.into(), log: log.into(), child: Mutex::new(child) })
+        Ok(Process { name: name.into(), log: log.into(), program: program.into(), child: Mutex::new(child) })
     }
 
     pub fn pid(&self) -> u32 {
@@ -58,8 +60,12 @@ impl Process {
     /// SIGKILL, and wait until it is gone.
     pub fn kill(&self) {
         let mut child = self.locked();
-        drop(child.kill());
-        drop(child.wait());
+        // A process that has been waited for is in no table any more.
+        if let Ok(None) = child.try_wait() {
+            drop(child.kill());
+            usage::record(&self.program, child.id());
+            drop(child.wait());
+        }
     }
     pub fn is_running(&self) -> bool {
         matches!(self.locked().try_wait(), Ok(None))

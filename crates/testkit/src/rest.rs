@@ -47,6 +47,14 @@ pub(crate) async fn get(client: &Client, uri: &str) -> Result<Answer> {
     send(client, Method::GET, uri, "application/json", None).await
 }
 
+/// Whether the API server serves MutatingAdmissionPolicy, as it does from Kubernetes 1.36 on.
+pub(crate) async fn serves_mutating_policies(client: &Client) -> Result<bool> {
+    match get(client, "/apis/admissionregistration.k8s.io/v1").await? {
+        Answer::Ok(v) => Ok(v["resources"].as_array().into_iter().flatten().any(|r| r["kind"] == "MutatingAdmissionPolicy")),
+        Answer::Refused(s) => Err(kube::Error::Api(s).into()),
+    }
+}
+
 /// The object, or a list with `items` of everything that is selected, of all kinds together.
 ///
 /// # Errors

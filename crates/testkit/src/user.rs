@@ -1,4 +1,5 @@
 //! A person or service account with a kubeconfig: as a client, and through kubectl.
+use super::usage;
 use anyhow::{Context, Result};
 use kube::{
     Client, Config,
@@ -9,7 +10,12 @@ use std::{
     process::Stdio,
     sync::{Arc, OnceLock},
 };
-use tokio::{io::AsyncWriteExt, process::Command, runtime::Runtime, sync::OnceCell};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    process::Command,
+    runtime::Runtime,
+    sync::OnceCell,
+};
 
 /// A runtime that lives as long as the process. Each test has a runtime of its own, and what a shared client has spawned there
 /// would end with it.
@@ -65,6 +71,15 @@ impl Output {
         anyhow::ensure!(!self.ok, "was not refused: {}", self.stdout);
         Ok(self.stderr)
     }
+}
+
+/// Everything that comes, as text.
+async fn whole(from: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {
+    let mut all = Vec::new();
+    if let Some(mut from) = from {
+        from.read_to_end(&mut all).await?;
+    }
+    Ok(String::from_utf8_lossy(&all).into_owned())
 }
 
 impl User {
@@ -141,9 +156,13 @@ impl User {
         if let (Some(text), Some(mut pipe)) = (stdin, child.stdin.take()) {
             pipe.write_all(text.as_bytes()).await?;
         }
-        let out = child.wait_with_output().await?;
-        let text = |b: Vec<u8>| String::from_utf8_lossy(&b).into_owned();
-        Ok(Output { ok: out.status.success(), stdout: text(out.stdout), stderr: text(out.stderr) })
+        let (out, err) = (child.stdout.take(), child.stderr.take());
+        let (stdout, stderr) = tokio::try_join!(whole(out), whole(err))?;
+        if let Some(pid) = child.id() {
+            // It has closed its outputs: it has done its work.
+            usage::record(program, pid);
+        }
+        Ok(Output { ok: child.wait().await?.success(), stdout, stderr })
     }
 
     /// Uses the access: a real read of a real secret. `false` is a 403 and nothing else.

@@ -108,6 +108,19 @@ impl Watch {
         }
     }
 
+    /// The objects as they are after the next change, or `None` if there is none within `limit`.
+    ///
+    /// # Errors
+    /// If a change may have been missed.
+    pub(crate) async fn next(&mut self, limit: Duration) -> Result<Option<Vec<Arc<Value>>>> {
+        match tokio::time::timeout(limit, self.news.recv()).await {
+            Err(_) => Ok(None),
+            Ok(Some(News::Objects(all))) => Ok(Some(all)),
+            Ok(Some(News::Trouble(why))) => bail!("a change may have been missed: {why}"),
+            Ok(None) => bail!("the watch has ended"),
+        }
+    }
+
     /// What a predicate is shown.
     fn view(&self, all: &[Arc<Value>]) -> Option<Value> {
         if self.named {

@@ -11,8 +11,11 @@ use http::Method;
 use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
+
+/// The pause between two uses of an access.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// An installed Curfew.
 pub struct World {
@@ -272,6 +275,31 @@ impl World {
             Ok((who.can_read_secret("payments", "db").await? == allowed).then_some(()))
         })
         .await
+    }
+
+    /// Looks on until `until`: the access of this person to namespace payments must be there all the time, or never. `subject` is whom
+    /// its binding names: the person, or a group. Every version of the bindings is looked at, so that a gap of a moment is seen, and the
+    /// secret is read now and then, which shows that the bindings mean what they say.
+    ///
+    /// # Errors
+    /// At the first state before `until` that is not as it must be.
+    pub async fn access_stays(&self, who: &User, subject: &str, allowed: bool, until: SystemTime) -> Result<()> {
+        let bindings = Selection::parse(&["rolebindings", "-n", "payments"])?;
+        let mut watch = Watch::start(&self.admin()?, &bindings).await?;
+        let over = || SystemTime::now() >= until;
+        let names = |binding: &Value| binding["subjects"].as_array().is_some_and(|all| all.iter().any(|s| s["name"] == *subject));
+        let mut listed = false;
+        while !over() {
+            if let Some(now) = watch.next(PAUSE).await? {
+                listed = true;
+                let bound = now.iter().any(|binding| names(binding));
+                anyhow::ensure!(bound == allowed || over(), "{subject} is bound: {bound}, which must be {allowed}: {now:?}");
+            }
+            let found = who.can_read_secret("payments", "db").await?;
+            anyhow::ensure!(found == allowed || over(), "the access of {} is {found}, and must be {allowed}", who.name);
+        }
+        anyhow::ensure!(listed, "the machine was too slow: no binding was looked at");
+        Ok(())
     }
 }
 
