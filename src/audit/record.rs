@@ -2,7 +2,7 @@
 //!
 //! Grants and revocations are OCSF *User Access Management* (class 3005: 1 Assign Privileges, 2 Revoke Privileges). Requests,
 //! decisions and the admission check are *API Activity* (class 6003). Data without an OCSF field is under `unmapped.curfew`.
-use curfew_core::{conditions::evidence::Evidence, duration::Duration, time::Time};
+use curfew_core::{assignment_request::Gives, conditions::evidence::Evidence, duration::Duration, time::Time};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -208,6 +208,9 @@ pub struct EventData {
     /// Of an approval: the longest duration that it allows, if it names one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<Duration>,
+    /// Of a new assignment: the scope and the permissions that it gives of its role; of what is left out, all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gives: Option<Gives>,
     /// What the target system showed, as text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirmed: Option<String>,

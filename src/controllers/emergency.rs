@@ -30,22 +30,35 @@ const MOST_REMEMBERED: usize = 4096;
 /// How long each of the writes that tell may take.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// The uids of the objects of which this process has told. Locked while a use is told: two reconciles may see one decision at a time.
+/// The uses of which this process has told. Locked while a use is told: two reconciles may see one decision at a time.
 #[derive(Clone, Default)]
-pub struct ToldUses(Arc<Mutex<HashSet<String>>>);
+pub struct ToldUses(Arc<Mutex<Told>>);
 
-fn remember(told: &mut HashSet<String>, uid: String) {
+/// The uids of the objects.
+#[derive(Default)]
+struct Told {
+    /// Of what was told everywhere.
+    everywhere: HashSet<String>,
+    /// Of what was sent to the channels and counted, though the API server may not have taken all of it.
+    notified: HashSet<String>,
+}
+
+/// Whether this was not remembered before.
+fn remember(told: &mut HashSet<String>, uid: String) -> bool {
+    if told.contains(&uid) {
+        return false;
+    }
     if told.len() >= MOST_REMEMBERED {
         told.clear();
     }
-    told.insert(uid);
+    told.insert(uid)
 }
 
 /// Tells that this login has created an object, if it is an emergency account of a system. `is_new`: the object has no status yet. Only the
 /// leader tells. Call it when the audit log has room.
 ///
 /// The status of the system is written first, since the alert goes by it. Where one of the writes is refused, such as Events in a namespace
-/// that is being deleted, the others are made all the same.
+/// that is being deleted, the others are made all the same, and the channels are told.
 ///
 /// # Errors
 /// If the stores are not listed yet, so that it is not known who is an emergency account, or the API server does not take an Event or the
@@ -71,7 +84,7 @@ where
     let keys = ctx.stores.config().and_then(|config| config.spec.identity.login_keys().mfa);
     let authentication = evidence(keys.as_ref(), login);
     let mut told = ctx.told_uses.0.lock().await;
-    if told.contains(&uid) {
+    if told.everywhere.contains(&uid) {
         return Ok(());
     }
     let object_name = format!("{} {}/{}", K::kind(&()), object.namespace().unwrap_or_default(), object.name_any());
@@ -99,14 +112,16 @@ where
         }
         notices.push(notify::of_use(object, &login.username, &system.name_any(), &note));
     }
+    if remember(&mut told.notified, uid.clone()) {
+        ctx.notifier.send(&notices);
+        ctx.metrics.emergency_account_uses.inc();
+        tracing::warn!(login = login.username, object = object_name, "an emergency account was used");
+    }
     if let Err(error) = &all {
         tracing::warn!(%error, login = login.username, object = object_name, "the use of an emergency account is not told everywhere; it is tried again");
     }
     all?;
-    ctx.notifier.send(&notices);
-    tracing::warn!(login = login.username, object = object_name, "an emergency account was used");
-    ctx.metrics.emergency_account_uses.inc();
-    remember(&mut told, uid);
+    remember(&mut told.everywhere, uid);
     Ok(())
 }
 
@@ -172,8 +187,7 @@ mod tests {
     fn the_memory_is_bounded() {
         let mut told = HashSet::new();
         for n in 0..MOST_REMEMBERED * 2 {
-            remember(&mut told, n.to_string());
-            assert!(told.contains(&n.to_string()));
+            assert!(remember(&mut told, n.to_string()) && !remember(&mut told, n.to_string()));
         }
         assert!(told.len() <= MOST_REMEMBERED);
     }

@@ -237,5 +237,22 @@ pub async fn survives_a_crash(w: &World, leader: Operator) -> Result<()> {
     let _next = w.operator("next").await?;
     w.field_is(&request, "{.status.state}", "Applied").await?;
     ensure!(w.field(&made, "{.metadata.uid} {.spec.requestedBy.name}").await? == format!("{uid} crash"), "it was created again");
-    w.field_is(&made, "{.status.conditions[?(@.type==\"Ready\")].status}", "True").await
+    w.field_is(&made, "{.status.conditions[?(@.type==\"Ready\")].status}", "True").await?;
+    ensure!(w.field(&request, "{.status.assignmentUid}").await? == uid);
+    comes_late(w, &made, &uid).await
+}
+
+/// The leader's creation arrives once more, after the assignment was created and deleted: what it makes is not proven.
+async fn comes_late(w: &World, made: &[&str], uid: &str) -> Result<()> {
+    let (admin, operator) = (w.admin()?, w.cp.service_account("curfew-system", "curfew-operator").await?);
+    let json = admin.kubectl(&[&["get"], made, &["-o", "json"]].concat()).await?.success()?;
+    let mut late: serde_json::Value = serde_json::from_str(&json)?;
+    let metadata = late["metadata"].take();
+    late["metadata"] = serde_json::json!({"name": metadata["name"], "namespace": metadata["namespace"]});
+    admin.api(&[&["delete"], made].concat()).await?.success()?;
+    operator.create(&late.to_string()).await?.success()?;
+    ensure!(w.field(made, "{.metadata.uid}").await? != uid);
+    let told = "AssignmentRequest crash, which asked for it, was applied by another assignment of that name, which was deleted since";
+    let judged = w.field_fits(made, ready_told(), told, SOON, |now| now.starts_with("False: ") && now.contains(told)).await;
+    resisted(judged.is_ok(), &format!("an assignment that is created once more: {judged:?}"))
 }

@@ -243,6 +243,10 @@ pub struct AssignmentRequestStatus {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Time>,
+    /// The uid of the assignment that was created for it. It proves no other assignment of that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub assignment_uid: Option<String>,
     /// The Deny or Revoke that ended the request, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_by: Option<CountedDecision>,

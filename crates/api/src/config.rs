@@ -296,6 +296,20 @@ pub struct AdmissionStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "atomic"))]
     pub past: Vec<AdmissionSpan>,
+    /// Who fills in requester, decider and author of what is created: the API server, or the client. Nothing is decided by it, since the record is proven in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamping: Option<Stamping>,
+}
+
+/// Who fills in requester, decider and author where a client leaves them out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub enum Stamping {
+    /// The API server does, by Curfew's mutating admission policies.
+    ApiServer,
+    /// This API server does not serve MutatingAdmissionPolicy, as Kubernetes before 1.36: clients send the record, as `kubectl curfew` does.
+    NotServed,
+    /// The API server could, and a mutating admission policy of Curfew or its binding is missing: clients send the record.
+    Missing,
 }
 
 /// A span of time in which the admission policies were in force without a gap.
@@ -316,6 +330,6 @@ impl AdmissionStatus {
     /// Converts the core's value into the stored form.
     pub fn from_core(g: &AdmissionHistory) -> Self {
         let past = g.past.iter().map(|s| AdmissionSpan { since: s.since, until: s.until }).collect();
-        AdmissionStatus { since: g.since, digest: g.digest, proven: g.proven, past }
+        AdmissionStatus { since: g.since, digest: g.digest, proven: g.proven, past, stamping: None }
     }
 }

@@ -1,12 +1,14 @@
 //! Converts the kinds to the facts that rules read, and names the settings that this build does not support. Pure. Operator and plugin judge by
 //! the same facts.
 mod assignment_request;
+mod login;
 mod standing;
 
 pub use assignment_request::{
     Assigned, ClaimKind, asked_assignment, assignment_request, assignment_request_facts, assignment_request_names,
     assignment_request_schema, claim, claims, shown_window, widening, window, without_proof,
 };
+pub use login::login;
 pub use standing::active_assignment;
 
 use crate::{

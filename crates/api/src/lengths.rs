@@ -141,6 +141,7 @@ const ORIGINS: &[(&str, Origin)] = &[
     ("assignment.name", Copied(&["NAME"], 0)),
     ("policy.name", Copied(&["NAME"], 0)),
     ("uid", Copied(&["UID"], 0)),
+    ("assignmentUid", Copied(&["UID"], 0)),
     ("resolved.request", Copied(&["UID"], 0)),
     ("kubeconfigSecretRef.name", Copied(&["AuthorizationSystem.spec.provider.kubernetes.kubeconfigSecretRef.name"], 0)),
     ("kubeconfigSecretRef.key", Copied(&["AuthorizationSystem.spec.provider.kubernetes.kubeconfigSecretRef.key"], 0)),

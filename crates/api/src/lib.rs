@@ -36,7 +36,7 @@ pub use system::AuthorizationSystem;
 pub use template::RoleTemplate;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt;
 
@@ -80,12 +80,19 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
     }
     for crd in &mut all {
         crd.metadata.labels = Some([(PART_OF.0.into(), PART_OF.1.into())].into());
-        let by_people = crd.spec.names.kind != "Grant";
+        let (kind, by_people) = (crd.spec.names.kind.clone(), crd.spec.names.kind != "Grant");
         for schema in crd.spec.versions.iter_mut().filter_map(|v| v.schema.as_mut()?.open_api_v3_schema.as_mut()) {
             drop_redundant_one_of(schema);
-            if let Some(spec) = schema.properties.as_mut().and_then(|p| p.get_mut("spec")).filter(|_| by_people) {
-                schema::explain_lengths(spec);
-                schema::require_visible_text("spec", spec);
+            known_formats(schema);
+            for (part, property) in schema.properties.iter_mut().flatten() {
+                match part.as_str() {
+                    "spec" if by_people => {
+                        schema::explain_lengths(property);
+                        schema::require_visible_text("spec", property);
+                    }
+                    "spec" | "status" if !WRITTEN_BY_OTHERS.contains(&kind.as_str()) => keep_unknown(property),
+                    _ => {}
+                }
             }
         }
     }
@@ -106,10 +113,42 @@ fn drop_redundant_one_of(schema: &mut JSONSchemaProps) {
     }
 }
 
+/// The formats of Rust's small integers are unknown to the API server, which warns of each when a CRD is applied. `int32` and `int64` are
+/// known, and hold them.
+fn known_formats(schema: &mut JSONSchemaProps) {
+    schema.format = schema.format.take().map(|format| match format.as_str() {
+        "uint8" | "uint16" | "int8" | "int16" => "int32".to_owned(),
+        "uint32" | "uint64" | "uint" => "int64".to_owned(),
+        _ => format,
+    });
+    schema.properties.iter_mut().flatten().for_each(|(_, s)| known_formats(s));
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        known_formats(items);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        known_formats(values);
+    }
+}
+
+/// Kinds into whose status another account writes, too: `curfew run --revoke-only`, `curfew-analytics`. What it may not write is named field by
+/// field, so a field that is not known must not stay for a newer release to believe. What is lost there is measured again.
+const WRITTEN_BY_OTHERS: [&str; 2] = ["CurfewConfig", "AuthorizationSystem"];
+
+/// Lets the API server keep fields that this schema does not have. Helm rolls the CRDs back together with the release, and what a newer
+/// release has stored would be lost with the next write: of a Grant perhaps how its access is revoked.
+fn keep_unknown(schema: &mut JSONSchemaProps) {
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        keep_unknown(items);
+    }
+    // An object without fields that keeps unknown ones could not be named in a rule.
+    let Some(properties) = schema.properties.as_mut().filter(|properties| !properties.is_empty()) else { return };
+    properties.values_mut().for_each(keep_unknown);
+    schema.x_kubernetes_preserve_unknown_fields = Some(true);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaPropsOrBool;
     use serde_json::Value;
 
     /// Calls `f` with the path of every property that has no description.
@@ -123,6 +162,36 @@ mod tests {
         }
         if schema["items"].is_object() {
             undescribed(&format!("{path}[]"), &schema["items"], f);
+        }
+    }
+
+    /// The API server warns of a format that it does not know, on each `kubectl apply` and `helm install`.
+    #[test]
+    fn every_format_is_known_to_the_api_server() {
+        fn formats(value: &Value, found: &mut std::collections::BTreeSet<String>) {
+            match value {
+                Value::Object(fields) => {
+                    found.extend(fields.get("format").and_then(Value::as_str).map(str::to_owned));
+                    fields.values().for_each(|value| formats(value, found));
+                }
+                Value::Array(items) => items.iter().for_each(|value| formats(value, found)),
+                _ => {}
+            }
+        }
+        let mut found = std::collections::BTreeSet::new();
+        formats(&serde_json::to_value(crds()).expect("JSON"), &mut found);
+        assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), ["date-time", "int32", "int64"]);
+    }
+
+    #[test]
+    fn unknown_fields_are_kept_in_what_the_operator_alone_writes() {
+        for crd in crds() {
+            let (kind, version) = (crd.spec.names.kind, &crd.spec.versions[0]);
+            let properties = version.schema.as_ref().and_then(|s| s.open_api_v3_schema.as_ref()?.properties.as_ref()).unwrap();
+            let others = ["CurfewConfig", "AuthorizationSystem"].contains(&kind.as_str());
+            for (part, kept) in [("status", !others), ("spec", kind == "Grant")] {
+                assert_eq!(properties[part].x_kubernetes_preserve_unknown_fields, kept.then_some(true), "{kind}.{part}");
+            }
         }
     }
 

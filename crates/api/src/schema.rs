@@ -98,15 +98,27 @@ pub fn ticket_pattern() -> serde_json::Value {
 
 /// What a request without requester is told. The plugin sends the requester itself then.
 pub const NO_REQUESTER: &str = "requester is missing or null: leave the field out, do not write null, and the API server fills it in; \
-    if you did leave it out, this API server does not fill it in yet, or is too old to: try again in a minute, or use kubectl curfew request";
+    if you did leave it out, this API server has just started, is too old to fill it in, or lacks Curfew's mutating policies: \
+    use kubectl curfew request, or kubectl curfew stamp -f FILE | kubectl create -f -";
 
 /// What a decision without decider is told.
 pub const NO_DECIDER: &str = "decider is missing or null: leave the field out, do not write null, and the API server fills it in; \
-    if you did leave it out, this API server does not fill it in yet, or is too old to: try again in a minute, or use kubectl curfew approve, deny or revoke";
+    if you did leave it out, this API server has just started, is too old to fill it in, or lacks Curfew's mutating policies: \
+    use kubectl curfew approve, deny or revoke, or kubectl curfew stamp -f FILE | kubectl create -f -";
 
 /// What an ActiveAssignment without author is told.
 pub const NO_AUTHOR: &str = "author is missing or null: leave the field out, do not write null, and the API server fills it in; \
-    if you did leave it out, this API server does not fill it in yet, or is too old to: try again in a minute";
+    if you did leave it out, this API server has just started, is too old to fill it in, or lacks Curfew's mutating policies: \
+    use kubectl curfew stamp -f FILE | kubectl create -f -";
+
+/// The kinds whose objects record the login that creates them, and the field of their spec that does.
+pub const RECORDED: [(&str, &str); 4] =
+    [("ActivationRequest", "requester"), ("AssignmentRequest", "requester"), ("AccessDecision", "decider"), ("ActiveAssignment", "author")];
+
+/// The part of [`NO_REQUESTER`], [`NO_DECIDER`] and [`NO_AUTHOR`] that every version has: CRDs and plugin may be of different ones.
+pub fn says_missing(refusal: &str, field: &str) -> bool {
+    refusal.contains(&format!("{field} is missing or null"))
+}
 
 /// CEL rule: of an ActiveAssignment only `suspend` changes, and its end moves earlier. The window, the permissions and the author have
 /// rules of their own, which are not evaluated where a field comes or goes.

@@ -317,6 +317,8 @@ pub struct Request {
     pub state: State,
     /// What was frozen.
     pub frozen: Option<Frozen>,
+    /// The uid of the assignment that was created for it, once it has ended by that. `None` also where an older build has ended it.
+    pub made: Option<String>,
 }
 
 /// Counts the decisions about a request against what it froze.

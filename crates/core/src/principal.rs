@@ -116,6 +116,16 @@ pub struct UserInfo {
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
+impl UserInfo {
+    /// What is recorded of a login: of its extra keys only those that are configured, with an empty list where it has none. A client that
+    /// sends the record makes the same one as the mutating admission policies.
+    #[must_use]
+    pub fn recorded(&self, keys: &[String]) -> Self {
+        let extra = keys.iter().map(|key| (key.clone(), self.extra.get(key).cloned().unwrap_or_default())).collect();
+        UserInfo { extra, ..self.clone() }
+    }
+}
+
 /// How two logins are recognised as one person, and what a login proves, from `spec.identity` of CurfewConfig.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Recognition {
@@ -310,6 +320,14 @@ mod tests {
         }
         let blank = Recognition::STRICT;
         assert_eq!(with_uid("alice", " ").is_same_person_by(&with_uid("carol", " "), blank, Spelling::Folded), None);
+    }
+
+    #[test]
+    fn of_a_login_only_configured_keys_are_recorded_and_each_of_them() {
+        let login = UserInfo { uid: "7".into(), ..person("alice", &["devs"], &[("a", "1"), ("scopes", "secret")]) };
+        let recorded = login.recorded(&["a".to_owned(), "b".to_owned()]);
+        assert_eq!(recorded.extra, [("a".to_owned(), vec!["1".to_owned()]), ("b".to_owned(), Vec::new())].into());
+        assert_eq!(UserInfo { extra: login.extra.clone(), ..recorded }, login);
     }
 
     #[test]

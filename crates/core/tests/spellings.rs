@@ -240,7 +240,8 @@ fn blank_values_of_a_login_are_absent() {
 fn names_are_compared_nowhere_else() {
     let allowed = [
         ("crates/core/src/principal.rs", "Subject::User(u) => p.username == *u,", "a subject grants"),
-        ("crates/core/src/principal.rs", "self.extra.get(key)", "the one place that reads extra keys: blank values are absent"),
+        ("crates/core/src/principal.rs", "self.extra.get(key).into_iter()", "the one place that reads extra keys: blank values are absent"),
+        ("crates/core/src/principal.rs", "self.extra.get(key).cloned()", "copies what is recorded, as the mutating policies do"),
         (
             "src/controllers/grant/matches_request.rs",
             "grant.request.requester == resolved.requester",

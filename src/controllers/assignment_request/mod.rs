@@ -23,6 +23,7 @@ use crate::{
         crash::{self, When},
         engine::{NextRun, Placement, Reconciler},
         expectations::Expectations,
+        keyed_locks::KeyedLocks,
         stores::Key,
     },
     timing::timing,
@@ -57,7 +58,8 @@ const LAG_MS: i64 = 100;
 pub struct AssignmentRequestController {
     ctx: Arc<Context>,
     expectations: Expectations<Key>,
-    removals: tokio::sync::Mutex<()>,
+    /// Held by a removal, by namespace: a role and its holders are in one.
+    removals: KeyedLocks<String>,
 }
 
 /// The assignment of the name that a request gives, as the stores show it.
@@ -79,7 +81,7 @@ pub fn is_in_effect(ctx: &Context, request: &AssignmentRequest) -> bool {
 impl AssignmentRequestController {
     /// A controller that expects no writes yet.
     pub fn new(ctx: Arc<Context>) -> Self {
-        AssignmentRequestController { ctx, expectations: Expectations::default(), removals: tokio::sync::Mutex::default() }
+        AssignmentRequestController { ctx, expectations: Expectations::default(), removals: KeyedLocks::default() }
     }
 
     async fn run(&self, key: &Key) -> kube::Result<Requeue> {
@@ -97,9 +99,9 @@ impl AssignmentRequestController {
             return Ok(Requeue::Backoff);
         }
         emergency::tell(ctx, &*stored, stored.spec.requester.as_ref(), stored.status.is_none()).await?;
-        // Of removals one is decided about at a time: two that rest on each other's assignment would both fail, again and again.
+        // Of removals in a namespace one is decided about at a time: two that rest on each other's assignment would both fail, again and again.
         let removes = matches!(stored.spec.action, Action::Remove(_));
-        let _alone = if removes { Some(self.removals.lock().await) } else { None };
+        let _alone = if removes { Some(self.removals.lock(&key.0).await) } else { None };
         // Dereference: from the watches, or live after a conflict.
         let source = if outdated { Source::Live } else { Source::Stores };
         let Some(known) = Known::read(ctx, key, source).await? else { return Ok(Requeue::OnChange) };

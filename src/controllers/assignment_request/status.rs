@@ -1,5 +1,5 @@
 //! The status of an AssignmentRequest, and its audit records. Pure.
-use super::known::Known;
+use super::{known::Known, object::Object};
 use crate::{
     api::{
         AssignmentRequest,
@@ -90,6 +90,7 @@ pub(super) fn status(known: &Known, next: &Next, now: Time) -> AssignmentRequest
             stages: stage_statuses(&frozen.terms.approval, &tally, &known.facts, now),
         }),
         ended_at: over.then(|| old.ended_at.unwrap_or_else(|| now.floor_secs())),
+        assignment_uid: made(known, next),
         ended_by: stop.map(|stop| counted(&known.facts[stop.decision])),
         conditions: old.conditions,
         display: Some(display(object, next.frozen.as_ref())),
@@ -120,6 +121,13 @@ pub(super) fn status(known: &Known, next: &Next, now: Time) -> AssignmentRequest
     status.message = Some(clip(message, MAX_MESSAGE));
     set_conditions(&mut status, next, tally.approved(), object.metadata.generation, now);
     status
+}
+
+/// The uid of the new assignment, with the end that it causes.
+fn made(known: &Known, next: &Next) -> Option<String> {
+    let is_new = matches!(known.object.spec.action, Action::New(_)) && next.state == State::Ended(Outcome::Applied);
+    let old = known.request.made.clone();
+    old.or_else(|| known.assignment.as_ref().map(Object::uid)).filter(|uid| is_new && !uid.is_empty())
 }
 
 const fn is_by_decision(reason: Reason) -> bool {
@@ -213,6 +221,7 @@ pub(super) fn event(known: &Known, next: Option<&AssignmentRequestStatus>) -> Ev
         justification: Some(object.spec.justification.clone()),
         digest: status.and_then(|status| status.digest).map(|digest| digest.to_string()),
         expires_at: terms.map(|terms| terms.window.end),
+        gives: terms.and_then(|terms| terms.gives.clone()),
         state: next.and_then(|status| status.state).map(|state| format!("{state:?}")),
         reason: next.and_then(|status| status.reason.clone()),
         message: Some(next.and_then(|status| status.message.clone()).unwrap_or_else(|| format!("{verb} assignment {assignment}{window}"))),

@@ -220,6 +220,7 @@ pub fn assignment_request(request: &AssignmentRequest) -> Request {
             Some(AssignmentRequestState::Invalid) => State::Ended(Outcome::Invalid),
         },
         frozen: status.and_then(frozen),
+        made: status.and_then(|status| status.assignment_uid.clone()),
     }
 }
 

@@ -75,6 +75,8 @@ pub enum Lack {
     Terms,
     /// One that asked for an assignment of this content and was applied.
     Content,
+    /// An assignment that has not been deleted since: this one was created again, by a write that came late.
+    Made,
     /// One that was made while the admission policies were in force.
     Admission,
     /// A requester who is the beneficiary, or a beneficiary whose other logins would be recognised.
@@ -92,6 +94,7 @@ impl fmt::Display for Lack {
             Lack::Request => "does not exist any more",
             Lack::Terms => "was not applied with that window, subject and role",
             Lack::Content => "was not applied with that subject, role, window, scope and permissions",
+            Lack::Made => "was applied by another assignment of that name, which was deleted since",
             Lack::Admission => "was made while admission was not proven to be enforced",
             Lack::Recognition => "was made by another person, and the other logins of its subject are not known",
             Lack::Approvers => "had other approvers than the policy, or else the role, asks for now",
@@ -103,7 +106,7 @@ impl fmt::Display for Lack {
 /// Whether what this assignment of this kind claims was approved. The order of the rules:
 ///
 /// 1. the AssignmentRequest exists with the uid that the claim names, and has been applied, or is about to: its state is stored after the
-///    window, or after the new assignment; 2. it was created while the admission policies were in force; 3. what it froze is about this very
+///    window, or after the new assignment; if it has ended, with the uid of the new assignment, it proves no other assignment of that name; 2. it was created while the admission policies were in force; 3. what it froze is about this very
 ///    assignment, its subject and its role, asks for this window, or for a new assignment of exactly this content, and has the digest of the
 ///    claim; 4. a manager may have asked for this subject; 5. the frozen stages, which are read from a status, too, are those that must
 ///    approve: they meet the floor of a policy that allows this role and assignment now, or, where that policy has none, equal what the role
@@ -141,6 +144,7 @@ pub fn prove(
     let would_suffice = || tally_decisions(request, &decisions.iter().map(proven).collect::<Vec<_>>(), people).approved();
     match () {
         () if terms.kind != kind || *terms.request != *request.uid || !is_about(terms, claim, assignment) => Proof::Lacking(other),
+        () if is_another(claim, request, assignment) => Proof::Lacking(Lack::Made),
         () if !assignment.subject.includes(&request.requester) && check_recognised(&assignment.subject, h).is_err() => {
             Proof::Lacking(Lack::Recognition)
         }
@@ -162,6 +166,15 @@ fn is_about(terms: &Terms, claim: Claim<'_>, assignment: &Assignment) -> bool {
                 && (terms.window, terms.replaces, terms.action) == (change.window, change.replaces, change.action)
                 && terms.digest() == change.digest
         }
+    }
+}
+
+/// Whether another assignment was created for the request. A replica that stalls in the creation for longer than its lease may create the
+/// assignment once more, after the next leader has created it and a person has deleted it.
+fn is_another(claim: Claim<'_>, request: &Request, assignment: &Assignment) -> bool {
+    match claim {
+        Claim::Origin(..) => request.made.as_ref().is_some_and(|made| *made != assignment.reference.uid),
+        Claim::Window(_) => false,
     }
 }
 

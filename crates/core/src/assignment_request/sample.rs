@@ -71,6 +71,7 @@ pub(super) fn request(state: State, frozen: Option<Terms>) -> Request {
         requester: person("alice"),
         state,
         frozen: frozen.map(|terms| Frozen { terms, accepted_at: Time::from_secs(ACCEPTED) }),
+        made: None,
     }
 }
 

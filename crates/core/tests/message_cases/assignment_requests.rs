@@ -153,7 +153,7 @@ pub fn without_proof() -> Vec<Row> {
     let ended = of(window(-800, -100));
     let judged =
         |f: &Fixture, lack| readiness::assignment_without_proof(&f.assignments[0], (&change, lack), f.template.as_ref(), &f.inputs());
-    let all = [Lack::Request, Lack::Terms, Lack::Content, Lack::Admission, Lack::Recognition, Lack::Approvers, Lack::Approvals];
+    let all = [Lack::Request, Lack::Terms, Lack::Content, Lack::Made, Lack::Admission, Lack::Recognition, Lack::Approvers, Lack::Approvals];
     let row = |lack| {
         let refusal = judged(&ended, lack).expect_err("the window has ended");
         (format!("{lack:?}"), refusal.reason.as_str(), refusal.message)
@@ -213,7 +213,8 @@ fn decided_with(frozen: Terms, now: Terms, earlier: Option<&str>, written: bool,
     let requester = Arc::new(UserInfo { username: "alice".into(), ..UserInfo::default() });
     let change = frozen.change("longer");
     let frozen = Some(Frozen { terms: frozen, accepted_at: NOW });
-    let request = Request { name: "longer".into(), uid: "r1".into(), created: NOW, requester, state: State::AwaitingApproval, frozen };
+    let request =
+        Request { name: "longer".into(), uid: "r1".into(), created: NOW, requester, state: State::AwaitingApproval, frozen, made: None };
     let people = Recognition { alias_keys: Vec::new(), ..Recognition::STRICT.clone() };
     let change = Some(&change).filter(|_| written);
     let origin = request.frozen.as_ref().map(|frozen| frozen.terms.origin("longer"));

@@ -249,6 +249,24 @@ fn of_origin(terms: &Terms, decisions: &[DecisionFacts], around: &Around) -> Pro
     prove(claim, (AssignmentKind::Eligible, &around.assignment), Some(evidence), &around.inputs())
 }
 
+/// A creation that was sent before the lease was lost may arrive after the assignment was created, used and deleted.
+#[test]
+fn an_assignment_that_is_created_once_more_is_not_proven() {
+    let (terms, around, people) = (new_terms(), around(), people());
+    let by_carol = [decision("carol", Verb::Approve, &terms)];
+    let proof = |state, made: Option<&str>| {
+        let stored = Request { made: made.map(str::to_owned), ..request(state, Some(terms.clone())) };
+        let (origin, evidence) = (terms.origin("longer"), Evidence { request: &stored, decisions: &by_carol, people: &people });
+        let claim = Claim::Origin(&origin, around.assignment.window);
+        prove(claim, (AssignmentKind::Eligible, &around.assignment), Some(evidence), &around.inputs())
+    };
+    let own = around.assignment.reference.uid.as_str();
+    assert_eq!(proof(APPLIED, Some(own)), Proof::Approved);
+    assert_eq!(proof(APPLIED, Some("another")), Proof::Lacking(Lack::Made));
+    assert_eq!(proof(State::AwaitingApproval, None), Proof::Approved, "the end is stored after the creation");
+    assert_eq!(proof(APPLIED, None), Proof::Approved, "a build before this one has ended it");
+}
+
 /// Who may write assignments can set any content, and the mark with it: only exactly what was approved is proven.
 #[test]
 fn a_new_assignment_is_proven_as_it_was_approved_and_not_otherwise() {

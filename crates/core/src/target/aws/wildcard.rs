@@ -129,7 +129,8 @@ pub fn resource_covers(general: &str, specific: &str) -> bool {
     }
     let specific = without_variables(specific);
     let comparable = !general.contains("${") && specific != "*";
-    comparable && fields(general).into_iter().zip(fields(&specific)).all(|(general, specific)| covers(general, specific))
+    // By reference: of arrays by value, LLVM 22 unrolls the loop to other IR in each compilation, and releases are compared byte by byte.
+    comparable && std::iter::zip(&fields(general), &fields(&specific)).all(|(general, specific)| covers(general, specific))
 }
 
 /// Whether some resource may fit both patterns. A wildcard may reach over the parts of an ARN.
