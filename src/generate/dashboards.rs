@@ -1,6 +1,17 @@
-//! The dashboards of Grafana: what Curfew does and whether it does it in time, from its own metrics. There are no users in metrics, so who
-//! holds what is asked of the API server, by the commands that the dashboards name.
+//! The dashboards of Grafana: what Curfew does and whether it does it in time, and how much privilege goes unused, from its own metrics. Metrics do not
+//! name users, so who holds what is asked of the API server and of `curfew-analytics`, by the commands that the dashboards name.
+//!
+//! Every option that Grafana requires is written, so that its own types accept each file as it is (`hack/dashboards`).
+mod access;
+mod operations;
+mod pci;
+
 use serde_json::{Value, json};
+
+/// From which score on a band begins (docs/pci.md), with its colour.
+const BANDS: [(f64, &str); 3] = [(0.0, "green"), (34.0, "orange"), (68.0, "red")];
+/// Colours by what the legend of a series has in it.
+const COLOURS: [(&str, &str); 3] = [("high", "red"), ("medium", "orange"), ("low", "green")];
 
 /// How a panel shows its queries.
 enum Show {
@@ -8,203 +19,118 @@ enum Show {
     RedFrom(f64),
     /// The last value, red, and green from this value on.
     GreenFrom(f64),
-    /// Lines over time, in this unit of Grafana.
-    Lines(&'static str),
+    /// The last value, a score, in the colour of its band.
+    Score,
+    /// Lines over time.
+    Lines,
     /// Lines over time, one on top of the other.
     Stacked,
+    /// Lines over time of scores, with the limits of the bands. Series of a target are dashed.
+    Scores,
+    /// A row for each series, and in it a cell for each step in time, in the colour of the band.
+    HeatMap,
+    /// The same with 1 in green and 0 in red.
+    States,
+    /// A bar for each series with the last value, red from this value on.
+    BarsRedFrom(f64),
+    /// The same, green from this value on.
+    BarsGreenFrom(f64),
+    /// A bar for each series with the last value, in the colour that its legend names.
+    Levels,
+    /// Narrow: a bar for each series with the last value, in this colour.
+    Movers(&'static str),
+    /// No queries: this text, in Markdown.
+    Text(&'static str),
 }
 
 struct Panel {
     title: &'static str,
     /// What it means, and what to do if it is not as it should be.
     says: &'static str,
+    /// The unit, as Grafana names it.
+    unit: &'static str,
     show: Show,
     /// PromQL, and the legend. Each is over all replicas.
     queries: &'static [(&'static str, &'static str)],
 }
 
-const OPERATIONS: &[Panel] = &[
-    Panel {
-        title: "Overdue Grants",
-        says: "Access past its deadline that is not proven gone. Above zero for two minutes is the alert CurfewGrantOverdue.",
-        show: Show::RedFrom(1.0),
-        queries: &[("max(curfew_grants_overdue)", "overdue")],
-    },
-    Panel {
-        title: "Admission enforced",
-        says: "1 while the admission policies are proven to be in force. At 0 nothing is granted.",
-        show: Show::GreenFrom(1.0),
-        queries: &[("max(curfew_admission_enforced)", "enforced")],
-    },
-    Panel {
-        title: "Leader",
-        says: "The replicas that hold the lease: 1. At 0 nothing is granted, and every replica revokes.",
-        show: Show::GreenFrom(1.0),
-        queries: &[("sum(curfew_leader)", "leader")],
-    },
-    Panel {
-        title: "Panics in a day",
-        says: "Each is a defect that concerns one object; its work is tried again. The log has the object.",
-        show: Show::RedFrom(1.0),
-        queries: &[("sum(increase(curfew_panics_total[1d])) or vector(0)", "panics")],
-    },
-    Panel {
-        title: "Time from a deadline to the proof that the access is gone",
-        says: "By how much access outlasts its deadline. Above 5 s at p99 is the alert CurfewRevocationSlow.",
-        show: Show::Lines("s"),
-        queries: &[
-            ("histogram_quantile(0.5, sum by (le) (rate(curfew_revocation_lag_seconds_bucket[$__rate_interval])))", "p50"),
-            ("histogram_quantile(0.99, sum by (le) (rate(curfew_revocation_lag_seconds_bucket[$__rate_interval])))", "p99"),
-        ],
-    },
-    Panel {
-        title: "Attempts to revoke that failed",
-        says: "Attempts that failed or did not remove everything. They are repeated until the access is gone.",
-        show: Show::Lines("short"),
-        queries: &[("sum(increase(curfew_revocation_failures_total[$__rate_interval]))", "failed")],
-    },
-    Panel {
-        title: "Age of the oldest watch",
-        says: "Since the API server last answered. Deadlines are kept without it; early ends are seen late.",
-        show: Show::Lines("s"),
-        queries: &[("max by (pod) (curfew_watch_age_seconds)", "{{pod}}")],
-    },
-    Panel {
-        title: "Sweep",
-        says: "Bindings without a Grant: removed, or kept because so many at once suggest that Grants are missing.",
-        show: Show::Lines("short"),
-        queries: &[("sum(increase(curfew_swept_total[$__rate_interval]))", "removed"), ("max(curfew_sweep_held_back)", "kept")],
-    },
-    Panel {
-        title: "Audit records that wait for a sink",
-        says: "They are in memory. At 10,000, requests and decisions wait, too.",
-        show: Show::Lines("short"),
-        queries: &[("max by (pod) (curfew_audit_backlog)", "{{pod}}")],
-    },
-    Panel {
-        title: "Deliveries to an audit sink that failed",
-        says: "While a sink takes no records, nothing new is granted.",
-        show: Show::Lines("short"),
-        queries: &[("sum(increase(curfew_audit_failures_total[$__rate_interval]))", "failed")],
-    },
-    Panel {
-        title: "Notifications",
-        says: "Nothing waits for them. What is lost was given up after an hour, or was too much (the alert CurfewNotificationsUndelivered); what is held back is beyond maxPerHour of its recipient, who gets a summary.",
-        show: Show::Lines("short"),
-        queries: &[
-            ("sum(increase(curfew_notifications_sent_total[$__rate_interval]))", "sent"),
-            ("sum(increase(curfew_notifications_failures_total[$__rate_interval]))", "failed attempts"),
-            ("sum(increase(curfew_notifications_lost_total[$__rate_interval]))", "lost"),
-            ("sum(increase(curfew_notifications_suppressed_total[$__rate_interval]))", "held back"),
-        ],
-    },
-    Panel {
-        title: "Oldest notification that waits",
-        says: "How long it has waited for its channel. The condition NotificationsDelivered of CurfewConfig names the channel and the error.",
-        show: Show::Lines("s"),
-        queries: &[("max by (pod) (curfew_notifications_oldest_seconds)", "{{pod}}")],
-    },
-];
-
-const ACCESS: &[Panel] = &[
-    Panel {
-        title: "Live Grants",
-        says: "Access that is there now. kubectl get grt shows who holds what, and until when.",
-        show: Show::GreenFrom(0.0),
-        queries: &[("max(curfew_grants_active)", "live")],
-    },
-    Panel {
-        title: "Requests that wait for approval",
-        says: "kubectl curfew list --waiting-for-me -A is the queue of an approver.",
-        show: Show::GreenFrom(0.0),
-        queries: &[("max(curfew_requests{state=\"AwaitingApproval\"}) or vector(0)", "waiting")],
-    },
-    Panel {
-        title: "Activations in a day",
-        says: "Requests whose access was seen at the target.",
-        show: Show::GreenFrom(0.0),
-        queries: &[("sum(increase(curfew_activation_duration_seconds_count[1d])) or vector(0)", "activated")],
-    },
-    Panel {
-        title: "Break-glass",
-        says: "Access that began without approval: what nobody has reviewed (the alert CurfewBreakGlass), and what began in a day. kubectl curfew list --waiting-for-me -A shows an approver what to review; a manager finds it by the condition ReviewRequired of requests.",
-        show: Show::RedFrom(1.0),
-        queries: &[
-            ("max(curfew_break_glass_unreviewed)", "not reviewed"),
-            ("sum(increase(curfew_break_glass_activations_total[1d])) or vector(0)", "in a day"),
-        ],
-    },
-    Panel {
-        title: "Emergency accounts",
-        says: "Objects that emergency accounts (spec.emergencyAccounts of an AuthorizationSystem) have created in a day, and how long ago the last one was, if ever (the alert CurfewEmergencyAccountUsed). What they do elsewhere is in the audit log of the API server alone.",
-        show: Show::RedFrom(1.0),
-        queries: &[
-            ("sum(increase(curfew_emergency_account_uses_total[1d])) or vector(0)", "objects in a day"),
-            ("sum(time() - max(curfew_emergency_account_last_use_timestamp_seconds) < bool 86400) or vector(0)", "used in a day"),
-        ],
-    },
-    Panel {
-        title: "Roles without a holder",
-        says: "Roles with assignment.protectLastHolder for which no assignment makes a user or a group eligible (the alert CurfewRoleWithoutHolder).",
-        show: Show::RedFrom(1.0),
-        queries: &[("max(curfew_roles_without_holder)", "roles")],
-    },
-    Panel {
-        title: "Requests by state",
-        says: "Requests that exist, ended ones until they are deleted (spec.ttlAfterFinished).",
-        show: Show::Stacked,
-        queries: &[("max by (state) (curfew_requests)", "{{state}}")],
-    },
-    Panel {
-        title: "Live Grants over time",
-        says: "Access that was there at a time, for all systems.",
-        show: Show::Lines("short"),
-        queries: &[("max(curfew_grants_active)", "live")],
-    },
-    Panel {
-        title: "Time from a request to its access",
-        says: "It includes the wait for approvers, and for the start of a scheduled request.",
-        show: Show::Lines("s"),
-        queries: &[
-            ("histogram_quantile(0.5, sum by (le) (rate(curfew_activation_duration_seconds_bucket[$__rate_interval])))", "p50"),
-            ("histogram_quantile(0.95, sum by (le) (rate(curfew_activation_duration_seconds_bucket[$__rate_interval])))", "p95"),
-        ],
-    },
-    Panel {
-        title: "Activations",
-        says: "How many requests became active.",
-        show: Show::Lines("short"),
-        queries: &[("sum(increase(curfew_activation_duration_seconds_count[$__rate_interval]))", "activated")],
-    },
-];
-
-/// Each dashboard by the name of its file, as JSON.
-pub fn files() -> [(&'static str, String); 2] {
-    [
-        ("operations.json", dashboard("curfew-operations", "Curfew: operations", OPERATIONS)),
-        ("access.json", dashboard("curfew-access", "Curfew: access", ACCESS)),
-    ]
+struct Dashboard {
+    uid: &'static str,
+    title: &'static str,
+    /// What is shown at first, up to now.
+    from: &'static str,
+    refresh: &'static str,
+    /// The metric whose label `system` can be chosen from, if there is a choice.
+    systems: Option<&'static str>,
+    panels: &'static [Panel],
 }
 
-fn dashboard(uid: &str, title: &str, panels: &[Panel]) -> String {
-    let source =
-        json!({"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus", "current": {}, "hide": 0});
+/// Each dashboard by the name of its file, as JSON.
+pub fn files() -> [(&'static str, String); 3] {
+    let operations = Dashboard {
+        uid: "curfew-operations",
+        title: "Curfew: operations",
+        from: "now-6h",
+        refresh: "30s",
+        systems: None,
+        panels: operations::PANELS,
+    };
+    let access = Dashboard { uid: "curfew-access", title: "Curfew: access", panels: access::PANELS, ..operations };
+    let pci = Dashboard {
+        uid: "curfew-pci",
+        title: "Curfew: unused privilege (PCI)",
+        from: "now-30d",
+        refresh: "5m",
+        systems: Some("curfew_analytics_inventory_fresh"),
+        panels: pci::PANELS,
+    };
+    [("operations.json", document(&operations)), ("access.json", document(&access)), ("pci.json", document(&pci))]
+}
+
+fn document(dashboard: &Dashboard) -> String {
+    let variables: Vec<Value> = std::iter::once(datasource()).chain(dashboard.systems.map(systems)).collect();
     let document = json!({
-        "uid": uid, "title": title, "tags": ["curfew"], "schemaVersion": 39, "version": 1, "editable": false, "refresh": "30s",
-        "time": {"from": "now-6h", "to": "now"}, "timezone": "utc",
-        "templating": {"list": [source]},
-        "panels": placed(panels),
+        "uid": dashboard.uid, "title": dashboard.title, "tags": ["curfew"], "schemaVersion": 39, "version": 1, "editable": false,
+        "refresh": dashboard.refresh, "time": {"from": dashboard.from, "to": "now"}, "timezone": "utc",
+        "templating": {"list": variables}, "annotations": {"list": []},
+        "panels": placed(dashboard.panels),
     });
     serde_json::to_string_pretty(&document).expect("JSON is text") + "\n"
 }
 
-/// Panels with one value are four in a row, the others two.
+/// The choice of a Prometheus.
+fn datasource() -> Value {
+    json!({
+        "name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus", "hide": 0,
+        "current": {"text": "default", "value": "default"},
+    })
+}
+
+/// The choice of systems; all of them at first.
+fn systems(metric: &str) -> Value {
+    let query = format!("label_values({metric}, system)");
+    json!({
+        "name": "system", "label": "System", "type": "query", "datasource": source(), "definition": query,
+        "query": {"query": query, "refId": "StandardVariableQuery"}, "refresh": 2, "sort": 1, "hide": 0,
+        "multi": true, "includeAll": true, "allValue": ".*", "current": {"text": "All", "value": "$__all"},
+    })
+}
+
+fn source() -> Value {
+    json!({"type": "prometheus", "uid": "${datasource}"})
+}
+
+/// Panels of one height are side by side as long as they have room, of the 24 columns.
 fn placed(panels: &[Panel]) -> Vec<Value> {
     let (mut x, mut y, mut row) = (0, 0, 0);
     let mut place = |panel: &Panel| {
         let (width, height) = match panel.show {
-            Show::RedFrom(_) | Show::GreenFrom(_) => (6, 4),
-            Show::Lines(_) | Show::Stacked => (12, 8),
+            Show::RedFrom(_) | Show::GreenFrom(_) | Show::Score => (6, 4),
+            Show::Movers(_) => (6, 8),
+            Show::Lines | Show::Stacked | Show::Scores | Show::States => (12, 8),
+            Show::BarsRedFrom(_) | Show::BarsGreenFrom(_) | Show::Levels => (12, 8),
+            Show::HeatMap => (24, 8),
+            Show::Text(_) => (24, 5),
         };
         if x + width > 24 || (row != height && x > 0) {
             (x, y) = (0, y + row);
@@ -218,33 +144,124 @@ fn placed(panels: &[Panel]) -> Vec<Value> {
 }
 
 fn drawn(panel: &Panel, id: u32, place: &Value) -> Value {
-    let source = json!({"type": "prometheus", "uid": "${datasource}"});
+    if let Show::Text(content) = panel.show {
+        return json!({
+            "id": id, "type": "text", "title": panel.title, "description": panel.says, "gridPos": place,
+            "options": {"mode": "markdown", "content": content},
+        });
+    }
+    // Of a bar only the present counts.
+    let is_now = matches!(panel.show, Show::BarsRedFrom(_) | Show::BarsGreenFrom(_) | Show::Levels | Show::Movers(_));
     let target = |(n, (query, legend)): (usize, &(&str, &str))| {
         let name = char::from(b"ABCDEFGH"[n % 8]).to_string();
-        json!({"refId": name, "datasource": source, "expr": query, "legendFormat": legend})
+        let mut target = json!({"refId": name, "datasource": source(), "expr": query, "legendFormat": legend});
+        if is_now {
+            target["instant"] = json!(true);
+            target["range"] = json!(false);
+        }
+        target
     };
-    let steps = |from: f64, below: &str, above: &str| json!([{"color": below, "value": null}, {"color": above, "value": from}]);
-    let (kind, defaults, options) = match &panel.show {
-        Show::RedFrom(from) => ("stat", json!({"thresholds": {"mode": "absolute", "steps": steps(*from, "green", "red")}}), stat()),
-        Show::GreenFrom(from) => ("stat", json!({"thresholds": {"mode": "absolute", "steps": steps(*from, "red", "green")}}), stat()),
-        Show::Lines(unit) => ("timeseries", json!({"unit": unit, "min": 0}), lines()),
-        Show::Stacked => (
-            "timeseries",
-            json!({"unit": "short", "min": 0, "custom": {"fillOpacity": 20, "stacking": {"mode": "normal", "group": "A"}}}),
-            lines(),
-        ),
-    };
-    json!({
-        "id": id, "type": kind, "title": panel.title, "description": panel.says, "gridPos": place, "datasource": source,
+    let (kind, mut defaults, overrides, options) = shown(&panel.show);
+    defaults["unit"] = json!(panel.unit);
+    let mut drawn = json!({
+        "id": id, "type": kind, "title": panel.title, "description": panel.says, "gridPos": place, "datasource": source(),
         "targets": panel.queries.iter().enumerate().map(target).collect::<Vec<_>>(),
-        "fieldConfig": {"defaults": defaults, "overrides": []}, "options": options,
-    })
+        "fieldConfig": {"defaults": defaults, "overrides": overrides}, "options": options,
+    });
+    if kind == "status-history" {
+        // As many cells as are wide enough to be told apart.
+        drawn["maxDataPoints"] = json!(60);
+    }
+    drawn
+}
+
+/// The type of the panel, the defaults and overrides of its fields, and its options.
+fn shown(show: &Show) -> (&'static str, Value, Value, Value) {
+    let coloured = |steps: &[(f64, &str)]| json!({"color": {"mode": "thresholds"}, "thresholds": thresholds(steps)});
+    let two = |below, from: &f64, above| coloured(&[(0.0, below), (*from, above)]);
+    let bars = |mut defaults: Value| {
+        defaults["min"] = json!(0);
+        defaults["noValue"] = json!("none");
+        defaults
+    };
+    match show {
+        Show::RedFrom(from) => ("stat", two("green", from, "red"), json!([]), stat()),
+        Show::GreenFrom(from) => ("stat", two("red", from, "green"), json!([]), stat()),
+        Show::Score => ("stat", coloured(&BANDS), json!([]), stat()),
+        Show::Lines => ("timeseries", json!({"min": 0}), json!([]), lines()),
+        Show::Stacked => {
+            let custom = json!({"fillOpacity": 20, "stacking": {"mode": "normal", "group": "A"}});
+            ("timeseries", json!({"min": 0, "custom": custom}), by_legend(), lines())
+        }
+        Show::Scores => {
+            let dashed = json!({"id": "custom.lineStyle", "value": {"fill": "dash", "dash": [8, 8]}});
+            let overrides = json!([{"matcher": {"id": "byRegexp", "options": "/target/"}, "properties": [dashed]}]);
+            let custom = json!({"thresholdsStyle": {"mode": "dashed"}});
+            ("timeseries", json!({"min": 0, "max": 100, "thresholds": thresholds(&BANDS), "custom": custom}), overrides, lines())
+        }
+        Show::HeatMap => ("status-history", cells(coloured(&BANDS)), json!([]), history("auto")),
+        Show::States => {
+            let mut defaults = cells(two("red", &1.0, "green"));
+            defaults["mappings"] = json!([{"type": "value", "options": {"0": {"text": "no"}, "1": {"text": "yes"}}}]);
+            ("status-history", defaults, json!([]), history("never"))
+        }
+        Show::BarsRedFrom(from) => ("bargauge", bars(two("green", from, "red")), json!([]), gauge()),
+        Show::BarsGreenFrom(from) => {
+            let mut defaults = bars(two("orange", from, "green"));
+            defaults["max"] = json!(from);
+            ("bargauge", defaults, json!([]), gauge())
+        }
+        Show::Levels => ("bargauge", bars(coloured(&[(0.0, "blue")])), by_legend(), gauge()),
+        Show::Movers(colour) => ("bargauge", bars(coloured(&[(0.0, colour)])), json!([]), gauge()),
+        Show::Text(_) => ("text", json!({}), json!([]), json!({})),
+    }
+}
+
+/// The first step holds from any value on.
+fn thresholds(steps: &[(f64, &str)]) -> Value {
+    let step = |(n, (from, colour)): (usize, &(f64, &str))| json!({"color": colour, "value": (n > 0).then_some(from)});
+    json!({"mode": "absolute", "steps": steps.iter().enumerate().map(step).collect::<Vec<_>>()})
+}
+
+fn by_legend() -> Value {
+    let colour = |(word, colour): &(&str, &str)| {
+        let fixed = json!({"id": "color", "value": {"mode": "fixed", "fixedColor": colour}});
+        json!({"matcher": {"id": "byRegexp", "options": format!("/\\b{word}\\b/")}, "properties": [fixed]})
+    };
+    COLOURS.iter().map(colour).collect()
+}
+
+fn cells(mut defaults: Value) -> Value {
+    defaults["custom"] = json!({"fillOpacity": 80, "lineWidth": 1});
+    defaults
+}
+
+fn reduced() -> Value {
+    json!({"calcs": ["lastNotNull"], "fields": "", "values": false})
 }
 
 fn stat() -> Value {
-    json!({"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": false}, "colorMode": "value", "graphMode": "none"})
+    json!({
+        "reduceOptions": reduced(), "colorMode": "value", "graphMode": "none", "justifyMode": "auto", "textMode": "auto",
+        "orientation": "auto", "wideLayout": true, "showPercentChange": false, "percentChangeColorMode": "standard",
+    })
+}
+
+fn legend(is_shown: bool) -> Value {
+    json!({"displayMode": "list", "placement": "bottom", "showLegend": is_shown, "calcs": []})
 }
 
 fn lines() -> Value {
-    json!({"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}})
+    json!({"legend": legend(true), "tooltip": {"mode": "multi", "sort": "desc"}})
+}
+
+fn history(values: &str) -> Value {
+    json!({"rowHeight": 0.9, "colWidth": 0.95, "showValue": values, "legend": legend(false), "tooltip": {"mode": "single", "sort": "none"}})
+}
+
+fn gauge() -> Value {
+    json!({
+        "reduceOptions": reduced(), "orientation": "horizontal", "displayMode": "basic", "valueMode": "color", "namePlacement": "left",
+        "showUnfilled": true, "sizing": "auto", "minVizWidth": 8, "minVizHeight": 16, "maxVizHeight": 32, "legend": legend(false),
+    })
 }

@@ -210,7 +210,8 @@ fn exposed() -> String {
 fn metrics(exposed: &str) -> String {
     let mut page = format!(
         "{HEADER}# Metrics\n\nServed at `/metrics` of port 8080 by each replica of the operator and by the process that only revokes. Labels hold states, never\n\
-         users or requests. `charts/curfew/alerts.yaml` has the alerts; the [runbooks](../../runbooks/README.md) say what to do.\n\n\
+         users or requests. `charts/curfew/alerts.yaml` has the alerts; the [runbooks](../../runbooks/README.md) say what to do. Those of\n\
+         `curfew-analytics` are [on a page of their own](../analytics-metrics.md).\n\n\
          | Metric | Type | What it is |\n|---|---|---|\n"
     );
     let kinds: BTreeMap<&str, &str> = exposed.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();

@@ -99,6 +99,11 @@ async fn what_people_use_lowers_their_scores_and_what_they_get_raises_them() -> 
         "{metrics}"
     );
     ensure!(metrics.contains("curfew_pci_identities") && !metrics.contains("example.com"), "{metrics}");
+    let of = |name: &str, labels: &str| metric(&metrics, &format!("curfew_{name}{{system=\"{SYSTEM}\"{labels}}}"));
+    ensure!(of("analytics_inventory_fresh", "") == Some(1.0) && of("analytics_usage_fresh", "") == Some(1.0), "{metrics}");
+    ensure!(of("analytics_newest_event_timestamp_seconds", "").is_some_and(|at| at > 1.7e9), "{metrics}");
+    let (limit, value) = (of("pci_target_limit", ",target=\"system\""), of("pci_target_value", ",target=\"system\""));
+    ensure!(value.is_some_and(|value| value as u64 == pci["score"]) && limit.is_some() && limit < value, "{metrics}");
 
     // A grant of Curfew counts, and is told apart; after its end the score is as before.
     world.unapproved_role().await?;

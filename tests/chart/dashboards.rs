@@ -5,31 +5,35 @@ use super::{
 };
 use anyhow::{Context, Result, ensure};
 use curfew_testkit::root;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeSet;
 
-const FILES: [&str; 2] = ["operations.json", "access.json"];
+pub(super) const FILES: [&str; 3] = ["operations.json", "access.json", "pci.json"];
 
-fn dashboard(file: &str) -> Result<Value> {
+pub(super) fn dashboard(file: &str) -> Result<Value> {
     Ok(serde_json::from_str(&std::fs::read_to_string(root().join("charts/curfew/dashboards").join(file))?)?)
 }
 
-fn panels(dashboard: &Value) -> Result<&Vec<Value>> {
+pub(super) fn panels(dashboard: &Value) -> Result<&Vec<Value>> {
     dashboard["panels"].as_array().context("no panels")
 }
 
 #[test]
 fn every_panel_shows_metrics_that_are_exported() -> Result<()> {
-    let (exported, mut shown, mut rules) = (exported(), BTreeSet::new(), Vec::new());
+    let (exported, mut shown) = (exported()?, BTreeSet::new());
     for file in FILES {
         for panel in panels(&dashboard(file)?)? {
             let title = panel["title"].as_str().context("no title")?;
             ensure!(panel["description"].as_str().is_some_and(|text| text.len() > 20), "{title} has no description");
+            if panel["type"] == "text" {
+                ensure!(panel["options"]["content"].as_str().is_some_and(|text| text.len() > 20), "{title} has no text");
+                continue;
+            }
+            ensure!(panel["fieldConfig"]["defaults"]["unit"].is_string(), "{title} has no unit");
             let targets = panel["targets"].as_array().context("no queries")?;
             ensure!(!targets.is_empty(), "{title} has no query");
             for target in targets {
                 let expression = target["expr"].as_str().context("no expression")?;
-                rules.push(json!({"record": format!("panel:{}", rules.len()), "expr": expression.replace("$__rate_interval", "5m")}));
                 let used = metrics_in(expression);
                 ensure!(!used.is_empty(), "{title}: {target}");
                 for metric in used {
@@ -39,9 +43,6 @@ fn every_panel_shows_metrics_that_are_exported() -> Result<()> {
             }
         }
     }
-    // `make chart-test` lets promtool parse the expressions.
-    let checked = json!({"groups": [{"name": "panels", "rules": rules}]});
-    std::fs::write(root().join("target/dashboards.rules.yaml"), checked.to_string())?;
     // A histogram is shown by one of its series, and its sum says nothing.
     let base = |name: &str| ["_bucket", "_count", "_sum"].iter().fold(name.to_owned(), |name, end| name.trim_end_matches(end).to_owned());
     let shown: BTreeSet<String> = shown.iter().map(|name| base(name)).collect();
@@ -71,14 +72,39 @@ fn no_two_panels_have_one_place_or_one_id() -> Result<()> {
 fn the_chart_has_the_dashboards_for_the_sidecar_of_grafana() -> Result<()> {
     let without = rendered(&[])?;
     ensure!(!without.keys().any(|id| id.name() == "curfew-dashboards"));
-    let objects =
-        rendered(&["--set=monitoring.dashboards.enabled=true", "--set=monitoring.dashboards.annotations.grafana_folder=Security"])?;
+    let enabled = "--set=monitoring.dashboards.enabled=true";
+    let objects = rendered(&[enabled, "--set=monitoring.dashboards.annotations.grafana_folder=Security", "--set=analytics.enabled=true"])?;
     let found = objects.iter().find(|(id, _)| id.is("ConfigMap") && id.name() == "curfew-dashboards");
     let (_, map) = found.context("no ConfigMap curfew-dashboards")?;
     ensure!(map["metadata"]["labels"]["grafana_dashboard"] == "1" && map["metadata"]["annotations"]["grafana_folder"] == "Security");
     for file in FILES {
         let text = map["data"][format!("curfew-{file}")].as_str().with_context(|| format!("no {file}"))?;
         ensure!(serde_json::from_str::<Value>(text)? == dashboard(file)?, "{file}");
+    }
+    // One about what does not run would be empty.
+    let objects = rendered(&[enabled])?;
+    let (_, map) = objects.iter().find(|(id, _)| id.is("ConfigMap") && id.name() == "curfew-dashboards").context("no ConfigMap")?;
+    let data = map["data"].as_object().context("no data")?;
+    ensure!(data.len() == FILES.len() - 1 && !data.contains_key("curfew-pci.json"), "{:?}", data.keys());
+    Ok(())
+}
+
+/// The systems of `pci.json` are chosen from, and each query about systems is about the chosen ones.
+#[test]
+fn the_chosen_systems_are_in_every_query_about_systems() -> Result<()> {
+    let pci = dashboard("pci.json")?;
+    let names: Vec<&str> = pci["templating"]["list"].as_array().into_iter().flatten().filter_map(|v| v["name"].as_str()).collect();
+    ensure!(names == ["datasource", "system"], "{names:?}");
+    for panel in panels(&pci)? {
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            ensure!(target["datasource"]["uid"] == "${datasource}", "{target}");
+            let expression = target["expr"].as_str().unwrap_or_default();
+            // Each selector of a metric: what follows its name.
+            for (at, name) in metrics_in(expression).iter().filter_map(|name| Some((expression.find(name.as_str())?, name))) {
+                let selector = &expression[at + name.len()..];
+                ensure!(selector.starts_with("{system=~\"$system\"") || name == "curfew_analytics_store_bytes", "{name} in {expression}");
+            }
+        }
     }
     Ok(())
 }

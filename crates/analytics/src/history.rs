@@ -226,9 +226,49 @@ pub fn since(points: &[Point]) -> Option<Since> {
     Some(Since { day: points[first].day, at_least: first == 0 })
 }
 
+/// How the score of an identity differs from that of some days before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Moved {
+    /// The score now minus the score then, which is 0 for one that did not exist.
+    pub points: i16,
+    /// Whether it did not exist then.
+    pub is_new: bool,
+}
+
+/// How the score of an identity differs from that of `days` before `today`, by its points, the oldest first. `first` is the first day of which
+/// anything is known: an identity without a point by then did not exist. `None` if it has no score now, or it is not known what was then.
+pub fn moved(changes: &[Point], first: Option<Day>, today: Day, days: u32) -> Option<Moved> {
+    let now = changes.last()?.score?;
+    let then = today.back(days);
+    match changes.iter().rfind(|point| point.day <= then) {
+        Some(Point { exists: true, score, .. }) => score.map(|before| Moved { points: i16::from(now) - i16::from(before), is_new: false }),
+        Some(_) => Some(Moved { points: now.into(), is_new: true }),
+        None => first.filter(|first| *first <= then).map(|_| Moved { points: now.into(), is_new: true }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_identity_has_moved_by_the_difference_to_what_it_was_then() {
+        let at = |day, score: Option<u8>| Point { day: Day(day), exists: true, score, x: None };
+        let gone = |day| Point { exists: false, ..at(day, None) };
+        let moved = |points: &[Point], first: u32| moved(points, Some(Day(first)), Day(100), 7).map(|moved| (moved.points, moved.is_new));
+        assert_eq!(moved(&[at(10, Some(20)), at(93, Some(30)), at(94, Some(80))], 1), Some((50, false)));
+        assert_eq!(moved(&[at(10, Some(80)), at(100, Some(5))], 1), Some((-75, false)));
+        // Nothing has changed since; it came later; it was gone then.
+        assert_eq!(moved(&[at(10, Some(20))], 1), Some((0, false)));
+        assert_eq!(
+            (moved(&[at(95, Some(20))], 93), moved(&[at(10, Some(9)), gone(50), at(99, Some(20))], 1)),
+            (Some((20, true)), Some((20, true)))
+        );
+        // Nothing is known of that day; excluded then; excluded or gone now.
+        assert_eq!((moved(&[at(95, Some(20))], 94), moved(&[at(10, None), at(99, Some(9))], 1)), (None, None));
+        assert_eq!((moved(&[at(10, Some(9)), at(99, None)], 1), moved(&[at(10, Some(9)), gone(99)], 1), moved(&[], 1)), (None, None, None));
+    }
 
     #[test]
     fn confidence_counts_days_with_events() {

@@ -4,6 +4,10 @@
 mod intake;
 #[path = "live/logs.rs"]
 mod logs;
+#[path = "live/metrics.rs"]
+mod metrics;
+#[path = "../../core/tests/snapshot/mod.rs"]
+mod snapshot;
 #[path = "live/status.rs"]
 mod status;
 

@@ -3,19 +3,20 @@ use super::{
     analysis::{self, ClusterInputs, Worker},
     cluster::Cluster,
     memo::Memo,
+    metrics::Scored,
     publish::{self, Measured, Verdict},
     state::{Evaluated, Shared, System},
     status::{self, shares},
 };
 use crate::{
-    history::{DAY, Day, Window},
+    history::{DAY, DailyScore, Day, Window},
     report::{Report, Row},
     serve::systems::Analysis,
     store::{Batch, IdentityScore, Snapshot, StoreError},
 };
 use curfew_api::{
     conditions::Is,
-    system::{Folder, KubernetesConnection, Pci, Provider, UsageSource},
+    system::{Folder, KubernetesConnection, Pci, Provider, Targets, UsageSource},
 };
 use curfew_core::time::Time;
 use jiff::Timestamp;
@@ -26,7 +27,9 @@ use std::sync::Arc;
 /// The length of a window that is not set.
 const WINDOW: i64 = 90 * DAY;
 /// A source is out of date if its newest event is older, in seconds. A cluster is never silent: its components renew leases.
-const STALE: i64 = 6 * 3600;
+const STALE: i64 = 6 * HOUR;
+/// In seconds.
+const HOUR: i64 = 3600;
 /// The source in the store under which the target of a system is noted.
 const TARGET: &str = "(target)";
 
@@ -54,7 +57,11 @@ impl Runs {
         let (shared, of) = (self.shared.clone(), system.clone());
         let finished = tokio::task::spawn_blocking(move || finish(&shared, &of, outcome, now));
         let measured = finished.await.map_err(|error| error.to_string())??;
-        self.publish(system, &measured, now).await
+        self.publish(system, &measured, now).await?;
+        if measured.inventory.0 == Is::True {
+            self.shared.measure(&system.name, |metrics| metrics.published(&system.name, now));
+        }
+        Ok(())
     }
 
     async fn publish(&self, system: &System, measured: &Measured, now: i64) -> Result<(), String> {
@@ -134,13 +141,22 @@ async fn work(
 
 /// Stores the scores of the day, remembers the analysis, and says what is to be published. Blocks.
 fn finish(shared: &Shared, system: &System, outcome: Result<Worker, NoAnalysis>, now: i64) -> Result<Measured, String> {
-    let usage = usage_verdict(shared, system, now).map_err(|error| error.to_string())?;
+    let newest = newest_hour(shared, system, now).map_err(|error| error.to_string())?;
+    let usage = usage_verdict(system, newest, now);
+    shared.measure(&system.name, |metrics| {
+        let has_source = !system.usage_sources().is_empty();
+        metrics.fresh(&system.name, outcome.is_ok(), has_source.then_some(usage.0 == Is::True));
+        match newest {
+            Some(hour) => metrics.heard(&system.name, std::iter::once(hour * HOUR), now),
+            None => metrics.unheard(&system.name),
+        }
+    });
     let worker = match outcome {
         Ok(worker) => worker,
         Err((reason, message)) => {
             // What was published before stays, with the time at which it was true.
             *system.problem.write() = Some(message.clone());
-            shared.metrics.failed(&system.name);
+            shared.measure(&system.name, |metrics| metrics.failed(&system.name));
             let before = system.object().status.clone().unwrap_or_default();
             return Ok(Measured { pci: before.pci, findings: before.findings, inventory: (Is::False, reason, message), usage });
         }
@@ -148,24 +164,32 @@ fn finish(shared: &Shared, system: &System, outcome: Result<Worker, NoAnalysis>,
     let report = worker.report();
     let has_usage = report.window.covered_days > 0;
     let shares = shares(report);
-    let pci = has_usage.then(|| scored(shared, system, report, &shares, now)).transpose().map_err(|error| error.to_string())?;
+    let scored = has_usage.then(|| scored(shared, system, report, &shares, now)).transpose().map_err(|error| error.to_string())?;
     let findings = status::findings(report, has_usage);
-    shared.metrics.show(&system.name, report, has_usage, now);
+    shared.measure(&system.name, |metrics| {
+        let targets = targets_of(system).map(|targets| status::against_targets(report, &targets)).unwrap_or_default();
+        let shown = scored.as_ref().map(|(_, history)| Scored { history, targets: &targets });
+        metrics.show(&system.name, report, shown.as_ref());
+    });
+    let pci = scored.map(|(pci, _)| pci);
     let inventory = (Is::True, "Listed", format!("{} identities that count, of {}", report.system.counted, report.identities.len()));
     *system.problem.write() = (usage.0 != Is::True).then(|| usage.2.clone());
     *system.evaluated.write() = Some(Arc::new(Evaluated { worker: Arc::new(worker), shares, pci: pci.clone() }));
     Ok(Measured { pci, findings, inventory, usage })
 }
 
-/// Stores the scores of the day, and makes what is published of them.
-fn scored(shared: &Shared, system: &System, report: &Report, shares: &[f64], now: i64) -> Result<Pci, StoreError> {
-    let object = system.object();
+fn targets_of(system: &System) -> Option<Targets> {
+    system.object().spec.analytics.as_ref().and_then(|analytics| analytics.targets.clone())
+}
+
+/// Stores the scores of the day, and makes what is published of them. Returns the scores of past days, too.
+fn scored(shared: &Shared, system: &System, report: &Report, shares: &[f64], now: i64) -> Result<(Pci, Vec<DailyScore>), StoreError> {
     let store = &shared.store;
     store.put_snapshot(&system.name, &snapshot(report, now))?;
     let history = store.history(&system.name)?;
     let folders = folders(shared, system, shares, report, now)?;
-    let targets = object.spec.analytics.as_ref().and_then(|analytics| analytics.targets.as_ref());
-    Ok(status::pci(report, &history, targets, folders, Time::from_secs(now)))
+    let pci = status::pci(report, &history, targets_of(system).as_ref(), folders, Time::from_secs(now));
+    Ok((pci, history))
 }
 
 fn snapshot(report: &Report, now: i64) -> Snapshot {
@@ -194,7 +218,7 @@ fn folders(shared: &Shared, system: &System, own: &[f64], report: &Report, now: 
         let all: Vec<&[f64]> = others.iter().map(|other| other.shares.as_slice()).chain([own]).collect();
         let (folder, x) = status::folder(key, value, &all);
         let counted = all.iter().map(|shares| shares.len()).sum::<usize>();
-        let daily = crate::history::DailyScore {
+        let daily = DailyScore {
             score: folder.score.score,
             x,
             counted: u32::try_from(counted).unwrap_or(u32::MAX),
@@ -208,30 +232,35 @@ fn folders(shared: &Shared, system: &System, own: &[f64], report: &Report, now: 
     Ok(folders)
 }
 
-/// Whether it is known who did what: by the sources that are set, what went wrong with them, and the newest event.
-fn usage_verdict(shared: &Shared, system: &System, now: i64) -> Result<Verdict, StoreError> {
+/// The newest hour of which the store has an event.
+fn newest_hour(shared: &Shared, system: &System, now: i64) -> Result<Option<i64>, StoreError> {
+    let today = Day::of(now);
+    let hours = shared.store.hours(&system.name, today.back(shared.store.limits().usage_days), Day(today.0 + 1))?;
+    Ok(hours.into_iter().max())
+}
+
+/// Whether it is known who did what: by the sources that are set, what went wrong with them, and the newest hour with an event.
+fn usage_verdict(system: &System, newest: Option<i64>, now: i64) -> Verdict {
     let sources = system.usage_sources();
     if sources.is_empty() {
         let message = "spec.analytics.usage names no source: without one everything would look unused, so there is no score";
-        return Ok((Is::False, "NoSource", message.into()));
+        return (Is::False, "NoSource", message.into());
     }
-    let today = Day::of(now);
-    let newest = shared.store.hours(&system.name, today.back(shared.store.limits().usage_days), Day(today.0 + 1))?.into_iter().max();
     let problems: Vec<String> = system.sources.read().values().cloned().collect();
     let problems = if problems.is_empty() { String::new() } else { format!("; {}", problems.join("; ")) };
     let how = match sources.iter().any(|source| matches!(source, UsageSource::AuditWebhook(_))) {
         true => "; the API server posts events if it was started with --audit-policy-file and --audit-webhook-config-file",
         false => "",
     };
-    Ok(match newest {
+    match newest {
         None => (Is::False, "NoEvents", format!("no event has come yet, so there is no score{how}{problems}")),
-        Some(hour) if now - hour * 3600 > STALE + 3600 => {
-            let at = Timestamp::from_second(hour * 3600).map_or_else(|_| hour.to_string(), |at| at.to_string());
+        Some(hour) if now - hour * HOUR > STALE + HOUR => {
+            let at = Timestamp::from_second(hour * HOUR).map_or_else(|_| hour.to_string(), |at| at.to_string());
             (Is::False, "Stale", format!("no event has come since the hour from {at}{problems}"))
         }
         Some(_) if !problems.is_empty() => (Is::False, "Problems", format!("events come, and not all can be read{problems}")),
         Some(_) => (Is::True, "EventsCome", "events come".into()),
-    })
+    }
 }
 
 /// Forgets the usage of a system whose name now stands for another target. Blocks.
@@ -247,6 +276,7 @@ pub fn forget_other_target(shared: &Shared, system: &System) -> Result<(), Store
     if known.is_some_and(|known| known != target) {
         tracing::warn!(system = system.name, "the system stands for another target now: the usage of the former one is forgotten");
         shared.store.forget(&system.name)?;
+        shared.metrics.unheard(&system.name);
     }
     // Each time, since what was not written for long is removed.
     let batch = Batch { system: &system.name, source: TARGET, watermark: Some(&target), now: Timestamp::now().as_second() };

@@ -157,7 +157,8 @@ fn accept(shared: &Shared, system: &System, body: &[u8]) -> Result<(), Refused> 
 /// Of the store. Nothing was stored then.
 pub fn store(shared: &Shared, system: &System, source: &str, watermark: Option<&str>, events: &[Event]) -> Result<(), StoreError> {
     let reduced: Vec<Reduced> = events.iter().filter_map(reduce).collect();
-    let batch = Batch { system: &system.name, source, watermark, now: Timestamp::now().as_second() };
+    let now = Timestamp::now().as_second();
+    let batch = Batch { system: &system.name, source, watermark, now };
     let each = reduced.iter().map(|event| UsageEvent {
         id: event.id.as_str().into(),
         identity: event.identity.as_str().into(),
@@ -168,6 +169,7 @@ pub fn store(shared: &Shared, system: &System, source: &str, watermark: Option<&
     });
     let counts = shared.store.ingest(&batch, each)?;
     shared.metrics.events(&system.name, &counts);
+    shared.metrics.heard(&system.name, reduced.iter().map(|event| event.at), now);
     if counts.new + counts.late > 0 {
         system.has_events();
     }

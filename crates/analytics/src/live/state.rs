@@ -120,6 +120,13 @@ impl Shared {
     pub fn insert(&self, system: Arc<System>) {
         self.systems.write().insert(system.name.clone(), system);
     }
+    /// Sets metrics of a system, unless it is gone: a run that was stopped may end later than its system is removed.
+    pub fn measure(&self, system: &str, set: impl FnOnce(&Metrics)) {
+        set(&self.metrics);
+        if self.system(system).is_none() {
+            self.metrics.forget(system);
+        }
+    }
     /// Removes a system.
     pub fn remove(&self, name: &str) {
         self.systems.write().remove(name);

@@ -119,28 +119,42 @@ fn target_of(kind: IdentityKind, targets: &Targets) -> Option<(&'static str, u8)
     }
 }
 
-fn exceeded(report: &Report, targets: &Targets) -> Vec<Exceeded> {
-    let mut found = Vec::new();
-    if report.system.score > targets.system {
-        let (limit, value) = (targets.system.into(), report.system.score.into());
-        found.push(Exceeded { target: "system".into(), limit, value, identities: None });
-    }
+/// What is compared with a target of a system.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AgainstTarget {
+    /// The name of the target in `spec.analytics.targets`.
+    pub target: &'static str,
+    /// Its value.
+    pub limit: u16,
+    /// The score of the system, the highest score among the identities, or the number of super identities.
+    pub value: u32,
+    /// How many identities exceed it; `None` if it is not about each of them.
+    pub identities: Option<u32>,
+}
+
+/// Each target with what is compared with it. One for a kind of identities of which there is none is left out.
+pub fn against_targets(report: &Report, targets: &Targets) -> Vec<AgainstTarget> {
+    let (limit, value) = (targets.system.into(), report.system.score.into());
+    let mut all = vec![AgainstTarget { target: "system", limit, value, identities: None }];
     for name in ["human", "guest", "workload"] {
-        let above = report.identities.iter().filter(|row| row.counted).filter_map(|row| {
+        let scores = report.identities.iter().filter(|row| row.counted).filter_map(|row| {
             let (target, limit) = target_of(row.kind, targets).filter(|(target, _)| *target == name)?;
-            row.score.filter(|score| *score > limit).map(|score| (target, limit, score))
+            Some((target, limit, row.score?))
         });
-        let above: Vec<(&str, u8, u8)> = above.collect();
-        if let Some((target, limit, value)) = above.iter().max_by_key(|(.., score)| *score) {
-            let identities = Some(number(above.len()));
-            found.push(Exceeded { target: (*target).into(), limit: (*limit).into(), value: (*value).into(), identities });
+        let scores: Vec<(&str, u8, u8)> = scores.collect();
+        if let Some((target, limit, value)) = scores.iter().max_by_key(|(.., score)| *score) {
+            let identities = Some(number(scores.iter().filter(|(.., score)| score > limit).count()));
+            all.push(AgainstTarget { target, limit: (*limit).into(), value: (*value).into(), identities });
         }
     }
-    let supers = number(report.system.super_identities);
-    if supers > u32::from(targets.super_identities) {
-        found.push(Exceeded { target: "superIdentities".into(), limit: targets.super_identities, value: supers, identities: None });
-    }
-    found
+    let value = number(report.system.super_identities);
+    all.push(AgainstTarget { target: "superIdentities", limit: targets.super_identities, value, identities: None });
+    all
+}
+
+fn exceeded(report: &Report, targets: &Targets) -> Vec<Exceeded> {
+    let above = against_targets(report, targets).into_iter().filter(|one| one.value > one.limit.into());
+    above.map(|one| Exceeded { target: one.target.into(), limit: one.limit, value: one.value, identities: one.identities }).collect()
 }
 
 /// The findings that need no history: they stand also while nothing is known about use.
@@ -156,10 +170,16 @@ const FROM_INVENTORY: [FindingType; 9] = [
     FindingType::RootKey,
 ];
 
-/// How many findings there are of each type. Without usage, only those types that do not rest on it.
+/// How many findings there are of each type, also none. Without usage, only those types that do not rest on it.
+pub fn shown_findings(report: &Report, with_usage: bool) -> impl Iterator<Item = (FindingType, usize)> {
+    let all = report.finding_counts.iter().map(|(kind, count)| (*kind, *count));
+    all.filter(move |(kind, _)| with_usage || FROM_INVENTORY.contains(kind))
+}
+
+/// How many findings there are of each type of which there are any. Without usage, only those types that do not rest on it.
 pub fn findings(report: &Report, with_usage: bool) -> Vec<FindingCount> {
-    let counts = report.finding_counts.iter().filter(|(kind, count)| **count > 0 && (with_usage || FROM_INVENTORY.contains(kind)));
-    counts.map(|(kind, count)| FindingCount { kind: name_of(*kind), severity: capital(&kind.severity()), count: number(*count) }).collect()
+    let counts = shown_findings(report, with_usage).filter(|(_, count)| *count > 0);
+    counts.map(|(kind, count)| FindingCount { kind: name_of(kind), severity: capital(&kind.severity()), count: number(count) }).collect()
 }
 
 /// The name of a type of findings in status.

@@ -104,7 +104,7 @@ async fn keep(runs: Arc<Runs>, pace: Pace, system: Arc<System>) {
         let every = match &outcome {
             Ok(()) => pace.every,
             Err(error) => {
-                runs.shared.metrics.failed(&system.name);
+                runs.shared.measure(&system.name, |metrics| metrics.failed(&system.name));
                 tracing::warn!(system = system.name, error, "an analysis is repeated");
                 pace.every.min(AGAIN)
             }

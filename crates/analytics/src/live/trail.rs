@@ -75,10 +75,13 @@ impl Sink<'_> {
         if self.failed.is_some() || (events.is_empty() && watermark.is_none()) {
             return;
         }
-        let batch = Batch { system: &self.system.name, source: self.source, watermark, now: Timestamp::now().as_second() };
+        let now = Timestamp::now().as_second();
+        let batch = Batch { system: &self.system.name, source: self.source, watermark, now };
+        let times: Vec<i64> = events.iter().map(|event| event.at).collect();
         match self.shared.store.ingest(&batch, events) {
             Ok(counts) => {
                 self.shared.metrics.events(&self.system.name, &counts);
+                self.shared.metrics.heard(&self.system.name, times.into_iter(), now);
                 if counts.new + counts.late > 0 {
                     self.system.has_events();
                 }

@@ -77,7 +77,8 @@ pub fn heat_map(report: &Report) -> String {
         return NOBODY.into();
     }
     let height = ROW * kinds.len() as f64;
-    let mut out = format!("<svg viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"Identities by score\">", height + 34.0);
+    let mut out =
+        format!("<div class=\"wide\"><svg viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"Identities by score\">", height + 34.0);
     out += &zones(height);
     for (i, kind) in kinds.iter().enumerate() {
         let y = ROW * (i as f64 + 0.5);
@@ -94,7 +95,7 @@ pub fn heat_map(report: &Report) -> String {
             );
         }
     }
-    out + "</svg>"
+    out + "</svg></div>"
 }
 
 /// The number of identities in each band, one bar per kind.
@@ -108,7 +109,7 @@ pub fn distribution(report: &Report) -> String {
         return NOBODY.into();
     }
     let height = 44.0 * kinds.len() as f64;
-    let mut out = format!("<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"Identities by band\">");
+    let mut out = format!("<div class=\"wide\"><svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"Identities by band\">");
     for (i, (kind, bands)) in kinds.into_iter().enumerate() {
         let (y, mut x) = (44.0 * i as f64 + 6.0, LEFT);
         let _ = write!(out, "<text class=\"label\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{kind}</text>", LEFT - 12.0, y + 21.0);
@@ -127,7 +128,7 @@ pub fn distribution(report: &Report) -> String {
             x += width;
         }
     }
-    out + "</svg>"
+    out + "</svg></div>"
 }
 
 /// A day since 1970-01-01 as a date.
@@ -149,7 +150,7 @@ pub fn trend(days: &[(i64, u8)]) -> String {
     let right = WIDTH - 60.0;
     let (least, most) = (days.iter().map(|(_, s)| *s).min().unwrap_or(0), days.iter().map(|(_, s)| *s).max().unwrap_or(0));
     let label = format!("Score by day from {} to {}: from {least} to {most}, now {now}", date(*first), date(*last));
-    let mut out = format!("<svg viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"{label}\">", HEIGHT + BELOW);
+    let mut out = format!("<div class=\"wide\"><svg viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"{label}\">", HEIGHT + BELOW);
     for (band, from, to) in [(Band::Low, 0, MEDIUM), (Band::Medium, MEDIUM, HIGH), (Band::High, HIGH, 100)] {
         let (top, bottom) = (y(f64::from(to)), y(f64::from(from)));
         let _ = write!(
@@ -184,7 +185,7 @@ pub fn trend(days: &[(i64, u8)]) -> String {
         out,
         "<text class=\"label now\" x=\"{:.1}\" y=\"{:.1}\">{now}</text>\
          <text class=\"axis\" x=\"{LEFT}\" y=\"{below:.1}\">{}</text>\
-         <text class=\"axis\" x=\"{right:.1}\" y=\"{below:.1}\" text-anchor=\"end\">{}</text></svg>",
+         <text class=\"axis\" x=\"{right:.1}\" y=\"{below:.1}\" text-anchor=\"end\">{}</text></svg></div>",
         right + 10.0,
         y(f64::from(*now)) + 5.0,
         date(*first),

@@ -10,6 +10,9 @@ use std::fmt::Write;
 /// The widest cell of text, in bytes.
 const MAX_CELL: usize = 80;
 
+/// The same of the last column, after which nothing is aligned: a note or a recommendation that ends in the middle is of no use.
+const MAX_LAST_CELL: usize = 400;
+
 /// The longest cell of a column that is kept on one line of a page.
 const SHORT: usize = 24;
 
@@ -99,7 +102,8 @@ impl List {
             return out;
         }
         let mut rows = vec![shown.iter().filter_map(|i| self.columns[*i].heading).map(str::to_uppercase).collect::<Vec<_>>()];
-        rows.extend(self.rows.iter().map(|row| shown.iter().map(|i| clip(printable(&row[*i]), MAX_CELL)).collect()));
+        let limit = |i: &usize| if shown.last() == Some(i) { MAX_LAST_CELL } else { MAX_CELL };
+        rows.extend(self.rows.iter().map(|row| shown.iter().map(|i| clip(printable(&row[*i]), limit(i))).collect()));
         out += &columns(&rows);
         if self.more > 0 {
             let _ = writeln!(out, "  and {} more: a filter, -o csv or -o json shows them", self.more);
@@ -209,6 +213,19 @@ mod tests {
             main: 0,
             verbatim: Some(("YAML", "a: 1\n\u{1b}b\n".into())),
         }
+    }
+
+    #[test]
+    fn the_last_column_is_not_cut_in_the_middle_of_a_sentence() {
+        let long = "word ".repeat(30);
+        let list = List {
+            heading: "Things".into(),
+            columns: vec![Column::text("name", "name"), Column::text("note", "note")],
+            rows: vec![vec![long.clone(), long.clone()]],
+            ..List::default()
+        };
+        let text = list.text();
+        assert_eq!(text.matches("word").count(), 30 + (MAX_CELL - 3) / 5, "{text}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use curfew_api::{
 use curfew_core::time::Time;
 use serde_json::json;
 
-fn row(name: &str, kind: IdentityKind, x: f64) -> Row {
+pub fn row(name: &str, kind: IdentityKind, x: f64) -> Row {
     let score = curfew_analytics::score::rounded(curfew_analytics::score::index(x));
     Row {
         name: name.into(),
@@ -42,7 +42,7 @@ fn row(name: &str, kind: IdentityKind, x: f64) -> Row {
     }
 }
 
-fn report(identities: Vec<Row>, findings: Vec<Finding>) -> Report {
+pub fn report(identities: Vec<Row>, findings: Vec<Finding>) -> Report {
     Report {
         format: "f".into(),
         provider: Provider::Kubernetes,
@@ -58,12 +58,12 @@ fn report(identities: Vec<Row>, findings: Vec<Finding>) -> Report {
     }
 }
 
-fn finding(kind: FindingType) -> Finding {
+pub fn finding(kind: FindingType) -> Finding {
     let (subject, summary, recommendation) = (String::new(), String::new(), String::new());
     Finding { kind, severity: kind.severity(), subject, summary, evidence: Vec::new(), recommendation }
 }
 
-fn day(number: u32, score: u8) -> DailyScore {
+pub fn day(number: u32, score: u8) -> DailyScore {
     DailyScore { day: Day(number), score, ..DailyScore::default() }
 }
 

@@ -349,6 +349,15 @@ async fn an_identity_is_told_with_its_reasons_and_its_history() {
     assert_eq!((history["items"].as_array().unwrap().len(), history["since"]["atLeast"].as_bool()), (3, Some(false)));
     let system = server.json("/v1/systems/prod/history?days=10").await;
     assert_eq!((system["items"].as_array().unwrap().len(), system["change7d"]["points"].is_i64()), (9, true));
+    // Of the recorded company each score went from 90 to 95 four days ago.
+    let movers = system["movers"].as_array().unwrap();
+    assert!(movers.len() == 10 && movers.iter().all(|mover| mover["points"] == 5 && mover["isNew"] == false), "{movers:?}");
+    let names: Vec<&str> = movers.iter().filter_map(|mover| mover["name"].as_str()).collect();
+    assert!(names.is_sorted(), "{names:?}");
+    let (_, text) = server.text(Some("all"), "/v1/systems/prod/history?days=10&output=table").await;
+    assert!(text.contains("Identities whose score changed most in 10 days") && text.contains("+5"), "{text}");
+    let system = server.json("/v1/systems/prod/history?days=2").await;
+    assert_eq!(system["movers"], serde_json::json!([]));
     let (_, csv) = server.text(Some("all"), "/v1/systems/prod/history?days=10&output=csv").await;
     assert!(csv.starts_with("day,score,band,change,x,") && csv.lines().count() == 10, "{csv}");
 }

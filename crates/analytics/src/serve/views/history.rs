@@ -2,19 +2,25 @@
 use super::{DAYS, find, format_of, or_dash, points, render, signed};
 use crate::{
     bands::Band,
-    history::{Change, DailyScore, Day, Point, change, since},
+    history::{Change, DailyScore, Day, Moved, Point, change, moved, since},
     output::{
         charts,
         document::{Column, Document, List},
         html,
     },
+    report::IdentityKind,
     serve::{
         query::{Query, View},
         systems::{Missing, Systems},
         views::Answer,
     },
 };
+use serde::Serialize;
 use serde_json::json;
+use std::cmp::Reverse;
+
+/// How many identities are listed whose scores moved.
+const MOVERS: usize = 10;
 
 /// The changes of an identity's score in the last days up to `until`, a point for each day.
 pub(super) fn daily(changes: &[Point], until: Day, days: u32) -> Vec<(Day, Option<u8>)> {
@@ -109,6 +115,63 @@ fn change_in_words(change: Option<&Change>) -> String {
     format!("{} since {}{catalogue}", signed(Some(change.points)), change.from)
 }
 
+/// An identity whose score moved.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Mover {
+    name: String,
+    kind: IdentityKind,
+    score: u8,
+    #[serde(flatten)]
+    moved: Moved,
+}
+
+/// The identities of the last analysis whose scores moved most in the last days, either way. Without an analysis there are none.
+fn movers(systems: &dyn Systems, system: &str, days: u32) -> Result<Vec<Mover>, Missing> {
+    let Ok(analysis) = systems.analysis(system) else { return Ok(Vec::new()) };
+    let today = last_day(&analysis.report().window.until);
+    // A day more than the difference needs.
+    let first = systems.history(system, days.saturating_add(2))?.first().map(|score| score.day);
+    let mut all = Vec::new();
+    for row in &analysis.report().identities {
+        let Some(score) = row.score else { continue };
+        let changes = systems.history_of(system, row)?;
+        if let Some(moved) = moved(&changes, first, today, days).filter(|moved| moved.points != 0) {
+            all.push(Mover { name: row.name.clone(), kind: row.kind, score, moved });
+        }
+    }
+    all.sort_by(|a, b| (Reverse(a.moved.points.abs()), &a.name).cmp(&(Reverse(b.moved.points.abs()), &b.name)));
+    all.truncate(MOVERS);
+    Ok(all)
+}
+
+fn rows_of_movers(movers: &[Mover], days: u32) -> List {
+    let row = |mover: &Mover| {
+        vec![
+            mover.name.clone(),
+            mover.kind.to_string(),
+            mover.score.to_string(),
+            Band::of(mover.score).to_string(),
+            signed(Some(mover.moved.points)),
+            if mover.moved.is_new { "did not exist before".into() } else { String::new() },
+        ]
+    };
+    List {
+        heading: format!("Identities whose score changed most in {}", html::days(days)),
+        columns: vec![
+            Column::text("identity", "identity"),
+            Column::text("kind", "kind"),
+            Column::number("score", "score"),
+            Column::text("band", "band"),
+            Column::number("change", "change"),
+            Column::text("note", "note"),
+        ],
+        rows: movers.iter().map(row).collect(),
+        empty: "no score of an identity changed, or none is known from then",
+        ..List::default()
+    }
+}
+
 /// The scores of a system, or of one identity.
 pub(super) fn list(systems: &dyn Systems, system: &str, query: &Query) -> Result<Answer, Missing> {
     let wanted = query.days.unwrap_or(DAYS);
@@ -117,11 +180,12 @@ pub(super) fn list(systems: &dyn Systems, system: &str, query: &Query) -> Result
     }
     let days = systems.history(system, wanted)?;
     let change = change(&days, 7);
-    let value = json!({"format": format_of(View::History), "system": system, "change7d": change, "items": days});
+    let movers = movers(systems, system, wanted)?;
+    let value = json!({"format": format_of(View::History), "system": system, "change7d": change, "items": days, "movers": movers});
     render(query, &value, || Document {
         title: format!("Score of {system} in {}", html::days(wanted)),
         facts: vec![("now", or_dash(days.last().map(|day| day.score))), ("7-day change", change_in_words(change.as_ref()))],
-        lists: vec![rows(&days)],
+        lists: vec![rows(&days), rows_of_movers(&movers, wanted)],
         ..Document::default()
     })
 }
