@@ -9,7 +9,17 @@ mod docs;
 mod equal;
 #[path = "chart/life.rs"]
 mod life;
+#[path = "chart/manifests.rs"]
+mod manifests;
+#[path = "chart/monitors.rs"]
+mod monitors;
 #[path = "chart/objects.rs"]
 mod objects;
+#[path = "chart/oldest.rs"]
+mod oldest;
+#[path = "chart/queries.rs"]
+mod queries;
+#[path = "chart/upgrades.rs"]
+mod upgrades;
 #[path = "chart/values.rs"]
 mod values;

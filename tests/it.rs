@@ -7,3 +7,4 @@ mod kinds;
 mod provider;
 mod shared;
 mod story;
+mod versions;

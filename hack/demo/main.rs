@@ -7,7 +7,7 @@ mod teller;
 
 use anyhow::{Context, Result, ensure};
 use curfew_core::time::Time;
-use curfew_testkit::{Issuer, Operator, SHIPPED_TIMING, SOON, User, World, eventually, path};
+use curfew_testkit::{Issuer, Operator, SHIPPED_TIMING, SOON, User, World, eventually, operator_binary, path};
 use std::time::Duration;
 use teller::Teller;
 
@@ -161,6 +161,10 @@ async fn gone(c: &Cast, t: &mut Teller, name: &str, limit: Duration) -> Result<(
 async fn hold(c: &Cast) -> Result<()> {
     let _operator = c.world.operator_with("operator-5", &[SHIPPED_TIMING]).await?;
     println!("\nThe cluster stays up until Ctrl-C. To try it yourself:");
+    // kubectl may be nowhere else, and the plugin was built for the demo.
+    let operator = operator_binary()?;
+    let folders: Vec<_> = [c.alice.kubectl_program(), operator.as_path()].into_iter().filter_map(|program| program.parent()).collect();
+    println!("  export PATH={}:{}:$PATH", folders[0].display(), folders[1].display());
     for user in [&c.world.admin()?, &c.alice, &c.carol] {
         println!("  export KUBECONFIG={}   # {}", user.kubeconfig.display(), user.name);
     }

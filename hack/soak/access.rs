@@ -67,11 +67,12 @@ impl Access {
     ///
     /// # Errors
     /// If it is refused for a minute, or not accepted in time.
-    pub async fn ask(w: &World, ledger: &Arc<Ledger>, name: String, secs: u64) -> Result<Arc<Self>> {
+    pub async fn ask(w: &World, ledger: &Arc<Ledger>, name: String, secs: u64, start: Option<Time>) -> Result<Arc<Self>> {
         let user = w.cp.user(&format!("{name}@example.com"), &["payments-devs"])?;
+        let start = start.map_or_else(String::new, |start| format!(", startTime: '{start}'"));
         let request = format!(
             "{{apiVersion: curfew.dev/v1alpha1, kind: ActivationRequest, metadata: {{name: {name}, namespace: payments}}, \
-             spec: {{roleRef: {{name: payments-admin}}, duration: {secs}s, justification: soak}}}}"
+             spec: {{roleRef: {{name: payments-admin}}, duration: {secs}s, justification: soak{start}}}}}"
         );
         let refusals = Cell::new(0);
         let sent = || async {
@@ -83,7 +84,19 @@ impl Access {
         };
         eventually(&format!("request {name} to be created"), SOON + SOON, sent).await?;
         ledger.reaches(&name, "AwaitingApproval", SOON).await?;
-        let due = Mutex::new(Due { from: now(), by: now(), revoked: false });
+        Self::of(w, ledger, name, user, now())
+    }
+
+    /// The access of a user that nobody requests, and that ends at a known time.
+    ///
+    /// # Errors
+    /// If the user's kubeconfig cannot be written.
+    pub fn until(w: &World, ledger: &Arc<Ledger>, name: &str, end: Time) -> Result<Arc<Self>> {
+        Self::of(w, ledger, name.into(), w.cp.user(&format!("{name}@example.com"), &[])?, end)
+    }
+
+    fn of(w: &World, ledger: &Arc<Ledger>, name: String, user: User, end: Time) -> Result<Arc<Self>> {
+        let due = Mutex::new(Due { from: end, by: later(end, LATE), revoked: false });
         Ok(Arc::new(Access { name, user, approver: w.carol()?, ledger: ledger.clone(), due }))
     }
 
@@ -93,7 +106,34 @@ impl Access {
     /// If the decision is refused, or the request is not active in time.
     pub async fn approve(&self) -> Result<()> {
         self.decide("Approve").await?;
-        let active = self.ledger.reaches(&self.name, "Active", SOON).await?;
+        self.is_active(SOON).await
+    }
+
+    /// Approves a request that starts later.
+    ///
+    /// # Errors
+    /// If the decision is refused, or the request is not scheduled in time.
+    pub async fn schedule(&self) -> Result<()> {
+        self.decide("Approve").await?;
+        self.ledger.reaches(&self.name, "Scheduled", SOON).await.map(drop)
+    }
+
+    /// Waits until a scheduled request is active. Before its start there must not be access.
+    ///
+    /// # Errors
+    /// If it begins early, or not a minute after its start.
+    pub async fn begins(&self, start: Time) -> Result<()> {
+        while self.ledger.request(&self.name).is_none_or(|request| request.state == "Scheduled") {
+            let allowed = self.can_read().await.unwrap_or_default();
+            ensure!(!allowed || now() >= start, "{}: access before {start}", self.name);
+            ensure!(now() < later(start, SOON + SOON), "{}: it has not begun a minute after {start}", self.name);
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.is_active(SOON).await
+    }
+
+    async fn is_active(&self, limit: Duration) -> Result<()> {
+        let active = self.ledger.reaches(&self.name, "Active", limit).await?;
         ensure!(active.state == "Active", "{} is {} and not Active after its approval: {}", self.name, active.state, active.why);
         let from = active.expires_at.with_context(|| format!("{} is active without a deadline", self.name))?;
         *self.locked() = Due { from, by: later(from, LATE), revoked: false };

@@ -17,7 +17,7 @@ use tokio::{sync::watch, task::JoinSet};
 const NO_LIMIT: Duration = Duration::from_secs(86_400);
 
 /// The states of requests and Grants, in the order in which they may follow one another. All later ones are terminal.
-const ORDER: &[&str] = &["", "Pending", "AwaitingApproval", "Activating", "Granting", "Active", "Revoking"];
+const ORDER: &[&str] = &["", "Pending", "AwaitingApproval", "Scheduled", "Activating", "Granting", "Active", "Revoking"];
 
 fn rank(state: &str) -> usize {
     ORDER.iter().position(|known| *known == state).unwrap_or(ORDER.len())

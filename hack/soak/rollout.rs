@@ -22,8 +22,8 @@ use tokio::task::JoinHandle;
 /// Durations, in seconds, of the grants that one replica makes alone.
 const ALONE: &[RangeInclusive<u64>] = &[8..=40, 8..=40, 8..=40];
 /// While two replicas run. The first ends while both run, the third is revoked then, the fourth after the kill; the others
-/// outlive the kill, which follows at most half a minute later.
-const BESIDE: &[RangeInclusive<u64>] = &[8..=10, 8..=40, 34..=40, 34..=40, 34..=40, 34..=40];
+/// outlive the kill, which follows at most three quarters of a minute later: the manifests are applied before it.
+const BESIDE: &[RangeInclusive<u64>] = &[8..=10, 8..=40, 50..=60, 50..=60, 50..=60, 50..=60];
 /// Those that wait for approval until the other version has taken over.
 const WAITING: &[RangeInclusive<u64>] = &[8..=40, 8..=40];
 /// A lease lasts 15 s after its last renewal; the rest is for a busy machine.
@@ -150,9 +150,9 @@ impl Rollout<'_> {
         let crds = version.tree.join("crds").display().to_string();
         admin.kubectl(&["apply", "--server-side", "-f", &crds]).await?.success()?;
         admin.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "-f", &crds]).await?.success()?;
-        for file in version.manifests()? {
-            admin.kubectl(&["apply", "--server-side", "-f", &file.display().to_string()]).await?.success()?;
-        }
+        let files: Vec<String> = version.manifests()?.iter().map(|file| file.display().to_string()).collect();
+        let each = files.iter().flat_map(|file| ["-f", file.as_str()]);
+        admin.kubectl(&["apply", "--server-side"].into_iter().chain(each).collect::<Vec<_>>()).await?.success()?;
         self.say(&format!("the manifests of the {} version are applied", version.name));
         Ok(())
     }
@@ -167,8 +167,12 @@ impl Rollout<'_> {
             &self.w.cp,
             &OperatorSpec { binary: version.binary.clone(), name: name.clone(), user, envs, args: Vec::new() },
         )?;
-        let ready = || async { Ok(operator.get("/readyz").await?.contains("200 OK").then_some(())) };
-        eventually(&format!("{name} to be ready"), SOON, ready).await?;
+        // Under the policies of the other version it is not ready, and says that it revokes.
+        let revokes = || async {
+            let answer = operator.get("/readyz").await?;
+            Ok((answer.contains("200 OK") || answer.contains("revocation works")).then_some(()))
+        };
+        eventually(&format!("{name} to be able to revoke"), SOON, revokes).await?;
         self.say(&format!("{name} runs"));
         Ok(Replica { name, operator })
     }
@@ -241,7 +245,7 @@ impl Rollout<'_> {
         let numbers = self.accesses.len() + 1..;
         let drawn: Vec<_> = numbers.zip(secs).map(|(n, range)| (format!("g{n:02}"), self.draws.between(range))).collect();
         let (w, ledger) = (self.w, &self.ledger);
-        let asked = try_join_all(drawn.iter().map(|(name, secs)| Access::ask(w, ledger, name.clone(), *secs))).await?;
+        let asked = try_join_all(drawn.iter().map(|(name, secs)| Access::ask(w, ledger, name.clone(), *secs, None))).await?;
         let words: Vec<_> = drawn.iter().map(|(name, secs)| format!("{name} for {secs} s")).collect();
         self.say(&format!("requested: {}", words.join(", ")));
         self.accesses.extend(asked.clone());
@@ -296,7 +300,8 @@ impl Rollout<'_> {
 }
 
 impl Outcome {
-    fn add(&mut self, held: Held) {
+    /// Adds what the reads of one access have shown.
+    pub fn add(&mut self, held: Held) {
         if held.revoked {
             self.revoked = (self.revoked.0 + 1, self.revoked.1.max(held.late));
         } else {
@@ -306,7 +311,11 @@ impl Outcome {
     }
 }
 
-fn keep_logs(from: &Path, to: &Path) -> Result<()> {
+/// Copies the logs of a run.
+///
+/// # Errors
+/// If a file cannot be copied.
+pub fn keep_logs(from: &Path, to: &Path) -> Result<()> {
     std::fs::create_dir_all(to)?;
     for old in std::fs::read_dir(to)? {
         std::fs::remove_file(old?.path())?;

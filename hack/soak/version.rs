@@ -8,7 +8,9 @@ use std::{
 
 /// The manifests of `deploy/` that belong to a version: namespace, RBAC, policies and roles for people. The others are the
 /// settings of the site (40) and the Pods of the operator (60, 70).
-const MANIFESTS: &[&str] = &["10-", "20-", "30-", "50-"];
+const MANIFESTS: &[&str] = &["10-", "20-", "30-", "35-", "50-"];
+/// Where the admission policies are; a version before the second file has those that stamp in the first, too.
+const POLICIES: [&str; 2] = ["30-policies.yaml", "35-stamps.yaml"];
 
 /// An operator and the tree that it was built from.
 #[derive(Debug)]
@@ -40,8 +42,8 @@ impl Version {
     }
 
     fn policies(&self) -> Result<BTreeMap<String, Vec<u8>>> {
-        let policies = ("30-policies.yaml".to_owned(), self.tree.join("deploy/30-policies.yaml"));
-        let all = files(&self.tree.join("crds"))?.into_iter().chain([policies]);
+        let policies = files(&self.tree.join("deploy"))?.into_iter().filter(|(name, _)| POLICIES.contains(&name.as_str()));
+        let all = files(&self.tree.join("crds"))?.into_iter().chain(policies);
         all.map(|(name, path)| Ok((name, std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?))).collect()
     }
 }

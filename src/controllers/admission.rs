@@ -190,14 +190,13 @@ async fn write(
     let (now, generation) = (ctx.now(), config.metadata.generation);
     let mut next = config.status.clone().unwrap_or_default();
     next.observed_generation = generation;
-    next.admission = Some(status);
+    next.admission = Some(AdmissionStatus { stamping: Some(check.stamping), ..status });
     next.cluster_keys = keys;
     let problems = check.problems.join("; ");
     if check.enforced() {
-        let message = match ctx.identity_keys_problem() {
-            None => "the admission policies are in force as built".into(),
-            Some(problem) => format!("the admission policies are in force as built; {problem}"),
-        };
+        let more = [admission_check::stamping_message(check.stamping), ctx.identity_keys_problem()];
+        let told = ["the admission policies are in force as built".to_owned()].into_iter().chain(more.into_iter().flatten());
+        let message = told.collect::<Vec<_>>().join("; ");
         set(&mut next.conditions, "AdmissionEnforced", Is::True, "Proven", message, generation, now);
     } else {
         tracing::error!(problems, "admission is not enforced: nothing is granted, revocation continues");

@@ -7,8 +7,8 @@
 //! The schemas of the CRDs are large, so a repeated check reads metadata first. The API server raises `metadata.generation` with
 //! every change of a spec, and an object that was deleted and created again has another uid: while both are the same as when the
 //! content was last compared, the content is the same.
-use super::{CANARY, CANARY_BINDING, CANARY_ROLE, CANARY_SLOT, NAMESPACE, marks, policies};
-use crate::api::{self, PART_OF, compare::difference};
+use super::{CANARY, CANARY_BINDING, CANARY_ROLE, CANARY_SLOT, NAMESPACE, crd_versions, marks, policies};
+use crate::api::{self, PART_OF, compare::difference, config::Stamping};
 use curfew_core::digest::Digest;
 use futures::future::try_join_all;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -22,6 +22,9 @@ use std::{
     sync::LazyLock,
 };
 
+/// What the API server answers about the versions of Curfew's own objects of one kind, by name; `None` if it does not serve the kind.
+type Listed = Option<BTreeMap<String, Option<Version>>>;
+
 /// The result of the admission check.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AdmissionCheck {
@@ -29,6 +32,9 @@ pub struct AdmissionCheck {
     pub digest: Digest,
     /// The problems, each with its fix. Empty means that admission is enforced.
     pub problems: Vec<String>,
+    /// Who fills in requester, decider and author. It is told and decides nothing: a mutating policy may be missing for any reason, since what
+    /// is sent is proven by the validating ones.
+    pub stamping: Stamping,
 }
 
 impl AdmissionCheck {
@@ -37,6 +43,9 @@ impl AdmissionCheck {
         self.problems.is_empty()
     }
 }
+
+/// The manifest of the mutating policies.
+const STAMPS: &str = "deploy/35-stamps.yaml";
 
 /// One object that must exist in the cluster, and how it is compared.
 #[derive(Clone, PartialEq, Debug)]
@@ -49,7 +58,7 @@ pub struct Expected {
     /// Whether the live spec may have no additional fields. The API server adds defaults to a CRD; the policies are built with every
     /// default.
     exact: bool,
-    /// Kubernetes before 1.36 does not serve MutatingAdmissionPolicy; there the plugin sends the identity.
+    /// Kubernetes before 1.36 does not serve MutatingAdmissionPolicy; there the client sends the identity.
     optional: bool,
     file: &'static str,
 }
@@ -70,7 +79,8 @@ fn expect(object: &Value, exact: bool, file: &'static str) -> Expected {
 }
 
 fn expect_policy(policy: &Value) -> Expected {
-    expect(policy, true, "deploy/30-policies.yaml")
+    let mutating = policy["kind"].as_str().is_some_and(|kind| kind.starts_with("Mutating"));
+    expect(policy, true, if mutating { STAMPS } else { "deploy/30-policies.yaml" })
 }
 
 impl Expected {
@@ -97,8 +107,14 @@ pub fn compare(expected: &Expected, live: Option<&Value>) -> Option<String> {
     if live.pointer("/metadata/deletionTimestamp").is_some() {
         return Some(format!("{kind} {name} is being deleted"));
     }
+    let differs = |path: String| format!("{kind} {name} differs from the built object at {path}");
+    if kind == "CustomResourceDefinition" {
+        // Its objects would be deleted with it.
+        let different = crd_versions::first_difference(&expected.spec, &live["spec"]);
+        return different.map(|path| format!("{}; do not delete it: kubectl replace -f {} restores it", differs(path), expected.file));
+    }
     let difference = difference("spec", &expected.spec, &live["spec"], expected.exact);
-    difference.map(|path| format!("{kind} {name} differs from the built object at {path}; delete it, then {}", fix()))
+    difference.map(|path| format!("{}; delete it, then {}", differs(path), fix()))
 }
 
 /// Which content a live object has, without the content.
@@ -144,14 +160,14 @@ async fn check(
 ) -> kube::Result<AdmissionCheck> {
     // Where the versions cannot be read, by an operator that is newer than its RBAC rules, everything is compared each time.
     let known = versions_match(client, expected, compared.as_ref()).await.unwrap_or_default();
-    let (digest, mut problems) = match known {
-        Some(digest) => (digest, Vec::new()),
+    let mut check = match known {
+        Some((digest, stamping)) => AdmissionCheck { digest, problems: Vec::new(), stamping },
         None => compare_all(client, expected, compared).await?,
     };
-    if problems.is_empty() {
-        problems.extend(try_join_all(canaries.iter().map(|canary| canary.try_create(client))).await?.into_iter().flatten());
+    if check.problems.is_empty() {
+        check.problems.extend(try_join_all(canaries.iter().map(|canary| canary.try_create(client))).await?.into_iter().flatten());
     }
-    Ok(AdmissionCheck { digest, problems })
+    Ok(check)
 }
 
 /// Returns the digest of the objects if none has changed since they were compared: all of them still exist, with the same uid and
@@ -160,32 +176,56 @@ async fn check(
 /// # Errors
 /// If a call to the API server fails.
 pub async fn unchanged(client: &Client, compared: Option<&Compared>) -> kube::Result<Option<Digest>> {
-    versions_match(client, expected(), compared).await
+    Ok(versions_match(client, expected(), compared).await?.map(|(digest, _)| digest))
 }
 
-async fn versions_match(client: &Client, expected: &[Expected], compared: Option<&Compared>) -> kube::Result<Option<Digest>> {
+async fn versions_match(client: &Client, expected: &[Expected], compared: Option<&Compared>) -> kube::Result<Option<(Digest, Stamping)>> {
     let Some(compared) = compared else { return Ok(None) };
     let collections: BTreeSet<&str> = expected.iter().map(|e| e.collection.as_str()).collect();
     let listed = try_join_all(collections.iter().map(|path| versions_in(client, path))).await?;
-    let live: BTreeMap<&str, BTreeMap<String, Option<Version>>> = collections.into_iter().zip(listed).collect();
-    let same = expected.iter().zip(&compared.versions).all(|(e, before)| match live[e.collection.as_str()].get(&e.name) {
+    let live: BTreeMap<&str, Listed> = collections.into_iter().zip(listed).collect();
+    let found = |e: &Expected| live[e.collection.as_str()].as_ref().and_then(|all| all.get(&e.name));
+    let same = expected.iter().zip(&compared.versions).all(|(e, before)| match found(e) {
         Some(version) => version.is_some() && version == before,
         None => before.is_none(),
     });
-    Ok(same.then_some(compared.digest))
+    let missing = expected.iter().find(|e| e.optional && found(e).is_none());
+    Ok(same.then(|| (compared.digest, stamping(missing, |e| live[e.collection.as_str()].is_some()))))
 }
 
-/// The versions of Curfew's own objects of one kind, by name; none if the API server does not serve the kind. An object without
-/// Curfew's label is missing here, and then everything is compared.
-async fn versions_in(client: &Client, collection: &str) -> kube::Result<BTreeMap<String, Option<Version>>> {
+/// Who stamps, by the first optional object that is missing, and whether its kind is served.
+fn stamping(missing: Option<&Expected>, served: impl FnOnce(&Expected) -> bool) -> Stamping {
+    match missing {
+        None => Stamping::ApiServer,
+        Some(object) if served(object) => Stamping::Missing,
+        Some(_) => Stamping::NotServed,
+    }
+}
+
+/// What this means for those who create requests and decisions; `None` where the API server stamps.
+pub fn stamping_message(stamping: Stamping) -> Option<String> {
+    const CLIENTS: &str = "clients send requester, decider and author, as kubectl curfew does, and they are proven like any others";
+    match stamping {
+        Stamping::ApiServer => None,
+        Stamping::NotServed => {
+            Some(format!("this API server does not serve MutatingAdmissionPolicy, as Kubernetes before 1.36: {CLIENTS}"))
+        }
+        Stamping::Missing => Some(format!(
+            "a mutating policy is missing, so {CLIENTS}; kubectl apply --server-side -f {STAMPS} lets the API server fill them in"
+        )),
+    }
+}
+
+async fn versions_in(client: &Client, collection: &str) -> kube::Result<Listed> {
+    // An object without Curfew's label is missing here, and then everything is compared.
     let path = format!("{collection}?labelSelector={}%3D{}", PART_OF.0.replace('/', "%2F"), PART_OF.1);
-    let list = read(client, &path, METADATA_LIST).await?.unwrap_or_default();
+    let Some(list) = read(client, &path, METADATA_LIST).await? else { return Ok(None) };
     let items = list["items"].as_array().map(Vec::as_slice).unwrap_or_default();
-    Ok(items.iter().map(|item| (item["metadata"]["name"].as_str().unwrap_or_default().to_owned(), version(item))).collect())
+    Ok(Some(items.iter().map(|item| (item["metadata"]["name"].as_str().unwrap_or_default().to_owned(), version(item))).collect()))
 }
 
 /// Compares the content of every object with what was built, and remembers the versions if there is no difference.
-async fn compare_all(client: &Client, expected: &[Expected], compared: &mut Option<Compared>) -> kube::Result<(Digest, Vec<String>)> {
+async fn compare_all(client: &Client, expected: &[Expected], compared: &mut Option<Compared>) -> kube::Result<AdmissionCheck> {
     *compared = None;
     let (mut problems, mut content) = (Vec::new(), Vec::new());
     // All reads are sent at once: a proof is as fast as the slowest of them.
@@ -202,7 +242,13 @@ async fn compare_all(client: &Client, expected: &[Expected], compared: &mut Opti
     if problems.is_empty() && all_known {
         *compared = Some(Compared { versions, digest });
     }
-    Ok((digest, problems))
+    let missing = expected.iter().zip(&all_live).find(|(e, live)| e.optional && live.is_none()).map(|(e, _)| e);
+    let served = match missing {
+        // What cannot be listed is taken for served: then the message says how to bring the policies back.
+        Some(e) => versions_in(client, &e.collection).await.map_or(true, |listed| listed.is_some()),
+        None => true,
+    };
+    Ok(AdmissionCheck { digest, problems, stamping: stamping(missing, |_| served) })
 }
 
 /// The version of a live object; `None` if the server does not count generations.
@@ -365,6 +411,22 @@ mod tests {
         assert!(problem_after(|live| drop(live["spec"]["validations"].as_array_mut().map(Vec::pop))).is_some());
         assert!(problem_after(|live| live["metadata"]["deletionTimestamp"] = json!("now")).is_some());
         assert!(compare(expected, None).is_some_and(|text| text.contains("missing")));
+    }
+
+    #[test]
+    fn only_what_stamps_may_be_missing() {
+        for object in expected() {
+            let stamps = object.kind.starts_with("Mutating");
+            assert_eq!(compare(object, None).is_none(), stamps, "{} {}", object.kind, object.name);
+            assert_eq!(object.file == STAMPS, stamps, "{} {}", object.kind, object.name);
+            // One that is there is as built: it could write what it likes into what people create.
+            let changed = json!({"metadata": {}, "spec": {"failurePolicy": "Fail"}});
+            assert!(compare(object, Some(&changed)).is_some(), "{} {}", object.kind, object.name);
+        }
+        let first = expected().iter().find(|object| object.optional).expect("it is built");
+        assert_eq!(stamping(None, |_| true), Stamping::ApiServer);
+        assert_eq!(stamping(Some(first), |_| true), Stamping::Missing);
+        assert_eq!(stamping(Some(first), |_| false), Stamping::NotServed);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `curfew-analytics run`: its service account, its rights, and its workload. It has no part in granting and revoking, and can read no Secret.
 use super::{
     ANALYTICS, NAMESPACE,
-    rbac::{allow, cluster_role},
+    rbac::{account, allow, cluster_role},
     workloads::{API_SERVER_PORTS, PORT, container, labels, pod},
 };
 use crate::api::GROUP;
@@ -28,7 +28,7 @@ pub fn rights() -> Vec<Value> {
         allow("authorization.k8s.io", &["subjectaccessreviews"], &["create"]),
     ];
     vec![
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ANALYTICS, "namespace": NAMESPACE}}),
+        account(ANALYTICS),
         cluster_role(ANALYTICS, &rules),
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": ANALYTICS},
             "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": ANALYTICS},

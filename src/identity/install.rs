@@ -1,6 +1,6 @@
 //! The objects of the installation, file by file, for `deploy/` and for the chart; among them the namespace, the CurfewConfig, and the
 //! local cluster as an AuthorizationSystem.
-use super::{NAMESPACE, analytics, flow, marks, people, policies, rbac, stamp, workloads};
+use super::{NAMESPACE, analytics, flow, marks, mutating_policies, people, rbac, stamp, validating_policies, workloads};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -12,7 +12,9 @@ pub fn files() -> Vec<(PathBuf, Vec<Value>)> {
         file("15-priority.yaml", vec![workloads::priority_class()]),
         file("20-rbac.yaml", [rbac::operator(), rbac::revoker(), rbac::sweep()].concat()),
         file("25-flow-control.yaml", flow::objects()),
-        file("30-policies.yaml", [policies(), vec![stamp::keys()]].concat()),
+        file("30-policies.yaml", [validating_policies(), vec![stamp::keys()]].concat()),
+        // Kubernetes before 1.36 does not serve these kinds.
+        file("35-stamps.yaml", mutating_policies()),
         file("40-config.yaml", vec![config(), this_cluster()]),
         file("50-people.yaml", people::roles()),
         file("55-network-policy.yaml", vec![workloads::network_policy()]),
@@ -37,7 +39,8 @@ pub fn chart_files() -> Vec<(&'static str, Vec<Value>)> {
         ("rbac-sweep.yaml", rbac::sweep()),
         ("rbac-uninstall.yaml", rbac::uninstall()),
         ("flow-control.yaml", flow::objects()),
-        ("policies.yaml", [policies(), vec![stamp::keys()]].concat()),
+        ("policies.yaml", [validating_policies(), vec![stamp::keys()]].concat()),
+        ("stamps.yaml", mutating_policies()),
         ("config.yaml", vec![config()]),
         ("this-cluster.yaml", vec![this_cluster()]),
         ("people.yaml", people::roles()),

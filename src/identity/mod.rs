@@ -8,6 +8,7 @@ pub mod analytics;
 pub mod answer;
 pub mod cluster;
 mod conditions;
+mod crd_versions;
 pub mod finished;
 pub mod flow;
 pub mod install;
@@ -47,8 +48,21 @@ use serde_json::{Value, json};
 
 /// Returns every admission policy with its binding, in the order in which they are installed.
 pub fn policies() -> Vec<Value> {
+    [validating_policies(), mutating_policies()].concat()
+}
+
+/// Returns what protects: the validating policies with their bindings, which every supported Kubernetes has.
+pub fn validating_policies() -> Vec<Value> {
     let own_objects = [marks::policies(), limit_slots::policies()].concat();
-    let mut all = [stamp::policies(), prove::policies(), own_objects, answer::policies(), finished::policies()].concat();
+    labelled([stamp::exact(), prove::policies(), own_objects, answer::policies(), finished::policies()].concat())
+}
+
+/// Returns the mutating policies with their bindings, which Kubernetes has from 1.36 on.
+pub fn mutating_policies() -> Vec<Value> {
+    labelled(stamp::mutating_policies())
+}
+
+fn labelled(mut all: Vec<Value>) -> Vec<Value> {
     all.iter_mut().for_each(|object| object["metadata"]["labels"] = json!({PART_OF.0: PART_OF.1}));
     all
 }

@@ -217,7 +217,7 @@ fn operator_writes() -> Vec<Value> {
     let rules = vec![
         canary(),
         rule(
-            format!("{} || variables.revokes || variables.measures", is_operator()),
+            format!("{} || variables.revokes || variables.measures || variables.rewrites", is_operator()),
             "status and Grants are written by the operator alone; ask with an ActivationRequest, decide with an AccessDecision",
         ),
     ];
@@ -229,6 +229,7 @@ fn operator_writes() -> Vec<Value> {
                 {"name": "resource", "expression": "request.resource.resource + (request.?subResource.orValue('') == '' ? '' : '/' + request.subResource)"},
                 {"name": "updates", "expression": format!("{} && request.operation == 'UPDATE'", is_account(REVOKER))},
                 {"name": "revokes", "expression": format!("variables.updates && ({})", revoker_writes())},
+                {"name": "rewrites", "expression": format!("request.operation == 'UPDATE' && variables.resource == 'grants' && {}", unchanged())},
                 {"name": "measures", "expression": format!("{} && request.operation == 'UPDATE' && {}", is_account(ANALYTICS), analytics_writes())},
             ],
             "validations": rules,
@@ -257,6 +258,12 @@ fn revoker_writes() -> String {
         ["admission", "clusterKeys", "observedGeneration"].map(|field| same(&format!("status.?{field}"))).join(" && ")
     );
     format!("({ends}) || ({releases}) || ({anchors})")
+}
+
+/// Returns a CEL expression that is true if a Grant is written again as it is. A migration of the stored version does that, with every object.
+fn unchanged() -> String {
+    let parts = ["?spec", "?status", "metadata.?labels", "metadata.?annotations", "metadata.?finalizers", "metadata.?ownerReferences"];
+    parts.map(|part| format!("object.{part} == oldObject.{part}")).join(" && ")
 }
 
 /// Returns a CEL expression for what `curfew-analytics run` may write: what it has measured of a system, and nothing that a grant rests on.

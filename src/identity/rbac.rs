@@ -77,7 +77,7 @@ pub fn operator() -> Vec<Value> {
         // The kubeconfigs of remote clusters and the URLs of audit sinks. Secrets are never listed or watched.
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]);
     vec![
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": OPERATOR, "namespace": NAMESPACE}}),
+        account(OPERATOR),
         cluster_role(OPERATOR, &rules),
         // It has no rules: binding it grants nothing.
         cluster_role(CANARY_ROLE, &[]),
@@ -113,7 +113,7 @@ pub fn revoker() -> Vec<Value> {
     let here = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]},
         {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [OPERATOR], "verbs": ["get"]}]);
     vec![
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": REVOKER, "namespace": NAMESPACE}}),
+        account(REVOKER),
         cluster_role(REVOKER, &rules),
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": REVOKER},
             "roleRef": role_ref("ClusterRole"), "subjects": subject}),
@@ -131,7 +131,7 @@ pub fn sweep() -> Vec<Value> {
         json!({"apiGroups": [""], "resources": ["namespaces"], "resourceNames": [NAMESPACE], "verbs": ["get"]}),
     ];
     vec![
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": SWEEP, "namespace": NAMESPACE}}),
+        account(SWEEP),
         cluster_role(SWEEP, &rules),
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": SWEEP},
             "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": SWEEP},
@@ -154,7 +154,7 @@ pub fn target() -> Vec<Value> {
         json!({"nonResourceURLs": ["/openid/v1/jwks"], "verbs": ["get"]}),
     ];
     vec![
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": OPERATOR, "namespace": NAMESPACE}}),
+        account(OPERATOR),
         cluster_role("curfew-target", &rules),
         cluster_role(CANARY_ROLE, &[]),
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "curfew-target"},
@@ -167,10 +167,15 @@ pub fn target() -> Vec<Value> {
 pub fn uninstall() -> Vec<Value> {
     let rbac = "rbac.authorization.k8s.io";
     vec![
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": UNINSTALL, "namespace": NAMESPACE}}),
+        account(UNINSTALL),
         cluster_role(UNINSTALL, &[allow(GROUP, &["grants"], &["list"])]),
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": UNINSTALL},
             "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": UNINSTALL},
             "subjects": [{"kind": "ServiceAccount", "name": UNINSTALL, "namespace": NAMESPACE}]}),
     ]
+}
+
+/// A service account. A Pod that is to act as it says so in its own spec; no other Pod of the account gets a token by being created.
+pub(super) fn account(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": NAMESPACE}, "automountServiceAccountToken": false})
 }

@@ -28,12 +28,15 @@ const FIELDS: [(&str, &str, &str); 4] = [
     ("assignments", "activeassignments", "author"),
 ];
 
-/// Returns the mutating policies, those that keep other keys out, and their bindings.
-pub fn policies() -> Vec<Value> {
-    let mutating = FIELDS.iter().flat_map(|(name, resource, field)| mutating(&format!("curfew-stamp-{name}"), resource, field));
-    mutating
-        .chain(FIELDS.iter().flat_map(|(name, resource, field)| exact_keys(&format!("curfew-keys-of-{name}"), resource, field)))
-        .collect()
+/// Returns the mutating policies and their bindings. An API server that does not serve their kinds, as Kubernetes before 1.36, does
+/// without: a client that leaves the field out is refused, and `kubectl curfew` sends it.
+pub fn mutating_policies() -> Vec<Value> {
+    FIELDS.iter().flat_map(|(name, resource, field)| mutating(&format!("curfew-stamp-{name}"), resource, field)).collect()
+}
+
+/// Returns the validating policies that keep other keys out, and their bindings.
+pub fn exact() -> Vec<Value> {
+    FIELDS.iter().flat_map(|(name, resource, field)| exact_keys(&format!("curfew-keys-of-{name}"), resource, field)).collect()
 }
 
 /// Returns the ConfigMap without data: what applies the manifests again leaves the operator's data alone.

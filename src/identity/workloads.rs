@@ -112,7 +112,7 @@ pub(super) fn container(component: &str, args: &Value, requests: &Value, memory:
 
 pub(super) fn pod(account: &str, container: &Value) -> Value {
     json!({
-        "serviceAccountName": account, "priorityClassName": PRIORITY,
+        "serviceAccountName": account, "automountServiceAccountToken": true, "priorityClassName": PRIORITY,
         "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container],
     })

@@ -8,15 +8,18 @@ pub mod slots;
 use crate::{
     api::{
         AccessDecision, ActivationRequest, ActiveAssignment, AssignmentRequest, AuthorizationSystem, EligibleAssignment, Grant,
-        active_assignment::ActiveAssignmentStatus, assignment::EligibleAssignmentStatus, grant::GrantSpec, system::EmergencyUse,
+        active_assignment::ActiveAssignmentStatus, assignment::EligibleAssignmentStatus, grant::GrantSpec, request::ActivationRequestSpec,
+        schema::says_missing, system::EmergencyUse,
     },
     authority::Permit,
 };
 use curfew_core::{
     assignment_request::{Change, Origin},
     ids::{GRANTS_FINALIZER, REVOKE_FINALIZER, TARGET_LABEL, target_label},
+    principal::UserInfo,
     time::Time,
 };
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
@@ -83,14 +86,36 @@ pub async fn create_grant(client: &Client, id: &str, spec: GrantSpec, _: &Permit
     }
 }
 
-/// Requests an activation of standing access; `None` if there is a request of this name already.
-pub async fn request_activation(client: &Client, request: &ActivationRequest, _: &Permit) -> WriteOutcome<Option<ActivationRequest>> {
+/// Requests an activation of standing access; `None` if there is a request of this name already. Where the API server does not fill in the
+/// requester, it is sent, with these extra keys of the operator's login.
+pub async fn request_activation(
+    client: &Client,
+    request: &ActivationRequest,
+    keys: &[String],
+    _: &Permit,
+) -> WriteOutcome<Option<ActivationRequest>> {
     let api = requests(client, &request.namespace().unwrap_or_default());
-    match api.create(&PostParams::default(), request).await {
+    let made = match api.create(&PostParams::default(), request).await {
+        Err(kube::Error::Api(status)) if says_missing(&status.message, "requester") => match login(client).await {
+            Ok(login) => {
+                let spec = ActivationRequestSpec { requester: login.map(|login| login.recorded(keys)), ..request.spec.clone() };
+                api.create(&PostParams::default(), &ActivationRequest { spec, ..request.clone() }).await
+            }
+            Err(error) => Err(error),
+        },
+        outcome => outcome,
+    };
+    match made {
         Ok(made) => WriteOutcome::Stored(Some(made)),
         Err(kube::Error::Api(s)) if s.is_already_exists() => WriteOutcome::Stored(None),
         Err(e) => WriteOutcome::Failed(e),
     }
+}
+
+/// The login of this process, as the API server sees it.
+async fn login(client: &Client) -> kube::Result<Option<UserInfo>> {
+    let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
+    Ok(crate::api::convert::login(reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await?))
 }
 
 /// Lets a Grant end at `to`, if that is earlier than now stored; its own CEL rule refuses a later end. Gives back what stands.

@@ -109,6 +109,7 @@ pub async fn without_the_stamp(w: &World) -> Result<()> {
     admin.kubectl(&["delete", "mutatingadmissionpolicybinding", "curfew-stamp-requests", "curfew-stamp-decisions"]).await?.success()?;
     // What is made before the next proof is not believed: the policies have changed.
     w.field_fits(&config, proven, "to be another one", SOON, |now| !now.is_empty() && now != before).await?;
+    w.field_is(&config, "{.status.admission.stamping}", "Missing").await?;
     eventually("the policy to be out of force", SOON, || async {
         let out = alice.api_stdin(&["create", "--dry-run=server", "-f", "-"], &asks("payments-admin", "plain", "1h", "")).await?;
         Ok(out.stderr.contains("use kubectl curfew request").then_some(()))

@@ -1,21 +1,22 @@
 //! The life of a release, with the real helm on a real control plane whose Pods run: installation, the README's story under the rights
 //! of the chart, an upgrade and an uninstallation with live access, an installation over what was kept, and the deletion of that.
-use super::objects::{KUBERNETES, directory, template};
+use super::objects::KUBERNETES;
 use anyhow::{Context, Result, ensure};
 use curfew_core::time::Time;
 use curfew_testkit::{ControlPlane, Kubelet, SOON, User, World, eventually, path};
 use std::time::{Duration, Instant};
 
-const RELEASE: [&str; 4] = ["curfew", "--namespace", "curfew-system", "--timeout=4m"];
+/// The release, for every command of helm.
+pub const RELEASE: [&str; 4] = ["curfew", "--namespace", "curfew-system", "--timeout=4m"];
 /// How long a rollout may take on a busy machine.
 const ROLLOUT: Duration = Duration::from_secs(180);
 
 /// A release on a cluster of its own.
-struct Life {
+pub struct Life {
     // The first field is dropped first: no Pod looks for an API server that is gone.
-    kubelet: Kubelet,
-    w: World,
-    admin: User,
+    pub kubelet: Kubelet,
+    pub w: World,
+    pub admin: User,
     alice: User,
     carol: User,
 }
@@ -23,10 +24,11 @@ struct Life {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_lives_with_its_grants() -> Result<()> {
     let life = Life::install().await?;
-    life.every_rendered_object_is_valid().await?;
+    super::manifests::are_valid(&life.admin).await?;
     life.story().await?;
     life.not_ready_without_the_policies().await?;
     life.upgrade_with_a_live_grant().await?;
+    life.an_upgrade_that_fails_with_a_live_grant().await?;
     life.uninstall_with_a_live_grant().await?;
     life.install_again().await?;
     life.delete_everything().await
@@ -59,53 +61,11 @@ impl Life {
 
     /// Waits for a proof of admission whose span began after this time. The condition alone may be older, of an earlier release or of
     /// policies from before a change, and what is created before the new span is not trusted.
-    async fn enforced(&self, after: Time) -> Result<()> {
+    pub async fn enforced(&self, after: Time) -> Result<()> {
         let later = |since: &str| Time::parse(since).is_some_and(|since| since.millis_since(after) > 0);
         self.w.field_fits(&["curfewconfig", "curfew"], "{.status.admission.since}", "to be later", ROLLOUT, later).await?;
         let condition = "{.status.conditions[?(@.type==\"AdmissionEnforced\")].status}";
         self.w.field_fits(&["curfewconfig", "curfew"], condition, "AdmissionEnforced to be True", ROLLOUT, |now| now == "True").await
-    }
-
-    /// The API server takes every object that the chart can render, with every field known.
-    async fn every_rendered_object_is_valid(&self) -> Result<()> {
-        for (kind, plural) in [("PodMonitor", "podmonitors"), ("ServiceMonitor", "servicemonitors"), ("PrometheusRule", "prometheusrules")]
-        {
-            self.admin.kubectl_stdin(&["apply", "-f", "-"], &monitoring(kind, plural)).await?.success()?;
-        }
-        self.admin.api(&["create", "namespace", "search"]).await?.success()?;
-        for monitor in ["podMonitor", "serviceMonitor"] {
-            let manifests = template(&[
-                &format!("--set=monitoring.{monitor}.enabled=true"),
-                "--set=monitoring.prometheusRule.enabled=true",
-                "--set=monitoring.dashboards.enabled=true",
-                "--set=quotas.namespaces={search}",
-                "--set=extraLabels.team=platform",
-                "--set=operator.tolerations[0].operator=Exists",
-                "--set=image.pullPolicy=Always",
-                "--set=networkPolicy.auditSinks.ports={8443}",
-                "--set=networkPolicy.notifications.ports={587}",
-                "--set=operator.extraVolumes[0].name=audit",
-                "--set-json=operator.extraVolumes[0].emptyDir={}",
-                "--set=operator.extraVolumeMounts[0].name=audit",
-                "--set=operator.extraVolumeMounts[0].mountPath=/audit",
-            ])?
-            .success()?;
-            let dry = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-"];
-            eventually("the API server to know the kinds of the Prometheus operator", SOON, || async {
-                self.admin.kubectl_stdin(&dry, &manifests).await?.success().map(Some)
-            })
-            .await?;
-        }
-        let kustomized = self.admin.kubectl(&["kustomize", &path("deploy")]).await?.success()?;
-        ensure!(
-            super::objects::objects(&kustomized)? == directory("deploy")?,
-            "kubectl kustomize deploy/ gives other objects than its files"
-        );
-        let all = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-k"];
-        for dir in ["crds", "deploy"] {
-            self.admin.kubectl(&[&all[..], &[&path(dir)]].concat()).await?.success()?;
-        }
-        Ok(())
     }
 
     /// The README's story: ask, approve, hold, lose.
@@ -169,7 +129,7 @@ impl Life {
     }
 
     /// Alice asks, Carol approves; returns the deadline once Alice uses the access.
-    async fn active(&self, name: &str, duration: &str) -> Result<Time> {
+    pub async fn active(&self, name: &str, duration: &str) -> Result<Time> {
         let request = format!(
             "{{apiVersion: curfew.dev/v1alpha1, kind: ActivationRequest, metadata: {{name: {name}, namespace: payments}}, \
              spec: {{roleRef: {{name: payments-admin}}, duration: {duration}, justification: roll back release 2311}}}}"
@@ -190,7 +150,7 @@ impl Life {
     }
 
     /// Uses the access until it ends: at its deadline, not before and not five seconds after it.
-    async fn ends_at(&self, deadline: Time) -> Result<()> {
+    pub async fn ends_at(&self, deadline: Time) -> Result<()> {
         let limit = Duration::from_millis(deadline.millis_since(now()?).unsigned_abs()) + SOON;
         let ended = eventually("the access to end", limit, || async {
             // Before the question: an answer may come after the deadline that was true before it.
@@ -333,19 +293,10 @@ impl Life {
     }
 }
 
-fn now() -> Result<Time> {
+/// The time of this machine, on which everything runs.
+pub fn now() -> Result<Time> {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     Ok(Time::from_millis(i64::try_from(since.as_millis())?))
-}
-
-/// The CRD of a kind of the Prometheus operator, without its schema.
-fn monitoring(kind: &str, plural: &str) -> String {
-    format!(
-        "{{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {{name: {plural}.monitoring.coreos.com}}, spec: {{group: monitoring.coreos.com, scope: Namespaced, \
-         names: {{kind: {kind}, plural: {plural}, singular: {}}}, \
-         versions: [{{name: v1, served: true, storage: true, schema: {{openAPIV3Schema: {{type: object, x-kubernetes-preserve-unknown-fields: true}}}}}}]}}}}",
-        kind.to_lowercase()
-    )
 }
 
 /// `--kube-version` is of no use where helm asks the cluster.

@@ -44,8 +44,33 @@ fn what_cannot_be_meant_is_refused_with_the_reason() -> Result<()> {
     ensure!(elsewhere.contains("the namespace must be curfew-system, not tools"), "{elsewhere}");
     let other = helm(&["template", "jit", &path("charts/curfew"), "--namespace=curfew-system", super::objects::KUBERNETES])?.refused()?;
     ensure!(other.contains("the release must be named curfew, not jit"), "{other}");
-    let old = helm(&["template", "curfew", &path("charts/curfew"), "--namespace=curfew-system", "--kube-version=1.35.0"])?.refused()?;
-    ensure!(old.contains("1.36.0"), "{old}");
+    let old = helm(&["template", "curfew", &path("charts/curfew"), "--namespace=curfew-system", "--kube-version=1.33.13"])?.refused()?;
+    ensure!(old.contains("1.34.0"), "{old}");
+    Ok(())
+}
+
+/// What the API server of the version serves is installed, and a value decides where nobody can be asked. What protects is there always.
+#[test]
+fn the_mutating_policies_are_there_where_they_are_served() -> Result<()> {
+    let is_stamp = |id: &super::objects::Id| id.is("MutatingAdmissionPolicy") || id.is("MutatingAdmissionPolicyBinding");
+    let all = rendered(&[])?;
+    ensure!(all.keys().filter(|id| is_stamp(id)).count() == 8, "{:?}", all.keys());
+    for (args, stamps) in [
+        (&["--kube-version=1.36.0"][..], true),
+        (&["--kube-version=1.36.2-gke.1"], true),
+        (&["--kube-version=1.35.9"], false),
+        // As helm with a cluster and Argo CD tell: what is served counts, and not the version.
+        (&["--api-versions=v1/Pod"], false),
+        (&["--kube-version=1.35.9", "--api-versions=v1/Pod,admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"], true),
+        (&["--kube-version=1.34.0-eks-1"], false),
+        (&["--set=mutatingPolicies=never"], false),
+        (&["--kube-version=1.34.4", "--set=mutatingPolicies=always"], true),
+    ] {
+        let some = rendered(args)?;
+        ensure!(some.keys().any(is_stamp) == stamps, "{args:?}");
+        ensure!(some.len() == all.len() - if stamps { 0 } else { 8 }, "{args:?}: {} objects", some.len());
+    }
+    ensure!(template(&["--set=mutatingPolicies=sometimes"])?.refused()?.contains("mutatingPolicies"));
     Ok(())
 }
 

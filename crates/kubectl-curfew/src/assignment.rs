@@ -11,7 +11,6 @@ use anyhow::{Context as _, bail};
 use curfew_api::{
     ActiveAssignment, AssignmentRequest, EligibleAssignment,
     assignment_request::{Action, AssignmentRef, AssignmentRequestSpec, AssignmentRequestState, Extend, Remove, Renew},
-    schema,
 };
 use curfew_core::{assignment_request::AssignmentKind, duration::Duration, time::Time};
 use kube::{Api, ResourceExt, api::PostParams};
@@ -145,7 +144,7 @@ async fn ask(me: &CliContext, asked: &Asked, action: Action) -> anyhow::Result<u
         }
         request
     };
-    let created = me.create(&requests, &PostParams::default(), schema::NO_REQUESTER, make).await?;
+    let created = me.create(&requests, &PostParams::default(), "requester", make).await?;
     let name = created.name_any();
     match asked.printed.output {
         Format::Table | Format::Wide => put(format_args!("assignmentrequest.curfew.dev/{name} created\n"))?,

@@ -7,7 +7,7 @@ use crate::{
     decide::with_exit_codes,
     doctor, explain, extend, init, list,
     output::put,
-    request, whoami,
+    request, stamp, whoami,
 };
 use clap::{CommandFactory, Parser, Subcommand};
 use curfew_core::approval::Verb as Decision;
@@ -44,6 +44,7 @@ enum Verb {
     Explain(Box<explain::Explain>),
     Audit(audit::Audit),
     Whoami(whoami::Whoami),
+    Stamp(stamp::Stamp),
     Pci(analytics::Pci),
     Identity(analytics::Identity),
     Unused(analytics::Unused),
@@ -87,6 +88,7 @@ pub async fn run(plugin: Plugin) -> anyhow::Result<u8> {
         Verb::Explain(args) => explain::run(&me, &args).await,
         Verb::Audit(args) => audit::run(&me, &args).await,
         Verb::Whoami(_) => whoami::run(&me).await,
+        Verb::Stamp(args) => stamp::run(&me, &args).await,
         Verb::Pci(args) => analytics::pci(&me, &args).await,
         Verb::Identity(args) => analytics::identity(&me, &args).await,
         Verb::Unused(args) => analytics::unused(&me, &args).await,

@@ -1,6 +1,6 @@
 //! The user, the cluster and the namespace of a command.
 use anyhow::Context as _;
-use curfew_api::{CONFIG_NAME, CurfewConfig};
+use curfew_api::{CONFIG_NAME, CurfewConfig, convert, schema::says_missing};
 use curfew_core::{principal::UserInfo, time::Time};
 use k8s_openapi::{api::authentication::v1::SelfSubjectReview, jiff::Timestamp};
 use kube::{
@@ -9,7 +9,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use std::{fmt::Debug, path::PathBuf, sync::Arc};
+use std::{fmt::Debug, path::PathBuf};
 
 /// Which cluster, user and namespace a command uses: the options of every command.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -67,25 +67,29 @@ impl CliContext {
         Ok(CliContext { client, kubeconfig: config, namespace })
     }
 
-    /// Creates an object whose identity the API server fills in. Where it does not, because it is too old or has just started, the plugin
-    /// sends it; the admission policy verifies it in any case.
+    /// Creates an object whose identity the API server fills in, in this field. Where it does not, because it is older than Kubernetes 1.36 or
+    /// has just started, the plugin sends it; the admission policy verifies it in any case.
     pub(crate) async fn create<K>(
         &self,
         api: &Api<K>,
         params: &PostParams,
-        refusal: &str,
+        field: &str,
         make: impl Fn(Option<UserInfo>) -> K,
     ) -> anyhow::Result<K>
     where
         K: Clone + DeserializeOwned + Serialize + Debug,
     {
         match api.create(params, &make(None)).await {
-            Err(kube::Error::Api(status)) if status.message.contains(refusal) => {
-                let record = record(&self.who().await?, &self.config().await?.spec.identity.recorded_keys());
-                api.create(params, &make(Some(record))).await.map_err(plain)
+            Err(kube::Error::Api(status)) if says_missing(&status.message, field) => {
+                api.create(params, &make(Some(self.record().await?))).await.map_err(plain)
             }
             outcome => outcome.map_err(plain),
         }
+    }
+
+    /// What the API server would record of this login, and proves if it is sent.
+    pub(crate) async fn record(&self) -> anyhow::Result<UserInfo> {
+        Ok(self.who().await?.recorded(&self.config().await?.spec.identity.recorded_keys()))
     }
 
     /// CurfewConfig, which every login may read.
@@ -103,20 +107,8 @@ impl CliContext {
             .await
             .map_err(plain)
             .context("cannot create a SelfSubjectReview to find out your identity")?;
-        let user = review.status.and_then(|status| status.user_info).context("the API server did not return your identity")?;
-        Ok(UserInfo {
-            username: user.username.unwrap_or_default(),
-            uid: user.uid.unwrap_or_default(),
-            groups: Arc::new(user.groups.unwrap_or_default()),
-            extra: user.extra.unwrap_or_default(),
-        })
+        convert::login(review).context("the API server did not return your identity")
     }
-}
-
-/// What is recorded of a login: of its extra keys only those that are configured, with an empty list where it has none.
-pub(crate) fn record(login: &UserInfo, keys: &[String]) -> UserInfo {
-    let extra = keys.iter().map(|key| (key.clone(), login.extra.get(key).cloned().unwrap_or_default())).collect();
-    UserInfo { extra, ..login.clone() }
 }
 
 /// Reduces an error to the layer around its innermost cause, which names the file: each further layer of the errors of a kubeconfig
@@ -156,20 +148,5 @@ pub(crate) fn plain(error: kube::Error) -> anyhow::Error {
             Some(told) => anyhow::anyhow!("{told}; kubectl cluster-info shows its address, and --context chooses another one"),
             None => other.into(),
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_configured_keys_are_sent_and_each_of_them() {
-        let values = |values: &[&str]| values.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let extra = [("a".to_owned(), values(&["1"])), ("scopes".to_owned(), values(&["secret"]))].into();
-        let login = UserInfo { username: "alice".into(), extra, ..UserInfo::default() };
-        let sent = record(&login, &["a".to_owned(), "b".to_owned()]);
-        assert_eq!(sent.extra, [("a".to_owned(), values(&["1"])), ("b".to_owned(), Vec::new())].into());
-        assert_eq!(sent.username, "alice");
     }
 }

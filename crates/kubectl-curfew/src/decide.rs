@@ -12,7 +12,6 @@ use curfew_api::{
     assignment::NameRef,
     conditions,
     decision::{About, AccessDecisionSpec},
-    schema,
 };
 use curfew_core::{
     approval::Verb,
@@ -268,7 +267,7 @@ async fn send(me: &CliContext, about: &About, decision: &Decision, common: &Comm
         decision.metadata.generate_name = Some(format!("{of}-"));
         decision
     };
-    let created = me.create(&decisions, &PostParams::default(), schema::NO_DECIDER, make).await?;
+    let created = me.create(&decisions, &PostParams::default(), "decider", make).await?;
     let name = created.name_any();
     match common.printed.output {
         Format::Table | Format::Wide => put(format_args!("accessdecision.curfew.dev/{name} created\n"))?,

@@ -5,7 +5,7 @@ mod queue;
 mod review;
 
 use crate::{
-    context::{CliContext, now, record},
+    context::{CliContext, now},
     output::{Cell, Colour, Format, Printed, is_colourful, objects, put, span, table},
     read::{self, Gap, Place},
 };
@@ -230,7 +230,7 @@ async fn waiting(me: &CliContext, place: Place<'_>, format: Format, gaps: &mut V
     let (login, config) = (me.who().await?, me.config().await?);
     let identity = &config.spec.identity;
     let decider = queue::Decider {
-        login: record(&login, &identity.recorded_keys()),
+        login: login.recorded(&identity.recorded_keys()),
         people: identity.recognition(),
         proof: identity.decider_proof.list(),
         emergency: emergency_accounts(me).await,

@@ -19,6 +19,7 @@ mod output;
 mod read;
 mod request;
 mod spec;
+mod stamp;
 mod subject;
 mod summary;
 mod whoami;

@@ -10,7 +10,7 @@ use crate::{
     spec::{self, Wanted, object},
 };
 use anyhow::{Context as _, ensure};
-use curfew_api::{ActivationRequest, RoleTemplate, request::ActivationRequestSpec, schema};
+use curfew_api::{ActivationRequest, RoleTemplate, request::ActivationRequestSpec};
 use curfew_core::duration::Duration;
 use kube::{Api, ResourceExt, api::PostParams};
 use std::io::IsTerminal;
@@ -116,7 +116,7 @@ pub(crate) async fn create_and_follow(
     }
     let requests: Api<ActivationRequest> = Api::namespaced(me.client.clone(), &me.namespace);
     let make = |requester| object(&ActivationRequestSpec { requester, ..spec.clone() }, name);
-    let created = me.create(&requests, &PostParams::default(), schema::NO_REQUESTER, make).await?;
+    let created = me.create(&requests, &PostParams::default(), "requester", make).await?;
     let name = created.name_any();
     match following.printed.output {
         Format::Table | Format::Wide => put(format_args!("activationrequest.curfew.dev/{name} created\n"))?,
@@ -140,7 +140,7 @@ async fn dry_run(me: &CliContext, spec: ActivationRequestSpec, name: Option<&str
     let requests: Api<ActivationRequest> = Api::namespaced(me.client.clone(), &me.namespace);
     let make = |requester| object(&ActivationRequestSpec { requester, ..spec.clone() }, name);
     let params = PostParams { dry_run: true, ..PostParams::default() };
-    let answer = me.create(&requests, &params, schema::NO_REQUESTER, make).await;
+    let answer = me.create(&requests, &params, "requester", make).await;
     answer.context("the API server would refuse the request")?;
     let facts = explain::gather(me, spec).await?;
     let explained = explain::judge(&facts);

@@ -1,6 +1,6 @@
 //! `kubectl curfew whoami`: who a user is for Curfew.
 use crate::{context::CliContext, output::put, read::INCOMPLETE};
-use curfew_api::config::{Identity, Uids};
+use curfew_api::config::{Identity, Stamping, Uids};
 use curfew_core::{principal::UserInfo, text::printable};
 
 /// Show who you are for Curfew, and whether your decisions would count as proven.
@@ -14,11 +14,11 @@ pub struct Whoami {}
 
 pub async fn run(me: &CliContext) -> anyhow::Result<u8> {
     let login = me.who().await?;
-    let (config, problem) = match me.config().await {
-        Ok(config) => (Some(config.spec.identity), None),
-        Err(error) => (None, Some(format!("{error:#}"))),
+    let (config, stamping, problem) = match me.config().await {
+        Ok(config) => (Some(config.spec.identity), config.status.and_then(|status| status.admission?.stamping), None),
+        Err(error) => (None, None, Some(format!("{error:#}"))),
     };
-    put(report(&login, config.as_ref()))?;
+    put(report(&login, config.as_ref(), stamping))?;
     Ok(problem.map_or(0, |problem| {
         eprintln!("warning: {}", printable(&problem));
         INCOMPLETE
@@ -43,7 +43,7 @@ fn uses(config: Option<&Identity>, key: &str) -> Vec<&'static str> {
 }
 
 /// One line for each fact. Everything that comes from elsewhere is escaped.
-fn report(login: &UserInfo, config: Option<&Identity>) -> String {
+fn report(login: &UserInfo, config: Option<&Identity>, stamping: Option<Stamping>) -> String {
     let mut rows = vec![
         ("username", login.username.clone()),
         ("uid", if login.uid.is_empty() { "none".into() } else { login.uid.clone() }),
@@ -72,8 +72,23 @@ fn report(login: &UserInfo, config: Option<&Identity>) -> String {
         ));
         let unproven = missing(login, config);
         rows.push(("decisions", unproven.map_or("count as proven".into(), |why| format!("do not count: {why}"))));
+        rows.push(("filled in", filled_in(stamping).into()));
     }
     rows.iter().map(|(label, value)| format!("{label:>10}  {}\n", printable(value))).collect()
+}
+
+/// By whom requester, decider and author are filled in, as the operator has found last.
+fn filled_in(stamping: Option<Stamping>) -> &'static str {
+    match stamping {
+        Some(Stamping::ApiServer) => "by the API server, also for plain kubectl",
+        Some(Stamping::NotServed) => {
+            "by kubectl curfew: this API server does not serve MutatingAdmissionPolicy; for plain kubectl use kubectl curfew stamp"
+        }
+        Some(Stamping::Missing) => {
+            "by kubectl curfew: a mutating admission policy of Curfew is missing here; for plain kubectl use kubectl curfew stamp"
+        }
+        None => "by kubectl curfew where the API server does not; no operator has published which",
+    }
 }
 
 fn quoted(values: &[String]) -> String {
@@ -113,7 +128,7 @@ mod tests {
     #[test]
     fn the_report_names_what_arrives_what_is_used_and_what_is_missing() {
         let (person, badge, none) = (json!({"keys": ["person"]}), json!({"keys": ["badge", "person"]}), json!({"none": {}}));
-        let told = report(&login(json!({"person": ["7"], "arn": ["secret-arn"]})), Some(&config(&person, &badge)));
+        let told = report(&login(json!({"person": ["7"], "arn": ["secret-arn"]})), Some(&config(&person, &badge)), None);
         for part in [
             "  username  alice\\u{1b}[2J\n",
             "       uid  AROA\n",
@@ -128,12 +143,19 @@ mod tests {
             assert!(told.contains(part), "{part:?} is not in:\n{told}");
         }
         assert!(!told.contains("secret-arn"), "{told}");
-        let told = report(&login(json!({})), Some(&config(&none, &none)));
-        assert!(told.contains("decisions  count as proven"), "{told}");
-        let told = report(&login(json!({"person": [" "]})), Some(&config(&person, &none)));
+        for (stamping, words) in [
+            (Some(Stamping::ApiServer), " filled in  by the API server, also for plain kubectl\n"),
+            (Some(Stamping::NotServed), " filled in  by kubectl curfew: this API server does not serve MutatingAdmissionPolicy"),
+            (Some(Stamping::Missing), " filled in  by kubectl curfew: a mutating admission policy of Curfew is missing"),
+            (None, "no operator has published which"),
+        ] {
+            let told = report(&login(json!({})), Some(&config(&none, &none)), stamping);
+            assert!(told.contains("decisions  count as proven") && told.contains(words), "{told}");
+        }
+        let told = report(&login(json!({"person": [" "]})), Some(&config(&person, &none)), None);
         assert!(told.contains("requests  are refused: the login has none of the extra keys person"), "{told}");
         assert!(told.contains("decisions  do not count: the login has none"), "{told}");
-        let told = report(&login(json!({"arn": ["secret-arn"]})), None);
+        let told = report(&login(json!({"arn": ["secret-arn"]})), None, Some(Stamping::NotServed));
         assert!(told.contains("arn: not used") && !told.contains("secret-arn") && !told.contains("decisions"), "{told}");
     }
 }

@@ -129,8 +129,10 @@ fn the_examples_in_the_help_are_accepted() {
     for name in subcommands() {
         let help = help(&name);
         let (_, example) = help.split_once("Example:\n").unwrap_or_else(|| panic!("{name:?} has no example:\n{help}"));
-        let script = format!("kubectl() {{ shift; '{}' \"$@\"; }}\n{example}", env!("CARGO_BIN_EXE_kubectl-curfew"));
-        let output = clean("/bin/sh").args(["-c", &script]).output().expect("a shell");
+        // In a pipe with kubectl itself, only the plugin is run.
+        let plugin = env!("CARGO_BIN_EXE_kubectl-curfew");
+        let script = format!("kubectl() {{ [ \"$1\" = curfew ] || return 0; shift; '{plugin}' \"$@\"; }}\n{example}");
+        let output = clean("/bin/bash").args(["-o", "pipefail", "-c", &script]).output().expect("a shell");
         if !matches!(output.status.code(), Some(0 | 1)) {
             eprintln!("{name:?}: {}", String::from_utf8_lossy(&output.stderr));
             refused.push(name);

@@ -162,7 +162,8 @@ impl ActiveAssignmentController {
             return Ok(Some(known));
         }
         crash::stop(When::Before, "RequestActivation");
-        match kube_writes::request_activation(client, request, permit).await {
+        let keys = self.ctx.stores.config().map(|config| config.spec.identity.recorded_keys()).unwrap_or_default();
+        match kube_writes::request_activation(client, request, &keys, permit).await {
             WriteOutcome::Failed(error) => Err(error),
             WriteOutcome::Stored(Some(_)) | WriteOutcome::Conflict => Ok(None),
             WriteOutcome::Stored(None) => {

@@ -2,8 +2,11 @@
 use serde_json::Value;
 use std::sync::LazyLock;
 
-/// The manifests of the admission policies. They are generated from the operator's code, and a test compares them with it.
-const POLICIES: &str = include_str!("../../../../deploy/30-policies.yaml");
+/// The manifests of the admission policies, with their files. They are generated from the operator's code, and a test compares them with it.
+const POLICIES: [(&str, &str); 2] = [
+    ("deploy/30-policies.yaml", include_str!("../../../../deploy/30-policies.yaml")),
+    ("deploy/35-stamps.yaml", include_str!("../../../../deploy/35-stamps.yaml")),
+];
 
 /// One object that must exist, and how it is compared.
 #[derive(Clone, PartialEq, Debug)]
@@ -44,16 +47,25 @@ fn built(object: &Value, exact: bool, file: &'static str) -> Built {
     }
 }
 
+impl Built {
+    /// Whether the API server fills in requester, decider and author by this object. Kubernetes before 1.36 does not serve its kind.
+    pub(super) fn stamps(&self) -> bool {
+        self.kind.starts_with("Mutating")
+    }
+}
+
 /// Every object, in the order in which they are installed: the CRDs, then the policies with their bindings.
 pub(super) fn all() -> &'static [Built] {
     static ALL: LazyLock<Vec<Built>> = LazyLock::new(|| {
         let crds = curfew_api::crds();
         let mut all: Vec<Built> =
             crds.iter().filter_map(|crd| serde_json::to_value(crd).ok()).map(|crd| built(&crd, false, "crds/")).collect();
-        let documents =
-            POLICIES.split("\n---").filter_map(|document| serde_saphyr::from_str::<Value>(document.trim_start_matches('-')).ok());
-        // The list of recorded keys has no spec: the operator fills it in.
-        all.extend(documents.filter(|object| object["spec"].is_object()).map(|policy| built(&policy, true, "deploy/30-policies.yaml")));
+        for (file, text) in POLICIES {
+            let documents =
+                text.split("\n---").filter_map(|document| serde_saphyr::from_str::<Value>(document.trim_start_matches('-')).ok());
+            // The list of recorded keys has no spec: the operator fills it in.
+            all.extend(documents.filter(|object| object["spec"].is_object()).map(|policy| built(&policy, true, file)));
+        }
         all
     });
     &ALL
@@ -66,7 +78,7 @@ mod tests {
     #[test]
     fn every_document_is_read_with_its_path() {
         let is_kind = |line: &&str| line.starts_with("kind: ") && line.contains("AdmissionPolicy");
-        let documents = POLICIES.lines().filter(is_kind).count();
+        let documents: usize = POLICIES.iter().map(|(_, text)| text.lines().filter(is_kind).count()).sum();
         assert_eq!(all().len(), documents + curfew_api::crds().len());
         let path = |built: &Built| format!("{}/{}/{}/{}", built.group, built.version, built.plural, built.name);
         let paths: Vec<String> = all().iter().map(path).collect();

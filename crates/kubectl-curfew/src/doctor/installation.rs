@@ -6,9 +6,10 @@ use curfew_core::time::Time;
 use k8s_openapi::api::{apps::v1::Deployment, batch::v1::CronJob, coordination::v1::Lease};
 use kube::ResourceExt;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
-/// The first version of Kubernetes in which MutatingAdmissionPolicy is generally available.
-const OLDEST: (u32, u32) = (1, 36);
+/// The oldest version of Kubernetes that the tests run on, and the first that takes the CRDs.
+const OLDEST: (u32, u32) = (1, 34);
 /// How long a lease lasts where it does not say.
 const LEASE_SECS: i64 = 15;
 
@@ -19,7 +20,12 @@ pub(super) fn findings(observed: &Observed) -> Vec<Finding> {
         Ok(live) => as_built(built, Option::as_ref(live)),
         Err(_) => None,
     };
-    all.extend(observed.installed.iter().filter_map(live));
+    let (stamps, others): (Vec<_>, Vec<_>) = observed.installed.iter().partition(|(built, _)| built.stamps());
+    all.extend(others.into_iter().filter_map(live));
+    all.extend(stamps.iter().filter(|(_, live)| matches!(live, Ok(Some(_)))).filter_map(|one| live(one)));
+    if observed.serves_stamps == Ok(true) {
+        all.extend(missing_stamps(stamps.iter().filter(|(_, live)| *live == Ok(None)).map(|(built, _)| built.name.as_str())));
+    }
     if let Ok(config) = &observed.config {
         all.extend(config_findings(config.as_ref()));
     }
@@ -41,8 +47,24 @@ fn too_old(version: &(u32, u32)) -> Option<Finding> {
     (*version < OLDEST).then(|| {
         Finding::error(
             format!("the API server is Kubernetes {major}.{minor}"),
-            format!("Curfew needs {}.{}: older ones do not fill in the identity of requesters and approvers", OLDEST.0, OLDEST.1),
+            format!("Curfew needs {}.{}: older ones refuse the CRDs", OLDEST.0, OLDEST.1),
             "kubectl version",
+        )
+    })
+}
+
+/// Mutating policies that could be there: a convenience, so no error.
+fn missing_stamps<'a>(names: impl Iterator<Item = &'a str>) -> Option<Finding> {
+    // A policy and its binding have one name.
+    let names: BTreeSet<&str> = names.collect();
+    (!names.is_empty()).then(|| {
+        Finding::warning(
+            format!(
+                "the API server does not fill in requester, decider and author: of its mutating policies {} is missing",
+                names.into_iter().collect::<Vec<_>>().join(", ")
+            ),
+            "plain kubectl is refused; kubectl curfew works, since it sends the record itself, which is proven in any case",
+            "kubectl apply --server-side -f deploy/35-stamps.yaml",
         )
     })
 }

@@ -31,6 +31,8 @@ pub(super) struct Observed {
     pub(super) version: Known<(u32, u32)>,
     /// The objects of the installation, with what is live; `None` for one that is missing.
     pub(super) installed: Vec<(&'static Built, Known<Option<Value>>)>,
+    /// Whether the API server serves MutatingAdmissionPolicy.
+    pub(super) serves_stamps: Known<bool>,
     pub(super) config: Known<Option<CurfewConfig>>,
     pub(super) lease: Known<Option<Lease>>,
     pub(super) deployments: Known<Vec<Deployment>>,
@@ -51,6 +53,7 @@ impl Observed {
     pub(super) fn gaps(&self) -> Vec<Gap> {
         let installed = self.installed.iter().filter_map(|(_, live)| live.as_ref().err());
         let mut all: Vec<Gap> = self.version.as_ref().err().into_iter().chain(installed).cloned().collect();
+        all.extend(self.serves_stamps.as_ref().err().cloned());
         all.extend(self.config.as_ref().err().cloned());
         all.extend(self.lease.as_ref().err().cloned());
         all.extend(self.deployments.as_ref().err().cloned());
@@ -74,8 +77,9 @@ pub(super) async fn observe(me: &CliContext) -> Observed {
     let all = ListParams::default();
     let revoking = ListParams::default().fields("status.state=Revoking");
     let client = || me.client.clone();
-    let ((version, at), installed, config, lease, deployments, cron_jobs) = futures::join!(
+    let ((version, at), serves_stamps, installed, config, lease, deployments, cron_jobs) = futures::join!(
         version(me),
+        serves_stamps(me),
         join_all(built::all().iter().map(async |built| (built, live(me, built).await))),
         one(Api::<CurfewConfig>::all(client()), CONFIG_NAME, None),
         one(Api::<Lease>::namespaced(client(), OPERATOR_NAMESPACE), OPERATOR_ACCOUNT, here),
@@ -95,6 +99,7 @@ pub(super) async fn observe(me: &CliContext) -> Observed {
     Observed {
         now: at.unwrap_or_else(now),
         version,
+        serves_stamps,
         installed,
         config,
         lease,
@@ -148,6 +153,14 @@ async fn live(me: &CliContext, built: &Built) -> Known<Option<Value>> {
     match Api::<DynamicObject>::all_with(me.client.clone(), &resource).get_opt(name).await {
         Ok(found) => Ok(found.and_then(|object| serde_json::to_value(object).ok())),
         Err(error) => Err(gap(&error, group, plural, "get", None)),
+    }
+}
+
+/// Whether the API server serves MutatingAdmissionPolicy, by what it says of the group.
+async fn serves_stamps(me: &CliContext) -> Known<bool> {
+    match me.client.list_api_group_resources("admissionregistration.k8s.io/v1").await {
+        Ok(list) => Ok(list.resources.iter().any(|resource| resource.kind == "MutatingAdmissionPolicy")),
+        Err(error) => Err(gap(&error, "admissionregistration.k8s.io", "mutatingadmissionpolicies", "get", None)),
     }
 }
 

@@ -68,6 +68,7 @@ fn sound() -> Observed {
     Observed {
         now: now(),
         version: Ok((1, 37)),
+        serves_stamps: Ok(true),
         installed: built::all().iter().map(|built| (built, Ok(Some(json!({"metadata": {}, "spec": built.spec}))))).collect(),
         config: Ok(Some(object(config("True")))),
         lease: Ok(Some(object(lease("op-a", "2026-11-23T07:59:58.000000Z")))),
@@ -113,7 +114,23 @@ fn a_sound_installation_has_no_finding() {
 #[test]
 fn what_is_wrong_with_the_installation_is_found_with_the_command_that_mends_it() {
     use Severity::{Error, Warning};
-    only(Error, &["Kubernetes 1.35", "1.36"], |o| o.version = Ok((1, 35)));
+    only(Error, &["Kubernetes 1.33", "1.34"], |o| o.version = Ok((1, 33)));
+    let unstamped = |o: &mut Observed| {
+        o.installed.iter_mut().filter(|(built, _)| built.stamps()).for_each(|(_, live)| *live = Ok(None));
+    };
+    only(Warning, &["curfew-stamp-decisions", "curfew-stamp-requests is missing", "deploy/35-stamps.yaml"], unstamped);
+    let older = found(|o| {
+        unstamped(o);
+        (o.version, o.serves_stamps) = (Ok((1, 34)), Ok(false));
+    });
+    assert_eq!(older, [], "an API server that cannot stamp has nothing to mend");
+    only(Error, &["curfew-stamp-requests differs from version", "deploy/35-stamps.yaml"], |o| {
+        let stamps = |built: &built::Built| built.stamps() && built.name == "curfew-stamp-requests" && built.kind.ends_with("Policy");
+        o.installed
+            .iter_mut()
+            .filter(|(built, _)| stamps(built))
+            .for_each(|(_, live)| *live = Ok(Some(json!({"metadata": {}, "spec": {}}))));
+    });
     let change = |name: &'static str, live: Option<Value>| {
         move |o: &mut Observed| {
             let at = o.installed.iter().position(|(built, _)| built.name == name).unwrap();

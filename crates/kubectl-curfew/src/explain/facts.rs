@@ -6,7 +6,7 @@ use super::{
     windows::{self, Claims, Counts},
 };
 use crate::{
-    context::{CliContext, now, plain, record},
+    context::{CliContext, now, plain},
     read::{self, Gap, Known, rule},
     spec::{find, object, refuse_missing_role},
 };
@@ -100,7 +100,7 @@ async fn config(me: &CliContext) -> anyhow::Result<Known<Option<CurfewConfig>>> 
 
 /// A request as the API server would store it.
 pub(crate) fn as_created(spec: ActivationRequestSpec, login: &UserInfo, keys: &[String], ns: &str, now: Time) -> ActivationRequest {
-    let spec = ActivationRequestSpec { requester: Some(record(login, keys)), ..spec };
+    let spec = ActivationRequestSpec { requester: Some(login.recorded(keys)), ..spec };
     let mut request = object(&spec, Some("not-created"));
     request.metadata.namespace = Some(ns.into());
     request.metadata.uid = Some("not-created".into());
