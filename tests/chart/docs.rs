@@ -32,6 +32,29 @@ fn helm_knows_its_options_in_the_docs() -> Result<()> {
     Ok(())
 }
 
+/// Without the files of a cluster nothing can be signed with its key (`-CA`).
+#[test]
+fn openssl_takes_its_commands_in_the_docs() -> Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let mut seen = 0;
+    for command in fences::commands(root(), scratch.path()).iter().filter(|c| c.program == "openssl") {
+        if command.arguments.iter().any(|argument| argument == "-CA") {
+            continue;
+        }
+        seen += 1;
+        let out = std::process::Command::new("openssl").args(&command.arguments).current_dir(scratch.path()).output()?;
+        ensure!(out.status.success(), "{}: {}", command.line(), String::from_utf8_lossy(&out.stderr));
+        let written = command.arguments.windows(2).find(|pair| pair[0] == "-out").map(|pair| scratch.path().join(&pair[1]));
+        ensure!(
+            written.is_some_and(|file| std::fs::metadata(file).is_ok_and(|file| file.len() >= 32)),
+            "{}: nothing written",
+            command.line()
+        );
+    }
+    ensure!(seen >= 3, "only {seen} calls of openssl in the docs");
+    Ok(())
+}
+
 /// The values that a call sets.
 fn values_of(arguments: &[String]) -> Vec<&str> {
     let pairs = arguments.windows(2).filter(|pair| pair[0] == "--set").flat_map(|pair| [pair[0].as_str(), pair[1].as_str()]);

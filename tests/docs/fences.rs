@@ -45,7 +45,7 @@ impl Command {
 }
 
 /// Programs that a test runs or whose arguments it parses, and those that none can run here, with the reason.
-pub const PROGRAMS: [(&str, &str); 15] = [
+pub const PROGRAMS: [(&str, &str); 21] = [
     ("kubectl", "tested"),
     ("curfew", "tested"),
     ("curfew-analytics", "tested"),
@@ -57,7 +57,13 @@ pub const PROGRAMS: [(&str, &str); 15] = [
     ("terraform", "needs an account of AWS"),
     ("kind", "needs a container runtime"),
     ("docker", "needs a container runtime"),
-    ("openssl", "makes certificates for a cluster that needs a container runtime"),
+    ("hack/image/build", "make image calls it, and takes half an hour"),
+    ("hack/image/push", "hack/image/check calls it, with a registry on loopback"),
+    ("hack/release/chart", "needs the digest of an image"),
+    ("crane", "needs a registry with logins"),
+    ("cosign", "needs a published release"),
+    ("gh", "needs a published release"),
+    ("openssl", "tested, except what signs with the key of a cluster that needs a container runtime"),
     ("chmod", "changes a file that another program has written"),
     ("grep", "filters what another program prints"),
     ("jq", "filters what another program prints"),
