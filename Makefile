@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 FEATURES := --features crash-points,simulated,aws
 
-.PHONY: help demo demo-aws demo-pci test chart-test gitops gitops-test docs docs-test attacks soak unit generate lint deny bench flood demo-mutant clean
+.PHONY: help demo demo-aws demo-pci test chart-test gitops gitops-test docs docs-test attacks soak upgrade-test image reproduce release-lint unit generate lint deny bench flood demo-mutant clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -23,10 +23,13 @@ demo-pci: control-plane ## unused power: the score of a cluster and of an exampl
 test: control-plane emulators ## every test: the rules and their model, the operator on a real API server, drift, rights, the demo that must fail
 	hack/test
 
-chart-test: control-plane helm ## the chart: lint, values, alerts; installed, upgraded and uninstalled with live grants on a real control plane (four minutes)
+chart-test: control-plane oldest-control-plane helm ## the chart: lint, values, alerts, dashboards, schemas and a linter of manifests; installed, upgraded and uninstalled with live grants on a real control plane, and used on the oldest one (six minutes)
 	cargo build --quiet --workspace --bins $(FEATURES)
 	cargo test --quiet --workspace $(FEATURES) --test chart -- --nocapture
-	promtool=$$(hack/promtool/build) && $$promtool check rules charts/curfew/alerts.yaml target/dashboards.rules.yaml && $$promtool test rules tests/chart/alerts.test.yaml
+	promtool=$$(hack/promtool/build) && $$promtool check rules charts/curfew/alerts.yaml charts/curfew/analytics-alerts.yaml && \
+	  $$promtool test rules tests/chart/alerts.test.yaml tests/chart/analytics-alerts.test.yaml target/dashboards.test.yaml
+	dashboards=$$(hack/dashboards/build) && $$dashboards charts/curfew/dashboards/*.json
+	hack/manifests/check
 
 gitops: ## gitops/argocd/argocd-cm.yaml from the Lua files
 	@gitops=$$(hack/gitops/build) && $$gitops generate
@@ -47,13 +50,29 @@ attacks: control-plane emulators ## each attack with its protection, and without
 soak: control-plane ## the previous commit's operator beside this one, both ways, with live grants (six minutes; FROM=ref, ROUNDS=n, SEED=n)
 	hack/soak/run
 
+upgrade-test: control-plane helm ## the previous commit's release upgraded to this one by helm and rolled back, with live grants (six minutes, and the build of the other version; FROM=ref)
+	RELEASE=1 hack/soak/run
+
+image: ## the container image for amd64 and arm64 without an engine, checked: target/dist/curfew-image.tar (ARCH=amd64: that alone)
+	hack/release/build $(ARCH)
+	hack/image/build $(ARCH)
+	hack/image/check
+
+reproduce: ## two builds of the programs of a release, in two directories: the same bytes (ARCH=amd64: that alone)
+	hack/release/reproduce $(ARCH)
+
+release-lint: helm ## workflows, Dockerfile, shell scripts; how the image is written; archives, krew's manifest and chart of a release (ten seconds)
+	hack/release/lint
+	hack/image/test
+	hack/release/test
+
 unit: ## the fast ones: no API server
 	cargo test --workspace --lib --bins
 
 generate: ## CRDs, admission policies, RBAC and workloads from code: crds/, deploy/ and the generated parts of charts/curfew/
 	cargo run --quiet --bin curfew -- generate
 
-lint: ## words, module graph, names in docs, format, clippy with warnings denied (test features, and as shipped), licences and sources
+lint: release-lint ## words, module graph, names in docs, workflows and scripts, format, clippy with warnings denied (test features, and as shipped), licences and sources
 	hack/lint/words
 	hack/lint/modules --check
 	hack/lint/features --check
@@ -90,6 +109,9 @@ demo-mutant: control-plane ## the demo against an operator that never revokes; i
 control-plane: ## etcd, kube-apiserver, kube-controller-manager and kubectl, built once
 	@command -v cargo >/dev/null || { echo "needs Rust: https://rustup.rs"; exit 1; }
 	@hack/control-plane/build >/dev/null
+
+oldest-control-plane: ## the same of the oldest Kubernetes that Curfew supports, built once
+	@hack/control-plane/build --oldest >/dev/null
 
 helm: ## helm, built once
 	@hack/helm/build >/dev/null

@@ -46,6 +46,16 @@ The objects of a file that has one service account, with annotations of the acco
 {{- end }}
 {{- end }}
 
+{{/*
+Whether the mutating policies are part of the release. Helm that asks a cluster knows its kinds; without one it knows none, and the version
+counts, which is the one of --kube-version or that of helm itself.
+*/}}
+{{- define "curfew.stamps" -}}
+{{- $served := semverCompare ">=1.36.0-0" .Capabilities.KubeVersion.Version }}
+{{- if .Capabilities.APIVersions.Has "v1/Pod" }}{{- $served = .Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" }}{{- end }}
+{{- or (eq .Values.mutatingPolicies "always") (and (eq .Values.mutatingPolicies "auto") $served) }}
+{{- end }}
+
 {{- define "curfew.image" -}}
 {{- with .Values.image -}}
 {{- if .digest }}{{ .repository }}@{{ .digest }}{{ else if .tag }}{{ .repository }}:{{ .tag }}{{ else }}{{ fail "set image.tag or image.digest" }}{{ end }}
