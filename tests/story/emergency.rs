@@ -123,17 +123,56 @@ async fn an_emergency_account_is_watched_and_never_touched() -> Result<()> {
     no_holder(&w, &rescue).await?;
     uses(&operator, 5.0).await?;
 
+    // Where the API server takes no Event, the channels are told all the same, and once.
+    no_events(&w, true).await?;
+    rescue.apply(&request("rescue-unheard", "1h")).await?.success()?;
+    let heard = received.until_posted("events", "a notification without Events", of("rescue-unheard")).await;
+    resisted(heard.is_ok(), &format!("Events are refused, and the channels are not told: {heard:?}"))?;
+    ensure!(w.field(&["areq", "-n", "payments", "rescue-unheard"], "{.status.state}").await?.is_empty(), "it is told before it is judged");
+    no_events(&w, false).await?;
+    refused(&w, "rescue-unheard", "Denied", "EmergencyAccount", "is an emergency account").await?;
+    told(&w, "ActivationRequest", "rescue-unheard").await?;
+    uses(&operator, 6.0).await?;
+
     // Nobody else is told of, and what it does elsewhere is not seen by Curfew.
     ensure!(rescue.can_read_secret("payments", "db").await?, "its own access is as it was");
     ensure!(w.field(&["rolebindings", "-n", "payments"], bindings).await? == before, "no binding has changed");
-    uses(&operator, 5.0).await?;
+    uses(&operator, 6.0).await?;
     eventually("a notification of each use, and of nothing else", SOON, || async {
         let all: Vec<Value> = received.posted("events").into_iter().map(|posted| posted.body).collect();
         ensure!(all.iter().all(|body| body["data"]["event"] == REASON), "only what is critical for administrators: {all:?}");
-        if all.len() == 5 { Ok(Some(())) } else { bail!("{} notifications", all.len()) }
+        if all.len() == 6 { Ok(Some(())) } else { bail!("{} notifications", all.len()) }
     })
     .await?;
     recorded(&log).await
+}
+
+/// Lets the API server refuse the Warnings of such uses, as a policy of another product or a namespace that is being deleted would; or take
+/// them again. Returns once it does.
+async fn no_events(w: &World, refused: bool) -> Result<()> {
+    let policy = format!(
+        "{{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicy, metadata: {{name: no-events}}, spec: {{matchConstraints: \
+         {{resourceRules: [{{apiGroups: [events.k8s.io], apiVersions: [v1], resources: [events], operations: [CREATE]}}]}}, \
+         matchConditions: [{{name: what, expression: \"object.?reason.orValue('') == '{REASON}'\"}}], \
+         validations: [{{expression: 'false', message: no events}}]}}}}\n---\n{{apiVersion: admissionregistration.k8s.io/v1, kind: \
+         ValidatingAdmissionPolicyBinding, metadata: {{name: no-events}}, spec: {{policyName: no-events, validationActions: [Deny]}}}}"
+    );
+    let admin = w.admin()?;
+    if refused {
+        admin.kubectl_stdin(&["apply", "-f", "-"], &policy).await?.success()?;
+    } else {
+        admin.kubectl_stdin(&["delete", "-f", "-"], &policy).await?.success()?;
+    }
+    let event = format!(
+        "{{apiVersion: events.k8s.io/v1, kind: Event, metadata: {{name: probe, namespace: payments}}, eventTime: '2026-01-01T00:00:00.000000Z', \
+         reportingController: probe, reportingInstance: probe, action: Probe, reason: {REASON}, type: Warning, \
+         regarding: {{kind: Namespace, namespace: payments, name: payments}}}}"
+    );
+    eventually(&format!("Events to be refused: {refused}"), SOON, || async {
+        let out = admin.kubectl_stdin(&["create", "--dry-run=server", "-f", "-"], &event).await?;
+        if out.ok != refused && (out.ok || out.stderr.contains("no events")) { Ok(Some(())) } else { bail!("{}{}", out.stdout, out.stderr) }
+    })
+    .await
 }
 
 /// Assignments that name it give nothing, and a role that it alone could approve is not ready.
@@ -227,7 +266,7 @@ async fn recorded(log: &Path) -> Result<()> {
             data["actor"]["user"]["name"] == "rescue@example.com" && data["severity_id"] == 5 && data["resource"]["name"] == "this-cluster"
         };
         ensure!(used.iter().all(fits), "{used:?}");
-        if used.len() == 5 { Ok(Some(())) } else { bail!("{} records", used.len()) }
+        if used.len() == 6 { Ok(Some(())) } else { bail!("{} records", used.len()) }
     })
     .await
 }

@@ -21,6 +21,7 @@ mod git;
 mod isolation;
 mod last_holder;
 mod limits;
+mod looking_on;
 mod narrowed;
 mod notifications;
 mod paused;
