@@ -7,12 +7,12 @@ use crate::{
     access::{Access, Held},
     ledger::Ledger,
     now,
-    rollout::{Outcome, keep_logs},
+    rollout::{Outcome, keep_logs, used_up},
     version::Version,
 };
 use anyhow::{Context, Result, ensure};
 use curfew_core::time::Time;
-use curfew_testkit::{ControlPlane, Kubelet, SOON, User, World, eventually, root};
+use curfew_testkit::{ControlPlane, Kubelet, SOON, User, World, eventually, root, standing_role};
 use std::{
     collections::BTreeSet,
     sync::Arc,
@@ -22,32 +22,6 @@ use tokio::task::JoinHandle;
 
 /// How long a command of helm may take on a busy machine, with everything that it waits for.
 const ROLLOUT: Duration = Duration::from_secs(240);
-/// Offers standing access to the role of the example.
-const OFFERED: &str = r#"
-apiVersion: curfew.dev/v1alpha1
-kind: AccessPolicy
-metadata: {name: standing}
-spec:
-  namespaces: {names: [payments]}
-  systems: {names: [this-cluster]}
-  permissions: {kubernetes: {clusterRoles: [payments-admin]}}
-  scope: {kubernetes: {namespaces: [payments]}}
-  eligible: [{user: standing@example.com}]
-  max: {duration: 1h, eligibility: 365d}
-  min: {approval: {none: {}}, justification: false, mfa: {none: {}}, ticket: {none: {}}}
-  allow: {permanentEligibility: true, activeAssignments: true}
----
-apiVersion: curfew.dev/v1alpha1
-kind: RoleTemplate
-metadata: {name: standing, namespace: payments}
-spec:
-  systems: {names: [this-cluster]}
-  permissions: {kubernetes: {clusterRoles: [payments-admin]}}
-  scope: {kubernetes: {namespaces: [payments]}}
-  activation: {duration: {max: 10m}, ticket: {none: {}}, mfa: {none: {}}, approval: {none: {}}, limits: {none: {}}}
-  assignment: {eligible: {permanent: true}, active: {permanent: true}}
-"#;
-
 /// The release while it is upgraded and rolled back.
 struct Release<'a> {
     begun: Instant,
@@ -114,7 +88,7 @@ impl Release<'_> {
             self.admin.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &file]).await?.success()?;
         }
         self.admin.api(&["create", "secret", "generic", "db", "-n", "payments", "--from-literal=password=s3cret"]).await?.success()?;
-        self.admin.apply(OFFERED).await?.success()?;
+        self.admin.apply(&standing_role("{user: standing@example.com}", "10m")).await?.success()?;
         self.proven("").await?;
         self.ledger.running("previous".into());
 
@@ -282,27 +256,8 @@ impl Release<'_> {
     /// Waits for the end of every access, and checks that nothing is left.
     async fn finish(&mut self) -> Result<()> {
         self.say("every grant is used until it has ended");
-        for used in std::mem::take(&mut self.held) {
-            // What did not end as it must is a finding, which ends the run.
-            let Some(held) = used.await? else { return std::future::pending().await };
-            self.outcome.add(held);
-        }
-        let over = self.ledger.until("every request and Grant to end", SOON + SOON, |l| l.unfinished().is_empty().then_some(())).await;
-        over.with_context(|| self.ledger.unfinished().join(", "))?;
-        let (grants, accesses) = (self.ledger.grants(), self.accesses.len());
-        ensure!(grants == accesses, "{accesses} accesses were granted by {grants} Grants");
-        self.w
-            .field_fits(
-                &["rolebinding,job", "-A", "-l", "curfew.dev/grant"],
-                "{.items[*].metadata.name}",
-                "to be gone",
-                SOON,
-                str::is_empty,
-            )
-            .await?;
-        for access in &self.accesses {
-            ensure!(!access.can_read().await?, "{} has access after everything has ended", access.name);
-        }
+        let held = std::mem::take(&mut self.held);
+        used_up(self.w, &self.ledger, held, &self.accesses, &mut self.outcome).await?;
         ensure!(!self.kubelet.logs("curfew-")?.contains("panicked at"), "a panic is in the logs");
         self.say("every request and Grant has ended, and nothing is left");
         Ok(())

@@ -272,20 +272,8 @@ impl Rollout<'_> {
     /// Waits for the end of every access, and checks that nothing is left.
     async fn finish(&mut self) -> Result<()> {
         self.say("every grant is used until it has ended");
-        for used in std::mem::take(&mut self.held) {
-            // What did not end as it must is a finding, which ends the direction.
-            let Some(held) = used.await? else { return std::future::pending().await };
-            self.outcome.add(held);
-        }
-        let over = self.ledger.until("every request and Grant to end", SOON + SOON, |l| l.unfinished().is_empty().then_some(())).await;
-        over.with_context(|| self.ledger.unfinished().join(", "))?;
-        let (grants, accesses) = (self.ledger.grants(), self.accesses.len());
-        ensure!(grants == accesses, "{accesses} requests were granted by {grants} Grants");
-        let marked = ["rolebinding,job", "-A", "-l", "curfew.dev/grant"];
-        self.w.field_fits(&marked, "{.items[*].metadata.name}", "to be gone", SOON, str::is_empty).await?;
-        for access in &self.accesses {
-            ensure!(!access.can_read().await?, "{} has access after everything has ended", access.name);
-        }
+        let held = std::mem::take(&mut self.held);
+        used_up(self.w, &self.ledger, held, &self.accesses, &mut self.outcome).await?;
         for log in std::fs::read_dir(self.w.cp.dir().join("logs"))? {
             let log = log?.path();
             ensure!(!String::from_utf8_lossy(&std::fs::read(&log)?).contains("panicked at"), "a panic is in {}", log.display());
@@ -297,6 +285,34 @@ impl Rollout<'_> {
     fn say(&self, what: &str) {
         println!("[{:<8} {:5.1} s] {what}", self.name, self.begun.elapsed().as_secs_f32());
     }
+}
+
+/// Waits until every access has ended, and checks that nothing is left.
+///
+/// # Errors
+/// If something is.
+pub async fn used_up(
+    w: &World,
+    ledger: &Ledger,
+    held: Vec<JoinHandle<Option<Held>>>,
+    accesses: &[Arc<Access>],
+    outcome: &mut Outcome,
+) -> Result<()> {
+    for used in held {
+        // What did not end as it must is a finding, which ends the run.
+        let Some(held) = used.await? else { return std::future::pending().await };
+        outcome.add(held);
+    }
+    let over = ledger.until("every request and Grant to end", SOON + SOON, |l| l.unfinished().is_empty().then_some(())).await;
+    over.with_context(|| ledger.unfinished().join(", "))?;
+    let grants = ledger.grants();
+    ensure!(grants == accesses.len(), "{} accesses were granted by {grants} Grants", accesses.len());
+    let marked = ["rolebinding,job", "-A", "-l", "curfew.dev/grant"];
+    w.field_fits(&marked, "{.items[*].metadata.name}", "to be gone", SOON, str::is_empty).await?;
+    for access in accesses {
+        ensure!(!access.can_read().await?, "{} has access after everything has ended", access.name);
+    }
+    Ok(())
 }
 
 impl Outcome {

@@ -128,3 +128,28 @@ fn exact_keys(name: &str, resource: &str, field: &str) -> Vec<Value> {
     all[1]["spec"]["paramRef"] = param_ref();
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{crds, schema::RECORDED};
+    use std::collections::BTreeSet;
+
+    /// What the policies fill in, what `kubectl curfew stamp` fills in, and the kinds that have such a field, are the same.
+    #[test]
+    fn every_kind_that_records_a_login_is_stamped_by_policies_and_plugin() {
+        let (mut kinds, mut plurals) = (BTreeSet::new(), BTreeSet::new());
+        for crd in crds() {
+            let (names, spec) = (crd.spec.names.clone(), serde_json::to_value(&crd.spec.versions[0].schema).expect("JSON"));
+            for field in ["requester", "decider", "author"] {
+                // A Grant copies the requester's name; it records no login.
+                if spec.pointer(&format!("/openAPIV3Schema/properties/spec/properties/{field}/properties/username")).is_some() {
+                    kinds.insert((names.kind.clone(), field));
+                    plurals.insert((names.plural.clone(), field));
+                }
+            }
+        }
+        assert_eq!(kinds, RECORDED.map(|(kind, field)| (kind.to_owned(), field)).into());
+        assert_eq!(plurals, FIELDS.map(|(_, plural, field)| (plural.to_owned(), field)).into());
+    }
+}

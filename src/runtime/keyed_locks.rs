@@ -7,16 +7,24 @@ use std::{
 };
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-/// How many locks may be known beyond those that are held, before those that nothing holds are forgotten.
-const SLACK: usize = 64;
+/// With how many known locks those that nothing holds are looked for the first time.
+const FIRST_LOOK: usize = 64;
 
 /// The locks. A key that nothing holds takes no memory for long.
 #[derive(Debug)]
-pub struct KeyedLocks<K>(Mutex<HashMap<K, Weak<AsyncMutex<()>>>>);
+pub struct KeyedLocks<K>(Mutex<Known<K>>);
+
+#[derive(Debug)]
+struct Known<K> {
+    locks: HashMap<K, Weak<AsyncMutex<()>>>,
+    /// With how many locks those that nothing holds are forgotten: twice as many as were held at the last time, so that each look has as
+    /// many new keys before it as it looks at.
+    next_look: usize,
+}
 
 impl<K> Default for KeyedLocks<K> {
     fn default() -> Self {
-        KeyedLocks(Mutex::default())
+        KeyedLocks(Mutex::new(Known { locks: HashMap::new(), next_look: FIRST_LOOK }))
     }
 }
 
@@ -28,16 +36,15 @@ impl<K: Eq + Hash + Clone> KeyedLocks<K> {
 
     fn of(&self, key: &K) -> Arc<AsyncMutex<()>> {
         let mut known = self.0.lock();
-        if let Some(lock) = known.get(key).and_then(Weak::upgrade) {
+        if let Some(lock) = known.locks.get(key).and_then(Weak::upgrade) {
             return lock;
         }
-        // Each lookup that forgets has at least as many insertions before it as it looks at keys that nothing holds.
-        let held = known.len();
-        if held >= SLACK && held.is_power_of_two() {
-            known.retain(|_, lock| lock.strong_count() > 0);
+        if known.locks.len() >= known.next_look {
+            known.locks.retain(|_, lock| lock.strong_count() > 0);
+            known.next_look = FIRST_LOOK.max(known.locks.len() * 2);
         }
         let lock = Arc::new(AsyncMutex::default());
-        known.insert(key.clone(), Arc::downgrade(&lock));
+        known.locks.insert(key.clone(), Arc::downgrade(&lock));
         lock
     }
 }
@@ -64,7 +71,8 @@ mod tests {
         for key in 1..10_000 {
             drop(locks.lock(&key).await);
         }
-        assert!(locks.0.lock().len() <= SLACK * 2, "{}", locks.0.lock().len());
+        let known = locks.0.lock().locks.len();
+        assert!(known <= FIRST_LOOK * 2, "{known}");
         assert!(locks.lock(&0).now_or_never().is_none());
         drop(held);
     }

@@ -6,7 +6,7 @@ use curfew_core::time::Time;
 use curfew_testkit::{ControlPlane, Kubelet, SOON, User, World, eventually, path};
 use std::time::{Duration, Instant};
 
-/// The release, for every command of helm.
+/// The arguments that name the release in each command of helm.
 pub const RELEASE: [&str; 4] = ["curfew", "--namespace", "curfew-system", "--timeout=4m"];
 /// How long a rollout may take on a busy machine.
 const ROLLOUT: Duration = Duration::from_secs(180);

@@ -4,7 +4,7 @@
 use super::objects::{Objects, directory, objects};
 use anyhow::{Context, Result, ensure};
 use curfew_core::time::Time;
-use curfew_testkit::{ControlPlane, Kubelet, Output, SOON, User, World, eventually, operator_binary, path};
+use curfew_testkit::{ControlPlane, Kubelet, Output, SOON, User, World, eventually, operator_binary, path, standing_role};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -48,32 +48,6 @@ fn decision(name: &str, about: &str, more: &str) -> String {
          spec: {{about: {{activationRequest: {{name: {about}}}}}, decision: Deny{more}}}}}"
     )
 }
-
-/// A role that may be held without a request, and the policy for it.
-const STANDING: &str = r#"
-apiVersion: curfew.dev/v1alpha1
-kind: AccessPolicy
-metadata: {name: standing}
-spec:
-  namespaces: {names: [payments]}
-  systems: {names: [this-cluster]}
-  permissions: {kubernetes: {clusterRoles: [payments-admin]}}
-  scope: {kubernetes: {namespaces: [payments]}}
-  eligible: [{user: stan@example.com}]
-  max: {duration: 1h, eligibility: 365d}
-  min: {approval: {none: {}}, justification: false, mfa: {none: {}}, ticket: {none: {}}}
-  allow: {permanentEligibility: true, activeAssignments: true}
----
-apiVersion: curfew.dev/v1alpha1
-kind: RoleTemplate
-metadata: {name: standing, namespace: payments}
-spec:
-  systems: {names: [this-cluster]}
-  permissions: {kubernetes: {clusterRoles: [payments-admin]}}
-  scope: {kubernetes: {namespaces: [payments]}}
-  activation: {duration: {max: 5m}, ticket: {none: {}}, mfa: {none: {}}, approval: {none: {}}, limits: {none: {}}}
-  assignment: {eligible: {permanent: true}, active: {permanent: true}}
-"#;
 
 const STAN: &str = "{apiVersion: curfew.dev/v1alpha1, kind: ActiveAssignment, metadata: {name: stan, namespace: payments}, \
                     spec: {roleRef: {name: standing}, subject: {user: stan@example.com}, scope: {all: {}}, window: {permanent: {}}, \
@@ -246,7 +220,10 @@ impl Oldest {
         let stamped = self.curfew(&self.carol, &["stamp", "-f", "-"], Some(&request("borrowed", ""))).await?.success()?;
         let told = self.alice.kubectl_stdin(&["create", "-f", "-"], &stamped).await?.refused()?;
         ensure!(told.contains("requester.username must be your own"), "{told}");
-        self.admin.kubectl_stdin(&["apply", "--server-side", "-f", "-"], STANDING).await?.success()?;
+        self.admin
+            .kubectl_stdin(&["apply", "--server-side", "-f", "-"], &standing_role("{user: stan@example.com}", "5m"))
+            .await?
+            .success()?;
         pipe(&self.admin, STAN).await?.success().map(drop)
     }
 

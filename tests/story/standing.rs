@@ -4,39 +4,22 @@ use crate::shared::with_operator;
 use anyhow::{Result, ensure};
 use curfew::authority::Clock;
 use curfew_core::time::Time;
-use curfew_testkit::{Component, SOON, World, eventually, path};
+use curfew_testkit::{Component, SOON, World, eventually, path, standing_role};
 
-/// A policy that allows standing access, and a role that does.
-const OFFERED: &str = r#"
-apiVersion: curfew.dev/v1alpha1
-kind: AccessPolicy
-metadata: {name: standing}
-spec:
-  namespaces: {names: [payments]}
-  systems: {names: [this-cluster]}
-  permissions: {kubernetes: {clusterRoles: [payments-admin]}}
-  scope: {kubernetes: {namespaces: [payments]}}
-  eligible: [{group: standing-ops}, {user: stan@example.com}, {user: stella@example.com}, {user: sten@example.com}, {user: stig@example.com}]
-  max: {duration: 1h, eligibility: 365d}
-  min: {approval: {none: {}}, justification: false, mfa: {none: {}}, ticket: {none: {}}}
-  allow: {permanentEligibility: true, activeAssignments: true}
----
-apiVersion: curfew.dev/v1alpha1
-kind: RoleTemplate
-metadata: {name: standing, namespace: payments}
-spec:
-  systems: {names: [this-cluster]}
-  permissions: {kubernetes: {clusterRoles: [payments-admin]}}
-  scope: {kubernetes: {namespaces: [payments]}}
-  activation: {duration: {max: 5m}, ticket: {none: {}}, mfa: {none: {}}, approval: {none: {}}, limits: {none: {}}}
-  assignment: {eligible: {permanent: true}, active: {permanent: true}}
-"#;
+/// Who may have the standing access of these stories.
+const ELIGIBLE: &str =
+    "{group: standing-ops}, {user: stan@example.com}, {user: stella@example.com}, {user: sten@example.com}, {user: stig@example.com}";
+
+/// The policy and the role.
+fn offered() -> String {
+    standing_role(ELIGIBLE, "5m")
+}
 
 pub async fn offer(w: &World) -> Result<()> {
-    let applied = w.admin()?.apply(OFFERED).await?;
+    let applied = w.admin()?.apply(&offered()).await?;
     // Another test of the shared cluster may have created it at the same moment.
     if !applied.ok {
-        w.admin()?.apply(OFFERED).await?.success()?;
+        w.admin()?.apply(&offered()).await?.success()?;
     }
     ready(w, &["rtpl", "-n", "payments", "standing"], "True").await
 }
@@ -256,7 +239,8 @@ async fn what_is_not_allowed_is_refused_by_name() -> Result<()> {
     }
     // What role or policy do not allow is not Ready, and gives nothing.
     let role = |name: &str, active: &str| {
-        let yaml = OFFERED.split("---").nth(1).unwrap_or_default();
+        let offered = offered();
+        let yaml = offered.split("---").nth(1).unwrap_or_default();
         yaml.replace("metadata: {name: standing,", &format!("metadata: {{name: {name},")).replace(", active: {permanent: true}", active)
     };
     admin.apply(&role("no-standing", "")).await?.success()?;

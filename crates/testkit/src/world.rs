@@ -314,6 +314,37 @@ impl User {
     }
 }
 
+/// A policy that allows standing access to the role of the example for these subjects (`{user: NAME}`, separated by commas), and a RoleTemplate
+/// `standing` that offers it. A request made for it lasts `longest` at most.
+pub fn standing_role(eligible: &str, longest: &str) -> String {
+    STANDING.replace("ELIGIBLE", eligible).replace("LONGEST", longest)
+}
+
+const STANDING: &str = r#"
+apiVersion: curfew.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: standing}
+spec:
+  namespaces: {names: [payments]}
+  systems: {names: [this-cluster]}
+  permissions: {kubernetes: {clusterRoles: [payments-admin]}}
+  scope: {kubernetes: {namespaces: [payments]}}
+  eligible: [ELIGIBLE]
+  max: {duration: 1h, eligibility: 365d}
+  min: {approval: {none: {}}, justification: false, mfa: {none: {}}, ticket: {none: {}}}
+  allow: {permanentEligibility: true, activeAssignments: true}
+---
+apiVersion: curfew.dev/v1alpha1
+kind: RoleTemplate
+metadata: {name: standing, namespace: payments}
+spec:
+  systems: {names: [this-cluster]}
+  permissions: {kubernetes: {clusterRoles: [payments-admin]}}
+  scope: {kubernetes: {namespaces: [payments]}}
+  activation: {duration: {max: LONGEST}, ticket: {none: {}}, mfa: {none: {}}, approval: {none: {}}, limits: {none: {}}}
+  assignment: {eligible: {permanent: true}, active: {permanent: true}}
+"#;
+
 const UNAPPROVED: &str = r#"
 apiVersion: curfew.dev/v1alpha1
 kind: AccessPolicy

@@ -106,11 +106,12 @@ impl fmt::Display for Lack {
 /// Whether what this assignment of this kind claims was approved. The order of the rules:
 ///
 /// 1. the AssignmentRequest exists with the uid that the claim names, and has been applied, or is about to: its state is stored after the
-///    window, or after the new assignment; if it has ended, with the uid of the new assignment, it proves no other assignment of that name; 2. it was created while the admission policies were in force; 3. what it froze is about this very
-///    assignment, its subject and its role, asks for this window, or for a new assignment of exactly this content, and has the digest of the
-///    claim; 4. a manager may have asked for this subject; 5. the frozen stages, which are read from a status, too, are those that must
-///    approve: they meet the floor of a policy that allows this role and assignment now, or, where that policy has none, equal what the role
-///    says now; 6. the decisions about it, which name that digest, fill every stage.
+///    window, or after the new assignment, with the uid of that, and then it proves no other of its name; 2. it was created while the
+///    admission policies were in force; 3. what it froze is about this very assignment, its subject and its role, asks for this window, or
+///    for a new assignment of exactly this content, and has the digest of the claim; 4. a manager may have asked for this subject; 5. the
+///    frozen stages, which are read from a status, too, are those that must approve: they meet the floor of a policy that allows this role
+///    and assignment now, or, where that policy has none, equal what the role says now; 6. the decisions about it, which name that digest,
+///    fill every stage.
 ///
 /// By 5 a changed list of approvers makes no earlier approval worthless where a policy has a floor, and a forged list needs approvers that
 /// the policy accepts. All of it is judged by the present role, policies and identity settings: those of its time are recorded nowhere that
