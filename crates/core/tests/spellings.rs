@@ -248,7 +248,7 @@ fn names_are_compared_nowhere_else() {
             "what is stored in two places is equal",
         ),
         (
-            "src/runtime/changes.rs",
+            "src/runtime/changes/groups.rs",
             "grant.spec.request.requester == Subject::ServiceAccount(operator).principal()",
             "spares what the operator itself has requested from a ceiling",
         ),
