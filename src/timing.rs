@@ -17,8 +17,11 @@ pub struct Timing {
     pub sweep_grace_secs: i64,
     /// Seconds after which the sweep removes it in any case.
     pub sweep_bound_secs: i64,
-    /// Seconds for which a target's answer about its identity or the operator's rights is cached.
+    /// Seconds for which a target's answer about its identity is cached.
     pub answer_cache_secs: i64,
+    /// Seconds for which it is cached that the operator lacks no right at a target: some sixteen questions for each system, and one or
+    /// more for each template. A lack is asked for again with every run.
+    pub rights_cache_secs: i64,
     /// Seconds for which the check of another cluster's admission policies is cached.
     pub guard_cache_secs: i64,
     /// How long a kubeconfig is used before its secret is read again, in seconds.
@@ -35,7 +38,10 @@ pub struct Timing {
     pub lease_lasts: Duration,
     /// How long before its end the holder stops relying on it.
     pub lease_margin: Duration,
-    /// How often the lease is renewed, or read by a replica that waits for it.
+    /// How often the holder renews the lease.
+    pub lease_renewed: Duration,
+    /// How often it is read by a replica that waits for it, how long one call about it may take, and when the holder tries again after a
+    /// renewal that has failed.
     pub lease_every: Duration,
     /// Milliseconds without progress of the leader after which a follower begins a due revocation.
     pub follower_delay_millis: i64,
@@ -47,8 +53,11 @@ pub struct Timing {
     pub follower_bound_millis: i64,
     /// How often every live request and Grant is reconciled without a change.
     pub heartbeat: Duration,
-    /// How often the admission policies are proven as a whole while they are in force.
+    /// How often the admission policies are proven as a whole while they are in force: content, canaries and the keys of the cluster.
     pub admission_check_every: Duration,
+    /// How often it is looked in between whether they are still the same, by their versions. A policy that is changed or removed is
+    /// noticed after so long where nothing needs a proof.
+    pub admission_look_every: Duration,
     /// The same while they are not.
     pub admission_check_retry: Duration,
     /// The longest pause between retries of a reconcile.
@@ -67,9 +76,15 @@ pub struct Timing {
     pub digest_secs: i64,
     /// Seconds between two reminders of a review that is outstanding.
     pub review_reminder_secs: i64,
-    /// Seconds after which the API server ends a watch, so that the next one shows that it still answers. A connection that has
-    /// gone silent is noticed five seconds after that. Less than the client's read timeout.
+    /// Seconds after which the API server ends a watch, so that the next one shows that it still answers. A watch whose end does not
+    /// come is given up five seconds after that.
     pub watch_secs: u32,
+    /// The same over HTTP/1.1, where no PING shows that the connection has gone silent. Less than the client's read timeout.
+    pub watch_secs_without_ping: u32,
+    /// How long the connection of the watches may bring nothing until it is asked by a PING (HTTP/2).
+    pub ping_after: Duration,
+    /// How long the answer to a PING may take until the connection is closed.
+    pub ping_limit: Duration,
     /// How long a watch may be without an answer until the replica says that it is not ready.
     pub watch_stale: Duration,
 }
@@ -81,6 +96,7 @@ pub const SHIPPED: Timing = Timing {
     sweep_grace_secs: 5,
     sweep_bound_secs: 60,
     answer_cache_secs: 50,
+    rights_cache_secs: 290,
     guard_cache_secs: 50,
     kubeconfig_secs: 10,
     readiness_every_secs: 60,
@@ -89,13 +105,15 @@ pub const SHIPPED: Timing = Timing {
     stalled_secs: 60,
     lease_lasts: Duration::from_secs(15),
     lease_margin: Duration::from_secs(3),
+    lease_renewed: Duration::from_secs(4),
     lease_every: Duration::from_secs(2),
     follower_delay_millis: 2_000,
     retention_every: Duration::from_secs(600),
     about_nothing_secs: 3600,
     follower_bound_millis: 8_000,
     heartbeat: Duration::from_secs(60),
-    admission_check_every: Duration::from_secs(15),
+    admission_check_every: Duration::from_secs(58),
+    admission_look_every: Duration::from_secs(29),
     admission_check_retry: Duration::from_secs(1),
     max_backoff: Duration::from_secs(10),
     anchor: Duration::from_secs(15),
@@ -105,7 +123,10 @@ pub const SHIPPED: Timing = Timing {
     notifications_every: Duration::from_secs(15),
     digest_secs: 7 * 86_400,
     review_reminder_secs: 4 * 3600,
-    watch_secs: 8,
+    watch_secs: 60,
+    watch_secs_without_ping: 8,
+    ping_after: Duration::from_secs(4),
+    ping_limit: Duration::from_secs(6),
     watch_stale: Duration::from_secs(30),
 };
 
@@ -117,6 +138,7 @@ const FAST: Timing = Timing {
     sweep_grace_secs: 3,
     sweep_bound_secs: 20,
     answer_cache_secs: 20,
+    rights_cache_secs: 20,
     guard_cache_secs: 4,
     kubeconfig_secs: 1,
     readiness_every_secs: 10,
@@ -125,6 +147,7 @@ const FAST: Timing = Timing {
     stalled_secs: 5,
     lease_lasts: Duration::from_secs(8),
     lease_margin: Duration::from_secs(2),
+    lease_renewed: Duration::from_secs(1),
     lease_every: Duration::from_secs(1),
     follower_delay_millis: 1_000,
     retention_every: Duration::from_secs(3),
@@ -132,6 +155,7 @@ const FAST: Timing = Timing {
     follower_bound_millis: 4_000,
     heartbeat: Duration::from_secs(10),
     admission_check_every: Duration::from_secs(10),
+    admission_look_every: Duration::from_secs(5),
     admission_check_retry: Duration::from_millis(250),
     max_backoff: Duration::from_secs(2),
     anchor: Duration::from_secs(3),
@@ -141,7 +165,10 @@ const FAST: Timing = Timing {
     notifications_every: Duration::from_secs(1),
     digest_secs: 20,
     review_reminder_secs: 5,
-    watch_secs: 5,
+    watch_secs: 20,
+    watch_secs_without_ping: 5,
+    ping_after: Duration::from_secs(2),
+    ping_limit: Duration::from_secs(6),
     watch_stale: Duration::from_secs(12),
 };
 
@@ -161,6 +188,7 @@ pub fn timing() -> &'static Timing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::client::READ_TIMEOUT;
 
     /// A release build has no other table; a test build takes another one only if the environment names it.
     #[test]
@@ -172,8 +200,29 @@ mod tests {
 
     #[test]
     fn a_watch_in_which_nothing_happens_is_not_taken_for_a_dead_one() {
-        let ends = Duration::from_secs(SHIPPED.watch_secs.into());
-        assert!(ends < crate::runtime::client::READ_TIMEOUT && SHIPPED.watch_stale > ends * 2);
+        for t in [timing(), &SHIPPED] {
+            let ends = Duration::from_secs(t.watch_secs_without_ping.into());
+            assert!(ends < READ_TIMEOUT && t.watch_stale > ends * 2);
+            assert!(t.ping_after < READ_TIMEOUT, "the answer to a PING comes before the connection counts as silent");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_has_gone_silent_is_noticed_within_thirteen_seconds() {
+        for t in [timing(), &SHIPPED] {
+            assert!(t.ping_after + t.ping_limit < READ_TIMEOUT && READ_TIMEOUT < Duration::from_secs(13));
+            assert!(t.ping_after + t.ping_limit < t.watch_stale);
+            assert!(t.watch_secs_without_ping < t.watch_secs);
+        }
+        const { assert!(SHIPPED.watch_secs <= 60, "what answers PINGs in place of the API server hides its silence for so long") };
+    }
+
+    #[test]
+    fn a_policy_that_was_removed_is_noticed_within_half_a_minute_and_a_proof_outlives_the_pause_until_the_next_look() {
+        for t in [timing(), &SHIPPED] {
+            assert!(t.admission_look_every < Duration::from_secs(30) && t.admission_look_every <= t.admission_check_every);
+            assert!(crate::authority::PROOF_VALIDITY > t.admission_look_every + Duration::from_secs(10));
+        }
     }
 
     #[test]
@@ -187,6 +236,11 @@ mod tests {
 
     #[test]
     fn a_holder_stops_relying_on_its_lease_before_another_replica_may_take_it() {
-        assert!(SHIPPED.lease_margin > SHIPPED.lease_every && SHIPPED.lease_lasts > SHIPPED.lease_margin + SHIPPED.lease_every * 2);
+        for t in [timing(), &SHIPPED] {
+            let relied = t.lease_lasts - t.lease_margin;
+            // A renewal that gets no answer is tried again twice before the lease has run out.
+            assert!(t.lease_margin > t.lease_every && t.lease_renewed + t.lease_every * 4 <= relied);
+            assert!(t.lease_renewed >= t.lease_every);
+        }
     }
 }

@@ -59,6 +59,7 @@ impl Lease {
         loop {
             let sane = self.authority.clock.sane();
             let turn = async { if sane { self.acquire_or_renew(&mut other).await } else { self.give_up().await } };
+            let begun = tokio::time::Instant::now();
             match tokio::time::timeout(timing().lease_every, turn).await {
                 Ok(Ok(())) => {}
                 Ok(Err(e)) => tracing::warn!(error = %e, "cannot renew the lease {NAME}"),
@@ -67,7 +68,10 @@ impl Lease {
             if !self.authority.leads() {
                 self.authority.set_lease(None);
             }
-            tokio::time::sleep(timing().lease_every).await;
+            // Only a renewal leaves the lease here as stored: after anything else it is looked at again soon.
+            let renewed = self.authority.leads() && self.stored.lock().is_some();
+            let pause = if renewed { timing().lease_renewed } else { timing().lease_every };
+            tokio::time::sleep_until(begun + pause).await;
         }
     }
 

@@ -106,12 +106,13 @@ impl Authority {
         *self.renewed_elsewhere.lock() = Some(Instant::now());
     }
 
-    /// Whether another replica holds the lease and was seen to renew it a moment ago. The lease is read as often as it is renewed.
+    /// Whether another replica holds the lease and was seen to renew it a moment ago.
     pub fn leader_is_alive(&self) -> bool {
-        !self.leads() && self.renewed_elsewhere.lock().is_some_and(|at| at.elapsed() < timing().lease_every * RENEWALS)
+        let next_is_seen = timing().lease_renewed + timing().lease_every * RENEWALS;
+        !self.leads() && self.renewed_elsewhere.lock().is_some_and(|at| at.elapsed() < next_is_seen)
     }
 
-    /// Sets the result of an admission check. Like a lease, a proof expires, since the task that renews it can hang.
+    /// Sets the result of an admission check, or of a look that has shown nothing new since. Like a lease, a proof expires, since the task that renews it can hang.
     pub fn set_admission_enforced(&self, closed: bool) {
         let until = closed.then(|| Instant::now() + PROOF_VALIDITY);
         let previous = std::mem::replace(&mut *self.admission_until.lock(), until);
@@ -172,11 +173,11 @@ fn changes(previous: Option<Instant>, next: Option<Instant>) -> bool {
     previous.is_some() != next.is_some() || (ran_out && next.is_some())
 }
 
-/// After so many renewals that were not seen the leader does not count as alive any more.
-const RENEWALS: u32 = 3;
+/// After so many reads that do not show the renewal that was due the leader does not count as alive any more.
+const RENEWALS: u32 = 2;
 
-/// How long an admission proof is valid.
-const PROOF_VALIDITY: Duration = Duration::from_secs(40);
+/// How long granting may rest on an admission proof until the next look.
+pub const PROOF_VALIDITY: Duration = Duration::from_secs(40);
 
 /// Maximum difference between the local clock and the API server's clock; beyond it granting stops.
 pub const MAX_SKEW: Duration = Duration::from_secs(5);

@@ -1,4 +1,5 @@
-//! The admission check, repeated: run by every replica, recorded by the leader in CurfewConfig's status.
+//! The admission check, repeated: run by every replica, recorded by the leader in CurfewConfig's status. Between two whole checks the
+//! versions of the policies and CRDs are looked at, and whenever something waits for a proof.
 //!
 //! `since` is the time from which the policies are in force without a gap. It survives a restart only if nothing was changed in
 //! between: the digest covers uid and generation of every live object. `curfew_core::admission` says what follows from a proof.
@@ -8,7 +9,7 @@ use crate::{
     api::{
         CONFIG_NAME, CurfewConfig,
         conditions::{Is, set},
-        config::AdmissionStatus,
+        config::{AdmissionStatus, CurfewConfigStatus, Stamping},
     },
     audit::{EventData, EventKind},
     identity::{
@@ -19,6 +20,7 @@ use crate::{
 };
 use curfew_core::{
     admission::{AdmissionHistory, Proof},
+    digest::Digest,
     sweep::{self, ClusterIdentity},
     time::Time,
 };
@@ -45,7 +47,7 @@ struct Memory {
     compared: Option<Compared>,
 }
 
-/// Proves admission until the process ends: as a whole on a slow beat, and in between on demand.
+/// Proves admission until the process ends: as a whole on a slow beat, and in between by versions, on a faster beat and on demand.
 pub async fn run(ctx: Arc<Context>) {
     let mut memory = Memory::default();
     loop {
@@ -73,36 +75,76 @@ pub async fn run(ctx: Arc<Context>) {
         };
         ctx.metrics.admission_enforced.set(i64::from(enforced));
         if enforced {
-            prove_on_demand(&ctx, &mut memory).await;
+            until_whole_check(&ctx, &mut memory).await;
         } else {
             tokio::time::sleep(timing().admission_check_retry).await;
         }
     }
 }
 
-/// Makes a proof whenever something waits for one, until the next whole check is due or something has changed. What comes while one
-/// is made waits for the next, so there is at most one at a time, however much waits.
-async fn prove_on_demand(ctx: &Context, memory: &mut Memory) {
-    let due = tokio::time::Instant::now() + timing().admission_check_every;
-    while tokio::time::timeout_at(due, ctx.proof_wanted.notified()).await.is_ok() {
-        let covered = ctx.take_unproven();
-        if !covered.objects.is_empty() && !confirm(ctx, memory, covered).await {
+/// Looks on a beat whether all is as the whole check has left it, and makes a proof whenever something waits for one, until the next
+/// whole check is due or something has changed. What comes while one is made waits for the next, so there is at most one at a time,
+/// however much waits.
+async fn until_whole_check(ctx: &Context, memory: &mut Memory) {
+    let begun = tokio::time::Instant::now();
+    let (whole, mut look) = (begun + timing().admission_check_every, begun + timing().admission_look_every);
+    loop {
+        // The time first: what comes without a pause must not keep the checks from being made.
+        let now = tokio::time::Instant::now();
+        if now >= whole {
             return;
         }
-        tokio::time::sleep(BETWEEN_PROOFS).await;
+        if now >= look {
+            if !stands(ctx, memory).await {
+                return;
+            }
+            look = now + timing().admission_look_every;
+        }
+        if tokio::time::timeout_at(look.min(whole), ctx.proof_wanted.notified()).await.is_ok() {
+            let covered = ctx.take_unproven();
+            if !covered.objects.is_empty() && !confirm(ctx, memory, covered).await {
+                return;
+            }
+            tokio::time::sleep(BETWEEN_PROOFS).await;
+        }
     }
 }
 
+/// Whether all is as the last whole check has left it: no policy and no CRD has changed, no watch has failed, and what CurfewConfig says is
+/// still so. Then granting may rest on it until the next look. Everything else is for a whole check to find out.
+async fn stands(ctx: &Context, memory: &Memory) -> bool {
+    ctx.authority.check_clock();
+    let digest = unchanged(ctx, memory).await;
+    let recorded = ctx.stores.config();
+    let says = recorded.as_ref().and_then(|config| Some((config, config.status.as_ref()?)));
+    let stands = digest.zip(says).is_some_and(|(digest, (config, status))| {
+        let Some(admission) = &status.admission else { return false };
+        // Only the leader writes what it says.
+        let as_told = || memory.mine.is_some() && told(ctx, config, &[], admission.stamping).conditions == status.conditions;
+        admission.since.is_some() && admission.digest == Some(digest) && (!ctx.authority.leads() || as_told())
+    });
+    if stands {
+        ctx.authority.set_admission_enforced(true);
+    }
+    stands
+}
+
+/// The digest of the policies and CRDs, if none of them has changed and no watch has failed since the last whole check. After a watch has
+/// failed, the API server may be one that was started again without the admission plugins: then the canaries must be tried before
+/// anything counts that was read since.
+async fn unchanged(ctx: &Context, memory: &Memory) -> Option<Digest> {
+    let unchanged = tokio::time::timeout(TIMEOUT, admission_check::unchanged(&ctx.client, memory.compared.as_ref())).await;
+    let digest = unchanged.ok().and_then(Result::ok).flatten();
+    digest.filter(|_| ctx.stores.ages.interruptions() == memory.interruptions)
+}
+
 /// Confirms that no policy and no CRD has changed since the last whole check, by their versions alone; `false` if that is not so, or
-/// cannot be told, or rests on another replica's checks. After a watch has failed, the API server may be one that was started again
-/// without the admission plugins: then the canaries must be tried before anything counts that was read since.
+/// cannot be told, or rests on another replica's checks.
 async fn confirm(ctx: &Context, memory: &mut Memory, covered: Unproven) -> bool {
     // Before anything is read: what is read now was so at this time or later.
     let begun = ctx.authority.clock.server().unwrap_or(Time::from_millis(0));
-    let unchanged = tokio::time::timeout(TIMEOUT, admission_check::unchanged(&ctx.client, memory.compared.as_ref())).await;
-    let digest = unchanged.ok().and_then(Result::ok).flatten();
-    let same_server = ctx.stores.ages.interruptions() == memory.interruptions;
-    let mine = memory.mine.as_ref().filter(|_| ctx.authority.leads() && same_server);
+    let digest = unchanged(ctx, memory).await;
+    let mine = memory.mine.as_ref().filter(|_| ctx.authority.leads());
     let confirmed = digest.zip(mine).and_then(|(digest, mine)| mine.confirm(begun, digest, covered.objects.iter().cloned()));
     let Some((digest, history)) = digest.zip(confirmed) else {
         ctx.put_back_unproven(covered);
@@ -187,18 +229,35 @@ async fn write(
     status: AdmissionStatus,
     keys: Vec<String>,
 ) -> bool {
+    let mut next = told(ctx, config, &check.problems, Some(check.stamping));
+    next.admission = Some(AdmissionStatus { stamping: Some(check.stamping), ..status });
+    next.cluster_keys = keys;
+    if config.status.as_ref() == Some(&next) {
+        return true;
+    }
+    match kube_writes::commit(configs, CONFIG_NAME, &config.resource_version().unwrap_or_default(), config.status.as_ref(), &next).await {
+        WriteOutcome::Stored(_) => true,
+        WriteOutcome::Conflict => false,
+        WriteOutcome::Failed(e) => {
+            tracing::warn!(error = %e, "cannot record the admission proof");
+            false
+        }
+    }
+}
+
+/// The status of CurfewConfig with the conditions that are true now, where the admission check has found these problems, and that those
+/// stamp who create requests.
+fn told(ctx: &Context, config: &CurfewConfig, problems: &[String], stamping: Option<Stamping>) -> CurfewConfigStatus {
     let (now, generation) = (ctx.now(), config.metadata.generation);
     let mut next = config.status.clone().unwrap_or_default();
     next.observed_generation = generation;
-    next.admission = Some(AdmissionStatus { stamping: Some(check.stamping), ..status });
-    next.cluster_keys = keys;
-    let problems = check.problems.join("; ");
-    if check.enforced() {
-        let more = [admission_check::stamping_message(check.stamping), ctx.identity_keys_problem()];
+    if problems.is_empty() {
+        let more = [stamping.and_then(admission_check::stamping_message), ctx.identity_keys_problem()];
         let told = ["the admission policies are in force as built".to_owned()].into_iter().chain(more.into_iter().flatten());
         let message = told.collect::<Vec<_>>().join("; ");
         set(&mut next.conditions, "AdmissionEnforced", Is::True, "Proven", message, generation, now);
     } else {
+        let problems = problems.join("; ");
         tracing::error!(problems, "admission is not enforced: nothing is granted, revocation continues");
         set(&mut next.conditions, "AdmissionEnforced", Is::False, "NotAsBuilt", problems, generation, now);
     }
@@ -220,15 +279,5 @@ async fn write(
         Some((good, reason, message)) => set(&mut next.conditions, DELIVERED, Is::from(good), reason, message, generation, now),
         None => next.conditions.retain(|condition| condition.type_ != DELIVERED),
     }
-    if config.status.as_ref() == Some(&next) {
-        return true;
-    }
-    match kube_writes::commit(configs, CONFIG_NAME, &config.resource_version().unwrap_or_default(), config.status.as_ref(), &next).await {
-        WriteOutcome::Stored(_) => true,
-        WriteOutcome::Conflict => false,
-        WriteOutcome::Failed(e) => {
-            tracing::warn!(error = %e, "cannot record the admission proof");
-            false
-        }
-    }
+    next
 }

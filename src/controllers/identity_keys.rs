@@ -22,7 +22,7 @@ use std::{sync::Arc, time::Duration};
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Keeps the list current until the process ends: after a change of CurfewConfig or of the lease at once, and otherwise as often as
-/// admission is proven.
+/// admission is proven as a whole.
 pub async fn run(ctx: Arc<Context>) {
     let mut authority = ctx.authority.changes();
     loop {

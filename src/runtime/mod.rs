@@ -20,3 +20,4 @@ pub mod stores;
 pub mod tasks;
 pub mod watch_age;
 pub mod watches;
+pub mod watching;

@@ -1,31 +1,75 @@
 //! How old the answers of the watches are. A connection that goes silent without being closed looks like a cluster in which
-//! nothing happens, so its age is bounded: the API server ends each watch after some seconds, and the next one must be answered.
-use http::{StatusCode, Uri};
+//! nothing happens, so its age is bounded: it brings something every few seconds, an answer or the answer to a PING, or it is closed, and
+//! the API server ends each watch after a while, so that the next one must be answered (`watching.rs`).
+use http::Uri;
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-/// When the API server last began to answer each watch, by the path that is watched.
+/// When a connection last brought anything.
+#[derive(Clone, Debug)]
+pub struct Heard(Arc<Mutex<Instant>>);
+
+impl Heard {
+    /// Of a connection that was opened at this time.
+    pub fn at(opened: Instant) -> Self {
+        Heard(Arc::new(Mutex::new(opened)))
+    }
+
+    /// When it last brought anything.
+    pub fn last(&self) -> Instant {
+        *self.0.lock()
+    }
+
+    /// It brings something at this time.
+    pub fn hear(&self, now: Instant) {
+        *self.0.lock() = now;
+    }
+}
+
+/// When each watch last brought something, by the path that is watched.
 #[derive(Default, Debug)]
 pub struct WatchAges {
-    answered: Mutex<BTreeMap<String, Instant>>,
+    watches: Mutex<BTreeMap<String, Watch>>,
     /// How often a watch has failed.
     interruptions: AtomicU64,
 }
 
-impl WatchAges {
-    /// Records the beginning of a response, if it is of a watch.
-    pub fn observe(&self, asked: &Uri, status: StatusCode) {
-        if let Some(path) = watched(asked).filter(|_| status.is_success()) {
-            self.answered(path, Instant::now());
-        }
-    }
+/// The last watch of a path.
+#[derive(Debug)]
+struct Watch {
+    /// Tells it from those before.
+    number: u64,
+    /// When the API server began to answer it, or it ended.
+    at: Instant,
+    /// When it ends by itself. One that is older is not read, or its end was lost: what its connection brings says nothing about it.
+    until: Instant,
+    /// Its connection, while it is open.
+    connection: Option<Heard>,
+}
 
-    fn answered(&self, path: &str, at: Instant) {
-        self.answered.lock().insert(path.to_owned(), at);
+impl Watch {
+    /// When it was last known to be answered.
+    fn answered(&self) -> Instant {
+        self.connection.as_ref().map_or(self.at, |connection| connection.last().min(self.until).max(self.at))
+    }
+}
+
+impl WatchAges {
+    /// Records that the API server begins to answer a watch of this path, over this connection, if that is known. The watch ends by
+    /// itself after so long, and at the latest when what is returned is dropped.
+    pub fn begun(self: &Arc<Self>, path: &str, lasts: Duration, connection: Option<Heard>) -> OpenWatch {
+        let at = Instant::now();
+        let mut watches = self.watches.lock();
+        let number = watches.get(path).map_or(0, |before| before.number + 1);
+        watches.insert(path.to_owned(), Watch { number, at, until: at + lasts, connection });
+        OpenWatch { ages: self.clone(), path: path.to_owned(), number }
     }
 
     /// Records that a watch has failed. It is not known to be the same API server that answers next.
@@ -40,51 +84,101 @@ impl WatchAges {
 
     /// Whether the watch of this resource was answered within this time, so that what it has brought is not older than that.
     pub fn is_fresh(&self, resource: &str, within: Duration, now: Instant) -> bool {
-        let known = self.answered.lock();
-        let at = known.iter().find(|(path, _)| path.rsplit('/').next() == Some(resource)).map(|(_, at)| *at);
-        at.is_some_and(|at| now.saturating_duration_since(at) < within)
+        let watches = self.watches.lock();
+        let known = watches.iter().find(|(path, _)| path.rsplit('/').next() == Some(resource));
+        known.is_some_and(|(_, watch)| now.saturating_duration_since(watch.answered()) < within)
     }
 
     /// The watch that was answered longest ago, by its resource, and how long ago that was. `None` before the first answer.
     pub fn oldest(&self, now: Instant) -> Option<(String, Duration)> {
-        let known = self.answered.lock();
-        let (path, at) = known.iter().min_by_key(|(_, at)| **at)?;
-        Some((path.rsplit('/').next().unwrap_or(path).to_owned(), now.saturating_duration_since(*at)))
+        let watches = self.watches.lock();
+        let (path, at) = watches.iter().map(|(path, watch)| (path, watch.answered())).min_by_key(|(_, at)| *at)?;
+        Some((path.rsplit('/').next().unwrap_or(path).to_owned(), now.saturating_duration_since(at)))
+    }
+}
+
+/// A watch that is open. Its age is that of its connection until this is dropped.
+#[derive(Debug)]
+pub struct OpenWatch {
+    ages: Arc<WatchAges>,
+    path: String,
+    number: u64,
+}
+
+impl OpenWatch {
+    /// The watch has failed.
+    pub fn failed(&mut self) {
+        self.ages.interrupted();
+        self.close();
+    }
+
+    fn close(&self) {
+        if let Some(watch) = self.ages.watches.lock().get_mut(&self.path).filter(|watch| watch.number == self.number) {
+            watch.at = watch.answered();
+            watch.connection = None;
+        }
+    }
+}
+
+impl Drop for OpenWatch {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
 /// The path that a request watches.
-fn watched(uri: &Uri) -> Option<&str> {
+pub fn watched(uri: &Uri) -> Option<&str> {
     uri.query()?.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1")).then(|| uri.path())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::on_response::OnResponse;
-    use http::{HeaderMap, Request, Response};
-    use std::sync::Arc;
-    use tower::{Layer, Service};
 
-    #[tokio::test]
-    async fn only_a_watch_that_was_answered_is_young() {
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn after(secs: u64) -> Instant {
+        Instant::now() + Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn a_watch_is_as_old_as_what_its_connection_brought_last_and_not_older_than_its_end() {
         let ages = Arc::new(WatchAges::default());
-        let answer = tower::service_fn(|request: Request<()>| async move {
-            let status = if request.uri().path().ends_with("refused") { 403 } else { 200 };
-            Response::builder().status(status).body(())
-        });
-        let observer = ages.clone();
-        let mut client = OnResponse(move |asked: &Uri, status, _: &HeaderMap| observer.observe(asked, status)).layer(answer);
-        for uri in ["/apis/curfew.dev/v1alpha1/grants", "/api/v1/refused?watch=true", "/api/v1/pods?labelSelector=watch"] {
-            client.call(Request::get(uri).body(()).unwrap()).await.unwrap();
-        }
         assert_eq!(ages.oldest(Instant::now()), None);
-        client.call(Request::get("/apis/curfew.dev/v1alpha1/grants?&watch=true&timeoutSeconds=8").body(()).unwrap()).await.unwrap();
-        let (kind, age) = ages.oldest(Instant::now() + Duration::from_secs(40)).unwrap();
-        assert!(kind == "grants" && age >= Duration::from_secs(40), "{kind} {age:?}");
-        let fresh = |resource: &str, secs| ages.is_fresh(resource, Duration::from_secs(10), Instant::now() + Duration::from_secs(secs));
+        let fresh = |resource: &str, secs| ages.is_fresh(resource, Duration::from_secs(10), after(secs));
+        let brings = |secs| Some(Heard::at(after(secs)));
+        let _grants = ages.begun("/apis/curfew.dev/v1alpha1/grants", MINUTE, brings(0));
+        let (kind, age) = ages.oldest(after(40)).unwrap();
+        assert!(kind == "grants" && age >= Duration::from_secs(39), "{kind} {age:?}");
         assert!(fresh("grants", 5) && !fresh("grants", 40) && !fresh("pods", 5), "what was never answered is not fresh");
-        ages.answered("/api/v1/namespaces", Instant::now() + Duration::from_secs(20));
-        assert_eq!(ages.oldest(Instant::now()).unwrap().0, "grants");
+
+        let _grants = ages.begun("/apis/curfew.dev/v1alpha1/grants", MINUTE, brings(40));
+        assert!(fresh("grants", 45) && !fresh("grants", 55));
+        let _grants = ages.begun("/apis/curfew.dev/v1alpha1/grants", MINUTE, brings(300));
+        assert!(fresh("grants", 65) && !fresh("grants", 75), "a watch that should have ended is not kept young by others");
+    }
+
+    #[test]
+    fn a_watch_that_has_ended_is_not_kept_young_by_its_connection() {
+        let ages = Arc::new(WatchAges::default());
+        let connection = Heard::at(after(5));
+        let mut broken = ages.begun("/api/v1/namespaces", MINUTE, Some(connection.clone()));
+        let before = ages.interruptions();
+        broken.failed();
+        assert_eq!(ages.interruptions(), before + 1);
+        connection.hear(after(50));
+        assert!(ages.is_fresh("namespaces", Duration::from_secs(10), after(14)));
+        assert!(!ages.is_fresh("namespaces", Duration::from_secs(10), after(20)));
+        // The next one is another, and what is dropped late does not end it.
+        let _next = ages.begun("/api/v1/namespaces", MINUTE, Some(connection));
+        drop(broken);
+        assert!(ages.is_fresh("namespaces", Duration::from_secs(10), after(55)));
+    }
+
+    #[test]
+    fn only_a_watch_is_a_watch() {
+        let is = |uri: &str| watched(&uri.parse().unwrap()).is_some();
+        assert!(is("/api/v1/pods?&watch=true&timeoutSeconds=8"));
+        assert!(!is("/api/v1/pods") && !is("/api/v1/pods?labelSelector=watch"));
     }
 }

@@ -241,6 +241,16 @@ async fn policies_that_are_there_and_refuse_nothing_are_a_gap() -> Result<()> {
     Ok(())
 }
 
+/// Nothing waits for a proof, and the next whole check is a minute away.
+#[tokio::test]
+async fn a_policy_that_is_removed_is_noticed_within_half_a_minute_of_rest() -> Result<()> {
+    let (w, _operator) = World::running_with("at-rest", &[SHIPPED_TIMING]).await?;
+    w.admin()?.api(&["delete", "validatingadmissionpolicybinding", "curfew-ledger"]).await?.success()?;
+    let enforced = "{.status.conditions[?(@.type==\"AdmissionEnforced\")].status}";
+    // The look itself takes a moment on a busy machine.
+    w.field_fits(&["curfewconfig", "curfew"], enforced, "to be False", SOON + Duration::from_secs(5), |now| now == "False").await
+}
+
 /// The canaries are refused as ever: they live where the policy still looks.
 #[tokio::test]
 async fn a_policy_that_looks_away_from_a_namespace_is_a_gap() -> Result<()> {

@@ -68,9 +68,7 @@ impl ControlPlane {
             args.push(format!("--authentication-token-webhook-config-file={}", at("webhook.json")));
             args.push("--authentication-token-webhook-version=v1".into());
         }
-        if let Some(plugin) = *self.without.lock().unwrap_or_else(PoisonError::into_inner) {
-            args.push(format!("--disable-admission-plugins={plugin}"));
-        }
+        args.extend(self.another_flag.lock().unwrap_or_else(PoisonError::into_inner).clone());
         if let Some(Audit { log, webhook, policy }) = &self.audit {
             std::fs::write(self.path.join("audit-policy.json"), policy.to_string())?;
             args.push(format!("--audit-policy-file={}", at("audit-policy.json")));

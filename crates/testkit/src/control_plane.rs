@@ -70,8 +70,8 @@ pub struct ControlPlane {
     /// Whether the API server reads `authentication.json`, which names the issuers of tokens that it trusts.
     pub(super) trusts_issuer: bool,
     users: Mutex<HashMap<PathBuf, User>>,
-    /// An admission plugin of the API server that is turned off.
-    pub(super) without: Mutex<Option<&'static str>>,
+    /// One more flag of the API server.
+    pub(super) another_flag: Mutex<Option<String>>,
     /// Which controllers run.
     pub(super) controllers: &'static str,
     processes: Mutex<HashMap<Component, Process>>,
@@ -213,7 +213,7 @@ impl ControlPlane {
             audit,
             trusts_issuer: false,
             users: Mutex::default(),
-            without: Mutex::default(),
+            another_flag: Mutex::default(),
             controllers,
             processes: Mutex::default(),
         })
@@ -388,7 +388,19 @@ impl ControlPlane {
     /// # Errors
     /// If it does not become ready.
     pub async fn restart_without(&self, plugin: Option<&'static str>) -> Result<()> {
-        *self.without.lock().unwrap_or_else(PoisonError::into_inner) = plugin;
+        self.restart_with(plugin.map(|plugin| format!("--disable-admission-plugins={plugin}"))).await
+    }
+
+    /// Starts the API server again as one that speaks HTTP/1.1 alone, as some proxies do.
+    ///
+    /// # Errors
+    /// If it does not become ready.
+    pub async fn restart_without_http2(&self) -> Result<()> {
+        self.restart_with(Some("--disable-http2-serving".into())).await
+    }
+
+    async fn restart_with(&self, flag: Option<String>) -> Result<()> {
+        *self.another_flag.lock().unwrap_or_else(PoisonError::into_inner) = flag;
         self.restart(Component::ApiServer).await
     }
 

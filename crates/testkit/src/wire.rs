@@ -37,7 +37,8 @@ impl Wire {
                 let client = listener.accept().await?.0.into_split();
                 let number = *count.borrow();
                 count.send_modify(|n| *n += 1);
-                let server = TcpStream::connect(("127.0.0.1", server)).await?.into_split();
+                // While the API server does not run, a client sees a connection that is closed.
+                let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await.map(TcpStream::into_split) else { continue };
                 background().spawn(carry(client.0, server.1, number, silenced.subscribe()));
                 background().spawn(carry(server.0, client.1, number, silenced.subscribe()));
             }
@@ -57,6 +58,11 @@ impl Wire {
         let file = user.kubeconfig.with_extension(format!("wire-{}.json", self.port));
         std::fs::write(&file, config.to_string())?;
         Ok(user.with_kubeconfig(file))
+    }
+
+    /// How many connections were opened so far.
+    pub fn opened(&self) -> u64 {
+        *self.opened.borrow()
     }
 
     /// Every connection that is open goes silent. New ones work.

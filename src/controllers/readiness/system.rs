@@ -121,7 +121,7 @@ async fn live_target(ctx: &Context, answers: &TargetAnswers, system: &Authorizat
 /// Why that cannot be asked now.
 async fn missing_rights(ctx: &Context, answers: &TargetAnswers, system: &AuthorizationSystem) -> Result<Option<String>, String> {
     let question = format!("rights {}", system.uid().unwrap_or_default());
-    if let Some(answer) = answers.objection(&question, ctx.now(), timing().answer_cache_secs) {
+    if let Some(answer) = answers.objection(&question, ctx.now(), timing().rights_cache_secs) {
         return Ok(answer);
     }
     let ask = async {

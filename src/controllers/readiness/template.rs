@@ -144,7 +144,7 @@ async fn ask_target(
     let settings = ctx.stores.config().map(|config| config.spec.settings()).unwrap_or_default();
     let probe = &probe.configured(&settings);
     let of = format!("{} {:?}", facts.reference.uid, template.metadata.generation);
-    let may_bind = cached(ctx, answers, format!("bind {of}"), timing().answer_cache_secs, async {
+    let may_bind = cached(ctx, answers, format!("bind {of}"), timing().rights_cache_secs, async {
         ctx.registry.reach(&system.spec.provider).await?.missing_right(probe).await
     });
     let missing = may_bind.await.map_err(|e| format!("whether the operator may bind the roles is unknown: {e}; it is asked again"))?;

@@ -183,7 +183,8 @@ pub async fn locks_of(ctx: &Context, request_uid: &str) -> kube::Result<Vec<Slot
 /// had released them. Only the leader does so.
 pub async fn sweep(ctx: Arc<Context>) {
     ctx.authority.until_synced().await;
-    let mut beat = tokio::time::interval(timing().sweep_every);
+    // Most slots are freed when their holder ends: this finds what a crash has left.
+    let mut beat = tokio::time::interval(timing().sweep_every * 2);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         beat.tick().await;

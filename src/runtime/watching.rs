@@ -1,0 +1,247 @@
+//! The connection of the watches of one client, on which nothing else is sent.
+//!
+//! A connection that goes silent without being closed looks like a cluster in which nothing happens. Over HTTP/2 all watches share one
+//! connection, and where it brings nothing, a PING asks whether the other side is there: without an answer it is closed, and every watch
+//! on it begins again. So a watch may last long. HTTP/1.1 has no PING. There the API server ends each watch after a few seconds, and the
+//! next one must be answered. Which of the two the API server speaks is known by its last answer.
+use super::{
+    client::READ_TIMEOUT,
+    watch_age::{Heard, WatchAges, watched},
+};
+use crate::timing::timing;
+use http::{Request, Response, Uri, Version, uri::PathAndQuery};
+use http_body_util::BodyExt;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::{
+    client::legacy::{
+        Client,
+        connect::{Connect, Connected, Connection},
+    },
+    rt::{TokioExecutor, TokioTimer},
+};
+use kube::client::{Body, DynBody};
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+use tower::BoxError;
+
+/// A connection that records when it brings something. Each response over it carries its [`Heard`].
+#[derive(Debug)]
+pub struct Listening<S> {
+    stream: S,
+    heard: Heard,
+}
+
+impl<S> Listening<S> {
+    /// Around a connection that was opened just now.
+    pub fn to(stream: S) -> Self {
+        Listening { stream, heard: Heard::at(Instant::now()) }
+    }
+}
+
+impl<S: Connection> Connection for Listening<S> {
+    fn connected(&self) -> Connected {
+        self.stream.connected().extra(self.heard.clone())
+    }
+}
+
+impl<S: Read + Unpin> Read for Listening<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if let Poll::Ready(Ok(())) = &read {
+            self.heard.hear(Instant::now());
+        }
+        read
+    }
+}
+
+impl<S: Write + Unpin> Write for Listening<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+}
+
+/// Sends watches. Clones share the connection.
+#[derive(Clone)]
+pub struct WatchPool<C> {
+    connections: Client<C, Body>,
+    ages: Arc<WatchAges>,
+    /// Whether the API server answered the last watch over HTTP/2.
+    pings: Arc<AtomicBool>,
+}
+
+impl<C: Connect + Clone + Send + Sync + 'static> WatchPool<C> {
+    /// Over connections of this connector, which offers HTTP/2 and HTTP/1.1. No connection is opened yet.
+    pub fn new(connector: C, ages: Arc<WatchAges>) -> Self {
+        let connections = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .http2_keep_alive_interval(timing().ping_after)
+            .http2_keep_alive_timeout(timing().ping_limit)
+            .http2_keep_alive_while_idle(true)
+            .build(connector);
+        WatchPool { connections, ages, pings: Arc::default() }
+    }
+
+    /// Sends one watch, and observes its answer until that ends.
+    ///
+    /// # Errors
+    /// If there is no connection, or no beginning of an answer within [`READ_TIMEOUT`]: over HTTP/2 other answers keep the connection alive.
+    pub async fn watch(&self, mut request: Request<Body>) -> Result<Response<Box<DynBody>>, BoxError> {
+        if !self.pings.load(Ordering::Acquire) {
+            *request.uri_mut() = lasting_at_most(request.uri(), timing().watch_secs_without_ping)?;
+        }
+        let asked = request.uri().clone();
+        let response = tokio::time::timeout(READ_TIMEOUT, self.connections.request(request)).await;
+        let response = response.map_err(|_| format!("the API server has not begun to answer a watch for {READ_TIMEOUT:?}"))??;
+        if !response.status().is_success() {
+            return Ok(response.map(boxed));
+        }
+        let pings = response.version() == Version::HTTP_2;
+        if self.pings.swap(pings, Ordering::AcqRel) != pings {
+            tracing::info!(protocol = ?response.version(), "the API server answers watches by another protocol than before");
+        }
+        let lasts = Duration::from_secs(seconds(&asked).unwrap_or(timing().watch_secs).into());
+        let mut open = self.ages.begun(asked.path(), lasts, response.extensions().get::<Heard>().cloned());
+        // Dropped with the body, which is when the watch ends.
+        Ok(response.map(|body| {
+            boxed(body.map_err(move |error| {
+                open.failed();
+                error
+            }))
+        }))
+    }
+}
+
+fn boxed<B>(body: B) -> Box<DynBody>
+where
+    B: BodyExt<Data = bytes::Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    Box::new(body.map_err(Into::into))
+}
+
+/// The name of the parameter by which the API server ends a watch.
+const TIMEOUT: &str = "timeoutSeconds=";
+
+/// After how many seconds the API server is to end this watch; `None` if it is not asked to.
+fn seconds(asked: &Uri) -> Option<u32> {
+    asked.query()?.split('&').find_map(|pair| pair.strip_prefix(TIMEOUT)?.parse().ok())
+}
+
+/// The same watch, which the API server ends after so many seconds at the latest.
+fn lasting_at_most(asked: &Uri, secs: u32) -> Result<Uri, http::Error> {
+    let secs = seconds(asked).map_or(secs, |asked| asked.min(secs));
+    let others = asked.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !pair.starts_with(TIMEOUT));
+    let query = others.chain([format!("{TIMEOUT}{secs}").as_str()]).collect::<Vec<_>>().join("&");
+    let mut parts = asked.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(format!("{}?{query}", asked.path()))?);
+    Ok(Uri::from_parts(parts)?)
+}
+
+/// Whether this asks for a watch.
+pub fn is_watch(asked: &Uri) -> bool {
+    watched(asked).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::StreamExt;
+    use hyper_util::client::legacy::connect::HttpConnector;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+    };
+
+    const BEGUN: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+    /// The next request that this server gets, and its connection.
+    async fn asked(server: &TcpListener) -> (String, TcpStream) {
+        let (mut connection, _) = server.accept().await.unwrap();
+        let (mut text, mut bytes) = (String::new(), [0; 1024]);
+        while !text.ends_with("\r\n\r\n") {
+            let n = connection.read(&mut bytes).await.unwrap();
+            text.push_str(std::str::from_utf8(&bytes[..n]).unwrap());
+        }
+        (text, connection)
+    }
+
+    /// A server of HTTP/1.1, and what watches there.
+    async fn http1() -> (TcpListener, Arc<WatchAges>, WatchPool<impl Connect + Clone + Send + Sync + 'static>, Request<Body>) {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ages = Arc::new(WatchAges::default());
+        let connector = tower::ServiceExt::map_response(HttpConnector::new(), Listening::to as fn(_) -> _);
+        let address = server.local_addr().unwrap();
+        let watch = Request::get(format!("http://{address}/api/v1/namespaces?watch=true&timeoutSeconds={}", timing().watch_secs));
+        (server, ages.clone(), WatchPool::new(connector, ages), watch.body(Body::empty()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn without_http2_a_watch_lasts_for_seconds_also_where_the_last_one_had_it() {
+        let (server, ages, pool, watch) = http1().await;
+        pool.pings.store(true, Ordering::Release);
+        let again = Request::get(watch.uri().clone()).body(Body::empty()).unwrap();
+        for (watch, lasts) in [(watch, timing().watch_secs), (again, timing().watch_secs_without_ping)] {
+            let answering = async {
+                let (text, mut connection) = asked(&server).await;
+                connection.write_all(BEGUN.as_bytes()).await.unwrap();
+                (text, connection)
+            };
+            let (answer, (text, _connection)) = tokio::join!(pool.watch(watch), answering);
+            assert!(text.contains(&format!("timeoutSeconds={lasts} ")), "{text}");
+            assert!(answer.unwrap().status().is_success() && !pool.pings.load(Ordering::Acquire));
+        }
+        assert_eq!(ages.oldest(Instant::now()).unwrap().0, "namespaces");
+    }
+
+    #[tokio::test]
+    async fn a_watch_is_as_young_as_what_it_brings_and_its_failure_is_counted() {
+        let (server, ages, pool, watch) = http1().await;
+        let answering = async {
+            let (_, mut connection) = asked(&server).await;
+            connection.write_all(BEGUN.as_bytes()).await.unwrap();
+            connection
+        };
+        let (answer, mut connection) = tokio::join!(pool.watch(watch), answering);
+        let begun = Instant::now();
+        let mut body = http_body_util::BodyDataStream::new(answer.unwrap().into_body());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        connection.write_all(b"3\r\n{}\n\r\n").await.unwrap();
+        assert_eq!(body.next().await.unwrap().unwrap(), "{}\n");
+        assert!(ages.is_fresh("namespaces", Duration::from_millis(20), begun + Duration::from_millis(35)), "since the event");
+        assert_eq!(ages.interruptions(), 0);
+        drop(connection);
+        assert!(body.next().await.unwrap().is_err());
+        assert_eq!(ages.interruptions(), 1, "a connection that ends within a watch is a failure");
+    }
+
+    #[test]
+    fn a_watch_is_shortened_and_never_lengthened() {
+        let at_most = |uri: &str| lasting_at_most(&uri.parse().unwrap(), 8).unwrap().to_string();
+        assert_eq!(
+            at_most("https://a/api/v1/pods?&watch=true&timeoutSeconds=60&x=y"),
+            "https://a/api/v1/pods?watch=true&x=y&timeoutSeconds=8"
+        );
+        assert_eq!(at_most("/api/v1/pods?watch=true&timeoutSeconds=5"), "/api/v1/pods?watch=true&timeoutSeconds=5");
+        assert_eq!(at_most("/api/v1/pods?watch=true"), "/api/v1/pods?watch=true&timeoutSeconds=8");
+    }
+}
