@@ -122,14 +122,19 @@ pub fn fences(root: &Path) -> Vec<Fence> {
     all
 }
 
-/// Reads a block as a shell would, and says which programs it would run. None is run: each is a function that writes down its arguments.
+/// What each program does in place of itself: it writes down its arguments and what `-` stands for, at once, and after what it reads has
+/// ended, so that the programs of a pipe are noted one after another.
+const NOTE: &str = r#"note() {
+  local input=
+  if [[ -p /dev/stdin || " $* " == *' - '* ]]; then input=$(/bin/cat; printf x); input=${input%x}; fi
+  [[ " $* " == *' - '* ]] || input=
+  printf '%s\0' "$@" $'\1'"$input"$'\2' >>"$out"
+}"#;
+
+/// Reads a block as a shell would, and says which programs it would run. None is run: each is a function that notes its arguments.
 fn in_shell(fence: &Fence, out: &Path) -> Vec<Command> {
     let functions: Vec<String> = PROGRAMS.iter().map(|(name, _)| format!("{name}() {{ note {name} \"$@\"; }}")).collect();
-    let script = format!(
-        "note() {{ printf '%s\\0' \"$@\"; case \" $* \" in *' - '*) printf '\\1'; /bin/cat ;; esac; printf '\\2'; }} >>\"$out\"\n{}\n{}",
-        functions.join("\n"),
-        fence.text
-    );
+    let script = format!("{NOTE}\n{}\n{}", functions.join("\n"), fence.text);
     let _ = fs::remove_file(out);
     let run = Process::new("/bin/bash")
         .args(["-eu", "-c", &script])
@@ -143,6 +148,8 @@ fn in_shell(fence: &Fence, out: &Path) -> Vec<Command> {
     let noted = fs::read_to_string(out).unwrap_or_default();
     noted
         .split('\u{2}')
+        // The end of the last word of the call before.
+        .map(|call| call.trim_start_matches('\0'))
         .filter(|call| !call.is_empty())
         .map(|call| {
             let (words, stdin) = call.split_once('\u{1}').unwrap_or((call, ""));

@@ -142,7 +142,10 @@ async fn an_activation_that_nobody_has_ended_is_requested_again() -> Result<()> 
     w.access_is(&stan, true, SOON).await?;
     let ended = activations(&w, "again", ".status.state}/{.status.reason").await?;
     ensure!(ended.contains("Invalid/AdmissionNotEnforced"), "it was not requested in a gap: {ended}");
-    let active = w.field(&["areq", "-n", "payments"], "{.items[?(@.status.state==\"Active\")].metadata.name}").await?;
+    // The access is there a moment before the request says so.
+    let name_of_active = "{.items[?(@.status.state==\"Active\")].metadata.name}";
+    w.field_fits(&["areq", "-n", "payments"], name_of_active, "to name one", SOON, |name| !name.is_empty()).await?;
+    let active = w.field(&["areq", "-n", "payments"], name_of_active).await?;
     decide(&w, &admin, &active, "Revoke").await?;
     w.access_is(&stan, false, SOON).await?;
     not_activated(&w, "again", &format!("activation {active} has ended as Revoked (RevokedByApprover) and is not repeated")).await?;
