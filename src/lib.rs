@@ -3,7 +3,7 @@
 //! ```text
 //!   cli/                             run, sweep, audit                   the commands
 //!   controllers/                     request grant decision readiness …  dereference, run a reconcile, publish status
-//!   providers/  audit/               kubernetes; chain, sinks, history   reads and writes of targets; the audit log
+//!   providers/  audit/  traces/      kubernetes; chain, sinks; spans     reads and writes of targets; the audit log; OTLP
 //!   identity/  kube_writes/  observe/                                    admission; writes of Curfew's kinds; metrics, Events
 //!   runtime/                         driver engine stores client         the driver, the work queues, watches and indexes
 //!   authority/  timing               lease clock permit                  whether this replica may grant; time constants
@@ -27,3 +27,4 @@ pub mod observe;
 pub mod providers;
 pub mod runtime;
 pub mod timing;
+pub mod traces;

@@ -17,6 +17,7 @@ use crate::{
     identity::NAMESPACE,
     observe::{Events, Metrics},
     runtime::{client, engine::Engine, http::HttpClient, stores::Stores, tasks::Tasks, watch_age::WatchAges, watches::Watches},
+    traces::{self, Traces},
 };
 use anyhow::Context as _;
 use std::{pin::pin, sync::Arc, time::Duration};
@@ -64,7 +65,11 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     tasks.spawn("look at the lease", lease.run());
     let (events, publishing) = Events::new(client.clone(), &args.replica);
     tasks.spawn("publication of Events", publishing);
-    let ctx = Arc::new(Context::new(client, stores, authority, registry, install, &args.replica, metrics, audit, events));
+    let id = format!("{}_{}_{}", args.replica, std::process::id(), clock.now().compact());
+    let traces =
+        Traces::from_environment(&traces::Process { replica: &args.replica, id, install: &install, component: "revoker" }, &metrics);
+    let ctx = Context::new(client, stores, authority, registry, install, &args.replica, metrics, audit, events).traced(traces);
+    let ctx = Arc::new(ctx);
     let grant_controller = Arc::new(GrantController::new(ctx.clone()));
     let (grants, queue) = Engine::new("grants", grant_controller.clone(), clock, panics);
     let pulses = vec![grants.pulse()];
@@ -86,7 +91,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     }
     stop.send_replace(true);
     let finished = tokio::time::timeout(Duration::from_secs(10), engines.all_ended()).await;
-    ctx.audit.finish(Duration::from_secs(10)).await;
+    tokio::join!(ctx.audit.finish(Duration::from_secs(10)), ctx.traces.finish(Duration::from_secs(3)));
     tracing::info!(finished = finished.is_ok(), "curfew stops");
     why.map_or(Ok(()), |w| Err(anyhow::anyhow!(w)))
 }

@@ -28,6 +28,7 @@ use crate::{
         changes::Change, client, engine::Engine, http::HttpClient, liveness::Pulse, own::OwnRuntime, stores::Stores, tasks::Tasks,
         watch_age::WatchAges, watches::Watches,
     },
+    traces::{self, Traces},
 };
 use anyhow::Context as _;
 use kube::Client;
@@ -109,7 +110,14 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let (here, theirs) = (registry(&client), registry(&revoking));
     let (events, publishing) = Events::new(client.clone(), &args.replica);
     tasks.spawn("publication of Events", publishing);
-    let ctx = Context::new(client, stores, authority.clone(), here, install, &args.replica, metrics, audit, events);
+    let process = traces::Process {
+        replica: &args.replica,
+        id: format!("{holder}_{}", clock.now().compact()),
+        install: &install,
+        component: "operator",
+    };
+    let traces = Traces::from_environment(&process, &metrics);
+    let ctx = Context::new(client, stores, authority.clone(), here, install, &args.replica, metrics, audit, events).traced(traces);
     let (revoking_ctx, ctx) = (Arc::new(ctx.over(revoking.clone(), theirs)), Arc::new(ctx));
     let lease = Lease::new(revoking, NAMESPACE, holder, authority.clone());
     let (stop, stopped) = watch::channel(false);
@@ -150,7 +158,11 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     if tokio::time::timeout(Duration::from_secs(5), lease.release()).await.is_err() {
         tracing::info!("releasing the lease timed out; it expires by itself");
     }
-    tokio::join!(ctx.audit.finish(Duration::from_secs(10)), ctx.notifier.finish(Duration::from_secs(5)));
+    tokio::join!(
+        ctx.audit.finish(Duration::from_secs(10)),
+        ctx.notifier.finish(Duration::from_secs(5)),
+        ctx.traces.finish(Duration::from_secs(3)),
+    );
     tracing::info!(finished = finished.is_ok(), "curfew stops");
     why.map_or(Ok(()), |w| Err(anyhow::anyhow!(w)))
 }

@@ -12,6 +12,7 @@ use crate::{
         expectations::Expectations,
         stores::{Key, Stores},
     },
+    traces::Traces,
 };
 use curfew_core::{
     admission::{AdmissionHistory, Provenance, Seen},
@@ -57,6 +58,8 @@ pub struct Context {
     pub notifier: Notifier,
     /// The audit log, which outlives the objects.
     pub audit: AuditLog,
+    /// The traces of requests, if there are any.
+    pub traces: Traces,
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// Notified when a reconcile waits for the next admission proof.
@@ -138,6 +141,7 @@ impl Context {
             replica: replica.to_owned(),
             events,
             metrics,
+            traces: Traces::default(),
             audit,
             proof_wanted: Arc::default(),
             proof_recorded: Arc::default(),
@@ -154,6 +158,12 @@ impl Context {
             judged: Arc::default(),
             absent: Arc::default(),
         }
+    }
+
+    /// The same state with traces.
+    #[must_use]
+    pub fn traced(self, traces: Traces) -> Self {
+        Context { traces, ..self }
     }
 
     /// The same state with other connections: of a client that belongs to another runtime.

@@ -33,6 +33,7 @@ use crate::runtime::{
     stores::Key,
 };
 use crate::timing::timing;
+use crate::traces::life::About;
 use curfew_core::assignment_request::{Change as WindowChange, Origin};
 use kube::ResourceExt;
 use std::sync::Arc;
@@ -131,6 +132,9 @@ impl Router {
                 }
             }
             Change::RequestGone(key) => {
+                if self.others.is_some() && self.ctx.authority.leads() {
+                    self.ctx.traces.deleted(About::Activation, &key, self.ctx.now());
+                }
                 self.standing_of(&key);
                 self.requests(&RequestGroup::Extending(key.clone()));
                 for grant in self.ctx.stores.live_grants(&GrantGroup::Request(key)) {

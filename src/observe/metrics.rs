@@ -2,7 +2,7 @@
 use crate::runtime::panics::Panics;
 use curfew_core::time::Time;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
+    encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
@@ -12,6 +12,31 @@ use prometheus_client::{
 pub struct StateLabel {
     /// The name of the state, as in `status.state`.
     pub state: String,
+}
+
+/// Why a span was lost.
+#[derive(Clone, Copy, Hash, PartialEq, Eq, Debug, EncodeLabelValue)]
+pub enum SpanLoss {
+    /// So many wait that there is no place.
+    QueueFull,
+    /// One request and process has so many calls of its target that further ones have no span.
+    TooManyCalls,
+    /// The collector did not take it after some tries, or refuses it.
+    ExportFailed,
+    /// The collector says that it has rejected it.
+    Rejected,
+}
+
+impl SpanLoss {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::QueueFull, Self::TooManyCalls, Self::ExportFailed, Self::Rejected];
+}
+
+/// The label `reason`.
+#[derive(Clone, Hash, PartialEq, Eq, Debug, EncodeLabelSet)]
+pub struct SpanLossLabel {
+    /// Why.
+    pub reason: SpanLoss,
 }
 
 /// All metrics of the operator, with their registry.
@@ -64,6 +89,12 @@ pub struct Metrics {
     pub notifications_suppressed: Counter,
     /// The seconds that the oldest notification has waited for its channel.
     pub notifications_oldest: Gauge,
+    /// The number of spans that the collector has taken.
+    pub trace_spans: Counter,
+    /// The number of spans that were lost.
+    pub trace_spans_lost: Family<SpanLossLabel, Counter>,
+    /// The number of exports of spans that failed.
+    pub trace_export_failures: Counter,
     /// The panics that were caught. Each is a bug and concerns one object.
     pub panics: Panics,
 }
@@ -96,6 +127,9 @@ impl Default for Metrics {
             notifications_failures: Counter::default(),
             notifications_suppressed: Counter::default(),
             notifications_oldest: Gauge::default(),
+            trace_spans: Counter::default(),
+            trace_spans_lost: Family::default(),
+            trace_export_failures: Counter::default(),
             panics: Panics::default(),
         };
         let registry = &mut metrics.registry;
@@ -124,7 +158,7 @@ impl Default for Metrics {
         );
         registry.register(
             "watch_age_seconds",
-            "Seconds since the API server last answered the watch that it answered longest ago",
+            "Seconds since the connection of the watch that was answered longest ago brought anything",
             metrics.watch_age.clone(),
         );
         registry.register("swept", "Number of bindings that the sweep has removed", metrics.swept.clone());
@@ -157,6 +191,7 @@ impl Default for Metrics {
             metrics.roles_without_holder.clone(),
         );
         metrics.register_notifications();
+        metrics.register_traces();
         let registry = &mut metrics.registry;
         registry.register("panics", "Number of panics in the work for one object; the work is tried again", metrics.panics.counter());
         registry.register("leader", "1 while this replica holds the lease", metrics.leads.clone());
@@ -190,6 +225,24 @@ impl Metrics {
             "Seconds that the oldest notification has waited for its channel",
             self.notifications_oldest.clone(),
         );
+    }
+
+    fn register_traces(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("trace_spans", "Number of spans that the collector has taken", self.trace_spans.clone());
+        registry.register("trace_spans_lost", "Number of spans that were lost, by reason", self.trace_spans_lost.clone());
+        // Of a series that begins with its first value, Prometheus sees no increase.
+        for reason in SpanLoss::ALL {
+            drop(self.trace_spans_lost.get_or_create(&SpanLossLabel { reason }));
+        }
+        registry.register("trace_export_failures", "Number of exports of spans that failed", self.trace_export_failures.clone());
+    }
+
+    /// Counts spans that are lost.
+    pub fn lose_spans(&self, reason: SpanLoss, count: u64) {
+        if count > 0 {
+            self.trace_spans_lost.get_or_create(&SpanLossLabel { reason }).inc_by(count);
+        }
     }
 
     /// Returns all metrics in the text format of OpenMetrics.

@@ -4,5 +4,5 @@ mod metrics;
 mod serve;
 
 pub use events::{Cause, Events};
-pub use metrics::{Metrics, StateLabel, seconds_between};
+pub use metrics::{Metrics, SpanLoss, SpanLossLabel, StateLabel, seconds_between};
 pub use serve::{Endpoints, serve};

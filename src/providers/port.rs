@@ -30,6 +30,15 @@ pub enum ProviderError {
 }
 
 impl ProviderError {
+    /// Its kind in one word, for spans. What the target said stays out of them: it may name people.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            ProviderError::Transient { .. } => "transient",
+            ProviderError::Denied(_) => "denied",
+            ProviderError::Invalid(_) => "invalid",
+            ProviderError::Gone => "not_found",
+        }
+    }
     /// How long the target asked us to wait, if it did.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

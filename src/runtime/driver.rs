@@ -6,16 +6,18 @@ use curfew_core::{
     requeue::Requeue,
     time::Time,
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long one effect may take. A slower one counts as failed: its outcome is unknown, and unknown counts as present.
-const LIMIT: Duration = Duration::from_secs(20);
+pub const LIMIT: Duration = Duration::from_secs(20);
 
 /// Performs the effects of a reconcile.
 #[async_trait]
 pub trait EffectHandler: Send + Sync {
     /// Performs one effect. An error is an outcome, too.
     async fn perform(&self, effect: &Effect) -> Outcome;
+    /// An effect was performed, or not within [`LIMIT`], which is a failure. For those who watch; nothing follows from it.
+    fn performed(&self, _effect: &Effect, _began: Time, _took: Duration, _outcome: &Outcome) {}
     /// The time, read for each step.
     fn now(&self) -> Time;
     /// Whether granting is allowed, read for each step.
@@ -30,10 +32,12 @@ pub async fn drive(handler: &impl EffectHandler, reconcile: Reconcile) -> Requeu
             return requeue;
         }
         crash::point(When::Before, &effect);
+        let (began, clock) = (handler.now(), Instant::now());
         let outcome = tokio::time::timeout(LIMIT, handler.perform(&effect)).await.unwrap_or_else(|_| {
             tracing::warn!(effect = crash::name(&effect), "no answer in {LIMIT:?}");
             Outcome::Failed
         });
+        handler.performed(&effect, began, clock.elapsed(), &outcome);
         tracing::debug!(effect = crash::name(&effect), outcome = name_of(&outcome), "step");
         crash::point(When::After, &effect);
         (reconcile, effect) = reconcile.next(outcome, handler.now(), handler.permit());

@@ -31,21 +31,43 @@ impl Endpoint<'_> {
     }
 }
 
-/// The URL of a Secret, if it may be called: by TLS, to a loopback address, or where plain text is allowed.
+/// The URL of a Secret, if it may be called.
 fn target(url: &str, transport: Transport, from: &SecretKey) -> Result<Uri, String> {
-    let refused = |why: &str| format!("the URL under {} of secret {} {why}", from.key, from.name);
-    let uri: Uri = url.trim().parse().map_err(|_| refused("is not a URL"))?;
-    let authority = uri.authority().ok_or_else(|| refused("has no host"))?;
+    let refused = |why: NotAllowed| match why {
+        NotAllowed::Plaintext => format!("{why}; use https://, or set transport: Plaintext"),
+        NotAllowed::Malformed(_) => why.to_string(),
+    };
+    allowed(url, transport).map_err(|why| format!("the URL under {} of secret {} {}", from.key, from.name, refused(why)))
+}
+
+/// Why a URL may not be called, as the predicate of a sentence. It does not repeat the URL.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotAllowed {
+    /// Its host is not on this machine, and plain text was not chosen.
+    #[error("begins with http://")]
+    Plaintext,
+    /// It cannot be called at all.
+    #[error("{0}")]
+    Malformed(&'static str),
+}
+
+/// The URL, if it may be called: by TLS, to a loopback address, or where plain text is allowed.
+///
+/// # Errors
+/// If it may not.
+pub fn allowed(url: &str, transport: Transport) -> Result<Uri, NotAllowed> {
+    let uri: Uri = url.trim().parse().map_err(|_| NotAllowed::Malformed("is not a URL"))?;
+    let authority = uri.authority().ok_or(NotAllowed::Malformed("has no host"))?;
     if authority.as_str().contains('@') {
-        return Err(refused("contains a login, which is not sent; leave it out"));
+        return Err(NotAllowed::Malformed("contains a login, which is not sent; leave it out"));
     }
     let host = authority.host().trim_matches(['[', ']']);
     let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     match uri.scheme_str() {
         Some("https") => Ok(uri),
         Some("http") if loopback || transport == Transport::Plaintext => Ok(uri),
-        Some("http") => Err(refused("begins with http://; use https://, or set transport: Plaintext")),
-        Some(_) | None => Err(refused("does not begin with https://")),
+        Some("http") => Err(NotAllowed::Plaintext),
+        Some(_) | None => Err(NotAllowed::Malformed("does not begin with https://")),
     }
 }
 

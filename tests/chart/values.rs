@@ -206,6 +206,51 @@ fn values_reach_the_objects() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn traces_are_sent_by_operator_and_revoker_where_an_endpoint_is_named() -> Result<()> {
+    let endpoint = |objects: &Objects, name: &str| -> Result<Option<String>> {
+        let env = one(objects, "Deployment", name)?["spec"]["template"]["spec"]["containers"][0]["env"].clone();
+        let found = env.as_array().and_then(|env| env.iter().find(|e| e["name"] == "OTEL_EXPORTER_OTLP_ENDPOINT")).cloned();
+        Ok(found.and_then(|e| e["value"].as_str().map(str::to_owned)))
+    };
+    let (off, on) = (
+        rendered(&[])?,
+        rendered(&[
+            "--set=traces.endpoint=https://collector.observability:4318",
+            "--set=traces.headersSecret.name=collector",
+            "--set=traces.caSecret.name=authorities",
+            "--set=traces.resourceAttributes.k8s\\.cluster\\.name=prod eu+1",
+            "--set=networkPolicy.traces.ports={4318}",
+            "--set=operator.extraEnv[0].name=OTEL_BSP_SCHEDULE_DELAY",
+            "--set-string=operator.extraEnv[0].value=5000",
+        ])?,
+    );
+    for name in ["curfew-operator", "curfew-revoker"] {
+        ensure!(endpoint(&off, name)?.is_none(), "{name}: off by default");
+        ensure!(endpoint(&on, name)?.as_deref() == Some("https://collector.observability:4318"), "{name}");
+        let pod = &one(&on, "Deployment", name)?["spec"]["template"]["spec"];
+        let env = pod["containers"][0]["env"].as_array().context("env")?;
+        let of = |name: &str| env.iter().find(|e| e["name"] == name).cloned().unwrap_or_default();
+        ensure!(
+            of("OTEL_EXPORTER_OTLP_HEADERS")["valueFrom"]["secretKeyRef"]
+                == serde_json::json!({"name": "collector", "key": "headers", "optional": true})
+        );
+        ensure!(of("OTEL_RESOURCE_ATTRIBUTES")["value"] == "k8s.cluster.name=prod%20eu%2B1", "{env:?}");
+        ensure!(of("OTEL_EXPORTER_OTLP_CERTIFICATE")["value"] == "/etc/curfew/traces/ca.crt" && of("CURFEW_TRACES_TRANSPORT").is_null());
+        ensure!(of("CURFEW_REPLICA")["valueFrom"].is_object(), "what it has beside that stays: {env:?}");
+        ensure!(pod["volumes"][0]["secret"]["secretName"] == "authorities" && pod["volumes"][0]["secret"]["optional"] == true, "{pod}");
+        ensure!(pod["containers"][0]["volumeMounts"][0]["mountPath"] == "/etc/curfew/traces", "{pod}");
+    }
+    ensure!(!one(&on, "CronJob", "curfew-sweep")?.to_string().contains("OTEL_"), "the sweep has no traces");
+    let egress = &one(&on, "NetworkPolicy", "curfew")?["spec"]["egress"];
+    ensure!(egress[2]["ports"] == serde_json::json!([{"protocol": "TCP", "port": 4318}]), "{egress}");
+    let plain = template(&["--set=traces.endpoint=http://collector.observability:4318"])?;
+    ensure!(!plain.ok && plain.stderr.contains("traces.transport=Plaintext"), "{}", plain.stderr);
+    ensure!(template(&["--set=traces.endpoint=http://collector:4318", "--set=traces.transport=Plaintext"])?.ok);
+    ensure!(template(&["--set=traces.endpoint=http://127.0.0.1:4318"])?.ok, "a sidecar");
+    Ok(())
+}
+
 /// The default quota is the one of the example, which `kubectl curfew init` prints, too.
 #[test]
 fn the_quota_is_that_of_the_example() -> Result<()> {

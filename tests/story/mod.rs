@@ -32,6 +32,7 @@ mod scheduled;
 mod seen;
 mod silent;
 pub mod standing;
+mod traces;
 mod wide;
 
 /// A request by kubectl.

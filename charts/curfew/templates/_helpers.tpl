@@ -63,6 +63,38 @@ counts, which is the one of --kube-version or that of helm itself.
 {{- end }}
 
 {{/*
+Sets in a Pod template where traces are sent, if they are. A Secret that is missing does not keep the Pod from starting: revocation does not
+wait for a collector. Arguments: the root, the Pod template. Writes nothing.
+*/}}
+{{- define "curfew.traces" -}}
+{{- $root := index . 0 }}{{- $template := index . 1 }}
+{{- with $root.Values.traces }}
+{{- if .endpoint }}
+{{- $container := index $template.spec.containers 0 }}
+{{- $env := list (dict "name" "OTEL_EXPORTER_OTLP_ENDPOINT" "value" .endpoint) }}
+{{- if ne .transport "Tls" }}{{- $env = append $env (dict "name" "CURFEW_TRACES_TRANSPORT" "value" .transport) }}{{- end }}
+{{- if .headersSecret.name }}
+{{- $env = append $env (dict "name" "OTEL_EXPORTER_OTLP_HEADERS" "valueFrom" (dict "secretKeyRef" (dict "name" .headersSecret.name "key" .headersSecret.key "optional" true))) }}
+{{- end }}
+{{- if .resourceAttributes }}
+{{- $pairs := list }}
+{{- range $key, $value := .resourceAttributes }}{{- $pairs = append $pairs (printf "%s=%s" $key (urlquery $value | replace "+" "%20")) }}{{- end }}
+{{- $env = append $env (dict "name" "OTEL_RESOURCE_ATTRIBUTES" "value" (join "," $pairs)) }}
+{{- end }}
+{{- if .caSecret.name }}
+{{- $env = append $env (dict "name" "OTEL_EXPORTER_OTLP_CERTIFICATE" "value" (printf "/etc/curfew/traces/%s" .caSecret.key)) }}
+{{- $mount := dict "name" "traces-ca" "mountPath" "/etc/curfew/traces" "readOnly" true }}
+{{- $_ := set $container "volumeMounts" (append ($container.volumeMounts | default list) $mount) }}
+{{- $volume := dict "name" "traces-ca" "secret" (dict "secretName" .caSecret.name "items" (list (dict "key" .caSecret.key "path" .caSecret.key)) "optional" true) }}
+{{- $_ := set $template.spec "volumes" (append ($template.spec.volumes | default list) $volume) }}
+{{- end }}
+{{- /* Before what extraEnv says, which goes on to count. */}}
+{{- $_ := set $container "env" (concat $env ($container.env | default list)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/*
 Sets in a Pod template what values change. Arguments: the root, the Pod template, the values of the workload. Writes nothing.
 */}}
 {{- define "curfew.pod" -}}

@@ -6,6 +6,7 @@
 mod analytics;
 mod arguments;
 pub mod aws;
+mod collector;
 mod commands;
 mod components;
 mod control_plane;
@@ -31,6 +32,7 @@ mod world;
 
 pub use analytics::Analytics;
 pub use arguments::Selection;
+pub use collector::{Answers, Collector, ReceivedSpan};
 pub use control_plane::{Component, ControlPlane};
 pub use directory::{Call, Config as DirectoryConfig, SimulatedDirectory, Throttle};
 pub use issuer::{Issuer, unix_now};

@@ -142,9 +142,17 @@ impl World {
     /// # Errors
     /// If it is not built or cannot be started.
     pub async fn revoker(&self, name: &str) -> Result<Operator> {
+        self.revoker_with(name, &[]).await
+    }
+    /// With more in its environment.
+    ///
+    /// # Errors
+    /// If it is not built or cannot be started.
+    pub async fn revoker_with(&self, name: &str, envs: &[(&str, &str)]) -> Result<Operator> {
         let user = self.cp.service_account("curfew-system", "curfew-revoker").await?;
         let args = vec!["--revoke-only".to_owned()];
-        Operator::spawn(&self.cp, &OperatorSpec { binary: operator_binary()?, name: name.into(), user, envs: Vec::new(), args })
+        let envs = envs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        Operator::spawn(&self.cp, &OperatorSpec { binary: operator_binary()?, name: name.into(), user, envs, args })
     }
 
     /// Waits until the operator has proven admission and judged the example: what the README waits for, too.

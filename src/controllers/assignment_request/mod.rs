@@ -27,6 +27,7 @@ use crate::{
         stores::Key,
     },
     timing::timing,
+    traces::life::About,
 };
 use async_trait::async_trait;
 use curfew_core::{
@@ -87,12 +88,21 @@ impl AssignmentRequestController {
     async fn run(&self, key: &Key) -> kube::Result<Requeue> {
         let ctx = &self.ctx;
         let outdated = self.expectations.take_outdated(key);
-        let Some(stored) = ctx.stores.assignment_request(key) else { return Ok(Requeue::OnChange) };
+        let Some(stored) = ctx.stores.assignment_request(key) else {
+            if ctx.authority.leads() {
+                ctx.traces.deleted(About::Assignment, key, ctx.now());
+            }
+            return Ok(Requeue::OnChange);
+        };
         let before = stored.resource_version().unwrap_or_default();
         if !outdated && self.expectations.is_stale(key, &before) {
             return Ok(Requeue::At(Time::from_millis(ctx.now().as_millis() + LAG_MS)));
         }
-        if !ctx.authority.leads() || convert::assignment_request_schema(&stored) == Schema::Newer || self.is_complete(key, &stored) {
+        if !ctx.authority.leads() || convert::assignment_request_schema(&stored) == Schema::Newer {
+            return Ok(Requeue::OnChange);
+        }
+        ctx.traces.assignment_seen(&stored, ctx.now());
+        if self.is_complete(key, &stored) {
             return Ok(Requeue::OnChange);
         }
         if !ctx.audit.has_room() {
@@ -227,7 +237,8 @@ impl AssignmentRequestController {
 
     async fn commit(&self, key: &Key, known: &Known, next: Next) -> WriteOutcome<AssignmentRequest> {
         let ctx = &self.ctx;
-        let status = status::status(known, &next, ctx.now());
+        let at = ctx.now();
+        let status = status::status(known, &next, at);
         let kind = match next.state {
             State::Ended(_) => EventKind::AssignmentRequestEnded,
             State::Pending | State::AwaitingApproval => EventKind::AssignmentRequestAccepted,
@@ -238,6 +249,7 @@ impl AssignmentRequestController {
         let outcome = kube_writes::commit(&api, &key.1, &version, known.object.status.as_ref(), &status).await;
         if let WriteOutcome::Stored(stored) = &outcome {
             ctx.notify_of_change(known.object.status.as_ref(), stored);
+            ctx.traces.assignment(&known.object, stored, at);
             let state = status.state.map_or_else(String::new, |state| format!("{state:?}"));
             let message = status.message.unwrap_or_default();
             tracing::info!(uid = %known.request.uid, namespace = key.0, name = key.1, state, message, "AssignmentRequest");

@@ -40,6 +40,8 @@ pub(super) struct Known {
     /// What this reconcile has learned from the target, before it is stored in status.
     pub(super) learned: Learned,
     error: Option<String>,
+    /// Of which kind the last error of the target was, for its span.
+    pub(super) error_kind: Option<&'static str>,
     /// How long the target asked to wait.
     wait: Option<Duration>,
     /// A live read has shown that its request is gone. The stores may not show that yet.
@@ -49,7 +51,7 @@ pub(super) struct Known {
 impl GrantEffects {
     /// The effects of a Grant as the stores show it.
     pub fn new(ctx: Arc<Context>, grant: Grant) -> Self {
-        let known = Known { grant, learned: Learned::default(), error: None, wait: None, orphaned: false };
+        let known = Known { grant, learned: Learned::default(), error: None, error_kind: None, wait: None, orphaned: false };
         GrantEffects { ctx, id: known.grant.name_any(), known: Mutex::new(known) }
     }
 
@@ -176,7 +178,8 @@ impl GrantEffects {
         let grant = self.grant();
         let learned = self.known.lock().learned.clone();
         let enforced = if next.state == State::Active { self.enforced().await } else { EnforcedBy::Curfew };
-        let mut status = grant_status::status(&grant, next, learned, enforced, &self.ctx.replica, self.now());
+        let at = self.now();
+        let mut status = grant_status::status(&grant, next, learned, enforced, &self.ctx.replica, at);
         if next.refused {
             status.last_error = self.error().map(|(_, error)| error).or(status.last_error);
         }
@@ -188,6 +191,7 @@ impl GrantEffects {
         match kube_writes::commit(&grants, &self.id, &next.version, grant.status.as_ref(), &status).await {
             WriteOutcome::Stored(stored) => {
                 self.announce(&stored, next);
+                self.ctx.traces.grant(&grant, &stored, at);
                 let version = stored.resource_version().unwrap_or_default();
                 if next.state == State::Revoking && convert::grant_state(&grant) != State::Revoking && self.now() < next.expires_at {
                     early_end::expire_now(&self.ctx, &stored).await;
@@ -288,7 +292,10 @@ impl GrantEffects {
 
     fn or_failed(&self, what: &str, answer: Result<Outcome, ProviderError>) -> Outcome {
         answer.unwrap_or_else(|e| {
-            self.change(|k| k.wait = e.retry_after());
+            self.change(|k| {
+                k.wait = e.retry_after();
+                k.error_kind = Some(e.kind());
+            });
             self.failed(what, &e)
         })
     }
@@ -331,6 +338,9 @@ impl EffectHandler for GrantEffects {
             | Effect::CreateGrant { .. }
             | Effect::Done(_) => Outcome::Failed,
         }
+    }
+    fn performed(&self, effect: &Effect, began: Time, took: Duration, outcome: &Outcome) {
+        self.trace(effect, began, took, outcome);
     }
     fn now(&self) -> Time {
         self.ctx.now()

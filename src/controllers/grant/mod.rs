@@ -9,6 +9,7 @@ mod effects;
 mod matches_request;
 mod status;
 mod target_effects;
+mod traced;
 
 use super::{Context, convert, request::slots};
 use crate::timing::timing;
@@ -189,6 +190,7 @@ impl Reconciler<String> for GrantController {
         if core.state.is_terminal() {
             self.ctx.overdue.lock().end(id, now, false);
             self.unread.lock().remove(id);
+            traced::orphan(&self.ctx, &grant);
             if !core.deleting {
                 return self.delete_if_expired(&grant).await;
             }

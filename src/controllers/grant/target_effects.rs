@@ -58,6 +58,7 @@ impl GrantEffects {
                 Outcome::Observed(observation)
             }
             Err(e) => {
+                self.change(|k| k.error_kind = Some(e.kind()));
                 drop(self.failed("read the target", &e));
                 Outcome::Observed(Observation::Unknown)
             }

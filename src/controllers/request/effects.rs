@@ -80,7 +80,8 @@ impl RequestEffects {
         // Of what goes on, the next look tells the error that stands then.
         let error = of.error.filter(|_| matches!(next.status.state, State::Ended(..)));
         let inputs = StatusInputs { tally: &tally, error, ..of };
-        let status = status::status(object, &next.status, &inputs, self.now());
+        let at = self.now();
+        let status = status::status(object, &next.status, &inputs, at);
         // Before the commit: a crash in between records it twice rather than never.
         if let Some((kind, event)) =
             audit_events::request_event(object, &status, next.status.state, &known.counted_decisions(&tally), self.people(&known))
@@ -91,6 +92,7 @@ impl RequestEffects {
         match kube_writes::commit(&api, &self.key.1, &next.version, object.status.as_ref(), &status).await {
             WriteOutcome::Stored(stored) => {
                 self.announce(&stored, next);
+                self.ctx.traces.request(object, &stored, known.grant.clone(), at);
                 self.ctx.notify(object.status.as_ref(), &stored);
                 let version = stored.resource_version().unwrap_or_default();
                 self.known.lock().stored(stored, next, tally);

@@ -73,6 +73,10 @@ impl RequestController {
         if convert::request_schema(&stored) == Schema::Newer {
             return Ok(NextRun::of(Requeue::OnChange));
         }
+        if ctx.authority.leads() {
+            let grant = || ctx.stores.grant(stored.status.as_ref()?.grant_ref.as_ref()?.name.as_str());
+            ctx.traces.request_seen(&stored, grant, ctx.now());
+        }
         if !outdated && self.is_complete(key, &stored) {
             return Ok(NextRun::of(Requeue::OnChange));
         }

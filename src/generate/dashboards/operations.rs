@@ -95,4 +95,15 @@ pub const PANELS: &[Panel] = &[
         show: Show::Lines,
         queries: &[("max by (pod) (curfew_notifications_oldest_seconds)", "{{pod}}")],
     },
+    Panel {
+        title: "Spans of traces",
+        says: "Only where traces are on. Nothing waits for the collector: what it does not take after some tries, or what finds no place, is lost. The log has the error.",
+        unit: "none",
+        show: Show::Lines,
+        queries: &[
+            ("sum(increase(curfew_trace_spans_total[$__rate_interval]))", "taken"),
+            ("sum(increase(curfew_trace_export_failures_total[$__rate_interval]))", "failed exports"),
+            ("sum by (reason) (increase(curfew_trace_spans_lost_total[$__rate_interval]))", "lost: {{reason}}"),
+        ],
+    },
 ];
