@@ -285,6 +285,26 @@ impl Router {
         }
     }
 
+    /// Pushes requests whose spans may be missing: who has ended them may have been killed before it exported any.
+    fn what_ended_a_moment_ago(&self, others: &OtherQueues) {
+        let (ctx, now) = (&self.ctx, self.ctx.now());
+        if !ctx.traces.are_on() || !ctx.authority.leads() {
+            return;
+        }
+        for request in ctx.stores.requests.state() {
+            let ended = request.status.as_ref().and_then(|status| status.ended_at);
+            if ctx.traces.want(About::Activation, changes::key(&*request), ended, now) {
+                others.requests.push(changes::key(&*request));
+            }
+        }
+        for request in ctx.stores.assignment_requests.state() {
+            let ended = request.status.as_ref().and_then(|status| status.ended_at);
+            if ctx.traces.want(About::Assignment, changes::key(&*request), ended, now) {
+                others.assignment_requests.push(changes::key(&*request));
+            }
+        }
+    }
+
     /// Pushes everything that may have something to do; for an ended Grant that costs a lookup and restores the deadline of its
     /// retention. With `verify`, live Grants read their requests live, and the content of what they give.
     fn everything(&self, verify: bool) {
@@ -299,6 +319,7 @@ impl Router {
         self.standing(&StandingGroup::All);
         self.live_assignment_requests(&AssignmentRequestGroup::Live);
         let Some(others) = &self.others else { return };
+        self.what_ended_a_moment_ago(others);
         for decision in stores.open_decisions() {
             others.about(changes::subject(&decision), &self.grants);
             others.decisions.push(changes::key(&*decision));

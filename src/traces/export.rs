@@ -60,7 +60,7 @@ impl Exporter {
         }
     }
 
-    /// Sends a batch. After some tries it is given up, so that a collector that is away for long costs the oldest spans.
+    /// Sends a batch. After some tries it is given up; what comes meanwhile and finds no place in the queue is lost, too.
     async fn deliver(&self, batch: &[Span]) {
         let body = export_request(&self.resource, batch).to_string();
         let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
@@ -105,7 +105,8 @@ impl Exporter {
                     again: Some(answer.retry_after().unwrap_or_default()),
                 })
             }
-            status => Err(Failed { why: format!("the collector answered {status}: {}", answer.excerpt()), again: None }),
+            // What it says may repeat the headers, which hold a token.
+            status => Err(Failed { why: format!("the collector answered {status}"), again: None }),
         }
     }
 

@@ -49,7 +49,7 @@ pub fn request(request: &ActivationRequest) -> Life {
 pub fn grant(grant: &Grant) -> Life {
     let (spec, status) = (&grant.spec, grant.status.clone().unwrap_or_default());
     let of = &spec.request;
-    let revoking = status.state == Some(GrantState::Revoking);
+    let (revoking, abandoned) = (status.state == Some(GrantState::Revoking), status.state == Some(GrantState::Abandoned));
     Life {
         about: About::Activation,
         uid: of.uid.clone(),
@@ -65,10 +65,10 @@ pub fn grant(grant: &Grant) -> Life {
         intent: Some(convert::created(grant)),
         granted: status.granted_at,
         revoking: since(&status.conditions, "Active", "Unknown").filter(|_| revoking),
-        gone: status.revoked_at,
+        // Who has released it without proof is not told by a time of its own.
+        gone: status.revoked_at.or_else(|| since(&status.conditions, "Active", "Unknown").filter(|_| abandoned)),
         deadline: Some(spec.expires_at),
-        abandoned: status.state == Some(GrantState::Abandoned),
-        attempts: status.attempts,
+        abandoned,
         ..Life::default()
     }
 }

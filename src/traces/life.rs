@@ -148,8 +148,6 @@ pub struct Life {
     pub outcome: Option<Outcome>,
     /// Whether the Grant was released without proof.
     pub abandoned: bool,
-    /// How many attempts at the target have failed, as the Grant says.
-    pub attempts: Option<i32>,
     /// What the target answered to this process beside success: when, in which phase, and what kind of error.
     pub errors: Vec<(Time, Phase, &'static str)>,
     /// How many more there were, by phase.
@@ -195,7 +193,6 @@ impl Life {
             ended: better(self.ended, told.ended),
             outcome: told.outcome.or(self.outcome),
             abandoned: told.abandoned || self.abandoned,
-            attempts: told.attempts.or(self.attempts),
             errors: self.errors,
             more_errors: self.more_errors,
         }
@@ -243,7 +240,11 @@ impl Life {
                 add("curfew.state", self.outcome.as_ref().map(|outcome| Attribute::Text(outcome.state.clone())));
                 add("curfew.reason", self.outcome.as_ref().and_then(|outcome| outcome.reason.clone()).map(Attribute::Text));
             }
-            Phase::Revoke => add("curfew.failed_attempts", self.attempts.map(|attempts| Attribute::Number(attempts.into()))),
+            Phase::Revoke => {
+                let failed = self.errors.iter().filter(|(_, of, _)| of == phase).count();
+                let failed = i64::try_from(failed).unwrap_or(i64::MAX).saturating_add(self.more_errors(*phase).into());
+                add("curfew.failed_attempts", (failed > 0).then_some(Attribute::Number(failed)));
+            }
             Phase::Accept | Phase::Approval | Phase::Start | Phase::Activate | Phase::Intent | Phase::Target | Phase::Access => {}
         }
         add("error.type", error.clone().map(Attribute::Text));
@@ -258,10 +259,15 @@ impl Life {
             end: *end,
             attributes,
             events: self.events(*phase, *start, *end),
-            dropped_events: self.more_errors.iter().filter(|(of, _)| of == phase).map(|(_, count)| count).sum(),
+            dropped_events: self.more_errors(*phase),
             links: extends.map(|uid| (TraceId::of(uid), Phase::Root.id(uid))).into_iter().collect(),
             error: error.clone(),
         }
+    }
+
+    /// How many errors of a phase are no events.
+    fn more_errors(&self, phase: Phase) -> u32 {
+        self.more_errors.iter().filter(|(of, _)| *of == phase).map(|(_, count)| count).sum()
     }
 
     /// Approvals, without who has approved, and errors of the target, without what it said.
@@ -338,11 +344,11 @@ impl Life {
         all
     }
 
-    /// When the revocation began. At the deadline, and once it is over, that is not stored: then it began at the deadline, which an earlier end
-    /// has moved. Of what was never seen at the target it is not known.
+    /// When the revocation began. At the deadline that is stored only if it does not succeed at once, and not once it is over: it began at the
+    /// deadline, which an earlier end has moved. Of what was never seen at the target it is not known.
     fn revoking(&self) -> Option<Time> {
         let deadline = self.deadline.filter(|_| self.granted.is_some());
-        self.revoking.or_else(|| self.gone.map(|gone| deadline.map_or(gone, |deadline| deadline.min(gone))))
+        self.revoking.or(self.gone).map(|begun| deadline.map_or(begun, |deadline| deadline.min(begun)))
     }
 }
 

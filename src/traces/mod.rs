@@ -1,10 +1,10 @@
 //! Traces of requests, opt-in: one trace for each ActivationRequest and AssignmentRequest, sent to a collector by OTLP/HTTP.
 //!
 //! ```text
-//! controllers ── Record (a copy) ─▶ queue ─▶ recorder ── spans ─▶ queue ─▶ exporter ── OTLP ─▶ collector
+//! controllers ── Record ─▶ queue ─▶ recorder ── spans ─▶ queue ─▶ exporter ── OTLP ─▶ collector
 //! ```
 //!
-//! Controllers hand over copies of what they have stored, and wait for nothing: a queue that is full costs spans, which are counted, and
+//! Controllers hand over what they have stored, reduced to what spans need, and wait for nothing: a queue that is full costs spans, which are counted, and
 //! nothing else. Everything that could fail or take time is in two tasks of their own, which nothing depends on. What the ids and times of
 //! spans follow from is stored in the objects (`ids`, `life`), so that no process has to know what another one has exported.
 mod export;
@@ -26,7 +26,7 @@ use life::About;
 use parking_lot::Mutex;
 use recorder::{Call, Record, Recorder};
 use settings::Settings;
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 /// How many records wait for their spans, at most.
@@ -39,6 +39,8 @@ pub struct Traces(Option<Arc<On>>);
 struct On {
     queue: Mutex<Option<mpsc::Sender<Record>>>,
     exporter: Mutex<Option<JoinHandle<()>>>,
+    /// The requests to read as they are stored: at most those that have ended within a few minutes.
+    wanted: Mutex<HashSet<(About, (String, String))>>,
     metrics: Arc<Metrics>,
 }
 
@@ -95,7 +97,7 @@ impl Traces {
             }
         });
         let exporter = Mutex::new(Some(tokio::spawn(exporter.run(spans))));
-        Traces(Some(Arc::new(On { queue: Mutex::new(Some(queue)), exporter, metrics: metrics.clone() })))
+        Traces(Some(Arc::new(On { queue: Mutex::new(Some(queue)), exporter, wanted: Mutex::default(), metrics: metrics.clone() })))
     }
 
     /// Whether there are traces.
@@ -103,37 +105,50 @@ impl Traces {
         self.0.is_some()
     }
 
-    /// Hands over a record. It is made only if there are traces.
+    /// Hands over a record. It is made only if there are traces and a place for it, and without a lock: what revokes must not wait for what
+    /// is made of a request.
     fn hand_over(&self, record: impl FnOnce() -> Record) {
         let Some(on) = &self.0 else { return };
-        let sent = on.queue.lock().as_ref().is_some_and(|queue| queue.try_send(record()).is_ok());
-        if !sent {
-            on.metrics.lose_spans(SpanLoss::QueueFull, 1);
+        let queue = on.queue.lock().clone();
+        match queue.as_ref().map(mpsc::Sender::try_reserve) {
+            Some(Ok(place)) => place.send(record()),
+            Some(Err(_)) | None => on.metrics.lose_spans(SpanLoss::QueueFull, 1),
         }
     }
 
     /// The status of a request was stored.
-    pub fn request(&self, before: &ActivationRequest, after: &ActivationRequest, grant: Option<Arc<Grant>>, at: Time) {
-        self.hand_over(|| Record::Request { before: Box::new(before.clone()), after: Box::new(after.clone()), grant, at });
+    pub fn request(&self, before: &ActivationRequest, after: &ActivationRequest, grant: Option<&Grant>, at: Time) {
+        self.hand_over(|| Record::request(before, after, grant, at));
     }
 
-    /// The leader looks at a request.
-    pub fn request_seen(&self, request: &Arc<ActivationRequest>, grant: impl FnOnce() -> Option<Arc<Grant>>, at: Time) {
+    /// A replica looks at a request. `whole`: it was read as it is stored, by a replica that begins to lead.
+    pub fn request_seen(&self, request: &ActivationRequest, grant: impl FnOnce() -> Option<Arc<Grant>>, whole: bool, at: Time) {
         if !is_long_over(request.status.as_ref().and_then(|status| status.ended_at), at) {
-            self.hand_over(|| Record::RequestSeen { request: request.clone(), grant: grant(), at });
+            self.hand_over(|| Record::request_seen(request, grant().as_deref(), whole, at));
         }
     }
 
     /// The status of an AssignmentRequest was stored.
     pub fn assignment(&self, before: &AssignmentRequest, after: &AssignmentRequest, at: Time) {
-        self.hand_over(|| Record::Assignment { before: Box::new(before.clone()), after: Box::new(after.clone()), at });
+        self.hand_over(|| Record::assignment(before, after, at));
     }
 
-    /// The leader looks at an AssignmentRequest.
-    pub fn assignment_seen(&self, request: &Arc<AssignmentRequest>, at: Time) {
+    /// A replica looks at an AssignmentRequest.
+    pub fn assignment_seen(&self, request: &AssignmentRequest, whole: bool, at: Time) {
         if !is_long_over(request.status.as_ref().and_then(|status| status.ended_at), at) {
-            self.hand_over(|| Record::AssignmentSeen { request: request.clone(), at });
+            self.hand_over(|| Record::assignment_seen(request, whole, at));
         }
+    }
+
+    /// Notes that the next reconcile of this request reads it as it is stored, if it has ended a moment ago; whether that is so.
+    pub fn want(&self, about: About, key: (String, String), ended: Option<Time>, at: Time) -> bool {
+        let Some(on) = self.0.as_ref().filter(|_| ended.is_some() && !is_long_over(ended, at)) else { return false };
+        on.wanted.lock().insert((about, key))
+    }
+
+    /// Whether the request was to be read as it is stored.
+    pub fn take_wanted(&self, about: About, key: &(String, String)) -> bool {
+        self.0.as_ref().is_some_and(|on| on.wanted.lock().remove(&(about, key.clone())))
     }
 
     /// The leader finds that a request of this namespace and name does not exist.
@@ -143,19 +158,19 @@ impl Traces {
 
     /// The status of a Grant was stored.
     pub fn grant(&self, before: &Grant, after: &Grant, at: Time) {
-        self.hand_over(|| Record::Grant { before: Box::new(before.clone()), after: Box::new(after.clone()), at });
+        self.hand_over(|| Record::grant(before, after, at));
     }
 
     /// The leader looks at a Grant that has ended and whose request was deleted.
     pub fn orphan(&self, grant: &Grant, at: Time) {
         if !is_long_over(grant.status.as_ref().and_then(|status| status.revoked_at), at) {
-            self.hand_over(|| Record::Orphan { grant: Box::new(grant.clone()), at });
+            self.hand_over(|| Record::orphan(grant, at));
         }
     }
 
     /// The target was called.
     pub fn call(&self, grant: impl FnOnce() -> Grant, call: Call) {
-        self.hand_over(|| Record::Call { grant: Box::new(grant()), call });
+        self.hand_over(|| Record::call(&grant(), call));
     }
 
     /// Waits at most `limit` until what is queued is exported, and takes nothing any more.
@@ -200,6 +215,7 @@ fn resource(settings: &Settings, process: &Process<'_>) -> Vec<(String, String)>
 mod tests {
     use super::*;
     use std::time::Instant;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     fn request(uid: usize) -> ActivationRequest {
         let request = serde_json::json!({
@@ -253,6 +269,30 @@ mod tests {
         drop(silent);
     }
 
+    #[tokio::test]
+    async fn what_waits_for_others_is_sent_before_the_process_ends() {
+        let collector = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", collector.local_addr().unwrap());
+        let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "60000")];
+        let get = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let process = Process { replica: "a", id: "a".into(), install: "0123abcd", component: "operator" };
+        let metrics = Arc::new(Metrics::default());
+        let traces = Traces::start(settings::parse(get).unwrap().unwrap(), &process, &metrics);
+        traces.request(&request(1), &denied(1), None, Time::parse("2026-11-27T10:00:01Z").unwrap());
+        let takes = async {
+            let (mut connection, _) = collector.accept().await.unwrap();
+            let (mut text, mut bytes) = (String::new(), [0; 4096]);
+            while !text.contains("\"activation request\"") {
+                let n = connection.read(&mut bytes).await.unwrap();
+                assert!(n > 0, "{text}");
+                text.push_str(&String::from_utf8_lossy(&bytes[..n]));
+            }
+            connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await.unwrap();
+        };
+        tokio::join!(takes, traces.finish(Duration::from_secs(20)));
+        assert_eq!(metrics.trace_spans.get(), 2);
+    }
+
     /// A leader that starts looks at everything that is kept.
     #[tokio::test]
     async fn what_has_ended_long_ago_takes_no_place_in_the_queue() {
@@ -261,14 +301,14 @@ mod tests {
         let process = Process { replica: "a", id: "a".into(), install: "0123abcd", component: "operator" };
         let metrics = Arc::new(Metrics::default());
         let traces = Traces::start(settings, &process, &metrics);
-        let (kept, ended) = (Arc::new(denied(1)), Time::parse("2026-11-27T10:00:01Z").unwrap());
+        let (kept, ended) = (denied(1), Time::parse("2026-11-27T10:00:01Z").unwrap());
         for _ in 0..RECORDS * 2 {
-            traces.request_seen(&kept, || None, ended.plus_secs(3600));
+            traces.request_seen(&kept, || None, true, ended.plus_secs(3600));
         }
         const NONE: &str = "curfew_trace_spans_lost_total{reason=\"QueueFull\"} 0\n";
         assert!(metrics.text().contains(NONE), "{}", metrics.text());
         for _ in 0..RECORDS * 2 {
-            traces.request_seen(&kept, || None, ended.plus_secs(10));
+            traces.request_seen(&kept, || None, true, ended.plus_secs(10));
         }
         assert!(!metrics.text().contains(NONE), "nothing has run meanwhile, so the queue is full");
     }

@@ -5,12 +5,9 @@ use super::{
     life::{About, Life, Outcome, Phase},
     span::{Attribute, Span, SpanKind},
 };
-use crate::api::{ActivationRequest, AssignmentRequest, Grant, grant::GrantState};
+use crate::api::{ActivationRequest, AssignmentRequest, Grant};
 use curfew_core::time::Time;
-use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
-    sync::Arc,
-};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 /// How many lives are remembered. One that is forgotten is known by what is stored, in whole seconds.
 const LIVES: usize = 4096;
@@ -21,42 +18,24 @@ const ERRORS: usize = 16;
 /// For how long after its end the leader makes the spans of a life that another process may have ended and not exported, in seconds.
 pub const RECENT_SECS: i64 = 120;
 
-/// What a controller has seen or done.
+/// What a controller has seen or done. It holds what is known of the life and no object, so that a queue of records stays small.
 #[derive(Clone, Debug)]
 pub enum Record {
     /// The status of a request was stored.
     Request {
-        /// The request before.
-        before: Box<ActivationRequest>,
+        /// Before.
+        before: Box<Life>,
         /// As it was stored.
-        after: Box<ActivationRequest>,
-        /// Its Grant.
-        grant: Option<Arc<Grant>>,
+        after: Box<Life>,
         /// When that was decided.
         at: Time,
     },
-    /// The leader looks at a request.
-    RequestSeen {
-        /// The request.
-        request: Arc<ActivationRequest>,
-        /// Its Grant.
-        grant: Option<Arc<Grant>>,
-        /// When.
-        at: Time,
-    },
-    /// The status of an AssignmentRequest was stored.
-    Assignment {
-        /// The request before.
-        before: Box<AssignmentRequest>,
-        /// As it was stored.
-        after: Box<AssignmentRequest>,
-        /// When that was decided.
-        at: Time,
-    },
-    /// The leader looks at an AssignmentRequest.
-    AssignmentSeen {
-        /// The request.
-        request: Arc<AssignmentRequest>,
+    /// A replica looks at a request.
+    Seen {
+        /// What it says.
+        told: Box<Life>,
+        /// Whether a replica that begins to lead has read it as it is stored: of one that has ended, the stores keep little.
+        whole: bool,
         /// When.
         at: Time,
     },
@@ -71,27 +50,64 @@ pub enum Record {
     },
     /// The status of a Grant was stored.
     Grant {
-        /// The Grant before.
-        before: Box<Grant>,
+        /// Before.
+        before: Box<Life>,
         /// As it was stored.
-        after: Box<Grant>,
+        after: Box<Life>,
         /// When that was decided.
         at: Time,
     },
     /// The leader looks at a Grant that has ended and whose request was deleted.
     Orphan {
-        /// The Grant.
-        grant: Box<Grant>,
+        /// What it says.
+        told: Box<Life>,
         /// When.
         at: Time,
     },
     /// A call of the target.
     Call {
-        /// For this Grant.
-        grant: Box<Grant>,
+        /// What the Grant says.
+        told: Box<Life>,
         /// The call.
         call: Call,
     },
+}
+
+/// What a request and its Grant say.
+fn of_request(request: &ActivationRequest, grant: Option<&Grant>) -> Box<Life> {
+    Box::new(grant.map(learn::grant).unwrap_or_default().with(learn::request(request)))
+}
+
+impl Record {
+    /// The status of a request was stored.
+    pub fn request(before: &ActivationRequest, after: &ActivationRequest, grant: Option<&Grant>, at: Time) -> Self {
+        Record::Request { before: of_request(before, grant), after: of_request(after, grant), at }
+    }
+    /// A replica looks at a request.
+    pub fn request_seen(request: &ActivationRequest, grant: Option<&Grant>, whole: bool, at: Time) -> Self {
+        Record::Seen { told: of_request(request, grant), whole, at }
+    }
+    /// The status of an AssignmentRequest was stored.
+    pub fn assignment(before: &AssignmentRequest, after: &AssignmentRequest, at: Time) -> Self {
+        let told = |request| Box::new(learn::assignment_request(request));
+        Record::Request { before: told(before), after: told(after), at }
+    }
+    /// A replica looks at an AssignmentRequest.
+    pub fn assignment_seen(request: &AssignmentRequest, whole: bool, at: Time) -> Self {
+        Record::Seen { told: Box::new(learn::assignment_request(request)), whole, at }
+    }
+    /// The status of a Grant was stored.
+    pub fn grant(before: &Grant, after: &Grant, at: Time) -> Self {
+        Record::Grant { before: Box::new(learn::grant(before)), after: Box::new(learn::grant(after)), at }
+    }
+    /// The leader looks at a Grant that has ended and whose request was deleted.
+    pub fn orphan(grant: &Grant, at: Time) -> Self {
+        Record::Orphan { told: Box::new(learn::grant(grant)), at }
+    }
+    /// The target was called for this Grant.
+    pub fn call(grant: &Grant, call: Call) -> Self {
+        Record::Call { told: Box::new(learn::grant(grant)), call }
+    }
 }
 
 /// A call of a target.
@@ -143,29 +159,17 @@ impl Recorder {
     /// Takes note of a record.
     pub fn record(&mut self, record: Record) -> Made {
         match record {
-            Record::Request { before, after, grant, at } => {
-                let grant = grant.map(|grant| learn::grant(&grant)).unwrap_or_default();
-                let told = |request: &ActivationRequest| grant.clone().with(learn::request(request));
-                self.committed(told(&before), told(&after), at)
-            }
-            Record::RequestSeen { request, grant, at } => {
-                let grant = grant.map(|grant| learn::grant(&grant)).unwrap_or_default();
-                self.seen(grant.with(learn::request(&request)), at)
-            }
-            Record::Assignment { before, after, at } => {
-                self.committed(learn::assignment_request(&before), learn::assignment_request(&after), at)
-            }
-            Record::AssignmentSeen { request, at } => self.seen(learn::assignment_request(&request), at),
+            Record::Request { before, after, at } => self.committed(*before, *after, at),
+            Record::Seen { told, whole, at } => self.seen(*told, whole, at),
             Record::Deleted { about, key, at } => self.deleted(about, &key, at),
-            Record::Grant { before, after, at } => self.grant(&before, &after, at),
-            Record::Orphan { grant, at } => {
-                let (uid, mut told) = (grant.spec.request.uid.clone(), learn::grant(&grant));
+            Record::Grant { before, after, at } => self.grant(*before, *after, at),
+            Record::Orphan { mut told, at } => {
                 told.ended = told.gone;
                 told.outcome = told.ended.map(|_| deleted());
-                self.entry(&uid).request_deleted = true;
-                self.seen(told, at)
+                self.entry(&told.uid).request_deleted = true;
+                self.seen(*told, true, at)
             }
-            Record::Call { grant, call } => self.call(&grant, call),
+            Record::Call { told, call } => self.call(*told, call),
         }
     }
 
@@ -192,46 +196,44 @@ impl Recorder {
         if entry.life.ended.is_some() { entry.rest() } else { entry.make(|phase| !over.contains(&phase)) }
     }
 
-    /// The leader looks at it: what is not remembered yet. Of a life that has ended a moment ago, the process that ended it may have been
-    /// killed before its spans were exported.
-    fn seen(&mut self, told: Life, at: Time) -> Made {
+    /// A replica looks at it: what is not remembered yet. Of a life that has ended a moment ago, the process that ended it may have been
+    /// killed before its spans were exported, so the next leader makes them.
+    fn seen(&mut self, told: Life, whole: bool, at: Time) -> Made {
         let entry = self.entry(&told.uid);
         entry.life = std::mem::take(&mut entry.life).with(told);
         let recent = entry.life.ended.is_some_and(|ended| at < ended.plus_secs(RECENT_SECS));
-        if recent { entry.rest() } else { Made::default() }
+        if whole && recent { entry.rest() } else { Made::default() }
     }
 
     fn deleted(&mut self, about: About, (namespace, name): &(String, String), at: Time) -> Made {
         let is_meant = |life: &Life| life.about == about && life.ended.is_none() && life.namespace == *namespace && life.name == *name;
-        let Some(entry) = self.lives.values_mut().find(|entry| is_meant(&entry.life) && !entry.request_deleted) else {
-            return Made::default();
-        };
+        let meant = self.lives.values_mut().filter(|entry| is_meant(&entry.life) && !entry.request_deleted);
+        // Of two with one name, the first was deleted before the other was created.
+        let Some(entry) = meant.min_by_key(|entry| entry.life.created) else { return Made::default() };
         entry.request_deleted = true;
-        if entry.life.granting {
-            // The Grant ends it.
+        let life = &mut entry.life;
+        if life.intent.is_some() && life.gone.is_none() {
+            // The end of the Grant ends it.
             return Made::default();
         }
-        entry.life.ended = Some(at);
-        entry.life.outcome = Some(deleted());
+        life.ended = Some(life.gone.unwrap_or(at));
+        life.outcome = Some(deleted());
         entry.rest()
     }
 
-    fn grant(&mut self, before: &Grant, after: &Grant, at: Time) -> Made {
-        let mut told = learn::grant(after);
-        let state = after.status.as_ref().and_then(|status| status.state);
-        if state == Some(GrantState::Abandoned) {
+    fn grant(&mut self, before: Life, mut told: Life, at: Time) -> Made {
+        if told.abandoned {
             told.gone = Some(at.floor_secs());
         }
         if self.entry(&told.uid).request_deleted {
             told.ended = told.gone;
             told.outcome = told.ended.map(|_| deleted());
         }
-        self.committed(learn::grant(before), told, at)
+        self.committed(before, told, at)
     }
 
-    fn call(&mut self, grant: &Grant, call: Call) -> Made {
+    fn call(&mut self, told: Life, call: Call) -> Made {
         let process = self.process.clone();
-        let told = learn::grant(grant);
         let entry = self.entry(&told.uid);
         entry.life = std::mem::take(&mut entry.life).with(told);
         if let Some(error) = call.error {
@@ -246,7 +248,8 @@ impl Recorder {
         attributes.extend(call.error.map(|error| ("error.type", Attribute::Text(error.to_owned()))));
         let span = Span {
             trace: TraceId::of(uid),
-            id: SpanId::of(uid, &["call", &process, &entry.calls.to_string()]),
+            // The number alone begins again where a life was forgotten.
+            id: SpanId::of(uid, &["call", &process, &entry.calls.to_string(), call.name, &call.start.as_millis().to_string()]),
             parent: Some(call.phase.id(uid)),
             name: call.name,
             kind: SpanKind::Client,

@@ -57,9 +57,12 @@ async fn a_request_has_one_trace_by_all_processes_and_a_collector_that_is_away_d
     let slow: Vec<_> = slow.iter().map(|(key, value)| (*key, value.as_str())).collect();
     let quick: Vec<_> = quick.iter().map(|(key, value)| (*key, value.as_str())).collect();
 
-    // The leader is killed before it has exported anything. A process that only revokes ends the access, the next leader the request.
+    // The leader is killed before it has exported anything, also of a request that has ended. A process that only revokes ends the access, the next leader the request.
     let victim = w.operator_with("victim", &slow).await?;
     w.granting().await?;
+    activate(&w, "over", "2s").await?;
+    w.state_is("over", "Expired").await?;
+    let over = trace(&w, "over").await?;
     activate(&w, "killed", "15s").await?;
     let killed = trace(&w, "killed").await?;
     ensure!(collector.requests() == 0, "a span that waits for others was exported");
@@ -77,6 +80,8 @@ async fn a_request_has_one_trace_by_all_processes_and_a_collector_that_is_away_d
     w.state_is("killed", "Expired").await?;
     has_phases(&collector.whole(&killed).await?)?;
     ensure!(collector.times(&killed, "activation request") == 1, "one root span");
+    // The request that had ended before the kill has its trace by the next leader.
+    has_phases(&collector.whole(&over).await?)?;
 
     // Without a kill each span comes once, with what identifies the access, and without names of people.
     w.granting().await?;

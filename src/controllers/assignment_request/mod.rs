@@ -43,7 +43,7 @@ use curfew_core::{
     time::Time,
 };
 use known::Known;
-use kube::ResourceExt;
+use kube::{Api, ResourceExt};
 use object::Object;
 use status::Next;
 use std::{sync::Arc, time::Duration};
@@ -98,10 +98,17 @@ impl AssignmentRequestController {
         if !outdated && self.expectations.is_stale(key, &before) {
             return Ok(Requeue::At(Time::from_millis(ctx.now().as_millis() + LAG_MS)));
         }
+        ctx.traces.assignment_seen(&stored, false, ctx.now());
+        if ctx.traces.take_wanted(About::Assignment, key) {
+            // Of what has ended the stores keep little. A read that fails leaves this trace as it is.
+            let requests: Api<AssignmentRequest> = Api::namespaced(ctx.client.clone(), &key.0);
+            if let Some(live) = requests.get_opt(&key.1).await? {
+                ctx.traces.assignment_seen(&live, true, ctx.now());
+            }
+        }
         if !ctx.authority.leads() || convert::assignment_request_schema(&stored) == Schema::Newer {
             return Ok(Requeue::OnChange);
         }
-        ctx.traces.assignment_seen(&stored, ctx.now());
         if self.is_complete(key, &stored) {
             return Ok(Requeue::OnChange);
         }

@@ -92,7 +92,7 @@ impl RequestEffects {
         match kube_writes::commit(&api, &self.key.1, &next.version, object.status.as_ref(), &status).await {
             WriteOutcome::Stored(stored) => {
                 self.announce(&stored, next);
-                self.ctx.traces.request(object, &stored, known.grant.clone(), at);
+                self.ctx.traces.request(object, &stored, known.grant.as_deref(), at);
                 self.ctx.notify(object.status.as_ref(), &stored);
                 let version = stored.resource_version().unwrap_or_default();
                 self.known.lock().stored(stored, next, tally);

@@ -26,6 +26,7 @@ use crate::{
         expectations::Expectations,
         stores::Key,
     },
+    traces::life::About,
 };
 use async_trait::async_trait;
 use curfew_core::{
@@ -38,7 +39,7 @@ use curfew_core::{
 };
 use effects::RequestEffects;
 use known::Known;
-use kube::ResourceExt;
+use kube::{Api, ResourceExt};
 use std::{sync::Arc, time::Duration};
 
 /// How soon to look again when the watch lags behind our own write, in milliseconds.
@@ -61,6 +62,23 @@ impl RequestController {
         RequestController { ctx, expectations: Expectations::default() }
     }
 
+    /// Lets its trace know what is stored.
+    async fn trace(&self, key: &Key, stored: &ActivationRequest) -> kube::Result<()> {
+        let (traces, grant) = (&self.ctx.traces, |request: &ActivationRequest| {
+            self.ctx.stores.grant(request.status.as_ref()?.grant_ref.as_ref()?.name.as_str())
+        });
+        if !traces.take_wanted(About::Activation, key) {
+            traces.request_seen(stored, || grant(stored), false, self.ctx.now());
+            return Ok(());
+        }
+        // Of what has ended the stores keep little. A read that fails leaves this trace as it is.
+        let requests: Api<ActivationRequest> = Api::namespaced(self.ctx.client.clone(), &key.0);
+        if let Some(live) = requests.get_opt(&key.1).await? {
+            traces.request_seen(&live, || grant(&live), true, self.ctx.now());
+        }
+        Ok(())
+    }
+
     async fn run(&self, key: &Key) -> kube::Result<NextRun> {
         let ctx = &self.ctx;
         let outdated = self.expectations.take_outdated(key);
@@ -73,10 +91,7 @@ impl RequestController {
         if convert::request_schema(&stored) == Schema::Newer {
             return Ok(NextRun::of(Requeue::OnChange));
         }
-        if ctx.authority.leads() {
-            let grant = || ctx.stores.grant(stored.status.as_ref()?.grant_ref.as_ref()?.name.as_str());
-            ctx.traces.request_seen(&stored, grant, ctx.now());
-        }
+        self.trace(key, &stored).await?;
         if !outdated && self.is_complete(key, &stored) {
             return Ok(NextRun::of(Requeue::OnChange));
         }

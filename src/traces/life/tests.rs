@@ -209,7 +209,7 @@ fn a_request_that_extends_another_one_links_to_its_trace() {
 
 #[test]
 fn the_spans_of_a_life_are_written_as_reviewed() {
-    let mut life = Life { attempts: Some(2), break_glass: true, ..whole() };
+    let mut life = Life { break_glass: true, ..whole() };
     life.errors = vec![(Time::from_millis(1_795_767_330_500), Phase::Revoke, "denied")];
     life.more_errors = vec![(Phase::Revoke, 3)];
     let spans: Vec<_> = life.spans().into_iter().map(|(_, span)| span).collect();

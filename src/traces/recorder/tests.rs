@@ -66,12 +66,11 @@ fn grant(state: &str) -> Grant {
 }
 
 fn request_stored(before: &ActivationRequest, after: &ActivationRequest, of: Option<&str>, at: Time) -> Record {
-    let grant = of.map(|state| Arc::new(grant(state)));
-    Record::Request { before: Box::new(before.clone()), after: Box::new(after.clone()), grant, at }
+    Record::request(before, after, of.map(grant).as_ref(), at)
 }
 
 fn grant_stored(before: &str, after: &str, at: Time) -> Record {
-    Record::Grant { before: Box::new(grant(before)), after: Box::new(grant(after)), at }
+    Record::grant(&grant(before), &grant(after), at)
 }
 
 /// What happens to a request until it has expired, in order.
@@ -108,7 +107,7 @@ fn each_span_is_made_by_who_ends_it_and_once() {
     assert_eq!(by_step, expected);
     let accept = &made[0].spans[0];
     assert_eq!(accept.end.as_millis() - accept.start.as_millis(), 1_200, "in milliseconds, as this process has decided it");
-    let seen = Record::RequestSeen { request: Arc::new(stored("Expired")), grant: Some(Arc::new(grant("Ended"))), at: time(932) };
+    let seen = Record::request_seen(&stored("Expired"), Some(&grant("Ended")), true, time(932));
     assert!(one.record(seen).spans.is_empty(), "not once more when it looks at it again");
 }
 
@@ -128,12 +127,12 @@ fn a_replica_that_goes_on_completes_the_trace() {
             }
         }
         // The next leader looks at every request when it starts.
-        let seen = Record::RequestSeen { request: Arc::new(stored("Expired")), grant: Some(Arc::new(grant("Ended"))), at: time(960) };
+        let seen = Record::request_seen(&stored("Expired"), Some(&grant("Ended")), true, time(960));
         exported.extend(second.record(seen).spans.into_iter().map(|span| span.id));
         assert_eq!(exported, all, "killed after step {killed_after}");
     }
     // A request that has ended long ago is not traced again by everyone who starts.
-    let late = Record::RequestSeen { request: Arc::new(stored("Expired")), grant: None, at: time(931 + RECENT_SECS) };
+    let late = Record::request_seen(&stored("Expired"), None, true, time(931 + RECENT_SECS));
     assert!(Recorder::new("c".into()).record(late).spans.is_empty());
 }
 
@@ -167,7 +166,7 @@ fn a_deleted_request_has_a_root_span_after_all() {
     assert!(made.spans[0].attributes.contains(&("curfew.state", Attribute::Text("Deleted".into()))));
 
     // Another process has ended it.
-    let orphan = Record::Orphan { grant: Box::new(grant("Ended")), at: time(940) };
+    let orphan = Record::orphan(&grant("Ended"), time(940));
     assert!(names(&granted.record(orphan.clone())).is_empty());
     assert!(names(&Recorder::new("b".into()).record(orphan)).contains(&"activation request"));
 }
@@ -175,9 +174,9 @@ fn a_deleted_request_has_a_root_span_after_all() {
 #[test]
 fn calls_of_a_target_are_spans_with_the_kind_of_error_and_not_too_many() {
     let mut recorder = Recorder::new("a".into());
-    let call = |error| Record::Call {
-        grant: Box::new(grant("Revoking")),
-        call: Call { name: "target revoke", phase: Phase::Revoke, start: time(930), end: time(931), error },
+    let call = |error| {
+        let call = Call { name: "target revoke", phase: Phase::Revoke, start: time(930), end: time(931), error };
+        Record::call(&grant("Revoking"), call)
     };
     let first = recorder.record(call(Some("denied"))).spans.remove(0);
     assert_eq!((first.parent, first.error.as_deref(), first.kind), (Some(Phase::Revoke.id(UID)), Some("denied"), SpanKind::Client));
@@ -211,7 +210,61 @@ fn the_memory_is_bounded() {
     for n in 0..LIVES + 10 {
         let mut one = stored("AwaitingApproval");
         one.metadata.uid = Some(format!("u{n}"));
-        recorder.record(Record::RequestSeen { request: Arc::new(one), grant: None, at: time(2) });
+        recorder.record(Record::request_seen(&one, None, true, time(2)));
     }
     assert!(recorder.lives.len() <= LIVES && recorder.order.len() <= LIVES);
+}
+
+/// Before the Grant is created nothing else ends the trace; after it has ended neither.
+#[test]
+fn a_request_that_is_deleted_without_a_live_grant_ends_with_that() {
+    let deleted = |at| Record::Deleted { about: About::Activation, key: ("payments".into(), "first".into()), at };
+    let mut before = Recorder::new("a".into());
+    for record in life().into_iter().take(2) {
+        before.record(record);
+    }
+    assert!(names(&before.record(deleted(time(40)))).contains(&"activation request"));
+
+    let mut after = Recorder::new("a".into());
+    for record in life().into_iter().take(5) {
+        after.record(record);
+    }
+    let made = after.record(deleted(time(950)));
+    assert_eq!(names(&made), ["activation request"]);
+    assert_eq!(made.spans[0].end, time(931), "when the access was gone");
+}
+
+/// Another replica has led meanwhile and ended the request. What is deleted days later has ended then.
+#[test]
+fn what_another_replica_has_ended_has_one_root() {
+    let mut one = Recorder::new("a".into());
+    one.record(life().remove(0));
+    let denied = stored("Expired");
+    assert!(names(&one.record(Record::request_seen(&denied, None, false, time(932)))).is_empty(), "the other one makes its spans");
+    let late = Record::Deleted { about: About::Activation, key: ("payments".into(), "first".into()), at: time(900_000) };
+    assert!(names(&one.record(late)).is_empty());
+}
+
+#[test]
+fn a_call_has_an_id_of_its_own_also_where_the_life_was_forgotten() {
+    let call = |name, start| Record::call(&grant("Granting"), Call { name, phase: Phase::Target, start, end: start, error: None });
+    let mut recorder = Recorder::new("a".into());
+    let first = recorder.record(call("target arm", time(30))).spans.remove(0);
+    recorder.lives.clear();
+    recorder.order.clear();
+    let second = recorder.record(call("target revoke", time(930))).spans.remove(0);
+    assert_ne!(first.id, second.id);
+}
+
+/// A removal that fails is stored as `Revoking` afterwards; its calls are within its span.
+#[test]
+fn a_revocation_begins_at_the_deadline() {
+    let mut recorder = Recorder::new("a".into());
+    for record in life().into_iter().take(3) {
+        recorder.record(record);
+    }
+    let mut revoking = grant("Revoking");
+    revoking.status.as_mut().unwrap().conditions = serde_json::from_value(json!([condition("Active", "Unknown", time(950))])).unwrap();
+    let access = recorder.record(Record::grant(&grant("Active"), &revoking, time(950)));
+    assert_eq!(access.spans.iter().map(|span| (span.name, span.end)).collect::<Vec<_>>(), [("access", time(930))]);
 }
