@@ -19,8 +19,8 @@ pub struct Timing {
     pub sweep_bound_secs: i64,
     /// Seconds for which a target's answer about its identity is cached.
     pub answer_cache_secs: i64,
-    /// Seconds for which it is cached that the operator lacks no right at a target: some sixteen questions for each system, and one or
-    /// more for each template. A lack is asked for again with every run.
+    /// Seconds for which it is cached that the operator lacks no right in its own cluster: some sixteen questions, and one or more for each
+    /// template. A lack is asked for again with every run.
     pub rights_cache_secs: i64,
     /// Seconds for which the check of another cluster's admission policies is cached.
     pub guard_cache_secs: i64,
@@ -220,6 +220,8 @@ mod tests {
     #[test]
     fn a_policy_that_was_removed_is_noticed_within_half_a_minute_and_a_proof_outlives_the_pause_until_the_next_look() {
         for t in [timing(), &SHIPPED] {
+            let stored_every = u64::try_from(curfew_core::admission::STORED_EVERY_SECS).unwrap();
+            assert!(SHIPPED.admission_check_every > Duration::from_secs(stored_every), "each whole proof is stored");
             assert!(t.admission_look_every < Duration::from_secs(30) && t.admission_look_every <= t.admission_check_every);
             assert!(crate::authority::PROOF_VALIDITY > t.admission_look_every + Duration::from_secs(10));
         }

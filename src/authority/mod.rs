@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -32,6 +32,8 @@ pub struct Authority {
     grants: bool,
     /// The instant until which this replica holds the lease; `None` while it does not hold it.
     lease_until: watch::Sender<Option<Instant>>,
+    /// How often it was acquired.
+    terms: AtomicU64,
     /// The instant until which the last admission proof is valid; `None` while admission is not enforced.
     admission_until: Mutex<Option<Instant>>,
     /// When another replica was last seen to renew the lease.
@@ -58,6 +60,7 @@ impl Authority {
             clock,
             grants,
             lease_until: watch::Sender::new(None),
+            terms: AtomicU64::new(0),
             admission_until: Mutex::new(None),
             renewed_elsewhere: Mutex::new(None),
             synced: AtomicBool::new(false),
@@ -95,10 +98,19 @@ impl Authority {
 
     /// Sets the instant until which this replica holds the lease; `None` if it does not hold it.
     pub fn set_lease(&self, until: Option<Instant>) {
+        let held = self.leads();
         let previous = self.lease_until.send_replace(until);
+        if !held && until.is_some() {
+            self.terms.fetch_add(1, Ordering::AcqRel);
+        }
         if changes(previous, until) {
             self.notify();
         }
+    }
+
+    /// Tells the time in which this replica holds the lease now from those before: in between another one may have led.
+    pub fn term(&self) -> u64 {
+        self.terms.load(Ordering::Acquire)
     }
 
     /// Records that another replica has renewed the lease.
@@ -202,6 +214,23 @@ mod tests {
         authority.set_lease(Some(later));
         authority.set_admission_enforced(false);
         assert!(authority.permit().is_none());
+    }
+
+    #[test]
+    fn each_acquisition_of_the_lease_is_a_term_of_its_own() {
+        let authority = Authority::new(Arc::new(Clock::default()));
+        let later = Instant::now() + Duration::from_secs(60);
+        let after = |until| {
+            authority.set_lease(until);
+            authority.term()
+        };
+        let first = after(Some(later));
+        assert_eq!(after(Some(later + Duration::from_secs(4))), first, "a renewal");
+        assert_eq!(after(None), first);
+        let second = after(Some(later));
+        assert!(second > first, "another replica may have led");
+        assert_eq!(after(Some(Instant::now())), second);
+        assert!(after(Some(later)) > second, "it had run out, and another replica may have led");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::{
         config::{AdmissionStatus, CurfewConfigStatus, Stamping},
     },
     audit::{EventData, EventKind},
+    authority::Authority,
     identity::{
         admission_check::{self, AdmissionCheck, Compared},
         cluster,
@@ -39,12 +40,21 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 struct Memory {
     /// Its own last good proof, whole or on demand.
     last: Option<Proof>,
-    /// The history as this process knows it, while it leads: the stored one could have been written by anyone during a gap.
-    mine: Option<AdmissionHistory>,
+    /// The history as this process knows it, while it leads, and in which term: the stored one could have been written by anyone during a
+    /// gap.
+    mine: Option<(u64, AdmissionHistory)>,
     /// How often watches had failed before the last whole check.
     interruptions: u64,
     /// The policies and CRDs whose content it has compared.
     compared: Option<Compared>,
+}
+
+impl Memory {
+    /// The history as this process knows it, while it leads without interruption: meanwhile another replica may have seen a gap.
+    fn mine(&self, authority: &Authority) -> Option<&AdmissionHistory> {
+        let (_, history) = self.mine.as_ref().filter(|(term, _)| authority.leads() && *term == authority.term())?;
+        Some(history)
+    }
 }
 
 /// Proves admission until the process ends: as a whole on a slow beat, and in between by versions, on a faster beat and on demand.
@@ -120,7 +130,8 @@ async fn stands(ctx: &Context, memory: &Memory) -> bool {
     let stands = digest.zip(says).is_some_and(|(digest, (config, status))| {
         let Some(admission) = &status.admission else { return false };
         // Only the leader writes what it says.
-        let as_told = || memory.mine.is_some() && told(ctx, config, &[], admission.stamping).conditions == status.conditions;
+        let as_told =
+            || memory.mine(&ctx.authority).is_some() && told(ctx, config, &[], admission.stamping).conditions == status.conditions;
         admission.since.is_some() && admission.digest == Some(digest) && (!ctx.authority.leads() || as_told())
     });
     if stands {
@@ -143,15 +154,16 @@ async fn unchanged(ctx: &Context, memory: &Memory) -> Option<Digest> {
 async fn confirm(ctx: &Context, memory: &mut Memory, covered: Unproven) -> bool {
     // Before anything is read: what is read now was so at this time or later.
     let begun = ctx.authority.clock.server().unwrap_or(Time::from_millis(0));
+    let term = ctx.authority.term();
     let digest = unchanged(ctx, memory).await;
-    let mine = memory.mine.as_ref().filter(|_| ctx.authority.leads());
-    let confirmed = digest.zip(mine).and_then(|(digest, mine)| mine.confirm(begun, digest, covered.objects.iter().cloned()));
+    let confirmed =
+        digest.zip(memory.mine(&ctx.authority)).and_then(|(digest, mine)| mine.confirm(begun, digest, covered.objects.iter().cloned()));
     let Some((digest, history)) = digest.zip(confirmed) else {
         ctx.put_back_unproven(covered);
         return false;
     };
     memory.last = Some(Proof { started_at: begun, finished_at: ctx.now(), enforced: true, digest });
-    memory.mine = Some(history.clone());
+    memory.mine = Some((term, history.clone()));
     ctx.set_confirmed(history);
     ctx.proof_recorded(covered.waiting);
     true
@@ -170,6 +182,7 @@ async fn look(ctx: &Context, compared: &mut Option<Compared>) -> kube::Result<(A
 
 /// Records the result of a check; `true` if admission is enforced and that is stored.
 async fn record(ctx: &Context, check: &AdmissionCheck, keys: Vec<String>, proof: Proof, covered: Unproven, memory: &mut Memory) -> bool {
+    let term = ctx.authority.term();
     let configs: Api<CurfewConfig> = Api::all(ctx.client.clone());
     let config = match configs.get_opt(CONFIG_NAME).await {
         Ok(Some(config)) => config,
@@ -182,10 +195,8 @@ async fn record(ctx: &Context, check: &AdmissionCheck, keys: Vec<String>, proof:
         }
     };
     let status = config.status.clone().unwrap_or_default();
-    if !ctx.authority.leads() {
-        memory.mine = None;
-    }
-    let stored = memory.mine.clone().unwrap_or_else(|| status.admission.as_ref().map(AdmissionStatus::to_core).unwrap_or_default());
+    let stored =
+        memory.mine(&ctx.authority).cloned().unwrap_or_else(|| status.admission.as_ref().map(AdmissionStatus::to_core).unwrap_or_default());
     let mut check = check.clone();
     if sweep::compare_cluster_keys(&status.cluster_keys, &keys, &config.spec.accepted_cluster_keys) == ClusterIdentity::Clone {
         check.problems.push(format!(
@@ -205,7 +216,7 @@ async fn record(ctx: &Context, check: &AdmissionCheck, keys: Vec<String>, proof:
     }
     let history = stored.record(proof, memory.last).with_seen(covered.objects);
     // Remembered whether or not it can be written: a gap must not be forgotten because a user prevents the write.
-    memory.mine = Some(history.clone());
+    memory.mine = Some((term, history.clone()));
     // A user who sees AdmissionEnforced may create a request at once, so `since` must not lie ahead when it is published.
     let ahead = history.since.map_or(0, |t| t.millis_since(ctx.now())).clamp(0, 2000);
     tokio::time::sleep(Duration::from_millis(ahead.unsigned_abs())).await;

@@ -69,7 +69,7 @@ impl WatchAges {
         let mut watches = self.watches.lock();
         let number = watches.get(path).map_or(0, |before| before.number + 1);
         watches.insert(path.to_owned(), Watch { number, at, until: at + lasts, connection });
-        OpenWatch { ages: self.clone(), path: path.to_owned(), number }
+        OpenWatch { ages: self.clone(), path: path.to_owned(), number, until: at + lasts, failed: false }
     }
 
     /// Records that a watch has failed. It is not known to be the same API server that answers next.
@@ -97,17 +97,24 @@ impl WatchAges {
     }
 }
 
-/// A watch that is open. Its age is that of its connection until this is dropped.
+/// How long before its time a watch may end without a failure: clocks and timers are not exact.
+const EARLY: Duration = Duration::from_secs(1);
+
+/// A watch that is open. Its age is that of its connection until this is dropped. One that is dropped before its time has failed, too: an API
+/// server that is told to stop ends its watches in order.
 #[derive(Debug)]
 pub struct OpenWatch {
     ages: Arc<WatchAges>,
     path: String,
     number: u64,
+    until: Instant,
+    failed: bool,
 }
 
 impl OpenWatch {
     /// The watch has failed.
     pub fn failed(&mut self) {
+        self.failed = true;
         self.ages.interrupted();
         self.close();
     }
@@ -122,6 +129,9 @@ impl OpenWatch {
 
 impl Drop for OpenWatch {
     fn drop(&mut self) {
+        if !self.failed && Instant::now() + EARLY < self.until {
+            self.ages.interrupted();
+        }
         self.close();
     }
 }
@@ -173,6 +183,17 @@ mod tests {
         let _next = ages.begun("/api/v1/namespaces", MINUTE, Some(connection));
         drop(broken);
         assert!(ages.is_fresh("namespaces", Duration::from_secs(10), after(55)));
+    }
+
+    #[test]
+    fn a_watch_that_is_ended_before_its_time_has_failed() {
+        let ages = Arc::new(WatchAges::default());
+        drop(ages.begun("/api/v1/namespaces", Duration::from_millis(900), None));
+        assert_eq!(ages.interruptions(), 0, "it has ended by itself");
+        drop(ages.begun("/api/v1/namespaces", MINUTE, None));
+        assert_eq!(ages.interruptions(), 1, "the API server was told to stop");
+        ages.begun("/api/v1/namespaces", MINUTE, None).failed();
+        assert_eq!(ages.interruptions(), 2, "once");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::{
     client::legacy::{
-        Client,
+        Builder, Client,
         connect::{Connect, Connected, Connection},
     },
     rt::{TokioExecutor, TokioTimer},
@@ -89,16 +89,21 @@ pub struct WatchPool<C> {
     pings: Arc<AtomicBool>,
 }
 
+/// Connections that are asked by a PING where they bring nothing.
+fn asking_by_pings() -> Builder {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .http2_keep_alive_interval(timing().ping_after)
+        .http2_keep_alive_timeout(timing().ping_limit)
+        .http2_keep_alive_while_idle(true);
+    builder
+}
+
 impl<C: Connect + Clone + Send + Sync + 'static> WatchPool<C> {
     /// Over connections of this connector, which offers HTTP/2 and HTTP/1.1. No connection is opened yet.
     pub fn new(connector: C, ages: Arc<WatchAges>) -> Self {
-        let connections = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .http2_keep_alive_interval(timing().ping_after)
-            .http2_keep_alive_timeout(timing().ping_limit)
-            .http2_keep_alive_while_idle(true)
-            .build(connector);
-        WatchPool { connections, ages, pings: Arc::default() }
+        WatchPool { connections: asking_by_pings().build(connector), ages, pings: Arc::default() }
     }
 
     /// Sends one watch, and observes its answer until that ends.
@@ -232,6 +237,48 @@ mod tests {
         drop(connection);
         assert!(body.next().await.unwrap().is_err());
         assert_eq!(ages.interruptions(), 1, "a connection that ends within a watch is a failure");
+    }
+
+    /// A server of HTTP/2 that begins to answer a watch, and then answers PINGs, or nothing any more while the connection stays open.
+    async fn http2(answers_pings: bool) -> (Arc<WatchAges>, Response<Box<DynBody>>) {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = server.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut connection = h2::server::handshake(server.accept().await.unwrap().0).await.unwrap();
+            let (_, mut answer) = connection.accept().await.unwrap().unwrap();
+            let mut body = answer.send_response(Response::new(()), false).unwrap();
+            body.send_data("{}\n".into(), false).unwrap();
+            // The connection does nothing but while it is polled.
+            let lasts = if answers_pings { Duration::from_secs(600) } else { Duration::from_millis(500) };
+            drop(tokio::time::timeout(lasts, connection.accept()).await);
+            std::future::pending::<()>().await;
+            drop((connection, body));
+        });
+        let ages = Arc::new(WatchAges::default());
+        let connector = tower::ServiceExt::map_response(HttpConnector::new(), Listening::to as fn(_) -> _);
+        let connections = asking_by_pings().http2_only(true).build(connector);
+        let pool = WatchPool { connections, ages: ages.clone(), pings: Arc::new(true.into()) };
+        let watch = Request::get(format!("http://{address}/api/v1/namespaces?watch=true&timeoutSeconds=600"));
+        let answer = pool.watch(watch.body(Body::empty()).unwrap()).await.unwrap();
+        (ages, answer)
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_answers_no_ping_is_closed_and_one_that_does_lives_on() {
+        let ((dead, silent), (alive, quiet)) = tokio::join!(http2(false), http2(true));
+        let mut silent = http_body_util::BodyDataStream::new(silent.into_body());
+        let mut quiet = http_body_util::BodyDataStream::new(quiet.into_body());
+        assert_eq!(silent.next().await.unwrap().unwrap(), "{}\n");
+        assert_eq!(quiet.next().await.unwrap().unwrap(), "{}\n");
+        let closed = tokio::time::timeout(READ_TIMEOUT * 3, silent.next()).await;
+        assert!(closed.expect("nothing has noticed the silence").unwrap().is_err());
+        assert_eq!(dead.interruptions(), 1);
+        // Longer than it may be silent.
+        let longer = tokio::time::timeout(timing().ping_after + timing().ping_limit, quiet.next()).await;
+        assert!(longer.is_err(), "a connection at rest was closed: {longer:?}");
+        assert_eq!(alive.interruptions(), 0);
+        let answered = timing().ping_after + Duration::from_secs(2);
+        assert!(alive.is_fresh("namespaces", answered, Instant::now()), "a PING that is answered keeps the watch young");
     }
 
     #[test]

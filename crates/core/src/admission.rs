@@ -1,6 +1,6 @@
 //! When the admission policies were proven to be in force: what was created then is what its stamp says. Pure.
 //!
-//! The admission check proves it every few seconds, and on demand; this module says what follows from a proof. A gap lasts from the
+//! The admission check proves it once a minute, by versions alone twice a minute and on demand; this module says what follows from a proof. A gap lasts from the
 //! last good proof before it to the first good one after it. Objects created in a gap are never trusted: the request is Invalid, the
 //! approval is ignored. Nor are they when they have become old: age proves nothing, and an identity that can edit a policy can bring about
 //! that spans are forgotten.
@@ -16,7 +16,8 @@ pub const MAX_PAST_SPANS: usize = 256;
 /// How many of them are the latest: these are remembered however short they are, for what waits or was approved a moment ago.
 const LATEST_SPANS: usize = 16;
 /// How often a standing proof is stored again, so that a new process knows how far the old one had proven.
-const STORED_EVERY_SECS: i64 = 60;
+/// Less than the pause between two proofs, or every other one would be stored.
+pub const STORED_EVERY_SECS: i64 = 50;
 /// How many objects are remembered that a proof covers by order alone. Those of a running span are forgotten within two seconds.
 const MAX_SEEN: usize = 10_000;
 

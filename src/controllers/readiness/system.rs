@@ -5,7 +5,7 @@ use crate::{
     api::{
         AuthorizationSystem, Grant,
         conditions::{self, AUTHORIZED, Is, set},
-        system::{AuthorizationSystemStatus, GrantCounts, Mode, SystemDisplay, Target},
+        system::{AuthorizationSystemStatus, GrantCounts, KubernetesConnection, Mode, Provider, SystemDisplay, Target},
     },
     controllers::convert,
     kube_writes::{self, WriteOutcome},
@@ -114,6 +114,15 @@ async fn live_target(ctx: &Context, answers: &TargetAnswers, system: &Authorizat
     Ok(live)
 }
 
+/// For how long it counts that the operator lacks no right at a target. Rights in its own cluster come with its installation; those at
+/// another target are those of credentials that other people change.
+pub(super) fn rights_cache_secs(system: &AuthorizationSystem) -> i64 {
+    match system.spec.provider {
+        Provider::Kubernetes(KubernetesConnection::InCluster(_)) => timing().rights_cache_secs,
+        _ => timing().answer_cache_secs,
+    }
+}
+
 /// What the operator lacks at the target to grant and to revoke, with the rules to add. A lack is asked for again soon, since the user who
 /// adds the rules waits for the result.
 ///
@@ -121,7 +130,7 @@ async fn live_target(ctx: &Context, answers: &TargetAnswers, system: &Authorizat
 /// Why that cannot be asked now.
 async fn missing_rights(ctx: &Context, answers: &TargetAnswers, system: &AuthorizationSystem) -> Result<Option<String>, String> {
     let question = format!("rights {}", system.uid().unwrap_or_default());
-    if let Some(answer) = answers.objection(&question, ctx.now(), timing().rights_cache_secs) {
+    if let Some(answer) = answers.objection(&question, ctx.now(), rights_cache_secs(system)) {
         return Ok(answer);
     }
     let ask = async {

@@ -1,6 +1,7 @@
 //! RoleTemplates and EligibleAssignments: whether they can be used, and if not, what to change.
-use super::{Asks, Content, Context, Shown, Snapshot, TargetAnswers, UNKNOWN, Written, if_present, set_ready, write};
-use crate::timing::timing;
+use super::{
+    Asks, Content, Context, Shown, Snapshot, TargetAnswers, UNKNOWN, Written, if_present, set_ready, system::rights_cache_secs, write,
+};
 use crate::{
     api::{
         AuthorizationSystem, EligibleAssignment, RoleTemplate,
@@ -144,7 +145,7 @@ async fn ask_target(
     let settings = ctx.stores.config().map(|config| config.spec.settings()).unwrap_or_default();
     let probe = &probe.configured(&settings);
     let of = format!("{} {:?}", facts.reference.uid, template.metadata.generation);
-    let may_bind = cached(ctx, answers, format!("bind {of}"), timing().rights_cache_secs, async {
+    let may_bind = cached(ctx, answers, format!("bind {of}"), rights_cache_secs(system), async {
         ctx.registry.reach(&system.spec.provider).await?.missing_right(probe).await
     });
     let missing = may_bind.await.map_err(|e| format!("whether the operator may bind the roles is unknown: {e}; it is asked again"))?;
