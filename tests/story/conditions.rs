@@ -7,7 +7,7 @@ use super::{
     refusals::{of, ready, refused, template},
 };
 use crate::{attacks::resisted, shared::with_operator};
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use curfew_core::conditions::ticket;
 use curfew_testkit::{Issuer, SOON, User, World, eventually, unix_now};
 use serde_json::{Value, json};
@@ -328,7 +328,9 @@ async fn the_author_of_standing_access_needs_the_mfa_of_the_role(s: &Stage) -> R
         ),
     ] {
         let of = ["aas", "-n", "payments", name];
-        w.field_fits(&of, message, words, SOON * 2, |told| told.contains(words)).await?;
+        let told = w.field_fits(&of, message, words, SOON * 2, |told| told.contains(words));
+        told.await
+            .with_context(|| format!("the attack succeeded: assignment {name} of an author whose login has not what the role asks for"))?;
         ready(w, &of, "False").await?;
     }
     w.access_is(&w.cp.user("stan@example.com", &[])?, true, SOON).await?;

@@ -1,7 +1,7 @@
 //! Standing access: there within its window without a request, and only there.
 use super::{decide, refusals::ready, scheduled::in_secs, until};
 use crate::shared::with_operator;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use curfew::authority::Clock;
 use curfew_core::time::Time;
 use curfew_testkit::{Component, SOON, World, eventually, path, standing_role};
@@ -79,7 +79,7 @@ async fn standing_access_is_there_within_its_window_and_ends_with_it() -> Result
         admin.api(&["patch", "apol", "standing", "--type=merge", "-p", &patch]).await?.success().map(drop)
     };
     policy(false).await?;
-    w.access_is(&olga, false, SOON).await?;
+    w.access_is(&olga, false, SOON).await.context("the attack succeeded: standing access that no policy allows")?;
     w.field_fits(&begins, "{.status.conditions[?(@.type==\"Ready\")].message}", "to name the policy", SOON, |told| {
         told.contains("policy standing does not allow standing access") && told.contains("allow.activeAssignments: true")
     })
@@ -94,7 +94,8 @@ async fn standing_access_is_there_within_its_window_and_ends_with_it() -> Result
     admin.api(&["patch", "aas", "-n", "payments", "shortened", "--type=merge", "-p", &shorter]).await?.success()?;
     let ends = "{range .items[?(@.spec.activeAssignment.name==\"shortened\")]}{.status.state} {.status.expiresAt};{end}";
     w.field_fits(&["areq", "-n", "payments"], ends, "an activation until the new end", SOON, |all| all.contains(&format!("Active {end}")))
-        .await?;
+        .await
+        .context("the attack succeeded: standing access outlives its window")?;
     w.access_is(&stan, false, SOON * 2).await?;
     w.field_is(&shortened, &condition("Expired"), "True").await
 }

@@ -77,10 +77,17 @@ impl Model {
     /// An extension goes on although what it extends was ended early.
     fn ignores_its_parent(&mut self, w: &World) -> Option<Broken> {
         let parent_denied = (w.decisions >> decision_bits::LATE) & decision_bits::STOPS != 0;
-        // It has ended before a replica saw the decision: at its deadline, or as drift for one whose clock is more behind than a real one may be.
-        let unseen = matches!(w.requests[1].map(|r| r.state), Some(State::Ended(_, Reason::DeadlinePassed | Reason::Drifted)));
+        // It ends, or has ended, before a replica saw the decision: at its deadline, or as drift for one whose clock is more behind than a real one
+        // may be. That may be so of its Grant, and be written into the request only by the look.
+        let unseen = |w: &World| {
+            let over = w.requests[1].and_then(|r| match r.state {
+                State::Revoking(why) | State::Ended(_, why) => Some(why),
+                _ => None,
+            });
+            matches!(over, Some(Reason::DeadlinePassed | Reason::Drifted))
+        };
         let ended = match self.setting.kind {
-            Kind::ParentAndChild => (parent_denied && !unseen) || (w.requests[1].is_none() && w.now < UNTIL),
+            Kind::ParentAndChild => parent_denied || (w.requests[1].is_none() && w.now < UNTIL),
             Kind::Lives => w.policies == Policies::ParentEnded,
             Kind::Siblings => false,
         };
@@ -91,6 +98,9 @@ impl Model {
         let mut looked_at = *w;
         if self.setting.kind == Kind::ParentAndChild {
             self.looks_at_request(&mut looked_at, 1);
+            if unseen(&looked_at) {
+                return None;
+            }
         }
         self.looks_at_request(&mut looked_at, 0);
         is_live(&looked_at, 0).then_some(Broken::OutlivesItsParent)
