@@ -142,7 +142,7 @@ async fn start_again(world: &World, operator: Operator) -> Result<()> {
     let grant = all.list(&ListParams::default()).await?.items.into_iter().find(|g| g.spec.request.name == "overdue");
     let label = format!("curfew.dev/grant={}", grant.and_then(|g| g.metadata.name).context("no Grant for the request")?);
     drop(operator);
-    // A replica without the lease leaves what is due to the holder for a moment, which is no part of a start.
+    // A replica without the lease leaves what is due to the holder for a moment, which does not count as a start.
     let left_to_the_holder = curfew::timing::SHIPPED.follower_delay_millis;
     let wait = due.as_millisecond() + left_to_the_holder - jiff::Timestamp::now().as_millisecond();
     tokio::time::sleep(Duration::from_millis(wait.max(0).unsigned_abs())).await;

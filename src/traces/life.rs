@@ -265,7 +265,7 @@ impl Life {
         }
     }
 
-    /// How many errors of a phase are no events.
+    /// How many errors of a phase are not events.
     fn more_errors(&self, phase: Phase) -> u32 {
         self.more_errors.iter().filter(|(of, _)| *of == phase).map(|(_, count)| count).sum()
     }
