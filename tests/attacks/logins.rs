@@ -1,7 +1,7 @@
 //! What is recorded of a login, and who counts as one person. Part of the tests of `who`, on its control plane.
 use super::{asks, resisted, who::counted};
 use anyhow::{Result, ensure};
-use curfew_testkit::{Output, SOON, User, World, eventually, operator_binary};
+use curfew_testkit::{Output, SOON, User, World, built, eventually};
 use serde_json::{Value, json};
 
 /// A login as an admin impersonates it: name, group, uid and extra keys.
@@ -115,7 +115,7 @@ pub async fn without_the_stamp(w: &World) -> Result<()> {
         Ok(out.stderr.contains("use kubectl curfew request").then_some(()))
     })
     .await?;
-    let plugin = operator_binary()?.with_file_name("kubectl-curfew");
+    let plugin = built("kubectl-curfew")?;
     let args = ["request", "payments-admin", "-n", "payments", "-j", "roll back", "--name", "sent", "--no-wait"];
     alice.run(&plugin, &args, None).await?.success()?;
     w.state_is("sent", "AwaitingApproval").await?;

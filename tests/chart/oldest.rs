@@ -4,7 +4,7 @@
 use super::objects::{Objects, directory, objects};
 use anyhow::{Context, Result, ensure};
 use curfew_core::time::Time;
-use curfew_testkit::{ControlPlane, Kubelet, Output, SOON, User, World, eventually, operator_binary, path, standing_role};
+use curfew_testkit::{ControlPlane, Kubelet, Output, SOON, User, World, built, eventually, path, standing_role};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -81,7 +81,7 @@ impl Oldest {
     }
 
     async fn curfew(&self, who: &User, args: &[&str], stdin: Option<&str>) -> Result<Output> {
-        who.run(&operator_binary()?.with_file_name("kubectl-curfew"), args, stdin).await
+        who.run(&built("kubectl-curfew")?, args, stdin).await
     }
 
     /// By helm, in the status, by the plugin; and the doctor finds nothing that is to be mended.

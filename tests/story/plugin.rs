@@ -1,18 +1,18 @@
 //! `kubectl curfew`, as people type it.
 use crate::shared::{with_operator, without_operator};
 use anyhow::{Context as _, Result, ensure};
-use curfew_testkit::{Output, SOON, User, World, eventually, operator_binary, path};
+use curfew_testkit::{Output, SOON, User, World, built, eventually, path};
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 pub async fn curfew(who: &User, args: &[&str]) -> Result<Output> {
-    let plugin = operator_binary()?.with_file_name("kubectl-curfew");
+    let plugin = built("kubectl-curfew")?;
     who.run(&plugin, args, None).await
 }
 
 /// The same, with the exit code and everything that was printed.
 pub async fn exit(who: &User, args: &[&str]) -> Result<(i32, String)> {
-    let plugin = operator_binary()?.with_file_name("kubectl-curfew");
+    let plugin = built("kubectl-curfew")?;
     let mut command = tokio::process::Command::new(plugin);
     let command = command.args(args).env("KUBECONFIG", &who.kubeconfig).stdin(Stdio::null()).kill_on_drop(true);
     let out = command.output().await?;
@@ -145,7 +145,7 @@ async fn what_may_not_be_watched_is_told_with_the_rule_to_ask_for() -> Result<()
 
 /// Ctrl-C while the plugin waits: the request stays.
 async fn interrupted(who: &User) -> Result<()> {
-    let plugin = operator_binary()?.with_file_name("kubectl-curfew");
+    let plugin = built("kubectl-curfew")?;
     let mut command = tokio::process::Command::new(plugin);
     command.args(["request", "payments-admin", "-n", "payments", "-j", "x", "--name", "interrupted"]).env("KUBECONFIG", &who.kubeconfig);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).spawn()?;

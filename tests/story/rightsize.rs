@@ -1,7 +1,7 @@
 //! Right-sizing on a real API server: an administrator acts, its standing access is replaced by the proposal, and everything that it did works
 //! again and nothing else.
 use anyhow::{Context, Result, ensure};
-use curfew_testkit::{ControlPlane, SOON, Stage, User, eventually, operator_binary};
+use curfew_testkit::{ControlPlane, SOON, Stage, User, built, eventually};
 use kube::Client;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -126,7 +126,7 @@ async fn act(client: &Client, (method, uri, body, impersonated): &Act) -> Result
 
 /// Runs `curfew-analytics rightsize` on the cluster's RBAC and its audit log.
 async fn rightsize(admin: &User, rbac: &Path, log: &Path, identity: &str, args: &[&str]) -> Result<String> {
-    let program = operator_binary()?.with_file_name("curfew-analytics");
+    let program = built("curfew-analytics")?;
     let (rbac, log) = (rbac.to_str().context("a path")?, log.to_str().context("a path")?);
     let fixed = ["rightsize", "--identity", identity, "--kubernetes-rbac", rbac, "--audit-log", log, "--window", "1d"];
     admin.run(&program, &[&fixed[..], args].concat(), None).await?.success()

@@ -1,5 +1,5 @@
 //! The built `curfew-analytics run` as a process, under its own service account's rights.
-use super::{ControlPlane, SOON, World, eventually, machine::tail, operator::address, operator_binary, process::Process};
+use super::{ControlPlane, SOON, World, built, eventually, machine::tail, operator::address, process::Process};
 use anyhow::Result;
 use nix::sys::signal::Signal;
 use std::path::PathBuf;
@@ -46,7 +46,7 @@ impl Analytics {
         let mut envs = envs.to_vec();
         envs.push(("KUBECONFIG".into(), user.kubeconfig.display().to_string()));
         envs.push(("RUST_LOG".into(), "info,curfew_analytics=debug".into()));
-        let binary = operator_binary()?.with_file_name("curfew-analytics");
+        let binary = built("curfew-analytics")?;
         let log = cp.dir().join("logs/analytics.log");
         let before = std::fs::read_to_string(&log).map(|text| text.len()).unwrap_or_default();
         let process = Process::start("analytics", &binary, &all, &envs, &log)?;

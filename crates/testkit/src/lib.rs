@@ -45,7 +45,7 @@ pub use receivers::{Mail, Posted, Receivers};
 pub use user::{Output, User};
 pub use watch::{History, Watch};
 pub use wire::Wire;
-pub use world::{World, operator_binary, path, root, standing_role};
+pub use world::{World, built, operator_binary, path, root, standing_role};
 
 use anyhow::{Result, bail};
 use std::time::{Duration, Instant};

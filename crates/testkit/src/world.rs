@@ -396,8 +396,16 @@ pub fn operator_binary() -> Result<PathBuf> {
     if let Some(given) = std::env::var_os("CURFEW_BIN") {
         return Ok(given.into());
     }
+    built("curfew")
+}
+
+/// Where cargo put a program of the workspace. `CURFEW_BIN` names another operator alone.
+///
+/// # Errors
+/// If it is not built.
+pub fn built(program: &str) -> Result<PathBuf> {
     let mut dir = std::env::current_exe()?;
     dir.pop();
-    let found = [dir.join("curfew"), dir.join("../curfew")].into_iter().find(|p| p.is_file());
-    found.context("the operator is not built: cargo build --bins --features crash-points,simulated,aws")
+    let found = [dir.join(program), dir.join("..").join(program)].into_iter().find(|p| p.is_file());
+    found.with_context(|| format!("{program} is not built: cargo build --workspace --bins --features crash-points,simulated,aws"))
 }
