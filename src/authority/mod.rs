@@ -124,7 +124,8 @@ impl Authority {
         !self.leads() && self.renewed_elsewhere.lock().is_some_and(|at| at.elapsed() < next_is_seen)
     }
 
-    /// Sets the result of an admission check, or of a look that has shown nothing new since. Like a lease, a proof expires, since the task that renews it can hang.
+    /// Sets the result of an admission check, or of a look that has shown nothing new since. Like a lease, a proof expires, since the task
+    /// that renews it can hang.
     pub fn set_admission_enforced(&self, closed: bool) {
         let until = closed.then(|| Instant::now() + PROOF_VALIDITY);
         let previous = std::mem::replace(&mut *self.admission_until.lock(), until);

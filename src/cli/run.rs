@@ -42,6 +42,9 @@ const REVOKING_THREADS: usize = 2;
 ///
 /// KUBECONFIG, or the service account of the pod, says which cluster. Several replicas may run: one holds the lease and
 /// grants, every one revokes.
+///
+/// OTEL_EXPORTER_OTLP_ENDPOINT and the other variables of OpenTelemetry turn on traces of requests (docs/howto/traces.md). Wrong
+/// settings turn them off, and the log says why.
 #[derive(clap::Args, Debug)]
 pub struct Run {
     /// The name of this replica, as it stands in the lease, in Events and in the audit log: 1 to 63 characters.

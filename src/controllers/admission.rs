@@ -292,3 +292,24 @@ fn told(ctx: &Context, config: &CurfewConfig, problems: &[String], stamping: Opt
     }
     next
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::Clock;
+    use tokio::time::Instant;
+
+    #[test]
+    fn the_own_history_counts_while_the_lease_is_held_without_interruption() {
+        let authority = Authority::new(Arc::new(Clock::default()));
+        let later = || Some(Instant::now().into_std() + Duration::from_secs(60));
+        authority.set_lease(later());
+        let memory = Memory { mine: Some((authority.term(), AdmissionHistory::default())), ..Memory::default() };
+        authority.set_lease(later());
+        assert!(memory.mine(&authority).is_some(), "a renewal");
+        authority.set_lease(None);
+        assert!(memory.mine(&authority).is_none(), "another replica may lead, and see a gap");
+        authority.set_lease(later());
+        assert!(memory.mine(&authority).is_none(), "another replica may have led, and seen a gap");
+    }
+}

@@ -285,10 +285,10 @@ impl Router {
         }
     }
 
-    /// Pushes requests whose spans may be missing: who has ended them may have been killed before it exported any.
+    /// Pushes requests whose spans may be missing, once this replica leads: who has ended them may have been killed before it exported any.
     fn what_ended_a_moment_ago(&self, others: &OtherQueues) {
         let (ctx, now) = (&self.ctx, self.ctx.now());
-        if !ctx.traces.are_on() || !ctx.authority.leads() {
+        if !ctx.authority.leads() || !ctx.authority.synced() || !ctx.traces.begins(ctx.authority.term()) {
             return;
         }
         for request in ctx.stores.requests.state() {

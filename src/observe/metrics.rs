@@ -17,7 +17,7 @@ pub struct StateLabel {
 /// Why a span was lost.
 #[derive(Clone, Copy, Hash, PartialEq, Eq, Debug, EncodeLabelValue)]
 pub enum SpanLoss {
-    /// So many wait that there is no place.
+    /// The queue was full.
     QueueFull,
     /// One request and process has so many calls of its target that further ones have no span.
     TooManyCalls,

@@ -109,7 +109,8 @@ impl<C: Connect + Clone + Send + Sync + 'static> WatchPool<C> {
     /// Sends one watch, and observes its answer until that ends.
     ///
     /// # Errors
-    /// If there is no connection, or no beginning of an answer within [`READ_TIMEOUT`]: over HTTP/2 other answers keep the connection alive.
+    /// If no connection can be opened, or no answer begins within [`READ_TIMEOUT`]. Over HTTP/2 the connection does not run out of time while
+    /// another watch on it is answered, so the limit is set here, too.
     pub async fn watch(&self, mut request: Request<Body>) -> Result<Response<Box<DynBody>>, BoxError> {
         if !self.pings.load(Ordering::Acquire) {
             *request.uri_mut() = lasting_at_most(request.uri(), timing().watch_secs_without_ping)?;

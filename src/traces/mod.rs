@@ -39,9 +39,17 @@ pub struct Traces(Option<Arc<On>>);
 struct On {
     queue: Mutex<Option<mpsc::Sender<Record>>>,
     exporter: Mutex<Option<JoinHandle<()>>>,
-    /// The requests to read as they are stored: at most those that have ended within a few minutes.
-    wanted: Mutex<HashSet<(About, (String, String))>>,
+    wanted: Mutex<Wanted>,
     metrics: Arc<Metrics>,
+}
+
+/// What a replica that begins to lead reads as it is stored.
+#[derive(Default)]
+struct Wanted {
+    /// The last term in which it has looked for them.
+    term: u64,
+    /// The requests that had ended a moment before, and are not read yet.
+    requests: HashSet<(About, (String, String))>,
 }
 
 /// Whose traces they are.
@@ -140,15 +148,26 @@ impl Traces {
         }
     }
 
+    /// Whether this replica has not looked yet, in this term of its lease, for what has ended a moment before. Says so once for each term.
+    pub fn begins(&self, term: u64) -> bool {
+        let Some(on) = &self.0 else { return false };
+        let mut wanted = on.wanted.lock();
+        let begins = wanted.term != term;
+        if begins {
+            *wanted = Wanted { term, ..Wanted::default() };
+        }
+        begins
+    }
+
     /// Notes that the next reconcile of this request reads it as it is stored, if it has ended a moment ago; whether that is so.
     pub fn want(&self, about: About, key: (String, String), ended: Option<Time>, at: Time) -> bool {
         let Some(on) = self.0.as_ref().filter(|_| ended.is_some() && !is_long_over(ended, at)) else { return false };
-        on.wanted.lock().insert((about, key))
+        on.wanted.lock().requests.insert((about, key))
     }
 
     /// Whether the request was to be read as it is stored.
     pub fn take_wanted(&self, about: About, key: &(String, String)) -> bool {
-        self.0.as_ref().is_some_and(|on| on.wanted.lock().remove(&(about, key.clone())))
+        self.0.as_ref().is_some_and(|on| on.wanted.lock().requests.remove(&(about, key.clone())))
     }
 
     /// The leader finds that a request of this namespace and name does not exist.
@@ -311,6 +330,23 @@ mod tests {
             traces.request_seen(&kept, || None, true, ended.plus_secs(10));
         }
         assert!(!metrics.text().contains(NONE), "nothing has run meanwhile, so the queue is full");
+    }
+
+    #[tokio::test]
+    async fn what_ended_before_is_looked_for_once_in_each_term() {
+        let get = |name: &str| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| "http://127.0.0.1:1".to_owned());
+        let process = Process { replica: "a", id: "a".into(), install: "0123abcd", component: "operator" };
+        let traces = Traces::start(settings::parse(get).unwrap().unwrap(), &process, &Arc::new(Metrics::default()));
+        let (key, now) = (|| ("payments".to_owned(), "first".to_owned()), Time::from_secs(1_000));
+        assert!(traces.begins(1) && !traces.begins(1));
+        assert!(!traces.want(About::Activation, key(), None, now), "it has not ended");
+        assert!(!traces.want(About::Activation, key(), Some(Time::from_secs(1)), now), "it has ended long ago");
+        assert!(traces.want(About::Activation, key(), Some(now), now));
+        assert!(!traces.take_wanted(About::Assignment, &key()), "another kind");
+        assert!(traces.take_wanted(About::Activation, &key()) && !traces.take_wanted(About::Activation, &key()), "read once");
+        assert!(traces.want(About::Activation, key(), Some(now), now));
+        assert!(traces.begins(2) && !traces.take_wanted(About::Activation, &key()), "what was deleted meanwhile is not kept");
+        assert!(!Traces::default().begins(1));
     }
 
     #[test]

@@ -1,9 +1,6 @@
 //! A collector of traces: takes OTLP/HTTP in JSON, reads it strictly by the names of opentelemetry-proto, and keeps the spans.
-use super::{
-    SOON, eventually,
-    tls::{TlsListener, acceptor},
-};
-use anyhow::{Result, ensure};
+use super::{SOON, eventually, tls};
+use anyhow::{Context, Result, ensure};
 use axum::{Json, Router, body::Bytes, extract::State, http::HeaderMap, http::StatusCode, routing::post};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,9 +8,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
-use tokio::net::TcpListener;
 
 /// How a collector answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -62,27 +57,13 @@ struct Kept {
 }
 
 impl Collector {
-    /// Serves HTTP on loopback, and returns the endpoint for `OTEL_EXPORTER_OTLP_ENDPOINT`.
-    ///
-    /// # Errors
-    /// If there is no free port.
-    pub async fn serve_http(&self) -> Result<String> {
-        let (router, listener) = (self.router(), TcpListener::bind("127.0.0.1:0").await?);
-        let url = format!("http://{}", listener.local_addr()?);
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Ok(url)
-    }
-
-    /// The same over TLS, with the certificate of the control plane whose files are in `dir`.
+    /// Serves HTTPS on loopback, with the certificate of the control plane whose files are in `dir`, and returns the endpoint for
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`.
     ///
     /// # Errors
     /// If there is no free port, or the files cannot be read.
     pub async fn serve_https(&self, dir: &Path) -> Result<String> {
-        let (router, tcp) = (self.router(), TcpListener::bind("127.0.0.1:0").await?);
-        let url = format!("https://{}", tcp.local_addr()?);
-        let listener = TlsListener { tcp, acceptor: acceptor(dir)? };
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Ok(url)
+        tls::serve(self.router(), dir).await
     }
 
     fn router(&self) -> Router {
@@ -120,26 +101,23 @@ impl Collector {
         self.kept().spans.iter().filter(|span| span.trace == trace && span.name == name).count()
     }
 
-    /// Waits until a trace has its root span, and returns its spans: one root, every parent is there, and nothing ends before it begins.
+    /// Waits until a trace has its root span and every parent of its spans, and returns its spans: one root, and nothing ends before it
+    /// begins.
     ///
     /// # Errors
-    /// If the root does not come soon, or the trace is not whole.
+    /// If a span is missing for long, there are two roots, or something that came cannot be read.
     pub async fn whole(&self, trace: &str) -> Result<Vec<ReceivedSpan>> {
-        let root = |spans: &[ReceivedSpan]| spans.iter().any(|span| span.parent.is_empty());
-        let what = format!("the root span of {trace}");
+        let what = format!("the root span of {trace} and every parent");
         let spans = eventually(&what, SOON, || async {
             ensure!(self.kept().unreadable.is_empty(), "{:?}", self.kept().unreadable);
-            Ok(Some(self.spans(trace)).filter(|spans| root(spans)))
-        });
-        drop(spans.await?);
-        // What came with it, or a moment later from another process.
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        let spans = self.spans(trace);
+            let spans = self.spans(trace);
+            let has_parent = |span: &ReceivedSpan| span.parent.is_empty() || spans.iter().any(|other| other.id == span.parent);
+            let whole = spans.iter().all(has_parent) && spans.iter().any(|span| span.parent.is_empty());
+            Ok(whole.then_some(spans))
+        })
+        .await?;
         ensure!(spans.iter().filter(|span| span.parent.is_empty()).count() == 1, "one root: {spans:#?}");
-        for span in &spans {
-            ensure!(span.parent.is_empty() || spans.iter().any(|other| other.id == span.parent), "no parent of {span:#?} in {spans:#?}");
-            ensure!(span.times.0 <= span.times.1, "{span:#?}");
-        }
+        ensure!(spans.iter().all(|span| span.times.0 <= span.times.1), "{spans:#?}");
         Ok(spans)
     }
 }
@@ -157,9 +135,10 @@ async fn take(State(collector): State<Collector>, headers: HeaderMap, body: Byte
         Answers::Hangs => std::future::pending().await,
     }
     let is_json = headers.get("content-type").is_some_and(|kind| kind == "application/json");
-    match serde_json::from_slice::<otlp::Request>(&body) {
-        Ok(request) if is_json => {
-            collector.kept().spans.extend(request.spans());
+    let read = serde_json::from_slice::<otlp::Request>(&body).map_err(anyhow::Error::from).and_then(otlp::Request::spans);
+    match read {
+        Ok(spans) if is_json => {
+            collector.kept().spans.extend(spans);
             (StatusCode::OK, Json(json!({})))
         }
         unreadable => {
@@ -171,7 +150,7 @@ async fn take(State(collector): State<Collector>, headers: HeaderMap, body: Byte
 
 /// `ExportTraceServiceRequest` in JSON. What is not named here is refused.
 mod otlp {
-    use super::{BTreeMap, Deserialize, ReceivedSpan, Value};
+    use super::{BTreeMap, Context, Deserialize, ReceivedSpan, Result, ensure};
 
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -192,13 +171,11 @@ mod otlp {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct ScopeSpans {
-        #[allow(dead_code)]
         scope: Scope,
         spans: Vec<Span>,
     }
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[allow(dead_code)]
     struct Scope {
         name: String,
         version: String,
@@ -232,15 +209,18 @@ mod otlp {
         attributes: Vec<KeyValue>,
         events: Vec<Event>,
         #[serde(default)]
-        #[allow(dead_code)]
         dropped_events_count: u32,
-        #[allow(dead_code)]
-        links: Vec<Value>,
+        links: Vec<Link>,
         status: Status,
     }
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase", deny_unknown_fields)]
-    #[allow(dead_code)]
+    struct Link {
+        trace_id: String,
+        span_id: String,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
     struct Event {
         time_unix_nano: String,
         name: String,
@@ -252,7 +232,6 @@ mod otlp {
         #[serde(default)]
         code: u8,
         #[serde(default)]
-        #[allow(dead_code)]
         message: String,
     }
 
@@ -264,33 +243,64 @@ mod otlp {
         all.iter().map(|pair| (pair.key.clone(), text(&pair.value))).collect()
     }
 
+    /// An id of so many hex digits that is not all zero.
+    fn id(text: &str, digits: usize) -> Result<String> {
+        let valid = text.len() == digits && text.bytes().all(|c| c.is_ascii_hexdigit()) && text.bytes().any(|c| c != b'0');
+        ensure!(valid, "{text} is not an id of {digits} hex digits");
+        Ok(text.to_owned())
+    }
+
+    /// Nanoseconds since the Unix epoch, which are not in its first second.
+    fn time(text: &str) -> Result<u64> {
+        let nanos = text.parse().with_context(|| format!("{text} is not a time"))?;
+        ensure!(nanos > 1_000_000_000, "{text} is too early for a span");
+        Ok(nanos)
+    }
+
+    impl Span {
+        fn read(&self, resource: &BTreeMap<String, String>) -> Result<ReceivedSpan> {
+            // SPAN_KIND_INTERNAL and SPAN_KIND_CLIENT; STATUS_CODE_UNSET and STATUS_CODE_ERROR, which alone has a message.
+            ensure!([1, 3].contains(&self.kind), "kind {}", self.kind);
+            ensure!([0, 2].contains(&self.status.code) && (self.status.code == 2) != self.status.message.is_empty(), "the status");
+            for link in &self.links {
+                id(&link.trace_id, 32)?;
+                id(&link.span_id, 16)?;
+            }
+            for event in &self.events {
+                time(&event.time_unix_nano)?;
+                ensure!(!event.name.is_empty() && !event.attributes.is_empty(), "an event that says nothing");
+            }
+            ensure!(self.dropped_events_count == 0 || !self.events.is_empty(), "events are left out, and none is there");
+            Ok(ReceivedSpan {
+                trace: id(&self.trace_id, 32)?,
+                id: id(&self.span_id, 16)?,
+                parent: if self.parent_span_id.is_empty() { String::new() } else { id(&self.parent_span_id, 16)? },
+                name: self.name.clone(),
+                times: (time(&self.start_time_unix_nano)?, time(&self.end_time_unix_nano)?),
+                failed: self.status.code == 2,
+                attributes: texts(&self.attributes),
+                resource: resource.clone(),
+            })
+        }
+    }
+
     impl Request {
-        /// Its spans, flat. A time that is not a number is zero, and an id that is not valid is `invalid`.
-        pub fn spans(self) -> Vec<ReceivedSpan> {
+        /// Its spans, flat.
+        ///
+        /// # Errors
+        /// If an id, a time, a kind or a status is not as the specification has it.
+        pub fn spans(self) -> Result<Vec<ReceivedSpan>> {
             let mut all = Vec::new();
-            for of in self.resource_spans {
+            for of in &self.resource_spans {
                 let resource = texts(&of.resource.attributes);
-                for span in of.scope_spans.into_iter().flat_map(|scope| scope.spans) {
-                    let id = |text: String, digits: usize| {
-                        let valid = text.len() == digits && text.bytes().all(|c| c.is_ascii_hexdigit()) && text.bytes().any(|c| c != b'0');
-                        if valid { text } else { "invalid".to_owned() }
-                    };
-                    let mut attributes = texts(&span.attributes);
-                    attributes.insert("kind".into(), span.kind.to_string());
-                    attributes.insert("events".into(), span.events.iter().map(|event| event.name.as_str()).collect::<Vec<_>>().join(","));
-                    all.push(ReceivedSpan {
-                        trace: id(span.trace_id, 32),
-                        id: id(span.span_id, 16),
-                        parent: if span.parent_span_id.is_empty() { String::new() } else { id(span.parent_span_id, 16) },
-                        name: span.name,
-                        times: (span.start_time_unix_nano.parse().unwrap_or(0), span.end_time_unix_nano.parse().unwrap_or(0)),
-                        failed: span.status.code == 2,
-                        attributes,
-                        resource: resource.clone(),
-                    });
+                for scope in &of.scope_spans {
+                    ensure!(scope.scope.name == "curfew" && !scope.scope.version.is_empty(), "the scope");
+                    for span in &scope.spans {
+                        all.push(span.read(&resource).with_context(|| format!("span {}", span.name))?);
+                    }
                 }
             }
-            all
+            Ok(all)
         }
     }
 }

@@ -1,8 +1,5 @@
 //! Receivers of notifications: an HTTP server that keeps what is posted to it, and a mail server.
-use super::{
-    SOON, eventually,
-    tls::{TlsListener, acceptor},
-};
+use super::{SOON, eventually, tls};
 use anyhow::{Context, Result};
 use axum::{
     Router,
@@ -83,11 +80,7 @@ impl Receivers {
     /// # Errors
     /// If there is no free port, or the files cannot be read.
     pub async fn serve_https(&self, dir: &std::path::Path) -> Result<String> {
-        let (router, tcp) = (self.router(), TcpListener::bind("127.0.0.1:0").await?);
-        let url = format!("https://{}", tcp.local_addr()?);
-        let listener = TlsListener { tcp, acceptor: acceptor(dir)? };
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Ok(url)
+        tls::serve(self.router(), dir).await
     }
 
     fn router(&self) -> Router {
@@ -116,7 +109,7 @@ impl Receivers {
     /// # Errors
     /// If there is no free port, or the files cannot be read.
     pub async fn serve_secure_smtp(&self, dir: &std::path::Path, start_tls: bool) -> Result<u16> {
-        let (listener, acceptor) = (TcpListener::bind("127.0.0.1:0").await?, acceptor(dir)?);
+        let (listener, acceptor) = (TcpListener::bind("127.0.0.1:0").await?, tls::acceptor(dir)?);
         let port = listener.local_addr()?.port();
         let receivers = self.clone();
         tokio::spawn(async move {

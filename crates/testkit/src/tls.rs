@@ -1,5 +1,6 @@
 //! TLS servers on loopback, with the certificate of a control plane's own authority, which no platform trusts.
 use anyhow::{Context, Result};
+use axum::Router;
 use std::{net::SocketAddr, path::Path, sync::Arc};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{
@@ -27,10 +28,22 @@ pub(crate) fn acceptor(dir: &Path) -> Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
+/// Serves these routes over TLS on a free port of loopback, and returns the URL without a path.
+///
+/// # Errors
+/// If there is no free port, or the files of the certificate in `dir` cannot be read.
+pub(crate) async fn serve(routes: Router, dir: &Path) -> Result<String> {
+    let tcp = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("https://{}", tcp.local_addr()?);
+    let listener = TlsListener { tcp, acceptor: acceptor(dir)? };
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    Ok(url)
+}
+
 /// Accepts connections whose handshake succeeds.
-pub(crate) struct TlsListener {
-    pub(crate) tcp: TcpListener,
-    pub(crate) acceptor: TlsAcceptor,
+struct TlsListener {
+    tcp: TcpListener,
+    acceptor: TlsAcceptor,
 }
 
 impl axum::serve::Listener for TlsListener {
