@@ -29,6 +29,7 @@ pub mod moves;
 pub mod mutants;
 pub mod parent;
 pub mod scenarios;
+mod starts;
 
 use curfew_core::{
     approval::review::ReviewState,
