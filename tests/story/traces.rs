@@ -78,7 +78,10 @@ async fn a_request_has_one_trace_by_all_processes_and_a_collector_that_is_away_d
     w.admin()?.api(&["delete", "lease", "-n", "curfew-system", "--all"]).await?.success()?;
     let heir = w.operator_with("heir", &quick).await?;
     w.state_is("killed", "Expired").await?;
-    has_phases(&collector.whole(&killed).await?)?;
+    let spans = collector.whole(&killed).await?;
+    has_phases(&spans)?;
+    let root = spans.iter().find(|span| span.parent.is_empty()).context("a root")?;
+    ensure!(root.attributes["curfew.state"] == "Expired", "the next leader has taken it for deleted: {root:#?}");
     ensure!(collector.times(&killed, "activation request") == 1, "one root span");
     // The request that had ended before the kill has its trace by the next leader.
     has_phases(&collector.whole(&over).await?)?;
@@ -141,5 +144,19 @@ async fn a_request_has_one_trace_by_all_processes_and_a_collector_that_is_away_d
     collector.set(Answers::Takes);
     activate(&w, "after", "4s").await?;
     w.state_is("after", "Expired").await?;
-    collector.whole(&trace(&w, "after").await?).await.map(drop)
+    collector.whole(&trace(&w, "after").await?).await?;
+
+    // Settings that cannot be obeyed are told and cost traces alone.
+    let wrong = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")];
+    let without = w.operator_with("without", &wrong).await?;
+    let told = ["traces are off", "OTEL_EXPORTER_OTLP_PROTOCOL is grpc; set it to http/json"];
+    let is_told = || told.iter().all(|words| without.log().contains(words));
+    eventually("the wrong setting to be told", SOON, || async { Ok(is_told().then_some(())) }).await?;
+    drop(heir);
+    w.admin()?.api(&["delete", "lease", "-n", "curfew-system", "--all"]).await?.success()?;
+    w.granting().await?;
+    activate(&w, "untraced", "4s").await?;
+    w.state_is("untraced", "Expired").await?;
+    ensure!(collector.spans(&trace(&w, "untraced").await?).is_empty(), "no spans without traces");
+    Ok(())
 }

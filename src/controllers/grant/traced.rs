@@ -103,7 +103,8 @@ pub(super) fn orphan(ctx: &Context, grant: &Grant) {
         let request = ctx.stores.request(&(of.namespace.clone(), of.name.clone()));
         request.is_some_and(|request| request.uid().as_deref() == Some(of.uid.as_str()))
     };
-    if ctx.traces.are_on() && ctx.authority.leads() && !exists() {
+    // Until every list is read, one that is not in the stores may exist.
+    if ctx.traces.are_on() && ctx.authority.leads() && ctx.authority.synced() && !exists() {
         ctx.traces.orphan(grant, ctx.now());
     }
 }
