@@ -100,10 +100,11 @@ impl AssignmentRequestController {
         }
         ctx.traces.assignment_seen(&stored, false, ctx.now());
         if ctx.traces.take_wanted(About::Assignment, key) {
-            // Of what has ended the stores keep little. A read that fails leaves this trace as it is.
-            let requests: Api<AssignmentRequest> = Api::namespaced(ctx.client.clone(), &key.0);
-            if let Some(live) = requests.get_opt(&key.1).await? {
-                ctx.traces.assignment_seen(&live, true, ctx.now());
+            // Of what has ended the stores keep little. Nothing else depends on it, so a read that fails costs spans.
+            match Api::<AssignmentRequest>::namespaced(ctx.client.clone(), &key.0).get_opt(&key.1).await {
+                Ok(Some(live)) => ctx.traces.assignment_seen(&live, true, ctx.now()),
+                Ok(None) => {}
+                Err(error) => tracing::info!(namespace = key.0, name = key.1, %error, "cannot read a request for its trace"),
             }
         }
         if !ctx.authority.leads() || convert::assignment_request_schema(&stored) == Schema::Newer {

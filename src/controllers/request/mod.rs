@@ -62,21 +62,20 @@ impl RequestController {
         RequestController { ctx, expectations: Expectations::default() }
     }
 
-    /// Lets its trace know what is stored.
-    async fn trace(&self, key: &Key, stored: &ActivationRequest) -> kube::Result<()> {
+    /// Lets its trace know what is stored. Nothing else depends on it, so a read that fails costs spans.
+    async fn trace(&self, key: &Key, stored: &ActivationRequest) {
         let (traces, grant) = (&self.ctx.traces, |request: &ActivationRequest| {
             self.ctx.stores.grant(request.status.as_ref()?.grant_ref.as_ref()?.name.as_str())
         });
         if !traces.take_wanted(About::Activation, key) {
-            traces.request_seen(stored, || grant(stored), false, self.ctx.now());
-            return Ok(());
+            return traces.request_seen(stored, || grant(stored), false, self.ctx.now());
         }
-        // Of what has ended the stores keep little. A read that fails leaves this trace as it is.
-        let requests: Api<ActivationRequest> = Api::namespaced(self.ctx.client.clone(), &key.0);
-        if let Some(live) = requests.get_opt(&key.1).await? {
-            traces.request_seen(&live, || grant(&live), true, self.ctx.now());
+        // Of what has ended the stores keep little.
+        match Api::<ActivationRequest>::namespaced(self.ctx.client.clone(), &key.0).get_opt(&key.1).await {
+            Ok(Some(live)) => traces.request_seen(&live, || grant(&live), true, self.ctx.now()),
+            Ok(None) => {}
+            Err(error) => tracing::info!(namespace = key.0, name = key.1, %error, "cannot read a request for its trace"),
         }
-        Ok(())
     }
 
     async fn run(&self, key: &Key) -> kube::Result<NextRun> {
@@ -91,7 +90,7 @@ impl RequestController {
         if convert::request_schema(&stored) == Schema::Newer {
             return Ok(NextRun::of(Requeue::OnChange));
         }
-        self.trace(key, &stored).await?;
+        self.trace(key, &stored).await;
         if !outdated && self.is_complete(key, &stored) {
             return Ok(NextRun::of(Requeue::OnChange));
         }
