@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 FEATURES := --features crash-points,simulated,aws
 
-.PHONY: help demo demo-aws demo-pci test chart-test gitops gitops-test docs docs-test attacks soak upgrade-test image reproduce release-lint unit generate lint deny bench flood demo-mutant clean
+.PHONY: help demo demo-aws demo-pci test chart-test gitops gitops-test docs docs-test attacks soak upgrade-test image reproduce release-lint unit generate texts lint deny bench flood demo-mutant clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -71,6 +71,10 @@ unit: ## the fast ones: no API server
 
 generate: ## CRDs, admission policies, RBAC and workloads from code: crds/, deploy/ and the generated parts of charts/curfew/
 	cargo run --quiet --bin curfew -- generate
+
+texts: ## the texts that are stored for review (help, messages, reports, metrics, spans), written anew: then read `git diff`
+	UPDATE=1 cargo test --quiet --workspace $(FEATURES) --bin curfew --test messages --test help --test cli --test rightsize_cli --test live
+	UPDATE=1 cargo test --quiet $(FEATURES) --lib traces::life
 
 lint: release-lint ## words, module graph, names in docs, workflows and scripts, format, clippy with warnings denied (test features, and as shipped), licences and sources
 	hack/lint/words
