@@ -72,7 +72,7 @@ unit: ## the fast ones: no API server
 generate: ## CRDs, admission policies, RBAC and workloads from code: crds/, deploy/ and the generated parts of charts/curfew/
 	cargo run --quiet --bin curfew -- generate
 
-texts: ## the texts that are stored for review (help, messages, reports, metrics, spans), written anew: then read `git diff`
+texts: ## the texts that are stored for review (help, messages, reports, metrics, spans), written again: then read `git diff`
 	UPDATE=1 cargo test --quiet --workspace $(FEATURES) --bin curfew --test messages --test help --test cli --test rightsize_cli --test live
 	UPDATE=1 cargo test --quiet $(FEATURES) --lib traces::life
 
