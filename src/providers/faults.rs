@@ -243,6 +243,9 @@ impl<P: Provider> Provider for Faulty<P> {
             }
         }
     }
+    async fn tidy(&self, plan: &Plan, known: &[Artifact]) {
+        self.inner.tidy(plan, known).await;
+    }
     async fn denial(&self, plan: &Plan) -> Result<Option<String>, ProviderError> {
         self.inner.denial(plan).await
     }

@@ -215,9 +215,14 @@ pub trait Provider: Send + Sync {
     /// Writes the access, without these slots, and sends nothing after `until`. Only for plans whose fence is a time limit.
     async fn apply(&self, grant: &str, plan: &Plan, except: SlotSet, until: Time, permit: &Permit) -> Result<ApplyOutcome, ProviderError>;
 
-    /// Removes everything that this grant wrote except these slots, reservations included. Needs no permit. Nothing there is success.
+    /// Removes everything that this grant wrote except these slots, reservations included. Needs no permit. Nothing there is success. What
+    /// is left for [`Provider::tidy`] gives no access.
     /// Where a removal has a time limit, its caller drops it then, and nothing may be sent after that.
     async fn revoke(&self, grant: &str, plan: &Plan, known: &[Artifact], keep: SlotSet) -> Result<RevokeOutcome, ProviderError>;
+
+    /// Removes what was to end an access without Curfew, once a revocation has found the access to be gone. It gives no access, so what
+    /// cannot be removed delays no end.
+    async fn tidy(&self, _: &Plan, _: &[Artifact]) {}
 
     /// How a long-running operation stands. Any replica may ask.
     async fn poll(&self, operation: &Operation) -> Result<OperationState, ProviderError>;

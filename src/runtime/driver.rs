@@ -18,6 +18,8 @@ pub trait EffectHandler: Send + Sync {
     async fn perform(&self, effect: &Effect) -> Outcome;
     /// An effect was performed, or not within [`LIMIT`], which is a failure. For those who watch; nothing follows from it.
     fn performed(&self, _effect: &Effect, _began: Time, _took: Duration, _outcome: &Outcome) {}
+    /// What comes after an effect and before the next one: more urgent work may go first. Not limited by [`LIMIT`].
+    async fn between(&self, _effect: &Effect, _outcome: &Outcome) {}
     /// The time, read for each step.
     fn now(&self) -> Time;
     /// Whether granting is allowed, read for each step.
@@ -40,6 +42,7 @@ pub async fn drive(handler: &impl EffectHandler, reconcile: Reconcile) -> Requeu
         handler.performed(&effect, began, clock.elapsed(), &outcome);
         tracing::debug!(effect = crash::name(&effect), outcome = name_of(&outcome), "step");
         crash::point(When::After, &effect);
+        handler.between(&effect, &outcome).await;
         (reconcile, effect) = reconcile.next(outcome, handler.now(), handler.permit());
     }
 }

@@ -13,7 +13,7 @@ use curfew_core::{
 };
 use std::{collections::HashMap, fmt::Debug, hash::Hash, sync::Arc, time::Duration};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     task::JoinSet,
 };
 
@@ -73,12 +73,40 @@ pub const OWN: Limits = Limits { width: 16, per_minute: None, batch: 1 };
 /// A controller, as the engine runs it.
 #[async_trait]
 pub trait Reconciler<Id>: Send + Sync + 'static {
-    /// Reconciles `id`, and says when it runs again.
-    async fn reconcile(&self, id: &Id) -> NextRun;
+    /// Reconciles `id` in this place of its lane, and says when it runs again.
+    async fn reconcile(&self, id: &Id, place: &Place<Id>) -> NextRun;
     /// The lane in which `id` runs, and how urgent it is.
     fn lane(&self, id: &Id) -> Placement;
     /// The longest pause after failures.
     fn max_backoff(&self) -> Duration;
+}
+
+/// The place in a lane in which a reconcile runs.
+#[derive(Clone, Debug)]
+pub struct Place<Id> {
+    lane: String,
+    id: Id,
+    engine: mpsc::UnboundedSender<GivesWay<Id>>,
+}
+
+/// A reconcile that has given its place away, and how it is told to go on.
+#[derive(Debug)]
+struct GivesWay<Id> {
+    lane: String,
+    id: Id,
+    go_on: oneshot::Sender<()>,
+}
+
+impl<Id: Clone> Place<Id> {
+    /// Lets the removals that are due go first. What has removed an access calls it before it records the end: a thousand that end at one
+    /// moment are removed by most of the lane while a share of it records ([`Lanes`]). Goes on at once where nothing waits.
+    pub async fn give_way(&self) {
+        let (go_on, told) = oneshot::channel();
+        if self.engine.send(GivesWay { lane: self.lane.clone(), id: self.id.clone(), go_on }).is_ok() {
+            // An engine that has stopped tells nobody, and drops its end.
+            drop(told.await);
+        }
+    }
 }
 
 /// The sending half of a work queue.
@@ -106,6 +134,10 @@ pub struct Engine<Id, W> {
     panics: Panics,
     pulse: Pulse,
     inbox: mpsc::UnboundedReceiver<Id>,
+    /// Reconciles give their places away here.
+    giving_way: (mpsc::UnboundedSender<GivesWay<Id>>, mpsc::UnboundedReceiver<GivesWay<Id>>),
+    /// How those that have are told to go on.
+    waiting: HashMap<Id, oneshot::Sender<()>>,
     lanes: Lanes<String, Id>,
     deadlines: Deadlines<Id>,
     failures: HashMap<Id, u32>,
@@ -124,6 +156,8 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
             panics,
             pulse: Pulse::new(name, LIMIT),
             inbox,
+            giving_way: mpsc::unbounded_channel(),
+            waiting: HashMap::new(),
             lanes: Lanes::default(),
             deadlines: Deadlines::default(),
             failures: HashMap::new(),
@@ -153,6 +187,12 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
             tokio::select! {
                 // What arrived together is ordered, and batched, before any of it begins.
                 1.. = self.inbox.recv_many(&mut arrived, ARRIVALS) => arrived.drain(..).for_each(|id| self.enqueue(id)),
+                Some(GivesWay { lane, id, go_on }) = self.giving_way.1.recv() => {
+                    // Dropped unsent, it lets a reconcile go on that need not wait.
+                    if self.lanes.give_way(&lane, &id, self.clock.now()) {
+                        self.waiting.insert(id, go_on);
+                    }
+                }
                 Some(done) = running.join_next() => match done {
                     Ok((key, id, next)) => self.finished(&key, id, next),
                     // Its id and its place in the lane are lost. The process ends with this task and is started again.
@@ -162,17 +202,27 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
                 _ = stop.changed() => break,
             }
         }
+        // Nothing begins any more, so nobody has to wait.
+        self.waiting.clear();
+        drop(self.giving_way);
         while running.join_next().await.is_some() {}
     }
 
     /// A reconcile of its own for each member of a batch: time limit, panic and result concern one id. A panic is a failure like
     /// any other: the id is tried again after a pause that grows, so that its deadline is not lost.
-    fn begin(&self, running: &mut JoinSet<(String, Id, NextRun)>, key: &str, batch: Vec<Id>) {
+    /// A member that has given way goes on.
+    fn begin(&mut self, running: &mut JoinSet<(String, Id, NextRun)>, key: &str, batch: Vec<Id>) {
         for id in batch {
+            if let Some(go_on) = self.waiting.remove(&id) {
+                // One that was cut off meanwhile does not listen; its end is on the way here.
+                let _ = go_on.send(());
+                continue;
+            }
             let (key, work, panics, name) = (key.to_owned(), self.work.clone(), self.panics.clone(), self.name);
+            let place = Place { lane: key.clone(), id: id.clone(), engine: self.giving_way.0.clone() };
             let runs = self.pulse.begin(&key);
             running.spawn(async move {
-                let reconcile = panics.catch(name, &id, tokio::time::timeout(LIMIT, work.reconcile(&id)));
+                let reconcile = panics.catch(name, &id, tokio::time::timeout(LIMIT, work.reconcile(&id, &place)));
                 let next = match reconcile.await {
                     Some(Ok(next)) => next,
                     Some(Err(_)) => {
@@ -215,6 +265,7 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
         if let Some(until) = next.pause_lane {
             self.lanes.pause(&key, until);
         }
+        self.waiting.remove(&id);
         self.lanes.finish(&key, &id, now);
         let wake = match next.requeue {
             Requeue::At(t) => Some(t),
@@ -242,139 +293,4 @@ fn backoff(first: i64, tries: u32, max: Duration) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use parking_lot::Mutex;
-
-    struct Once(Mutex<Vec<&'static str>>, Clock);
-
-    #[async_trait]
-    impl Reconciler<&'static str> for Once {
-        async fn reconcile(&self, id: &&'static str) -> NextRun {
-            let mut ran = self.0.lock();
-            ran.push(*id);
-            let again = ran.iter().filter(|x| *x == id).count() < 3;
-            NextRun::of(if again { Requeue::Backoff } else { Requeue::OnChange })
-        }
-        fn lane(&self, _: &&'static str) -> Placement {
-            Placement {
-                lane: "one".into(),
-                limits: Limits { width: 2, per_minute: None, batch: 1 },
-                urgency: Urgency::Other,
-                due: self.1.now(),
-            }
-        }
-        fn max_backoff(&self) -> Duration {
-            Duration::from_millis(10)
-        }
-    }
-
-    #[tokio::test]
-    async fn a_failed_reconcile_is_tried_again_until_it_succeeds() {
-        let work = Arc::new(Once(Mutex::default(), Clock::default()));
-        let (engine, inbox) = Engine::new("test", work.clone(), Arc::new(Clock::default()), Panics::default());
-        let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(engine.run(stopped));
-        inbox.push("a");
-        let enough = async {
-            while work.0.lock().len() < 3 {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), enough).await.unwrap();
-        stop.send_replace(true);
-        task.await.unwrap();
-        assert_eq!(*work.0.lock(), ["a", "a", "a"]);
-    }
-
-    /// Each reconcile waits until all three have begun.
-    struct Together(tokio::sync::Barrier, Mutex<Vec<u8>>);
-
-    #[async_trait]
-    impl Reconciler<u8> for Together {
-        async fn reconcile(&self, id: &u8) -> NextRun {
-            self.0.wait().await;
-            self.1.lock().push(*id);
-            NextRun::of(Requeue::OnChange)
-        }
-        fn lane(&self, id: &u8) -> Placement {
-            let limits = Limits { width: 1, per_minute: None, batch: 3 };
-            Placement { lane: "one".into(), limits, urgency: Urgency::Other, due: Time::from_secs((*id).into()) }
-        }
-        fn max_backoff(&self) -> Duration {
-            Duration::from_millis(10)
-        }
-    }
-
-    #[tokio::test]
-    async fn what_arrives_together_begins_together_up_to_a_batch() {
-        let work = Arc::new(Together(tokio::sync::Barrier::new(3), Mutex::default()));
-        let (engine, inbox) = Engine::new("test", work.clone(), Arc::new(Clock::default()), Panics::default());
-        let (stop, stopped) = watch::channel(false);
-        (1..=6).for_each(|id| inbox.push(id));
-        let task = tokio::spawn(engine.run(stopped));
-        let enough = async {
-            while work.1.lock().len() < 6 {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), enough).await.unwrap();
-        stop.send_replace(true);
-        task.await.unwrap();
-        let mut ran = work.1.lock().clone();
-        ran[..3].sort_unstable();
-        ran[3..].sort_unstable();
-        assert_eq!(ran, [1, 2, 3, 4, 5, 6], "the lane holds one batch at a time, the earliest first");
-    }
-
-    /// Panics for one id at each place where the engine calls it, and counts the runs of each.
-    struct Poisoned(Mutex<HashMap<&'static str, u32>>);
-
-    #[async_trait]
-    impl Reconciler<&'static str> for Poisoned {
-        async fn reconcile(&self, id: &&'static str) -> NextRun {
-            *self.0.lock().entry(id).or_default() += 1;
-            tokio::task::yield_now().await;
-            assert_ne!(*id, "reconcile", "a value that nobody has foreseen");
-            NextRun::of(if *id == "again" { Requeue::Stale } else { Requeue::OnChange })
-        }
-        fn lane(&self, id: &&'static str) -> Placement {
-            assert_ne!(*id, "lane", "a value that nobody has foreseen");
-            let limits = Limits { width: 1, per_minute: None, batch: 1 };
-            Placement { lane: "one".into(), limits, urgency: Urgency::Other, due: Time::from_secs(0) }
-        }
-        fn max_backoff(&self) -> Duration {
-            Duration::from_millis(300)
-        }
-    }
-
-    #[tokio::test]
-    async fn a_panic_concerns_one_id_which_is_tried_again_after_pauses() {
-        let (work, panics) = (Arc::new(Poisoned(Mutex::default())), Panics::default());
-        let (engine, inbox) = Engine::new("test", work.clone(), Arc::new(Clock::default()), panics.clone());
-        let pulse = engine.pulse();
-        let (stop, stopped) = watch::channel(false);
-        ["reconcile", "lane", "again"].into_iter().for_each(|id| inbox.push(id));
-        let task = tokio::spawn(engine.run(stopped));
-        let runs = |id| work.0.lock().get(id).copied().unwrap_or_default();
-        let begun = std::time::Instant::now();
-        let enough = async {
-            // A run is counted when it begins, its panic when it ends.
-            while runs("reconcile") < 4 || runs("lane") < 1 || runs("again") < 10 || panics.count("test") < 5 {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(120), enough).await.unwrap();
-        assert!(begun.elapsed() >= Duration::from_millis(200 + 300 + 300), "the pauses grow to their limit: {:?}", begun.elapsed());
-        assert_eq!(pulse.check(std::time::Instant::now()), Ok(()));
-        stop.send_replace(true);
-        task.await.unwrap();
-    }
-
-    #[test]
-    fn pauses_grow_up_to_a_limit() {
-        let most = Duration::from_secs(10);
-        assert_eq!([1, 2, 3, 9].map(|n| backoff(FAILURE_MS, n, most)), [200, 400, 800, 10_000]);
-        assert_eq!([1, 2, 3, 9, 10].map(|n| backoff(SOON_MS, n, most)), [20, 40, 80, 5_120, 10_000]);
-    }
-}
+mod tests;

@@ -2,7 +2,8 @@
 //! first. Each lane has a width, may have a rate, begins work in batches where its provider combines calls, and can be paused where
 //! the target asks for it. A rate is our own guess of what a target takes, so no revocation waits for it: those use it up, and what can
 //! wait does. Revocations that have failed wait behind the others, and have a share of the lane: they can neither
-//! fill it nor be kept out of it.
+//! fill it nor be kept out of it. Work that has removed an access gives its place to the next removal, and the records of what has ended
+//! share the lane in the same way.
 use crate::time::Time;
 use std::collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry};
 use std::hash::Hash;
@@ -12,6 +13,8 @@ use std::hash::Hash;
 pub enum Urgency {
     /// Access has to be removed.
     Revoke,
+    /// Access was removed, and that is still to be recorded.
+    Record,
     /// Access has to be removed, and the last try has failed.
     RevokeAgain,
     /// Anything else.
@@ -54,14 +57,16 @@ struct Lane<Id> {
 /// A piece of work that runs.
 #[derive(Debug)]
 struct Running {
-    /// The number of the batch with which it began.
-    batch: u64,
+    /// The number of the batch with which it began; `None` while it has given way.
+    batch: Option<u64>,
     /// How urgently it was requested again meanwhile.
     again: Option<(Urgency, Time)>,
 }
 
 /// Of this many places of a lane one is for revocations that have failed before.
 const AGAIN: usize = 4;
+/// Of this many places, at least of one lane, one is for records of what has ended: other replicas see by them that the work goes on.
+const RECORDS: usize = 16;
 
 /// One token, in the unit of [`Lane::tokens`]: a rate of `n` per minute adds `n` of these units per millisecond.
 const TOKEN: i64 = 60_000;
@@ -88,29 +93,37 @@ impl<Id: Clone + Ord + Hash> Lane<Id> {
     }
     /// When the next waiting work may begin; `None` if none waits or the lane is full.
     fn ready_at(&self) -> Option<Time> {
-        let (urgency, _) = self.next()?;
+        let (urgency, _, goes_on) = self.next()?;
+        // What goes on is not a call more.
+        if goes_on {
+            return Some(self.refilled);
+        }
         let rate = self.rate().filter(|_| urgency == Urgency::Other && self.tokens < TOKEN);
         let refill = rate.map(|n| Time::from_millis(self.refilled.as_millis() + (TOKEN - self.tokens + n - 1) / n));
         Some(refill.map_or(self.paused_until, |t| t.max(self.paused_until)))
     }
-    /// The most urgent work for which there is room, with its due time.
-    fn next(&self) -> Option<(Urgency, Time)> {
+    /// The most urgent work for which there is room, with its due time, and whether it runs already and has given way.
+    fn next(&self) -> Option<(Urgency, Time, bool)> {
         let width = self.limits.width.max(1);
-        let share = (width / AGAIN).max(1);
-        let running_again = self.batches.values().filter(|(_, urgency)| *urgency == Urgency::RevokeAgain).count();
-        // What has failed keeps its share free while it waits, except in a lane for one.
-        let kept = if self.waiting.contains_key(&Urgency::RevokeAgain) { share.saturating_sub(running_again).min(width - 1) } else { 0 };
+        let running = |kind: Urgency| self.batches.values().filter(|(_, urgency)| *urgency == kind).count();
+        let left = |kind: Urgency, of: usize| (width / of).max(1).saturating_sub(running(kind));
+        let (again, records) = (left(Urgency::RevokeAgain, AGAIN), left(Urgency::Record, RECORDS));
+        // What has a share keeps it free while it waits, except in a lane for one.
+        let kept = |kind: Urgency, left: usize| if self.waiting.contains_key(&kind) { left } else { 0 };
+        let kept = (kept(Urgency::RevokeAgain, again) + kept(Urgency::Record, records)).min(width - 1);
+        let used = self.batches.len();
         let has_room = |urgency: Urgency| match urgency {
-            Urgency::RevokeAgain => running_again < share && self.batches.len() < width,
-            Urgency::Revoke | Urgency::Other => self.batches.len() + kept < width,
+            Urgency::RevokeAgain => again > 0 && used < width,
+            Urgency::Record => used < width && (records > 0 || !self.waiting.contains_key(&Urgency::Revoke)),
+            Urgency::Revoke | Urgency::Other => used + kept < width,
         };
         let (urgency, waiting) = self.waiting.iter().find(|(urgency, _)| has_room(**urgency))?;
-        waiting.first().map(|(due, _)| (*urgency, *due))
+        waiting.first().map(|(due, id)| (*urgency, *due, self.running.contains_key(id)))
     }
     /// Begins the most urgent work for which there is room, and what is as urgent up to a full batch, the earliest first. Uses up
     /// one token, if there is one.
     fn begin(&mut self) -> Vec<Id> {
-        let Some((urgency, _)) = self.next() else { return Vec::new() };
+        let Some((urgency, _, goes_on)) = self.next() else { return Vec::new() };
         let mut batch = Vec::new();
         if let Entry::Occupied(mut waiting) = self.waiting.entry(urgency) {
             while batch.len() < self.limits.batch.max(1)
@@ -127,9 +140,9 @@ impl<Id: Clone + Ord + Hash> Lane<Id> {
         self.batches.insert(number, (batch.len(), urgency));
         for id in &batch {
             self.places.remove(id);
-            self.running.insert(id.clone(), Running { batch: number, again: None });
+            self.running.entry(id.clone()).or_insert(Running { batch: None, again: None }).batch = Some(number);
         }
-        if self.limits.per_minute.is_some() {
+        if self.limits.per_minute.is_some() && !goes_on {
             self.tokens = (self.tokens - TOKEN).max(0);
         }
         batch
@@ -137,17 +150,24 @@ impl<Id: Clone + Ord + Hash> Lane<Id> {
     /// Ends a piece of work. Its batch is over when all members have ended. Answers how urgently it was requested again.
     fn end(&mut self, id: &Id) -> Option<(Urgency, Time)> {
         let Running { batch, again } = self.running.remove(id)?;
+        match batch {
+            Some(batch) => self.leave(batch),
+            None => self.forget(id),
+        }
+        again
+    }
+    /// One member of a batch needs its place no longer.
+    fn leave(&mut self, batch: u64) {
         if let Some((left, _)) = self.batches.get_mut(&batch) {
             *left -= 1;
             if *left == 0 {
                 self.batches.remove(&batch);
             }
         }
-        again
     }
-    /// Puts work in its place, and takes it out of the one that it had.
-    fn wait(&mut self, id: Id, (urgency, due): (Urgency, Time)) {
-        if let Some((urgency, due)) = self.places.insert(id.clone(), (urgency, due))
+    /// Takes waiting work out of its place.
+    fn forget(&mut self, id: &Id) {
+        if let Some((urgency, due)) = self.places.remove(id)
             && let Entry::Occupied(mut waiting) = self.waiting.entry(urgency)
         {
             waiting.get_mut().remove(&(due, id.clone()));
@@ -155,6 +175,11 @@ impl<Id: Clone + Ord + Hash> Lane<Id> {
                 waiting.remove();
             }
         }
+    }
+    /// Puts work in its place, and takes it out of the one that it had.
+    fn wait(&mut self, id: Id, (urgency, due): (Urgency, Time)) {
+        self.forget(&id);
+        self.places.insert(id.clone(), (urgency, due));
         self.waiting.entry(urgency).or_default().insert((due, id));
     }
     fn refill(&mut self, now: Time) {
@@ -196,7 +221,7 @@ impl<Key: Clone + Ord, Id: Clone + Ord + Hash> Lanes<Key, Id> {
     pub fn start(&mut self, now: Time) -> Option<(Key, Vec<Id>)> {
         self.lanes.values_mut().for_each(|l| l.refill(now));
         let free = self.lanes.iter().filter(|(_, l)| l.ready_at().is_some_and(|t| t <= now));
-        let (_, key) = free.filter_map(|(k, l)| l.next().map(|place| (place, k.clone()))).min()?;
+        let (_, key) = free.filter_map(|(k, l)| l.next().map(|(urgency, due, _)| ((urgency, due), k.clone()))).min()?;
         let batch = self.lanes.get_mut(&key)?.begin();
         Some((key, batch))
     }
@@ -211,6 +236,17 @@ impl<Key: Clone + Ord, Id: Clone + Ord + Hash> Lanes<Key, Id> {
         if let Some(lane) = self.lanes.get_mut(key) {
             lane.paused_until = lane.paused_until.max(until);
         }
+    }
+
+    /// Running work that has removed an access lets other removals go first: its place is free, and [`Lanes::start`] answers its id once
+    /// more when it may go on, in the order in which this was called. It still runs, so that no second run of it begins meanwhile. Answers
+    /// whether it waits now: what does not run, or has given way before, does not.
+    pub fn give_way(&mut self, key: &Key, id: &Id, now: Time) -> bool {
+        let Some(lane) = self.lanes.get_mut(key) else { return false };
+        let Some(batch) = lane.running.get_mut(id).and_then(|running| running.batch.take()) else { return false };
+        lane.leave(batch);
+        lane.wait(id.clone(), (Urgency::Record, now));
+        true
     }
 
     /// Work has ended. If it was requested again while it ran, it waits again.

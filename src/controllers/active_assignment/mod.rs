@@ -16,7 +16,7 @@ use crate::{
     runtime::{
         changes,
         crash::{self, When},
-        engine::{NextRun, Placement, Reconciler},
+        engine::{NextRun, Place, Placement, Reconciler},
         stores::Key,
     },
     timing::timing,
@@ -226,7 +226,7 @@ fn is_unknown(refusal: &Refusal) -> bool {
 
 #[async_trait]
 impl Reconciler<Key> for ActiveAssignmentController {
-    async fn reconcile(&self, key: &Key) -> NextRun {
+    async fn reconcile(&self, key: &Key, _: &Place<Key>) -> NextRun {
         self.run(key).await.unwrap_or_else(|error| {
             tracing::warn!(namespace = key.0, name = key.1, %error, "cannot continue the access of an ActiveAssignment; it is tried again");
             NextRun::of(Requeue::Backoff)

@@ -21,7 +21,7 @@ use crate::{
     runtime::{
         changes::{self, DecisionSubject},
         crash::{self, When},
-        engine::{NextRun, Placement, Reconciler},
+        engine::{NextRun, Place, Placement, Reconciler},
         expectations::Expectations,
         keyed_locks::KeyedLocks,
         stores::Key,
@@ -304,7 +304,7 @@ impl AssignmentRequestController {
 
 #[async_trait]
 impl Reconciler<Key> for AssignmentRequestController {
-    async fn reconcile(&self, key: &Key) -> NextRun {
+    async fn reconcile(&self, key: &Key, _: &Place<Key>) -> NextRun {
         NextRun::of(self.run(key).await.unwrap_or_else(|error| {
             tracing::info!(namespace = key.0, name = key.1, %error, "cannot judge an AssignmentRequest; it is tried again");
             Requeue::Backoff

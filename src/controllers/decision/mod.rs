@@ -11,7 +11,7 @@ use crate::{
     kube_writes,
     runtime::{
         changes::{self, DecisionSubject},
-        engine::{NextRun, Placement, Reconciler},
+        engine::{NextRun, Place, Placement, Reconciler},
         stores::Key,
     },
 };
@@ -114,7 +114,7 @@ impl DecisionController {
 
 #[async_trait]
 impl Reconciler<Key> for DecisionController {
-    async fn reconcile(&self, key: &Key) -> NextRun {
+    async fn reconcile(&self, key: &Key, _: &Place<Key>) -> NextRun {
         NextRun::of(self.judge(key).await.unwrap_or_else(|error| {
             tracing::info!(namespace = key.0, decision = key.1, %error, "cannot judge a decision; it is tried again");
             Requeue::Backoff

@@ -10,7 +10,7 @@ use crate::{
     kube_writes::{self, WriteOutcome},
     observe::seconds_between,
     providers::{EnforcedBy, Provider, ProviderError},
-    runtime::driver::EffectHandler,
+    runtime::{driver::EffectHandler, engine::Place},
 };
 use async_trait::async_trait;
 use curfew_core::{
@@ -32,6 +32,7 @@ use std::{sync::Arc, time::Duration};
 pub struct GrantEffects {
     pub(super) ctx: Arc<Context>,
     pub(super) id: String,
+    place: Place<String>,
     known: Mutex<Known>,
 }
 
@@ -49,10 +50,10 @@ pub(super) struct Known {
 }
 
 impl GrantEffects {
-    /// The effects of a Grant as the stores show it.
-    pub fn new(ctx: Arc<Context>, grant: Grant) -> Self {
+    /// The effects of a Grant as the stores show it, of a reconcile in this place.
+    pub fn new(ctx: Arc<Context>, grant: Grant, place: Place<String>) -> Self {
         let known = Known { grant, learned: Learned::default(), error: None, error_kind: None, wait: None, orphaned: false };
-        GrantEffects { ctx, id: known.grant.name_any(), known: Mutex::new(known) }
+        GrantEffects { ctx, id: known.grant.name_any(), place, known: Mutex::new(known) }
     }
 
     /// The last error of this reconcile, with the Grant.
@@ -337,6 +338,13 @@ impl EffectHandler for GrantEffects {
             | Effect::ReleaseSlots
             | Effect::CreateGrant { .. }
             | Effect::Done(_) => Outcome::Failed,
+        }
+    }
+    /// What comes after a removal gives no access: other removals go first, and then what was to end this access is tidied up.
+    async fn between(&self, effect: &Effect, outcome: &Outcome) {
+        if matches!((effect, outcome), (Effect::Revoke { .. }, Outcome::Gone)) {
+            self.place.give_way().await;
+            self.tidy().await;
         }
     }
     fn performed(&self, effect: &Effect, began: Time, took: Duration, outcome: &Outcome) {

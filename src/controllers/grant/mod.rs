@@ -19,7 +19,7 @@ use crate::{
     runtime::{
         changes::GrantGroup,
         driver::drive,
-        engine::{NextRun, Placement, Reconciler, WorkQueue},
+        engine::{NextRun, Place, Placement, Reconciler, WorkQueue},
         expectations::Expectations,
     },
 };
@@ -164,7 +164,7 @@ impl GrantController {
 
 #[async_trait]
 impl Reconciler<String> for GrantController {
-    async fn reconcile(&self, id: &String) -> NextRun {
+    async fn reconcile(&self, id: &String, place: &Place<String>) -> NextRun {
         let outdated = self.expectations.take_outdated(id);
         let Some(cached) = self.known(id) else {
             self.ctx.overdue.lock().end(id, self.ctx.now(), false);
@@ -204,7 +204,7 @@ impl Reconciler<String> for GrantController {
         let verify = Verify { owner: self.unverified.lock().remove(id), content: unread.is_some() };
         tracing::debug!(grant = id, request.uid = grant.spec.request.uid, state = ?core.state, ?verify, "reconcile");
         let expires_at = core.expires_at;
-        let effects = GrantEffects::new(self.ctx.clone(), grant);
+        let effects = GrantEffects::new(self.ctx.clone(), grant, place.clone());
         let mut requeue = drive(&effects, Reconcile::grant(core, verify)).await;
         // Only after what is due was done: decisions must not delay an end.
         if known && effects.state() == State::Revoking && abandon::is_abandoned(&self.ctx, &effects.grant()) {

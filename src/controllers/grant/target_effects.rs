@@ -4,7 +4,7 @@ use crate::{
     api::{Grant, grant::Artifact},
     controllers::convert,
     providers::{ApplyOutcome, EnforcedBy, Observed, OperationState, ProviderError, ReserveOutcome, RevokeOutcome},
-    runtime::driver::EffectHandler,
+    runtime::driver::{EffectHandler, LIMIT},
 };
 use curfew_core::{
     grant::{Observation, Operation, State},
@@ -164,6 +164,15 @@ impl GrantEffects {
             RevokeOutcome::Started(operation) => Outcome::Started(operation),
             RevokeOutcome::Remains(what) => self.failed("prove that nothing is left", &what),
         })
+    }
+
+    /// The identity of the target was confirmed when the access was found to be gone; what is removed here is told by its uid.
+    pub(super) async fn tidy(&self) {
+        let grant = self.grant();
+        let Ok(target) = self.ctx.registry.reach(&grant.spec.system.connection).await else { return };
+        if tokio::time::timeout(LIMIT, target.tidy(&grant.spec.plan, &written_before(&grant))).await.is_err() {
+            tracing::info!(grant = self.id, "what was to end the access is not removed in {LIMIT:?}; it ends by itself");
+        }
     }
 
     pub(super) async fn poll(&self, operation: &Operation) -> Result<Outcome, ProviderError> {

@@ -12,7 +12,7 @@ use crate::{
     },
     identity::NAMESPACE,
     kube_writes::{self, WriteOutcome},
-    runtime::engine::{NextRun, Placement, Reconciler},
+    runtime::engine::{NextRun, Place, Placement, Reconciler},
 };
 use async_trait::async_trait;
 use curfew_core::{
@@ -234,7 +234,7 @@ impl Snapshot {
 
 #[async_trait]
 impl Reconciler<()> for ReadinessController {
-    async fn reconcile(&self, (): &()) -> NextRun {
+    async fn reconcile(&self, (): &(), _: &Place<()>) -> NextRun {
         let now = self.ctx.now();
         let period = if self.waits_for_targets() { timing().readiness_soon_secs } else { timing().readiness_every_secs };
         let deadline = Some(now.plus_secs(period));

@@ -22,7 +22,7 @@ use crate::{
     runtime::{
         changes::{self, DecisionSubject},
         driver::drive,
-        engine::{self, NextRun, Placement, Reconciler},
+        engine::{self, NextRun, Place, Placement, Reconciler},
         expectations::Expectations,
         stores::Key,
     },
@@ -175,7 +175,7 @@ fn is_granted(request: &ActivationRequest) -> bool {
 
 #[async_trait]
 impl Reconciler<Key> for RequestController {
-    async fn reconcile(&self, key: &Key) -> NextRun {
+    async fn reconcile(&self, key: &Key, _: &Place<Key>) -> NextRun {
         self.run(key).await.unwrap_or_else(|error| {
             tracing::warn!(namespace = key.0, name = key.1, %error, "cannot read what a request depends on");
             NextRun::of(Requeue::Backoff)

@@ -287,9 +287,11 @@ impl Provider for Kubernetes {
         let all = in_parts(plan.bindings.iter().map(|b| async move {
             let uid = |id: &str| known.iter().find(|a| a.id == id).map(|a| a.uid.clone());
             let taken = revoke::revoke_binding(&self.api(b), grant, b, uid(&binding::id(b))).await?;
-            // Where the access is gone, the fuse has nothing left to end. Where it is not, the garbage collector may be allowed to
-            // delete what we are not: it does so as soon as the owner is gone, and not only at the deadline.
-            if let Some((jobs, name)) = self.fuse_of(plan, b) {
+            // The garbage collector may be allowed to delete what we are not: it does so as soon as the owner is gone, and not only at
+            // the deadline.
+            if !matches!(taken, RevokeOutcome::Gone)
+                && let Some((jobs, name)) = self.fuse_of(plan, b)
+            {
                 fuse::delete(&jobs, &name, known_fuse(known, b, &name)).await;
             }
             Ok::<_, ProviderError>(taken)
@@ -308,6 +310,14 @@ impl Provider for Kubernetes {
             (true, false) => RevokeOutcome::Disarmed(disarmed.join("; ")),
             (false, _) => RevokeOutcome::Remains(left.join("; ")),
         })
+    }
+
+    /// The fuses have nothing left to end.
+    async fn tidy(&self, plan: &Plan, known: &[Artifact]) {
+        let Ok(plan) = bindings(plan) else { return };
+        let fuses = plan.bindings.iter().filter_map(|b| self.fuse_of(plan, b).map(|(jobs, name)| (b, jobs, name)));
+        let deleted = fuses.map(|(b, jobs, name)| async move { fuse::delete(&jobs, &name, known_fuse(known, b, &name)).await });
+        in_parts(deleted).collect::<()>().await;
     }
 
     async fn poll(&self, operation: &Operation) -> Result<OperationState, ProviderError> {

@@ -236,3 +236,87 @@ fn a_limit_of_zero_counts_as_one() {
     assert_eq!((l.start(NOW), l.next_start()), (None, Some(NOW.plus_secs(60))));
     assert_eq!(next(&mut l, NOW.plus_secs(60)), Some(("k", "b")));
 }
+
+/// A lane where "a" has removed its access and gives way, and four removals wait.
+fn gives_way(width: usize) -> Lanes<&'static str, &'static str> {
+    let mut l = Lanes::default();
+    l.push("k", wide(width), "a", Urgency::Revoke, T(1), NOW);
+    assert_eq!(next(&mut l, NOW), Some(("k", "a")));
+    for (due, id) in [(2, "b"), (3, "c"), (4, "d"), (5, "e")] {
+        l.push("k", wide(width), id, Urgency::Revoke, T(due), NOW);
+    }
+    assert!(l.give_way(&"k", &"a", NOW));
+    l
+}
+
+/// What begins or goes on, one after the other, each before the next.
+fn all(l: &mut Lanes<&'static str, &'static str>) -> Vec<&'static str> {
+    let mut order = Vec::new();
+    while let Some((_, id)) = next(l, NOW) {
+        order.push(id);
+        l.finish(&"k", &id, NOW);
+    }
+    order
+}
+
+#[test]
+fn in_a_lane_for_one_all_that_is_due_is_removed_before_an_end_is_recorded() {
+    let mut l = gives_way(1);
+    assert_eq!(all(&mut l), ["b", "c", "d", "e", "a"]);
+    assert!(l.lanes.is_empty(), "no place and no batch is left");
+}
+
+#[test]
+fn one_place_is_for_records_and_the_others_remove() {
+    let mut l = gives_way(3);
+    let begun: Vec<_> = std::iter::from_fn(|| next(&mut l, NOW)).map(|(_, id)| id).collect();
+    assert_eq!(begun, ["b", "c", "a"], "its place is used by a removal, and the record has a share");
+    assert!(l.give_way(&"k", &"b", NOW) && l.give_way(&"k", &"c", NOW));
+    let begun: Vec<_> = std::iter::from_fn(|| next(&mut l, NOW)).map(|(_, id)| id).collect();
+    assert_eq!(begun, ["d", "e"], "the share is used");
+    l.finish(&"k", &"d", NOW);
+    l.finish(&"k", &"e", NOW);
+    let begun: Vec<_> = std::iter::from_fn(|| next(&mut l, NOW)).map(|(_, id)| id).collect();
+    assert_eq!(begun, ["b", "c"], "nothing is left to be removed");
+}
+
+#[test]
+fn records_go_before_what_can_wait_and_before_what_has_failed() {
+    let mut l = gives_way(1);
+    l.push("k", wide(1), "grant", Urgency::Other, T(0), NOW);
+    l.push("k", wide(1), "stuck", Urgency::RevokeAgain, T(0), NOW);
+    assert_eq!(all(&mut l), ["b", "c", "d", "e", "a", "stuck", "grant"]);
+}
+
+#[test]
+fn what_has_given_way_still_runs() {
+    let mut l = gives_way(1);
+    assert!(!l.give_way(&"k", &"a", NOW), "it waits already");
+    assert!(!l.give_way(&"k", &"e", NOW), "it does not run");
+    // Requested again meanwhile, it runs once more, after its end.
+    l.push("k", wide(1), "a", Urgency::Revoke, T(0), NOW);
+    assert_eq!(all(&mut l), ["b", "c", "d", "e", "a", "a"]);
+}
+
+#[test]
+fn what_ends_while_it_gives_way_is_forgotten() {
+    let mut l = gives_way(1);
+    l.finish(&"k", &"a", NOW);
+    assert_eq!(all(&mut l), ["b", "c", "d", "e"]);
+    assert!(l.lanes.is_empty(), "no place and no batch is left");
+}
+
+#[test]
+fn what_goes_on_uses_up_no_rate_and_waits_for_no_pause() {
+    let slow = Limits { width: 1, per_minute: Some(1), batch: 1 };
+    let mut l = Lanes::default();
+    l.push("k", slow, "a", Urgency::Revoke, T(1), NOW);
+    assert_eq!(next(&mut l, NOW), Some(("k", "a")));
+    l.pause(&"k", T(130));
+    assert!(l.give_way(&"k", &"a", NOW));
+    assert_eq!(next(&mut l, NOW), Some(("k", "a")));
+    l.finish(&"k", &"a", NOW);
+    l.push("k", slow, "grant", Urgency::Other, T(1), NOW);
+    assert_eq!(next(&mut l, T(159)), None);
+    assert_eq!(next(&mut l, T(160)), Some(("k", "grant")), "a minute after the one call");
+}
