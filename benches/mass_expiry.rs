@@ -1,4 +1,5 @@
-//! How often the operator deletes what ends when many grants end at one moment, with two replicas: calls in the API server's audit log.
+//! How late the operator removes what ends when many grants end at one moment, beside as many bindings that a client deletes, and how often
+//! it deletes them, with two replicas: calls in the API server's audit log.
 //!
 //!     make bench    (GRANTS=n: another number of grants; CURFEW_BIN: another operator)
 //!
@@ -15,7 +16,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::{batch::v1::Job, rbac::v1::RoleBinding};
 use kube::{
     Api, Client,
-    api::{ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 use std::{
@@ -27,6 +28,8 @@ use std::{
 const OPERATOR: &str = "system:serviceaccount:curfew-system:curfew-operator";
 /// Seconds until all grants end: time to write them, and to let the replicas read them.
 const ENDS_IN_SECS: i64 = 35;
+/// How many calls are sent at a time.
+const CONNECTIONS: usize = 16;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<()> {
@@ -44,7 +47,7 @@ async fn main() -> Result<()> {
     follower.pause();
     let due = Time::from_secs(jiff::Timestamp::now().as_second() + ENDS_IN_SECS);
     let copies = stream::iter((1..=grants).map(|n| copy(client.clone(), pattern.clone(), n, due)));
-    copies.buffer_unordered(16).try_collect::<Vec<()>>().await?;
+    copies.buffer_unordered(CONNECTIONS).try_collect::<Vec<()>>().await?;
     leader.resume();
     follower.resume();
     println!("{grants} grants written after {:.0} s; they end at {due}", begun.elapsed().as_secs_f32());
@@ -64,7 +67,28 @@ async fn main() -> Result<()> {
     }
     // The sweep of each replica runs twice a minute.
     tokio::time::sleep(Duration::from_secs(30)).await;
-    report(&log, grants, due)
+    report(&log, grants, due, &by_hand(&world, grants).await?)
+}
+
+/// How many milliseconds after the first call each of as many bindings is deleted by a client, on as many connections as the operator uses.
+async fn by_hand(world: &World, count: u64) -> Result<Vec<i64>> {
+    let bindings: Api<RoleBinding> = Api::namespaced(world.cp.admin().await?, "payments");
+    let post = PostParams::default();
+    let made = stream::iter(0..count).map(async |n| {
+        let binding = json!({
+            "metadata": {"name": format!("by-hand-{n}")},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "by-hand"}],
+        });
+        bindings.create(&post, &serde_json::from_value(binding)?).await.map(drop).context("cannot create a binding")
+    });
+    made.buffer_unordered(CONNECTIONS).try_collect::<Vec<()>>().await?;
+    let begun = Instant::now();
+    let gone = stream::iter(0..count).map(async |n| {
+        bindings.delete(&format!("by-hand-{n}"), &DeleteParams::default()).await?;
+        anyhow::Ok(i64::try_from(begun.elapsed().as_millis())?)
+    });
+    gone.buffer_unordered(CONNECTIONS).try_collect().await
 }
 
 /// One grant as the operator has written it, with its Job and binding.
@@ -130,9 +154,9 @@ async fn copy(client: Client, (grant, job, binding): (Grant, Job, RoleBinding), 
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn report(log: &Path, grants: u64, due: Time) -> Result<()> {
+fn report(log: &Path, grants: u64, due: Time, by_hand: &[i64]) -> Result<()> {
     let mut calls: BTreeMap<String, u64> = BTreeMap::new();
-    let mut last = 0;
+    let mut lags = Vec::new();
     for line in std::fs::read_to_string(log).context("no audit log")?.lines() {
         let e: Value = serde_json::from_str(line)?;
         let resource = e["objectRef"]["resource"].as_str().unwrap_or_default();
@@ -144,13 +168,23 @@ fn report(log: &Path, grants: u64, due: Time) -> Result<()> {
         *calls.entry(format!("delete {resource}, answered {code}")).or_default() += 1;
         if code == 200 && resource == "rolebindings" {
             let at: jiff::Timestamp = e["stageTimestamp"].as_str().unwrap_or_default().parse()?;
-            last = last.max(at.as_millisecond() - due.as_millis());
+            lags.push(at.as_millisecond() - due.as_millis());
         }
     }
     println!("deletions by two replicas for each of {grants} grants that end in one second (floor: 1 of each kind):");
     for (what, n) in calls {
         println!("  {:6.2}  {what}", n as f64 / grants as f64);
     }
-    println!("the last binding is deleted {:.1} s after the deadline", last as f64 / 1000.0);
+    println!("milliseconds from the deadline until a binding is deleted    p50     p99    last");
+    let of = |all: &[i64], percent: usize| -> i64 {
+        all.get((all.len() * percent / 100).min(all.len().saturating_sub(1))).copied().unwrap_or(0)
+    };
+    let mut by_hand = by_hand.to_vec();
+    for (what, all) in [("by the operator", &mut lags), ("by a client that deletes as many", &mut by_hand)] {
+        all.sort_unstable();
+        println!("  {what:54} {:6}  {:6}  {:6}", of(all, 50), of(all, 99), of(all, 100));
+    }
+    let early = lags.iter().filter(|lag| **lag < 0).count();
+    println!("p99 is {:.1} times that of the client; {early} early", of(&lags, 99) as f64 / of(&by_hand, 99).max(1) as f64);
     Ok(())
 }
