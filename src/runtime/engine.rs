@@ -137,7 +137,7 @@ pub struct Engine<Id, W> {
     /// Reconciles give their places away here.
     giving_way: (mpsc::UnboundedSender<GivesWay<Id>>, mpsc::UnboundedReceiver<GivesWay<Id>>),
     /// How those that have are told to go on.
-    waiting: HashMap<Id, oneshot::Sender<()>>,
+    gave_way: HashMap<Id, oneshot::Sender<()>>,
     lanes: Lanes<String, Id>,
     deadlines: Deadlines<Id>,
     failures: HashMap<Id, u32>,
@@ -157,7 +157,7 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
             pulse: Pulse::new(name, LIMIT),
             inbox,
             giving_way: mpsc::unbounded_channel(),
-            waiting: HashMap::new(),
+            gave_way: HashMap::new(),
             lanes: Lanes::default(),
             deadlines: Deadlines::default(),
             failures: HashMap::new(),
@@ -190,7 +190,7 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
                 Some(GivesWay { lane, id, go_on }) = self.giving_way.1.recv() => {
                     // Dropped unsent, it lets a reconcile go on that need not wait.
                     if self.lanes.give_way(&lane, &id, self.clock.now()) {
-                        self.waiting.insert(id, go_on);
+                        self.gave_way.insert(id, go_on);
                     }
                 }
                 Some(done) = running.join_next() => match done {
@@ -203,7 +203,7 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
             }
         }
         // Nothing begins any more, so nobody has to wait.
-        self.waiting.clear();
+        self.gave_way.clear();
         drop(self.giving_way);
         while running.join_next().await.is_some() {}
     }
@@ -213,7 +213,7 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
     /// A member that has given way goes on.
     fn begin(&mut self, running: &mut JoinSet<(String, Id, NextRun)>, key: &str, batch: Vec<Id>) {
         for id in batch {
-            if let Some(go_on) = self.waiting.remove(&id) {
+            if let Some(go_on) = self.gave_way.remove(&id) {
                 // One that was cut off meanwhile does not listen; its end is on the way here.
                 let _ = go_on.send(());
                 continue;
@@ -239,8 +239,9 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
 
     /// Until the next deadline, at most a second.
     fn pause(&self) -> Duration {
-        let next = self.deadlines.next().into_iter().chain(self.lanes.next_start()).min();
-        let left = next.map_or(1000, |t| t.millis_since(self.clock.now()).clamp(0, 1000));
+        let now = self.clock.now();
+        let next = self.deadlines.next().into_iter().chain(self.lanes.next_start(now)).min();
+        let left = next.map_or(1000, |t| t.millis_since(now).clamp(0, 1000));
         Duration::from_millis(left.unsigned_abs())
     }
 
@@ -265,7 +266,7 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
         if let Some(until) = next.pause_lane {
             self.lanes.pause(&key, until);
         }
-        self.waiting.remove(&id);
+        self.gave_way.remove(&id);
         self.lanes.finish(&key, &id, now);
         let wake = match next.requeue {
             Requeue::At(t) => Some(t),

@@ -22,6 +22,7 @@ mod isolation;
 mod last_holder;
 mod limits;
 mod looking_on;
+mod many_ends;
 mod narrowed;
 mod notifications;
 mod paused;

@@ -13,7 +13,7 @@ use std::hash::Hash;
 pub enum Urgency {
     /// Access has to be removed.
     Revoke,
-    /// Access was removed, and that is still to be recorded.
+    /// Access was removed, and that is still to be recorded: work that runs and has given way. Nothing else is requested with it.
     Record,
     /// Access has to be removed, and the last try has failed.
     RevokeAgain,
@@ -67,6 +67,9 @@ struct Running {
 const AGAIN: usize = 4;
 /// Of this many places, at least of one lane, one is for records of what has ended: other replicas see by them that the work goes on.
 const RECORDS: usize = 16;
+/// How many pieces of work of a lane may have given way at a time. Each is kept in memory as far as it has come; further ones record at once,
+/// in the places that they have.
+const GIVE_WAY: usize = 1024;
 
 /// One token, in the unit of [`Lane::tokens`]: a rate of `n` per minute adds `n` of these units per millisecond.
 const TOKEN: i64 = 60_000;
@@ -80,7 +83,7 @@ impl<Id: Clone + Ord + Hash> Lane<Id> {
             running: HashMap::new(),
             batches: BTreeMap::new(),
             next_batch: 0,
-            paused_until: now,
+            paused_until: Time::from_millis(0),
             tokens: 0,
             refilled: now,
         };
@@ -92,38 +95,40 @@ impl<Id: Clone + Ord + Hash> Lane<Id> {
         self.limits.per_minute.map(|n| i64::from(n.max(1)))
     }
     /// When the next waiting work may begin; `None` if none waits or the lane is full.
-    fn ready_at(&self) -> Option<Time> {
-        let (urgency, _, goes_on) = self.next()?;
-        // What goes on is not a call more.
-        if goes_on {
-            return Some(self.refilled);
+    fn ready_at(&self, now: Time) -> Option<Time> {
+        let (urgency, _) = self.next(now)?;
+        // What goes on makes no further call that a pause or a rate could be for.
+        if urgency == Urgency::Record {
+            return Some(now);
         }
         let rate = self.rate().filter(|_| urgency == Urgency::Other && self.tokens < TOKEN);
         let refill = rate.map(|n| Time::from_millis(self.refilled.as_millis() + (TOKEN - self.tokens + n - 1) / n));
         Some(refill.map_or(self.paused_until, |t| t.max(self.paused_until)))
     }
-    /// The most urgent work for which there is room, with its due time, and whether it runs already and has given way.
-    fn next(&self) -> Option<(Urgency, Time, bool)> {
+    /// The most urgent work for which there is room, with its due time. In a pause, records go first: they do not wait for it.
+    fn next(&self, now: Time) -> Option<(Urgency, Time)> {
         let width = self.limits.width.max(1);
+        let waits = |kind: Urgency| self.waiting.contains_key(&kind);
         let running = |kind: Urgency| self.batches.values().filter(|(_, urgency)| *urgency == kind).count();
         let left = |kind: Urgency, of: usize| (width / of).max(1).saturating_sub(running(kind));
         let (again, records) = (left(Urgency::RevokeAgain, AGAIN), left(Urgency::Record, RECORDS));
         // What has a share keeps it free while it waits, except in a lane for one.
-        let kept = |kind: Urgency, left: usize| if self.waiting.contains_key(&kind) { left } else { 0 };
+        let kept = |kind: Urgency, left: usize| if waits(kind) { left } else { 0 };
         let kept = (kept(Urgency::RevokeAgain, again) + kept(Urgency::Record, records)).min(width - 1);
-        let used = self.batches.len();
+        let (used, paused) = (self.batches.len(), self.paused_until > now);
         let has_room = |urgency: Urgency| match urgency {
             Urgency::RevokeAgain => again > 0 && used < width,
-            Urgency::Record => used < width && (records > 0 || !self.waiting.contains_key(&Urgency::Revoke)),
+            Urgency::Record => used < width && (records > 0 || paused || !waits(Urgency::Revoke)),
             Urgency::Revoke | Urgency::Other => used + kept < width,
         };
-        let (urgency, waiting) = self.waiting.iter().find(|(urgency, _)| has_room(**urgency))?;
-        waiting.first().map(|(due, id)| (*urgency, *due, self.running.contains_key(id)))
+        let first = |urgency: Urgency| Some((urgency, self.waiting.get(&urgency)?.first()?.0)).filter(|_| has_room(urgency));
+        let record = if paused { first(Urgency::Record) } else { None };
+        record.or_else(|| self.waiting.keys().find_map(|urgency| first(*urgency)))
     }
     /// Begins the most urgent work for which there is room, and what is as urgent up to a full batch, the earliest first. Uses up
     /// one token, if there is one.
-    fn begin(&mut self) -> Vec<Id> {
-        let Some((urgency, _, goes_on)) = self.next() else { return Vec::new() };
+    fn begin(&mut self, now: Time) -> Vec<Id> {
+        let Some((urgency, _)) = self.next(now) else { return Vec::new() };
         let mut batch = Vec::new();
         if let Entry::Occupied(mut waiting) = self.waiting.entry(urgency) {
             while batch.len() < self.limits.batch.max(1)
@@ -142,7 +147,7 @@ impl<Id: Clone + Ord + Hash> Lane<Id> {
             self.places.remove(id);
             self.running.entry(id.clone()).or_insert(Running { batch: None, again: None }).batch = Some(number);
         }
-        if self.limits.per_minute.is_some() && !goes_on {
+        if self.limits.per_minute.is_some() && urgency != Urgency::Record {
             self.tokens = (self.tokens - TOKEN).max(0);
         }
         batch
@@ -220,15 +225,15 @@ impl<Key: Clone + Ord, Id: Clone + Ord + Hash> Lanes<Key, Id> {
     /// one lane and of one urgency, so a revocation never shares a call with a grant. It holds its place until all of it has ended.
     pub fn start(&mut self, now: Time) -> Option<(Key, Vec<Id>)> {
         self.lanes.values_mut().for_each(|l| l.refill(now));
-        let free = self.lanes.iter().filter(|(_, l)| l.ready_at().is_some_and(|t| t <= now));
-        let (_, key) = free.filter_map(|(k, l)| l.next().map(|(urgency, due, _)| ((urgency, due), k.clone()))).min()?;
-        let batch = self.lanes.get_mut(&key)?.begin();
+        let free = self.lanes.iter().filter(|(_, l)| l.ready_at(now).is_some_and(|t| t <= now));
+        let (_, key) = free.filter_map(|(k, l)| l.next(now).map(|place| (place, k.clone()))).min()?;
+        let batch = self.lanes.get_mut(&key)?.begin(now);
         Some((key, batch))
     }
 
     /// When work that a pause or a rate holds back may begin.
-    pub fn next_start(&self) -> Option<Time> {
-        self.lanes.values().filter_map(Lane::ready_at).min()
+    pub fn next_start(&self, now: Time) -> Option<Time> {
+        self.lanes.values().filter_map(|lane| lane.ready_at(now)).min()
     }
 
     /// Nothing begins in this lane before `until`: its target asked to be left alone.
@@ -240,9 +245,12 @@ impl<Key: Clone + Ord, Id: Clone + Ord + Hash> Lanes<Key, Id> {
 
     /// Running work that has removed an access lets other removals go first: its place is free, and [`Lanes::start`] answers its id once
     /// more when it may go on, in the order in which this was called. It still runs, so that no second run of it begins meanwhile. Answers
-    /// whether it waits now: what does not run, or has given way before, does not.
+    /// whether it waits now: what does not run, or has given way before, does not, nor does more than a lane keeps in memory.
     pub fn give_way(&mut self, key: &Key, id: &Id, now: Time) -> bool {
         let Some(lane) = self.lanes.get_mut(key) else { return false };
+        if lane.waiting.get(&Urgency::Record).is_some_and(|waiting| waiting.len() >= GIVE_WAY) {
+            return false;
+        }
         let Some(batch) = lane.running.get_mut(id).and_then(|running| running.batch.take()) else { return false };
         lane.leave(batch);
         lane.wait(id.clone(), (Urgency::Record, now));

@@ -169,9 +169,15 @@ impl GrantEffects {
     /// The identity of the target was confirmed when the access was found to be gone; what is removed here is told by its uid.
     pub(super) async fn tidy(&self) {
         let grant = self.grant();
-        let Ok(target) = self.ctx.registry.reach(&grant.spec.system.connection).await else { return };
-        if tokio::time::timeout(LIMIT, target.tidy(&grant.spec.plan, &written_before(&grant))).await.is_err() {
-            tracing::info!(grant = self.id, "what was to end the access is not removed in {LIMIT:?}; it ends by itself");
+        let work = async {
+            let target = self.ctx.registry.reach(&grant.spec.system.connection).await?;
+            target.tidy(&grant.spec.plan, &written_before(&grant)).await;
+            Ok::<_, ProviderError>(())
+        };
+        match tokio::time::timeout(LIMIT, work).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::info!(grant = self.id, %error, "cannot remove what was to end the access; it ends by itself"),
+            Err(_) => tracing::info!(grant = self.id, "what was to end the access is not removed in {LIMIT:?}; it ends by itself"),
         }
     }
 

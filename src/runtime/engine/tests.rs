@@ -2,6 +2,31 @@
 use super::*;
 use parking_lot::Mutex;
 
+/// Runs an engine on these ids until `done`, and stops it.
+async fn run_until<Id, W>(work: &Arc<W>, ids: impl IntoIterator<Item = Id>, panics: &Panics, limit: Duration, done: impl Fn() -> bool)
+where
+    Id: Clone + Ord + Hash + Debug + Send + Sync + 'static,
+    W: Reconciler<Id>,
+{
+    let (engine, inbox) = Engine::new("test", work.clone(), Arc::new(Clock::default()), panics.clone());
+    let pulse = engine.pulse();
+    let (stop, stopped) = watch::channel(false);
+    ids.into_iter().for_each(|id| inbox.push(id));
+    let task = tokio::spawn(engine.run(stopped));
+    let enough = async {
+        while !done() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(limit, enough).await.unwrap();
+    assert_eq!(pulse.check(std::time::Instant::now()), Ok(()));
+    stop.send_replace(true);
+    task.await.unwrap();
+}
+
+/// For what takes milliseconds.
+const SOON: Duration = Duration::from_secs(10);
+
 struct Once(Mutex<Vec<&'static str>>, Clock);
 
 #[async_trait]
@@ -28,18 +53,7 @@ impl Reconciler<&'static str> for Once {
 #[tokio::test]
 async fn a_failed_reconcile_is_tried_again_until_it_succeeds() {
     let work = Arc::new(Once(Mutex::default(), Clock::default()));
-    let (engine, inbox) = Engine::new("test", work.clone(), Arc::new(Clock::default()), Panics::default());
-    let (stop, stopped) = watch::channel(false);
-    let task = tokio::spawn(engine.run(stopped));
-    inbox.push("a");
-    let enough = async {
-        while work.0.lock().len() < 3 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), enough).await.unwrap();
-    stop.send_replace(true);
-    task.await.unwrap();
+    run_until(&work, ["a"], &Panics::default(), SOON, || work.0.lock().len() >= 3).await;
     assert_eq!(*work.0.lock(), ["a", "a", "a"]);
 }
 
@@ -65,18 +79,7 @@ impl Reconciler<u8> for Together {
 #[tokio::test]
 async fn what_arrives_together_begins_together_up_to_a_batch() {
     let work = Arc::new(Together(tokio::sync::Barrier::new(3), Mutex::default()));
-    let (engine, inbox) = Engine::new("test", work.clone(), Arc::new(Clock::default()), Panics::default());
-    let (stop, stopped) = watch::channel(false);
-    (1..=6).for_each(|id| inbox.push(id));
-    let task = tokio::spawn(engine.run(stopped));
-    let enough = async {
-        while work.1.lock().len() < 6 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), enough).await.unwrap();
-    stop.send_replace(true);
-    task.await.unwrap();
+    run_until(&work, 1..=6, &Panics::default(), SOON, || work.1.lock().len() >= 6).await;
     let mut ran = work.1.lock().clone();
     ran[..3].sort_unstable();
     ran[3..].sort_unstable();
@@ -107,24 +110,12 @@ impl Reconciler<&'static str> for Poisoned {
 #[tokio::test]
 async fn a_panic_concerns_one_id_which_is_tried_again_after_pauses() {
     let (work, panics) = (Arc::new(Poisoned(Mutex::default())), Panics::default());
-    let (engine, inbox) = Engine::new("test", work.clone(), Arc::new(Clock::default()), panics.clone());
-    let pulse = engine.pulse();
-    let (stop, stopped) = watch::channel(false);
-    ["reconcile", "lane", "again"].into_iter().for_each(|id| inbox.push(id));
-    let task = tokio::spawn(engine.run(stopped));
     let runs = |id| work.0.lock().get(id).copied().unwrap_or_default();
     let begun = std::time::Instant::now();
-    let enough = async {
-        // A run is counted when it begins, its panic when it ends.
-        while runs("reconcile") < 4 || runs("lane") < 1 || runs("again") < 10 || panics.count("test") < 5 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(120), enough).await.unwrap();
+    // A run is counted when it begins, its panic when it ends.
+    let enough = || runs("reconcile") >= 4 && runs("lane") >= 1 && runs("again") >= 10 && panics.count("test") >= 5;
+    run_until(&work, ["reconcile", "lane", "again"], &panics, Duration::from_secs(120), enough).await;
     assert!(begun.elapsed() >= Duration::from_millis(200 + 300 + 300), "the pauses grow to their limit: {:?}", begun.elapsed());
-    assert_eq!(pulse.check(std::time::Instant::now()), Ok(()));
-    stop.send_replace(true);
-    task.await.unwrap();
 }
 
 /// Removes and then records, in a lane for one.
@@ -150,36 +141,29 @@ impl Reconciler<u8> for Ends {
 #[tokio::test]
 async fn all_that_is_due_is_removed_before_the_first_end_is_recorded() {
     let work = Arc::new(Ends(Mutex::default()));
-    let (engine, inbox) = Engine::new("test", work.clone(), Arc::new(Clock::default()), Panics::default());
-    let (stop, stopped) = watch::channel(false);
-    (1..=3).for_each(|id| inbox.push(id));
-    let task = tokio::spawn(engine.run(stopped));
-    let enough = async {
-        while work.0.lock().len() < 6 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), enough).await.unwrap();
+    run_until(&work, 1..=3, &Panics::default(), SOON, || work.0.lock().len() >= 6).await;
     let ran = work.0.lock().clone();
     assert_eq!(ran, [("removes", 1), ("removes", 2), ("removes", 3), ("records", 1), ("records", 2), ("records", 3)]);
-    stop.send_replace(true);
-    task.await.unwrap();
 }
 
-/// Gives way when it is told to.
-struct Stops(tokio::sync::Notify, Mutex<bool>);
+/// Gives way in a lane for one, where another that never ends has the place.
+struct Stops(tokio::sync::Notify, Mutex<Vec<u8>>);
 
 #[async_trait]
 impl Reconciler<u8> for Stops {
-    async fn reconcile(&self, _: &u8, place: &Place<u8>) -> NextRun {
-        self.0.notify_one();
-        tokio::task::yield_now().await;
-        place.give_way().await;
-        *self.1.lock() = true;
+    async fn reconcile(&self, id: &u8, place: &Place<u8>) -> NextRun {
+        self.1.lock().push(*id);
+        if *id == 1 {
+            place.give_way().await;
+        } else {
+            self.0.notified().await;
+        }
+        self.1.lock().push(*id);
         NextRun::of(Requeue::OnChange)
     }
-    fn lane(&self, _: &u8) -> Placement {
-        Placement::anywhere()
+    fn lane(&self, id: &u8) -> Placement {
+        let limits = Limits { width: 1, per_minute: None, batch: 1 };
+        Placement { lane: "one".into(), limits, urgency: Urgency::Revoke, due: Time::from_secs((*id).into()) }
     }
     fn max_backoff(&self) -> Duration {
         Duration::from_millis(10)
@@ -191,12 +175,23 @@ async fn an_engine_that_stops_lets_nothing_wait() {
     let work = Arc::new(Stops(tokio::sync::Notify::new(), Mutex::default()));
     let (engine, inbox) = Engine::new("test", work.clone(), Arc::new(Clock::default()), Panics::default());
     let (stop, stopped) = watch::channel(false);
-    inbox.push(1);
+    [1, 2].into_iter().for_each(|id| inbox.push(id));
     let task = tokio::spawn(engine.run(stopped));
-    work.0.notified().await;
+    let holds = |count| {
+        let work = work.clone();
+        let reached = async move {
+            while work.1.lock().len() < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(SOON, reached)
+    };
+    holds(2).await.expect("one waits, and the other holds the place");
     stop.send_replace(true);
-    tokio::time::timeout(Duration::from_secs(10), task).await.expect("it ends").unwrap();
-    assert!(*work.1.lock());
+    holds(3).await.expect("what waited goes on");
+    work.0.notify_one();
+    tokio::time::timeout(SOON, task).await.expect("it ends").unwrap();
+    assert_eq!(*work.1.lock(), [1, 2, 1, 2]);
 }
 
 #[test]

@@ -120,7 +120,7 @@ fn a_paused_lane_begins_nothing_and_others_go_on() {
     l.pause(&"throttled", NOW.plus_secs(7));
     l.push("well", wide(2), "b", Urgency::Other, T(1), NOW);
     assert_eq!(next(&mut l, NOW), Some(("well", "b")));
-    assert_eq!((next(&mut l, NOW), l.next_start()), (None, Some(NOW.plus_secs(7))));
+    assert_eq!((next(&mut l, NOW), l.next_start(NOW)), (None, Some(NOW.plus_secs(7))));
     assert_eq!(next(&mut l, NOW.plus_secs(7)), Some(("throttled", "a")));
 }
 
@@ -132,7 +132,7 @@ fn a_rate_lets_a_burst_through_and_then_one_after_the_other() {
         l.push("k", slow, id, Urgency::Other, T(1), NOW);
     }
     assert_eq!([next(&mut l, NOW), next(&mut l, NOW), next(&mut l, NOW)], [Some(("k", "a")), Some(("k", "b")), None]);
-    assert_eq!(l.next_start(), Some(NOW.plus_secs(30)));
+    assert_eq!(l.next_start(NOW), Some(NOW.plus_secs(30)));
     assert_eq!((next(&mut l, NOW.plus_secs(29)), next(&mut l, NOW.plus_secs(30))), (None, Some(("k", "c"))));
     for id in ["a", "b", "c"] {
         l.finish(&"k", &id, NOW.plus_secs(30));
@@ -151,7 +151,7 @@ fn no_revocation_waits_for_a_rate_and_what_can_wait_does() {
     l.push("k", slow, "grant", Urgency::Other, T(0), NOW);
     let begun: Vec<_> = std::iter::from_fn(|| next(&mut l, NOW)).map(|(_, id)| id).collect();
     assert_eq!(begun, ["a", "b", "c", "again"]);
-    assert_eq!(l.next_start(), Some(NOW.plus_secs(30)), "they owe nothing for more than was there");
+    assert_eq!(l.next_start(NOW), Some(NOW.plus_secs(30)), "they owe nothing for more than was there");
     assert_eq!(next(&mut l, NOW.plus_secs(30)), Some(("k", "grant")));
 }
 
@@ -220,7 +220,7 @@ fn a_batch_uses_up_one_token_of_the_rate_and_a_pause_holds_all_of_it_back() {
     }
     assert_eq!([l.start(NOW), l.start(NOW)], [Some(("k", vec!["a", "b"])), None]);
     l.pause(&"k", NOW.plus_secs(70));
-    assert_eq!((l.start(NOW.plus_secs(60)), l.next_start()), (None, Some(NOW.plus_secs(70))));
+    assert_eq!((l.start(NOW.plus_secs(60)), l.next_start(NOW)), (None, Some(NOW.plus_secs(70))));
     assert_eq!(l.start(NOW.plus_secs(70)), Some(("k", vec!["c", "d"])));
 }
 
@@ -233,7 +233,7 @@ fn a_limit_of_zero_counts_as_one() {
     }
     assert_eq!([next(&mut l, NOW), next(&mut l, NOW)], [Some(("k", "a")), None]);
     l.finish(&"k", &"a", NOW);
-    assert_eq!((l.start(NOW), l.next_start()), (None, Some(NOW.plus_secs(60))));
+    assert_eq!((l.start(NOW), l.next_start(NOW)), (None, Some(NOW.plus_secs(60))));
     assert_eq!(next(&mut l, NOW.plus_secs(60)), Some(("k", "b")));
 }
 
@@ -308,15 +308,48 @@ fn what_ends_while_it_gives_way_is_forgotten() {
 
 #[test]
 fn what_goes_on_uses_up_no_rate_and_waits_for_no_pause() {
-    let slow = Limits { width: 1, per_minute: Some(1), batch: 1 };
+    let slow = Limits { width: 2, per_minute: Some(2), batch: 1 };
     let mut l = Lanes::default();
     l.push("k", slow, "a", Urgency::Revoke, T(1), NOW);
     assert_eq!(next(&mut l, NOW), Some(("k", "a")));
+    l.push("k", slow, "b", Urgency::Revoke, T(1), NOW);
+    assert_eq!(next(&mut l, NOW), Some(("k", "b")));
+    l.push("k", slow, "throttled", Urgency::Revoke, T(1), NOW);
     l.pause(&"k", T(130));
-    assert!(l.give_way(&"k", &"a", NOW));
-    assert_eq!(next(&mut l, NOW), Some(("k", "a")));
+    assert!(l.give_way(&"k", &"a", NOW) && l.give_way(&"k", &"b", NOW));
+    assert_eq!(l.next_start(NOW), Some(NOW));
+    assert_eq!(next(&mut l, NOW), Some(("k", "a")), "ahead of the removal that the target has put off");
+    assert_eq!(next(&mut l, NOW), Some(("k", "b")), "and with the whole lane");
     l.finish(&"k", &"a", NOW);
-    l.push("k", slow, "grant", Urgency::Other, T(1), NOW);
-    assert_eq!(next(&mut l, T(159)), None);
-    assert_eq!(next(&mut l, T(160)), Some(("k", "grant")), "a minute after the one call");
+    l.finish(&"k", &"b", NOW);
+    assert_eq!((next(&mut l, NOW), l.next_start(NOW)), (None, Some(T(130))));
+    assert_eq!(next(&mut l, T(130)), Some(("k", "throttled")));
+    l.finish(&"k", &"throttled", T(130));
+    l.push("k", slow, "grant", Urgency::Other, T(1), T(130));
+    assert_eq!(l.next_start(T(130)), Some(T(160)), "three removals have used up the rate of the minute, and no record has");
+}
+
+#[test]
+fn a_step_back_of_the_clock_holds_up_nothing() {
+    let mut l = gives_way(1);
+    let mut order = Vec::new();
+    while let Some((_, id)) = next(&mut l, T(40)) {
+        order.push(id);
+        l.finish(&"k", &id, T(40));
+    }
+    assert_eq!(order, ["b", "c", "d", "e", "a"]);
+}
+
+#[test]
+fn no_more_gives_way_than_a_lane_keeps_in_memory() {
+    let mut l = Lanes::default();
+    (0..=GIVE_WAY).for_each(|id| l.push("k", wide(1), id, Urgency::Revoke, T(1), NOW));
+    for id in 0..=GIVE_WAY {
+        assert_eq!(l.start(NOW), Some(("k", vec![id])));
+        let waits = l.give_way(&"k", &id, NOW);
+        assert_eq!(waits, id < GIVE_WAY, "{id}: the last one records in its place");
+    }
+    assert_eq!(l.start(NOW), None);
+    l.finish(&"k", &GIVE_WAY, NOW);
+    assert_eq!(l.start(NOW), Some(("k", vec![0])), "then the others, in the order in which they gave way");
 }
