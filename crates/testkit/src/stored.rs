@@ -1,12 +1,18 @@
-//! What etcd holds: the stored form of objects, which no answer of an API server shows.
+//! What etcd holds: the stored form of objects, which no answer of an API server shows. Asked for by etcd's JSON interface.
 use super::ControlPlane;
 use anyhow::{Context, Result, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+
+/// Under which something is stored, such as `/registry/curfew.dev/grants/NAME`.
+pub(super) type Key = String;
+/// A stored object, in base64 as etcd's JSON interface has it.
+pub(super) type Stored = String;
 
 impl ControlPlane {
     /// Every custom resource that is stored under a key with this prefix, such as `/registry/curfew.dev/grants/`.
@@ -14,20 +20,68 @@ impl ControlPlane {
     /// # Errors
     /// If etcd does not answer, or a value is not JSON.
     pub async fn stored(&self, prefix: &str) -> Result<Vec<Value>> {
+        self.range(prefix).await?.values().map(|value| Ok(serde_json::from_slice(&STANDARD.decode(value)?)?)).collect()
+    }
+
+    /// What is stored under this key, as the API server has encoded it.
+    ///
+    /// # Errors
+    /// If etcd does not answer, or nothing is stored there.
+    pub async fn stored_at(&self, key: &str) -> Result<Vec<u8>> {
+        let found = self.etcd("range", &json!({"key": STANDARD.encode(key)})).await?;
+        Ok(STANDARD.decode(found["kvs"][0]["value"].as_str().with_context(|| format!("nothing is stored at {key}"))?)?)
+    }
+
+    /// Stores these past the API server, by key and encoded as it encodes them, as another API server would.
+    ///
+    /// # Errors
+    /// If etcd does not answer.
+    pub async fn store_all(&self, all: &[(String, Vec<u8>)]) -> Result<()> {
+        // etcd takes 128 writes in a transaction.
+        for some in all.chunks(100) {
+            let put =
+                |(key, value): &(String, Vec<u8>)| json!({"requestPut": {"key": STANDARD.encode(key), "value": STANDARD.encode(value)}});
+            self.etcd("txn", &json!({"success": some.iter().map(put).collect::<Vec<_>>()})).await?;
+        }
+        Ok(())
+    }
+
+    /// Everything that is stored under a key with this prefix.
+    pub(super) async fn range(&self, prefix: &str) -> Result<BTreeMap<Key, Stored>> {
         // The end of the range: the prefix with its last byte raised by one.
         let mut end = prefix.as_bytes().to_vec();
         *end.last_mut().context("an empty prefix")? += 1;
-        let body = json!({"key": STANDARD.encode(prefix), "range_end": STANDARD.encode(end)}).to_string();
+        let found = self.etcd("range", &json!({"key": STANDARD.encode(prefix), "range_end": STANDARD.encode(end)})).await?;
+        let pairs = found["kvs"].as_array().map(Vec::as_slice).unwrap_or_default().iter();
+        pairs
+            .map(|kv| {
+                let text = |field: &str| kv[field].as_str().unwrap_or_default().to_owned();
+                Ok((String::from_utf8(STANDARD.decode(text("key"))?)?, text("value")))
+            })
+            .collect()
+    }
+
+    /// Stores this, past the API server.
+    pub(super) async fn store(&self, key: &Key, value: &Stored) -> Result<()> {
+        self.etcd("put", &json!({"key": STANDARD.encode(key), "value": value})).await.map(drop)
+    }
+
+    /// Removes what is stored there, past the API server.
+    pub(super) async fn remove(&self, key: &Key) -> Result<()> {
+        self.etcd("deleterange", &json!({"key": STANDARD.encode(key)})).await.map(drop)
+    }
+
+    async fn etcd(&self, call: &str, body: &Value) -> Result<Value> {
+        let body = body.to_string();
         let mut stream = TcpStream::connect(("127.0.0.1", self.etcd_port)).await?;
         // In HTTP/1.0 the answer ends with the connection.
-        let ask = format!("POST /v3/kv/range HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let length = body.len();
+        let ask = format!("POST /v3/kv/{call} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}");
         stream.write_all(ask.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
         let (head, body) = answer.split_once("\r\n\r\n").context("no answer")?;
         ensure!(head.contains(" 200 "), "etcd answers {head}");
-        let found: Value = serde_json::from_str(body).with_context(|| format!("not JSON: {body}"))?;
-        let values = found["kvs"].as_array().map(Vec::as_slice).unwrap_or_default().iter();
-        values.map(|kv| Ok(serde_json::from_slice(&STANDARD.decode(kv["value"].as_str().unwrap_or_default())?)?)).collect()
+        serde_json::from_str(body).with_context(|| format!("not JSON: {body}"))
     }
 }
