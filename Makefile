@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 FEATURES := --features crash-points,simulated,aws
 
-.PHONY: help demo demo-aws demo-pci test chart-test gitops gitops-test docs docs-test attacks soak upgrade-test image reproduce release-lint unit generate texts lint deny bench flood demo-mutant clean
+.PHONY: help demo demo-aws demo-pci test chart-test gitops gitops-test docs docs-test attacks soak upgrade-test image reproduce release-lint unit generate texts lint deny bench flood scale demo-mutant clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -106,6 +106,10 @@ bench: control-plane emulators ## counts and ratios, each reproducible (CURFEW_B
 flood: control-plane ## 20,000 junk decisions and 5,000 large requests while 50 grants end: how late, and how much memory (a quarter of an hour)
 	cargo build --quiet --bins --bench flood $(FEATURES)
 	cargo bench --quiet --profile dev --bench flood $(FEATURES)
+
+scale: control-plane ## the operator with ten grants, and with 10,000 live ones, 100,000 ended requests and 10,000 decisions (ten minutes)
+	cargo build --quiet --bins --bench scale $(FEATURES)
+	cargo bench --quiet --profile dev --bench scale $(FEATURES)
 
 demo-mutant: control-plane ## the demo against an operator that never revokes; it must fail
 	hack/mutants/demo-must-fail

@@ -24,6 +24,7 @@ const WORKERS: usize = 16;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<()> {
+    curfew_testkit::servers_as_shipped();
     let number = |name: &str, default: usize| std::env::var(name).map_or(Ok(default), |n| n.parse());
     let (samples, burst) = (number("SAMPLES", 20)?, number("BURST", 200)?);
     let world = World::first("activation").await?;

@@ -31,6 +31,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
+    curfew_testkit::servers_as_shipped();
     let junk: usize = std::env::var("JUNK").ok().map_or(Ok(20_000), |n| n.parse())?;
     let slow: u32 = std::env::var("SLOW").ok().map_or(Ok(1), |n| n.parse())?;
     let secs = |n: u64| Duration::from_secs(n) * slow;
@@ -226,7 +227,8 @@ async fn judged(world: &World, operator: &Operator, junk: usize) -> Result<usize
             "{open} decisions and {} requests have no verdict",
             to_float(i64::try_from(junk / 4)?) - requests
         );
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        // To look is work for the API server, too: it lists every decision.
+        tokio::time::sleep(Duration::from_secs(15)).await;
     }
 }
 

@@ -10,6 +10,7 @@ const OPERATOR: &str = "system:serviceaccount:curfew-system:curfew-operator";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
+    curfew_testkit::servers_as_shipped();
     let dir = tempfile::tempdir()?;
     let log = dir.path().join("audit.jsonl");
     let world = World { cp: ControlPlane::start_with("bench", Stage::First, Some(log.clone())).await? };

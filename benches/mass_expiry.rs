@@ -33,6 +33,7 @@ const CONNECTIONS: usize = 16;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<()> {
+    curfew_testkit::servers_as_shipped();
     let grants: u64 = std::env::var("GRANTS").map_or(Ok(300), |n| n.parse())?;
     let dir = tempfile::tempdir()?;
     let log = dir.path().join("audit.jsonl");
