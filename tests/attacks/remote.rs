@@ -227,7 +227,7 @@ async fn a_target_that_no_longer_exists_is_abandoned_and_never_ended() -> Result
     decide(&w, &w.carol()?, "stuck", "Approve").await?;
     w.state_is("stuck", "Active").await?;
     let grant = w.field(&["areq", "-n", "payments", "stuck"], "{.status.grantRef.name}").await?;
-    far.close();
+    drop(far);
     let digest = w.field(&["areq", "-n", "payments", "stuck"], "{.status.digest}").await?;
     let release = |name: &str, digest: &str| {
         format!(

@@ -2,7 +2,7 @@
 use super::{ControlPlane, SOON, World, built, eventually, machine::tail, operator::address, process::Process};
 use anyhow::Result;
 use nix::sys::signal::Signal;
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -16,8 +16,6 @@ pub struct Analytics {
     directory: PathBuf,
     port: u16,
     process: Process,
-    // Dropped after the process.
-    _in_use: Arc<()>,
 }
 
 impl Analytics {
@@ -52,7 +50,7 @@ impl Analytics {
         let log = cp.dir().join("logs/analytics.log");
         let before = std::fs::read_to_string(&log).map(|text| text.len()).unwrap_or_default();
         let process = Process::start("analytics", &binary, &all, &envs, &log)?;
-        let started = Self { directory, port, process, _in_use: cp.in_use() };
+        let started = Self { directory, port, process };
         eventually("curfew-analytics to serve", SOON, || async {
             anyhow::ensure!(started.process.is_running(), "it has ended: {}", tail(&started.log(), 5));
             Ok(started.log().get(before..).is_some_and(|log| log.contains("serving questions and audit events")).then_some(()))

@@ -8,7 +8,6 @@ use super::{
     prepared::{self, Stage},
     process::Process,
     rest::{self, Answer},
-    reuse::{self, Beginning, Shape},
     user::{User, background},
 };
 use anyhow::{Context, Result, bail};
@@ -22,7 +21,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
@@ -59,34 +58,23 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 /// How many control planes start at the same time. More only take the processor from one another, and all are late.
 static STARTING: Semaphore = Semaphore::const_new(2);
 
-/// A running control plane. When a test is done with it, the next one may have it, put back to its beginning (`reuse.rs`); else everything
-/// dies with it. Its directory stays only if a test panicked or `CURFEW_KEEP` is set.
+/// A running control plane. Everything dies with it; its directory stays only if a test failed or `CURFEW_KEEP` is set.
 pub struct ControlPlane {
-    pub(super) dir: Option<TempDir>,
-    /// The directory of this use: of users and logs.
+    dir: Option<TempDir>,
     pub(super) path: PathBuf,
-    /// Where its processes have their files, if that is the directory of a use before this one.
-    pub(super) home: Option<TempDir>,
-    pub(super) assets: PathBuf,
-    pub(super) pki: Arc<Pki>,
+    assets: PathBuf,
+    pki: Pki,
     pub(super) port: u16,
     pub(super) etcd_port: u16,
     pub(super) audit: Option<Audit>,
     /// Whether the API server reads `authentication.json`, which names the issuers of tokens that it trusts.
     pub(super) trusts_issuer: bool,
-    pub(super) users: Mutex<HashMap<PathBuf, User>>,
+    users: Mutex<HashMap<PathBuf, User>>,
     /// One more flag of the API server.
     pub(super) another_flag: Mutex<Option<String>>,
     /// Which controllers run.
     pub(super) controllers: &'static str,
-    pub(super) processes: Mutex<HashMap<Component, Process>>,
-    /// What it is, if another test may use it after this one.
-    pub(super) shape: Option<Shape>,
-    pub(super) beginning: Option<Beginning>,
-    /// Whether a test has killed or stopped one of its processes.
-    pub(super) disturbed: AtomicBool,
-    /// Held by every process of a test that writes to it.
-    pub(super) uses: Arc<()>,
+    processes: Mutex<HashMap<Component, Process>>,
 }
 
 impl ControlPlane {
@@ -107,23 +95,7 @@ impl ControlPlane {
         Self::start_controllers(name, stage, WITH_QUOTAS).await
     }
 
-    /// One that a test has left, or a new one.
     async fn start_controllers(name: &str, stage: Stage, controllers: &'static str) -> Result<Self> {
-        let (begun, shape) = (Instant::now(), Shape { stage, controllers });
-        if let Some(plane) = reuse::take(shape, name).await? {
-            if stage.has_policies() {
-                plane.policies_in_force().await?;
-            }
-            eprintln!("testkit: control plane {name} is used again after {:.1} s", begun.elapsed().as_secs_f32());
-            return Ok(plane);
-        }
-        let mut plane = Self::start_logged(name, stage, controllers).await?;
-        plane.beginning = Some(plane.beginning().await?);
-        plane.shape = Some(shape);
-        Ok(plane)
-    }
-
-    async fn start_logged(name: &str, stage: Stage, controllers: &'static str) -> Result<Self> {
         let dir = std::env::var_os("CURFEW_AUDIT_DIR").map(PathBuf::from);
         if let Some(dir) = &dir {
             std::fs::create_dir_all(dir)?;
@@ -233,9 +205,8 @@ impl ControlPlane {
         let path = dir.path().to_path_buf();
         Ok(ControlPlane {
             dir: Some(dir),
-            pki: Arc::new(Pki::open(&path)?),
+            pki: Pki::open(&path)?,
             path,
-            home: None,
             assets,
             port: free_port()?,
             etcd_port: free_port()?,
@@ -245,10 +216,6 @@ impl ControlPlane {
             another_flag: Mutex::default(),
             controllers,
             processes: Mutex::default(),
-            shape: None,
-            beginning: None,
-            disturbed: AtomicBool::new(false),
-            uses: Arc::default(),
         })
     }
 
@@ -396,12 +363,10 @@ impl ControlPlane {
 
     /// Kills one process.
     pub fn kill(&self, c: Component) {
-        self.disturbed.store(true, Ordering::Relaxed);
         self.locked().remove(&c);
     }
     /// Stops one process by SIGSTOP.
     pub fn pause(&self, c: Component) {
-        self.disturbed.store(true, Ordering::Relaxed);
         self.signal(c, Signal::SIGSTOP);
     }
     /// Lets a paused process go on.
@@ -473,19 +438,18 @@ impl ControlPlane {
             p.signal(s);
         }
     }
-    pub(super) fn locked(&self) -> std::sync::MutexGuard<'_, HashMap<Component, Process>> {
+    fn locked(&self) -> std::sync::MutexGuard<'_, HashMap<Component, Process>> {
         self.processes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn spawn(&self, c: Component) -> Result<()> {
-        let home = self.home.as_ref().map_or(self.path.as_path(), TempDir::path);
-        let at = |f: &str| home.join(f).display().to_string();
+        let at = |f: &str| self.path.join(f).display().to_string();
         let (name, args) = match c {
             Component::Etcd => ("etcd", self.etcd_args(&at)),
             Component::ApiServer => ("kube-apiserver", self.apiserver_args(&at)?),
             Component::ControllerManager => ("kube-controller-manager", self.controller_args(&at)?),
         };
-        let process = Process::start(name, &self.assets.join(name), &args, &gc(), &home.join(format!("logs/{name}.log")))?;
+        let process = Process::start(name, &self.assets.join(name), &args, &gc(), &self.path.join(format!("logs/{name}.log")))?;
         self.locked().insert(c, process);
         Ok(())
     }
@@ -529,14 +493,11 @@ impl Drop for ControlPlane {
             for p in self.locked().values() {
                 eprintln!("--- {} ({})\n{}", p.name, p.log.display(), tail(&p.read_log(), 15));
             }
-            for dir in [self.dir.take(), self.home.take()].into_iter().flatten() {
+            if let Some(dir) = self.dir.take() {
                 let kept = dir.keep();
                 drop(std::fs::remove_file(kept.join("owner")));
                 eprintln!("kept: {}", kept.display());
             }
-        }
-        if self.shape.is_some() && !std::thread::panicking() && self.dir.is_some() {
-            reuse::leave(self.moved());
         }
         self.locked().clear();
     }

@@ -50,8 +50,6 @@ struct Node {
     /// Programs by the repository of their image.
     images: BTreeMap<String, PathBuf>,
     pods: Mutex<BTreeMap<String, Running>>,
-    // Dropped after the processes.
-    _in_use: Arc<()>,
 }
 
 /// A Pod that was started.
@@ -89,7 +87,6 @@ impl Kubelet {
             binary: operator_binary()?,
             images: images.iter().map(|(image, program)| ((*image).to_owned(), program.to_path_buf())).collect(),
             pods: Mutex::default(),
-            _in_use: cp.in_use(),
         });
         let runs = node.clone();
         let running = background().spawn(async move {

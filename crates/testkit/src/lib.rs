@@ -22,7 +22,6 @@ mod prepared;
 mod process;
 mod receivers;
 mod rest;
-mod reuse;
 mod stored;
 mod tls;
 mod usage;

@@ -2,7 +2,7 @@
 use super::{ControlPlane, SOON, eventually, machine::tail, process::Process, user::User};
 use anyhow::Result;
 use nix::sys::signal::Signal;
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -33,8 +33,6 @@ pub struct Operator {
     /// The name of its control plane.
     plane: String,
     process: Process,
-    // Dropped after the process.
-    _in_use: Arc<()>,
 }
 
 impl Operator {
@@ -54,7 +52,7 @@ impl Operator {
         let args: Vec<String> = run.into_iter().map(str::to_owned).chain(spec.args.iter().cloned()).collect();
         let log = cp.dir().join(format!("logs/{}.log", spec.name));
         let plane = cp.dir().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok(Operator { plane, _in_use: cp.in_use(), process: Process::start(&spec.name, &spec.binary, &args, &envs, &log)? })
+        Ok(Operator { plane, process: Process::start(&spec.name, &spec.binary, &args, &envs, &log)? })
     }
     /// Kills it and waits until it is gone.
     pub fn kill(&self) {

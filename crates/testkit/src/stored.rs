@@ -1,18 +1,12 @@
-//! What etcd holds: the stored form of objects, which no answer of an API server shows. Asked for by etcd's JSON interface.
+//! What etcd holds: the stored form of objects, which no answer of an API server shows.
 use super::ControlPlane;
 use anyhow::{Context, Result, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-
-/// Under which something is stored, such as `/registry/curfew.dev/grants/NAME`.
-pub(super) type Key = String;
-/// A stored object, in base64 as etcd's JSON interface has it.
-pub(super) type Stored = String;
 
 impl ControlPlane {
     /// Every custom resource that is stored under a key with this prefix, such as `/registry/curfew.dev/grants/`.
@@ -20,7 +14,12 @@ impl ControlPlane {
     /// # Errors
     /// If etcd does not answer, or a value is not JSON.
     pub async fn stored(&self, prefix: &str) -> Result<Vec<Value>> {
-        self.range(prefix).await?.values().map(|value| Ok(serde_json::from_slice(&STANDARD.decode(value)?)?)).collect()
+        // The end of the range: the prefix with its last byte raised by one.
+        let mut end = prefix.as_bytes().to_vec();
+        *end.last_mut().context("an empty prefix")? += 1;
+        let found = self.etcd("range", &json!({"key": STANDARD.encode(prefix), "range_end": STANDARD.encode(end)})).await?;
+        let values = found["kvs"].as_array().map(Vec::as_slice).unwrap_or_default().iter();
+        values.map(|kv| Ok(serde_json::from_slice(&STANDARD.decode(kv["value"].as_str().unwrap_or_default())?)?)).collect()
     }
 
     /// What is stored under this key, as the API server has encoded it.
@@ -46,31 +45,7 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Everything that is stored under a key with this prefix.
-    pub(super) async fn range(&self, prefix: &str) -> Result<BTreeMap<Key, Stored>> {
-        // The end of the range: the prefix with its last byte raised by one.
-        let mut end = prefix.as_bytes().to_vec();
-        *end.last_mut().context("an empty prefix")? += 1;
-        let found = self.etcd("range", &json!({"key": STANDARD.encode(prefix), "range_end": STANDARD.encode(end)})).await?;
-        let pairs = found["kvs"].as_array().map(Vec::as_slice).unwrap_or_default().iter();
-        pairs
-            .map(|kv| {
-                let text = |field: &str| kv[field].as_str().unwrap_or_default().to_owned();
-                Ok((String::from_utf8(STANDARD.decode(text("key"))?)?, text("value")))
-            })
-            .collect()
-    }
-
-    /// Stores this, past the API server.
-    pub(super) async fn store(&self, key: &Key, value: &Stored) -> Result<()> {
-        self.etcd("put", &json!({"key": STANDARD.encode(key), "value": value})).await.map(drop)
-    }
-
-    /// Removes what is stored there, past the API server.
-    pub(super) async fn remove(&self, key: &Key) -> Result<()> {
-        self.etcd("deleterange", &json!({"key": STANDARD.encode(key)})).await.map(drop)
-    }
-
+    /// One call of etcd's JSON interface.
     async fn etcd(&self, call: &str, body: &Value) -> Result<Value> {
         let body = body.to_string();
         let mut stream = TcpStream::connect(("127.0.0.1", self.etcd_port)).await?;
