@@ -107,7 +107,7 @@ flood: control-plane ## 20,000 junk decisions and 5,000 large requests while 50 
 	cargo build --quiet --bins --bench flood $(FEATURES)
 	cargo bench --quiet --profile dev --bench flood $(FEATURES)
 
-scale: control-plane ## the operator with ten grants, and with 10,000 live ones, 100,000 ended requests and 10,000 decisions (ten minutes)
+scale: control-plane ## the operator with ten grants, and with 10,000 live ones, 100,000 ended requests and 10,000 decisions (a quarter of an hour)
 	cargo build --quiet --bins --bench scale $(FEATURES)
 	cargo bench --quiet --profile dev --bench scale $(FEATURES)
 
