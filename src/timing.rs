@@ -51,6 +51,8 @@ pub struct Timing {
     pub about_nothing_secs: i64,
     /// Milliseconds after which it begins in any case.
     pub follower_bound_millis: i64,
+    /// How long the controllers that rest on the first lists wait for them. Revocation waits for none but that of the Grants.
+    pub first_lists: Duration,
     /// How often every live request and Grant is reconciled without a change.
     pub heartbeat: Duration,
     /// How often the admission policies are proven as a whole while they are in force: content, canaries and the keys of the cluster.
@@ -111,6 +113,7 @@ pub const SHIPPED: Timing = Timing {
     retention_every: Duration::from_secs(600),
     about_nothing_secs: 3600,
     follower_bound_millis: 8_000,
+    first_lists: Duration::from_secs(60),
     heartbeat: Duration::from_secs(60),
     admission_check_every: Duration::from_secs(58),
     admission_look_every: Duration::from_secs(29),
@@ -153,6 +156,7 @@ const FAST: Timing = Timing {
     retention_every: Duration::from_secs(3),
     about_nothing_secs: 20,
     follower_bound_millis: 4_000,
+    first_lists: Duration::from_secs(5),
     heartbeat: Duration::from_secs(10),
     admission_check_every: Duration::from_secs(10),
     admission_look_every: Duration::from_secs(5),

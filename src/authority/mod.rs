@@ -39,6 +39,7 @@ pub struct Authority {
     /// When another replica was last seen to renew the lease.
     renewed_elsewhere: Mutex<Option<Instant>>,
     synced: AtomicBool,
+    begun: AtomicBool,
     /// Whether the clock was sane at the last check, to detect changes.
     sane: AtomicBool,
     changed: watch::Sender<u64>,
@@ -64,6 +65,7 @@ impl Authority {
             admission_until: Mutex::new(None),
             renewed_elsewhere: Mutex::new(None),
             synced: AtomicBool::new(false),
+            begun: AtomicBool::new(false),
             sane: AtomicBool::new(true),
             changed: watch::Sender::new(0),
         })
@@ -149,9 +151,22 @@ impl Authority {
 
     /// Records that every cache has received its initial list.
     pub fn set_synced(&self) {
-        if !self.synced.swap(true, Ordering::AcqRel) {
+        let known = self.synced.swap(true, Ordering::AcqRel);
+        if !self.begun.swap(true, Ordering::AcqRel) || !known {
             self.notify();
         }
+    }
+
+    /// Lets the controllers that rest on the initial lists begin, although these are not complete.
+    pub fn set_begun(&self) {
+        if !self.begun.swap(true, Ordering::AcqRel) {
+            self.notify();
+        }
+    }
+
+    /// Whether the controllers that rest on the initial lists may begin: these are complete, or have taken too long.
+    pub fn begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
     }
 
     /// Whether every cache has received its initial list.
@@ -161,8 +176,17 @@ impl Authority {
 
     /// Waits until every cache has received its initial list. Use this instead of the store's own wait, which wakes only one task.
     pub async fn until_synced(&self) {
+        self.until(Self::synced).await;
+    }
+
+    /// Waits until the controllers that rest on the initial lists may begin.
+    pub async fn until_begun(&self) {
+        self.until(Self::begun).await;
+    }
+
+    async fn until(&self, condition: fn(&Self) -> bool) {
         let mut changes = self.changes();
-        while !self.synced() {
+        while !condition(self) {
             if changes.changed().await.is_err() {
                 return;
             }

@@ -76,7 +76,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     tasks.spawn("heartbeat", grant::heartbeat(ctx.clone(), grant_controller.clone(), queue.clone()));
     let router = Router { ctx: ctx.clone(), grant_controller, grants: queue, others: None };
-    tasks.spawn("router", router.forward(changes));
+    tasks.spawn("router", router.run(changes));
     engines.spawn("engine of grants", grants.run(stopped));
     startup.started(OperatorEndpoints { ctx: ctx.clone(), pulses });
     tasks.spawn("sweep", sweeper::run(ctx.clone()));

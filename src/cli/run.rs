@@ -28,6 +28,7 @@ use crate::{
         changes::Change, client, engine::Engine, http::HttpClient, liveness::Pulse, own::OwnRuntime, stores::Stores, tasks::Tasks,
         watch_age::WatchAges, watches::Watches,
     },
+    timing::timing,
     traces::{self, Traces},
 };
 use anyhow::Context as _;
@@ -189,7 +190,15 @@ pub(super) fn registry(client: &Client, stores: &Stores, authority: &Arc<Authori
 
 /// Records that the stores are synced. Does not end.
 pub(super) async fn synchronise(ctx: Arc<Context>) {
-    ctx.stores.ready().await;
+    let mut ready = pin!(ctx.stores.ready());
+    if tokio::time::timeout(timing().first_lists, &mut ready).await.is_err() {
+        tracing::warn!(
+            secs = timing().first_lists.as_secs(),
+            "the first lists are not complete yet; what does not need all of them begins"
+        );
+        ctx.authority.set_begun();
+        ready.await;
+    }
     ctx.authority.set_synced();
     tracing::info!("stores are synced");
     std::future::pending::<()>().await;
@@ -238,11 +247,16 @@ impl Started<'_> {
         let pulses =
             vec![grants.pulse(), requests.pulse(), assignment_requests.pulse(), decisions.pulse(), standing.pulse(), readiness.pulse()];
         own_engines.spawn("engine of grants", grants.run(stopped.clone()));
-        engines.spawn("engine of requests", requests.run(stopped.clone()));
-        engines.spawn("engine of assignment requests", assignment_requests.run(stopped.clone()));
-        engines.spawn("engine of decisions", decisions.run(stopped.clone()));
-        engines.spawn("engine of active assignments", standing.run(stopped.clone()));
-        engines.spawn("engine of readiness", readiness.run(stopped));
+        // What a list has not brought yet is no reason to read it.
+        let begun = || {
+            let authority = ctx.authority.clone();
+            async move { authority.until_begun().await }
+        };
+        engines.spawn("engine of requests", requests.run_from(begun(), stopped.clone()));
+        engines.spawn("engine of assignment requests", assignment_requests.run_from(begun(), stopped.clone()));
+        engines.spawn("engine of decisions", decisions.run_from(begun(), stopped.clone()));
+        engines.spawn("engine of active assignments", standing.run_from(begun(), stopped.clone()));
+        engines.spawn("engine of readiness", readiness.run_from(begun(), stopped));
         pulses
     }
 }

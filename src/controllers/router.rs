@@ -13,7 +13,9 @@
 //! | policy | live, in the namespaces it covers or covered | | | yes |
 //! | system, CurfewConfig | live | | | yes |
 //! | admission proof recorded | that waited for it | that waited for it | that waited for it | |
-//! | relist; lease, admission or sync changed | live, and those with a review outstanding | all | without a final verdict | yes |
+//! | relist, lease acquired, first lists complete | live, and those with a review outstanding | all | without a final verdict | yes |
+//! | lease lost, admission or clock changed | the same | live | the same | yes |
+//! | a first list | | live | | |
 //!
 //! An ActiveAssignment runs when it changes, when one of its requests does, and with the requests of its template.
 //! AssignmentRequests: itself and the others about the same assignment; those that a decision is about; with a template, assignment or
@@ -30,6 +32,7 @@ use super::{Context, active_assignment::activation, context::WaitingForProof, co
 use crate::runtime::{
     changes::{self, AssignmentKey, AssignmentRequestGroup, Change, Concerned, DecisionSubject, GrantGroup, RequestGroup, StandingGroup},
     engine::WorkQueue,
+    rounds::Rounds,
     stores::Key,
 };
 use crate::timing::timing;
@@ -88,16 +91,20 @@ impl Router {
     /// Routes until the watches end.
     pub async fn run(self, mut changes: mpsc::UnboundedReceiver<Change>) {
         let mut authority = self.ctx.authority.changes();
-        let mut heartbeat = tokio::time::interval(timing().heartbeat);
+        let mut requests = Rounds::every(timing().heartbeat);
+        let mut assignment_requests = Rounds::every(timing().heartbeat);
+        let mut looked_at = Looked::default();
         loop {
             tokio::select! {
                 change = changes.recv() => match change {
                     Some(change) => self.route_safely(change),
                     None => return,
                 },
-                _ = heartbeat.tick() => {
-                    self.requests(&RequestGroup::Live);
-                    self.live_assignment_requests(&AssignmentRequestGroup::Live);
+                share = requests.share(|| self.ctx.stores.live_request_keys(&RequestGroup::Live)) => {
+                    self.others.iter().for_each(|others| share.iter().for_each(|key| others.requests.push(key.clone())));
+                }
+                share = assignment_requests.share(|| self.ctx.stores.live_assignment_requests(&AssignmentRequestGroup::Live)) => {
+                    self.others.iter().for_each(|others| share.iter().for_each(|key| others.assignment_requests.push(key.clone())));
                 }
                 () = self.ctx.proof_recorded.notified() => self.proof_recorded(),
                 // Lease, admission or sync: what waited for a permit may continue now.
@@ -105,7 +112,7 @@ impl Router {
                     if changed.is_err() {
                         return;
                     }
-                    self.everything(false);
+                    looked_at = self.authority_changed(looked_at);
                 }
             }
         }
@@ -115,8 +122,22 @@ impl Router {
     fn route_safely(&self, change: Change) {
         let what = format!("{change:?}");
         if self.ctx.metrics.panics.catch_now("router", &what, || self.route(change)).is_none() {
-            self.everything(false);
+            self.everything(GrantGroups::Live);
         }
+    }
+
+    /// Looks at everything when the controllers begin, since what has been shown until then has told them nothing, and when this replica
+    /// leads; on other changes at what may have waited for a permit. Returns what has been looked at.
+    fn authority_changed(&self, before: Looked) -> Looked {
+        let authority = &self.ctx.authority;
+        let now = Looked { begun: authority.begun(), term: if authority.leads() { authority.term() } else { before.term } };
+        match () {
+            () if !now.begun => self.push_grants(GrantGroups::Live),
+            () if !before.begun => self.listed_again(),
+            () if now.term != before.term => self.everything(GrantGroups::WithEnded),
+            () => self.everything(GrantGroups::Live),
+        }
+        now
     }
 
     fn route(&self, change: Change) {
@@ -189,7 +210,9 @@ impl Router {
                 }
                 self.concerned(concerned);
             }
-            Change::Resync => self.everything(true),
+            Change::Resync if self.ctx.authority.begun() => self.listed_again(),
+            // A first list: what is due ends at once, and all else is looked at when the lists are complete.
+            Change::Resync => self.push_grants(GrantGroups::Live),
         }
     }
 
@@ -305,14 +328,24 @@ impl Router {
         }
     }
 
-    /// Pushes everything that may have something to do; for an ended Grant that costs a lookup and restores the deadline of its
-    /// retention. With `verify`, live Grants read their requests live, and the content of what they give.
-    fn everything(&self, verify: bool) {
+    /// Everything, after lists that may show what no event has told: live Grants look at their requests, and at the content of what they give.
+    fn listed_again(&self) {
+        // What a list does not show is read. What it shows and a watch would tell of later is looked at again by the heartbeat.
+        self.ctx.stores.live_grant_ids(&GrantGroup::Live).iter().for_each(|id| self.grant_controller.look_again(id, true));
+        self.everything(GrantGroups::WithEnded);
+    }
+
+    fn push_grants(&self, which: GrantGroups) {
         let stores = &self.ctx.stores;
-        if verify {
-            stores.live_grants(&GrantGroup::Live).iter().for_each(|grant| self.grant_controller.verify(&grant.name_any()));
+        match which {
+            GrantGroups::Live => stores.live_grant_ids(&GrantGroup::Live).into_iter().for_each(|id| self.grants.push(id)),
+            GrantGroups::WithEnded => stores.grants.state().iter().for_each(|grant| self.grants.push(grant.name_any())),
         }
-        stores.grants.state().iter().for_each(|grant| self.grants.push(grant.name_any()));
+    }
+
+    /// Pushes everything that may have something to do.
+    fn everything(&self, grants: GrantGroups) {
+        self.push_grants(grants);
         self.requests(&RequestGroup::Live);
         // What this process has not told of yet. One that was told costs a lookup.
         self.requests(&RequestGroup::Unreviewed);
@@ -320,10 +353,28 @@ impl Router {
         self.live_assignment_requests(&AssignmentRequestGroup::Live);
         let Some(others) = &self.others else { return };
         self.what_ended_a_moment_ago(others);
-        for decision in stores.open_decisions() {
+        for decision in self.ctx.stores.open_decisions() {
             others.about(changes::subject(&decision), &self.grants);
             others.decisions.push(changes::key(&*decision));
         }
         others.readiness.push(());
     }
+}
+
+/// Which Grants are looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum GrantGroups {
+    /// Those that have not ended.
+    Live,
+    /// Ended ones, too: a lookup each, which restores the deadline of their retention.
+    WithEnded,
+}
+
+/// When everything was looked at last.
+#[derive(Clone, Copy, Default, Debug)]
+struct Looked {
+    /// The controllers had begun.
+    begun: bool,
+    /// The last term of the lease in which this replica led.
+    term: u64,
 }

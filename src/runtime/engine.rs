@@ -171,6 +171,20 @@ impl<Id: Clone + Ord + Hash + Debug + Send + Sync + 'static, W: Reconciler<Id>> 
         self.pulse.clone()
     }
 
+    /// Runs as [`run`](Self::run) does, once `begin` has ended. What arrives before that is kept.
+    pub async fn run_from(self, begin: impl Future<Output = ()> + Send, mut stop: watch::Receiver<bool>) {
+        let mut begin = std::pin::pin!(begin);
+        loop {
+            self.pulse.turn();
+            tokio::select! {
+                () = &mut begin => break,
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                _ = stop.changed() => return,
+            }
+        }
+        self.run(stop).await;
+    }
+
     /// Runs until `stop` changes; reconciles that run then are finished first.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut running: JoinSet<(String, Id, NextRun)> = JoinSet::new();

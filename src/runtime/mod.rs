@@ -14,6 +14,7 @@ mod on_response;
 pub mod own;
 pub mod panics;
 pub mod projection;
+pub mod rounds;
 pub mod secrets;
 pub mod shared_reads;
 pub mod stores;

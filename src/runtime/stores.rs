@@ -348,6 +348,11 @@ impl Stores {
         self.indexes.grants.ids(group).iter().filter_map(|id| self.grant(id)).collect()
     }
 
+    /// The names of the Grants of a group.
+    pub fn live_grant_ids(&self, group: &GrantGroup) -> Vec<String> {
+        self.indexes.grants.ids(group)
+    }
+
     /// Whether a request of this name, but with another uid, has had a Grant that is still kept.
     pub fn is_name_used(&self, key: &Key, uid: &str) -> bool {
         let ids = self.indexes.grants.ids(&GrantGroup::Name(key.clone()));

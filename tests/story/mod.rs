@@ -28,6 +28,7 @@ mod notifications;
 mod paused;
 mod plugin;
 pub mod refusals;
+mod restart;
 mod rightsize;
 mod scheduled;
 mod seen;

@@ -21,6 +21,7 @@ use crate::{
         driver::drive,
         engine::{NextRun, Place, Placement, Reconciler, WorkQueue},
         expectations::Expectations,
+        rounds::Rounds,
     },
 };
 use async_trait::async_trait;
@@ -60,7 +61,7 @@ struct Unread {
 /// The controller of Grants.
 pub struct GrantController {
     ctx: Arc<Context>,
-    /// Grants whose request must be read live: after its deletion, on a relist, and in the heartbeat.
+    /// Grants whose request must be read live: after its deletion, and on a relist and in the heartbeat where no watch shows it.
     unverified: Mutex<BTreeSet<String>>,
     /// Grants whose content must be read: after it has changed, on a relist, and in the heartbeat.
     unread: Mutex<BTreeMap<String, Unread>>,
@@ -85,9 +86,11 @@ impl GrantController {
         self.read_content_of(id, true);
     }
 
-    /// Lets the next reconcile of this Grant read its request and its content.
-    pub fn verify(&self, id: &str) {
-        self.verify_owner(id);
+    /// Lets the next reconcile of this Grant look at its content, and read its request live unless the stores show that and may be believed.
+    pub fn look_again(&self, id: &str, believe: bool) {
+        if !(believe && self.ctx.stores.grant(id).is_some_and(|grant| shows_owner(&self.ctx, &grant))) {
+            self.verify_owner(id);
+        }
         self.read_content_of(id, false);
     }
 
@@ -106,6 +109,11 @@ impl GrantController {
         let mut unread = self.unread.lock();
         let now = unread.get(id).is_some_and(|unread| unread.at <= self.ctx.now());
         if now { unread.remove(id) } else { None }
+    }
+
+    /// Whether something has happened to its request, or to what it gives.
+    fn is_marked(&self, id: &str) -> bool {
+        self.unverified.lock().contains(id) || self.unread.lock().contains_key(id)
     }
 
     fn known(&self, id: &str) -> Option<Grant> {
@@ -199,6 +207,9 @@ impl Reconciler<String> for GrantController {
             if now < begins {
                 return NextRun::of(Requeue::At(begins));
             }
+        } else if !self.ctx.authority.begun() && !self.is_marked(id) {
+            // What the first lists have not brought yet is no reason to read it. When they are complete, every Grant is looked at.
+            return NextRun { deadline: Some(core.expires_at), ..NextRun::of(Requeue::OnChange) };
         }
         let unread = self.take_unread(id);
         let verify = Verify { owner: self.unverified.lock().remove(id), content: unread.is_some() };
@@ -270,15 +281,12 @@ impl Reconciler<String> for GrantController {
 /// Reconciles every live Grant once a minute, with a look at its request and its content: in the stores where a watch is fresh and
 /// shows that all is well, otherwise live. A process that only revokes does not read requests.
 pub async fn heartbeat(ctx: Arc<Context>, controller: Arc<GrantController>, queue: WorkQueue<String>) {
+    let mut rounds = Rounds::every(timing().heartbeat);
     loop {
-        tokio::time::sleep(timing().heartbeat).await;
+        let share = rounds.share(|| ctx.stores.live_grant_ids(&GrantGroup::Live)).await;
         let fresh = ctx.stores.ages.is_fresh("activationrequests", timing().watch_stale, Instant::now());
-        for grant in ctx.stores.live_grants(&GrantGroup::Live) {
-            let id = grant.name_any();
-            if !(fresh && shows_owner(&ctx, &grant)) {
-                controller.verify_owner(&id);
-            }
-            controller.read_content_of(&id, false);
+        for id in share {
+            controller.look_again(&id, fresh);
             queue.push(id);
         }
     }

@@ -1,0 +1,51 @@
+//! What an operator asks after a start.
+use super::request;
+use anyhow::{Context, Result, ensure};
+use curfew_testkit::{ControlPlane, SOON, Stage, World, eventually, metric};
+use serde_json::Value;
+
+const LIVE: usize = 8;
+
+/// The lists that it reads first show every live request, its decisions and its Grant.
+#[tokio::test]
+async fn an_operator_that_starts_reads_nothing_about_a_live_grant_by_itself() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let log = dir.path().join("audit.jsonl");
+    let w = World { cp: ControlPlane::start_with("restart", Stage::First, Some(log.clone())).await? };
+    let first = w.operator("first").await?;
+    w.granting().await?;
+    w.unapproved_role().await?;
+    let alice = w.alice()?;
+    let ask = |name: &str| request(name, "1h").replace("payments-admin", "unapproved");
+    for i in 0..LIVE {
+        alice.apply(&ask(&format!("live-{i}"))).await?.success()?;
+    }
+    for i in 0..LIVE {
+        w.state_is(&format!("live-{i}"), "Active").await?;
+    }
+    let grants = w.field(&["grants"], "{.items[*].metadata.name}").await?;
+    let grants: Vec<&str> = grants.split_whitespace().collect();
+    ensure!(grants.len() == LIVE, "{grants:?}");
+    first.kill();
+    let before = std::fs::read_to_string(&log)?.lines().count();
+    let second = w.operator("second").await?;
+    eventually("the second operator to have seen every Grant", SOON, || async {
+        let live = metric(&second.get("/metrics").await?, "curfew_grants_active");
+        Ok((live == Some(f64::from(u32::try_from(LIVE)?))).then_some(()))
+    })
+    .await?;
+    // It leads, and has looked at everything that was there when it began.
+    alice.apply(&ask("after")).await?.success()?;
+    w.state_is("after", "Active").await?;
+    let mut reads = Vec::new();
+    for line in std::fs::read_to_string(&log)?.lines().skip(before) {
+        let event: Value = serde_json::from_str(line).context("an audit event")?;
+        let (uri, by) = (event["requestURI"].as_str().unwrap_or_default(), event["user"]["username"].as_str().unwrap_or_default());
+        let one = uri.contains("live-") || grants.iter().any(|id| uri.contains(id));
+        if by.ends_with(":curfew-operator") && one && matches!(event["verb"].as_str(), Some("get" | "list")) {
+            reads.push(uri.to_owned());
+        }
+    }
+    ensure!(reads.is_empty(), "{} reads of what lists have shown:\n{}", reads.len(), reads.join("\n"));
+    Ok(())
+}
