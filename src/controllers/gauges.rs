@@ -3,7 +3,7 @@ use super::Context;
 use crate::{
     api::{AuthorizationSystem, RoleTemplate, conditions},
     observe::StateLabel,
-    runtime::changes::GrantGroup,
+    runtime::{changes::GrantGroup, kept::RequestSummary},
 };
 use std::{
     collections::BTreeMap,
@@ -31,10 +31,9 @@ pub fn measure(ctx: &Context) {
     metrics.roles_without_holder.set(number(templates.iter().filter(|template| has_no_holder(template)).count()));
     metrics.leads.set(i64::from(ctx.authority.leads()));
     let mut states: BTreeMap<String, i64> = BTreeMap::new();
-    for request in ctx.stores.requests.state() {
-        let state = request.status.as_ref().and_then(|status| status.state);
+    ctx.stores.requests.each(|RequestSummary { state, .. }| {
         *states.entry(state.map_or_else(|| "Pending".to_owned(), |state| format!("{state:?}"))).or_default() += 1;
-    }
+    });
     metrics.requests.clear();
     for (state, count) in states {
         metrics.requests.get_or_create(&StateLabel { state }).set(count);

@@ -44,7 +44,7 @@ pub async fn run(ctx: Arc<Context>) {
 
 async fn delete_expired(ctx: &Context) {
     let (now, retention) = (ctx.now(), ctx.stores.config().map(|config| config.spec.retention));
-    let requests = ctx.stores.requests.state_filter(|request| request_kept_until(request, retention).is_some_and(|end| now >= end));
+    let requests = ctx.stores.requests.filter(|request| request_kept_until(request, retention).is_some_and(|end| now >= end));
     let delete = stream::iter(requests).for_each_concurrent(CONCURRENCY, async |request| {
         let api = kube_writes::requests(&ctx.client, &request.namespace().unwrap_or_default());
         if let Err(error) = kube_writes::delete_expired(&api, &*request).await {
@@ -52,7 +52,7 @@ async fn delete_expired(ctx: &Context) {
         }
     });
     delete.await;
-    let applied = ctx.stores.assignment_requests.state_filter(|request| {
+    let applied = ctx.stores.assignment_requests.filter(|request| {
         assignment_request_kept_until(request, retention).is_some_and(|end| now >= end) && !assignment_request::is_in_effect(ctx, request)
     });
     let delete = stream::iter(applied).for_each_concurrent(CONCURRENCY, async |request| {
@@ -71,7 +71,7 @@ async fn delete_expired(ctx: &Context) {
     }
     let Some(retention) = retention else { return };
     let decisions =
-        ctx.stores.decisions.state_filter(|decision| now >= decision_kept_until(decision, retention) && !subject_exists(ctx, decision));
+        ctx.stores.decisions.filter(|decision| now >= decision_kept_until(decision, retention) && !subject_exists(ctx, decision));
     let delete = stream::iter(decisions).for_each_concurrent(CONCURRENCY, async |decision| {
         if may_be_decided_about(&ctx.client, &decision).await {
             return;

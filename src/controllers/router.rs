@@ -314,16 +314,14 @@ impl Router {
         if !ctx.authority.leads() || !ctx.authority.synced() || !ctx.traces.begins(ctx.authority.term()) {
             return;
         }
-        for request in ctx.stores.requests.state() {
-            let ended = request.status.as_ref().and_then(|status| status.ended_at);
-            if ctx.traces.want(About::Activation, changes::key(&*request), ended, now) {
-                others.requests.push(changes::key(&*request));
+        for (key, ended) in ctx.stores.requests.summarise(|request| request.ended_at) {
+            if ctx.traces.want(About::Activation, key.clone(), Some(ended), now) {
+                others.requests.push(key);
             }
         }
-        for request in ctx.stores.assignment_requests.state() {
-            let ended = request.status.as_ref().and_then(|status| status.ended_at);
-            if ctx.traces.want(About::Assignment, changes::key(&*request), ended, now) {
-                others.assignment_requests.push(changes::key(&*request));
+        for (key, ended) in ctx.stores.assignment_requests.summarise(|ended_at| ended_at) {
+            if ctx.traces.want(About::Assignment, key.clone(), Some(ended), now) {
+                others.assignment_requests.push(key);
             }
         }
     }

@@ -8,6 +8,7 @@ pub mod engine;
 pub mod expectations;
 pub mod http;
 pub mod index;
+pub mod kept;
 pub mod keyed_locks;
 pub mod liveness;
 mod on_response;

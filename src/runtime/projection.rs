@@ -9,7 +9,10 @@ use crate::api::{
     request::ActivationRequestStatus,
 };
 use curfew_core::{approval::Verb, retention, text::is_blank};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{
+    api::{batch::v1::Job, core::v1::PodTemplateSpec},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kube::ResourceExt;
 
 /// What is kept of the labels and annotations of a request: whether a GitOps tool applies it. People cannot set this label on a request.
@@ -89,6 +92,13 @@ pub fn decision(decision: &mut AccessDecision) {
     }
     if is_dropped(counts, decision.spec.decision) {
         (decision.spec.digest, decision.spec.decider, decision.spec.duration) = (None, None, None);
+    }
+}
+
+/// Takes off a Job that runs no Pod the template of its Pods.
+pub fn fuse(job: &mut Job) {
+    if let Some(spec) = &mut job.spec {
+        spec.template = PodTemplateSpec::default();
     }
 }
 

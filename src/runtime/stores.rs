@@ -2,6 +2,7 @@
 use super::{
     changes::{self, AssignmentRequestGroup, DecisionGroup, DecisionSubject, GrantGroup, RequestGroup, StandingGroup},
     index::Index,
+    kept::{KeptStore, KeptWriter},
     projection,
     watch_age::WatchAges,
     watches::{OnUnreadable, Watches},
@@ -49,11 +50,11 @@ pub struct Stores {
     /// ActiveAssignments.
     pub standing: Store<ActiveAssignment>,
     /// ActivationRequests.
-    pub requests: Store<ActivationRequest>,
+    pub requests: KeptStore<ActivationRequest>,
     /// AssignmentRequests.
-    pub assignment_requests: Store<AssignmentRequest>,
+    pub assignment_requests: KeptStore<AssignmentRequest>,
     /// AccessDecisions.
-    pub decisions: Store<AccessDecision>,
+    pub decisions: KeptStore<AccessDecision>,
     /// Grants.
     pub grants: Store<Grant>,
     /// ClusterRoles.
@@ -136,30 +137,24 @@ impl Stores {
                 changes::active_assignment_change,
                 whole,
             ),
-            requests: other.start(
-                (),
+            requests: other.start_kept(
                 all().page_size(PAGE),
-                Delete,
                 move |event: &Event<ActivationRequest>| {
                     requests.apply(event, |request| (changes::key(request), changes::request_groups(request)));
                 },
                 changes::request_change,
                 projection::request,
             ),
-            assignment_requests: other.start(
-                (),
+            assignment_requests: other.start_kept(
                 all().page_size(PAGE),
-                Delete,
                 move |event: &Event<AssignmentRequest>| {
                     assignment_requests.apply(event, |request| (changes::key(request), changes::assignment_request_groups(request)));
                 },
                 changes::assignment_request_change,
                 projection::assignment_request,
             ),
-            decisions: other.start(
-                (),
+            decisions: other.start_kept(
                 all().page_size(PAGE),
-                Delete,
                 move |event: &Event<AccessDecision>| {
                     decisions.apply(event, |decision| (changes::key(decision), changes::decision_groups(decision)));
                 },
@@ -202,16 +197,16 @@ impl Stores {
             ),
             bindings: watches.start(binding_resource(true), marked(), Delete, not_indexed, changes::marked_change, whole),
             cluster_bindings: watches.start(binding_resource(false), marked(), Delete, not_indexed, changes::marked_change, whole),
-            jobs: watches.start((), marked(), Delete, not_indexed, changes::marked_change, whole),
+            jobs: watches.start((), marked(), Delete, not_indexed, changes::marked_change, projection::fuse),
             configs: unwatched(),
             systems: unwatched(),
             policies: unwatched(),
             templates: unwatched(),
             assignments: unwatched(),
             standing: unwatched(),
-            requests: unwatched(),
-            assignment_requests: unwatched(),
-            decisions: unwatched(),
+            requests: KeptWriter::default().as_reader(),
+            assignment_requests: KeptWriter::default().as_reader(),
+            decisions: KeptWriter::default().as_reader(),
             cluster_roles: unwatched(),
             roles: unwatched(),
             namespaces: unwatched(),
@@ -251,12 +246,12 @@ impl Stores {
 
     /// A request.
     pub fn request(&self, key: &Key) -> Option<Arc<ActivationRequest>> {
-        get(&self.requests, key)
+        self.requests.get(key)
     }
 
     /// An AssignmentRequest.
     pub fn assignment_request(&self, key: &Key) -> Option<Arc<AssignmentRequest>> {
-        get(&self.assignment_requests, key)
+        self.assignment_requests.get(key)
     }
 
     /// The keys of the AssignmentRequests of a group.
@@ -271,7 +266,7 @@ impl Stores {
 
     /// A decision.
     pub fn decision(&self, key: &Key) -> Option<Arc<AccessDecision>> {
-        get(&self.decisions, key)
+        self.decisions.get(key)
     }
 
     /// A template.

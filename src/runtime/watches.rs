@@ -1,6 +1,7 @@
 //! One watch: reads objects, keeps a store and an index, and sends what has changed.
 use super::{
     changes::{Change, Versions},
+    kept::{Kept, KeptStore, KeptWriter},
     panics::Panics,
     tasks::Tasks,
     watch_age::WatchAges,
@@ -51,7 +52,7 @@ pub struct Watches<'a> {
 }
 
 impl Watches<'_> {
-    /// Watches objects in every namespace. `index` sees each event before the store does; `change` says what the two versions
+    /// Watches objects in every namespace, and keeps them whole. `index` sees each event before the store does; `change` says what the two versions
     /// of an object mean to the controllers, and `project` takes off what none of them reads.
     pub fn start<K>(
         &mut self,
@@ -66,10 +67,39 @@ impl Watches<'_> {
         K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
         K::DynamicType: Eq + Hash + Clone + Debug + Send + Sync + 'static,
     {
-        let name = K::plural(&kind).into_owned();
-        let api: Api<DeserializeGuard<K>> = Api::all_with(self.client.clone(), &kind);
-        let mut objects = Objects { writer: Writer::new(kind.clone()), kind, on_unreadable, index, change, panics: self.panics.clone() };
-        let (store, changes, ages) = (objects.writer.as_reader(), self.changes.clone(), self.ages.clone());
+        let writer = Writer::new(kind.clone());
+        let store = writer.as_reader();
+        let objects = Objects { writer, kind, on_unreadable, index, change, panics: self.panics.clone() };
+        self.watch(objects, config, project);
+        store
+    }
+
+    /// The same of a kind of which what has ended is kept as text, and an object that cannot be read is not kept.
+    pub fn start_kept<K: Kept + Debug>(
+        &mut self,
+        config: watcher::Config,
+        index: impl Fn(&Event<K>) + Send + 'static,
+        change: impl Fn(Versions<'_, K>) -> Option<Change> + Send + 'static,
+        project: fn(&mut K),
+    ) -> KeptStore<K> {
+        let writer = KeptWriter::default();
+        let store = writer.as_reader();
+        let objects = Objects { writer, kind: (), on_unreadable: OnUnreadable::Delete, index, change, panics: self.panics.clone() };
+        self.watch(objects, config, project);
+        store
+    }
+
+    fn watch<K, W, I, C>(&mut self, mut objects: Objects<K, W, I, C>, config: watcher::Config, project: fn(&mut K))
+    where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K::DynamicType: Eq + Hash + Clone + Debug + Send + Sync + 'static,
+        W: Keeper<K>,
+        I: Fn(&Event<K>) + Send + 'static,
+        C: Fn(Versions<'_, K>) -> Option<Change> + Send + 'static,
+    {
+        let name = K::plural(&objects.kind).into_owned();
+        let api: Api<DeserializeGuard<K>> = Api::all_with(self.client.clone(), &objects.kind);
+        let (changes, ages) = (self.changes.clone(), self.ages.clone());
         // managedFields and annotations are most of an object, and no rule reads them.
         let events = watcher::watcher(api, config.timeout(timing().watch_secs)).backoff(Pauses::default()).modify(move |object| {
             object.managed_fields_mut().clear();
@@ -96,16 +126,45 @@ impl Watches<'_> {
                 }
             }
         });
-        store
+    }
+}
+
+/// Keeps what one watch brings.
+trait Keeper<K: Resource>: Send + 'static {
+    /// What is kept of the object of this kind, namespace and name.
+    fn stored(&self, kind: &K::DynamicType, namespace: Option<String>, name: &str) -> Option<Arc<K>>;
+    /// Applies an event.
+    fn apply(&mut self, event: &Event<K>);
+}
+
+/// Keeps objects whole.
+impl<K> Keeper<K> for Writer<K>
+where
+    K: Resource + Clone + Send + Sync + 'static,
+    K::DynamicType: Eq + Hash + Clone + Send + Sync + 'static,
+{
+    fn stored(&self, kind: &K::DynamicType, namespace: Option<String>, name: &str) -> Option<Arc<K>> {
+        let mut reference = ObjectRef::<K>::new_with(name, kind.clone());
+        reference.namespace = namespace;
+        self.as_reader().get(&reference)
+    }
+    fn apply(&mut self, event: &Event<K>) {
+        self.apply_watcher_event(event);
+    }
+}
+
+impl<K: Kept> Keeper<K> for KeptWriter<K> {
+    fn stored(&self, (): &(), namespace: Option<String>, name: &str) -> Option<Arc<K>> {
+        self.as_reader().get(&(namespace.unwrap_or_default(), name.to_owned()))
+    }
+    fn apply(&mut self, event: &Event<K>) {
+        KeptWriter::apply(self, event);
     }
 }
 
 /// The objects of one watch.
-struct Objects<K: Resource + Clone + 'static, I, C>
-where
-    K::DynamicType: Eq + Hash + Clone,
-{
-    writer: Writer<K>,
+struct Objects<K: Resource, W, I, C> {
+    writer: W,
     kind: K::DynamicType,
     on_unreadable: OnUnreadable,
     index: I,
@@ -113,10 +172,10 @@ where
     panics: Panics,
 }
 
-impl<K, I, C> Objects<K, I, C>
+impl<K, W, I, C> Objects<K, W, I, C>
 where
     K: Resource + Clone + 'static,
-    K::DynamicType: Eq + Hash + Clone,
+    W: Keeper<K>,
     I: Fn(&Event<K>),
     C: Fn(Versions<'_, K>) -> Option<Change>,
 {
@@ -129,7 +188,7 @@ where
         };
         // The store must see the event in any case, or this replica would act on an older version.
         let indexed = self.guarded(&event, |objects| (objects.index)(&event));
-        self.writer.apply_watcher_event(&event);
+        self.writer.apply(&event);
         let change = self.guarded(&event, |objects| match &event {
             Event::Apply(object) => (objects.change)((old.as_deref(), Some(object))),
             Event::Delete(object) => (objects.change)((Some(old.as_deref().unwrap_or(object)), None)),
@@ -173,9 +232,7 @@ where
     }
 
     fn stored(&self, object: &impl ResourceExt) -> Option<Arc<K>> {
-        let mut reference = ObjectRef::<K>::new_with(&object.name_any(), self.kind.clone());
-        reference.namespace = object.namespace();
-        self.writer.as_reader().get(&reference)
+        self.writer.stored(&self.kind, object.namespace(), &object.name_any())
     }
 
     fn report(&self, unreadable: &DeserializeGuard<K>) {
@@ -247,8 +304,12 @@ mod tests {
 
     type RequestIndex = Index<changes::RequestGroup, (String, String)>;
 
-    type RequestObjects =
-        Objects<ActivationRequest, Box<dyn Fn(&Event<ActivationRequest>)>, fn(Versions<'_, ActivationRequest>) -> Option<Change>>;
+    type RequestObjects = Objects<
+        ActivationRequest,
+        Writer<ActivationRequest>,
+        Box<dyn Fn(&Event<ActivationRequest>)>,
+        fn(Versions<'_, ActivationRequest>) -> Option<Change>,
+    >;
 
     fn objects(index: &RequestIndex, on_unreadable: OnUnreadable) -> RequestObjects {
         let index = index.clone();
