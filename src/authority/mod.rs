@@ -276,6 +276,26 @@ mod tests {
     }
 
     #[test]
+    fn the_controllers_begin_with_the_first_lists_or_without_them_and_each_is_announced_once() {
+        for late in [false, true] {
+            let authority = Authority::new(Arc::new(Clock::default()));
+            let mut changes = authority.changes();
+            let mut announced = |set: fn(&Authority)| {
+                set(&authority);
+                let has_changed = changes.has_changed().unwrap();
+                changes.mark_unchanged();
+                has_changed
+            };
+            if late {
+                assert!(announced(Authority::set_begun) && !announced(Authority::set_begun));
+                assert!(authority.begun() && !authority.synced());
+            }
+            assert!(announced(Authority::set_synced) && !announced(Authority::set_synced) && !announced(Authority::set_begun));
+            assert!(authority.begun() && authority.synced());
+        }
+    }
+
+    #[test]
     fn a_process_that_only_revokes_never_has_a_permit() {
         let authority = Authority::revoke_only(Arc::new(Clock::default()));
         authority.set_lease(Some(Instant::now() + Duration::from_secs(60)));

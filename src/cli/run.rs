@@ -247,7 +247,7 @@ impl Started<'_> {
         let pulses =
             vec![grants.pulse(), requests.pulse(), assignment_requests.pulse(), decisions.pulse(), standing.pulse(), readiness.pulse()];
         own_engines.spawn("engine of grants", grants.run(stopped.clone()));
-        // What a list has not brought yet is no reason to read it.
+        // What a list has not brought yet need not be read.
         let begun = || {
             let authority = ctx.authority.clone();
             async move { authority.until_begun().await }

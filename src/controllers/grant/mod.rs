@@ -208,7 +208,7 @@ impl Reconciler<String> for GrantController {
                 return NextRun::of(Requeue::At(begins));
             }
         } else if !self.ctx.authority.begun() && !self.is_marked(id) {
-            // What the first lists have not brought yet is no reason to read it. When they are complete, every Grant is looked at.
+            // What the first lists have not brought yet need not be read. When they are complete, every Grant is looked at.
             return NextRun { deadline: Some(core.expires_at), ..NextRun::of(Requeue::OnChange) };
         }
         let unread = self.take_unread(id);

@@ -57,6 +57,34 @@ async fn a_failed_reconcile_is_tried_again_until_it_succeeds() {
     assert_eq!(*work.0.lock(), ["a", "a", "a"]);
 }
 
+#[tokio::test]
+async fn what_arrives_before_the_beginning_waits_for_it() {
+    let work = Arc::new(Once(Mutex::default(), Clock::default()));
+    let (engine, inbox) = Engine::new("test", work.clone(), Arc::new(Clock::default()), Panics::default());
+    let (begin, begins) = oneshot::channel::<()>();
+    let (stop, stopped) = watch::channel(false);
+    inbox.push("a");
+    let task = tokio::spawn(engine.run_from(async { drop(begins.await) }, stopped.clone()));
+    // It has been polled, and the id is there.
+    (0..100).for_each(|_| inbox.push("a"));
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(work.0.lock().is_empty());
+    begin.send(()).unwrap();
+    let ran = async {
+        while work.0.lock().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(SOON, ran).await.unwrap();
+    stop.send_replace(true);
+    task.await.unwrap();
+    let (waiting, _inbox) = Engine::new("test", work, Arc::new(Clock::default()), Panics::default());
+    let waiting = waiting.run_from(std::future::pending(), stopped);
+    tokio::time::timeout(SOON, waiting).await.expect("it is told to stop before it has begun");
+}
+
 /// Each reconcile waits until all three have begun.
 struct Together(tokio::sync::Barrier, Mutex<Vec<u8>>);
 
