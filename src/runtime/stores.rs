@@ -64,11 +64,11 @@ pub struct Stores {
     /// Namespaces.
     pub namespaces: Store<Namespace>,
     /// RoleBindings with our label.
-    pub bindings: Store<DynamicObject>,
+    pub bindings: KeptStore<DynamicObject>,
     /// ClusterRoleBindings with our label.
-    pub cluster_bindings: Store<DynamicObject>,
+    pub cluster_bindings: KeptStore<DynamicObject>,
     /// Job fuses.
-    pub jobs: Store<Job>,
+    pub jobs: KeptStore<Job>,
     /// When the watches were last answered.
     pub ages: Arc<WatchAges>,
     /// Notified after each event of a decision, when the stores show it.
@@ -138,6 +138,7 @@ impl Stores {
                 whole,
             ),
             requests: other.start_kept(
+                (),
                 all().page_size(PAGE),
                 move |event: &Event<ActivationRequest>| {
                     requests.apply(event, |request| (changes::key(request), changes::request_groups(request)));
@@ -146,6 +147,7 @@ impl Stores {
                 projection::request,
             ),
             assignment_requests: other.start_kept(
+                (),
                 all().page_size(PAGE),
                 move |event: &Event<AssignmentRequest>| {
                     assignment_requests.apply(event, |request| (changes::key(request), changes::assignment_request_groups(request)));
@@ -154,6 +156,7 @@ impl Stores {
                 projection::assignment_request,
             ),
             decisions: other.start_kept(
+                (),
                 all().page_size(PAGE),
                 move |event: &Event<AccessDecision>| {
                     decisions.apply(event, |decision| (changes::key(decision), changes::decision_groups(decision)));
@@ -182,7 +185,6 @@ impl Stores {
 
     /// Starts the watches that revocation needs: Grants and what carries their mark.
     fn revoking(watches: &mut Watches<'_>, ages: Arc<WatchAges>) -> Self {
-        use OnUnreadable::{Delete, Keep};
         let marked = || watcher::Config::default().labels(GRANT_LABEL);
         let indexes = Indexes::default();
         let grants = indexes.grants.clone();
@@ -190,14 +192,14 @@ impl Stores {
             grants: watches.start(
                 (),
                 watcher::Config::default(),
-                Keep,
+                OnUnreadable::Keep,
                 move |event: &Event<Grant>| grants.apply(event, |grant| (grant.name_any(), changes::grant_groups(grant))),
                 changes::grant_change,
                 whole,
             ),
-            bindings: watches.start(binding_resource(true), marked(), Delete, not_indexed, changes::marked_change, whole),
-            cluster_bindings: watches.start(binding_resource(false), marked(), Delete, not_indexed, changes::marked_change, whole),
-            jobs: watches.start((), marked(), Delete, not_indexed, changes::marked_change, projection::fuse),
+            bindings: watches.start_kept(binding_resource(true), marked(), not_indexed, changes::marked_change, whole),
+            cluster_bindings: watches.start_kept(binding_resource(false), marked(), not_indexed, changes::marked_change, whole),
+            jobs: watches.start_kept((), marked(), not_indexed, changes::marked_change, projection::fuse),
             configs: unwatched(),
             systems: unwatched(),
             policies: unwatched(),

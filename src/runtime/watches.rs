@@ -74,17 +74,21 @@ impl Watches<'_> {
         store
     }
 
-    /// The same of a kind of which what has ended is kept as text, and an object that cannot be read is not kept.
+    /// The same of a kind of which what is seldom read is kept as text, and an object that cannot be read is not kept.
     pub fn start_kept<K: Kept + Debug>(
         &mut self,
+        kind: K::DynamicType,
         config: watcher::Config,
         index: impl Fn(&Event<K>) + Send + 'static,
         change: impl Fn(Versions<'_, K>) -> Option<Change> + Send + 'static,
         project: fn(&mut K),
-    ) -> KeptStore<K> {
+    ) -> KeptStore<K>
+    where
+        K::DynamicType: Eq + Hash + Clone + Debug + Send + Sync + 'static,
+    {
         let writer = KeptWriter::default();
         let store = writer.as_reader();
-        let objects = Objects { writer, kind: (), on_unreadable: OnUnreadable::Delete, index, change, panics: self.panics.clone() };
+        let objects = Objects { writer, kind, on_unreadable: OnUnreadable::Delete, index, change, panics: self.panics.clone() };
         self.watch(objects, config, project);
         store
     }
@@ -154,7 +158,7 @@ where
 }
 
 impl<K: Kept> Keeper<K> for KeptWriter<K> {
-    fn stored(&self, (): &(), namespace: Option<String>, name: &str) -> Option<Arc<K>> {
+    fn stored(&self, _: &K::DynamicType, namespace: Option<String>, name: &str) -> Option<Arc<K>> {
         self.as_reader().get(&(namespace.unwrap_or_default(), name.to_owned()))
     }
     fn apply(&mut self, event: &Event<K>) {

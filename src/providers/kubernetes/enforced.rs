@@ -6,7 +6,6 @@ use crate::timing::timing;
 use curfew_core::target::kubernetes::{Plan, PlannedBinding, names::BindingName};
 use futures::TryStreamExt;
 use k8s_openapi::api::batch::v1::Job;
-use kube::runtime::reflector::ObjectRef;
 use std::pin::pin;
 
 impl Kubernetes {
@@ -47,7 +46,7 @@ impl Kubernetes {
     /// Whether the fuse of this binding burns, unchanged, and will end it in time.
     async fn fuse_is_effective(&self, b: &PlannedBinding) -> Result<bool, ProviderError> {
         let (Some(ns), Some(name)) = (&b.namespace, BindingName::parse(&b.name)) else { return Ok(false) };
-        let seen = self.watched.as_ref().and_then(|w| w.jobs.get(&ObjectRef::new(&name.fuse()).within(ns)));
+        let seen = self.watched.as_ref().and_then(|w| w.jobs.get(&(ns.clone(), name.fuse())));
         let job = match (&self.watched, seen) {
             (Some(_), job) => job.map(|j| (*j).clone()),
             (None, _) => self.jobs(ns).get_opt(&name.fuse()).await.map_err(provider_error)?,

@@ -27,7 +27,7 @@ use crate::{
     api::grant::Artifact,
     authority::{Authority, Clock, Permit},
     identity::cluster,
-    runtime::stores::binding_resource,
+    runtime::{kept::KeptStore, stores::binding_resource},
 };
 use async_trait::async_trait;
 use curfew_core::{
@@ -51,7 +51,7 @@ use k8s_openapi::api::{
 use kube::{
     Api, Client,
     api::{DynamicObject, Patch, PatchParams, PostParams},
-    runtime::reflector::{ObjectRef, Store},
+    runtime::reflector::Store,
 };
 use parking_lot::Mutex;
 use std::{
@@ -63,11 +63,11 @@ use std::{
 #[derive(Clone)]
 pub struct Watched {
     /// RoleBindings.
-    pub bindings: Store<DynamicObject>,
+    pub bindings: KeptStore<DynamicObject>,
     /// ClusterRoleBindings.
-    pub cluster_bindings: Store<DynamicObject>,
+    pub cluster_bindings: KeptStore<DynamicObject>,
     /// Job fuses.
-    pub jobs: Store<Job>,
+    pub jobs: KeptStore<Job>,
     /// ClusterRoles.
     pub cluster_roles: Store<ClusterRole>,
     /// Roles.
@@ -132,9 +132,7 @@ impl Kubernetes {
     fn watched(&self, b: &PlannedBinding) -> Option<Arc<DynamicObject>> {
         let watched = self.watched.as_ref()?;
         let store = if b.namespace.is_some() { &watched.bindings } else { &watched.cluster_bindings };
-        let mut key = ObjectRef::new_with(&b.name, binding_resource(b.namespace.is_some()));
-        key.namespace.clone_from(&b.namespace);
-        store.get(&key)
+        store.get(&(b.namespace.clone().unwrap_or_default(), b.name.clone()))
     }
 
     async fn live(&self, b: &PlannedBinding) -> Result<Option<BindingState>, ProviderError> {
