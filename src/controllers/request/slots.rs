@@ -238,7 +238,7 @@ async fn delete_free(ctx: &Context, mut suspect: Vec<Slot>) -> HashSet<Arc<str>>
         }
         None
     });
-    work.buffer_unordered(CONCURRENCY).filter_map(async |free| free).collect().await
+    work.buffer_unordered(CONCURRENCY).filter_map(std::future::ready).collect().await
 }
 
 fn key(holder: &Holder) -> Key {
