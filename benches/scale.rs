@@ -24,9 +24,11 @@ use std::{
 /// How many life cycles are counted, one after another.
 const CYCLES: usize = 10;
 const MINUTE: Duration = Duration::from_secs(60);
-/// The operator is at rest if it makes fewer than these calls in this time: counts and Events of what happened before are written.
+/// The operator is at rest if it makes fewer than these calls in this time, and takes less processor time: its lists are complete, counts and
+/// Events of what happened before are written.
 const LOOK: Duration = Duration::from_secs(20);
 const FEW_CALLS: usize = 40;
+const FEW_MILLIS: u64 = 1_000;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<()> {
@@ -156,7 +158,7 @@ impl Bench {
 
     /// Measures one operator, and its successor.
     async fn measure(&self, operator: Operator, when: &str) -> Result<Operator> {
-        self.at_rest(when).await?;
+        self.at_rest(&operator, when).await?;
         let (before, cpu) = (calls(&self.log)?, processor(&operator)?);
         tokio::time::sleep(MINUTE).await;
         let rest: usize = since(&before, calls(&self.log)?).values().sum();
@@ -173,14 +175,14 @@ impl Bench {
         Ok(operator)
     }
 
-    /// Waits until the operator makes no more calls than at rest: after its start it looks at every live grant once.
-    async fn at_rest(&self, when: &str) -> Result<()> {
+    /// Waits until the operator makes no more calls than at rest, and its first lists are complete.
+    async fn at_rest(&self, operator: &Operator, when: &str) -> Result<()> {
         let (begun, first) = (Instant::now(), calls(&self.log)?);
         loop {
-            let before = calls(&self.log)?;
+            let (before, cpu) = (calls(&self.log)?, processor(operator)?);
             tokio::time::sleep(LOOK).await;
-            let made = since(&before, calls(&self.log)?);
-            if made.values().sum::<usize>() < FEW_CALLS {
+            let (made, cpu) = (since(&before, calls(&self.log)?), processor(operator)? - cpu);
+            if made.values().sum::<usize>() < FEW_CALLS && cpu < FEW_MILLIS {
                 let all: usize = since(&first, calls(&self.log)?).values().sum();
                 println!("{when}: at rest {} s after the operator was ready, after {all} calls", begun.elapsed().as_secs());
                 return Ok(());
@@ -189,7 +191,7 @@ impl Bench {
             let mut most: Vec<_> = made.into_iter().collect();
             most.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
             println!(
-                "{when}: in {LOOK:?} it made {}",
+                "{when}: in {LOOK:?} it took {cpu} ms of processor time and made {}",
                 most.iter().take(4).map(|(what, n)| format!("{n} {what}")).collect::<Vec<_>>().join(", ")
             );
             ensure!(begun.elapsed() < MINUTE * 15, "not at rest after 15 minutes");

@@ -60,6 +60,10 @@ const EXPLAINED: &[(Account, &str, &str, &str)] = &[
     ),
     (Account::Revoker, "patch", "rbac.authorization.k8s.io/clusterrolebindings", "the same"),
     (Account::Revoker, "delete", "rbac.authorization.k8s.io/clusterrolebindings", "the same"),
+    (Account::Revoker, "list", "batch/jobs", "a list that cannot be streamed is read in pages; the tests of that run the operator"),
+    (Account::Revoker, "list", "curfew.dev/authorizationsystems", "the same"),
+    (Account::Revoker, "list", "curfew.dev/curfewconfigs", "the same"),
+    (Account::Revoker, "list", "curfew.dev/grants", "the same"),
     (
         Account::Operator,
         "get",

@@ -15,9 +15,9 @@ use std::{
 pub fn measure(ctx: &Context) {
     let metrics = &ctx.metrics;
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    let live = ctx.stores.live_grants(&GrantGroup::Live);
+    let live = ctx.stores.live_grant_summaries(&GrantGroup::Live);
     metrics.grants_active.set(number(live.len()));
-    metrics.grants_overdue.set(number(live.iter().filter(|grant| grant.spec.expires_at < ctx.now()).count()));
+    metrics.grants_overdue.set(number(live.iter().filter(|grant| grant.expires_at < ctx.now()).count()));
     metrics.watch_age.set(ctx.stores.ages.oldest(Instant::now()).map_or(0, |(_, age)| i64::try_from(age.as_secs()).unwrap_or(i64::MAX)));
     let deleted = ctx.unreviewed_deleted.load(Ordering::Relaxed);
     metrics.break_glass_unreviewed.set(number(ctx.stores.unreviewed_requests() + deleted));

@@ -6,18 +6,18 @@ use super::{
 };
 use crate::{
     api::{
-        AccessDecision, ActivationRequest, ActiveAssignment, AssignmentRequest, EligibleAssignment, Grant,
-        assignment_request::AssignmentRequestState, conditions, request::RequestState,
+        AccessDecision, ActiveAssignment, AssignmentRequest, EligibleAssignment, Grant, assignment_request::AssignmentRequestState,
+        conditions,
     },
     kube_writes,
     runtime::{
         changes::{self, AssignmentRequestGroup, DecisionSubject, subject},
+        kept::{Kept as _, RequestSummary},
         projection,
     },
     timing::timing,
 };
 use curfew_core::{
-    approval::review::ReviewState,
     assignment_request::{AssignmentKind, origin},
     duration::Period,
     reason::Reason,
@@ -44,7 +44,11 @@ pub async fn run(ctx: Arc<Context>) {
 
 async fn delete_expired(ctx: &Context) {
     let (now, retention) = (ctx.now(), ctx.stores.config().map(|config| config.spec.retention));
-    let requests = ctx.stores.requests.filter(|request| request_kept_until(request, retention).is_some_and(|end| now >= end));
+    let is_over = |request: RequestSummary| request.kept_until(retention).is_some_and(|end| now >= end);
+    let over = ctx.stores.requests.summarise(|request| is_over(request).then_some(()));
+    // Another one may have its name meanwhile.
+    let requests = over.iter().filter_map(|(key, ())| ctx.stores.request(key)).filter(|request| is_over(request.summary()));
+    let requests: Vec<_> = requests.collect();
     let delete = stream::iter(requests).for_each_concurrent(CONCURRENCY, async |request| {
         let api = kube_writes::requests(&ctx.client, &request.namespace().unwrap_or_default());
         if let Err(error) = kube_writes::delete_expired(&api, &*request).await {
@@ -147,19 +151,7 @@ fn assignment_kept_until(assignment: &EligibleAssignment) -> Option<Time> {
     origin::kept_until(Some(convert::window(assignment)).filter(|_| of_operator)?)
 }
 
-/// Until when an ended request is kept; `None` while it has not ended, and where a GitOps tool or an outstanding review keeps it.
-fn request_kept_until(request: &ActivationRequest, retention: Option<Period>) -> Option<Time> {
-    let status = request.status.as_ref()?;
-    status.state.and_then(RequestState::outcome)?;
-    let kept = match convert::review(status) {
-        ReviewState::Required => Kept::UntilReviewed,
-        ReviewState::NotRequired | ReviewState::Reviewed if projection::is_tracked(request) => Kept::ByGitOps,
-        ReviewState::NotRequired | ReviewState::Reviewed => Kept::ForAWhile,
-    };
-    retention::request(status.ended_at?, request.spec.ttl_after_finished, retention, kept)
-}
-
-/// The same for an AssignmentRequest. One whose window an assignment has is kept as its proof ([`assignment_request::is_in_effect`]).
+/// Until when an ended AssignmentRequest is kept, as for a request. One whose window an assignment has is kept as its proof ([`assignment_request::is_in_effect`]).
 fn assignment_request_kept_until(request: &AssignmentRequest, retention: Option<Period>) -> Option<Time> {
     let ended_at = request.status.as_ref()?.ended_at?;
     let kept = if projection::is_tracked(request) { Kept::ByGitOps } else { Kept::ForAWhile };
@@ -174,9 +166,9 @@ fn decision_kept_until(decision: &AccessDecision, retention: Period) -> Time {
 
 fn subject_exists(ctx: &Context, decision: &AccessDecision) -> bool {
     match subject(decision) {
-        DecisionSubject::Request(request) => ctx.stores.request(&request).is_some(),
-        DecisionSubject::AssignmentRequest(request) => ctx.stores.assignment_request(&request).is_some(),
-        DecisionSubject::Grant(id) => ctx.stores.grant(&id).is_some(),
+        DecisionSubject::Request(request) => ctx.stores.requests.summary(&request).is_some(),
+        DecisionSubject::AssignmentRequest(request) => ctx.stores.assignment_requests.summary(&request).is_some(),
+        DecisionSubject::Grant(id) => ctx.stores.grant_summary(&id).is_some(),
     }
 }
 

@@ -38,7 +38,6 @@ use crate::runtime::{
 use crate::timing::timing;
 use crate::traces::life::About;
 use curfew_core::assignment_request::{Change as WindowChange, Origin};
-use kube::ResourceExt;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -91,19 +90,24 @@ impl Router {
     /// Routes until the watches end.
     pub async fn run(self, mut changes: mpsc::UnboundedReceiver<Change>) {
         let mut authority = self.ctx.authority.changes();
-        let mut requests = Rounds::every(timing().heartbeat);
+        let mut waiting = Rounds::every(timing().heartbeat);
+        let mut active = Rounds::every(timing().heartbeat);
         let mut assignment_requests = Rounds::every(timing().heartbeat);
         let mut looked_at = Looked::default();
+        let (stores, everything) = (&self.ctx.stores, || usize::MAX);
         loop {
             tokio::select! {
                 change = changes.recv() => match change {
                     Some(change) => self.route_safely(change),
                     None => return,
                 },
-                share = requests.share(|| self.ctx.stores.live_request_keys(&RequestGroup::Live)) => {
+                share = waiting.share(|| stores.requests_with_access(false), everything) => {
                     self.others.iter().for_each(|others| share.iter().for_each(|key| others.requests.push(key.clone())));
                 }
-                share = assignment_requests.share(|| self.ctx.stores.live_assignment_requests(&AssignmentRequestGroup::Live)) => {
+                share = active.share(|| stores.requests_with_access(true), || stores.most_watched()) => {
+                    self.others.iter().for_each(|others| share.iter().for_each(|key| others.requests.push(key.clone())));
+                }
+                share = assignment_requests.share(|| stores.live_assignment_requests(&AssignmentRequestGroup::Live), everything) => {
                     self.others.iter().for_each(|others| share.iter().for_each(|key| others.assignment_requests.push(key.clone())));
                 }
                 () = self.ctx.proof_recorded.notified() => self.proof_recorded(),
@@ -158,9 +162,9 @@ impl Router {
                 }
                 self.standing_of(&key);
                 self.requests(&RequestGroup::Extending(key.clone()));
-                for grant in self.ctx.stores.live_grants(&GrantGroup::Request(key)) {
-                    self.grant_controller.verify_owner(&grant.name_any());
-                    self.grants.push(grant.name_any());
+                for id in self.ctx.stores.live_grant_ids(&GrantGroup::Request(key)) {
+                    self.grant_controller.verify_owner(&id);
+                    self.grants.push(id);
                 }
             }
             Change::Decision(key, subject) => {
@@ -234,9 +238,9 @@ impl Router {
             }),
             Concerned::Source(source) => {
                 // First, since a role that is gone may be created with more.
-                for grant in self.ctx.stores.live_grants(&GrantGroup::Content(source.clone())) {
-                    self.grant_controller.verify_content(&grant.name_any());
-                    self.grants.push(grant.name_any());
+                for id in self.ctx.stores.live_grant_ids(&GrantGroup::Content(source.clone())) {
+                    self.grant_controller.verify_content(&id);
+                    self.grants.push(id);
                 }
                 self.ctx.stores.templates_from(&source).into_iter().for_each(|template| self.template(template));
             }
@@ -337,7 +341,7 @@ impl Router {
         let stores = &self.ctx.stores;
         match which {
             GrantGroups::Live => stores.live_grant_ids(&GrantGroup::Live).into_iter().for_each(|id| self.grants.push(id)),
-            GrantGroups::WithEnded => stores.grants.state().iter().for_each(|grant| self.grants.push(grant.name_any())),
+            GrantGroups::WithEnded => stores.grants.summarise(|_| Some(())).into_iter().for_each(|((_, id), ())| self.grants.push(id)),
         }
     }
 

@@ -81,10 +81,10 @@ async fn sweep(ctx: &Context, target: &dyn Provider) -> Result<i64, ProviderErro
     let found = target.managed().await?;
     let marks: Vec<SweepCandidate> = found.iter().map(|f| SweepCandidate { mark: f.mark.clone(), created: f.created }).collect();
     let sure = ctx.authority.permit().is_some();
-    let behind = |grant: &str| match ctx.stores.grant(grant).map(|grant| convert::grant_state(&grant)) {
+    let behind = |grant: &str| match is_live(ctx, grant) {
         _ if !sure => GrantLookup::Unknown,
-        None | Some(State::Ended | State::Abandoned) => GrantLookup::Missing,
-        Some(State::Granting | State::Active | State::Revoking) => GrantLookup::Live,
+        false => GrantLookup::Missing,
+        true => GrantLookup::Live,
     };
     let verdicts = evaluate(&ctx.install, &marks, ctx.now().plus_secs(-timing().sweep_grace_secs), timing().orphan_settles_secs, behind);
     let held = verdicts.iter().filter(|verdict| **verdict == Verdict::HeldBack).count();
@@ -112,7 +112,7 @@ async fn sweep(ctx: &Context, target: &dyn Provider) -> Result<i64, ProviderErro
 }
 
 fn is_live(ctx: &Context, grant: &str) -> bool {
-    ctx.stores.grant(grant).is_some_and(|grant| !convert::grant_state(&grant).is_terminal())
+    ctx.stores.grant_summary(grant).is_some_and(|grant| grant.live)
 }
 
 /// Whether what a live Grant stood for has ended since, or is left to the Grant controllers, which are ending what is overdue. It is

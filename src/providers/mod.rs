@@ -134,8 +134,8 @@ impl Registry {
     /// Every target that is known, of systems and of Grants whose system is gone, each with a key that tells it from the others.
     pub async fn targets(&self, stores: &Stores, panics: &Panics) -> Vec<(String, Arc<dyn Provider>)> {
         let systems = stores.systems.state();
-        let grants = stores.grants.state();
-        let all = systems.iter().map(|s| &s.spec.provider).chain(grants.iter().map(|g| &g.spec.system.connection));
+        let granted = stores.granted_connections();
+        let all = systems.iter().map(|s| &s.spec.provider).chain(&granted);
         let distinct: BTreeMap<String, &Connection> = all.map(|c| (format!("{c:?}"), c)).collect();
         let mut targets = vec![(String::new(), self.in_cluster.clone())];
         let remote = distinct.into_iter().filter(|(_, c)| !matches!(c, Connection::Kubernetes(KubernetesConnection::InCluster(_))));

@@ -1,9 +1,19 @@
-//! The store of a kind of which there are many, and most are seldom read: requests and decisions, which are kept for a while after their end,
-//! and what carries the mark of a Grant. They are kept as text, with a summary that is read without them; reading one makes it an object again.
-//! A request that has ended takes some 400 bytes instead of more than 2,000, a binding and its fuse 1,200 instead of 8,500.
-use super::{changes, stores::Key};
-use crate::api::{AccessDecision, ActivationRequest, AssignmentRequest, request::RequestState};
-use curfew_core::time::Time;
+//! The store of a kind of which there are many, and most are seldom read: requests, decisions and Grants, which are kept for a while after their
+//! end, and what carries the mark of a Grant. They are kept as compressed text (`packed.rs`), with a summary that is read without them; reading one
+//! makes it an object again. How much that saves: `docs/adr/0012-memory-of-the-operator.md`.
+use super::{
+    changes,
+    packed::{Packed, Patterns},
+    projection,
+    stores::Key,
+};
+use crate::api::{
+    AccessDecision, ActivationRequest, AssignmentRequest, Grant, convert,
+    grant::GrantState,
+    request::RequestState,
+    system::{KubernetesConnection, Provider as Connection},
+};
+use curfew_core::{approval::review::ReviewState, digest::Digest, duration::Period, retention, time::Time};
 use k8s_openapi::api::batch::v1::Job;
 use kube::{Resource, ResourceExt, api::DynamicObject, runtime::watcher::Event};
 use parking_lot::RwLock;
@@ -12,7 +22,7 @@ use std::{collections::HashMap, sync::Arc};
 use tokio::sync::watch;
 
 /// A kind that is kept so.
-pub trait Kept: Resource + Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait Kept: Resource + Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// What is read of each, also of what is kept as text.
     type Summary: Copy + Send + Sync + 'static;
     /// Its summary.
@@ -23,7 +33,7 @@ pub trait Kept: Resource + Clone + Serialize + DeserializeOwned + Send + Sync + 
 
 /// One object.
 enum Entry<K> {
-    Text(Box<[u8]>),
+    Text(Packed),
     Whole(Arc<K>),
 }
 
@@ -35,6 +45,7 @@ type Shared<K, S> = Arc<RwLock<Content<K, S>>>;
 /// Reads the store. Clones share it.
 pub struct KeptStore<K: Kept> {
     content: Shared<K, K::Summary>,
+    patterns: Arc<Patterns>,
     /// Whether the first list is complete.
     listed: watch::Receiver<bool>,
 }
@@ -42,6 +53,7 @@ pub struct KeptStore<K: Kept> {
 /// Fills the store, by the events of one watch.
 pub struct KeptWriter<K: Kept> {
     content: Shared<K, K::Summary>,
+    patterns: Arc<Patterns>,
     /// Filled by a relist, and in force when that is complete.
     relist: Content<K, K::Summary>,
     listed: watch::Sender<bool>,
@@ -49,47 +61,51 @@ pub struct KeptWriter<K: Kept> {
 
 impl<K: Kept> Clone for KeptStore<K> {
     fn clone(&self) -> Self {
-        KeptStore { content: self.content.clone(), listed: self.listed.clone() }
+        KeptStore { content: self.content.clone(), patterns: self.patterns.clone(), listed: self.listed.clone() }
     }
 }
 
 impl<K: Kept> Default for KeptWriter<K> {
     fn default() -> Self {
-        KeptWriter { content: Arc::default(), relist: HashMap::new(), listed: watch::Sender::new(false) }
+        KeptWriter { content: Arc::default(), patterns: Arc::default(), relist: HashMap::new(), listed: watch::Sender::new(false) }
     }
 }
 
 impl<K: Kept> Entry<K> {
-    fn of(object: &K) -> Self {
-        // What could not be read again stays as it is.
-        let text = || serde_json::to_vec(object).ok().filter(|text| serde_json::from_slice::<K>(text).is_ok());
+    fn of(object: &K, patterns: &Patterns) -> Self {
+        // What would not be read as it is stays whole.
+        let is_same = |entry: &Self| entry.read(patterns).is_some_and(|read| *read == *object);
+        let text = || Some(Entry::Text(patterns.pack(&serde_json::to_vec(object).ok()?))).filter(is_same);
         let text = if object.is_seldom_read() { text() } else { None };
-        text.map_or_else(|| Entry::Whole(Arc::new(object.clone())), |text| Entry::Text(text.into()))
+        text.unwrap_or_else(|| Entry::Whole(Arc::new(object.clone())))
     }
 
-    fn read(&self) -> Option<Arc<K>> {
+    fn read(&self, patterns: &Patterns) -> Option<Arc<K>> {
         match self {
             Entry::Whole(object) => Some(object.clone()),
-            Entry::Text(text) => serde_json::from_slice(text).ok().map(Arc::new),
+            Entry::Text(text) => serde_json::from_slice(&patterns.unpack(text)?).ok().map(Arc::new),
         }
     }
 }
 
-fn insert<K: Kept>(content: &mut Content<K, K::Summary>, object: &K) {
+fn insert<K: Kept>(content: &mut Content<K, K::Summary>, object: &K, entry: Entry<K>) {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    content.entry(namespace.into()).or_default().insert(name.into(), (object.summary(), Entry::of(object)));
+    content.entry(namespace.into()).or_default().insert(name.into(), (object.summary(), entry));
 }
 
 impl<K: Kept> KeptWriter<K> {
     /// Reads what this fills.
     pub fn as_reader(&self) -> KeptStore<K> {
-        KeptStore { content: self.content.clone(), listed: self.listed.subscribe() }
+        KeptStore { content: self.content.clone(), patterns: self.patterns.clone(), listed: self.listed.subscribe() }
     }
 
     /// Applies one event of the watch.
     pub fn apply(&mut self, event: &Event<K>) {
         match event {
-            Event::Apply(object) => insert(&mut self.content.write(), object),
+            Event::Apply(object) => {
+                let entry = Entry::of(object, &self.patterns);
+                insert(&mut self.content.write(), object, entry);
+            }
             Event::Delete(object) => {
                 let (namespace, mut content) = (object.namespace().unwrap_or_default(), self.content.write());
                 let Some(of) = content.get_mut(namespace.as_str()) else { return };
@@ -99,7 +115,7 @@ impl<K: Kept> KeptWriter<K> {
                 }
             }
             Event::Init => self.relist = HashMap::new(),
-            Event::InitApply(object) => insert(&mut self.relist, object),
+            Event::InitApply(object) => insert(&mut self.relist, object, Entry::of(object, &self.patterns)),
             Event::InitDone => {
                 let mut listed = std::mem::take(&mut self.relist);
                 listed.values_mut().for_each(HashMap::shrink_to_fit);
@@ -113,7 +129,12 @@ impl<K: Kept> KeptWriter<K> {
 impl<K: Kept> KeptStore<K> {
     /// An object.
     pub fn get(&self, (namespace, name): &Key) -> Option<Arc<K>> {
-        self.content.read().get(namespace.as_str())?.get(name.as_str())?.1.read()
+        self.content.read().get(namespace.as_str())?.get(name.as_str())?.1.read(&self.patterns)
+    }
+
+    /// The summary of an object.
+    pub fn summary(&self, (namespace, name): &Key) -> Option<K::Summary> {
+        Some(self.content.read().get(namespace.as_str())?.get(name.as_str())?.0)
     }
 
     /// What `f` makes of the summaries.
@@ -147,16 +168,64 @@ pub struct RequestSummary {
     pub state: Option<RequestState>,
     /// When it ended.
     pub ended_at: Option<Time>,
+    /// How long it is to be kept after that.
+    ttl_after_finished: Option<Period>,
+    /// What keeps it longer.
+    keeps: retention::Kept,
+}
+
+impl RequestSummary {
+    /// Until when the request is kept; `None` while it has not ended, and where a GitOps tool or an outstanding review keeps it.
+    pub fn kept_until(self, retention: Option<Period>) -> Option<Time> {
+        self.state.and_then(RequestState::outcome)?;
+        retention::request(self.ended_at?, self.ttl_after_finished, retention, self.keeps)
+    }
 }
 
 impl Kept for ActivationRequest {
     type Summary = RequestSummary;
     fn summary(&self) -> RequestSummary {
         let status = self.status.as_ref();
-        RequestSummary { state: status.and_then(|status| status.state), ended_at: status.and_then(|status| status.ended_at) }
+        let keeps = match status.map(convert::review) {
+            Some(ReviewState::Required) => retention::Kept::UntilReviewed,
+            _ if projection::is_tracked(self) => retention::Kept::ByGitOps,
+            Some(ReviewState::NotRequired | ReviewState::Reviewed) | None => retention::Kept::ForAWhile,
+        };
+        let (state, ended_at) = (status.and_then(|status| status.state), status.and_then(|status| status.ended_at));
+        RequestSummary { state, ended_at, ttl_after_finished: self.spec.ttl_after_finished, keeps }
     }
     fn is_seldom_read(&self) -> bool {
-        changes::has_ended(self)
+        changes::has_ended(self) || self.status.as_ref().and_then(|status| status.state) == Some(RequestState::Active)
+    }
+}
+
+/// What is asked of all Grants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GrantSummary {
+    /// Whether its access may still be there.
+    pub live: bool,
+    /// Its end.
+    pub expires_at: Time,
+    /// Tells the connections to targets apart.
+    pub connection: Digest,
+    /// Whether the target is the cluster of the operator, which is watched.
+    pub here: bool,
+}
+
+impl Kept for Grant {
+    type Summary = GrantSummary;
+    fn summary(&self) -> GrantSummary {
+        let to = &self.spec.system.connection;
+        GrantSummary {
+            live: changes::is_live(self),
+            expires_at: self.spec.expires_at,
+            connection: Digest::of_bytes(format!("{to:?}").as_bytes()),
+            here: matches!(to, Connection::Kubernetes(KubernetesConnection::InCluster(_))),
+        }
+    }
+    fn is_seldom_read(&self) -> bool {
+        let state = self.status.as_ref().and_then(|status| status.state);
+        matches!(state, Some(GrantState::Active | GrantState::Ended | GrantState::Abandoned))
     }
 }
 
@@ -199,7 +268,6 @@ impl Kept for DynamicObject {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::projection;
     use serde_json::{Value, json};
 
     fn request(name: &str, status: &Value) -> ActivationRequest {
@@ -227,7 +295,7 @@ mod tests {
     fn what_has_ended_is_kept_as_text_and_read_as_it_was() {
         let mut writer = KeptWriter::default();
         let store = writer.as_reader();
-        let live = request("live", &json!({"state": "Active", "conditions": []}));
+        let live = request("live", &json!({"state": "AwaitingApproval", "conditions": []}));
         for object in [&live, &ended("ended")] {
             writer.apply(&Event::Apply(object.clone()));
         }
@@ -244,7 +312,7 @@ mod tests {
         assert_eq!(store.summarise(|summary| summary.ended_at), [(key("ended"), at.unwrap())]);
         assert_eq!(store.filter(|object| object.name_any() == "ended").len(), 1);
         let mut states = Vec::new();
-        store.each(|summary| states.push(summary.state == Some(RequestState::Active)));
+        store.each(|summary| states.push(summary.state == Some(RequestState::AwaitingApproval)));
         states.sort_unstable();
         assert_eq!(states, [false, true]);
     }

@@ -2,16 +2,17 @@
 use super::{
     changes::{self, AssignmentRequestGroup, DecisionGroup, DecisionSubject, GrantGroup, RequestGroup, StandingGroup},
     index::Index,
-    kept::{KeptStore, KeptWriter},
-    projection,
+    kept::{GrantSummary, KeptStore, KeptWriter, RequestSummary},
+    projection, rounds,
     watch_age::WatchAges,
     watches::{OnUnreadable, Watches},
 };
 use crate::api::{
     AccessDecision, AccessPolicy, ActivationRequest, ActiveAssignment, AssignmentRequest, AuthorizationSystem, CurfewConfig,
-    EligibleAssignment, Grant, RoleTemplate,
+    EligibleAssignment, Grant, RoleTemplate, request::RequestState, system::Provider as Connection,
 };
-use curfew_core::{ids::GRANT_LABEL, target::sources::ContentSource};
+use crate::timing::timing;
+use curfew_core::{digest::Digest, ids::GRANT_LABEL, target::sources::ContentSource};
 use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::Namespace,
@@ -25,10 +26,15 @@ use kube::{
         watcher::{self, Event},
     },
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::Notify;
 
-/// How many requests or decisions are listed at a time. Each may be as large as etcd takes it, with annotations that are not kept.
+/// How many requests or decisions are listed at a time where a list cannot be streamed. Each may be as large as etcd takes it, with annotations
+/// that are not kept.
 const PAGE: u32 = 50;
 
 /// Namespace and name of an object.
@@ -56,7 +62,7 @@ pub struct Stores {
     /// AccessDecisions.
     pub decisions: KeptStore<AccessDecision>,
     /// Grants.
-    pub grants: Store<Grant>,
+    pub grants: KeptStore<Grant>,
     /// ClusterRoles.
     pub cluster_roles: Store<ClusterRole>,
     /// Roles.
@@ -140,6 +146,7 @@ impl Stores {
             requests: other.start_kept(
                 (),
                 all().page_size(PAGE),
+                Delete,
                 move |event: &Event<ActivationRequest>| {
                     requests.apply(event, |request| (changes::key(request), changes::request_groups(request)));
                 },
@@ -149,6 +156,7 @@ impl Stores {
             assignment_requests: other.start_kept(
                 (),
                 all().page_size(PAGE),
+                Delete,
                 move |event: &Event<AssignmentRequest>| {
                     assignment_requests.apply(event, |request| (changes::key(request), changes::assignment_request_groups(request)));
                 },
@@ -158,6 +166,7 @@ impl Stores {
             decisions: other.start_kept(
                 (),
                 all().page_size(PAGE),
+                Delete,
                 move |event: &Event<AccessDecision>| {
                     decisions.apply(event, |decision| (changes::key(decision), changes::decision_groups(decision)));
                 },
@@ -189,7 +198,7 @@ impl Stores {
         let indexes = Indexes::default();
         let grants = indexes.grants.clone();
         Stores {
-            grants: watches.start(
+            grants: watches.start_kept(
                 (),
                 watcher::Config::default(),
                 OnUnreadable::Keep,
@@ -197,9 +206,23 @@ impl Stores {
                 changes::grant_change,
                 whole,
             ),
-            bindings: watches.start_kept(binding_resource(true), marked(), not_indexed, changes::marked_change, whole),
-            cluster_bindings: watches.start_kept(binding_resource(false), marked(), not_indexed, changes::marked_change, whole),
-            jobs: watches.start_kept((), marked(), not_indexed, changes::marked_change, projection::fuse),
+            bindings: watches.start_kept(
+                binding_resource(true),
+                marked(),
+                OnUnreadable::Delete,
+                not_indexed,
+                changes::marked_change,
+                whole,
+            ),
+            cluster_bindings: watches.start_kept(
+                binding_resource(false),
+                marked(),
+                OnUnreadable::Delete,
+                not_indexed,
+                changes::marked_change,
+                whole,
+            ),
+            jobs: watches.start_kept((), marked(), OnUnreadable::Delete, not_indexed, changes::marked_change, projection::fuse),
             configs: unwatched(),
             systems: unwatched(),
             policies: unwatched(),
@@ -278,7 +301,19 @@ impl Stores {
 
     /// A Grant.
     pub fn grant(&self, id: &str) -> Option<Arc<Grant>> {
-        self.grants.get(&ObjectRef::new(id))
+        self.grants.get(&(String::new(), id.to_owned()))
+    }
+
+    /// What is asked of all Grants, of one.
+    pub fn grant_summary(&self, id: &str) -> Option<GrantSummary> {
+        self.grants.summary(&(String::new(), id.to_owned()))
+    }
+
+    /// Every connection to a target that a Grant names, live or ended, once.
+    pub fn granted_connections(&self) -> Vec<Connection> {
+        let all = self.grants.summarise(|grant| Some(grant.connection));
+        let distinct: BTreeMap<Digest, Key> = all.into_iter().map(|(key, connection)| (connection, key)).collect();
+        distinct.values().filter_map(|key| self.grants.get(key)).map(|grant| grant.spec.system.connection.clone()).collect()
     }
 
     /// An AuthorizationSystem.
@@ -289,6 +324,11 @@ impl Stores {
     /// The requests of a group.
     pub fn live_requests(&self, group: &RequestGroup) -> Vec<Arc<ActivationRequest>> {
         self.indexes.requests.ids(group).iter().filter_map(|key| self.request(key)).collect()
+    }
+
+    /// The summaries of the requests of a group.
+    pub fn live_request_summaries(&self, group: &RequestGroup) -> Vec<RequestSummary> {
+        self.indexes.requests.ids(group).iter().filter_map(|key| self.requests.summary(key)).collect()
     }
 
     /// The keys of the requests of a group.
@@ -343,6 +383,30 @@ impl Stores {
     /// The Grants of a group, of which some have ended ones, too.
     pub fn live_grants(&self, group: &GrantGroup) -> Vec<Arc<Grant>> {
         self.indexes.grants.ids(group).iter().filter_map(|id| self.grant(id)).collect()
+    }
+
+    /// The summaries of the Grants of a group.
+    pub fn live_grant_summaries(&self, group: &GrantGroup) -> Vec<GrantSummary> {
+        self.indexes.grants.ids(group).iter().filter_map(|id| self.grant_summary(id)).collect()
+    }
+
+    /// The names of the live Grants on the cluster of the operator, which is watched, or of those elsewhere.
+    pub fn live_grants_here(&self, here: bool) -> Vec<String> {
+        let mut ids = self.live_grant_ids(&GrantGroup::Live);
+        ids.retain(|id| self.grant_summary(id).is_some_and(|grant| grant.here == here));
+        ids
+    }
+
+    /// The keys of the live requests whose access is there, or of the others.
+    pub fn requests_with_access(&self, active: bool) -> Vec<Key> {
+        let mut keys = self.live_request_keys(&RequestGroup::Live);
+        keys.retain(|key| self.requests.summary(key).is_some_and(|request| active == (request.state == Some(RequestState::Active))));
+        keys
+    }
+
+    /// How many of what the watches show a round of a heartbeat may take: everything when they are silent.
+    pub fn most_watched(&self) -> usize {
+        if self.ages.are_answered(timing().watch_stale, Instant::now()) { rounds::WATCHED } else { usize::MAX }
     }
 
     /// The names of the Grants of a group.

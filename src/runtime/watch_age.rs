@@ -4,7 +4,7 @@
 use http::Uri;
 use parking_lot::Mutex;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -37,6 +37,8 @@ impl Heard {
 #[derive(Default, Debug)]
 pub struct WatchAges {
     watches: Mutex<BTreeMap<String, Watch>>,
+    /// The resources of which a list is under way: the stores show what was there before it, or nothing.
+    listing: Mutex<BTreeSet<String>>,
     /// How often a watch has failed.
     interruptions: AtomicU64,
 }
@@ -72,6 +74,21 @@ impl WatchAges {
         OpenWatch { ages: self.clone(), path: path.to_owned(), number, until: at + lasts, failed: false }
     }
 
+    /// Records that a list of this resource has to be read. Until it is complete, no watch is fresh: it may be the one that brings the list.
+    pub fn lists(&self, resource: &str) {
+        self.listing.lock().insert(resource.to_owned());
+    }
+
+    /// Records that the stores show the list of this resource.
+    pub fn listed(&self, resource: &str) {
+        self.listing.lock().remove(resource);
+    }
+
+    /// Whether a list of this resource is under way.
+    pub fn is_listing(&self, resource: &str) -> bool {
+        self.listing.lock().contains(resource)
+    }
+
     /// Records that a watch has failed. It is not known to be the same API server that answers next.
     pub fn interrupted(&self) {
         self.interruptions.fetch_add(1, Ordering::AcqRel);
@@ -82,11 +99,19 @@ impl WatchAges {
         self.interruptions.load(Ordering::Acquire)
     }
 
-    /// Whether the watch of this resource was answered within this time, so that what it has brought is not older than that.
+    /// Whether the watch of this resource was answered within this time, so that what the stores show is not older than that.
     pub fn is_fresh(&self, resource: &str, within: Duration, now: Instant) -> bool {
+        if self.is_listing(resource) {
+            return false;
+        }
         let watches = self.watches.lock();
         let known = watches.iter().find(|(path, _)| path.rsplit('/').next() == Some(resource));
         known.is_some_and(|(_, watch)| now.saturating_duration_since(watch.answered()) < within)
+    }
+
+    /// Whether every watch was answered within this time, also one that brings a list.
+    pub fn are_answered(&self, within: Duration, now: Instant) -> bool {
+        self.oldest(now).is_some_and(|(_, age)| age < within)
     }
 
     /// The watch that was answered longest ago, by its resource, and how long ago that was. `None` before the first answer.
@@ -112,6 +137,14 @@ pub struct OpenWatch {
 }
 
 impl OpenWatch {
+    /// The watch brings something at this time. It is not over before it has been silent for so long.
+    pub fn lasts_on(&mut self, now: Instant, silent: Duration) {
+        self.until = self.until.max(now + silent);
+        if let Some(watch) = self.ages.watches.lock().get_mut(&self.path).filter(|watch| watch.number == self.number) {
+            watch.until = self.until;
+        }
+    }
+
     /// The watch has failed.
     pub fn failed(&mut self) {
         self.failed = true;
@@ -166,6 +199,22 @@ mod tests {
         assert!(fresh("grants", 45) && !fresh("grants", 55));
         let _grants = ages.begun("/apis/curfew.dev/v1alpha1/grants", MINUTE, brings(300));
         assert!(fresh("grants", 65) && !fresh("grants", 75), "a watch that should have ended is not kept young by others");
+    }
+
+    #[test]
+    fn a_watch_that_brings_a_list_is_young_while_it_does_and_fresh_when_that_is_complete() {
+        let ages = Arc::new(WatchAges::default());
+        ages.lists("grants");
+        let mut list = ages.begun("/apis/curfew.dev/v1alpha1/grants", MINUTE, Some(Heard::at(after(300))));
+        let old = |secs| ages.oldest(after(secs)).unwrap().1 > Duration::from_secs(10);
+        assert!(!old(60) && old(100));
+        list.lasts_on(after(50), MINUTE);
+        assert!(!old(100) && old(130));
+        let is_fresh = || ages.is_fresh("grants", Duration::from_secs(10), after(100));
+        let are_answered = |secs| ages.are_answered(Duration::from_secs(10), after(secs));
+        assert!(!is_fresh() && are_answered(100) && !are_answered(130), "the stores show what was there before");
+        ages.listed("grants");
+        assert!(is_fresh());
     }
 
     #[test]

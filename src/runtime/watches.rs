@@ -2,30 +2,21 @@
 use super::{
     changes::{Change, Versions},
     kept::{Kept, KeptStore, KeptWriter},
+    listing::Listing,
     panics::Panics,
     tasks::Tasks,
     watch_age::WatchAges,
 };
-use crate::timing::timing;
-use futures::StreamExt;
 use kube::{
     Api, Client, Resource, ResourceExt,
     core::DeserializeGuard,
     runtime::{
-        WatchStreamExt,
         reflector::{ObjectRef, Store, store::Writer},
-        utils::Backoff,
         watcher::{self, Event},
     },
 };
 use serde::de::DeserializeOwned;
-use std::{
-    collections::hash_map::RandomState,
-    fmt::Debug,
-    hash::{BuildHasher, Hash},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt::Debug, hash::Hash, sync::Arc};
 use tokio::sync::mpsc;
 
 /// What happens to the stored version of an object whose update cannot be read.
@@ -74,11 +65,12 @@ impl Watches<'_> {
         store
     }
 
-    /// The same of a kind of which what is seldom read is kept as text, and an object that cannot be read is not kept.
+    /// The same of a kind of which what is seldom read is kept as text.
     pub fn start_kept<K: Kept + Debug>(
         &mut self,
         kind: K::DynamicType,
         config: watcher::Config,
+        on_unreadable: OnUnreadable,
         index: impl Fn(&Event<K>) + Send + 'static,
         change: impl Fn(Versions<'_, K>) -> Option<Change> + Send + 'static,
         project: fn(&mut K),
@@ -88,7 +80,7 @@ impl Watches<'_> {
     {
         let writer = KeptWriter::default();
         let store = writer.as_reader();
-        let objects = Objects { writer, kind, on_unreadable: OnUnreadable::Delete, index, change, panics: self.panics.clone() };
+        let objects = Objects { writer, kind, on_unreadable, index, change, panics: self.panics.clone() };
         self.watch(objects, config, project);
         store
     }
@@ -104,25 +96,23 @@ impl Watches<'_> {
         let name = K::plural(&objects.kind).into_owned();
         let api: Api<DeserializeGuard<K>> = Api::all_with(self.client.clone(), &objects.kind);
         let (changes, ages) = (self.changes.clone(), self.ages.clone());
-        // managedFields and annotations are most of an object, and no rule reads them.
-        let events = watcher::watcher(api, config.timeout(timing().watch_secs)).backoff(Pauses::default()).modify(move |object| {
-            object.managed_fields_mut().clear();
-            if let Ok(object) = &mut object.0 {
-                project(object);
-            }
-            object.annotations_mut().clear();
-        });
-        let mut events = Box::pin(events);
+        let mut events = Listing::new(api, config);
         self.tasks.spawn(format!("watch of {name}"), async move {
-            while let Some(event) = events.next().await {
-                let change = match event {
-                    Ok(event) => objects.apply(event),
+            loop {
+                if !events.is_complete() {
+                    ages.lists(&name);
+                }
+                let change = match events.next().await {
+                    Ok(event) => objects.apply(event.modify(|object| kept(object, project))),
                     Err(error) => {
                         ages.interrupted();
                         tracing::warn!(kind = name, %error, "a watch was interrupted; it starts again");
                         continue;
                     }
                 };
+                if events.is_complete() {
+                    ages.listed(&name);
+                }
                 if let Some(change) = change
                     && changes.send(change).is_err()
                 {
@@ -131,6 +121,15 @@ impl Watches<'_> {
             }
         });
     }
+}
+
+/// managedFields and annotations are most of an object, and no rule reads them.
+fn kept<K: Resource>(object: &mut DeserializeGuard<K>, project: fn(&mut K)) {
+    object.managed_fields_mut().clear();
+    if let Ok(object) = &mut object.0 {
+        project(object);
+    }
+    object.annotations_mut().clear();
 }
 
 /// Keeps what one watch brings.
@@ -247,30 +246,6 @@ where
     }
 }
 
-/// Pauses between tries of a watch, at most 4 s: kube's own grow to half a minute, and for as long after an API server is back
-/// a Deny would not be seen. Each differs by up to 20 % at random, so that replicas do not return together.
-#[derive(Default)]
-struct Pauses {
-    tries: u32,
-    random: RandomState,
-}
-
-impl Iterator for Pauses {
-    type Item = Duration;
-    fn next(&mut self) -> Option<Duration> {
-        let pause = Duration::from_millis(250 << self.tries.min(4));
-        let per_mille = 800 + u32::try_from(self.random.hash_one(self.tries) % 401).unwrap_or(200);
-        self.tries = self.tries.wrapping_add(1);
-        Some(pause * per_mille / 1000)
-    }
-}
-
-impl Backoff for Pauses {
-    fn reset(&mut self) {
-        *self = Pauses::default();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,18 +254,6 @@ mod tests {
         runtime::{changes, index::Index},
     };
     use serde_json::{Value, json};
-
-    #[test]
-    fn a_watch_starts_again_within_five_seconds_however_often_it_failed() {
-        let mut pauses = Pauses::default();
-        for expected in [250, 500, 1000, 2000, 4000, 4000, 4000] {
-            let pause = pauses.next().unwrap().as_millis();
-            assert!((expected * 8 / 10..=expected * 12 / 10).contains(&pause), "{pause} for {expected}");
-        }
-        assert!(pauses.by_ref().take(1000).all(|pause| pause <= Duration::from_millis(4800)));
-        pauses.reset();
-        assert!(pauses.next().unwrap() <= Duration::from_millis(300));
-    }
 
     fn object(spec: Value) -> DeserializeGuard<ActivationRequest> {
         let object = json!({

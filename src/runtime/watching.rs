@@ -6,12 +6,15 @@
 //! next one must be answered. Which of the two the API server speaks is known by its last answer.
 use super::{
     client::READ_TIMEOUT,
-    watch_age::{Heard, WatchAges, watched},
+    watch_age::{Heard, OpenWatch, WatchAges, watched},
 };
 use crate::timing::timing;
 use http::{Request, Response, Uri, Version, uri::PathAndQuery};
 use http_body_util::BodyExt;
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::{
+    body::Frame,
+    rt::{Read, ReadBufCursor, Write},
+};
 use hyper_util::{
     client::legacy::{
         Builder, Client,
@@ -27,7 +30,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 use tower::BoxError;
@@ -112,7 +115,10 @@ impl<C: Connect + Clone + Send + Sync + 'static> WatchPool<C> {
     /// If no connection can be opened, or no answer begins within [`READ_TIMEOUT`]. Over HTTP/2 the connection does not run out of time while
     /// another watch on it is answered, so the limit is set here, too.
     pub async fn watch(&self, mut request: Request<Body>) -> Result<Response<Box<DynBody>>, BoxError> {
-        if !self.pings.load(Ordering::Acquire) {
+        let streams = streams_list(request.uri());
+        if streams {
+            *request.uri_mut() = as_it_is_now(request.uri())?;
+        } else if !self.pings.load(Ordering::Acquire) {
             *request.uri_mut() = lasting_at_most(request.uri(), timing().watch_secs_without_ping)?;
         }
         let asked = request.uri().clone();
@@ -125,15 +131,36 @@ impl<C: Connect + Clone + Send + Sync + 'static> WatchPool<C> {
         if self.pings.swap(pings, Ordering::AcqRel) != pings {
             tracing::info!(protocol = ?response.version(), "the API server answers watches by another protocol than before");
         }
-        let lasts = Duration::from_secs(seconds(&asked).unwrap_or(timing().watch_secs).into());
-        let mut open = self.ages.begun(asked.path(), lasts, response.extensions().get::<Heard>().cloned());
-        // Dropped with the body, which is when the watch ends.
-        Ok(response.map(|body| {
-            boxed(body.map_err(move |error| {
-                open.failed();
-                error
-            }))
-        }))
+        if streams && !pings {
+            return Err("a list is streamed over HTTP/2 alone: without PINGs nothing shows that the API server is still there".into());
+        }
+        let silent = Duration::from_secs(timing().watch_secs.into());
+        let lasts = if streams { silent } else { seconds(&asked).map_or(silent, |secs| Duration::from_secs(secs.into())) };
+        let open = self.ages.begun(asked.path(), lasts, response.extensions().get::<Heard>().cloned());
+        let lasts_on = streams.then_some(silent);
+        Ok(response.map(|body| boxed(Observed { body, open, lasts_on })))
+    }
+}
+
+/// The answer to a watch. The watch ends when this is dropped.
+struct Observed<B> {
+    body: B,
+    open: OpenWatch,
+    /// After what it brings it lasts for so long, and not a fixed time from its beginning: it brings a list.
+    lasts_on: Option<Duration>,
+}
+
+impl<B: hyper::body::Body + Unpin> hyper::body::Body for Observed<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        match (&frame, self.lasts_on) {
+            (Some(Ok(_)), Some(silent)) => self.open.lasts_on(Instant::now(), silent),
+            (Some(Err(_)), _) => self.open.failed(),
+            (Some(Ok(_)) | None, _) => {}
+        }
+        Poll::Ready(frame)
     }
 }
 
@@ -148,6 +175,20 @@ where
 /// The name of the parameter by which the API server ends a watch.
 const TIMEOUT: &str = "timeoutSeconds=";
 
+/// Seconds after which the API server ends a watch that brings a list, complete or not. The watch goes on after the list, and kube ends it when it
+/// has been silent for five seconds longer than [`Timing::watch_secs`](crate::timing::Timing::watch_secs).
+const LIST_SECS: u32 = 600;
+
+/// Whether this asks for a list before the events of a watch.
+fn streams_list(asked: &Uri) -> bool {
+    asked.query().is_some_and(|query| query.split('&').any(|pair| pair == "sendInitialEvents=true"))
+}
+
+/// The same list, in full and of what is stored when it is asked for: kube asks for one as old as any that the API server remembers.
+fn as_it_is_now(asked: &Uri) -> Result<Uri, http::Error> {
+    with(asked, &["resourceVersion=", TIMEOUT], &format!("{TIMEOUT}{LIST_SECS}"))
+}
+
 /// After how many seconds the API server is to end this watch; `None` if it is not asked to.
 fn seconds(asked: &Uri) -> Option<u32> {
     asked.query()?.split('&').find_map(|pair| pair.strip_prefix(TIMEOUT)?.parse().ok())
@@ -156,8 +197,14 @@ fn seconds(asked: &Uri) -> Option<u32> {
 /// The same watch, which the API server ends after so many seconds at the latest.
 fn lasting_at_most(asked: &Uri, secs: u32) -> Result<Uri, http::Error> {
     let secs = seconds(asked).map_or(secs, |asked| asked.min(secs));
-    let others = asked.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !pair.starts_with(TIMEOUT));
-    let query = others.chain([format!("{TIMEOUT}{secs}").as_str()]).collect::<Vec<_>>().join("&");
+    with(asked, &[TIMEOUT], &format!("{TIMEOUT}{secs}"))
+}
+
+/// The same question without the parameters that begin like these, and with this one.
+fn with(asked: &Uri, without: &[&str], parameter: &str) -> Result<Uri, http::Error> {
+    let keep = |pair: &&str| !pair.is_empty() && !without.iter().any(|name| pair.starts_with(name));
+    let others = asked.query().unwrap_or_default().split('&').filter(keep);
+    let query = others.chain([parameter]).collect::<Vec<_>>().join("&");
     let mut parts = asked.clone().into_parts();
     parts.path_and_query = Some(PathAndQuery::try_from(format!("{}?{query}", asked.path()))?);
     Ok(Uri::from_parts(parts)?)
@@ -280,6 +327,30 @@ mod tests {
         assert_eq!(alive.interruptions(), 0);
         let answered = timing().ping_after + Duration::from_secs(2);
         assert!(alive.is_fresh("namespaces", answered, Instant::now()), "a PING that is answered keeps the watch young");
+    }
+
+    #[tokio::test]
+    async fn a_list_is_not_streamed_where_no_ping_shows_that_the_api_server_is_there() {
+        let (server, ages, pool, watch) = http1().await;
+        pool.pings.store(true, Ordering::Release);
+        let stream = Request::get(format!("{}&sendInitialEvents=true", watch.uri())).body(Body::empty()).unwrap();
+        let answering = async {
+            let (text, mut connection) = asked(&server).await;
+            connection.write_all(BEGUN.as_bytes()).await.unwrap();
+            (text, connection)
+        };
+        let (answer, (text, _connection)) = tokio::join!(pool.watch(stream), answering);
+        assert!(text.contains(&format!("timeoutSeconds={LIST_SECS} ")), "{text}");
+        assert!(answer.is_err() && !pool.pings.load(Ordering::Acquire) && ages.oldest(Instant::now()).is_none());
+    }
+
+    #[test]
+    fn a_streamed_list_is_of_what_is_stored_now_and_not_shortened() {
+        let asked = "/api/v1/pods?&watch=true&timeoutSeconds=60&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=0";
+        let asked = asked.parse().unwrap();
+        assert!(streams_list(&asked));
+        let expected = "/api/v1/pods?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&timeoutSeconds=600";
+        assert_eq!(as_it_is_now(&asked).unwrap().to_string(), expected);
     }
 
     #[test]

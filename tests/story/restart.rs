@@ -6,7 +6,7 @@ use serde_json::Value;
 
 const LIVE: usize = 8;
 
-/// The lists that it reads first show every live request, its decisions and its Grant.
+/// The lists that it reads first, which are streamed, show every live request, its decisions and its Grant.
 #[tokio::test]
 async fn an_operator_that_starts_reads_nothing_about_a_live_grant_by_itself() -> Result<()> {
     let dir = tempfile::tempdir()?;
@@ -56,5 +56,17 @@ async fn an_operator_that_starts_reads_nothing_about_a_live_grant_by_itself() ->
     let third = w.operator("third").await?;
     w.field_is(&["grants", &due], "{.status.state}", "Ended").await?;
     ensure!(!third.log().contains("stores are synced"), "a list of what does not exist was complete");
+
+    // The second operator's lists were the beginning of its watches, and of what was stored then.
+    let text = std::fs::read_to_string(&log)?;
+    let asked = text.lines().skip(before).filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let asked = asked.filter(|event| event["user"]["username"].as_str().is_some_and(|by| by.ends_with(":curfew-operator")));
+    let (watches, lists): (Vec<String>, Vec<String>) = asked
+        .filter_map(|event| Some(event["requestURI"].as_str()?.to_owned()))
+        .filter(|uri| uri.starts_with("/apis/curfew.dev/v1alpha1/activationrequests?"))
+        .partition(|uri| uri.contains("watch=true"));
+    let streams: Vec<&String> = watches.iter().filter(|uri| uri.contains("sendInitialEvents=true")).collect();
+    ensure!(!streams.is_empty() && streams.iter().all(|uri| !uri.contains("resourceVersion=")), "{watches:?}");
+    ensure!(lists.is_empty(), "{lists:?}");
     Ok(())
 }

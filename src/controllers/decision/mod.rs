@@ -57,8 +57,10 @@ impl DecisionController {
             return Ok(Requeue::At(Time::from_millis(ctx.now().as_millis() + 100)));
         }
         match changes::subject(&decision) {
-            DecisionSubject::Request(request) if ctx.stores.request(&request).is_some() => Ok(Requeue::OnChange),
-            DecisionSubject::AssignmentRequest(request) if ctx.stores.assignment_request(&request).is_some() => Ok(Requeue::OnChange),
+            DecisionSubject::Request(request) if ctx.stores.requests.summary(&request).is_some() => Ok(Requeue::OnChange),
+            DecisionSubject::AssignmentRequest(request) if ctx.stores.assignment_requests.summary(&request).is_some() => {
+                Ok(Requeue::OnChange)
+            }
             // Only a live read proves that the request does not exist. One that the watch has not brought yet judges the
             // decision when it arrives.
             DecisionSubject::Request((namespace, name)) => {

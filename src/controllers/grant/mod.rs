@@ -17,7 +17,6 @@ use crate::{
     api::Grant,
     kube_writes, providers,
     runtime::{
-        changes::GrantGroup,
         driver::drive,
         engine::{NextRun, Place, Placement, Reconciler, WorkQueue},
         expectations::Expectations,
@@ -43,6 +42,9 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+
+/// The resource of requests.
+const REQUESTS: &str = "activationrequests";
 
 /// How soon to look again when the watch lags behind our own write, in milliseconds.
 const LAG_MS: i64 = 100;
@@ -87,7 +89,12 @@ impl GrantController {
     }
 
     /// Lets the next reconcile of this Grant look at its content, and read its request live unless the stores show that and may be believed.
+    /// Where they are to be believed and a list of requests is under way, both are left to its end, when every Grant is looked at again, and to
+    /// the heartbeat: what was approved is in the request, too.
     pub fn look_again(&self, id: &str, believe: bool) {
+        if believe && self.ctx.stores.ages.is_listing(REQUESTS) {
+            return;
+        }
         if !(believe && self.ctx.stores.grant(id).is_some_and(|grant| shows_owner(&self.ctx, &grant))) {
             self.verify_owner(id);
         }
@@ -279,12 +286,16 @@ impl Reconciler<String> for GrantController {
 }
 
 /// Reconciles every live Grant once a minute, with a look at its request and its content: in the stores where a watch is fresh and
-/// shows that all is well, otherwise live. A process that only revokes does not read requests.
+/// shows that all is well, otherwise live. Of those on this cluster, where watches tell of each change, a thousand a minute while these
+/// are answered. A process that only revokes does not read requests.
 pub async fn heartbeat(ctx: Arc<Context>, controller: Arc<GrantController>, queue: WorkQueue<String>) {
-    let mut rounds = Rounds::every(timing().heartbeat);
+    let (mut here, mut elsewhere) = (Rounds::every(timing().heartbeat), Rounds::every(timing().heartbeat));
     loop {
-        let share = rounds.share(|| ctx.stores.live_grant_ids(&GrantGroup::Live)).await;
-        let fresh = ctx.stores.ages.is_fresh("activationrequests", timing().watch_stale, Instant::now());
+        let share = tokio::select! {
+            share = here.share(|| ctx.stores.live_grants_here(true), || ctx.stores.most_watched()) => share,
+            share = elsewhere.share(|| ctx.stores.live_grants_here(false), || usize::MAX) => share,
+        };
+        let fresh = ctx.stores.ages.is_fresh(REQUESTS, timing().watch_stale, Instant::now());
         for id in share {
             controller.look_again(&id, fresh);
             queue.push(id);

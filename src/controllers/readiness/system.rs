@@ -147,8 +147,8 @@ async fn missing_rights(ctx: &Context, answers: &TargetAnswers, system: &Authori
 }
 
 fn count(ctx: &Context, system: &AuthorizationSystem) -> GrantCounts {
-    let live = ctx.stores.live_grants(&GrantGroup::System(system.uid().unwrap_or_default()));
-    let overdue = live.iter().filter(|grant| grant.spec.expires_at < ctx.now()).count();
+    let live = ctx.stores.live_grant_summaries(&GrantGroup::System(system.uid().unwrap_or_default()));
+    let overdue = live.iter().filter(|grant| grant.expires_at < ctx.now()).count();
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     GrantCounts { active: number(live.len()), overdue: number(overdue) }
 }

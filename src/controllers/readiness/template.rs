@@ -66,9 +66,8 @@ pub async fn reconcile(ctx: &Context, asks: &Asks<'_>, snapshot: &Snapshot, temp
     let inputs = snapshot.policy_inputs(ctx, &content, &assignments);
     let verdict = if_present(template, readiness::template(&facts, &inputs));
     let usable = assignments.iter().filter(|assignment| terms::assignment_ready(assignment, Some(&facts), &inputs).is_ok()).count();
-    let requests = ctx.stores.live_requests(&RequestGroup::Template(key));
-    let is_active = |state: Option<RequestState>| state == Some(RequestState::Active);
-    let active = requests.iter().filter(|request| is_active(request.status.as_ref().and_then(|status| status.state))).count();
+    let requests = ctx.stores.live_request_summaries(&RequestGroup::Template(key));
+    let active = requests.iter().filter(|request| request.state == Some(RequestState::Active)).count();
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     let old = template.status.clone().unwrap_or_default();
     let mut next = RoleTemplateStatus {

@@ -7,13 +7,37 @@ use crate::{
     runtime::stores::binding_resource,
 };
 use curfew_core::{target::kubernetes::names::BindingName, time::Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::{
-    Api, Client, ResourceExt,
-    api::{DynamicObject, ListParams, PartialObjectMeta},
+    Api, Client, Resource,
+    api::{DynamicObject, ListParams},
+    core::Request,
 };
+use serde::Deserialize;
 
-/// How many objects are read at a time.
-const PAGE: u32 = 500;
+/// How many objects are read at a time. Each is some 1,500 bytes of metadata. A sweep is to take few calls, however many there are.
+const PAGE: u32 = 5_000;
+
+/// A part of a list. What else metadata hold is read past, which costs less than to keep it.
+#[derive(Deserialize)]
+struct Page {
+    metadata: ListMeta,
+    items: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    name: String,
+    namespace: Option<String>,
+    uid: Option<String>,
+    creation_timestamp: Option<jiff::Timestamp>,
+}
 
 /// Lists the bindings that carry a mark, of any install.
 ///
@@ -23,11 +47,12 @@ pub async fn list(client: &Client) -> Result<Vec<ManagedObject>, ProviderError> 
     let mut all = Vec::new();
     for namespaced in [true, false] {
         let kind = binding_resource(namespaced);
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &kind);
+        let bindings = Request::new(DynamicObject::url_path(&kind, None));
         let mut page = ListParams::default().limit(PAGE);
         loop {
-            let some = api.list_metadata(&page).await.map_err(provider_error)?;
-            all.extend(some.items.iter().filter_map(|o| found(o, &kind.kind)));
+            let request = bindings.list_metadata(&page).map_err(|error| provider_error(kube::Error::BuildRequest(error)))?;
+            let some: Page = client.request(request).await.map_err(provider_error)?;
+            all.extend(some.items.into_iter().filter_map(|item| found(item.metadata, &kind.kind)));
             match some.metadata.continue_.filter(|c| !c.is_empty()) {
                 Some(next) => page = page.continue_token(&next),
                 None => break,
@@ -37,14 +62,11 @@ pub async fn list(client: &Client) -> Result<Vec<ManagedObject>, ProviderError> 
     Ok(all)
 }
 
-fn found(o: &PartialObjectMeta<DynamicObject>, kind: &str) -> Option<ManagedObject> {
-    let name = o.metadata.name.as_deref()?;
-    let id = o.metadata.namespace.as_ref().map_or_else(|| name.to_owned(), |n| format!("{n}/{name}"));
-    Some(ManagedObject {
-        mark: BindingName::parse(name)?.mark(),
-        artifact: Artifact { kind: kind.to_owned(), id, uid: o.uid()? },
-        created: Time::from_millis(o.creation_timestamp()?.0.as_millisecond()),
-    })
+fn found(of: Metadata, kind: &str) -> Option<ManagedObject> {
+    let mark = BindingName::parse(&of.name)?.mark();
+    let id = of.namespace.map_or_else(|| of.name.clone(), |namespace| format!("{namespace}/{}", of.name));
+    let created = Time::from_millis(of.creation_timestamp?.as_millisecond());
+    Some(ManagedObject { mark, artifact: Artifact { kind: kind.to_owned(), id, uid: of.uid? }, created })
 }
 
 /// Deletes this very object and reports whether it is gone.
