@@ -76,7 +76,11 @@ impl WatchAges {
 
     /// Records that a list of this resource has to be read. Until it is complete, no watch is fresh: it may be the one that brings the list.
     pub fn lists(&self, resource: &str) {
-        self.listing.lock().insert(resource.to_owned());
+        let mut listing = self.listing.lock();
+        // Called before each object of a list.
+        if !listing.contains(resource) {
+            listing.insert(resource.to_owned());
+        }
     }
 
     /// Records that the stores show the list of this resource.
@@ -137,9 +141,9 @@ pub struct OpenWatch {
 }
 
 impl OpenWatch {
-    /// The watch brings something at this time. It is not over before it has been silent for so long.
-    pub fn lasts_on(&mut self, now: Instant, silent: Duration) {
-        self.until = self.until.max(now + silent);
+    /// The watch has brought something, and is not over before this time.
+    pub fn lasts_until(&mut self, until: Instant) {
+        self.until = self.until.max(until);
         if let Some(watch) = self.ages.watches.lock().get_mut(&self.path).filter(|watch| watch.number == self.number) {
             watch.until = self.until;
         }
@@ -208,7 +212,7 @@ mod tests {
         let mut list = ages.begun("/apis/curfew.dev/v1alpha1/grants", MINUTE, Some(Heard::at(after(300))));
         let old = |secs| ages.oldest(after(secs)).unwrap().1 > Duration::from_secs(10);
         assert!(!old(60) && old(100));
-        list.lasts_on(after(50), MINUTE);
+        list.lasts_until(after(50) + MINUTE);
         assert!(!old(100) && old(130));
         let is_fresh = || ages.is_fresh("grants", Duration::from_secs(10), after(100));
         let are_answered = |secs| ages.are_answered(Duration::from_secs(10), after(secs));

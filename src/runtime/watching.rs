@@ -137,7 +137,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> WatchPool<C> {
         let silent = Duration::from_secs(timing().watch_secs.into());
         let lasts = if streams { silent } else { seconds(&asked).map_or(silent, |secs| Duration::from_secs(secs.into())) };
         let open = self.ages.begun(asked.path(), lasts, response.extensions().get::<Heard>().cloned());
-        let lasts_on = streams.then_some(silent);
+        let lasts_on = streams.then(|| (silent, Instant::now() + Duration::from_secs(LIST_SECS.into())));
         Ok(response.map(|body| boxed(Observed { body, open, lasts_on })))
     }
 }
@@ -146,8 +146,8 @@ impl<C: Connect + Clone + Send + Sync + 'static> WatchPool<C> {
 struct Observed<B> {
     body: B,
     open: OpenWatch,
-    /// After what it brings it lasts for so long, and not a fixed time from its beginning: it brings a list.
-    lasts_on: Option<Duration>,
+    /// After what it brings it lasts for so long, until this time at most, and not a fixed time from its beginning: it brings a list.
+    lasts_on: Option<(Duration, Instant)>,
 }
 
 impl<B: hyper::body::Body + Unpin> hyper::body::Body for Observed<B> {
@@ -156,7 +156,7 @@ impl<B: hyper::body::Body + Unpin> hyper::body::Body for Observed<B> {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         match (&frame, self.lasts_on) {
-            (Some(Ok(_)), Some(silent)) => self.open.lasts_on(Instant::now(), silent),
+            (Some(Ok(_)), Some((silent, end))) => self.open.lasts_until((Instant::now() + silent).min(end)),
             (Some(Err(_)), _) => self.open.failed(),
             (Some(Ok(_)) | None, _) => {}
         }
@@ -238,6 +238,13 @@ mod tests {
         (text, connection)
     }
 
+    /// The next request, after the beginning of an answer to it.
+    async fn begins_to_answer(server: &TcpListener) -> (String, TcpStream) {
+        let (text, mut connection) = asked(server).await;
+        connection.write_all(BEGUN.as_bytes()).await.unwrap();
+        (text, connection)
+    }
+
     /// A server of HTTP/1.1, and what watches there.
     async fn http1() -> (TcpListener, Arc<WatchAges>, WatchPool<impl Connect + Clone + Send + Sync + 'static>, Request<Body>) {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -254,12 +261,7 @@ mod tests {
         pool.pings.store(true, Ordering::Release);
         let again = Request::get(watch.uri().clone()).body(Body::empty()).unwrap();
         for (watch, lasts) in [(watch, timing().watch_secs), (again, timing().watch_secs_without_ping)] {
-            let answering = async {
-                let (text, mut connection) = asked(&server).await;
-                connection.write_all(BEGUN.as_bytes()).await.unwrap();
-                (text, connection)
-            };
-            let (answer, (text, _connection)) = tokio::join!(pool.watch(watch), answering);
+            let (answer, (text, _connection)) = tokio::join!(pool.watch(watch), begins_to_answer(&server));
             assert!(text.contains(&format!("timeoutSeconds={lasts} ")), "{text}");
             assert!(answer.unwrap().status().is_success() && !pool.pings.load(Ordering::Acquire));
         }
@@ -269,12 +271,7 @@ mod tests {
     #[tokio::test]
     async fn a_watch_is_as_young_as_what_it_brings_and_its_failure_is_counted() {
         let (server, ages, pool, watch) = http1().await;
-        let answering = async {
-            let (_, mut connection) = asked(&server).await;
-            connection.write_all(BEGUN.as_bytes()).await.unwrap();
-            connection
-        };
-        let (answer, mut connection) = tokio::join!(pool.watch(watch), answering);
+        let (answer, (_, mut connection)) = tokio::join!(pool.watch(watch), begins_to_answer(&server));
         let begun = Instant::now();
         let mut body = http_body_util::BodyDataStream::new(answer.unwrap().into_body());
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -334,12 +331,7 @@ mod tests {
         let (server, ages, pool, watch) = http1().await;
         pool.pings.store(true, Ordering::Release);
         let stream = Request::get(format!("{}&sendInitialEvents=true", watch.uri())).body(Body::empty()).unwrap();
-        let answering = async {
-            let (text, mut connection) = asked(&server).await;
-            connection.write_all(BEGUN.as_bytes()).await.unwrap();
-            (text, connection)
-        };
-        let (answer, (text, _connection)) = tokio::join!(pool.watch(stream), answering);
+        let (answer, (text, _connection)) = tokio::join!(pool.watch(stream), begins_to_answer(&server));
         assert!(text.contains(&format!("timeoutSeconds={LIST_SECS} ")), "{text}");
         assert!(answer.is_err() && !pool.pings.load(Ordering::Acquire) && ages.oldest(Instant::now()).is_none());
     }
